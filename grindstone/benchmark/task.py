@@ -1,0 +1,64 @@
+"""A benchmark task in the Harbor / SkillsBench folder format.
+
+<task_id>/
+  instruction.md            what the agent is told
+  task.toml                 limits, timeouts, metadata
+  environment/Dockerfile    what the agent finds
+  tests/test.sh             what decides; enters the sandbox after the agent stopped
+  solution/solve.sh         optional; what the oracle runs
+"""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, JsonValue, PositiveFloat
+
+from grindstone.base import Frozen
+from grindstone.sandbox.protocol import Limits
+
+
+class Task(Frozen):
+    """One task, read and validated; `digest` is over everything but its place on disk."""
+
+    task_id: str = Field(description="The folder's name.")
+    path: Path
+    digest: str = Field(description="SHA-256 over the folder's files.")
+    environment_digest: str = Field(description="SHA-256 over environment/ alone.")
+    instruction: str
+    title: str = ""
+    category: str = "uncategorized"
+    difficulty: str = "unknown"
+    tags: tuple[str, ...] = ()
+    metadata: dict[str, JsonValue] = {}
+    image: str | None = Field(None, description="A ready image named by task.toml.")
+    limits: Limits = Limits()
+    network: Literal["none", "bridge"] = "none"
+    agent_timeout_s: PositiveFloat = 900.0
+    verifier_timeout_s: PositiveFloat = 900.0
+    build_timeout_s: PositiveFloat = 600.0
+    agent_env: dict[str, str] = {}
+    verifier_env: dict[str, str] = {}
+    solution_env: dict[str, str] = {}
+    separate_verifier: bool = Field(
+        False, description="Grade in a fresh container that gets the agent's files only."
+    )
+
+    @property
+    def environment_dir(self) -> Path:
+        """The Docker build context."""
+        return self.path / "environment"
+
+    @property
+    def tests_dir(self) -> Path:
+        """Laid at /tests, in a mount namespace of the verifier's own."""
+        return self.path / "tests"
+
+    @property
+    def solution_dir(self) -> Path:
+        """Laid at /solution for the oracle."""
+        return self.path / "solution"
+
+    @property
+    def has_solution(self) -> bool:
+        """Whether the oracle has something to run."""
+        return (self.solution_dir / "solve.sh").is_file()

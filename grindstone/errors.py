@@ -1,0 +1,122 @@
+"""Every error Grindstone raises on purpose, and what is done about each.
+
+An agent's mistake or a failed test is a score, never an exception. What is raised
+here is either the user's to mend (`InputError`), a refusal (`RefusedError`), a limit
+the user set (`BudgetExceededError`), or infrastructure (`InfrastructureError`). The
+last kind never becomes a score: `POLICIES` says which layer tries again and how often.
+"""
+
+from enum import StrEnum
+from types import MappingProxyType
+from typing import NamedTuple
+
+
+class GrindstoneError(Exception):
+    """Base of all errors of this package."""
+
+
+class InputError(GrindstoneError):
+    """Something the user gave is unusable; nothing was changed.
+
+    Attributes:
+        where: The file, flag or field at fault.
+        expected: What would have been accepted.
+    """
+
+    def __init__(self, where: str, problem: str, expected: str) -> None:
+        super().__init__(f"{where}: {problem}; expected {expected}")
+        self.where = where
+        self.problem = problem
+        self.expected = expected
+
+    def __reduce__(self) -> tuple[type["InputError"], tuple[str, str, str]]:
+        """Survive pickling: Prefect and process pools carry errors that way."""
+        return type(self), (self.where, self.problem, self.expected)
+
+
+class RefusedError(GrindstoneError):
+    """A rule forbids what was asked; the message lists every rule that did."""
+
+
+class BudgetExceededError(GrindstoneError):
+    """A ceiling on spend was reached before the next call; the run ends in order."""
+
+
+class RetryBy(StrEnum):
+    """The one layer that may try again; no error is retried by two."""
+
+    CLIENT = "client"  # the model client, around one request
+    TASK = "task"  # the Prefect task, around one attempt
+    NOBODY = "nobody"
+
+
+class Cause(StrEnum):
+    """What went wrong with the infrastructure."""
+
+    RATE_LIMITED = "rate_limited"
+    OVERLOADED = "overloaded"
+    MODEL_SERVER = "model_server"
+    MODEL_CONNECTION = "model_connection"
+    MODEL_TRUNCATED = "model_truncated"
+    MODEL_REJECTED = "model_rejected"  # 400, 401, 403, 404: the same request fails again
+    ENGINE_UNAVAILABLE = "engine_unavailable"
+    CONTAINER_LOST = "container_lost"
+    IMAGE_BUILD = "image_build"
+    SANDBOX_START = "sandbox_start"
+    SANDBOX_IO = "sandbox_io"
+    VERIFIER_BROKEN = "verifier_broken"  # no reward, unreadable, or outside [0, 1]
+    VERIFIER_TIMEOUT = "verifier_timeout"
+    JUDGE_UNUSABLE = "judge_unusable"
+    LEDGER_IO = "ledger_io"
+
+
+class Policy(NamedTuple):
+    """What is done about a cause."""
+
+    retry_by: RetryBy
+    tries: int  # in all, the first one included
+    meaning: str
+
+
+POLICIES: MappingProxyType[Cause, Policy] = MappingProxyType(
+    {
+        Cause.RATE_LIMITED: Policy(RetryBy.CLIENT, 6, "the model's service asked to slow down"),
+        Cause.OVERLOADED: Policy(RetryBy.CLIENT, 6, "the model's service is overloaded"),
+        Cause.MODEL_SERVER: Policy(RetryBy.CLIENT, 4, "the model's service failed"),
+        Cause.MODEL_CONNECTION: Policy(RetryBy.CLIENT, 4, "the model's service did not answer"),
+        Cause.MODEL_TRUNCATED: Policy(RetryBy.CLIENT, 4, "the model's answer broke off"),
+        Cause.MODEL_REJECTED: Policy(RetryBy.NOBODY, 1, "the model's service refused the request"),
+        Cause.ENGINE_UNAVAILABLE: Policy(RetryBy.TASK, 3, "the sandbox engine does not answer"),
+        Cause.CONTAINER_LOST: Policy(RetryBy.TASK, 3, "the sandbox disappeared during the attempt"),
+        Cause.IMAGE_BUILD: Policy(RetryBy.TASK, 2, "the task's image could not be built"),
+        Cause.SANDBOX_START: Policy(RetryBy.TASK, 3, "the sandbox could not be started"),
+        Cause.SANDBOX_IO: Policy(RetryBy.TASK, 3, "a file could not be moved into or out of it"),
+        Cause.VERIFIER_BROKEN: Policy(RetryBy.TASK, 2, "the verifier left no usable reward"),
+        Cause.VERIFIER_TIMEOUT: Policy(RetryBy.TASK, 2, "the verifier ran out of time"),
+        Cause.JUDGE_UNUSABLE: Policy(RetryBy.CLIENT, 3, "the judge's answer could not be used"),
+        Cause.LEDGER_IO: Policy(RetryBy.TASK, 3, "the ledger could not be written"),
+    }
+)
+
+
+class InfrastructureError(GrindstoneError):
+    """Not the agent's doing; the attempt has no score.
+
+    Attributes:
+        cause: The row of `POLICIES` that says who tries again.
+        detail: What was seen.
+    """
+
+    def __init__(self, cause: Cause, detail: str) -> None:
+        super().__init__(f"{cause.value}: {POLICIES[cause].meaning}: {detail}")
+        self.cause = cause
+        self.detail = detail
+
+    def __reduce__(self) -> tuple[type["InfrastructureError"], tuple[Cause, str]]:
+        """Survive pickling: Prefect and process pools carry errors that way."""
+        return type(self), (self.cause, self.detail)
+
+    @property
+    def policy(self) -> Policy:
+        """Who tries again, and how often."""
+        return POLICIES[self.cause]

@@ -1,0 +1,241 @@
+"""The words all rooms share: usage, steps, trajectories, verdicts, episodes.
+
+Each is frozen, serialises to plain JSON and names its columns as the ledger does.
+Times are UTC and aware; durations are seconds (`_s`), money is US dollars (`_usd`).
+"""
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import AwareDatetime, Field, JsonValue, NonNegativeFloat, NonNegativeInt
+
+from grindstone.base import Frozen
+
+
+class Usage(Frozen):
+    """Tokens of one or more model calls, as the provider counts them."""
+
+    input_tokens: NonNegativeInt = Field(0, description="Uncached prompt tokens.")
+    output_tokens: NonNegativeInt = 0
+    cache_read_tokens: NonNegativeInt = 0
+    cache_write_tokens: NonNegativeInt = 0
+
+    def __add__(self, other: "Usage") -> "Usage":
+        return Usage(
+            input_tokens=self.input_tokens + other.input_tokens,
+            output_tokens=self.output_tokens + other.output_tokens,
+            cache_read_tokens=self.cache_read_tokens + other.cache_read_tokens,
+            cache_write_tokens=self.cache_write_tokens + other.cache_write_tokens,
+        )
+
+    @property
+    def total_tokens(self) -> int:
+        """All tokens, cached ones included."""
+        return (
+            self.input_tokens
+            + self.output_tokens
+            + self.cache_read_tokens
+            + self.cache_write_tokens
+        )
+
+
+class Role(StrEnum):
+    """On whose behalf a model is called."""
+
+    SOLVER = "solver"
+    EVOLVER = "evolver"
+    JUDGE = "judge"
+    SUMMARY = "summary"
+    DISTILLATION = "distillation"
+    TASK_SKILL = "task_skill"
+    CLASSIFIER = "classifier"
+
+
+class ToolCall(Frozen):
+    """One thing the agent asked to be done."""
+
+    call_id: str
+    name: str = Field(description="The tool, such as bash or load_skill.")
+    arguments: dict[str, JsonValue] = {}
+
+
+class ToolOutput(Frozen):
+    """What came of one `ToolCall`."""
+
+    call_id: str
+    content: str
+    is_error: bool = Field(False, description="The tool refused or could not be run.")
+    exit_code: int | None = Field(None, description="Of a command; None for other tools.")
+    timed_out: bool = Field(False, description="Ended by the sandbox at its time limit.")
+    duration_s: NonNegativeFloat = 0.0
+
+
+class StepKind(StrEnum):
+    """What a step of a trajectory is."""
+
+    SYSTEM = "system"
+    USER = "user"
+    AGENT = "agent"
+    SUMMARY = "summary"  # earlier steps left the model's context; this stands for them
+
+
+class Step(Frozen):
+    """One turn of the conversation, with what its tool calls gave."""
+
+    index: NonNegativeInt
+    kind: StepKind
+    message: str = ""
+    reasoning: str = ""
+    calls: tuple[ToolCall, ...] = ()
+    outputs: tuple[ToolOutput, ...] = ()
+    usage: Usage | None = None
+    at: AwareDatetime
+
+
+class StopReason(StrEnum):
+    """Why an agent's turn ended."""
+
+    SUBMITTED = "submitted"  # the agent said it was done
+    STEP_LIMIT = "step_limit"
+    TIME_LIMIT = "time_limit"
+    TOKEN_LIMIT = "token_limit"
+    FORMAT_ERRORS = "format_errors"  # too many unusable answers in a row
+    REFUSED = "refused"  # the model declined
+
+
+class Trajectory(Frozen):
+    """All steps of one attempt and how it ended."""
+
+    steps: tuple[Step, ...]
+    stop_reason: StopReason
+    submission: str = Field("", description="The agent's closing words.")
+
+    @property
+    def usage(self) -> Usage:
+        """The tokens of all steps."""
+        total = Usage()
+        for step in self.steps:
+            if step.usage is not None:
+                total = total + step.usage
+        return total
+
+
+class TestResult(Frozen):
+    """One test of a verifier's report."""
+
+    __test__ = False  # not a pytest class
+
+    name: str
+    status: Literal["passed", "failed", "skipped", "error"]
+    message: str = Field("", description="The failure's text; never shown to the agent.")
+
+
+class FailureClass(StrEnum):
+    """Why an attempt did not pass, as far as the verdict tells."""
+
+    NONE = "none"
+    TEST_FAIL = "test_fail"
+    AGENT_TIMEOUT = "agent_timeout"
+    NOT_SUBMITTED = "not_submitted"  # ended at a limit of steps, tokens or format errors
+
+
+class Verdict(Frozen):
+    """What the verifier said of one attempt."""
+
+    reward: float = Field(ge=0.0, le=1.0)
+    passed: bool = Field(description="Whether the reward, under the score mode, is full.")
+    tests: tuple[TestResult, ...] = ()
+    output: str = Field("", description="The verifier's output; never shown to the agent.")
+    exit_code: int | None = None
+    duration_s: NonNegativeFloat = 0.0
+
+    @property
+    def tests_passed(self) -> int:
+        """How many tests passed; skipped ones are not passed."""
+        return sum(test.status == "passed" for test in self.tests)
+
+
+class Purpose(StrEnum):
+    """Why an attempt was made."""
+
+    GRIND = "grind"
+    ADAPT = "adapt"
+    GATE = "gate"
+    COMPARE = "compare"
+    CHECK = "check"
+    EXAM = "exam"
+    ROUTE = "route"
+    TRAIN = "train"
+    IMPORT = "import"
+
+
+class Outcome(StrEnum):
+    """What became of an attempt."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    ERROR = "error"  # infrastructure: no score
+
+
+class Episode(Frozen):
+    """One attempt, as the ledger keeps it: the unit everything else is computed from.
+
+    `episode_id` is a digest of what was tried (task, workspace, model, profile,
+    settings, trial) within a run, so writing it twice changes nothing.
+    """
+
+    episode_id: str
+    run_key: str
+    agent_id: str
+    purpose: Purpose
+    arm: str = Field("", description="'baseline', 'candidate', 'with' or 'without'; else empty.")
+    task_id: str
+    task_digest: str = ""
+    category: str = ""
+    difficulty: str = ""
+    tags: tuple[str, ...] = ()
+    title: str = ""
+    topics: tuple[str, ...] = ()
+    metadata: dict[str, JsonValue] = {}
+    workspace_commit: str = ""
+    workspace_tree: str = Field("", description="git tree id: the workspace by content.")
+    model: str = ""
+    profile: str = ""
+    sandbox: str = ""
+    rehearsal: bool = Field(False, description="Played by the offline rehearsal server.")
+    trial: NonNegativeInt = 0
+    cycle: NonNegativeInt = 0
+    batch: NonNegativeInt = 0
+    outcome: Outcome
+    reward: float | None = Field(None, ge=0.0, le=1.0, description="None on an error.")
+    score: float | None = Field(None, ge=0.0, le=1.0, description="Reward under the score mode.")
+    failure_class: FailureClass = FailureClass.NONE
+    error_cause: str = ""
+    error_detail: str = ""
+    stop_reason: str = ""
+    turns: NonNegativeInt = 0
+    tool_calls: NonNegativeInt = 0
+    tests_passed: NonNegativeInt = 0
+    tests_total: NonNegativeInt = 0
+    usage: Usage = Usage()
+    cost_usd: float | None = Field(None, ge=0.0, description="None: price unknown.")
+    maturity: str = Field("", description="The agent's level when the attempt began.")
+    confidence: float | None = Field(None, ge=0.0, le=1.0)
+    started_at: AwareDatetime
+    ended_at: AwareDatetime
+
+    @property
+    def duration_s(self) -> float:
+        """Wall-clock seconds."""
+        return (self.ended_at - self.started_at).total_seconds()
+
+    @property
+    def passed(self) -> bool | None:
+        """True or False for a score, None for an infrastructure error."""
+        return None if self.outcome is Outcome.ERROR else self.outcome is Outcome.PASSED
+
+
+def utc_now() -> datetime:
+    """Return the present time, aware, in UTC."""
+    return datetime.now(UTC)

@@ -1,0 +1,168 @@
+"""What a sandbox can do, whoever provides it.
+
+A sandbox knows no task. It is given a build folder, limits and a network choice, runs
+commands as root inside, and moves files. Its user is the only one who knows what the
+files mean.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, NamedTuple, Protocol
+
+from pydantic import Field, PositiveFloat, PositiveInt
+
+from grindstone.base import Frozen
+
+
+class ExecResult(NamedTuple):
+    """What a command did."""
+
+    exit_code: int  # 124 when it was ended at its time limit
+    output: str  # standard output and standard error as they came, decoded with replacement
+    timed_out: bool
+    duration_s: float
+    truncated: bool = False  # the middle of the output was left out
+
+
+class SealedResult(NamedTuple):
+    """What a sealed command did, and the regular files it left in its log folder."""
+
+    run: ExecResult
+    files: Mapping[str, bytes]  # by relative name; links and special files are left out
+
+
+class Limits(Frozen):
+    """What a sandbox may use. None: the engine's default."""
+
+    cpus: PositiveFloat | None = None
+    memory_mb: PositiveInt | None = None
+    storage_mb: PositiveInt | None = Field(None, description="Advisory where unsupported.")
+    pids: PositiveInt = 256
+
+
+class BuildSpec(Frozen):
+    """An image by content: the same folder and arguments give the same image."""
+
+    context_dir: Path = Field(description="Folder with a Dockerfile.")
+    context_digest: str = Field(description="Its content digest; makes the image's tag.")
+    image: str | None = Field(None, description="A ready image to use instead of building.")
+    timeout_s: PositiveFloat = 600.0
+
+
+class StartSpec(Frozen):
+    """What one sandbox is to be."""
+
+    image: str = Field(description="What `build` returned.")
+    name: str = Field(description="A label for people; uniqueness is the provider's business.")
+    limits: Limits = Limits()
+    network: Literal["none", "bridge"] = "none"
+    env: dict[str, str] = {}
+    workdir: str | None = Field(None, description="None: the image's own.")
+    labels: dict[str, str] = Field({}, description="Beside the ones that make it reapable.")
+
+
+class Sandbox(Protocol):
+    """A running sandbox. Every method may raise InfrastructureError, and nothing else."""
+
+    @property
+    def kind(self) -> str:
+        """'docker' or 'bubblewrap'."""
+        ...
+
+    @property
+    def workdir(self) -> str:
+        """The folder commands start in."""
+        ...
+
+    async def exec(
+        self,
+        command: str,
+        *,
+        timeout_s: float,
+        cwd: str | None = None,
+        env: Mapping[str, str] | None = None,
+        stdin: bytes | None = None,
+        max_output_bytes: int = 1_000_000,
+    ) -> ExecResult:
+        """Run a bash command line as root.
+
+        At the time limit everything the command started is ended inside the sandbox, and
+        the output up to then is returned. Processes it left in the background of a command
+        that ended by itself live on.
+        """
+        ...
+
+    async def write_files(self, files: Mapping[str, bytes], *, mode: int = 0o644) -> None:
+        """Write files by absolute path, making folders as needed, replacing links."""
+        ...
+
+    async def copy_in(self, source: Path, target: str) -> None:
+        """Copy a folder's content (modes kept, links as links) to an absolute folder."""
+        ...
+
+    async def read_file(self, path: str, *, max_bytes: int = 10_000_000) -> bytes | None:
+        """Return a regular file's content, None where there is none; follows no link out."""
+        ...
+
+    async def copy_out(self, source: str, target: Path, *, max_bytes: int = 50_000_000) -> None:
+        """Copy a folder's regular files to an empty host folder; links are left out."""
+        ...
+
+    async def exec_sealed(
+        self,
+        command: str,
+        *,
+        timeout_s: float,
+        inputs: Mapping[str, Path],
+        log_dir: str,
+        cwd: str | None = None,
+        env: Mapping[str, str] | None = None,
+        max_output_bytes: int = 4_000_000,
+    ) -> SealedResult:
+        """Run a command in a mount namespace of its own.
+
+        Each of `inputs` (absolute folder inside → folder on the host) is copied to a fresh
+        private file system laid over that path, and `log_dir` is fresh, private and empty.
+        What else runs in the sandbox neither sees these nor can write to them. The files
+        left in `log_dir` are returned.
+        """
+        ...
+
+    async def close(self) -> None:
+        """End everything and remove it; safe to call twice."""
+        ...
+
+
+class Provider(Protocol):
+    """Builds images and starts sandboxes."""
+
+    @property
+    def kind(self) -> str:
+        """'docker' or 'bubblewrap'."""
+        ...
+
+    async def build(self, spec: BuildSpec) -> str:
+        """Return an image for the folder, building it when it is not there yet.
+
+        Raises:
+            InfrastructureError: IMAGE_BUILD, with the end of the build's log.
+            InputError: The Dockerfile needs what this provider cannot do.
+        """
+        ...
+
+    async def start(self, spec: StartSpec) -> Sandbox:
+        """Start a fresh sandbox."""
+        ...
+
+    async def reap(self, *, run_key: str | None = None) -> int:
+        """Remove what dead owners left: sandboxes, networks, processes, mounts.
+
+        An owner is the process that started a sandbox, named in its labels by host, process
+        id and that process's start time. With `run_key`, that run's are removed whoever
+        owns them. Returns how many sandboxes were removed.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Release connections; sandboxes still open are closed."""
+        ...

@@ -1,0 +1,195 @@
+"""What a user may set, validated once at the edge; every field says what it does.
+
+The field descriptions are what the Prefect form, `--help` and the docs show. Defaults
+are those of the documents' tables.
+"""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Ratio = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class FeedbackLevel(StrEnum):
+    """How much of the verifier's word the evolver sees."""
+
+    NONE = "none"
+    SCORE = "score"
+    TESTS = "tests"
+    MASKED = "masked"
+    FULL = "full"
+
+
+class Profile(StrEnum):
+    """How the solver talks to its sandbox."""
+
+    TERMINUS2 = "terminus2"
+    TERMINUS2_LEGACY = "terminus2_legacy"
+    STRANDS = "strands"
+    ORACLE = "oracle"
+    NOP = "nop"
+
+
+class ScoreMode(StrEnum):
+    """How a reward becomes a score."""
+
+    REWARD = "reward"
+    BINARY = "binary"
+    DUAL = "dual"
+
+
+class TaskSkillMode(StrEnum):
+    """When a task gets a skill of its own."""
+
+    OFF = "off"
+    RETRY_ONLY = "retry_only"
+    PRE_GENERATE_AND_RETRY = "pre_generate_and_retry"
+
+
+class SuccessMode(StrEnum):
+    """What a first-attempt pass teaches."""
+
+    OFF = "off"
+    DRAFT_ONLY = "draft_only"
+    GATED_PROMOTION = "gated_promotion"
+
+
+class Selection(StrEnum):
+    """How skills are chosen when not all are offered."""
+
+    KEYWORD = "keyword"
+    SEMANTIC = "semantic"
+
+
+class Settings(BaseModel):
+    """Base of all settings: unknown fields are refused, values never change."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class RunSettings(Settings):
+    """What every run that attempts tasks needs."""
+
+    tasks_dir: Path | None = Field(
+        None, description="Folder of task folders. Empty: the bundled example tasks."
+    )
+    category: list[str] = Field([], description="Only tasks of these categories.")
+    difficulty: list[str] = Field([], description="Only tasks of these difficulties.")
+    task_ids: list[str] = Field([], description="Only these tasks.")
+    limit: int | None = Field(None, ge=1, description="At most this many tasks.")
+    work_dir: Path = Field(Path("evolution_workdir"), description="Home of everything kept.")
+    agent_id: str = Field(
+        "skillbench", pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$", description="Whose workspace evolves."
+    )
+    seed_workspace: Path | None = Field(
+        None, description="Starting workspace for a new agent. Empty: the bundled one."
+    )
+    run_key: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$",
+        description="The same key again resumes that run. Empty: a new key is made.",
+    )
+    model_id: str = Field(
+        "auto",
+        description="Solver model: claude-… (Anthropic), us.anthropic.… (Bedrock), claude-…@… "
+        "(Vertex), rehearsal (offline). auto: the best with the credentials found.",
+    )
+    region: str | None = Field(None, description="Cloud region for Bedrock and Vertex.")
+    max_tokens: int = Field(16384, ge=1, description="Output tokens of one model answer.")
+    native_profile: Profile = Field(Profile.TERMINUS2, description="Solver profile.")
+    score_mode: ScoreMode = Field(
+        ScoreMode.DUAL, description="reward: partial; binary: all or nothing; dual: the larger."
+    )
+    sandbox: Literal["auto", "docker", "bubblewrap"] = Field(
+        "auto", description="Where tasks run. auto: Docker when it answers, else bubblewrap."
+    )
+    max_workers: int = Field(1, ge=1, le=64, description="Attempts that run at once.")
+    max_steps: int = Field(100, ge=1, description="Steps of one attempt.")
+    timeout_multiplier: float = Field(1.0, gt=0, description="Scales every task's timeouts.")
+    max_cost_usd: float | None = Field(
+        None, gt=0, description="The run ends before it spends more."
+    )
+    max_tokens_total: int | None = Field(
+        None, ge=1, description="The run ends before it uses more tokens."
+    )
+    skill_select_limit: int = Field(
+        0, ge=0, description="Skills offered per task. 0: all; N: the N most relevant."
+    )
+    selection: Selection = Field(Selection.KEYWORD, description="How relevance is measured.")
+    dispatch: Literal["inline", "deployment"] = Field(
+        "inline", description="inline: attempts run in this process; deployment: on a work pool."
+    )
+
+
+class EvolveScope(Settings):
+    """What the evolver may change; enforced on what it wrote."""
+
+    evolve_skills: bool = Field(True, description="May create, change and delete skills.")
+    evolve_memory: bool = Field(False, description="May change memory files.")
+    evolve_prompts: bool = Field(False, description="May change the system prompt.")
+    evolve_tools: bool = Field(False, description="May create tools.")
+    protect_skills: bool = Field(False, description="Existing skills are read-only.")
+    prompt_only: bool = Field(False, description="Only the system prompt may change.")
+    max_skills: int | None = Field(
+        None, ge=0, description="At this many skills only refinement is allowed. Empty: no budget."
+    )
+    no_direct_answers: bool = Field(
+        True, description="Skills holding expected values or test source are refused."
+    )
+    max_skill_chars: int | None = Field(
+        None, ge=200, description="Longest SKILL.md accepted. Empty: the format's own limit."
+    )
+
+    @model_validator(mode="after")
+    def _prompt_only_is_consistent(self) -> Self:
+        if self.prompt_only and not self.evolve_prompts:
+            raise ValueError("prompt_only needs evolve_prompts to be true")
+        return self
+
+
+class GrindSettings(RunSettings):
+    """The grind cycle: solve, fail, evolve, retry."""
+
+    max_cycles: int = Field(3, ge=1, description="Solve-evolve-retry cycles per task.")
+    batch_size: int = Field(1, ge=1, description="Tasks per evolution; 1: evolve after each.")
+    evolve_skills: bool = Field(True, description="Evolver may create, change, delete skills.")
+    evolve_memory: bool = Field(False, description="Evolver may change memory files.")
+    evolve_prompts: bool = Field(False, description="Evolver may change the system prompt.")
+    evolve_tools: bool = Field(False, description="Evolver may create tools.")
+    distill: bool = Field(False, description="Rewrite skills over 200 lines or 6,000 bytes.")
+    feedback_level: FeedbackLevel = Field(
+        FeedbackLevel.TESTS, description="How much verifier feedback the evolver sees."
+    )
+    no_direct_answers: bool = Field(
+        True, description="Refuse skills that hold expected values or test source."
+    )
+    task_skill_mode: TaskSkillMode = Field(
+        TaskSkillMode.PRE_GENERATE_AND_RETRY,
+        description="off; retry_only: on failure; pre_generate_and_retry: before it too.",
+    )
+    success_mode: SuccessMode = Field(
+        SuccessMode.GATED_PROMOTION,
+        description="What a first-attempt pass teaches: off, draft_only, gated_promotion.",
+    )
+    promotion_threshold: int = Field(1, ge=1, description="Tasks that must support a draft.")
+    evolver_model_id: str | None = Field(None, description="Empty: the solver's model.")
+    use_skills: bool = Field(
+        False, description="Use the task variants that ship skills of their own."
+    )
+    egl_threshold: float = Field(0.05, ge=0, description="EGL below this counts as stable.")
+    egl_window: int = Field(3, ge=1, description="Cycles in a row that must be stable.")
+    compare: bool = Field(False, description="Afterwards, run with against without the skills.")
+    trials: int = Field(1, ge=1, description="Trials per task in a comparison.")
+
+    def scope(self) -> EvolveScope:
+        """Return what the evolver may change."""
+        return EvolveScope(
+            evolve_skills=self.evolve_skills,
+            evolve_memory=self.evolve_memory,
+            evolve_prompts=self.evolve_prompts,
+            evolve_tools=self.evolve_tools,
+            no_direct_answers=self.no_direct_answers,
+        )
