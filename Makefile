@@ -1,0 +1,45 @@
+# Everything runs in .venv, which the first command makes from the pinned requirements.
+PYTHON ?= python3
+BIN    := .venv/bin
+READY  := .venv/.ready
+
+.PHONY: help demo test check format docs clean setup sandbox
+
+help:            ## Show the commands
+	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
+
+setup: $(READY)  ## Make the virtual environment and install the pinned dependencies
+
+$(READY): requirements.txt requirements-nodeps.txt pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip install --quiet --python .venv --requirement requirements.txt
+	$(BIN)/uv pip install --quiet --python .venv --no-deps --requirement requirements-nodeps.txt
+	$(BIN)/uv pip install --quiet --python .venv --no-deps --editable .
+	touch $@
+
+sandbox: ## Make sure that Docker answers or bubblewrap is there
+	@sh scripts/ensure-sandbox.sh
+
+demo: setup sandbox  ## Run the whole grind on the bundled tasks, offline
+	$(BIN)/grindstone grind --work-dir evolution_workdir/demo --max-workers 2 --max-cycles 3
+
+test: setup sandbox  ## Run all tests
+	$(BIN)/pytest -n auto --dist loadgroup
+
+check: setup  ## Format, lint, types, import contract
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: setup ## Format and mend what ruff can mend
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock: setup ## Pin the dependencies anew
+	$(BIN)/uv pip compile --quiet --all-extras --python-version 3.11 --no-header --no-annotate \
+		--no-emit-index-url pyproject.toml --output-file requirements.txt
+
+clean: ## Remove the environment and what the demo left
+	rm -rf .venv evolution_workdir build dist *.egg-info

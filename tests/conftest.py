@@ -1,0 +1,49 @@
+"""What all tests share: isolation, and what must not be skipped where everything is there."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+MUST_RUN = {"docker", "bubblewrap", "browser", "server"}
+"""Markers whose tests may be skipped on a bare machine, but not with GRINDSTONE_REQUIRE_ALL."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):
+    report = yield
+    required = os.environ.get("GRINDSTONE_REQUIRE_ALL") and any(
+        item.get_closest_marker(name) for name in MUST_RUN
+    )
+    if required and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped where nothing may be: {report.longrepr}"
+    return report
+
+
+@pytest.fixture(scope="session", autouse=True)
+def isolated_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Keep Prefect's files and credentials of the person who runs the tests out of them."""
+    home = tmp_path_factory.mktemp("prefect-home")
+    kept = dict(os.environ)
+    for name in list(os.environ):
+        if name.startswith(("ANTHROPIC_", "AWS_", "GOOGLE_", "PREFECT_")) and "CA_" not in name:
+            del os.environ[name]
+    os.environ["PREFECT_HOME"] = str(home)
+    os.environ["PREFECT_LOCAL_STORAGE_PATH"] = str(home / "storage")
+    os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
+    os.environ["DO_NOT_TRACK"] = "1"
+    yield home
+    os.environ.clear()
+    os.environ.update(kept)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The path of a Chromium to drive."""
+    path = shutil.which("chromium") or shutil.which("chromium-browser")
+    if path is None:
+        pytest.skip("no Chromium on this machine")
+    return path
