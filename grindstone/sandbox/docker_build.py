@@ -1,0 +1,84 @@
+"""Building a task's image: BuildKit from the command line, else the SDK's classic builder."""
+
+import os
+import shutil
+import subprocess
+from functools import cache
+
+from docker.errors import BuildError, ImageNotFound
+
+from grindstone.errors import Cause, InfrastructureError
+from grindstone.sandbox.docker_engine import Engine, engine_errors
+from grindstone.sandbox.protocol import BuildSpec
+
+LOG_TAIL = 4_000
+"""Characters of a failed build's log that its error carries."""
+
+
+def build_image(engine: Engine, spec: BuildSpec, tag: str) -> None:
+    """Build an image under a tag unless it is there; blocks.
+
+    Raises:
+        InfrastructureError: IMAGE_BUILD with the end of the log, or ENGINE_UNAVAILABLE.
+    """
+    with engine_errors(Cause.IMAGE_BUILD):
+        try:
+            engine.client.api.inspect_image(tag)
+        except ImageNotFound:
+            pass
+        else:
+            return
+        labels = {"dev.grindstone.image": spec.context_digest}
+        if has_buildx():
+            _build_with_cli(spec, tag, labels)
+        else:
+            _build_with_sdk(engine, spec, tag, labels)
+
+
+@cache
+def has_buildx() -> bool:
+    """Whether `docker build` can use BuildKit: heredocs and RUN --mount need it."""
+    docker = shutil.which("docker")
+    if docker is None:
+        return False
+    asked = subprocess.run([docker, "buildx", "version"], capture_output=True, check=False)
+    return asked.returncode == 0
+
+
+def _build_with_cli(spec: BuildSpec, tag: str, labels: dict[str, str]) -> None:
+    command = ["docker", "build", "--progress=plain", "--tag", tag]
+    for name, value in labels.items():
+        command += ["--label", f"{name}={value}"]
+    try:
+        done = subprocess.run(
+            [*command, str(spec.context_dir)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=spec.timeout_s,
+            env={**os.environ, "DOCKER_BUILDKIT": "1"},
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise _failed(spec, f"not done after {spec.timeout_s:g} s", error.stdout or b"") from error
+    if done.returncode != 0:
+        raise _failed(spec, f"exit code {done.returncode}", done.stdout)
+
+
+def _build_with_sdk(engine: Engine, spec: BuildSpec, tag: str, labels: dict[str, str]) -> None:
+    try:
+        engine.client.images.build(
+            path=str(spec.context_dir),
+            tag=tag,
+            labels=labels,
+            rm=True,
+            forcerm=True,
+            timeout=int(spec.timeout_s),
+        )
+    except BuildError as error:
+        log = "".join(str(line.get("stream", line.get("error", ""))) for line in error.build_log)
+        raise _failed(spec, str(error), log.encode()) from error
+
+
+def _failed(spec: BuildSpec, problem: str, log: bytes) -> InfrastructureError:
+    tail = log.decode(errors="replace")[-LOG_TAIL:]
+    return InfrastructureError(Cause.IMAGE_BUILD, f"{spec.context_dir}: {problem}\n{tail}")

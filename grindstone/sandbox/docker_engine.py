@@ -1,0 +1,69 @@
+"""One shared connection to a Docker engine, its calls in threads, its errors in our terms."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import ParamSpec, TypeVar
+
+import docker
+import requests
+from docker.errors import APIError, DockerException, NotFound
+
+from grindstone.errors import Cause, InfrastructureError
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+CONNECTIONS = 128
+"""Calls that can wait on the engine at once: a running command holds one."""
+
+CALL_TIMEOUT_S = 120
+
+
+class Engine:
+    """The SDK's client and a pool of threads of its own.
+
+    The event loop's default pool has six threads on a small machine, and every waiting
+    command holds one: they would starve everything else that waits.
+    """
+
+    def __init__(self) -> None:
+        with engine_errors(Cause.ENGINE_UNAVAILABLE):
+            self.client = docker.from_env(timeout=CALL_TIMEOUT_S, max_pool_size=CONNECTIONS)
+        self._threads = ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="docker")
+
+    async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a blocking function in the pool."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, lambda: function(*args, **kwargs))
+
+    def close(self) -> None:
+        """Release connections and threads."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self.client.close()
+
+
+@contextmanager
+def engine_errors(cause: Cause, container: str | None = None) -> Iterator[None]:
+    """Turn the SDK's errors into ours.
+
+    The kind of the exception decides, and where one was named, whether the container is
+    still there; never a word of a message, which may be a command's own output.
+
+    Args:
+        cause: What it is when engine and container are both there.
+        container: The container the calls are about.
+    """
+    try:
+        yield
+    except NotFound as error:
+        lost = Cause.CONTAINER_LOST if container else cause
+        raise InfrastructureError(lost, str(error)) from error
+    except APIError as error:
+        gone = container is not None and error.status_code == requests.codes.conflict
+        raise InfrastructureError(Cause.CONTAINER_LOST if gone else cause, str(error)) from error
+    except (requests.RequestException, DockerException) as error:
+        raise InfrastructureError(Cause.ENGINE_UNAVAILABLE, str(error)) from error
+    except OSError as error:
+        raise InfrastructureError(Cause.ENGINE_UNAVAILABLE, str(error)) from error
