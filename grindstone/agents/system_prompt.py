@@ -1,0 +1,62 @@
+"""Putting a solver's system prompt together from templates and the workspace."""
+
+from collections.abc import Sequence
+from functools import cache
+from importlib.resources import files
+from string import Template
+
+from grindstone.agents.protocol import SkillCard
+from grindstone.settings import Profile
+
+_HOW_TO_LOAD = {
+    Profile.STRANDS: "call `load_skill` with its name.",
+    Profile.TERMINUS2: "print its `SKILL.md` with `cat`.",
+    Profile.TERMINUS2_LEGACY: "print its `SKILL.md` with `cat`.",
+}
+_PROTOCOLS = {
+    Profile.STRANDS: "protocol_strands.md",
+    Profile.TERMINUS2: "protocol_terminus2.md",
+    Profile.TERMINUS2_LEGACY: "protocol_terminus2_legacy.md",
+}
+
+
+@cache
+def template(name: str) -> Template:
+    """Return one of the package's prompt templates by file name."""
+    return Template((files("grindstone.agents") / "prompts" / name).read_text("utf-8"))
+
+
+def build_system_prompt(
+    base: str, memories: Sequence[str], skills: Sequence[SkillCard], profile: Profile
+) -> str:
+    """Return a solver's system prompt.
+
+    Args:
+        base: The workspace's `prompts/system.md`; a leading `Role:` line of its own is dropped.
+        memories: One sentence or paragraph each, oldest first.
+        skills: What the agent is offered; only names, descriptions and folders are shown.
+        profile: Decides which way of working is explained. `oracle` and `nop` read no
+            prompt and get an empty one.
+    """
+    if profile not in _PROTOCOLS:
+        return ""
+    remembered = "\n".join(f"- {memory.strip()}" for memory in memories if memory.strip())
+    cards = "\n".join(f"- {card.name}: {card.description} ({card.path})" for card in skills)
+    return (
+        template("system.md")
+        .substitute(
+            base=_without_role(base),
+            protocol=template(_PROTOCOLS[profile]).substitute().strip(),
+            memories=template("memories.md").substitute(memories=remembered) if remembered else "",
+            skills=template("skills.md").substitute(how=_HOW_TO_LOAD[profile], skills=cards)
+            if cards
+            else "",
+        )
+        .strip()
+        + "\n"
+    )
+
+
+def _without_role(base: str) -> str:
+    first, _, rest = base.lstrip().partition("\n")
+    return (rest if first.startswith("Role:") else base).strip()
