@@ -68,6 +68,7 @@ class Cause(StrEnum):
     VERIFIER_TIMEOUT = "verifier_timeout"
     JUDGE_UNUSABLE = "judge_unusable"
     LEDGER_IO = "ledger_io"
+    PREFECT_SERVER = "prefect_server"
 
 
 class Policy(NamedTuple):
@@ -95,6 +96,7 @@ POLICIES: MappingProxyType[Cause, Policy] = MappingProxyType(
         Cause.VERIFIER_TIMEOUT: Policy(RetryBy.TASK, 2, "the verifier ran out of time"),
         Cause.JUDGE_UNUSABLE: Policy(RetryBy.CLIENT, 3, "the judge's answer could not be used"),
         Cause.LEDGER_IO: Policy(RetryBy.TASK, 3, "the ledger could not be written"),
+        Cause.PREFECT_SERVER: Policy(RetryBy.NOBODY, 1, "the Prefect server did not start"),
     }
 )
 

@@ -1,0 +1,64 @@
+"""Saved blocks laid over a run's settings."""
+
+from typing import Any, TypeVar
+
+from prefect.blocks.core import Block
+from pydantic import BaseModel, ConfigDict, Field
+
+from blocks.benchmark import BenchmarkBlock
+from blocks.ledger import LedgerBlock
+from blocks.model import ModelBlock
+from blocks.sandbox import SandboxBlock
+from blocks.workspace import WorkspaceBlock
+from grindstone.errors import InputError
+from grindstone.settings import RunSettings
+
+S = TypeVar("S", bound=RunSettings)
+
+
+class BlockNames(BaseModel):
+    """Names of saved blocks; what a block decides takes the place of the setting."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str | None = Field(None, description="A Grindstone Model block: model and its key.")
+    sandbox: str | None = Field(None, description="A Grindstone Sandbox block.")
+    benchmark: str | None = Field(None, description="A Grindstone Benchmark block.")
+    workspace: str | None = Field(None, description="A Grindstone Workspace block.")
+    ledger: str | None = Field(None, description="A Grindstone Ledger block.")
+
+
+TYPES: dict[str, type[Block]] = {
+    "model": ModelBlock,
+    "sandbox": SandboxBlock,
+    "benchmark": BenchmarkBlock,
+    "workspace": WorkspaceBlock,
+    "ledger": LedgerBlock,
+}
+
+
+async def configure(settings: S, names: BlockNames) -> tuple[S, dict[str, str]]:
+    """Return the settings with every named block applied, and the credentials found.
+
+    Raises:
+        InputError: A named block is not saved.
+    """
+    decided: dict[str, Any] = {}
+    environ: dict[str, str] = {}
+    for field, block_type in TYPES.items():
+        name = getattr(names, field)
+        if name is None:
+            continue
+        try:
+            block: Any = await block_type.aload(name)
+        except ValueError as error:
+            expected = f"a saved {block_type._block_type_name} block"
+            raise InputError(f"blocks.{field}", f"no block named {name!r}", expected) from error
+        decided.update(
+            (key, value)
+            for key, value in block.settings().items()
+            if key in type(settings).model_fields
+        )
+        if isinstance(block, ModelBlock):
+            environ = block.environ()
+    return type(settings).model_validate(settings.model_dump() | decided), environ

@@ -1,0 +1,28 @@
+"""Where attempts run, and how many at once."""
+
+from typing import Any, ClassVar, Literal
+
+from prefect.blocks.core import Block
+from pydantic import Field
+
+
+class SandboxBlock(Block):
+    """The sandbox engine and how much of it a run may use."""
+
+    _block_type_name: ClassVar[str] = "Grindstone Sandbox"
+    _block_type_slug: ClassVar[str] = "grindstone-sandbox"
+    _description: ClassVar[str] = "Docker or bubblewrap, and how many attempts run at once."
+
+    sandbox: Literal["auto", "docker", "bubblewrap"] = Field(
+        "auto", description="auto: Docker when it answers, else bubblewrap."
+    )
+    max_workers: int = Field(2, ge=1, le=64, description="Attempts that run at once.")
+    timeout_multiplier: float = Field(1.0, gt=0, description="Scales every task's timeouts.")
+
+    def settings(self) -> dict[str, Any]:
+        """Return the run settings this block decides."""
+        return {
+            "sandbox": self.sandbox,
+            "max_workers": self.max_workers,
+            "timeout_multiplier": self.timeout_multiplier,
+        }

@@ -1,0 +1,235 @@
+"""A Prefect server for a home folder: found, or started with settings that carry the load.
+
+The ephemeral server Prefect starts by itself forgets part of a run's history when the
+process ends, and its recorder falls behind at a few hundred tasks; the settings below
+keep it within seconds at a thousand. The database lies in the home, so what one run left
+is there for the next server to show.
+"""
+
+import contextlib
+import ctypes
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from grindstone.base import Frozen
+from grindstone.errors import Cause, InfrastructureError
+from grindstone.files import write_atomic
+
+START_TIMEOUT_S = 90.0
+STOP_TIMEOUT_S = 15.0
+DRAIN_S = 2.0
+"""How long a server of our own lives on after a run, for its recorder to write the last rows."""
+
+PDEATHSIG = 1  # prctl(2): the signal a process gets when its parent dies
+
+SERVER_SETTINGS = {
+    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "100",
+    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_READ_BATCH_SIZE": "100",
+    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "1",
+    "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_BATCH_SIZE": "200",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "DO_NOT_TRACK": "1",
+}
+
+
+class Running(Frozen):
+    """A process of ours: its id is only its own together with its start time."""
+
+    pid: int
+    started: str
+
+    @classmethod
+    def of(cls, pid: int) -> "Running":
+        """Describe a live process."""
+        return cls(pid=pid, started=start_time(pid) or "")
+
+    @property
+    def alive(self) -> bool:
+        """Whether that very process still runs."""
+        return bool(self.started) and start_time(self.pid) == self.started
+
+    def stop(self) -> None:
+        """End the process and those it started; by force after a while."""
+        for number, patience in ((signal.SIGTERM, STOP_TIMEOUT_S), (signal.SIGKILL, 5.0)):
+            if not self.alive:
+                return
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(os.getpgid(self.pid), number)
+            deadline = time.monotonic() + patience
+            while self.alive and time.monotonic() < deadline:
+                with contextlib.suppress(ChildProcessError):
+                    os.waitpid(self.pid, os.WNOHANG)
+                time.sleep(0.05)
+
+
+class ServerState(Frozen):
+    """What `grindstone up` left running, as `server.json` in the home tells it."""
+
+    api_url: str
+    ui_url: str
+    server: Running
+    worker: Running | None = None
+
+
+def start_time(pid: int) -> str | None:
+    """Return a process's start time in clock ticks since boot; None when it is gone."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] == "Z" else fields[19]
+
+
+def healthy(api_url: str, *, timeout_s: float = 2.0) -> bool:
+    """Return whether a Prefect API answers there."""
+    try:
+        with urllib.request.urlopen(f"{api_url}/health", timeout=timeout_s) as answer:
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError, ValueError):
+        return False
+
+
+def state_file(home: Path) -> Path:
+    """Return where `up` notes what it started."""
+    return home / "server" / "server.json"
+
+
+def find(home: Path) -> ServerState | None:
+    """Return the server that `up` started for this home, if it still answers."""
+    try:
+        state = ServerState.model_validate_json(state_file(home).read_text())
+    except (OSError, ValidationError, json.JSONDecodeError):
+        return None
+    return state if state.server.alive and healthy(state.api_url) else None
+
+
+def free_port() -> int:
+    """Return a port nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def server_environment(home: Path, port: int, database_url: str | None) -> dict[str, str]:
+    """Return the environment of a server for this home."""
+    folder = (home / "server").absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    kept = {name: value for name, value in os.environ.items() if name != "PREFECT_API_URL"}
+    return (
+        kept
+        | SERVER_SETTINGS
+        | {
+            "PREFECT_HOME": str(folder),
+            "PREFECT_API_DATABASE_CONNECTION_URL": database_url
+            or f"sqlite+aiosqlite:///{folder / 'prefect.db'}",
+            "PREFECT_SERVER_UI_API_URL": f"http://127.0.0.1:{port}/api",
+        }
+    )
+
+
+def _die_with_parent() -> None:
+    ctypes.CDLL(None).prctl(PDEATHSIG, signal.SIGTERM)
+
+
+def start(
+    home: Path, *, port: int | None = None, database_url: str | None = None, detached: bool
+) -> ServerState:
+    """Start a server and wait until it answers.
+
+    Args:
+        home: Its database and log lie below `server/` there.
+        port: None for any free one.
+        database_url: A PostgreSQL address; None for SQLite in the home.
+        detached: Whether it is to outlive this process.
+
+    Raises:
+        InfrastructureError: It did not answer in time; the message ends with its log.
+    """
+    chosen = port or free_port()
+    log = home.absolute() / "server" / "server.log"
+    environment = server_environment(home, chosen, database_url)
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "prefect", "server", "start"),
+                *("--host", "127.0.0.1", "--port", str(chosen)),
+            ],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            preexec_fn=None if detached else _die_with_parent,  # noqa: PLW1509 - one call, no lock
+        )
+    api_url = f"http://127.0.0.1:{chosen}/api"
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while time.monotonic() < deadline and process.poll() is None:
+        if healthy(api_url):
+            return ServerState(
+                api_url=api_url,
+                ui_url=f"http://127.0.0.1:{chosen}",
+                server=Running.of(process.pid),
+            )
+        time.sleep(0.1)
+    Running.of(process.pid).stop()
+    tail = log.read_text(errors="replace")[-2000:]
+    raise InfrastructureError(
+        Cause.PREFECT_SERVER, f"no answer at {api_url} within {START_TIMEOUT_S:.0f} s:\n{tail}"
+    )
+
+
+@contextlib.contextmanager
+def server_for(home: Path) -> Iterator[str]:
+    """Yield the address of a Prefect API for this home.
+
+    In this order: the one `PREFECT_API_URL` names, the one `grindstone up` started, or one
+    of our own that ends with the block and, at the latest, with this process. Call it
+    before Prefect is imported: it sets the environment that Prefect reads at import.
+    """
+    os.environ.setdefault("DO_NOT_TRACK", "1")
+    named = os.environ.get("PREFECT_API_URL")
+    if named:
+        yield named
+        return
+    running = find(home)
+    state = running or start(home, detached=False)
+    os.environ["PREFECT_API_URL"] = state.api_url
+    try:
+        yield state.api_url
+        if running is None:
+            time.sleep(DRAIN_S)
+    finally:
+        del os.environ["PREFECT_API_URL"]
+        if running is None:
+            state.server.stop()
+
+
+def remember(home: Path, state: ServerState) -> None:
+    """Note what runs, for `find` and `down`."""
+    write_atomic(state_file(home), state.model_dump_json(indent=2))
+
+
+def down(home: Path) -> list[str]:
+    """End what `up` started; return the names of what was ended."""
+    try:
+        state = ServerState.model_validate_json(state_file(home).read_text())
+    except (OSError, ValidationError):
+        return []
+    ended = []
+    for name, process in (("worker", state.worker), ("server", state.server)):
+        if process is not None and process.alive:
+            process.stop()
+            ended.append(name)
+    state_file(home).unlink(missing_ok=True)
+    return ended

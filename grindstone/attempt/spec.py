@@ -1,0 +1,95 @@
+"""What is to be tried, small enough to travel, and its identity by content."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+
+from grindstone.base import Frozen
+from grindstone.digest import digest
+from grindstone.records import Purpose
+from grindstone.settings import Profile, RunSettings, ScoreMode, Selection
+
+
+class SolverSettings(Frozen):
+    """How the agent works: all of it takes part in an attempt's identity."""
+
+    model_id: str
+    region: str | None = None
+    profile: Profile
+    score_mode: ScoreMode
+    sandbox: Literal["docker", "bubblewrap"]
+    max_tokens: PositiveInt = 16384
+    max_steps: PositiveInt = 100
+    timeout_multiplier: PositiveFloat = 1.0
+    skill_select_limit: NonNegativeInt = 0
+    selection: Selection = Selection.KEYWORD
+    with_skills: bool = Field(True, description="False: the control arm, no skill of any kind.")
+
+    @classmethod
+    def of(
+        cls, settings: RunSettings, *, model_id: str, sandbox: Literal["docker", "bubblewrap"]
+    ) -> "SolverSettings":
+        """Take what concerns one attempt out of a run's settings, with `auto` resolved."""
+        return cls(
+            model_id=model_id,
+            region=settings.region,
+            profile=settings.native_profile,
+            score_mode=settings.score_mode,
+            sandbox=sandbox,
+            max_tokens=settings.max_tokens,
+            max_steps=settings.max_steps,
+            timeout_multiplier=settings.timeout_multiplier,
+            skill_select_limit=settings.skill_select_limit,
+            selection=settings.selection,
+        )
+
+
+class AttemptSpec(Frozen):
+    """One attempt to make.
+
+    `home` and `task_dir` say where things are and take no part in the identity; the task's
+    digest and the workspace's git tree do.
+    """
+
+    home: Path = Field(description="The ledger's, agents' and runs' folder.")
+    run_key: str
+    agent_id: str
+    purpose: Purpose
+    arm: str = ""
+    task_id: str
+    task_dir: Path
+    task_digest: str
+    workspace_commit: str
+    workspace_tree: str
+    solver: SolverSettings
+    trial: NonNegativeInt = 0
+    cycle: NonNegativeInt = 0
+    batch: NonNegativeInt = 0
+
+    @property
+    def content_key(self) -> str:
+        """The same agent, task, settings and trial, in whatever run."""
+        return digest(
+            {
+                "agent": self.agent_id,
+                "task": self.task_id,
+                "task_digest": self.task_digest,
+                "tree": self.workspace_tree,
+                "solver": self.solver.model_dump(mode="json"),
+                "trial": self.trial,
+            }
+        )
+
+    @property
+    def episode_id(self) -> str:
+        """The attempt within its run: what its ledger rows and model calls are keyed by."""
+        return digest(
+            {
+                "content": self.content_key,
+                "run": self.run_key,
+                "purpose": self.purpose.value,
+                "arm": self.arm,
+                "cycle": self.cycle,
+            }
+        )[:32]
