@@ -1,0 +1,148 @@
+"""How much of the verifier's word is passed on: five levels, each adding to the one before.
+
+none    category and failure class
+score   + reward and counts
+tests   + names of tests, without their parameters
+masked  + the verifier's output rebuilt from parts that hold no value and no test source
+full    + the output as it is
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Literal
+
+from pydantic import Field, NonNegativeInt, PositiveInt
+
+from grindstone.base import Frozen
+from grindstone.observe.masking import known_paths, mask_message, mask_output, strip_parameters
+from grindstone.records import FailureClass, Verdict
+from grindstone.settings import FeedbackLevel
+
+_ORDER = tuple(FeedbackLevel)
+_OUTPUT_CHARS = 20_000
+
+
+class TestLine(Frozen):
+    """Tests of one name and status; those that differ by parameters only are one line."""
+
+    __test__ = False  # not a pytest class
+
+    name: str
+    status: Literal["passed", "failed", "skipped", "error"]
+    count: PositiveInt = 1
+
+
+class Feedback(Frozen):
+    """What is told of one verdict. Fields above the level are empty, never filled and hidden."""
+
+    level: FeedbackLevel
+    task_id: str
+    category: str
+    failure_class: FailureClass
+    reward: float | None = Field(None, description="From level score on.")
+    tests_passed: NonNegativeInt | None = None
+    tests_total: NonNegativeInt | None = None
+    tests: tuple[TestLine, ...] = Field((), description="From level tests on.")
+    output: str = Field("", description="At masked and full; masked it holds no value.")
+
+    def to_markdown(self) -> str:
+        """Return the feedback as a person or a model reads it."""
+        lines = [
+            f"- category: {self.category}",
+            f"- failure class: {self.failure_class.value}",
+        ]
+        if self.reward is not None:
+            lines.append(f"- reward: {self.reward:.3f}")
+        if self.tests_total is not None:
+            lines.append(f"- tests passed: {self.tests_passed} of {self.tests_total}")
+        failing = [test for test in self.tests if test.status != "passed"]
+        if failing:
+            lines.append("- tests that did not pass:")
+            lines += [
+                f"  - `{test.name}` {test.status}" + (f" x{test.count}" if test.count > 1 else "")
+                for test in failing
+            ]
+        passing = [test.name for test in self.tests if test.status == "passed"]
+        if passing:
+            lines.append("- tests that passed: " + ", ".join(f"`{name}`" for name in passing))
+        if self.output:
+            title = "verifier output"
+            if self.level is FeedbackLevel.MASKED:
+                title += " (values and test source masked)"
+            lines += [f"- {title}:", "", *(f"      {line}" for line in self.output.splitlines())]
+        return "\n".join(lines)
+
+
+def build_feedback(
+    verdict: Verdict,
+    *,
+    level: FeedbackLevel,
+    task_id: str,
+    category: str,
+    failure_class: FailureClass,
+    instruction: str = "",
+    commands: Iterable[str] = (),
+) -> Feedback:
+    """Return what may be told of a verdict at a level.
+
+    Args:
+        verdict: What the verifier said.
+        level: How much of it is passed on.
+        task_id: The task.
+        category: Its category.
+        failure_class: Why the attempt did not pass.
+        instruction: What the agent was told; paths named there may be shown at `masked`.
+        commands: What the agent ran; paths it used itself may be shown at `masked`.
+    """
+    reach = _ORDER.index(level)
+    has = {each: reach >= _ORDER.index(each) for each in _ORDER}
+    output = ""
+    if has[FeedbackLevel.FULL]:
+        output = _full_output(verdict)
+    elif has[FeedbackLevel.MASKED]:
+        output = _masked_output(verdict, known_paths([instruction, *commands]))
+    return Feedback(
+        level=level,
+        task_id=task_id,
+        category=category,
+        failure_class=failure_class,
+        reward=verdict.reward if has[FeedbackLevel.SCORE] else None,
+        tests_passed=verdict.tests_passed if has[FeedbackLevel.SCORE] else None,
+        tests_total=len(verdict.tests) if has[FeedbackLevel.SCORE] else None,
+        tests=_test_lines(verdict, full=has[FeedbackLevel.FULL])
+        if has[FeedbackLevel.TESTS]
+        else (),
+        output=_shorten(output),
+    )
+
+
+def _test_lines(verdict: Verdict, *, full: bool) -> tuple[TestLine, ...]:
+    """Return one line per name and status, in the verifier's order of first appearance."""
+    counts = Counter(
+        (test.name if full else strip_parameters(test.name), test.status) for test in verdict.tests
+    )
+    return tuple(
+        TestLine(name=name, status=status, count=n) for (name, status), n in counts.items()
+    )
+
+
+def _masked_output(verdict: Verdict, known: frozenset[str]) -> str:
+    parts = [mask_output(verdict.output, known)]
+    for test in verdict.tests:
+        if test.status in ("failed", "error") and test.message:
+            parts.append(f"{strip_parameters(test.name)}: {mask_message(test.message, known)}")
+    return "\n".join(dict.fromkeys(part for part in parts if part))
+
+
+def _full_output(verdict: Verdict) -> str:
+    messages = [f"{test.name}: {test.message}" for test in verdict.tests if test.message]
+    return "\n".join([verdict.output, *messages]).strip()
+
+
+def _shorten(text: str) -> str:
+    """Keep both ends: the first failure and the summary are where a reader looks."""
+    if len(text) <= _OUTPUT_CHARS:
+        return text
+    half = _OUTPUT_CHARS // 2
+    left_out = len(text) - 2 * half
+    return f"{text[:half]}\n… {left_out} characters left out …\n{text[-half:]}"
