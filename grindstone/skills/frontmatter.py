@@ -1,6 +1,7 @@
 """The YAML head of a SKILL.md: found, read as strings, edited without disturbing the rest."""
 
 import io
+import re
 from functools import cache
 from typing import NamedTuple
 
@@ -35,20 +36,18 @@ def split(text: str, where: str) -> Parts:
         SkillError: The text does not begin with a fenced head.
     """
     newline = "\r\n" if text.count("\r\n") * 2 > text.count("\n") else "\n"
-    lines = text.removeprefix(BOM).splitlines(keepends=True)
+    lines = re.findall(r"[^\n]*\n|[^\n]+", text.removeprefix(BOM))
     if not lines or lines[0].rstrip() != FENCE:
         raise SkillError(where, "does not begin with YAML frontmatter", "a first line of ---")
-    for at, line in enumerate(lines[1:], start=1):
-        if line.rstrip() == FENCE:
-            break
-    else:
+    close = next((at for at, line in enumerate(lines) if at and line.rstrip() == FENCE), None)
+    if close is None:
         raise SkillError(where, "frontmatter is not closed", "a second line of ---")
-    after = at + 1
+    after = close + 1
     while after < len(lines) and not lines[after].strip():
         after += 1
     lead = BOM if text.startswith(BOM) else ""
     return Parts(
-        lead + "".join(lines[:after]), "".join(lines[1:at]), "".join(lines[after:]), newline
+        lead + "".join(lines[:after]), "".join(lines[1:close]), "".join(lines[after:]), newline
     )
 
 
@@ -148,7 +147,8 @@ def _quoted(value: JsonValue) -> JsonValue:
     if isinstance(value, str) and value.strip() and len(value) < 40 and "\n" not in value:
         looks_plain = all(character.isalnum() or character in "+-._" for character in value)
         if looks_plain and not isinstance(YAML(typ="safe", pure=True).load(value), str):
-            return DoubleQuotedScalarString(value)
+            quoted: str = DoubleQuotedScalarString(value)
+            return quoted
     return value
 
 

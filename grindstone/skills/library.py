@@ -158,7 +158,5 @@ def task_folder_name(task_id: str) -> str:
     words = re.findall(r"[a-z0-9]+", task_id.lower())
     if "-".join(words) == task_id and len(task_id) <= MAX_NAME:
         return task_id
-    return (
-        "-".join([*words, ""])[:51].rstrip("-").join(("", "-")).lstrip("-")
-        + (digest(task_id)[:SHORT])
-    )
+    stem = "-".join(words)[:50].strip("-") or "task"
+    return f"{stem}-{digest(task_id)[:SHORT]}"
