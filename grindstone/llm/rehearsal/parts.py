@@ -1,0 +1,39 @@
+"""Which part a request asks to be played, and who plays it."""
+
+from grindstone.llm.rehearsal import evolver, judge, solver, writers
+from grindstone.llm.rehearsal.wire import Answer, Asked
+from grindstone.records import Role
+
+_PLAYERS = {
+    Role.SOLVER: solver.answer,
+    Role.EVOLVER: evolver.answer,
+    Role.JUDGE: judge.answer,
+    Role.CLASSIFIER: judge.answer,
+    Role.SUMMARY: writers.summary,
+    Role.DISTILLATION: writers.distillation,
+    Role.TASK_SKILL: writers.task_skill,
+}
+
+
+def role_of(asked: Asked) -> Role | None:
+    """Return the part: the prompt's first line says it, else the tools and schema do."""
+    if asked.role is not None:
+        return asked.role
+    if "workspace_bash" in asked.tool_names:
+        return Role.EVOLVER
+    if "bash" in asked.tool_names:
+        return Role.SOLVER
+    if asked.schema is not None:
+        return Role.JUDGE
+    return Role.SOLVER if "task_complete" in asked.system + asked.user_text else None
+
+
+def answer(asked: Asked) -> Answer:
+    """Return the next turn of whoever is asked."""
+    role = role_of(asked)
+    if role is None:
+        return Answer(
+            "This is a rehearsal: a local server that plays fixed parts (solver, evolver, judge "
+            "and a few writers) and understands no free conversation."
+        )
+    return _PLAYERS[role](asked)
