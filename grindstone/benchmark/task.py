@@ -17,6 +17,18 @@ from grindstone.base import Frozen
 from grindstone.sandbox.protocol import Limits
 
 
+class Artifact(Frozen):
+    """A path that a separate verifier gets from the agent's sandbox."""
+
+    source: str = Field(description="Absolute path of a file or folder inside.")
+    destination: str = Field("", description="Where the verifier finds it; empty: the same path.")
+
+    @property
+    def target(self) -> str:
+        """Where it is laid in the verifier's sandbox."""
+        return self.destination or self.source
+
+
 class Task(Frozen):
     """One task, read and validated; `digest` is over everything but its place on disk."""
 
@@ -36,11 +48,19 @@ class Task(Frozen):
     agent_timeout_s: PositiveFloat = 900.0
     verifier_timeout_s: PositiveFloat = 900.0
     build_timeout_s: PositiveFloat = 600.0
+    env: dict[str, str] = Field({}, description="Of the sandbox: agent and verifier see it.")
+    workdir: str | None = Field(None, description="None: the image's own.")
     agent_env: dict[str, str] = {}
     verifier_env: dict[str, str] = {}
     solution_env: dict[str, str] = {}
     separate_verifier: bool = Field(
         False, description="Grade in a fresh container that gets the agent's files only."
+    )
+    verifier_image: str | None = Field(None, description="A ready image of the separate verifier.")
+    verifier_limits: Limits | None = Field(None, description="None: the agent's.")
+    verifier_network: Literal["none", "bridge"] | None = Field(None, description="None: as above.")
+    artifacts: tuple[Artifact, ...] = Field(
+        (), description="What a separate verifier gets; none declared: the working folder."
     )
 
     @property

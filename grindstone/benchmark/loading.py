@@ -1,0 +1,337 @@
+"""Reading task folders: a broken one is one error that says what to mend, the others load."""
+
+import datetime
+import hashlib
+import math
+import os
+import stat
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydantic import JsonValue, ValidationError
+
+from grindstone.benchmark.environ import missing_variables, resolve
+from grindstone.benchmark.schema import EnvironmentSection, TaskFile
+from grindstone.benchmark.task import Task
+from grindstone.digest import digest, digest_tree
+from grindstone.errors import InputError
+from grindstone.sandbox.protocol import Limits
+
+TEXT_LIMIT_BYTES = 2_000_000
+"""No instruction.md or task.toml is longer; more is a mistake, and would go to a model."""
+
+
+class TaskError(InputError):
+    """A task folder that cannot be used.
+
+    Attributes:
+        task_id: The folder's name.
+        file: The file at fault, relative to the folder.
+        field: The dotted key in task.toml; empty where the file as a whole is meant.
+    """
+
+    def __init__(self, task_id: str, file: str, field: str, problem: str, expected: str) -> None:
+        where = f"{task_id}/{file}" + (f": {field}" if field else "")
+        super().__init__(where, problem, expected)
+        self.task_id = task_id
+        self.file = file
+        self.field = field
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Survive pickling."""
+        return type(self), (self.task_id, self.file, self.field, self.problem, self.expected)
+
+
+class Dataset(NamedTuple):
+    """A folder of tasks, read: the usable ones by id, and what is wrong with the others."""
+
+    tasks: tuple[Task, ...]
+    broken: tuple[TaskError, ...]
+
+
+def load_tasks(root: Path | str, *, environ: Mapping[str, str] | None = None) -> Dataset:
+    """Read every task folder directly below `root`.
+
+    A folder counts as a task when it holds any of instruction.md, task.toml, environment/
+    or tests/; other folders and names starting with a dot are passed over. A folder that
+    is a task itself gives that one task.
+
+    Raises:
+        InputError: `root` is no folder, or holds no task.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise InputError(str(root), "no such folder", "a folder of task folders")
+    folders = [root] if _looks_like_task(root) else sorted(p for p in root.iterdir() if _is_task(p))
+    if not folders:
+        raise InputError(
+            str(root),
+            "no task in it",
+            "folders with instruction.md, task.toml, environment/ and tests/",
+        )
+    tasks: list[Task] = []
+    broken: list[TaskError] = []
+    for folder in folders:
+        try:
+            tasks.append(load_task(folder, environ=environ))
+        except TaskError as error:
+            broken.append(error)
+    return Dataset(tuple(tasks), tuple(broken))
+
+
+def load_task(path: Path | str, *, environ: Mapping[str, str] | None = None) -> Task:
+    """Read one task folder.
+
+    Args:
+        path: The folder; its name is the task's id.
+        environ: Where `${VAR}` in env tables is looked up; the process's own by default.
+
+    Raises:
+        TaskError: The folder cannot be used; says which file and field, and what was expected.
+    """
+    path = Path(os.path.abspath(path))  # noqa: PTH100 -- resolve() would rename a linked task
+    task_id = path.name
+    if not path.is_dir():
+        raise TaskError(task_id, "", "", "no such folder", "a task folder")
+    if not task_id.isprintable() or "\\" in task_id:
+        raise TaskError(repr(task_id), "", "", "an unusable name", "printable characters")
+    _check_links(task_id, path)
+    instruction = _read_text(task_id, path, "instruction.md")
+    if not instruction.strip():
+        raise TaskError(task_id, "instruction.md", "", "is empty", "what the agent is to do")
+    config = _read_config(task_id, path)
+    _require_parts(task_id, path, config)
+    env_tables = {
+        "environment.env": config.environment.env,
+        "agent.env": config.agent.env,
+        "verifier.env": {
+            **(config.verifier.environment.env if config.verifier.environment else {}),
+            **config.verifier.env,
+        },
+    }
+    environ = os.environ if environ is None else environ
+    for field, table in env_tables.items():
+        if missing := missing_variables(table, environ):
+            raise TaskError(
+                task_id,
+                "task.toml",
+                field,
+                f"the host has no variable {', '.join(missing)}",
+                "it to be set, or ${VAR:-default}",
+            )
+    return _assemble(
+        path,
+        instruction,
+        config,
+        env=resolve(config.environment.env, environ),
+        agent_env=resolve(config.agent.env, environ),
+        verifier_env=resolve(env_tables["verifier.env"], environ),
+        # Only the oracle runs it, so a host without the variable can still use the task.
+        solution_env=resolve(
+            {
+                name: text
+                for name, text in config.solution.env.items()
+                if not missing_variables({name: text}, environ)
+            },
+            environ,
+        ),
+    )
+
+
+def _assemble(
+    path: Path,
+    instruction: str,
+    config: TaskFile,
+    *,
+    env: dict[str, str],
+    agent_env: dict[str, str],
+    verifier_env: dict[str, str],
+    solution_env: dict[str, str],
+) -> Task:
+    metadata = {str(key): _json(value) for key, value in config.metadata.items()}
+    environment, verifier = config.environment, config.verifier
+    separate = verifier.environment
+    return Task(
+        task_id=path.name,
+        path=path,
+        digest=_task_digest(path),
+        environment_digest=digest_tree(path / "environment"),
+        instruction=instruction,
+        title=_text(path.name, metadata, "title") or config.task.description,
+        category=_text(path.name, metadata, "category") or config.category or "uncategorized",
+        difficulty=_text(path.name, metadata, "difficulty") or config.difficulty or "unknown",
+        tags=tuple(_tags(path.name, metadata) or config.tags or config.task.keywords),
+        metadata=metadata,
+        image=environment.docker_image,
+        limits=_limits(environment),
+        network=environment.network,
+        workdir=environment.workdir,
+        agent_timeout_s=config.agent.timeout_sec or config.max_agent_timeout_sec or 900.0,
+        verifier_timeout_s=verifier.timeout_sec or config.max_test_timeout_sec or 600.0,
+        build_timeout_s=environment.build_timeout_sec,
+        env=env,
+        agent_env=agent_env,
+        verifier_env=verifier_env,
+        solution_env=solution_env,
+        separate_verifier=verifier.separate,
+        verifier_image=separate.docker_image if separate else None,
+        verifier_limits=_limits(separate) if separate else None,
+        verifier_network=separate.network if separate else None,
+        artifacts=tuple(entry.to_artifact() for entry in config.artifacts),
+    )
+
+
+def _is_task(path: Path) -> bool:
+    return not path.name.startswith(".") and path.is_dir() and _looks_like_task(path)
+
+
+def _looks_like_task(path: Path) -> bool:
+    files = ("instruction.md", "task.toml")
+    folders = ("environment", "tests")
+    return any((path / name).is_file() for name in files) or any(
+        (path / name / inner).is_file()
+        for name, inner in zip(folders, ("Dockerfile", "test.sh"), strict=True)
+    )
+
+
+def _read_text(task_id: str, path: Path, name: str) -> str:
+    file = path / name
+    if not file.is_file():
+        raise TaskError(task_id, name, "", "is missing", "the file")
+    if file.stat().st_size > TEXT_LIMIT_BYTES:
+        raise TaskError(task_id, name, "", "is too long", f"at most {TEXT_LIMIT_BYTES} bytes")
+    try:
+        return file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise TaskError(
+            task_id, name, "", f"is not UTF-8 at byte {error.start}", "UTF-8 text"
+        ) from error
+
+
+def _read_config(task_id: str, path: Path) -> TaskFile:
+    text = _read_text(task_id, path, "task.toml")
+    try:
+        return TaskFile.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise TaskError(task_id, "task.toml", "", f"is not TOML: {error}", "valid TOML") from error
+    except ValidationError as error:
+        field, problem, expected = _first_problem(error)
+        raise TaskError(task_id, "task.toml", field, problem, expected) from error
+
+
+def _first_problem(error: ValidationError) -> tuple[str, str, str]:
+    first = error.errors(include_url=False)[0]
+    place = [str(part) for part in first["loc"] if part != "[key]"]
+    value = repr(first["input"])
+    shown = value if len(value) <= 60 else value[:57] + "..."
+    message = first["msg"].removeprefix("Value error, ")
+    if "; expected " in message:
+        # Raised for a whole section; the message starts with the key.
+        key, _, rest = message.partition(": ")
+        problem, _, expected = rest.partition("; expected ")
+        return ".".join([*place, key]), problem, expected
+    expected = message.removeprefix("Input should be ").removeprefix("a valid ")
+    return ".".join(place), f"is {shown}", expected
+
+
+def _require_parts(task_id: str, path: Path, config: TaskFile) -> None:
+    dockerfile = path / "environment" / "Dockerfile"
+    if config.environment.docker_image is None:
+        if not dockerfile.is_file():
+            raise TaskError(
+                task_id,
+                "environment/Dockerfile",
+                "",
+                "is missing",
+                "a Dockerfile, or environment.docker_image in task.toml",
+            )
+        lines = dockerfile.read_text(errors="replace").splitlines()
+        if not any(line.lstrip().upper().startswith("FROM ") for line in lines):
+            raise TaskError(
+                task_id, "environment/Dockerfile", "", "has no FROM line", "a base image"
+            )
+    # Harbor reads this name alone; other compose files are material the agent works on.
+    if (path / "environment" / "docker-compose.yaml").is_file():
+        raise TaskError(
+            task_id,
+            "environment/docker-compose.yaml",
+            "",
+            "asks for several containers",
+            "a task of one container",
+        )
+    if not (path / "tests" / "test.sh").is_file():
+        raise TaskError(
+            task_id, "tests/test.sh", "", "is missing", "a script that writes the reward"
+        )
+    if (path / "solution").exists() and not (path / "solution" / "solve.sh").is_file():
+        raise TaskError(
+            task_id, "solution/solve.sh", "", "is missing", "a script, or no solution/ at all"
+        )
+
+
+def _check_links(task_id: str, path: Path) -> None:
+    root = path.resolve()
+    for entry in _walk(path):
+        mode = entry.lstat().st_mode
+        relative = entry.relative_to(path).as_posix()
+        if stat.S_ISLNK(mode):
+            target = Path(os.path.realpath(entry))
+            if not target.is_relative_to(root):
+                raise TaskError(
+                    task_id, relative, "", "is a link out of the task", "links that stay within"
+                )
+        elif not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+            raise TaskError(task_id, relative, "", "is a special file", "files and folders")
+
+
+def _walk(path: Path) -> Iterator[Path]:
+    for folder, subfolders, names in os.walk(path, followlinks=False):
+        subfolders[:] = sorted(name for name in subfolders if name != ".git")
+        for name in [*subfolders, *sorted(names)]:
+            yield Path(folder) / name
+
+
+def _task_digest(path: Path) -> str:
+    parts: dict[str, JsonValue] = {
+        name: hashlib.sha256((path / name).read_bytes()).hexdigest()
+        for name in ("instruction.md", "task.toml")
+    }
+    for name in ("environment", "tests", "solution"):
+        parts[name] = digest_tree(path / name)
+    return digest(parts)
+
+
+def _limits(section: EnvironmentSection) -> Limits:
+    limits = Limits(cpus=section.cpus, memory_mb=section.memory_mb, storage_mb=section.storage_mb)
+    return limits if section.pids is None else limits.model_copy(update={"pids": section.pids})
+
+
+def _text(task_id: str, metadata: Mapping[str, JsonValue], name: str) -> str:
+    value = metadata.get(name, "")
+    if not isinstance(value, str):
+        raise TaskError(task_id, "task.toml", f"metadata.{name}", f"is {value!r}", "a string")
+    return value.strip()
+
+
+def _tags(task_id: str, metadata: Mapping[str, JsonValue]) -> list[str]:
+    tags = metadata.get("tags", [])
+    if isinstance(tags, str):
+        return [tag.strip() for tag in tags.split(",") if tag.strip()]
+    if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
+        raise TaskError(task_id, "task.toml", "metadata.tags", f"is {tags!r}", "a list of strings")
+    return [str(tag) for tag in tags]
+
+
+def _json(value: object) -> JsonValue:
+    """Make plain JSON of what TOML can hold: dates become ISO text."""
+    if isinstance(value, datetime.date | datetime.time):
+        return value.isoformat()
+    if isinstance(value, dict):
+        return {str(key): _json(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_json(inner) for inner in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value if isinstance(value, str | int | float | bool) else str(value)
