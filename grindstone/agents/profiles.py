@@ -4,6 +4,7 @@ from grindstone.agents.fixed import NopSolver, OracleSolver
 from grindstone.agents.protocol import Solver
 from grindstone.agents.recorder import OnStep
 from grindstone.agents.strands import StrandsSolver
+from grindstone.agents.terminus import TerminusSolver
 from grindstone.settings import Profile
 
 
@@ -21,5 +22,7 @@ def solver_for(profile: Profile, *, on_step: OnStep | None = None) -> Solver:
             return OracleSolver(on_step)
         case Profile.NOP:
             return NopSolver(on_step)
-        case _:
-            raise NotImplementedError(profile)
+        case Profile.TERMINUS2:
+            return TerminusSolver(on_step=on_step)
+        case Profile.TERMINUS2_LEGACY:
+            return TerminusSolver(tmux=False, confirm=False, on_step=on_step)

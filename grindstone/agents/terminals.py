@@ -1,0 +1,238 @@
+"""What the `terminus2` profiles type into.
+
+`TmuxTerminal` is a real terminal: keystrokes go in, time passes, the screen is read.
+`PlainTerminal` stands in where a sandbox has no tmux: each line typed runs to its end in
+a shell of its own that takes over folder and exported variables from the one before.
+"""
+
+import base64
+import re
+import shlex
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+from grindstone.agents.limits import Meter
+from grindstone.agents.terminus_answer import Keystrokes
+from grindstone.agents.text import KEPT_BYTES, shorten
+from grindstone.errors import Cause, InfrastructureError
+from grindstone.records import ToolOutput
+from grindstone.sandbox.protocol import ExecResult, Sandbox
+
+NOT_TYPED = "Not typed: the attempt's time is over."
+
+
+class Typed(NamedTuple):
+    """What came of one answer's commands."""
+
+    outputs: tuple[ToolOutput, ...]  # one per command, in order
+    shown: str  # for the model
+
+
+class Terminal(Protocol):
+    """Somewhere to type."""
+
+    async def open(self) -> str:
+        """Return what the terminal shows at first."""
+        ...
+
+    async def type(self, commands: Sequence[Keystrokes], call_ids: Sequence[str]) -> Typed:
+        """Type the commands in order, waiting after each."""
+        ...
+
+    async def close(self, *, end_foreground: bool) -> None:
+        """Let go of it; with `end_foreground` what still runs in front is ended."""
+        ...
+
+
+async def has_tmux(sandbox: Sandbox, meter: Meter) -> bool:
+    """Whether the sandbox has tmux."""
+    run = await sandbox.exec("command -v tmux", timeout_s=meter.command_timeout_s())
+    return run.exit_code == 0
+
+
+_TMUX = "tmux -u -L grindstone -f /dev/null"
+_PANE = "-t grindstone"
+_HISTORY_LINES = 5_000
+_CAPTURE = f"{_TMUX} capture-pane -p -S - {_PANE}"
+_SCREEN_MARK = "\x1e"
+_OPEN = (
+    "export TERM=xterm-256color SHELL=/bin/bash; "
+    f"{_TMUX} start-server \\; set-option -g history-limit {_HISTORY_LINES} \\; "
+    "new-session -d -x 160 -y 40 -s grindstone -c {workdir} bash || exit 1; "
+    f'for i in 1 2 3 4 5 6 7 8 9 10; do [ -n "$({_CAPTURE})" ] && break; sleep 0.2; done'
+)
+_KEY = re.compile(
+    r"(?:[CMS]-)+\S|(?:[CMS]-)*(?:Enter|Escape|Tab|BTab|BSpace|Space|Up|Down|Left|Right|Home|End"
+    r"|PageUp|PageDown|PPage|NPage|DC|IC|F[1-9][0-2]?)"
+)
+_GRACE_S = 15.0
+"""Time tmux itself may take beyond the wait that was asked for."""
+
+
+class TmuxTerminal:
+    """A tmux session of 160 by 40 in the sandbox."""
+
+    def __init__(self, sandbox: Sandbox, meter: Meter) -> None:
+        self._sandbox = sandbox
+        self._meter = meter
+        self._seen = ""
+
+    async def open(self) -> str:
+        """Start the session and return its screen."""
+        script = _OPEN.format(workdir=shlex.quote(self._sandbox.workdir))
+        run = await self._sandbox.exec(script, timeout_s=_GRACE_S * 2)
+        if run.exit_code != 0:
+            raise InfrastructureError(Cause.SANDBOX_IO, f"tmux did not start: {run.output[-500:]}")
+        self._seen = ""
+        return await self._look()
+
+    async def type(self, commands: Sequence[Keystrokes], call_ids: Sequence[str]) -> Typed:
+        """Type the commands; the screen is read once, after the last."""
+        outputs: list[ToolOutput] = []
+        alive = True
+        for command, call_id in zip(commands, call_ids, strict=True):
+            wait_s = min(command.duration_s, self._meter.remaining_s)
+            if wait_s <= 0 < command.duration_s or not alive:
+                outputs.append(ToolOutput(call_id=call_id, content=NOT_TYPED, is_error=True))
+                continue
+            run = await self._send(command.text, wait_s)
+            alive = run.exit_code == 0
+            outputs.append(ToolOutput(call_id=call_id, content="", duration_s=run.duration_s))
+        shown = await self._look() if alive else await self._reopen()
+        if outputs:
+            outputs[-1] = outputs[-1].model_copy(
+                update={"content": (outputs[-1].content + shown)[:KEPT_BYTES]}
+            )
+        return Typed(tuple(outputs), shorten(shown))
+
+    async def close(self, *, end_foreground: bool) -> None:
+        """Leave the session to what runs in it, or end what runs in front."""
+        if not end_foreground:
+            return
+        # Field 8 of stat, counted after the parenthesised name, is the group in front.
+        await self._sandbox.exec(
+            f"p=$({_TMUX} display-message -p {_PANE} '#{{pane_pid}}') && "
+            "g=$(sed 's/.*) //' /proc/$p/stat | cut -d' ' -f6) && "
+            '[ "$g" != "$p" ] && kill -KILL -- -"$g"',
+            timeout_s=_GRACE_S,
+        )
+
+    async def _send(self, text: str, wait_s: float) -> ExecResult:
+        if _KEY.fullmatch(text):
+            send, stdin = f"{_TMUX} send-keys {_PANE} {shlex.quote(text)}", None
+        elif text:
+            # A pasted buffer takes any text of any length; line feeds arrive as Enter.
+            send = f"{_TMUX} load-buffer -b typed - && {_TMUX} paste-buffer -d -b typed {_PANE}"
+            stdin = text.encode(errors="replace")
+        else:
+            send, stdin = f"{_TMUX} has-session {_PANE}", None
+        return await self._sandbox.exec(
+            f"{send} && sleep {wait_s:.3f}", timeout_s=wait_s + _GRACE_S, stdin=stdin
+        )
+
+    async def _look(self) -> str:
+        run = await self._sandbox.exec(
+            f"{_CAPTURE} && printf '{_SCREEN_MARK}' && {_TMUX} capture-pane -p {_PANE}",
+            timeout_s=_GRACE_S,
+        )
+        if run.exit_code != 0:
+            return await self._reopen()
+        whole, _, screen = run.output.partition(_SCREEN_MARK)
+        new = new_output(self._seen, whole)
+        self._seen = whole
+        if new is None or not new.strip():
+            return f"Current terminal screen:\n{screen.rstrip()}\n"
+        return f"New terminal output:\n{new.rstrip()}\n"
+
+    async def _reopen(self) -> str:
+        return "The terminal had ended; a new one was started.\n" + await self.open()
+
+
+def new_output(before: str, now: str) -> str | None:
+    """Return what a terminal's history gained, None where it does not continue the old one.
+
+    The last line of the old history (the prompt that was typed into) is part of the gain.
+    """
+    known = before.rstrip("\n")
+    if not known:
+        return None
+    kept, _, last = known.rpartition("\n")
+    head = f"{kept}\n" if kept else ""
+    if not now.startswith(head + last.rstrip()):
+        return None
+    gained = now[len(head) :]
+    return "" if gained.strip() == last.strip() else gained
+
+
+_STATE_MARK = "\x1egrindstone-state\x1e"
+_LEAVE_STATE = (
+    f'trap \'e=$?; printf "\\n{_STATE_MARK}%s\\n" '
+    '"$({ printf "cd -- %q\\n" "$PWD"; declare -px; } 2>/dev/null | base64 -w0)"; exit $e\' EXIT'
+)
+_PLAIN_NOTE = (
+    "This sandbox has no tmux: each line you send runs to its end before the next, and programs\n"
+    "that wait for keys see the end of input. Folder and exported variables are kept.\n"
+)
+_ENDED = "[ended at its time limit; the output up to then is above]"
+
+
+class PlainTerminal:
+    """One shell per line typed; text without a line break waits for the rest of its line."""
+
+    def __init__(self, sandbox: Sandbox, meter: Meter) -> None:
+        self._sandbox = sandbox
+        self._meter = meter
+        self._state = ""
+        self._unsent = ""
+
+    async def open(self) -> str:
+        """Return what there is to know."""
+        return f"{_PLAIN_NOTE}Current directory: {self._sandbox.workdir}\n"
+
+    async def type(self, commands: Sequence[Keystrokes], call_ids: Sequence[str]) -> Typed:
+        """Run each command to its end or its limit, whatever duration was asked for."""
+        outputs: list[ToolOutput] = []
+        shown: list[str] = []
+        for command, call_id in zip(commands, call_ids, strict=True):
+            output = await self._run(command, call_id)
+            outputs.append(output)
+            note = _ENDED if output.timed_out else ""
+            if output.exit_code and not note:
+                note = f"[exit code {output.exit_code}]"
+            text = "\n".join(filter(None, (output.content.rstrip("\n"), note)))
+            shown.append(f"$ {command.text.rstrip()}\n{text}".rstrip())
+        return Typed(tuple(outputs), shorten("New terminal output:\n" + "\n".join(shown) + "\n"))
+
+    async def close(self, *, end_foreground: bool) -> None:
+        """Nothing is left in front."""
+
+    async def _run(self, command: Keystrokes, call_id: str) -> ToolOutput:
+        if _KEY.fullmatch(command.text):
+            self._unsent = ""
+            return ToolOutput(call_id=call_id, content="(no program is waiting for keys)")
+        self._unsent += command.text
+        if not self._unsent.strip():
+            self._unsent = ""
+            return ToolOutput(call_id=call_id, content="")
+        if not command.text.endswith(("\n", "\r")):
+            return ToolOutput(
+                call_id=call_id, content="(typed, and not yet sent with a line break)"
+            )
+        line, self._unsent = self._unsent, ""
+        if self._meter.remaining_s <= 0:
+            return ToolOutput(call_id=call_id, content=NOT_TYPED, is_error=True)
+        run = await self._sandbox.exec(
+            f"{self._state}\n{_LEAVE_STATE}\n{line}",
+            timeout_s=self._meter.command_timeout_s(),
+            max_output_bytes=KEPT_BYTES,
+        )
+        text, mark, state = run.output.rpartition(f"\n{_STATE_MARK}")
+        if mark:
+            self._state = base64.b64decode(state.split("\n", 1)[0]).decode(errors="replace")
+        return ToolOutput(
+            call_id=call_id,
+            content=text if mark else run.output,
+            exit_code=run.exit_code,
+            timed_out=run.timed_out,
+            duration_s=run.duration_s,
+        )
