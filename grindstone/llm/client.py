@@ -1,0 +1,147 @@
+"""A model behind the SDK: journal first, then budget, then the wire, then the books."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from grindstone.llm.budget import Meter
+from grindstone.llm.calls import CallRecord, call_key
+from grindstone.llm.journal import Entry, Journal
+from grindstone.llm.messages import CallSite, Request, Response
+from grindstone.llm.patience import Patience
+from grindstone.llm.prices import Price, price
+from grindstone.llm.providers import Provider, Resolved
+from grindstone.records import Role, Usage, utc_now
+
+if TYPE_CHECKING:
+    from grindstone.llm.asking import Answer
+    from grindstone.llm.clients import Client
+
+OnCall = Callable[[CallRecord], None]
+
+_CONVERSATIONS = frozenset({Role.SOLVER, Role.EVOLVER})
+
+
+@dataclass(frozen=True)
+class Books:
+    """What all models of a run share."""
+
+    run_key: str
+    journal: Journal
+    meter: Meter
+    patience: Patience
+    price_as: str | None
+    on_call: OnCall | None
+
+    def price(self, resolved: Resolved, usage: Usage) -> Price:
+        """Return what some tokens cost at a model's present price."""
+        return price(
+            usage,
+            resolved.model_id,
+            resolved.provider,
+            at=utc_now(),
+            price_as=self.price_as if resolved.rehearsal else None,
+        )
+
+    def enter(self, record: CallRecord) -> None:
+        """Count a call once and tell of it once, however often it is replayed."""
+        if self.meter.count(record) and self.on_call is not None:
+            self.on_call(record)
+
+
+class AnthropicModel:
+    """A `messages.Model` answered through the Anthropic SDK, by whichever provider."""
+
+    def __init__(
+        self, resolved: Resolved, books: Books, open_client: Callable[[], Awaitable["Client"]]
+    ) -> None:
+        self._resolved = resolved
+        self._books = books
+        self._open_client = open_client
+        self._opening = asyncio.Lock()
+        self._client: Client | None = None
+
+    @property
+    def model_id(self) -> str:
+        """The model's id; where `auto` was asked for, what it stands for."""
+        return self._resolved.model_id
+
+    @property
+    def provider(self) -> Provider:
+        """Who answers."""
+        return self._resolved.provider
+
+    @property
+    def rehearsal(self) -> bool:
+        """Whether the offline rehearsal server answers."""
+        return self._resolved.rehearsal
+
+    async def complete(self, request: Request, site: CallSite) -> Response:
+        """Return the model's answer, from the run's journal where it was paid before.
+
+        A refusal is an answer (`stop_reason` is "refusal"), not an error.
+
+        Raises:
+            InfrastructureError: After the tries its policy allows.
+            BudgetExceededError: Before the call, when a ceiling is reached.
+            InputError: At the first call, when credentials, region or project are missing.
+        """
+        key = call_key(self._books.run_key, site, request, self.model_id)
+        paid = await asyncio.to_thread(self._books.journal.look_up, key, site)
+        if paid is not None:
+            self._books.enter(paid.record.model_copy(update={"replayed": True}))
+            return paid.response.model_copy(update={"replayed": True})
+        return await self._pay(request, site, key)
+
+    async def _pay(self, request: Request, site: CallSite, key: str) -> Response:
+        meter = self._books.meter
+        expected = meter.expected_usage(request)
+        cost_usd = self._books.price(self._resolved, expected).usd
+        reserved = meter.reserve(expected.total_tokens, cost_usd or 0.0)
+        try:
+            started_at, begun = utc_now(), time.monotonic()
+            answer = await self._ask(request, site, key)
+            bill = self._books.price(self._resolved, answer.response.usage + answer.lost)
+            record = CallRecord(
+                call_id=key,
+                run_key=self._books.run_key,
+                role=site.role,
+                scope=site.scope,
+                turn=site.turn,
+                task_id=site.task_id,
+                model=self.model_id,
+                provider=self.provider.value,
+                usage=answer.response.usage,
+                lost=answer.lost,
+                tries=answer.tries,
+                stop_reason=answer.response.stop_reason,
+                cost_usd=bill.usd,
+                price_source=bill.source,
+                rehearsal=self.rehearsal,
+                started_at=started_at,
+                duration_s=time.monotonic() - begun,
+            )
+            entry = Entry(record=record, response=answer.response)
+            await asyncio.to_thread(self._books.journal.append, site, entry)
+            self._books.enter(record)
+            return answer.response
+        finally:
+            meter.release(reserved)
+
+    async def _ask(self, request: Request, site: CallSite, key: str) -> "Answer":
+        # The SDK takes a second to import: not before the first live call.
+        from grindstone.llm.asking import AskingFailedError, ask  # noqa: PLC0415
+        from grindstone.llm.wire import to_wire  # noqa: PLC0415
+
+        async with self._opening:
+            if self._client is None:
+                self._client = await self._open_client()
+        body = to_wire(request, self.model_id, conversation=site.role in _CONVERSATIONS)
+        try:
+            return await ask(self._client, body, call_id=key, patience=self._books.patience)
+        except AskingFailedError as error:
+            bill = self._books.price(self._resolved, error.lost)
+            self._books.meter.count_lost(error.lost, bill.usd)
+            raise

@@ -1,0 +1,110 @@
+"""What an SDK or network failure means: its cause, and how long the service asked to wait.
+
+Recognised by type, status and the error type in the body; never by words in a message.
+An error the service reports inside a stream comes with status 200, so the body's word
+goes before the status.
+"""
+
+import email.utils
+import time
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import anthropic
+import httpx2
+
+from grindstone.errors import Cause, InfrastructureError
+
+_LONGEST_DETAIL = 500
+
+_BY_TYPE: Mapping[str, Cause] = {
+    "rate_limit_error": Cause.RATE_LIMITED,
+    "overloaded_error": Cause.OVERLOADED,
+    "api_error": Cause.MODEL_SERVER,
+    "timeout_error": Cause.MODEL_SERVER,
+    # Bedrock's exception frames
+    "throttlingException": Cause.RATE_LIMITED,
+    "serviceUnavailableException": Cause.OVERLOADED,
+    "internalServerException": Cause.MODEL_SERVER,
+    "modelStreamErrorException": Cause.MODEL_SERVER,
+    "modelTimeoutException": Cause.MODEL_SERVER,
+}
+_BY_STATUS: Mapping[int, Cause] = {
+    408: Cause.MODEL_CONNECTION,  # the service gave up waiting for us
+    409: Cause.MODEL_SERVER,  # a lock on their side timed out
+    429: Cause.RATE_LIMITED,
+    529: Cause.OVERLOADED,
+}
+
+FAILURES: tuple[type[Exception], ...] = (
+    anthropic.AnthropicError,
+    httpx2.HTTPError,
+    httpx2.StreamError,
+    TimeoutError,
+    OSError,
+    InfrastructureError,  # what the stream's reader found
+    ValueError,  # a body or an event that is not JSON or not UTF-8
+)
+"""What one try may raise for reasons that are not ours."""
+
+
+class Fault(NamedTuple):
+    """A failure, understood."""
+
+    error: InfrastructureError
+    retry_after_s: float | None
+
+
+def understand(failure: Exception) -> Fault:
+    """Return what a failure of one try means.
+
+    Args:
+        failure: One of `FAILURES`.
+    """
+    if isinstance(failure, InfrastructureError):
+        return Fault(failure, None)
+    if isinstance(failure, anthropic.APIStatusError):
+        cause = _of_status(failure)
+        detail = f"HTTP {failure.status_code} {failure.type or ''}: {failure.message}"
+        retry_after_s = _retry_after_s(failure.response.headers)
+        return Fault(InfrastructureError(cause, detail[:_LONGEST_DETAIL]), retry_after_s)
+    error = InfrastructureError(_of_type(failure), _describe(failure)[:_LONGEST_DETAIL])
+    return Fault(error, None)
+
+
+def _of_status(failure: anthropic.APIStatusError) -> Cause:
+    if (cause := _BY_TYPE.get(failure.type or "")) is not None:
+        return cause
+    if failure.status_code in _BY_STATUS:
+        return _BY_STATUS[failure.status_code]
+    return Cause.MODEL_SERVER if failure.status_code >= 500 else Cause.MODEL_REJECTED
+
+
+def _of_type(failure: Exception) -> Cause:
+    if isinstance(failure, (anthropic.APIResponseValidationError, httpx2.DecodingError)):
+        return Cause.MODEL_SERVER
+    if isinstance(failure, (anthropic.APIConnectionError, httpx2.HTTPError, httpx2.StreamError)):
+        return Cause.MODEL_CONNECTION
+    if isinstance(failure, anthropic.AnthropicError):
+        return Cause.MODEL_REJECTED  # credentials or the request itself
+    if isinstance(failure, OSError):  # TimeoutError is one
+        return Cause.MODEL_CONNECTION
+    return Cause.MODEL_SERVER
+
+
+def _describe(failure: Exception) -> str:
+    reason = failure.__cause__ or failure
+    return f"{type(reason).__name__}: {reason}" if str(reason) else type(reason).__name__
+
+
+def _retry_after_s(headers: httpx2.Headers) -> float | None:
+    """Return the pause the service asks for: milliseconds, seconds or a date (RFC 9110)."""
+    try:
+        if "retry-after-ms" in headers:
+            return max(0.0, float(headers["retry-after-ms"]) / 1000)
+        if "retry-after" not in headers:
+            return None
+        return max(0.0, float(headers["retry-after"]))
+    except ValueError:
+        date = email.utils.parsedate_tz(headers.get("retry-after", ""))
+        return None if date is None else max(0.0, email.utils.mktime_tz(date) - time.time())

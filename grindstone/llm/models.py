@@ -1,0 +1,153 @@
+"""A run's models: opened once, sharing one journal, one meter and one budget."""
+
+import asyncio
+import contextlib
+import importlib
+import os
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from grindstone.errors import InputError
+from grindstone.llm.budget import Meter, Spend
+from grindstone.llm.client import AnthropicModel, Books, OnCall
+from grindstone.llm.journal import Journal
+from grindstone.llm.patience import Patience
+from grindstone.llm.providers import Resolved, resolve_model_id
+from grindstone.records import Usage
+
+if TYPE_CHECKING:
+    from grindstone.llm.clients import Client
+
+
+class Models:
+    """What `open_models` gives. Belongs to the event loop it was opened in."""
+
+    def __init__(
+        self,
+        books: Books,
+        *,
+        exits: contextlib.AsyncExitStack,
+        environ: Mapping[str, str],
+        rehearsal_url: str | None,
+    ) -> None:
+        self._books = books
+        self._exits = exits
+        self._environ = environ
+        self._rehearsal_url = rehearsal_url
+        self._starting = asyncio.Lock()
+        self._models: dict[tuple[str, str | None], AnthropicModel] = {}
+
+    def resolve(self, choice: str) -> Resolved:
+        """Return what a model id stands for; `reason` is the sentence that says why."""
+        return resolve_model_id(choice, self._environ)
+
+    def get(self, model_id: str, region: str | None = None) -> AnthropicModel:
+        """Return a model; the same arguments give the same object.
+
+        Nothing is contacted and no SDK is imported before its first call.
+
+        Raises:
+            InputError: The id is of no known form, its credentials are missing, or a
+                ceiling in US dollars is set and its price is unknown.
+        """
+        resolved = self.resolve(model_id)
+        key = (resolved.model_id, region)
+        if key not in self._models:
+            self._check_priced(resolved)
+
+            async def open_client() -> "Client":
+                return await self._open_client(resolved, region)
+
+            self._models[key] = AnthropicModel(resolved, self._books, open_client)
+        return self._models[key]
+
+    def spent(self) -> Spend:
+        """Return what the run used so far, in this process and before it was resumed."""
+        return self._books.meter.spent()
+
+    def _check_priced(self, resolved: Resolved) -> None:
+        if not self._books.meter.capped_in_money or resolved.rehearsal:
+            return
+        if self._books.price(resolved, Usage(input_tokens=1)).usd is None:
+            raise InputError(
+                "max_cost_usd",
+                f"the price of {resolved.model_id} is unknown, so the ceiling cannot be kept",
+                "max_tokens_total instead, or a model with a known price",
+            )
+
+    async def _open_client(self, resolved: Resolved, region: str | None) -> "Client":
+        # Importing the SDK takes a second: off the loop, and not before it is needed.
+        await asyncio.to_thread(importlib.import_module, "grindstone.llm.clients")
+        from grindstone.llm.clients import open_client  # noqa: PLC0415
+
+        client = await open_client(
+            resolved.provider,
+            resolved.model_id,
+            environ=self._environ,
+            patience=self._books.patience,
+            region=region,
+            rehearsal_url=await self._rehearsal() if resolved.rehearsal else None,
+        )
+        return await self._exits.enter_async_context(client)
+
+    async def _rehearsal(self) -> str:
+        """Return the rehearsal server's URL, starting one in this process if there is none."""
+        async with self._starting:
+            if self._rehearsal_url is None:
+                from grindstone.llm import rehearsal  # noqa: PLC0415 - a web server
+
+                self._rehearsal_url = await self._exits.enter_async_context(rehearsal.serve())
+            return self._rehearsal_url
+
+
+@contextlib.asynccontextmanager
+async def open_models(
+    *,
+    run_key: str,
+    journal_dir: Path,
+    max_cost_usd: float | None = None,
+    max_tokens_total: int | None = None,
+    on_call: OnCall | None = None,
+    rehearsal_url: str | None = None,
+    environ: Mapping[str, str] | None = None,
+    patience: Patience | None = None,
+    price_as: str | None = None,
+) -> AsyncIterator[Models]:
+    """Open a run's models, for the event loop this is called in.
+
+    What the run's journal holds already counts as spent, so the ceilings and `spent()`
+    are those of the whole run, however often it was resumed. Several processes may share
+    a journal; each then knows what the others had spent when it opened.
+
+    Args:
+        run_key: The run; part of every call's identity.
+        journal_dir: The run's own folder for paid answers; made when needed.
+        max_cost_usd: Ceiling in US dollars; a rehearsal costs nothing unless `price_as`.
+        max_tokens_total: Ceiling in tokens, cached ones included.
+        on_call: Told each call once per process, replayed ones too; must not block.
+        rehearsal_url: A rehearsal server that runs already; without it, one is started in
+            this process when the rehearsal model is first called.
+        environ: Where credentials and base URLs are read; `os.environ` as a rule.
+        patience: Time limits and pauses.
+        price_as: Price the rehearsal's tokens as this Anthropic model's.
+    """
+    journal = Journal(journal_dir)
+    meter = Meter(max_cost_usd=max_cost_usd, max_tokens_total=max_tokens_total)
+    for entry in await asyncio.to_thread(lambda: list(journal.entries())):
+        meter.seed(entry.record)
+    books = Books(
+        run_key=run_key,
+        journal=journal,
+        meter=meter,
+        patience=patience or Patience(),
+        price_as=price_as,
+        on_call=on_call,
+    )
+    async with contextlib.AsyncExitStack() as exits:
+        yield Models(
+            books,
+            exits=exits,
+            environ=dict(os.environ if environ is None else environ),
+            rehearsal_url=rehearsal_url,
+        )

@@ -1,0 +1,171 @@
+"""Which service answers for a model id; nothing is contacted and no SDK is imported.
+
+| id                                                  | provider  |
+|-----------------------------------------------------|-----------|
+| `claude-…`                                          | Anthropic |
+| `anthropic.…`, `us.anthropic.…` (any region), ARNs  | Bedrock   |
+| `claude-…@…`                                        | Vertex    |
+| `rehearsal`                                         | the offline rehearsal server |
+| `auto`                                              | the first of these with credentials |
+"""
+
+import re
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+
+from grindstone.base import Frozen
+from grindstone.errors import InputError
+
+REHEARSAL = "rehearsal"
+AUTO = "auto"
+
+_BEDROCK = re.compile(r"^(?:[a-z]{2,8}(?:-[a-z]+)?\.)?anthropic\.[a-z0-9].*$")
+_BEDROCK_ARN = re.compile(r"^arn:aws[a-z-]*:bedrock:(?P<region>[a-z0-9-]+):")
+_VERTEX = re.compile(r"^claude-[a-z0-9.-]+@[a-z0-9-]+$")
+_ANTHROPIC = re.compile(r"^claude-[a-z0-9.-]+$")
+_KNOWN = (
+    "claude-… (Anthropic), us.anthropic.… or an ARN (Bedrock), claude-…@… (Vertex), "
+    "rehearsal (offline) or auto"
+)
+_ANTHROPIC_KEYS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")
+_AWS_KEYS = (
+    "AWS_BEARER_TOKEN_BEDROCK",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_PROFILE",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_SHARED_CREDENTIALS_FILE",
+)
+
+
+class Provider(StrEnum):
+    """Who answers."""
+
+    ANTHROPIC = "anthropic"
+    BEDROCK = "bedrock"
+    VERTEX = "vertex"
+    REHEARSAL = "rehearsal"
+
+
+DEFAULT_MODELS: Mapping[Provider, str] = {
+    Provider.ANTHROPIC: "claude-opus-5-5",
+    Provider.BEDROCK: "global.anthropic.claude-opus-5-5",
+    Provider.VERTEX: "claude-opus-5-5@default",
+}
+"""What `auto` stands for, by the credentials found; tried in this order."""
+
+
+class Resolved(Frozen):
+    """A model id with the provider that answers for it."""
+
+    model_id: str
+    provider: Provider
+    reason: str
+    """One sentence for the first line of a run: which model, and why."""
+
+    @property
+    def rehearsal(self) -> bool:
+        """Whether the offline rehearsal server answers."""
+        return self.provider is Provider.REHEARSAL
+
+
+def resolve_model_id(choice: str, environ: Mapping[str, str]) -> Resolved:
+    """Return the model and provider that a user's choice stands for.
+
+    Args:
+        choice: A model id, `rehearsal` or `auto`.
+        environ: Where credentials are looked for; `os.environ` as a rule.
+
+    Raises:
+        InputError: The id is of no known form, or its provider has no credentials.
+    """
+    if choice == REHEARSAL:
+        reason = "The model is the offline rehearsal server, as asked: no real model is called."
+        return Resolved(model_id=REHEARSAL, provider=Provider.REHEARSAL, reason=reason)
+    if choice == AUTO:
+        return _best(environ)
+    provider = provider_of(choice)
+    found = _credentials(provider, environ)
+    if found is None and provider is Provider.ANTHROPIC:
+        raise InputError(
+            f"model {choice}",
+            "no credentials for the Anthropic API were found",
+            f"{' or '.join(_ANTHROPIC_KEYS)} in the environment, or the model id rehearsal",
+        )
+    # Bedrock and Vertex may hold theirs in a machine's role; they are asked for at the first call.
+    because = f" ({found})" if found else ""
+    return Resolved(
+        model_id=choice,
+        provider=provider,
+        reason=f"The model is {choice} at {_NAMES[provider]}{because}, as asked.",
+    )
+
+
+def provider_of(model_id: str) -> Provider:
+    """Return the provider a model id belongs to by its form.
+
+    Raises:
+        InputError: The id is of no known form.
+    """
+    if model_id == REHEARSAL:
+        return Provider.REHEARSAL
+    if _BEDROCK_ARN.match(model_id) or _BEDROCK.match(model_id):
+        return Provider.BEDROCK
+    if _VERTEX.match(model_id):
+        return Provider.VERTEX
+    if _ANTHROPIC.match(model_id):
+        return Provider.ANTHROPIC
+    raise InputError(f"model {model_id!r}", "is of no known form", _KNOWN)
+
+
+def region_of_arn(model_id: str) -> str | None:
+    """Return the region a Bedrock ARN names, or None where the id is no ARN."""
+    match = _BEDROCK_ARN.match(model_id)
+    return match["region"] if match else None
+
+
+_NAMES: Mapping[Provider, str] = {
+    Provider.ANTHROPIC: "the Anthropic API",
+    Provider.BEDROCK: "Amazon Bedrock",
+    Provider.VERTEX: "Google Vertex AI",
+}
+
+
+def _best(environ: Mapping[str, str]) -> Resolved:
+    for provider, model_id in DEFAULT_MODELS.items():
+        found = _credentials(provider, environ)
+        if found is not None:
+            reason = f"The model is {model_id} at {_NAMES[provider]}: {found} was found."
+            return Resolved(model_id=model_id, provider=provider, reason=reason)
+    reason = (
+        "No model credentials were found, so this is a rehearsal: the offline rehearsal server "
+        "answers and no real model is called. Set ANTHROPIC_API_KEY to use one."
+    )
+    return Resolved(model_id=REHEARSAL, provider=Provider.REHEARSAL, reason=reason)
+
+
+def _credentials(provider: Provider, environ: Mapping[str, str]) -> str | None:
+    """Return the name of what would authenticate, never its value."""
+    if provider is Provider.ANTHROPIC:
+        return _first(_ANTHROPIC_KEYS, environ)
+    if provider is Provider.BEDROCK:
+        home = environ.get("HOME")
+        if name := _first(_AWS_KEYS, environ):
+            return name
+        return "~/.aws/credentials" if _exists(home, ".aws/credentials") else None
+    if not (environ.get("ANTHROPIC_VERTEX_PROJECT_ID") or environ.get("GOOGLE_CLOUD_PROJECT")):
+        return None
+    if environ.get("GOOGLE_APPLICATION_CREDENTIALS"):
+        return "GOOGLE_APPLICATION_CREDENTIALS"
+    adc = ".config/gcloud/application_default_credentials.json"
+    return f"~/{adc}" if _exists(environ.get("HOME"), adc) else None
+
+
+def _first(names: tuple[str, ...], environ: Mapping[str, str]) -> str | None:
+    return next((name for name in names if environ.get(name)), None)
+
+
+def _exists(home: str | None, relative: str) -> bool:
+    return bool(home) and (Path(home or "") / relative).is_file()

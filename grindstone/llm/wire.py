@@ -1,0 +1,201 @@
+"""Between our records and the Messages API's: what is sent, and what a stream adds up to.
+
+Answers are always streamed. Without streaming nothing arrives until the last token is
+written, so a stalled service cannot be told from a thorough one; with it, silence on the
+wire has one meaning, and a broken answer shows by its missing stop reason.
+"""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import JsonValue
+
+from grindstone.errors import Cause, InfrastructureError
+from grindstone.llm.messages import (
+    Block,
+    Message,
+    Opaque,
+    Request,
+    Response,
+    Text,
+    ToolUse,
+)
+from grindstone.records import Usage
+
+EPHEMERAL = {"type": "ephemeral"}
+_CACHED_USER_TURNS = 2  # the one being asked, and the one whose prefix the last call wrote
+
+
+def to_wire(request: Request, model: str, *, conversation: bool) -> dict[str, Any]:
+    """Return the keyword arguments of `messages.create` for a request.
+
+    Args:
+        request: What to ask.
+        model: The provider's name of the model.
+        conversation: More turns are to follow, so the last ones are worth a place in the
+            prompt cache; the system prompt always is.
+    """
+    messages = [_message(message) for message in request.messages]
+    if conversation:
+        _mark_for_cache(messages)
+    body: dict[str, Any] = {
+        "model": model,
+        "max_tokens": request.max_tokens,
+        "messages": messages,
+    }
+    if request.system:
+        body["system"] = [{"type": "text", "text": request.system, "cache_control": EPHEMERAL}]
+    if request.tools:
+        body["tools"] = [tool.model_dump(mode="json") for tool in request.tools]
+    config: dict[str, Any] = {}
+    if request.output_schema is not None:
+        config["format"] = {"type": "json_schema", "schema": request.output_schema}
+    if request.effort is not None:
+        config["effort"] = request.effort
+    if config:
+        body["output_config"] = config
+    return body
+
+
+def _message(message: Message) -> dict[str, Any]:
+    # The API refuses empty text blocks and empty messages, though it may send them.
+    blocks = [
+        _block(block)
+        for block in message.content
+        if not (isinstance(block, Text) and not block.text.strip())
+    ]
+    return {
+        "role": message.role,
+        "content": blocks or [{"type": "text", "text": "(empty)"}],
+    }
+
+
+def _block(block: Block) -> dict[str, Any]:
+    if isinstance(block, Opaque):
+        return dict(block.data)
+    return block.model_dump(mode="json")
+
+
+def _mark_for_cache(messages: list[dict[str, Any]]) -> None:
+    left = _CACHED_USER_TURNS
+    for message in reversed(messages):
+        if message["role"] == "user" and left:
+            message["content"][-1]["cache_control"] = EPHEMERAL
+            left -= 1
+
+
+class Accumulator:
+    """Adds up the events of one streamed answer.
+
+    `usage` is what the service has told so far, also when the stream then breaks off.
+    """
+
+    def __init__(self) -> None:
+        self._blocks: dict[int, dict[str, Any]] = {}
+        self._partial_input: dict[int, list[str]] = {}
+        self._model = ""
+        self._stop_reason: str | None = None
+        self.usage = Usage()
+
+    def add(self, event: Any) -> None:
+        """Take the next event.
+
+        Raises:
+            InfrastructureError: MODEL_SERVER, when it is not what the protocol allows.
+        """
+        try:
+            self._add(event)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise InfrastructureError(
+                Cause.MODEL_SERVER, f"an event of the stream is malformed: {error!r}"
+            ) from error
+
+    def _add(self, event: Any) -> None:
+        match event.type:
+            case "message_start":
+                self._model = event.message.model
+                self.usage = _usage(event.message.usage, Usage())
+            case "content_block_start":
+                self._blocks[event.index] = event.content_block.to_dict(mode="json")
+            case "content_block_delta":
+                self._delta(event.index, event.delta)
+            case "message_delta":
+                self._stop_reason = event.delta.stop_reason or self._stop_reason
+                self.usage = _usage(event.usage, self.usage)
+
+    def _delta(self, index: int, delta: Any) -> None:
+        block = self._blocks[index]
+        match delta.type:
+            case "text_delta":
+                block["text"] += delta.text
+            case "input_json_delta":
+                self._partial_input.setdefault(index, []).append(delta.partial_json)
+            case "thinking_delta":
+                block["thinking"] += delta.thinking
+            case "signature_delta":
+                block["signature"] = delta.signature
+            case "citations_delta":
+                block["citations"] = [
+                    *(block.get("citations") or ()),
+                    delta.citation.to_dict(mode="json"),
+                ]
+
+    def response(self) -> Response:
+        """Return the whole answer.
+
+        Raises:
+            InfrastructureError: MODEL_TRUNCATED, when the stream ended before the answer
+                did; MODEL_SERVER, when a tool's input is not JSON.
+        """
+        if self._stop_reason is None:
+            raise InfrastructureError(
+                Cause.MODEL_TRUNCATED,
+                f"the stream ended without a stop reason after {len(self._blocks)} blocks",
+            )
+        return Response(
+            content=tuple(self._finished()),
+            stop_reason=self._stop_reason,
+            usage=self.usage,
+            model=self._model,
+        )
+
+    def _finished(self) -> Iterator[Block]:
+        for index, block in sorted(self._blocks.items()):
+            if index in self._partial_input:
+                block["input"] = self._input("".join(self._partial_input[index]))
+            match block:
+                case {"type": "text", "text": str(text)} if not block.get("citations"):
+                    yield Text(text=text)
+                case {"type": "tool_use"}:
+                    yield ToolUse(id=block["id"], name=block["name"], input=block["input"])
+                case _:
+                    yield Opaque(data=block)
+
+    def _input(self, text: str) -> dict[str, JsonValue]:
+        try:
+            value = json.loads(text or "{}")
+        except ValueError as error:
+            if self._stop_reason == "max_tokens":
+                return {}  # a command cut in half must not be run
+            raise InfrastructureError(
+                Cause.MODEL_SERVER, f"a tool's input is not JSON: {error}"
+            ) from error
+        if not isinstance(value, dict):
+            raise InfrastructureError(Cause.MODEL_SERVER, "a tool's input is not a JSON object")
+        return value
+
+
+def _usage(told: Any, before: Usage) -> Usage:
+    """Return the counts an event tells; later events repeat totals, they don't add."""
+
+    def count(name: str, otherwise: int) -> int:
+        value = getattr(told, name, None)
+        return otherwise if value is None else int(value)
+
+    return Usage(
+        input_tokens=count("input_tokens", before.input_tokens),
+        output_tokens=count("output_tokens", before.output_tokens),
+        cache_read_tokens=count("cache_read_input_tokens", before.cache_read_tokens),
+        cache_write_tokens=count("cache_creation_input_tokens", before.cache_write_tokens),
+    )
