@@ -87,7 +87,7 @@ def read_answer(response: Response) -> JudgeVerdict:
         raise ValueError("it is not a JSON object")  # noqa: TRY004 - of the answer, not a type
     score = given.get("score")
     if isinstance(score, bool) or not isinstance(score, int):
-        raise ValueError("score is not a whole number")
+        raise ValueError("score is not a whole number")  # noqa: TRY004
     verdict = JudgeVerdict.model_validate(given)
     category = re.sub(r"[^a-z0-9]+", "-", verdict.category.lower()).strip("-")
     reason = " ".join(verdict.failure_reason.split())

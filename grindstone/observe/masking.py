@@ -57,6 +57,7 @@ _INTRODUCING = "expected got actual be is was were equal equals to of than has"
 _VOCABULARY = frozenset(_WORDS.split())
 _INTRODUCERS = frozenset(_INTRODUCING.split())
 _RESUMERS = frozenset({",", ";", "but", "got", "expected", "actual"})
+_RAISED = re.compile(r"^[A-Z]\w*(?:Error|Exception|Warning)$")
 _OPERATOR = re.compile(r"(?<=\s)(==|!=|<=|>=|<|>|not in|in|is not|is)(?=\s)")
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"|`[^`]*`")
 _WORD = re.compile(rf"{re.escape(VALUE)}|[A-Za-z]+|[,;]|[^\sA-Za-z,;]+")
@@ -132,7 +133,7 @@ def mask_message(message: str, known: frozenset[str]) -> str:
     line = next((part.strip() for part in message.splitlines() if part.strip()), "")
     head, colon, rest = line.partition(":")
     name = head.strip().rpartition(".")[2]
-    if re.fullmatch(_SEGMENT, name) and (name in _EXCEPTIONS or (colon and name[:1].isupper())):
+    if re.fullmatch(_SEGMENT, name) and (name in _EXCEPTIONS or (colon and _RAISED.search(name))):
         shown = name if name in _EXCEPTIONS else "an exception"
         body = rest.strip()
     else:

@@ -37,7 +37,7 @@ class Signals(Frozen):
 
     def to_markdown(self) -> str:
         """Return the signals as a short list."""
-        tools = ", ".join(f"{name} x{n}" for name, n in self.tools_used.items()) or "none"
+        tools = ", ".join(f"{name}: {n}" for name, n in self.tools_used.items()) or "none"
         loops = ", ".join(f"`{loop.command}` x{loop.count}" for loop in self.repeated_commands)
         lines = [
             f"- turns: {self.n_turns}; tool calls: {self.n_tool_calls} ({tools})",

@@ -1,0 +1,268 @@
+"""What of the evolver's changes may stand: the rules, applied to what it wrote.
+
+A skill is one thing: when one of its files breaks a rule, all of its changes are refused,
+since half a skill is none. Everything else is judged file by file. Reasons are read by the
+evolver, so none repeats what it must not know.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from typing import Literal, NamedTuple
+
+from grindstone.base import Frozen
+from grindstone.evolve.copying import AREAS, Entry, Files, is_shown
+from grindstone.settings import EvolveScope
+
+MAX_FILE_BYTES = 200_000
+MAX_FILES = 200
+
+Check = Callable[[str, str], Sequence[str]]
+"""Given a path and its text, returns what is wrong with it, in sentences that give nothing away."""
+
+
+class Change(NamedTuple):
+    """One file that is not as it was."""
+
+    path: str
+    kind: Literal["added", "modified", "deleted"]
+    entry: Entry | None  # None: deleted
+
+
+class Refusal(Frozen):
+    """One change that may not stand, and why."""
+
+    path: str
+    rule: str
+    reason: str
+
+
+class Review(NamedTuple):
+    """What stands and what does not."""
+
+    accepted: tuple[Change, ...]
+    refusals: tuple[Refusal, ...]
+    undo: tuple[str, ...]  # paths to put back, refused changes and special files
+
+
+class Checks(NamedTuple):
+    """The judgements that need more than the scope: each may be left out."""
+
+    format: Check | None = None  # SKILL.md against the open format
+    quality: Check | None = None  # SKILL.md against the quality gate
+    leaks: Check | None = None  # any text against what the task is checked for
+
+
+def diff(before: Files, after: Files) -> tuple[Change, ...]:
+    """Return what differs between two folders, by path."""
+    changes: list[Change] = []
+    for path in sorted(before.keys() | after.keys()):
+        old, new = before.get(path), after.get(path)
+        if old == new:
+            continue
+        kind: Literal["added", "modified", "deleted"] = "modified"
+        if new is None:
+            kind = "deleted"
+        elif old is None:
+            kind = "added"
+        changes.append(Change(path, kind, new))
+    return tuple(changes)
+
+
+def skill_of(path: str) -> str | None:
+    """Return the skill a path belongs to; None for files that are not in a skill's folder."""
+    parts = path.split("/")
+    return parts[1] if parts[0] == "skills" and len(parts) > 2 else None
+
+
+def skill_names(files: Iterable[str]) -> tuple[str, ...]:
+    """Return the names of the skills a folder holds, in order."""
+    found = {skill_of(path) for path in files if path.endswith("/SKILL.md")}
+    return tuple(sorted(name for name in found if name is not None))
+
+
+def review(
+    before: Files,
+    after: Files,
+    scope: EvolveScope,
+    *,
+    checks: Checks = Checks(),  # noqa: B008 - immutable
+    specials: Sequence[str] = (),
+) -> Review:
+    """Judge every change.
+
+    Args:
+        before: What the evolver was given.
+        after: What it left.
+        scope: What it may change.
+        checks: Format, quality and leak checks; leaks only where the scope asks for it.
+        specials: Links and special files found in its copy.
+    """
+    changes = diff(before, after)
+    if len(after) > len(before) + MAX_FILES:
+        reason = f"{len(after)} files where {len(before)} were; at most {MAX_FILES} more"
+        undo = (*specials, *(change.path for change in changes))
+        return Review((), (Refusal(path=".", rule="max_files", reason=reason),), undo)
+    refusals = [
+        Refusal(path=path, rule="regular_files", reason="is a link or a special file")
+        for path in specials
+    ]
+    spoiled = {_unit(path) for path in specials}
+    left = _room(before, scope)
+    accepted: list[Change] = []
+    undo_paths: list[str] = list(specials)
+    units: dict[str, list[Change]] = {}
+    for change in changes:
+        units.setdefault(_unit(change.path), []).append(change)
+    for unit, members in units.items():
+        found = [refusal for change in members for refusal in _file_rules(change, scope, checks)]
+        name = skill_of(members[0].path)
+        skill = _SkillChange(name, tuple(members), before, after) if name is not None else None
+        if skill is not None and not found:
+            found = _skill_rules(skill, scope, checks, left)
+        if found or unit in spoiled:
+            # Where a link took a file's place, what looks deleted was not deleted.
+            refusals += found if unit not in spoiled else []
+            undo_paths += [change.path for change in members]
+            continue
+        accepted += members
+        if left is not None and skill is not None and skill.is_new:
+            left -= 1
+    return Review(tuple(accepted), tuple(refusals), tuple(dict.fromkeys(undo_paths)))
+
+
+def _unit(path: str) -> str:
+    """Return what a path is judged with: its skill's folder, or itself alone."""
+    skill = skill_of(path)
+    return f"skills/{skill}" if skill is not None else path
+
+
+def _room(before: Files, scope: EvolveScope) -> int | None:
+    """Return how many new skills fit. Deleting one makes no room: a budget is for refining."""
+    if scope.max_skills is None:
+        return None
+    return max(0, scope.max_skills - len(skill_names(before)))
+
+
+def _file_rules(change: Change, scope: EvolveScope, checks: Checks) -> list[Refusal]:
+    """Return what is wrong with one file, whatever it belongs to."""
+    misplaced = _place_rule(change, scope)
+    if misplaced is not None:
+        rule, reason = misplaced
+        return [Refusal(path=change.path, rule=rule, reason=reason)]
+    if change.entry is None:
+        return []
+    broken = _content_rule(change.path, change.entry.content)
+    if broken is not None:
+        rule, reason = broken
+        return [Refusal(path=change.path, rule=rule, reason=reason)]
+    if scope.no_direct_answers and checks.leaks is not None:
+        text = change.entry.content.decode("utf-8")
+        return [
+            Refusal(path=change.path, rule="no_direct_answers", reason=reason)
+            for reason in checks.leaks(change.path, text)
+        ]
+    return []
+
+
+def _place_rule(change: Change, scope: EvolveScope) -> tuple[str, str] | None:
+    """Return the rule that forbids a change where it is made, with its reason."""
+    path = change.path
+    area = path.split("/", maxsplit=1)[0]
+    allowed = {
+        "skills": scope.evolve_skills,
+        "memory": scope.evolve_memory,
+        "prompts": scope.evolve_prompts,
+        "tools": scope.evolve_tools,
+    }
+    found: tuple[str, str] | None = None
+    if not is_shown(path) or area not in AREAS:
+        found = "outside", "lies outside what an evolver may change, whatever the permissions"
+    elif area == "skills" and skill_of(path) is None:
+        found = "outside", "is not in a skill's folder"
+    elif scope.prompt_only and area != "prompts":
+        found = "prompt_only", "only the system prompt may change in this step"
+    elif not allowed[area]:
+        found = f"evolve_{area}", f"{area}/ may not change in this step"
+    elif change.entry is None and area == "prompts":
+        found = "system_prompt", "a prompt may be changed, not deleted"
+    return found
+
+
+def _content_rule(path: str, content: bytes) -> tuple[str, str] | None:
+    """Return the rule that a file's content breaks, with its reason."""
+    area = path.split("/", maxsplit=1)[0]
+    if len(content) > MAX_FILE_BYTES:
+        return "max_file", f"has {len(content)} bytes, more than {MAX_FILE_BYTES}"
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError:
+        return "text_only", "is not UTF-8 text"
+    if area == "prompts" and not text.strip():
+        return "system_prompt", "is empty"
+    broken = _first_broken_line(text) if path.endswith(".jsonl") and area == "memory" else None
+    return ("memory_format", f"line {broken} is not a JSON object") if broken else None
+
+
+def _first_broken_line(text: str) -> int | None:
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            value = json.loads(line)
+        except ValueError:
+            return number
+        if not isinstance(value, dict):
+            return number
+    return None
+
+
+class _SkillChange(NamedTuple):
+    """All changes of one skill."""
+
+    name: str
+    members: tuple[Change, ...]
+    before: Files
+    after: Files
+
+    @property
+    def main(self) -> str:
+        return f"skills/{self.name}/SKILL.md"
+
+    @property
+    def is_new(self) -> bool:
+        return self.main not in self.before and self.main in self.after
+
+    @property
+    def rewritten(self) -> str | None:
+        """SKILL.md's new text, where it changed."""
+        changed = [change.entry for change in self.members if change.path == self.main]
+        entry = changed[0] if changed else None
+        return entry.content.decode("utf-8", errors="replace") if entry is not None else None
+
+
+def _skill_rules(
+    skill: _SkillChange, scope: EvolveScope, checks: Checks, left: int | None
+) -> list[Refusal]:
+    """Return what is wrong with one skill as a whole; `left` new ones still fit."""
+    found: tuple[str, str] | None = None
+    text = skill.rewritten
+    if skill.main in skill.before and scope.protect_skills:
+        found = "protect_skills", "skills that existed before are read-only"
+    elif skill.main not in skill.after and any(skill_of(p) == skill.name for p in skill.after):
+        found = "skill_format", "is missing while its folder is not empty"
+    elif skill.is_new and left == 0:
+        found = (
+            "max_skills",
+            f"the budget of {scope.max_skills} skills is reached; refine a skill that exists",
+        )
+    elif text is not None and scope.max_skill_chars is not None:
+        if len(text) > scope.max_skill_chars:
+            reason = f"has {len(text)} characters, more than {scope.max_skill_chars}"
+            found = "max_skill_chars", reason
+    if found is not None:
+        return [Refusal(path=skill.main, rule=found[0], reason=found[1])]
+    for rule, check in (("skill_format", checks.format), ("quality", checks.quality)):
+        reasons = check(skill.main, text) if check is not None and text is not None else ()
+        if reasons:
+            return [Refusal(path=skill.main, rule=rule, reason=reason) for reason in reasons]
+    return []
