@@ -1,0 +1,285 @@
+"""Append-only parquet: one part per batch, named by its keys, never changed.
+
+    <home>/ledger/<table>/run=<run_key>/<64 hex digits>.parquet           one batch
+    <home>/ledger/<table>/run=<run_key>/merged-<64 hex digits>.parquet    many, by compact()
+
+A part is written beside its place, synced, and linked to its name: it is there whole or
+not at all, and of two writers of the same rows the first wins. Rows with the same key in
+several parts count once, the oldest part's. Nothing is locked; any number of processes
+may write and read at once.
+"""
+
+import os
+import re
+from collections.abc import Iterable, Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from urllib.parse import quote, unquote
+
+from pydantic import BaseModel, JsonValue, ValidationError
+
+from grindstone.digest import digest
+from grindstone.errors import Cause, InfrastructureError
+from grindstone.files import claim
+from grindstone.ledger.columns import Kind, encode, row_from, value_of
+from grindstone.ledger.row import LedgerError, Table, table_of
+
+if TYPE_CHECKING:
+    import polars as pl
+
+R = TypeVar("R", bound=BaseModel)
+
+PART_NAME = re.compile(r"(merged-)?[0-9a-f]{64}\.parquet")
+MAGIC = b"PAR1"
+
+
+class Part(NamedTuple):
+    """One file of rows; parts sort by age, then name."""
+
+    written_ns: int
+    name: str
+    path: Path
+    size: int
+
+    @property
+    def merged(self) -> bool:
+        """Whether `compact` wrote it."""
+        return self.name.startswith("merged-")
+
+
+class Ledger:
+    """The rows of all runs and agents below one home folder."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = Path(home)
+        self.root = self.home / "ledger"
+
+    def append(self, rows: Sequence[BaseModel], *, run_key: str) -> Path | None:
+        """Keep rows of one table; keeping the same rows again changes nothing.
+
+        Returns:
+            The part that holds them, or None when there were no rows.
+
+        Raises:
+            LedgerError: The rows are of several classes, or of another run.
+            InfrastructureError: The disk refused (cause `ledger_io`).
+        """
+        if not rows:
+            return None
+        table = table_of(type(rows[0]))
+        unique: dict[str, BaseModel] = {}
+        for row in rows:
+            if type(row) is not table.row:
+                raise LedgerError(
+                    f"{table.name}: a batch holds {type(row).__name__} beside "
+                    f"{table.row.__name__}; expected rows of one class"
+                )
+            if table.holds_run_key and getattr(row, "run_key", "") != run_key:
+                raise LedgerError(
+                    f"{table.name}: a row of run {getattr(row, 'run_key', '')!r} was appended "
+                    f"to run {run_key!r}; expected rows of that run"
+                )
+            unique.setdefault(digest(_key_json(table, row)), row)
+        path = self.folder(table.name, run_key) / f"{digest([*sorted(unique)])}.parquet"
+        if path.exists():
+            return path
+        content = frame_of(table, list(unique.values()), run_key)
+        try:
+            claim(path, parquet_bytes(content))
+            sync_folder(path.parent)
+        except OSError as error:
+            raise InfrastructureError(Cause.LEDGER_IO, f"{path}: {error}") from error
+        return path
+
+    def scan(self, table: str | type[BaseModel], run_key: str | None = None) -> "pl.LazyFrame":
+        """Return a table's rows, of one run or of all, each key once.
+
+        The columns are the declared ones, in order, also when there are no rows; a
+        column that an older part lacks is null there.
+
+        Raises:
+            LedgerError: The table is unknown, or a part is damaged; the message names it.
+        """
+        import polars as pl  # noqa: PLC0415 - loaded when a ledger is read or written, not before
+
+        found = self.table(table)
+        schema = found.schema()
+        single: list[Path] = []
+        several: list[Path] = []
+        for run in [run_key] if run_key is not None else self.runs(found.name):
+            paths = [part.path for part in self.live_parts(found.name, run)]
+            (single if len(paths) == 1 else several).extend(paths)
+        frames = [_scan(paths, schema) for paths in (single, several) if paths]
+        if several:
+            # Only runs of several parts can hold a key twice, for the run is in the key.
+            frames[-1] = frames[-1].unique(list(found.full_key), keep="first", maintain_order=True)
+        return pl.concat(frames) if frames else pl.LazyFrame(schema=schema)
+
+    def rows(self, row: type[R], run_key: str | None = None) -> list[R]:
+        """Return a table's rows as models, oldest part first.
+
+        Raises:
+            LedgerError: A part is damaged, or a row no longer fits its class.
+        """
+        from polars.exceptions import PolarsError  # noqa: PLC0415 - as in scan
+
+        table = table_of(row)
+        try:
+            records = self.scan(row, run_key).collect().to_dicts()
+        except (PolarsError, OSError) as error:
+            raise LedgerError(f"{self.root / table.name}: cannot be read: {error}") from error
+        try:
+            return [row.model_validate(row_from(row, table.columns, r)) for r in records]
+        except ValidationError as error:
+            raise LedgerError(
+                f"{self.root / table.name}: a row does not fit {row.__name__}: {error}"
+            ) from error
+
+    def runs(self, table: str | None = None) -> tuple[str, ...]:
+        """Return the keys of the runs that left rows, in one table or in any, sorted."""
+        folders = [self.root / table] if table is not None else _folders(self.root)
+        return tuple(
+            sorted(
+                {
+                    unquote(folder.name.removeprefix("run="))
+                    for parent in folders
+                    for folder in _folders(parent)
+                    if folder.name.startswith("run=")
+                }
+            )
+        )
+
+    def table(self, table: str | type[BaseModel]) -> Table:
+        """Return a table by its name or its row class.
+
+        Raises:
+            LedgerError: There is none of that name.
+        """
+        if not isinstance(table, str):
+            return table_of(table)
+        from grindstone.ledger.tables import TABLES  # noqa: PLC0415 - the tables use this module
+
+        if table not in TABLES:
+            raise LedgerError(f"{table}: no such table; expected one of {', '.join(TABLES)}")
+        return TABLES[table]
+
+    def folder(self, table: str, run_key: str) -> Path:
+        """Return where a run's parts of a table are kept."""
+        if not run_key.strip("."):
+            raise LedgerError(f"run_key {run_key!r}: names no folder; expected letters or digits")
+        return self.root / table / f"run={quote(run_key, safe='')}"
+
+    def parts(self, table: str, run_key: str) -> tuple[Part, ...]:
+        """Return a run's parts, oldest first; files that are no part are passed over."""
+        found: list[Part] = []
+        try:
+            with os.scandir(self.folder(table, run_key)) as entries:
+                for entry in entries:
+                    if PART_NAME.fullmatch(entry.name):
+                        stat = entry.stat()
+                        found.append(
+                            Part(stat.st_mtime_ns, entry.name, Path(entry.path), stat.st_size)
+                        )
+        except FileNotFoundError:
+            return ()
+        return tuple(sorted(found))
+
+    def live_parts(self, table: str, run_key: str) -> tuple[Part, ...]:
+        """Return the parts a reader needs: all but those that `compact` merged.
+
+        Raises:
+            LedgerError: A part is damaged.
+        """
+        parts = self.parts(table, run_key)
+        for part in parts:
+            check_whole(part)
+        merged = {name for part in parts if part.merged for name in merged_names(part.path)}
+        return tuple(part for part in parts if part.name not in merged)
+
+
+def frame_of(table: Table, rows: Iterable[BaseModel], run_key: str) -> "pl.DataFrame":
+    """Return rows as a frame with the table's declared schema."""
+    import polars as pl  # noqa: PLC0415 - as in scan
+
+    kept = list(rows)
+    data = {column.name: [value_of(row, column) for row in kept] for column in table.columns}
+    data.setdefault("run_key", [run_key] * len(kept))
+    schema = table.schema()
+    return pl.DataFrame({name: data[name] for name in schema.names()}, schema=schema)
+
+
+def parquet_bytes(frame: "pl.DataFrame", metadata: dict[str, str] | None = None) -> bytes:
+    """Return a frame as the bytes of a parquet file."""
+    buffer = BytesIO()
+    frame.write_parquet(buffer, metadata=metadata)
+    return buffer.getvalue()
+
+
+def check_whole(part: Part) -> None:
+    """Refuse a file that is not parquet from its first to its last bytes.
+
+    Raises:
+        LedgerError: The file is torn or is something else.
+    """
+    try:
+        with part.path.open("rb") as file:
+            head = file.read(4)
+            file.seek(max(0, part.size - 8))
+            tail = file.read(8)
+    except FileNotFoundError:
+        return  # merged away since it was listed; the merged part is in the next listing
+    footer = int.from_bytes(tail[:4], "little")
+    if part.size < 12 or head != MAGIC or tail[4:] != MAGIC or footer > part.size - 12:
+        raise LedgerError(f"{part.path}: the part is damaged; expected a whole parquet file")
+
+
+def merged_names(path: Path) -> tuple[str, ...]:
+    """Return the names of the parts that a merged part stands for.
+
+    Raises:
+        LedgerError: The merged part does not say.
+    """
+    import json  # noqa: PLC0415 - as in scan
+
+    import polars as pl  # noqa: PLC0415 - as in scan
+
+    try:
+        return tuple(json.loads(pl.read_parquet_metadata(path)["grindstone.merged"]))
+    except (KeyError, ValueError, pl.exceptions.PolarsError) as error:
+        raise LedgerError(f"{path}: the part is damaged: {error}") from error
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a new name in a folder survive a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _scan(paths: list[Path], schema: "pl.Schema") -> "pl.LazyFrame":
+    import polars as pl  # noqa: PLC0415 - as in scan
+
+    return pl.scan_parquet(
+        paths,
+        schema=schema,
+        missing_columns="insert",
+        extra_columns="ignore",
+        hive_partitioning=False,
+        cast_options=pl.ScanCastOptions(
+            integer_cast="upcast",
+            missing_struct_fields="insert",
+            extra_struct_fields="ignore",
+        ),
+    )
+
+
+def _key_json(table: Table, row: BaseModel) -> list[JsonValue]:
+    values = {column.name: column.kind for column in table.columns}
+    return [encode(getattr(row, name), values.get(name, Kind("text"))) for name in table.key]
+
+
+def _folders(parent: Path) -> list[Path]:
+    return [path for path in parent.iterdir() if path.is_dir()] if parent.is_dir() else []

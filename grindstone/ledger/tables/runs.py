@@ -1,0 +1,174 @@
+"""Rows about a run: its state, its evolutions, its skills, its gate."""
+
+from typing import ClassVar
+
+from pydantic import AwareDatetime, Field, JsonValue, NonNegativeFloat, NonNegativeInt
+
+from grindstone.base import Frozen
+from grindstone.ledger.row import Row
+from grindstone.records import Usage
+
+
+class RunRow(Row):
+    """A change of a run's state; the latest sequence is the present one."""
+
+    table: ClassVar[str] = "runs"
+    key: ClassVar[tuple[str, ...]] = ("run_key", "sequence")
+
+    run_key: str
+    sequence: NonNegativeInt = Field(description="0: first start; then one more per change.")
+    kind: str = Field(description="grind, adapt, gate, compare, check, …")
+    status: str = Field(description="running, completed, stopped (by a budget) or failed.")
+    agent_id: str = ""
+    model: str = ""
+    profile: str = ""
+    sandbox: str = ""
+    rehearsal: bool = False
+    settings: dict[str, JsonValue] = {}
+    n_tasks: NonNegativeInt = 0
+    converged: bool | None = None
+    note: str = ""
+    at: AwareDatetime
+
+
+class Refusal(Frozen):
+    """A change that was not let through."""
+
+    path: str
+    rule: str
+    reason: str = ""
+
+
+class EvolutionRow(Row):
+    """One evolution of a workspace: what changed, what was refused, what it cost."""
+
+    table: ClassVar[str] = "evolutions"
+    key: ClassVar[tuple[str, ...]] = ("run_key", "agent_id", "evo_number", "step")
+
+    run_key: str
+    evo_number: NonNegativeInt
+    step: str = Field(
+        "evolve", description="evolve, task_skill, distill, promote, gate or whatever changed it."
+    )
+    batch: NonNegativeInt = 0
+    cycle: NonNegativeInt = 0
+    agent_id: str = ""
+    task_ids: tuple[str, ...] = Field((), description="The tasks it learned from.")
+    commit_before: str = ""
+    commit_after: str = ""
+    tree_before: str = ""
+    tree_after: str = ""
+    skills_before: tuple[str, ...] = ()
+    skills_after: tuple[str, ...] = ()
+    skills_added: tuple[str, ...] = ()
+    skills_changed: tuple[str, ...] = ()
+    skills_removed: tuple[str, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
+    usage: Usage = Usage()
+    cost_usd: float | None = Field(None, ge=0.0, description="None: price unknown.")
+    accepted: bool = True
+    note: str = ""
+    duration_s: NonNegativeFloat = 0.0
+    at: AwareDatetime
+
+
+class SkillRow(Row):
+    """A skill as an evolution left it: what the report shows of what was learned."""
+
+    table: ClassVar[str] = "skills"
+    key: ClassVar[tuple[str, ...]] = ("run_key", "agent_id", "scope", "skill", "skill_digest")
+
+    run_key: str
+    agent_id: str = ""
+    skill: str
+    skill_digest: str
+    scope: str = Field("general", description="general, task or draft.")
+    task_id: str = Field("", description="The task a task skill belongs to.")
+    version: str = ""
+    category: str = ""
+    description: str = ""
+    n_chars: NonNegativeInt = 0
+    evo_number: NonNegativeInt = 0
+    cycle: NonNegativeInt = 0
+    learned_from: tuple[str, ...] = Field((), description="The tasks whose failures taught it.")
+
+
+class EglRow(Row):
+    """Evolutionary Generality Loss after one cycle."""
+
+    table: ClassVar[str] = "egl"
+    key: ClassVar[tuple[str, ...]] = ("run_key", "index")
+
+    run_key: str
+    index: NonNegativeInt = Field(description="The cycle or batch, from 0.")
+    new_skills: NonNegativeInt
+    tasks_solved: NonNegativeInt = Field(description="Distinct tasks solved so far.")
+    cumulative_skills: NonNegativeInt = 0
+    egl: float | None = Field(None, description="Skills per 1000 tasks; None: nothing solved yet.")
+    threshold: float | None = None
+    converged: bool = False
+
+
+class PatternRow(Row):
+    """A failure the judge saw in at least two tasks of a cycle."""
+
+    table: ClassVar[str] = "patterns"
+    key: ClassVar[tuple[str, ...]] = ("run_key", "cycle", "category", "reason")
+
+    run_key: str
+    cycle: NonNegativeInt
+    category: str
+    reason: str
+    task_ids: tuple[str, ...] = ()
+    lowest_score: float = 0.0
+    mean_score: float = 0.0
+
+
+class GatePairRow(Row):
+    """One holdout task and trial, before and after a change; a missing side is null."""
+
+    table: ClassVar[str] = "gate_pairs"
+    key: ClassVar[tuple[str, ...]] = ("run_key", "gate_id", "task_id", "trial")
+
+    run_key: str
+    gate_id: str = Field(description="Which gate of the run, such as 'cycle-2'.")
+    cycle: NonNegativeInt = 0
+    task_id: str
+    category: str = ""
+    trial: NonNegativeInt = 0
+    baseline_episode_id: str = ""
+    candidate_episode_id: str = ""
+    baseline_score: float | None = None
+    candidate_score: float | None = None
+
+
+class GateDecisionRow(Row):
+    """What a gate decided about a change, and on what evidence."""
+
+    table: ClassVar[str] = "gate_decisions"
+    key: ClassVar[tuple[str, ...]] = ("run_key", "gate_id")
+
+    run_key: str
+    gate_id: str
+    cycle: NonNegativeInt = 0
+    rule: str = Field(description="threshold, no_regression or improvement.")
+    verdict: str = Field(description="accept, reject or cannot_tell.")
+    accepted: bool
+    n_pairs: NonNegativeInt = 0
+    n_missing: NonNegativeInt = 0
+    wins: NonNegativeInt = 0
+    losses: NonNegativeInt = 0
+    ties: NonNegativeInt = 0
+    baseline_mean: float | None = None
+    candidate_mean: float | None = None
+    difference: float | None = None
+    interval_low: float | None = None
+    interval_high: float | None = None
+    p_value: float | None = None
+    alpha: float | None = None
+    threshold: float | None = None
+    detectable_effect: float | None = Field(None, description="Smallest drop it could have seen.")
+    commit_before: str = ""
+    commit_after: str = ""
+    reason: str = ""
+    at: AwareDatetime
