@@ -255,10 +255,9 @@ def _skill_rules(
             "max_skills",
             f"the budget of {scope.max_skills} skills is reached; refine a skill that exists",
         )
-    elif text is not None and scope.max_skill_chars is not None:
-        if len(text) > scope.max_skill_chars:
-            reason = f"has {len(text)} characters, more than {scope.max_skill_chars}"
-            found = "max_skill_chars", reason
+    elif text is not None and len(text) > (scope.max_skill_chars or len(text)):
+        reason = f"has {len(text)} characters, more than {scope.max_skill_chars}"
+        found = "max_skill_chars", reason
     if found is not None:
         return [Refusal(path=skill.main, rule=found[0], reason=found[1])]
     for rule, check in (("skill_format", checks.format), ("quality", checks.quality)):

@@ -1,0 +1,71 @@
+"""From files and a prompt to reviewed changes: a session, its review, one chance to mend."""
+
+from typing import NamedTuple
+
+from grindstone.evolve.copying import Files
+from grindstone.evolve.permissions import Change, Checks, Refusal, Review, review
+from grindstone.evolve.prompts import refused_message
+from grindstone.evolve.session import EvolverSession, SessionLimits
+from grindstone.llm.messages import CallSite, Model
+from grindstone.records import Trajectory, Usage
+from grindstone.sandbox.protocol import Provider
+from grindstone.settings import EvolveScope
+
+
+class Evolved(NamedTuple):
+    """What an evolver achieved on a copy; nothing outside the copy has changed."""
+
+    changes: tuple[Change, ...]
+    refusals: tuple[Refusal, ...]  # told and mended ones, and those that stood at the end
+    usage: Usage
+    trajectory: Trajectory
+
+
+async def evolve_copy(
+    copy: Files,
+    *,
+    model: Model,
+    provider: Provider,
+    scope: EvolveScope,
+    prompt: str,
+    observation: str,
+    site: CallSite,
+    limits: SessionLimits,
+    checks: Checks,
+    labels: dict[str, str] | None = None,
+) -> Evolved:
+    """Let an evolver change a copy, and return what of it may stand.
+
+    What the first review refuses is undone in the copy and told to the evolver, which may
+    mend it once; what the second refuses is left out.
+
+    Raises:
+        InfrastructureError: The sandbox or the model failed.
+        BudgetExceededError: A ceiling was reached.
+    """
+    async with EvolverSession(
+        model,
+        provider,
+        site=site,
+        copy=copy,
+        observation=observation,
+        limits=limits,
+        labels=labels,
+    ) as session:
+        await session.talk(prompt)
+        first = await _reviewed(session, copy, scope, checks)
+        refusals = first.refusals
+        last = first
+        if first.refusals and not session.exhausted:
+            await session.restore(first.undo, copy)
+            await session.talk(refused_message(first.refusals))
+            last = await _reviewed(session, copy, scope, checks)
+            refusals += tuple(each for each in last.refusals if each not in first.refusals)
+        return Evolved(last.accepted, refusals, session.usage, session.trajectory)
+
+
+async def _reviewed(
+    session: EvolverSession, before: Files, scope: EvolveScope, checks: Checks
+) -> Review:
+    collected = await session.collect()
+    return review(before, collected.files, scope, checks=checks, specials=collected.specials)
