@@ -3,18 +3,33 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from grindstone.agents.injection import inject_skills
     from grindstone.agents.profiles import solver_for
     from grindstone.agents.protocol import Brief, Effort, SkillCard, Solver
+    from grindstone.agents.skill_use import SkillUse, skill_uses
     from grindstone.agents.system_prompt import build_system_prompt
 
-__all__ = ["Brief", "Effort", "SkillCard", "Solver", "build_system_prompt", "solver_for"]
+__all__ = [
+    "Brief",
+    "Effort",
+    "SkillCard",
+    "SkillUse",
+    "Solver",
+    "build_system_prompt",
+    "inject_skills",
+    "skill_uses",
+    "solver_for",
+]
 
 _HOMES = {
     "Brief": "protocol",
     "Effort": "protocol",
     "SkillCard": "protocol",
+    "SkillUse": "skill_use",
     "Solver": "protocol",
     "build_system_prompt": "system_prompt",
+    "inject_skills": "injection",
+    "skill_uses": "skill_use",
     "solver_for": "profiles",
 }
 

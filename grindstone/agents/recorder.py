@@ -55,11 +55,20 @@ class Recorder:
         response: Response,
         calls: tuple[ToolCall, ...] = (),
         outputs: tuple[ToolOutput, ...] = (),
+        *,
+        message: str | None = None,
     ) -> None:
-        """Record one answer of the model with what came of it."""
+        """Record one answer of the model with what came of it.
+
+        Args:
+            response: The answer.
+            calls: What it asked for.
+            outputs: What each call gave.
+            message: Its words where they are not simply its text.
+        """
         self.add(
             StepKind.AGENT,
-            response.text,
+            response.text if message is None else message,
             reasoning=reasoning_of(response),
             calls=calls,
             outputs=outputs,

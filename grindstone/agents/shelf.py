@@ -1,11 +1,14 @@
 """The skills an agent finds in its sandbox: the four places, a listing, a body."""
 
+import base64
 import shlex
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 from grindstone.agents.protocol import SkillCard
 from grindstone.sandbox.protocol import Sandbox
+from grindstone.skills import parse_skill
+from grindstone.skills.frontmatter import SkillError
 
 PLACES = (
     "/root/.agents/skills",
@@ -18,12 +21,15 @@ PLACES = (
 LOAD_CHARS = 200_000
 """Most characters of a skill that are read; far beyond the format's own limit."""
 
-_LIST = (
-    f"for d in {' '.join(PLACES)}; do "
-    'for f in "$d"/*/SKILL.md; do if [ -f "$f" ]; then '
-    "printf '%s\\t%s\\n' \"${f%/SKILL.md}\" "
-    '"$(sed -n \'s/^description:[[:space:]]*//p\' "$f" | head -n 1)"; fi; done; done'
-)
+_HEAD_BYTES = 8_192  # a description is at most 1,024 characters
+_LIST = f"""
+for d in {" ".join(PLACES)}; do
+  for f in "$d"/*/SKILL.md; do
+    [ -f "$f" ] || continue
+    printf '%s\\t%s\\n' "${{f%/SKILL.md}}" "$(head -c {_HEAD_BYTES} "$f" | base64 | tr -d '\\n')"
+  done
+done
+"""
 
 
 class Shelf:
@@ -38,11 +44,10 @@ class Shelf:
         found = dict(self._offered)
         listing = await self._sandbox.exec(_LIST, timeout_s=timeout_s)
         for line in listing.output.splitlines():
-            path, tab, description = line.partition("\t")
+            path, tab, head = line.partition("\t")
             name = PurePosixPath(path).name
             if tab and name not in found:
-                text = description.strip().strip("\"'")
-                found[name] = SkillCard(name=name, description=text, path=path)
+                found[name] = SkillCard(name=name, description=_description(head), path=path)
         return tuple(found.values())
 
     async def load(self, name: str, timeout_s: float) -> str | None:
@@ -63,3 +68,10 @@ class Shelf:
             max_output_bytes=LOAD_CHARS,
         )
         return run.output if run.exit_code == 0 else None
+
+
+def _description(head: str) -> str:
+    try:
+        return parse_skill(base64.b64decode(head).decode(errors="replace")).description
+    except (SkillError, ValueError):
+        return "(no description)"  # a task's own skill may follow no format

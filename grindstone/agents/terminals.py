@@ -91,8 +91,8 @@ class TmuxTerminal:
         outputs: list[ToolOutput] = []
         alive = True
         for command, call_id in zip(commands, call_ids, strict=True):
-            wait_s = min(command.duration_s, self._meter.remaining_s)
-            if wait_s <= 0 < command.duration_s or not alive:
+            wait_s = min(command.duration_s, left_s := self._meter.remaining_s)
+            if left_s <= 0 or not alive:
                 outputs.append(ToolOutput(call_id=call_id, content=NOT_TYPED, is_error=True))
                 continue
             run = await self._send(command.text, wait_s)
@@ -170,8 +170,8 @@ _LEAVE_STATE = (
     '"$({ printf "cd -- %q\\n" "$PWD"; declare -px; } 2>/dev/null | base64 -w0)"; exit $e\' EXIT'
 )
 _PLAIN_NOTE = (
-    "This sandbox has no tmux: each line you send runs to its end before the next, and programs\n"
-    "that wait for keys see the end of input. Folder and exported variables are kept.\n"
+    "This is a plain shell: each line you send runs to its end before the next, and programs that\n"
+    "wait for keys see the end of input. Folder and exported variables are kept.\n"
 )
 _ENDED = "[ended at its time limit; the output up to then is above]"
 

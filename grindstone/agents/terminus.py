@@ -113,7 +113,8 @@ class TerminusSolver:
             )
             for call_id, command in zip(ids, answer.commands, strict=True)
         )
-        record.answer(response, calls, typed.outputs)
+        said = "\n".join(filter(None, (answer.analysis, answer.plan)))
+        record.answer(response, calls, typed.outputs, message=said)
         return typed.shown
 
 
