@@ -6,7 +6,7 @@ parameters are stored in plain text, blocks are encrypted.
 """
 
 from blocks.benchmark import BenchmarkBlock
-from blocks.choice import BlockNames, configure
+from blocks.choice import BlockNames, configure, credentials
 from blocks.ledger import LedgerBlock
 from blocks.model import ModelBlock
 from blocks.sandbox import SandboxBlock
@@ -20,4 +20,5 @@ __all__ = [
     "SandboxBlock",
     "WorkspaceBlock",
     "configure",
+    "credentials",
 ]

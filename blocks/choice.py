@@ -1,5 +1,6 @@
 """Saved blocks laid over a run's settings."""
 
+import os
 from typing import Any, TypeVar
 
 from prefect.blocks.core import Block
@@ -37,28 +38,40 @@ TYPES: dict[str, type[Block]] = {
 }
 
 
-async def configure(settings: S, names: BlockNames) -> tuple[S, dict[str, str]]:
-    """Return the settings with every named block applied, and the credentials found.
+async def configure(settings: S, names: BlockNames) -> S:
+    """Return the settings with every named block applied.
 
     Raises:
         InputError: A named block is not saved.
     """
     decided: dict[str, Any] = {}
-    environ: dict[str, str] = {}
     for field, block_type in TYPES.items():
         name = getattr(names, field)
         if name is None:
             continue
-        try:
-            block: Any = await block_type.aload(name)
-        except ValueError as error:
-            expected = f"a saved {block_type._block_type_name} block"
-            raise InputError(f"blocks.{field}", f"no block named {name!r}", expected) from error
+        block = await _load(field, name)
         decided.update(
             (key, value)
             for key, value in block.settings().items()
             if key in type(settings).model_fields
         )
-        if isinstance(block, ModelBlock):
-            environ = block.environ()
-    return type(settings).model_validate(settings.model_dump() | decided), environ
+    return type(settings).model_validate(settings.model_dump() | decided)
+
+
+async def credentials(model_block: str | None) -> dict[str, str]:
+    """Return the environment models are reached with: the process's, and a block's over it."""
+    environ = dict(os.environ)
+    if model_block is not None:
+        block = await _load("model", model_block)
+        assert isinstance(block, ModelBlock)
+        environ |= block.environ()
+    return environ
+
+
+async def _load(field: str, name: str) -> Any:
+    block_type = TYPES[field]
+    try:
+        return await block_type.aload(name)
+    except ValueError as error:
+        expected = f"a saved {block_type._block_type_name} block"
+        raise InputError(f"blocks.{field}", f"no block named {name!r}", expected) from error

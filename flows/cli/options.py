@@ -7,11 +7,10 @@ as default. Truth values are given as words (`--use-skills false`), as the docum
 import inspect
 import types
 from collections.abc import Callable, Mapping
-from enum import Enum
+from enum import Enum, StrEnum
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
-import click
 import typer
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
@@ -33,27 +32,31 @@ def _plain(annotation: Any) -> Any:
     return annotation
 
 
-def _click_type(annotation: Any) -> tuple[Any, click.ParamType | None]:
-    """Return the annotation Typer is to see, and the Click type where Typer needs help."""
+class Truth(StrEnum):
+    """A truth value spelled out, so that `--use-skills false` reads as it is meant."""
+
+    TRUE = "true"
+    FALSE = "false"
+
+
+def _spelling(annotation: Any) -> Any:
+    """Return the type Typer is to see for a field's type."""
     plain = _plain(annotation)
     if plain is bool:
-        return str, click.BOOL
-    if get_origin(plain) is Literal:
-        return str, click.Choice([str(value) for value in get_args(plain)])
+        return Truth
     if get_origin(plain) is list:
-        return list[str], None
-    if isinstance(plain, type) and issubclass(plain, Enum):
-        return str, click.Choice([str(member.value) for member in plain])
-    if plain in (int, float, str, Path):
-        return plain, None
+        return list[str]
+    known = plain in (int, float, str, Path) or get_origin(plain) is Literal
+    if known or (isinstance(plain, type) and issubclass(plain, Enum)):
+        return plain
     raise TypeError(f"no command-line spelling for {annotation!r}")
 
 
 def _default(info: FieldInfo) -> Any:
     value = info.get_default(call_default_factory=True)
     if isinstance(value, bool):
-        return "true" if value else "false"
-    return value.value if isinstance(value, Enum) else value
+        return Truth.TRUE if value else Truth.FALSE
+    return value
 
 
 def parameters(
@@ -64,7 +67,7 @@ def parameters(
     for name, info in model.model_fields.items():
         if name in hidden:
             continue
-        annotation, click_type = _click_type(info.annotation)
+        annotation = _spelling(info.annotation)
         option = typer.Option(
             _default(info),
             f"--{name.replace('_', '-')}",
@@ -72,7 +75,6 @@ def parameters(
             envvar=environment_names(name),
             show_envvar=False,
             rich_help_panel=panels.get(name, "Run"),
-            click_type=click_type,
         )
         plain = annotation if annotation == list[str] else annotation | None
         found.append(

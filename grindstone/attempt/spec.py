@@ -66,6 +66,12 @@ class AttemptSpec(Frozen):
     trial: NonNegativeInt = 0
     cycle: NonNegativeInt = 0
     batch: NonNegativeInt = 0
+    model_block: str | None = Field(None, description="Saved block with the credentials.")
+
+    @property
+    def cache_key(self) -> str:
+        """What a step's stored result is found by."""
+        return self.episode_id
 
     @property
     def content_key(self) -> str:

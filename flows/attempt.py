@@ -1,0 +1,132 @@
+"""One agent tries one task once: the subflow everything else is composed of."""
+
+import asyncio
+from typing import Literal
+
+from prefect import flow, task
+from prefect.deployments import arun_deployment
+from prefect.states import raise_state_exception
+
+from grindstone.attempt.run import UNAIDED, Attempted, Rig
+from grindstone.attempt.run import attempt as make_attempt
+from grindstone.attempt.spec import AttemptSpec
+from grindstone.records import Episode
+from tasks.artifacts import publish_trajectory
+from tasks.caching import MOST_TRIES, RETRY_DELAYS_S, infrastructure_only, key_of, results_of
+from tasks.progress import Progress
+from tasks.recording import record_attempt
+from tasks.runtime import CURRENT, Runtime, open_runtime
+
+DEPLOYMENT = "attempt/attempt"
+"""The deployment attempts are sent to when they run on a work pool."""
+
+Dispatch = Literal["inline", "deployment"]
+
+
+@flow(
+    name="attempt",
+    flow_run_name="{spec.task_id} · cycle {spec.cycle} · trial {spec.trial}",
+    persist_result=True,
+    result_serializer="json",
+    cache_result_in_memory=False,
+)
+async def attempt(spec: AttemptSpec) -> Episode:
+    """Try one task once in a fresh sandbox and leave an episode and a trajectory.
+
+    Below a run it uses what the run holds open; on a worker it opens its own.
+    """
+    runtime = CURRENT.get()
+    if runtime is not None and runtime.run_key == spec.run_key:
+        runtime.started(spec.episode_id)
+        return await _attempt(spec, runtime)
+    async with open_runtime(
+        home=spec.home,
+        run_key=spec.run_key,
+        agent_id=spec.agent_id,
+        sandbox=spec.solver.sandbox,
+        model_block=spec.model_block,
+        reap=False,
+    ) as own:
+        return await _attempt(spec, own)
+
+
+async def _attempt(spec: AttemptSpec, runtime: Runtime) -> Episode:
+    runtime.tell(Progress("attempt", spec.task_id, cycle=spec.cycle))
+    attempted = await make_attempt(spec, await _rig(spec, runtime))
+    await record_attempt(runtime.ledger, attempted)
+    await publish_trajectory(attempted)
+    runtime.tell(_scored(attempted))
+    return attempted.episode
+
+
+async def _rig(spec: AttemptSpec, runtime: Runtime) -> Rig:
+    solver = spec.solver
+    return Rig(
+        provider=runtime.provider,
+        model=None
+        if solver.profile in UNAIDED
+        else runtime.models.get(solver.model_id, solver.region),
+        workspace=await runtime.snapshot(spec.workspace_commit, spec.workspace_tree),
+        calls_of=runtime.calls_of,
+    )
+
+
+def _scored(attempted: Attempted) -> Progress:
+    episode = attempted.episode
+    tests = f"{episode.tests_passed}/{episode.tests_total} tests"
+    return Progress(
+        "scored", episode.task_id, f"{episode.outcome.value} {tests}", cycle=episode.cycle
+    )
+
+
+@task(
+    name="attempt-once",
+    task_run_name="{spec.task_id} · cycle {spec.cycle} · trial {spec.trial}",
+    cache_key_fn=key_of("spec"),
+    persist_result=True,
+    result_serializer="json",
+    cache_result_in_memory=False,
+    retries=MOST_TRIES - 1,
+    retry_delay_seconds=RETRY_DELAYS_S,
+    retry_condition_fn=infrastructure_only,
+)
+async def _attempt_once(spec: AttemptSpec, dispatch: Dispatch) -> Episode:
+    if dispatch == "deployment":
+        return await _attempt_elsewhere(spec)
+    runtime = CURRENT.get()
+    if runtime is None:
+        return await attempt(spec)
+    async with runtime.start(spec.episode_id):
+        return await attempt(spec)
+
+
+async def _attempt_elsewhere(spec: AttemptSpec) -> Episode:
+    """Have a worker make the attempt, and wait for its episode."""
+    run = await arun_deployment(
+        DEPLOYMENT,
+        parameters={"spec": spec.model_dump(mode="json")},
+        idempotency_key=f"{spec.run_key}-{spec.episode_id}",
+        tags=[f"run:{spec.run_key}"],
+    )
+    assert run.state is not None
+    if not run.state.is_completed():
+        await raise_state_exception(run.state)
+    return Episode.model_validate(await run.state.aresult())
+
+
+async def attempt_once(
+    spec: AttemptSpec, slots: asyncio.Semaphore, dispatch: Dispatch = "inline"
+) -> Episode:
+    """Make an attempt, or return the episode this run already has of it.
+
+    The subflow is called from a cached task because a retried parent that calls subflows in
+    parallel can be handed another child's result.
+
+    Args:
+        spec: What to try; its identity is the cache key.
+        slots: How many attempts may run at once.
+        dispatch: Here, or on a work pool.
+    """
+    stored = _attempt_once.with_options(result_storage=results_of(spec.home, spec.run_key))
+    async with slots:
+        return await stored(spec, dispatch)

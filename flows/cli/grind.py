@@ -1,0 +1,54 @@
+"""`grindstone grind`: solve, fail, evolve, retry."""
+
+import os
+from typing import Any
+
+import typer
+
+from flows.cli.options import takes_settings
+from flows.cli.output import JsonFlag, Verbose, emit, finish, say
+from grindstone.settings import GrindSettings
+
+PANELS = (
+    dict.fromkeys(
+        ("tasks_dir", "category", "difficulty", "task_ids", "limit", "use_skills"), "Tasks"
+    )
+    | dict.fromkeys(("max_cycles", "batch_size", "max_workers"), "Grind")
+    | dict.fromkeys(
+        ("evolve_skills", "evolve_memory", "evolve_prompts", "evolve_tools", "distill"),
+        "Evolution scope",
+    )
+    | dict.fromkeys(("feedback_level", "no_direct_answers"), "Feedback")
+    | dict.fromkeys(("task_skill_mode", "skill_select_limit", "selection"), "Skills")
+    | dict.fromkeys(("success_mode", "promotion_threshold"), "Success distillation")
+    | dict.fromkeys(
+        (
+            *("model_id", "evolver_model_id", "region", "max_tokens", "native_profile"),
+            *("score_mode", "seed_workspace", "agent_id", "max_steps"),
+        ),
+        "Agent",
+    )
+    | dict.fromkeys(("max_cost_usd", "max_tokens_total"), "Spend")
+    | dict.fromkeys(("egl_threshold", "egl_window"), "Convergence")
+    | dict.fromkeys(("compare", "trials"), "Comparison")
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("grind")(takes_settings(GrindSettings, PANELS)(grind))
+
+
+def grind(settings: GrindSettings, as_json: JsonFlag = False, verbose: Verbose = False) -> None:
+    """Run tasks; on failure let the evolver improve the workspace and try the same task again.
+
+    The same --run-key again resumes a run. Exit code 0: the run ended and reported;
+    1: a spending ceiling ended it early; 2: unusable input; 3: infrastructure.
+    """
+    from flows.cli.running import run_flow
+
+    result: Any = run_flow("flows.grind", "grind", settings, verbose=verbose)
+    report_path = result.folder / "report.md"
+    emit(result.report, as_json=as_json, text=report_path.read_text("utf-8"))
+    say(f"Report: {os.path.relpath(report_path)}")
+    finish(result.report.status == "completed")

@@ -1,0 +1,274 @@
+"""Making one attempt: sandbox, skills, agent, verdict, record.
+
+What is raised from here is infrastructure or the user's to mend. Whatever the agent did
+becomes an episode.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from grindstone.agents import build_system_prompt, solver_for
+from grindstone.agents.injection import inject_skills
+from grindstone.agents.protocol import Brief, Effort, SkillCard
+from grindstone.agents.skill_use import SkillUse, skill_uses
+from grindstone.attempt.spec import AttemptSpec
+from grindstone.benchmark import Task, grade, load_task, score_of
+from grindstone.benchmark.separate import grade_separately
+from grindstone.errors import InputError
+from grindstone.llm.calls import CallRecord
+from grindstone.llm.messages import Model
+from grindstone.observe.signals import Signals, extract_signals
+from grindstone.records import (
+    Episode,
+    FailureClass,
+    Outcome,
+    StopReason,
+    Trajectory,
+    Usage,
+    Verdict,
+    utc_now,
+)
+from grindstone.sandbox.protocol import BuildSpec, Provider, Sandbox, StartSpec
+from grindstone.settings import Profile
+from grindstone.skills import Skill, SkillLibrary, render, select_skills
+from grindstone.workspace import read_memories
+
+UNAIDED = (Profile.ORACLE, Profile.NOP)
+"""Profiles that call no model and read no skill."""
+
+
+class Rig(NamedTuple):
+    """What an attempt works with; opened once per run."""
+
+    provider: Provider
+    model: Model | None  # None for oracle and nop
+    workspace: Path  # a frozen copy of the workspace at the spec's commit
+    calls_of: Callable[[str], Sequence[CallRecord]]  # the model calls of an episode so far
+
+
+class Offered(NamedTuple):
+    """A skill that was laid into the sandbox, and why it was chosen."""
+
+    skill: Skill
+    own: bool  # the task's own skill
+    method: str
+    score: float
+
+
+class Attempted(NamedTuple):
+    """All an attempt leaves."""
+
+    episode: Episode
+    trajectory: Trajectory
+    verdict: Verdict
+    offered: tuple[Offered, ...]
+    uses: tuple[SkillUse, ...]
+    signals: Signals
+
+
+async def attempt(spec: AttemptSpec, rig: Rig) -> Attempted:
+    """Let the agent try the task once and grade what it left.
+
+    Raises:
+        InfrastructureError: The attempt has no score.
+        InputError: The task is broken, or changed since the run was planned.
+        BudgetExceededError: A ceiling was reached on the way.
+    """
+    task = await asyncio.to_thread(load_task, spec.task_dir)
+    if task.digest != spec.task_digest:
+        raise InputError(
+            str(spec.task_dir), "changed since the run was planned", "the same files all along"
+        )
+    started = utc_now()
+    offered = _choose(spec, task, rig.workspace)
+    sandbox = await _start(spec, task, rig.provider)
+    try:
+        cards = await _lay(spec, sandbox, offered, rig.workspace)
+        brief = _brief(spec, task, cards, rig.workspace)
+        trajectory = await solver_for(spec.solver.profile).solve(brief, sandbox, rig.model)
+        verdict = await _grade(spec, task, sandbox, rig.provider)
+    finally:
+        await sandbox.close()
+    uses = skill_uses(
+        spec.episode_id, trajectory, {item.skill.name: render(item.skill) for item in offered}
+    )
+    return Attempted(
+        episode=_episode(spec, task, rig, trajectory, verdict, started),
+        trajectory=trajectory,
+        verdict=verdict,
+        offered=offered,
+        uses=uses,
+        signals=extract_signals(trajectory),
+    )
+
+
+def error_episode(spec: AttemptSpec, task: Task, error: Exception, cause: str) -> Episode:
+    """Return the record of an attempt that infrastructure kept from having a score.
+
+    Its id is not the attempt's own: the attempt is still to be made, and a later success
+    must not find its place taken.
+    """
+    now = utc_now()
+    return Episode(
+        **_identity(spec, task) | {"episode_id": f"{spec.episode_id}-error"},
+        outcome=Outcome.ERROR,
+        error_cause=cause,
+        error_detail=str(error)[:2000],
+        started_at=now,
+        ended_at=now,
+    )
+
+
+def _choose(spec: AttemptSpec, task: Task, workspace: Path) -> tuple[Offered, ...]:
+    solver = spec.solver
+    if solver.profile in UNAIDED or not solver.with_skills:
+        return ()
+    library = SkillLibrary(workspace)
+    skills = {skill.name: skill for skill in library.skills()}
+    chosen = select_skills(
+        tuple(skills.values()),
+        task.instruction,
+        category=task.category,
+        limit=solver.skill_select_limit,
+        method=solver.selection,
+    )
+    offered = [
+        Offered(skills[item.name], own=False, method=item.method, score=item.score)
+        for item in chosen
+    ]
+    own = library.task_skill(task.task_id)
+    if own is not None:
+        offered = [item for item in offered if item.skill.name != own.name]
+        offered.append(Offered(own, own=True, method="own", score=0.0))
+    return tuple(offered)
+
+
+async def _start(spec: AttemptSpec, task: Task, provider: Provider) -> Sandbox:
+    image = await provider.build(
+        BuildSpec(
+            context_dir=task.environment_dir,
+            context_digest=task.environment_digest,
+            image=task.image,
+            timeout_s=task.build_timeout_s * spec.solver.timeout_multiplier,
+        )
+    )
+    return await provider.start(
+        StartSpec(
+            image=image,
+            name=task.task_id,
+            limits=task.limits,
+            network=task.network,
+            env=task.agent_env,
+            labels={"grindstone.run": spec.run_key, "grindstone.episode": spec.episode_id},
+        )
+    )
+
+
+async def _lay(
+    spec: AttemptSpec, sandbox: Sandbox, offered: Sequence[Offered], workspace: Path
+) -> tuple[SkillCard, ...]:
+    if spec.solver.profile in UNAIDED:
+        return ()
+    library = SkillLibrary(workspace)
+    folders = {
+        item.skill.name: library.task_folder(spec.task_id)
+        if item.own
+        else library.folder(item.skill.name)
+        for item in offered
+    }
+    return await inject_skills(sandbox, folders, strip_existing=not spec.solver.with_skills)
+
+
+def _brief(spec: AttemptSpec, task: Task, cards: Sequence[SkillCard], workspace: Path) -> Brief:
+    solver = spec.solver
+    unaided = solver.profile in UNAIDED
+    prompt = "" if unaided else (workspace / "prompts" / "system.md").read_text("utf-8")
+    return Brief(
+        episode_id=spec.episode_id,
+        task_id=task.task_id,
+        instruction=task.instruction,
+        system_prompt=""
+        if unaided
+        else build_system_prompt(prompt, read_memories(workspace), cards, solver.profile),
+        skills=tuple(cards),
+        solution_dir=str(task.solution_dir) if solver.profile is Profile.ORACLE else None,
+        solution_env=task.solution_env,
+        effort=Effort(
+            max_steps=solver.max_steps,
+            time_limit_s=task.agent_timeout_s * solver.timeout_multiplier,
+            max_output_tokens=solver.max_tokens,
+        ),
+    )
+
+
+async def _grade(spec: AttemptSpec, task: Task, sandbox: Sandbox, provider: Provider) -> Verdict:
+    if task.separate_verifier:
+        return await grade_separately(task, sandbox, provider, score_mode=spec.solver.score_mode)
+    return await grade(task, sandbox, score_mode=spec.solver.score_mode)
+
+
+def _identity(spec: AttemptSpec, task: Task) -> dict[str, object]:
+    return {
+        "episode_id": spec.episode_id,
+        "run_key": spec.run_key,
+        "agent_id": spec.agent_id,
+        "purpose": spec.purpose,
+        "arm": spec.arm,
+        "task_id": task.task_id,
+        "task_digest": task.digest,
+        "category": task.category,
+        "difficulty": task.difficulty,
+        "tags": task.tags,
+        "title": task.title,
+        "workspace_commit": spec.workspace_commit,
+        "workspace_tree": spec.workspace_tree,
+        "model": spec.solver.model_id,
+        "profile": spec.solver.profile.value,
+        "sandbox": spec.solver.sandbox,
+        "rehearsal": spec.solver.model_id == "rehearsal",
+        "trial": spec.trial,
+        "cycle": spec.cycle,
+        "batch": spec.batch,
+    }
+
+
+def _episode(
+    spec: AttemptSpec,
+    task: Task,
+    rig: Rig,
+    trajectory: Trajectory,
+    verdict: Verdict,
+    started: datetime,
+) -> Episode:
+    calls = rig.calls_of(spec.episode_id)
+    costs = [call.cost_usd for call in calls]
+    usage = sum((call.usage + call.lost for call in calls), start=Usage())
+    return Episode(
+        **_identity(spec, task),
+        outcome=Outcome.PASSED if verdict.passed else Outcome.FAILED,
+        reward=verdict.reward,
+        score=score_of(verdict, spec.solver.score_mode),
+        failure_class=_failure_class(verdict, trajectory),
+        stop_reason=trajectory.stop_reason.value,
+        turns=sum(1 for step in trajectory.steps if step.kind.value == "agent"),
+        tool_calls=sum(len(step.calls) for step in trajectory.steps),
+        tests_passed=verdict.tests_passed,
+        tests_total=len(verdict.tests),
+        usage=usage,
+        cost_usd=None if any(cost is None for cost in costs) else sum(filter(None, costs)),
+        started_at=started,
+        ended_at=utc_now(),
+    )
+
+
+def _failure_class(verdict: Verdict, trajectory: Trajectory) -> FailureClass:
+    if verdict.passed:
+        return FailureClass.NONE
+    if trajectory.stop_reason is StopReason.TIME_LIMIT:
+        return FailureClass.AGENT_TIMEOUT
+    if trajectory.stop_reason is not StopReason.SUBMITTED:
+        return FailureClass.NOT_SUBMITTED
+    return FailureClass.TEST_FAIL
