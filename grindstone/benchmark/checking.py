@@ -1,0 +1,186 @@
+"""Is a task worth running? It is linted, built, solved by its solution, and left alone.
+
+The solution must earn a full reward and doing nothing must not: a task that fails either
+measures nothing. Each of the two gets a fresh sandbox.
+"""
+
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Literal
+
+from pydantic import NonNegativeFloat
+
+from grindstone.base import Frozen
+from grindstone.benchmark.environment import build_spec, start_spec
+from grindstone.benchmark.linting import Finding, lint_task
+from grindstone.benchmark.separate import grade_task
+from grindstone.benchmark.task import Task
+from grindstone.benchmark.verifier import cap
+from grindstone.errors import InfrastructureError, InputError
+from grindstone.records import Verdict
+from grindstone.sandbox.protocol import Provider, Sandbox
+from grindstone.settings import ScoreMode
+
+SOLUTION = "/solution"
+
+StageName = Literal["build", "oracle", "nop"]
+StageStatus = Literal["ok", "failed", "error", "skipped"]
+Solve = Callable[[Task, Sandbox], Awaitable[str]]
+"""Does something in a sandbox as an agent would, and returns what it printed."""
+
+
+class Stage(Frozen):
+    """One thing that was tried."""
+
+    name: StageName
+    status: StageStatus  # error: it could not be found out
+    detail: str = ""
+    reward: float | None = None
+    duration_s: NonNegativeFloat = 0.0
+
+
+class CheckReport(Frozen):
+    """What came of checking one task."""
+
+    task_id: str
+    task_digest: str
+    findings: tuple[Finding, ...]
+    stages: tuple[Stage, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing speaks against the task: no error found, no stage failed.
+
+        A skipped stage speaks neither for nor against.
+        """
+        return not any(finding.severity == "error" for finding in self.findings) and all(
+            stage.status in ("ok", "skipped") for stage in self.stages
+        )
+
+    def stage(self, name: StageName) -> Stage | None:
+        """Return a stage by name."""
+        return next((stage for stage in self.stages if stage.name == name), None)
+
+
+async def check_task(
+    task: Task,
+    provider: Provider,
+    *,
+    score_mode: ScoreMode = ScoreMode.DUAL,
+    oracle: Solve | None = None,
+    nop: Solve | None = None,
+    labels: Mapping[str, str] | None = None,
+) -> CheckReport:
+    """Lint, build, solve with the solution, and leave alone.
+
+    Args:
+        task: What to check.
+        provider: Where.
+        score_mode: Decides what counts as a pass.
+        oracle: Plays the solution; by default solution/solve.sh is run.
+        nop: Plays an agent that does nothing; by default nothing is run.
+        labels: For the sandboxes.
+
+    Infrastructure errors end up in the report as stages with status "error".
+    """
+    findings = lint_task(task)
+    stages: list[Stage] = []
+    began = time.monotonic()
+    image = ""
+    try:
+        image = await provider.build(build_spec(task))
+        stages.append(Stage(name="build", status="ok", duration_s=_since(began)))
+    except (InfrastructureError, InputError) as error:
+        stages.append(_error("build", error, began))
+    trials: tuple[tuple[StageName, Solve], ...] = (
+        ("oracle", oracle or run_solution),
+        ("nop", nop or _do_nothing),
+    )
+    for name, solve in trials:
+        if not image:
+            stages.append(Stage(name=name, status="skipped", detail="there is no image"))
+        elif name == "oracle" and oracle is None and not task.has_solution:
+            stages.append(Stage(name=name, status="skipped", detail="the task has no solution"))
+        else:
+            stages.append(
+                await _try(
+                    name,
+                    solve,
+                    task,
+                    image=image,
+                    provider=provider,
+                    score_mode=score_mode,
+                    labels=labels,
+                )
+            )
+    return CheckReport(
+        task_id=task.task_id, task_digest=task.digest, findings=findings, stages=tuple(stages)
+    )
+
+
+async def run_solution(task: Task, sandbox: Sandbox) -> str:
+    """Run the task's solution in a sandbox and return what it printed."""
+    await sandbox.copy_in(task.solution_dir, SOLUTION)
+    ran = await sandbox.exec(
+        f"bash {SOLUTION}/solve.sh",
+        timeout_s=task.agent_timeout_s,
+        cwd=sandbox.workdir,
+        env=task.solution_env,
+    )
+    ended = "ran out of time" if ran.timed_out else f"ended with {ran.exit_code}"
+    return f"solve.sh {ended}\n{ran.output}"
+
+
+async def _do_nothing(_task: Task, _sandbox: Sandbox) -> str:
+    return ""
+
+
+async def _try(
+    name: StageName,
+    solve: Solve,
+    task: Task,
+    *,
+    image: str,
+    provider: Provider,
+    score_mode: ScoreMode,
+    labels: Mapping[str, str] | None,
+) -> Stage:
+    began = time.monotonic()
+    try:
+        sandbox = await provider.start(start_spec(task, image, labels=labels))
+        try:
+            printed = await solve(task, sandbox)
+            verdict = await grade_task(
+                task, sandbox, provider, score_mode=score_mode, labels=labels
+            )
+        finally:
+            await sandbox.close()
+    except (InfrastructureError, InputError) as error:
+        return _error(name, error, began)
+    wanted = name == "oracle"
+    good = verdict.passed == wanted
+    return Stage(
+        name=name,
+        status="ok" if good else "failed",
+        detail="" if good else _why(verdict, printed, wanted=wanted),
+        reward=verdict.reward,
+        duration_s=_since(began),
+    )
+
+
+def _why(verdict: Verdict, printed: str, *, wanted: bool) -> str:
+    if not wanted:
+        return f"an agent that did nothing got reward {verdict.reward:g}"
+    parts = [f"the solution got reward {verdict.reward:g}"]
+    if printed:
+        parts.append(cap(printed.strip(), 1_000))
+    parts.append(f"the verifier's output ends:\n{verdict.output.strip()[-1_500:]}")
+    return "\n".join(parts)
+
+
+def _error(name: StageName, error: Exception, began: float) -> Stage:
+    return Stage(name=name, status="error", detail=str(error), duration_s=_since(began))
+
+
+def _since(began: float) -> float:
+    return time.monotonic() - began
