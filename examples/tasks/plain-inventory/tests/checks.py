@@ -38,4 +38,6 @@ def test_numbers_are_numbers():
 
 
 def run():
-    runner.main([(n, f) for n, f in globals().items() if n.startswith("test_")], all_or_nothing=True)
+    runner.main(
+        [(n, f) for n, f in globals().items() if n.startswith("test_")], all_or_nothing=True
+    )
