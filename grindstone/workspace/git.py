@@ -1,0 +1,248 @@
+"""git, as the workspace uses it.
+
+No configuration, hook or filter from outside, and no error that passes for success.
+"""
+
+import os
+import tempfile
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from grindstone.workspace.errors import WorkspaceError
+
+if TYPE_CHECKING:
+    from git import Git
+
+BRANCH = "main"
+EVOLUTION = "evolution"
+"""The folder beside the history: ignored by git, untouched by a rollback."""
+
+TRAILER = "Grindstone-"
+_ATTRIBUTES = "* -text -eol -filter -ident -working-tree-encoding -export-ignore -export-subst\n"
+_CONFIG = {
+    "core.autocrlf": "false",
+    "core.fsmonitor": "false",
+    "core.fsync": "committed,reference",
+    "core.hooksPath": os.devnull,
+    "core.quotePath": "false",
+    "commit.gpgSign": "false",
+    "tag.gpgSign": "false",
+    "gc.auto": "0",
+    "init.defaultBranch": BRANCH,
+    "safe.directory": "*",
+}
+
+
+class Commit(NamedTuple):
+    """One commit of the history and what its trailers say."""
+
+    commit: str
+    parent: str
+    tree: str
+    at: datetime
+    subject: str
+    trailers: Mapping[str, str]  # by lower-case name without the prefix
+
+
+class Entry(NamedTuple):
+    """One file of a commit."""
+
+    path: str
+    blob: str
+    executable: bool
+
+
+class Repository:
+    """The git repository in a workspace folder."""
+
+    def __init__(self, root: Path) -> None:
+        """Take the folder that holds, or will hold, `.git`."""
+        self.root = root
+        self.git_dir = root / ".git"
+
+    def init(self) -> None:
+        """Make an empty repository."""
+        self.run("init", "--quiet", "--template=", f"--initial-branch={BRANCH}")
+        self.isolate()
+
+    def isolate(self) -> None:
+        """Switch off what a tracked .gitattributes or .gitignore would do."""
+        info = self.git_dir / "info"
+        info.mkdir(exist_ok=True)
+        for name, content in (("attributes", _ATTRIBUTES), ("exclude", f"/{EVOLUTION}/\n")):
+            path = info / name
+            if not path.is_file() or path.read_text() != content:
+                path.write_text(content)
+
+    def run(self, *arguments: str, stdin: str | None = None) -> str:
+        """Run git and return its standard output.
+
+        Raises:
+            WorkspaceError: git failed; the message holds what it wrote.
+        """
+        from git.exc import GitCommandError, GitCommandNotFound  # noqa: PLC0415
+
+        command = ["git", *arguments]
+        try:
+            with tempfile.TemporaryFile() as given:
+                given.write((stdin or "").encode())
+                given.seek(0)
+                output = self._git.execute(
+                    command, istream=given, env=self._environment, strip_newline_in_stdout=False
+                )
+        except GitCommandNotFound as error:
+            raise WorkspaceError("git: is not installed; expected git on the PATH") from error
+        except GitCommandError as error:
+            wrote = str(error.stderr or error.stdout or "nothing").strip()
+            what = " ".join(arguments[:2])
+            raise WorkspaceError(
+                f"{self.root}: git {what} failed with {error.status}: {wrote}"
+            ) from error
+        return str(output)
+
+    def resolve(self, name: str) -> str:
+        """Return the commit a tag, branch or id stands for.
+
+        Raises:
+            WorkspaceError: There is none.
+        """
+        if not name or name.startswith("-"):
+            raise WorkspaceError(f"{self.root}: {name!r} is no commit; expected a tag or an id")
+        return self.run("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}").strip()
+
+    def tree_of(self, commit: str) -> str:
+        """Return the tree id of a commit."""
+        return self.run("rev-parse", "--verify", f"{commit}^{{tree}}").strip()
+
+    def tags(self) -> dict[str, str]:
+        """Return every tag and the commit it stands for."""
+        lines = self.run(
+            "for-each-ref", "--format=%(refname:lstrip=2) %(objectname)", "refs/tags"
+        ).splitlines()
+        return dict(line.rsplit(" ", 1) for line in lines)
+
+    def log(self, *revisions: str) -> tuple[Commit, ...]:
+        """Return commits, the newest first."""
+        output = self.run(
+            "log",
+            "--topo-order",
+            "--format=%H%x1f%P%x1f%T%x1f%cI%x1f%s%x1f%(trailers:only,unfold)%x1e",
+            *(revisions or ("HEAD",)),
+            "--",
+        )
+        return tuple(_commit(record) for record in output.split("\x1e") if record.strip())
+
+    def entries(self, commit: str) -> dict[str, Entry]:
+        """Return a commit's files by path."""
+        found: dict[str, Entry] = {}
+        for record in self.run("ls-tree", "-r", "-z", "--full-tree", commit).split("\0"):
+            if record:
+                head, path = record.split("\t", 1)
+                mode, _, blob = head.split(" ")
+                found[path] = Entry(path, blob, mode == "100755")
+        return found
+
+    def dirty(self) -> bool:
+        """Whether the work tree differs from the last commit, ignored files counted."""
+        status = ("status", "--porcelain", "--ignored", "-uall")
+        return bool(self.run(*status, "--", ".", f":(exclude,top){EVOLUTION}").strip())
+
+    def restore(self) -> None:
+        """Make the work tree what the last commit holds; evolution/ stays."""
+        self.run("reset", "--hard", "--quiet", "HEAD")
+        self.clean()
+
+    def clean(self) -> None:
+        """Remove what is not tracked, empty folders too; evolution/ stays."""
+        self.run("clean", "-ffdxq", "-e", f"/{EVOLUTION}/")
+
+    def stage(self) -> str:
+        """Take the whole work tree into the index and return its tree id."""
+        self.run("add", "--all", "--force", "--", ".", f":(exclude,top){EVOLUTION}")
+        return self.run("write-tree").strip()
+
+    def commit_tree(
+        self, tree: str, parent: str | None, message: str, trailers: Mapping[str, str]
+    ) -> str:
+        """Make a commit that no ref knows yet and return its id."""
+        lines = [f"{TRAILER}{name}: {_one_line(value)}" for name, value in trailers.items()]
+        text = f"{message.replace(chr(0), '').strip() or 'Change'}\n\n" + "\n".join(lines) + "\n"
+        parents = ("-p", parent) if parent else ()
+        return self.run("commit-tree", tree, *parents, "-F", "-", stdin=text).strip()
+
+    def update_refs(self, updates: Iterable[tuple[str, str, str]]) -> None:
+        """Set refs, all or none.
+
+        Args:
+            updates: (full ref name, new id, old id or '' where the ref must not exist).
+        """
+        zero = "0" * 40
+        lines = [f"update {ref} {new} {old or zero}\n" for ref, new, old in updates]
+        self.run("update-ref", "--stdin", stdin="".join(lines))
+
+    def drop_stale_locks(self) -> None:
+        """Remove the lock files of a git that was killed; only for the one writer."""
+        for pattern in ("*.lock", "refs/**/*.lock"):
+            for path in self.git_dir.glob(pattern):
+                if path.name != LOCK:
+                    path.unlink(missing_ok=True)
+
+    @cached_property
+    def _git(self) -> "Git":
+        from git import Git  # noqa: PLC0415 - costs 0.3 s
+
+        return Git(self.root)
+
+    @property
+    def _environment(self) -> dict[str, str]:
+        """Set, not merged: a git hook's or a user's GIT_… must not lead elsewhere."""
+        git_dir = str(self.git_dir)
+        environment = {
+            "GIT_DIR": git_dir,
+            "GIT_COMMON_DIR": git_dir,
+            "GIT_WORK_TREE": str(self.root),
+            "GIT_INDEX_FILE": str(self.git_dir / "index"),
+            "GIT_OBJECT_DIRECTORY": str(self.git_dir / "objects"),
+            "GIT_ALTERNATE_OBJECT_DIRECTORIES": "",
+            "GIT_NAMESPACE": "",
+            "GIT_CONFIG_GLOBAL": os.devnull,
+            "GIT_CONFIG_SYSTEM": os.devnull,
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "GIT_CONFIG_PARAMETERS": "",
+            "GIT_TERMINAL_PROMPT": "0",
+            "GIT_OPTIONAL_LOCKS": "0",
+            "GIT_LITERAL_PATHSPECS": "0",
+            "GIT_AUTHOR_NAME": "Grindstone",
+            "GIT_AUTHOR_EMAIL": "grindstone@localhost",
+            "GIT_COMMITTER_NAME": "Grindstone",
+            "GIT_COMMITTER_EMAIL": "grindstone@localhost",
+            "LC_ALL": "C",
+            "GIT_CONFIG_COUNT": str(len(_CONFIG)),
+        }
+        for at, (key, value) in enumerate(_CONFIG.items()):
+            environment[f"GIT_CONFIG_KEY_{at}"] = key
+            environment[f"GIT_CONFIG_VALUE_{at}"] = value
+        return environment
+
+
+LOCK = "grindstone.lock"
+"""Inside .git: who holds it is the writer."""
+
+
+def _commit(record: str) -> Commit:
+    commit, parents, tree, at, subject, trailer_text = record.strip("\n").split("\x1f")
+    trailers: dict[str, str] = {}
+    for line in trailer_text.splitlines():
+        name, _, value = line.partition(":")
+        if name.lower().startswith(TRAILER.lower()):
+            trailers[name[len(TRAILER) :].lower()] = value.strip()
+    return Commit(
+        commit, parents.split(" ")[0], tree, datetime.fromisoformat(at), subject, trailers
+    )
+
+
+def _one_line(value: str) -> str:
+    return " ".join(value.replace("\0", "").split())

@@ -1,0 +1,86 @@
+"""manifest.yaml: what a workspace is called and which of its layers may evolve."""
+
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+from pydantic import Field, ValidationError, field_validator
+
+from grindstone.base import Frozen
+from grindstone.errors import InputError
+
+MANIFEST = "manifest.yaml"
+
+Layer = Literal["skills", "memory", "prompts", "tools"]
+
+
+class AgentEntry(Frozen):
+    """How other systems start this agent; kept and not used."""
+
+    type: str = ""
+    entrypoint: str = ""
+
+
+class Manifest(Frozen):
+    """The content of manifest.yaml."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+    version: str = "1.0"
+    description: str = ""
+    system_prompt: str = Field("prompts/system.md", description="A file of the workspace.")
+    evolvable_layers: tuple[Layer, ...] = Field(
+        ("skills", "memory", "prompts", "tools"),
+        description="What may ever change; a run's settings may allow less.",
+    )
+    contract_version: str = ""
+    agent: AgentEntry = AgentEntry()
+    reload_strategy: str = ""
+
+    @field_validator("version", "contract_version", mode="before")
+    @classmethod
+    def _number_as_text(cls, value: object) -> object:
+        return str(value) if isinstance(value, int | float) else value
+
+    @field_validator("system_prompt")
+    @classmethod
+    def _inside(cls, value: str) -> str:
+        path = PurePosixPath(value)
+        if path.is_absolute() or ".." in path.parts:
+            raise ValueError("must be a relative path inside the workspace")
+        return value
+
+
+def read_manifest(root: Path) -> Manifest:
+    """Return a workspace's manifest.
+
+    Raises:
+        InputError: It is absent, no YAML, or a field is wrong; or the prompt is absent.
+    """
+    from ruamel.yaml import YAML  # noqa: PLC0415 - costs 40 ms
+    from ruamel.yaml.error import YAMLError  # noqa: PLC0415
+
+    path = root / MANIFEST
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(str(path), "cannot be read", "a workspace's manifest.yaml") from error
+    try:
+        found = YAML(typ="safe", pure=True).load(text)
+    except YAMLError as error:
+        seen = " ".join(str(error).split())[:200]
+        raise InputError(str(path), f"is not YAML ({seen})", "YAML") from error
+    if not isinstance(found, dict):
+        raise InputError(str(path), "is not a mapping", "`key: value` lines such as name: …")
+    try:
+        manifest = Manifest.model_validate(found)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"]) or "content"
+        expected = ", ".join(Manifest.model_fields)
+        if first["type"] != "extra_forbidden":
+            expected = "what the manifest's field takes"
+        raise InputError(f"{path}: {field}", first["msg"], expected) from error
+    if not (root / manifest.system_prompt).is_file():
+        raise InputError(
+            f"{path}: system_prompt", f"{manifest.system_prompt} does not exist", "a file"
+        )
+    return manifest

@@ -1,0 +1,405 @@
+"""An agent on disk: its prompt, skills and memory, with a git history of every evolution.
+
+The history is one line of commits on `main`; nothing in it is ever rewritten. Evolution N
+is the commit tagged evo-N, and what was there before it is tagged pre-evo-N. A rollback
+is a new commit with an old tree, and tags what it refused rejected-evo-N. Each commit's
+trailers name the step of the run that made it, so a resumed run finds what it did.
+"""
+
+import shutil
+import tarfile
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Self
+
+from pydantic import AwareDatetime, Field, JsonValue
+
+from grindstone.base import Frozen
+from grindstone.digest import digest
+from grindstone.errors import InputError
+from grindstone.skills.library import SkillLibrary
+from grindstone.workspace import observations
+from grindstone.workspace.changes import Change, Changes, compare, read_regular
+from grindstone.workspace.errors import WorkspaceError
+from grindstone.workspace.git import BRANCH, EVOLUTION, LOCK, Commit, Repository
+from grindstone.workspace.lock import WriterLock
+from grindstone.workspace.manifest import Manifest, read_manifest
+from grindstone.workspace.seed import copy_seed
+
+SEED_TAG = "seed"
+HEAD_REF = f"refs/heads/{BRANCH}"
+
+
+class Snapshot(Frozen):
+    """The workspace at a commit."""
+
+    commit: str
+    tree: str = Field(description="git tree id: the workspace by content.")
+    skills_digest: str = Field(description="Over the general skills' folders, drafts apart.")
+
+
+class EvolutionRef(Frozen):
+    """One commit of the history."""
+
+    number: int | None = Field(None, description="Of an evolution; None for other commits.")
+    commit: str
+    before: str = Field("", description="The commit it was made on.")
+    tree: str
+    step: str = Field("", description="The run's step that made it.")
+    message: str = Field("", description="The first line.")
+    changed: bool = Field(True, description="Whether any tracked file differs from before.")
+    rejected: bool = Field(False, description="Whether a rollback undid it.")
+    at: AwareDatetime
+
+
+class Workspace:
+    """An agent's folder. Any number may read it; writers wait for each other."""
+
+    def __init__(self, root: Path) -> None:
+        """Use `create` or `open`, which check the folder."""
+        self.root = root.absolute()
+        self.repository = Repository(self.root)
+        self.library = SkillLibrary(self.root)
+        self._lock = WriterLock(self.repository.git_dir / LOCK)
+
+    @classmethod
+    def create(cls, root: Path, seed: Path) -> Self:
+        """Return the workspace at `root`, copied from the seed if there is none yet.
+
+        Raises:
+            InputError: The seed is no workspace, or `root` holds something else.
+        """
+        root = root.absolute()
+        root.parent.mkdir(parents=True, exist_ok=True)
+        with WriterLock(root.parent / f".{root.name}.lock").hold():
+            if (root / ".git").is_dir():
+                return cls.open(root)
+            if root.exists() and any(root.iterdir()):
+                raise InputError(str(root), "is not empty and no workspace", "a new folder")
+            read_manifest(seed)
+            unfinished = root.parent / f".{root.name}.new"
+            shutil.rmtree(unfinished, ignore_errors=True)
+            copy_seed(seed, unfinished)
+            made = cls(unfinished)
+            made.repository.init()
+            tree = made.repository.stage()
+            message = f"Start from the seed workspace {seed.name}"
+            commit = made.repository.commit_tree(tree, None, message, {"Kind": "seed"})
+            made.repository.update_refs(
+                [(HEAD_REF, commit, ""), (f"refs/tags/{SEED_TAG}", commit, "")]
+            )
+            unfinished.replace(root)
+        return cls.open(root)
+
+    @classmethod
+    def open(cls, root: Path) -> Self:
+        """Return the workspace at `root`, cleared of what a killed writer left.
+
+        Raises:
+            InputError: There is no workspace, or its manifest is wrong.
+            WorkspaceError: Its history cannot be read.
+        """
+        if not (root / ".git").is_dir():
+            raise InputError(str(root), "is not a workspace", "a folder made by Workspace.create")
+        workspace = cls(root)
+        with workspace._lock.hold():
+            workspace._recover()
+        read_manifest(workspace.root)
+        return workspace
+
+    @property
+    def manifest(self) -> Manifest:
+        """The manifest as it is now."""
+        return read_manifest(self.root)
+
+    @property
+    def evolution_dir(self) -> Path:
+        """The folder of observations; outside the history."""
+        return self.root / EVOLUTION
+
+    def system_prompt(self) -> str:
+        """Return the system prompt's text."""
+        return (self.root / self.manifest.system_prompt).read_text(encoding="utf-8")
+
+    def memories(self) -> tuple[dict[str, JsonValue], ...]:
+        """Return the rows of memory/memories.jsonl, the oldest first."""
+        return tuple(observations.read_jsonl(self.root / "memory" / "memories.jsonl"))
+
+    def snapshot(self, commit: str = "HEAD") -> Snapshot:
+        """Return what identifies the workspace at a commit, the last one by default."""
+        found = self.repository.resolve(commit)
+        skills = {
+            entry.path: f"{entry.blob}{'x' * entry.executable}"
+            for entry in self.repository.entries(found).values()
+            if entry.path.startswith("skills/") and not entry.path.startswith("skills/_")
+        }
+        return Snapshot(
+            commit=found,
+            tree=self.repository.tree_of(found),
+            skills_digest=digest(dict(skills)),
+        )
+
+    @contextmanager
+    def writing(self) -> Iterator[Path]:
+        """Be the one writer; gives the root.
+
+        What is not committed when the block ends, by an error or not, is undone.
+
+        Raises:
+            WorkspaceError: The block ended in order but left a change uncommitted.
+        """
+        with self._lock.hold() as outermost:
+            if outermost and self.repository.dirty():
+                self.repository.restore()
+            try:
+                yield self.root
+            except BaseException:
+                if outermost:
+                    self.repository.restore()
+                raise
+            if outermost and self.repository.dirty():
+                self.repository.restore()
+                raise WorkspaceError(f"{self.root}: a change was not committed, and was undone")
+
+    def commit(
+        self, message: str, *, step: str = "", trailers: Mapping[str, str] | None = None
+    ) -> EvolutionRef | None:
+        """Commit what `writing` changed, without a number: drafts, task skills.
+
+        A step that was committed before is returned as it was, and what was changed is undone.
+
+        Returns:
+            None where nothing changed; then no commit is made.
+        """
+        with self._lock.hold():
+            if step and (done := self.find_step(step)) is not None:
+                self.repository.restore()
+                return done
+            head = self.repository.resolve("HEAD")
+            tree = self.repository.stage()
+            if tree == self.repository.tree_of(head):
+                return None
+            given = _trailers("change", step, trailers)
+            commit = self.repository.commit_tree(tree, head, message, given)
+            self.repository.update_refs([(HEAD_REF, commit, head)])
+            return self._refs(self.repository.log("-1", commit))[0]
+
+    def commit_evolution(
+        self,
+        number: int | None,
+        message: str,
+        *,
+        step: str = "",
+        trailers: Mapping[str, str] | None = None,
+    ) -> EvolutionRef:
+        """Commit what `writing` changed as evolution `number`, and tag it.
+
+        An evolution that changed nothing is a commit too: the number and the step are used.
+        A step that was committed before is returned as it was, and what was changed is undone.
+
+        Args:
+            number: None takes the next free one.
+            message: What changed and why.
+            step: `<run_key>/<step>`, the same when the run is resumed.
+            trailers: More to keep with the commit, by name.
+
+        Raises:
+            WorkspaceError: The number is taken.
+        """
+        with self._lock.hold():
+            if step and (done := self.find_step(step)) is not None:
+                self.repository.restore()
+                return done
+            chosen = self.next_number() if number is None else number
+            if chosen < 1 or f"evo-{chosen}" in self.repository.tags():
+                raise WorkspaceError(
+                    f"{self.root}: evolution number {chosen} is taken; "
+                    f"expected {self.next_number()} or more"
+                )
+            head = self.repository.resolve("HEAD")
+            tree = self.repository.stage()
+            given = _trailers("evolution", step, {"Evolution": str(chosen), **(trailers or {})})
+            commit = self.repository.commit_tree(tree, head, message, given)
+            self.repository.update_refs(
+                [
+                    (f"refs/tags/pre-evo-{chosen}", head, ""),
+                    (f"refs/tags/evo-{chosen}", commit, ""),
+                    (HEAD_REF, commit, head),
+                ]
+            )
+            return self._refs(self.repository.log("-1", commit))[0]
+
+    def rollback(self, to: str, *, reason: str = "", step: str = "") -> EvolutionRef:
+        """Restore the tracked files of a commit, by a new commit; evolution/ stays.
+
+        Args:
+            to: A tag such as pre-evo-3, or a commit id.
+            reason: Goes into the message.
+            step: As in `commit_evolution`: done before, it is not done again.
+
+        Returns:
+            The new commit. The evolutions since `to` are tagged rejected-evo-N.
+
+        Raises:
+            WorkspaceError: There is no such commit.
+        """
+        with self._lock.hold():
+            if step and (done := self.find_step(step)) is not None:
+                return done
+            target = self.repository.resolve(to)
+            self.repository.restore()
+            head = self.repository.resolve("HEAD")
+            tags = self.repository.tags()
+            refused = [
+                ref
+                for ref in self._refs(self.repository.log(f"{target}..{head}"))
+                if ref.number is not None and f"rejected-evo-{ref.number}" not in tags
+            ]
+            tree = self.repository.tree_of(target)
+            message = f"Roll back to {to}" + (f"\n\n{reason}" if reason else "")
+            given = _trailers("rollback", step, {"Restores": target})
+            commit = self.repository.commit_tree(tree, head, message, given)
+            rejections = [
+                (f"refs/tags/rejected-evo-{ref.number}", ref.commit, "") for ref in refused
+            ]
+            self.repository.update_refs([*rejections, (HEAD_REF, commit, head)])
+            self.repository.restore()
+            return self._refs(self.repository.log("-1", commit))[0]
+
+    def next_number(self) -> int:
+        """Return the number after the highest ever used."""
+        numbers = [
+            int(tag.rpartition("-")[2])
+            for tag in self.repository.tags()
+            if tag.rpartition("-")[0] in {"evo", "pre-evo", "rejected-evo"}
+            and tag.rpartition("-")[2].isdigit()
+        ]
+        return max(numbers, default=0) + 1
+
+    def evolutions(self) -> tuple[EvolutionRef, ...]:
+        """Return all numbered evolutions, the first one first, rejected ones included."""
+        refs = self._refs(self.repository.log())
+        return tuple(ref for ref in reversed(refs) if ref.number is not None)
+
+    def find_step(self, step: str) -> EvolutionRef | None:
+        """Return the commit a run's step made, None where it made none yet."""
+        wanted = " ".join(step.split())
+        return next((ref for ref in self._refs(self.repository.log()) if ref.step == wanted), None)
+
+    def materialise(self, commit: str, target: Path) -> None:
+        """Write a commit's files to a folder that is absent or empty.
+
+        Raises:
+            WorkspaceError: There is no such commit, or the folder holds something.
+        """
+        found = self.repository.resolve(commit)
+        if target.exists() and any(target.iterdir()):
+            raise WorkspaceError(f"{target}: is not empty; expected a new folder")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as work:
+            archive = Path(work) / "commit.tar"
+            self.repository.run("archive", "--format=tar", f"--output={archive}", found)
+            with tarfile.open(archive) as tar:
+                tar.extractall(Path(work) / "files", filter="data")
+            (Path(work) / "files").mkdir(exist_ok=True)
+            (Path(work) / "files").replace(target)
+
+    def frozen(self, commit: str = "HEAD", *, store: Path | None = None) -> Path:
+        """Return a folder with a commit's files, shared by all who ask for that content.
+
+        It must not be written to. It stays the same while the workspace evolves.
+
+        Args:
+            commit: A tag or id.
+            store: Where such folders are kept; `snapshots/` beside the workspace by default.
+        """
+        tree = self.repository.tree_of(self.repository.resolve(commit))
+        target = (store or self.root.parent / "snapshots") / tree
+        while not target.is_dir():
+            try:
+                self.materialise(commit, target)
+            except (OSError, WorkspaceError):
+                if not target.is_dir():  # else another reader was faster
+                    raise
+        return target
+
+    def compare_copy(self, folder: Path, *, base: str = "HEAD") -> Changes:
+        """Return how a mutated copy differs from the commit it was taken from."""
+        return compare(folder, self.repository.entries(self.repository.resolve(base)))
+
+    def apply_copy(self, folder: Path, changes: Iterable[Change]) -> None:
+        """Write a copy's changes into the workspace; to be called within `writing`.
+
+        Raises:
+            WorkspaceError: Not within `writing`, or a file turned into something else.
+        """
+        if not self._lock.held:
+            raise WorkspaceError(f"{self.root}: apply_copy outside of writing()")
+        try:
+            for change in sorted(changes, key=lambda change: change.kind != "deleted"):
+                _apply(change, folder, self.root)
+        except OSError as error:
+            raise WorkspaceError(f"{folder}: a change cannot be applied: {error}") from error
+
+    def write_observation(self, markdown: str, rows: Iterable[observations.Row]) -> int:
+        """Replace the current observation, log the rows; returns how many were new."""
+        with self._lock.hold():
+            return observations.write_observation(self.evolution_dir, markdown, rows)
+
+    def current_observation(self) -> str:
+        """Return the observation written last, empty where there is none."""
+        return observations.current_observation(self.evolution_dir)
+
+    def recent_observations(self, count: int = 30) -> tuple[dict[str, JsonValue], ...]:
+        """Return the last logged rows, the oldest first."""
+        return observations.recent_observations(self.evolution_dir, count)
+
+    def _refs(self, commits: Iterable[Commit]) -> list[EvolutionRef]:
+        commits = list(commits)
+        tags = self.repository.tags()
+        trees = {commit.commit: commit.tree for commit in commits}
+        refs: list[EvolutionRef] = []
+        for commit in commits:
+            number = commit.trailers.get("evolution", "")
+            before = trees.get(commit.parent, "")
+            if commit.parent and not before:
+                before = self.repository.tree_of(commit.parent)
+            refs.append(
+                EvolutionRef(
+                    number=int(number) if number.isdigit() else None,
+                    commit=commit.commit,
+                    before=commit.parent,
+                    tree=commit.tree,
+                    step=commit.trailers.get("step", ""),
+                    message=commit.subject,
+                    changed=before != commit.tree,
+                    rejected=f"rejected-evo-{number}" in tags,
+                    at=commit.at,
+                )
+            )
+        return refs
+
+
+def _trailers(kind: str, step: str, more: Mapping[str, str] | None) -> dict[str, str]:
+    given = {"Kind": kind, **(more or {})}
+    return given | {"Step": step} if step else given
+
+
+def _apply(change: Change, copy: Path, root: Path) -> None:
+    place = root / change.path
+    if change.kind == "deleted":
+        place.unlink(missing_ok=True)
+        _remove_empty(place.parent, root)
+        return
+    content, executable = read_regular(copy / change.path)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_bytes(content)
+    place.chmod(0o755 if executable else 0o644)
+
+
+def _remove_empty(folder: Path, stop: Path) -> None:
+    while folder != stop and folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
+        folder = folder.parent
