@@ -26,6 +26,7 @@ from grindstone.workspace.errors import WorkspaceError
 from grindstone.workspace.git import BRANCH, EVOLUTION, LOCK, Commit, Repository
 from grindstone.workspace.lock import WriterLock
 from grindstone.workspace.manifest import Manifest, read_manifest
+from grindstone.workspace.recovery import recover
 from grindstone.workspace.seed import copy_seed
 
 SEED_TAG = "seed"
@@ -105,7 +106,7 @@ class Workspace:
             raise InputError(str(root), "is not a workspace", "a folder made by Workspace.create")
         workspace = cls(root)
         with workspace._lock.hold():
-            workspace._recover()
+            recover(workspace.repository)
         read_manifest(workspace.root)
         return workspace
 
