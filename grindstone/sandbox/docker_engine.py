@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import ParamSpec, TypeVar
+from typing import NamedTuple, ParamSpec, TypeVar
 
 import docker
 import requests
@@ -20,6 +20,18 @@ CONNECTIONS = 128
 
 CALL_TIMEOUT_S = 120
 
+LABEL = "dev.grindstone"
+"""Prefix of every label; an object that carries it is ours to remove."""
+
+
+class EngineFacts(NamedTuple):
+    """What an engine says of itself."""
+
+    version: str
+    architecture: str  # Go's name: amd64, arm64
+    cpus: int
+    apparmor: bool
+
 
 class Engine:
     """The SDK's client and a pool of threads of its own.
@@ -31,6 +43,18 @@ class Engine:
     def __init__(self) -> None:
         with engine_errors(Cause.ENGINE_UNAVAILABLE):
             self.client = docker.from_env(timeout=CALL_TIMEOUT_S, max_pool_size=CONNECTIONS)
+            try:
+                info = self.client.api.info()
+                version = self.client.api.version()
+            except BaseException:
+                self.client.close()
+                raise
+        self.facts = EngineFacts(
+            version=str(info["ServerVersion"]),
+            architecture=str(version["Arch"]),
+            cpus=int(info["NCPU"]),
+            apparmor=any("apparmor" in option for option in info.get("SecurityOptions") or []),
+        )
         self._threads = ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="docker")
 
     async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -63,7 +87,5 @@ def engine_errors(cause: Cause, container: str | None = None) -> Iterator[None]:
     except APIError as error:
         gone = container is not None and error.status_code == requests.codes.conflict
         raise InfrastructureError(Cause.CONTAINER_LOST if gone else cause, str(error)) from error
-    except (requests.RequestException, DockerException) as error:
-        raise InfrastructureError(Cause.ENGINE_UNAVAILABLE, str(error)) from error
-    except OSError as error:
+    except (requests.RequestException, DockerException, OSError) as error:
         raise InfrastructureError(Cause.ENGINE_UNAVAILABLE, str(error)) from error

@@ -3,17 +3,19 @@
 import asyncio
 import re
 from collections import defaultdict
+from functools import cached_property
+from pathlib import Path
+from typing import Any
 
 from grindstone.digest import SHORT
 from grindstone.errors import Cause, InfrastructureError
 from grindstone.sandbox.docker_build import build_image
-from grindstone.sandbox.docker_engine import Engine, engine_errors
-from grindstone.sandbox.docker_sandbox import DockerSandbox
+from grindstone.sandbox.docker_engine import LABEL, Engine, engine_errors
+from grindstone.sandbox.docker_runner import runner_volume
+from grindstone.sandbox.docker_sandbox import DockerSandbox, remove
 from grindstone.sandbox.owner import Owner, this_process
-from grindstone.sandbox.protocol import BuildSpec, Sandbox, StartSpec
-
-LABEL = "dev.grindstone"
-"""Prefix of every label; an object that carries it is ours to remove."""
+from grindstone.sandbox.protocol import BuildSpec, Limits, Sandbox, StartSpec
+from grindstone.sandbox.remote import RUNNER, RUNNER_DIR
 
 RUN_KEY = "run_key"
 """The label of `StartSpec.labels` that `reap(run_key=…)` looks for."""
@@ -23,7 +25,14 @@ CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "SETUID", "SETGID", "KILL")
 
 
 class DockerProvider:
-    """Containers on the engine that DOCKER_HOST or the default socket names."""
+    """Containers on the engine that DOCKER_HOST or the default socket names.
+
+    Not enforced: `Limits.storage_mb` (overlay2 needs a special host file system for it).
+    `Limits.cpus` above what the engine has means all of them.
+
+    Raises:
+        InfrastructureError: ENGINE_UNAVAILABLE when no engine answers.
+    """
 
     kind = "docker"
 
@@ -32,6 +41,8 @@ class DockerProvider:
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._built: set[str] = set()
         self._open: set[DockerSandbox] = set()
+        self._workdirs: dict[str, str] = {}
+        self._volume: str | None = None
 
     async def build(self, spec: BuildSpec) -> str:
         """Return the image's tag, building it once however many ask at the same time."""
@@ -46,61 +57,90 @@ class DockerProvider:
         return tag
 
     async def start(self, spec: StartSpec) -> Sandbox:
-        """Start a container whose main process does nothing."""
-        sandbox = await self._engine.call(self._start, spec)
+        """Start a container whose main process does nothing but wait for orphans."""
+        async with self._locks["runner"]:
+            if self._volume is None:
+                with engine_errors(Cause.SANDBOX_START):
+                    self._volume = await self._engine.call(runner_volume, self._engine, spec.image)
+        starting = asyncio.ensure_future(self._engine.call(self._start, spec, self._volume))
+        try:
+            sandbox = await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            # The thread cannot be stopped: what it starts must not be left behind.
+            await (await starting).close()
+            raise
         self._open.add(sandbox)
         return sandbox
 
-    def _start(self, spec: StartSpec) -> DockerSandbox:
+    def _start(self, spec: StartSpec, volume: str) -> DockerSandbox:
         api = self._engine.client.api
+        with engine_errors(Cause.SANDBOX_START):
+            made = api.create_container(
+                spec.image,
+                entrypoint=[RUNNER, "init"],
+                command=[],
+                environment=spec.env,
+                working_dir=spec.workdir,
+                user="0",
+                labels=self._labels(spec),
+                host_config=self._host_config(spec.limits, spec.network, volume),
+            )
+            try:
+                api.start(made["Id"])
+                workdir = spec.workdir or self._image_workdir(spec.image)
+            except BaseException:
+                remove(self._engine, made["Id"])
+                raise
+        return DockerSandbox(self._engine, made["Id"], workdir, self._open.discard)
+
+    def _host_config(self, limits: Limits, network: str, volume: str) -> dict[str, Any]:
+        memory = limits.memory_mb and limits.memory_mb * 1024 * 1024
+        cpus = limits.cpus and min(limits.cpus, self._engine.facts.cpus)
+        security = ["no-new-privileges", f"seccomp={self._seccomp}"]
+        if self._engine.facts.apparmor:
+            # Its default profile denies mount to the sealed run as well. The agent has
+            # neither the capability nor the system calls, with or without the profile.
+            security.append("apparmor=unconfined")
+        return self._engine.client.api.create_host_config(
+            binds={volume: {"bind": RUNNER_DIR, "mode": "ro"}},
+            cap_drop=["ALL"],
+            cap_add=list(CAPABILITIES),
+            security_opt=security,
+            mem_limit=memory,
+            memswap_limit=memory,
+            pids_limit=limits.pids,
+            nano_cpus=int(cpus * 1e9) if cpus else None,
+            network_mode=network,
+        )
+
+    @cached_property
+    def _seccomp(self) -> str:
+        return (Path(__file__).parent / "seccomp.json").read_text()
+
+    def _image_workdir(self, image: str) -> str:
+        if image not in self._workdirs:
+            config = self._engine.client.api.inspect_image(image)["Config"]
+            self._workdirs[image] = config.get("WorkingDir") or "/"
+        return self._workdirs[image]
+
+    def _labels(self, spec: StartSpec) -> dict[str, str]:
         owner = this_process()
-        labels = {
+        return {
+            **{f"{LABEL}.{key}": value for key, value in spec.labels.items()},
             f"{LABEL}.host": owner.host,
             f"{LABEL}.pid": str(owner.pid),
             f"{LABEL}.started": owner.started,
             f"{LABEL}.name": spec.name,
         }
-        labels |= {f"{LABEL}.{key}": value for key, value in spec.labels.items()}
-        memory = spec.limits.memory_mb and spec.limits.memory_mb * 1024 * 1024
-        host = api.create_host_config(
-            cap_drop=["ALL"],
-            cap_add=list(CAPABILITIES),
-            security_opt=["no-new-privileges"],
-            mem_limit=memory,
-            memswap_limit=memory,
-            pids_limit=spec.limits.pids,
-            nano_cpus=int(spec.limits.cpus * 1e9) if spec.limits.cpus else None,
-            network_mode=spec.network,
-        )
-        with engine_errors(Cause.SANDBOX_START):
-            made = api.create_container(
-                spec.image,
-                entrypoint=["sleep", "infinity"],
-                command=[],
-                environment=spec.env,
-                working_dir=spec.workdir,
-                user="0",
-                labels=labels,
-                host_config=host,
-            )
-            try:
-                api.start(made["Id"])
-                workdir = spec.workdir or (
-                    api.inspect_container(made["Id"])["Config"]["WorkingDir"] or "/"
-                )
-            except BaseException:
-                api.remove_container(made["Id"], force=True, v=True)
-                raise
-        return DockerSandbox(self._engine, made["Id"], workdir)
 
     async def reap(self, *, run_key: str | None = None) -> int:
-        """Remove containers whose owner is dead, and those of `run_key`."""
+        """Remove containers whose owner is dead, those of `run_key`, and our dangling images."""
         return await self._engine.call(self._reap, run_key)
 
     def _reap(self, run_key: str | None) -> int:
+        api = self._engine.client.api
         removed = 0
         with engine_errors(Cause.ENGINE_UNAVAILABLE):
-            api = self._engine.client.api
             for found in api.containers(all=True, filters={"label": f"{LABEL}.pid"}):
                 labels = found["Labels"]
                 owner = Owner.parse(
@@ -110,16 +150,16 @@ class DockerProvider:
                 )
                 wanted = run_key is not None and labels.get(f"{LABEL}.{RUN_KEY}") == run_key
                 if wanted or owner is None or not owner.alive():
-                    api.remove_container(found["Id"], force=True, v=True)
+                    remove(self._engine, found["Id"])
                     removed += 1
+            api.prune_images({"dangling": True, "label": f"{LABEL}.image"})
         return removed
 
     async def close(self) -> None:
         """Close what is still open and release the connections."""
         results = await asyncio.gather(
-            *(sandbox.close() for sandbox in self._open), return_exceptions=True
+            *(sandbox.close() for sandbox in list(self._open)), return_exceptions=True
         )
-        self._open.clear()
         self._engine.close()
         for result in results:
             if isinstance(result, BaseException) and not isinstance(result, InfrastructureError):

@@ -1,0 +1,215 @@
+"""The sandbox protocol on top of one thing: talking to the runner inside.
+
+Docker and bubblewrap differ in how a process gets inside and in nothing else, so what a
+command, a copy or a sealed run means is written once.
+"""
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from itertools import count
+from pathlib import Path
+
+from grindstone.errors import Cause, InfrastructureError
+from grindstone.sandbox.protocol import ExecResult, SealedResult
+from grindstone.sandbox.wire import END, Answer, file_record, folder_records
+
+RUNNER_DIR = "/.grindstone"
+"""Where the runner is inside: read-only, and not to be unmounted by anything in there."""
+
+RUNNER = f"{RUNNER_DIR}/runner"
+
+MOVE_TIMEOUT_S = 300.0
+"""For moving files; a command has its own limit."""
+
+GRACE_S = 20.0
+"""How long past its limit a command's end may take to be heard of."""
+
+LONGEST_ARGUMENT = 100_000
+"""Bytes of a command passed as an argument; the kernel's limit is 131,072 (MAX_ARG_STRLEN)."""
+
+
+class Told(Exception):  # noqa: N818
+    """The runner never answered within its limit and grace; carries what had come."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__("no answer from the runner")
+        self.answer = answer
+
+
+class RemoteSandbox(ABC):
+    """A sandbox in which the runner is at `RUNNER`."""
+
+    kind: str
+
+    def __init__(self, workdir: str) -> None:
+        self._workdir = workdir
+        self._numbers = count(1)
+
+    @property
+    def workdir(self) -> str:
+        """The folder commands start in."""
+        return self._workdir
+
+    @abstractmethod
+    async def _talk(
+        self,
+        arguments: list[str],
+        *,
+        give: Iterable[bytes] | None = None,
+        env: Mapping[str, str] | None = None,
+        wait_s: float = MOVE_TIMEOUT_S,
+        sealing: bool = False,
+    ) -> Answer:
+        """Run the runner inside and return what it said.
+
+        Args:
+            arguments: The runner's.
+            give: Its standard input, None for none.
+            env: Variables beside the sandbox's own.
+            wait_s: Past this the sandbox's processes are all ended, and `Told` is raised.
+            sealing: Whether it needs the privileges to make a mount namespace.
+        """
+
+    async def exec(
+        self,
+        command: str,
+        *,
+        timeout_s: float,
+        cwd: str | None = None,
+        env: Mapping[str, str] | None = None,
+        stdin: bytes | None = None,
+        max_output_bytes: int = 1_000_000,
+    ) -> ExecResult:
+        """Run a bash command line as root."""
+        command = await self._shortened(command)
+        arguments = ["exec", *self._options(timeout_s, max_output_bytes, cwd)]
+        if stdin is not None:
+            arguments.append("--stdin")
+        began = time.monotonic()
+        try:
+            answer = await self._talk(
+                [*arguments, "--", "bash", "-c", command],
+                give=None if stdin is None else [stdin],
+                env=env,
+                wait_s=timeout_s + GRACE_S,
+            )
+        except Told as late:
+            answer = late.answer
+            return _result(answer, began, max_output_bytes, exit_code=124)
+        return _result(answer, began, max_output_bytes)
+
+    async def exec_sealed(
+        self,
+        command: str,
+        *,
+        timeout_s: float,
+        inputs: Mapping[str, Path],
+        log_dir: str,
+        cwd: str | None = None,
+        env: Mapping[str, str] | None = None,
+        max_output_bytes: int = 4_000_000,
+    ) -> SealedResult:
+        """Run a command in a mount namespace of its own."""
+        command = await self._shortened(command)
+        options = self._options(timeout_s, max_output_bytes, cwd)
+
+        def records() -> Iterable[bytes]:
+            for target, source in inputs.items():
+                yield from folder_records(source, target)
+            yield END
+
+        began = time.monotonic()
+        try:
+            answer = await self._talk(
+                ["seal", *options, log_dir, *inputs, "--", "bash", "-c", command],
+                give=records(),
+                env=env,
+                wait_s=timeout_s + MOVE_TIMEOUT_S,
+                sealing=True,
+            )
+        except Told as late:
+            run = _result(late.answer, began, max_output_bytes, exit_code=124)
+            return SealedResult(run, late.answer.files)
+        return SealedResult(_result(answer, began, max_output_bytes), answer.files)
+
+    async def write_files(self, files: Mapping[str, bytes], *, mode: int = 0o644) -> None:
+        """Write files by absolute path, making folders as needed, replacing links."""
+        records = [file_record(path, content, mode) for path, content in files.items()]
+        _checked(await self._move(["put"], [*records, END]))
+
+    async def copy_in(self, source: Path, target: str) -> None:
+        """Copy a folder's content (modes kept, links as links) to an absolute folder."""
+
+        def records() -> Iterable[bytes]:
+            yield from folder_records(source, target)
+            yield END
+
+        _checked(await self._move(["put"], records()))
+
+    async def read_file(self, path: str, *, max_bytes: int = 10_000_000) -> bytes | None:
+        """Return the first `max_bytes` of a regular file, None where there is none."""
+        answer = _checked(await self._move(["cat", str(max_bytes), path]))
+        return answer.files.get("")
+
+    async def copy_out(self, source: str, target: Path, *, max_bytes: int = 50_000_000) -> None:
+        """Copy a folder's regular files to an empty host folder; links are left out."""
+        answer = _checked(await self._move(["tree", str(max_bytes), source]))
+        for name, content in answer.files.items():
+            path = target / name
+            if not path.resolve().is_relative_to(target.resolve()):
+                raise InfrastructureError(Cause.SANDBOX_IO, f"{source}: a file is named {name!r}")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+
+    async def _move(self, arguments: list[str], give: Iterable[bytes] | None = None) -> Answer:
+        try:
+            return await self._talk(arguments, give=give)
+        except Told as late:
+            problem = f"moving files took longer than {MOVE_TIMEOUT_S:g} s"
+            raise InfrastructureError(Cause.SANDBOX_IO, problem) from late
+
+    async def _shortened(self, command: str) -> str:
+        if len(command.encode(errors="surrogateescape")) <= LONGEST_ARGUMENT:
+            return command
+        path = f"/tmp/.grindstone-command-{next(self._numbers)}"  # noqa: S108
+        await self.write_files({path: command.encode(errors="surrogateescape")}, mode=0o600)
+        return f'_command=$(cat {path}); rm -f {path}; eval "$_command"'
+
+    def _options(self, timeout_s: float, max_bytes: int, cwd: str | None) -> list[str]:
+        limits = ["--timeout", str(round(timeout_s * 1000)), "--max", str(max_bytes)]
+        return [*limits, "--cwd", cwd or self._workdir]
+
+
+def _checked(answer: Answer) -> Answer:
+    if answer.trailer is None:
+        raise InfrastructureError(Cause.SANDBOX_IO, "the runner was ended from inside the sandbox")
+    if answer.trailer.exit_code != 0:
+        raise InfrastructureError(Cause.SANDBOX_IO, answer.trailer.problem)
+    return answer
+
+
+KILLED = 137
+"""The exit code of a command whose runner was killed by something inside the sandbox."""
+
+
+def _result(
+    answer: Answer, began: float, max_bytes: int, *, exit_code: int | None = None
+) -> ExecResult:
+    output, trailer = answer.output, answer.trailer
+    if trailer is not None and trailer.problem:
+        raise InfrastructureError(Cause.SANDBOX_IO, trailer.problem)
+    left_out = max(trailer.total - len(output), 0) if trailer else 0
+    if left_out:
+        head = max_bytes // 2
+        note = f"\n[… {left_out} bytes left out …]\n".encode()
+        output = output[:head] + note + output[head:]
+    if trailer is not None:
+        exit_code = trailer.exit_code
+    return ExecResult(
+        exit_code=KILLED if exit_code is None else exit_code,
+        output=output.decode(errors="replace"),
+        timed_out=trailer.timed_out if trailer else exit_code is not None,
+        duration_s=time.monotonic() - began,
+        truncated=left_out > 0,
+    )
