@@ -1,0 +1,340 @@
+"""The evolution engine: observations in, one commit of reviewed changes out."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from grindstone.digest import SHORT, canonical_json, digest
+from grindstone.errors import InputError
+from grindstone.evolve.applying import apply, mutations, with_versions
+from grindstone.evolve.checks import checks_for
+from grindstone.evolve.config import EvolveConfig
+from grindstone.evolve.copy_evolution import evolve_copy
+from grindstone.evolve.copying import Files, shown_files
+from grindstone.evolve.permissions import Check, Refusal, skill_names
+from grindstone.evolve.prompts import HISTORY, Draft, Observed, SkillLine, step_prompt
+from grindstone.evolve.result import EvolutionResult
+from grindstone.files import write_atomic
+from grindstone.llm.messages import CallSite, Model
+from grindstone.observe.observation import (
+    UnlabelledObservation,
+    parse_observation,
+    render_observations,
+)
+from grindstone.records import Role
+from grindstone.sandbox.protocol import Provider
+from grindstone.skills.format import parse_skill
+from grindstone.skills.frontmatter import SkillError
+from grindstone.workspace.workspace import EvolutionRef, Workspace
+
+_T = TypeVar("_T")
+_NO_TRAJECTORY = {"trajectory"}
+
+
+class EvolutionEngine:
+    """Evolves workspaces with one model, in one provider's sandboxes, under one scope.
+
+    Without a model or a provider, each is opened for the time of one evolution.
+    """
+
+    def __init__(
+        self,
+        config: EvolveConfig | None = None,
+        *,
+        model: Model | None = None,
+        provider: Provider | None = None,
+        labels: dict[str, str] | None = None,
+    ) -> None:
+        """Keep what every evolution needs.
+
+        Args:
+            config: Permissions, evolver model, limits.
+            model: The evolver's model; belongs to the caller, who closes it.
+            provider: Where it works; belongs to the caller.
+            labels: Put on its sandboxes, so that a run's can be found and reaped.
+        """
+        self.config = config or EvolveConfig()
+        self._model = model
+        self._provider = provider
+        self._labels = labels or {}
+
+    def evolve(
+        self,
+        workspace: Workspace | Path | str,
+        observation_logs: Sequence[Observed],
+        evo_number: int | None = None,
+        *,
+        step: str = "",
+        drafts: Sequence[Draft] = (),
+        refused: Sequence[Refusal] = (),
+        leaks: Check | None = None,
+    ) -> EvolutionResult:
+        """Evolve once and wait for it; works with and without a running event loop.
+
+        See `aevolve` for the arguments.
+        """
+        return _wait_for(
+            self.aevolve(
+                workspace,
+                observation_logs,
+                evo_number,
+                step=step,
+                drafts=drafts,
+                refused=refused,
+                leaks=leaks,
+            )
+        )
+
+    def step(
+        self,
+        workspace: Workspace | Path | str,
+        observations: Sequence[Observed],
+        *,
+        step: str = "",
+        leaks: Check | None = None,
+    ) -> EvolutionResult:
+        """Evolve once, as the next free number, telling the evolver what was refused last."""
+        opened = _opened(workspace)
+        return self.evolve(
+            opened, observations, step=step, refused=last_refusals(opened), leaks=leaks
+        )
+
+    async def aevolve(
+        self,
+        workspace: Workspace | Path | str,
+        observation_logs: Sequence[Observed],
+        evo_number: int | None = None,
+        *,
+        step: str = "",
+        drafts: Sequence[Draft] = (),
+        refused: Sequence[Refusal] = (),
+        leaks: Check | None = None,
+    ) -> EvolutionResult:
+        """Show observations to the evolver and commit what of its changes may stand.
+
+        The observations are written to the workspace's evolution/ folder first. An error
+        leaves the workspace as it was; an evolution without a change is a commit too.
+
+        Args:
+            workspace: An open workspace, or its folder.
+            observation_logs: The attempts to learn from, all labelled or all unlabelled.
+            evo_number: The number of the evolution and its tags; None takes the next free.
+            step: `<run_key>/<step>`. A step found in the history is returned as it was.
+            drafts: Drafts to show; leave empty where drafts are kept from the evolver.
+            refused: What the step before refused.
+            leaks: Says what a text gives away of the tasks' checks; applied where
+                `no_direct_answers` is set.
+
+        Raises:
+            InputError: Labelled and unlabelled observations are mixed.
+            InfrastructureError: The model or the sandbox failed.
+            BudgetExceededError: A ceiling was reached.
+            WorkspaceError: The number is taken, or a file was changed by someone else.
+        """
+        opened = _opened(workspace)
+        _same_kind(observation_logs)
+        if step:
+            done = await asyncio.to_thread(opened.find_step, step)
+            if done is not None:
+                return await asyncio.to_thread(_recall, opened, done)
+        base = await asyncio.to_thread(opened.snapshot)
+        number = evo_number if evo_number is not None else opened.next_number()
+        before = await asyncio.to_thread(_files_at, opened, base.commit)
+        history = await asyncio.to_thread(_history, opened, observation_logs)
+        observation = render_observations(observation_logs)
+        await asyncio.to_thread(opened.write_observation, observation, list(observation_logs))
+        prompt = step_prompt(
+            number=number,
+            scope=self.config,
+            skills=_skill_lines(before),
+            history=history,
+            current=observation_logs,
+            drafts=drafts,
+            refused=refused,
+        )
+        async with self._opened_model(opened, step) as model, self._opened_provider() as provider:
+            evolved = await evolve_copy(
+                before,
+                model=model,
+                provider=provider,
+                scope=self.config,
+                prompt=prompt,
+                observation=observation,
+                site=CallSite(role=Role.EVOLVER, scope=step or f"evolve/{number}", turn=0),
+                limits=self.config.limits,
+                checks=checks_for(self.config, leaks),
+                labels=self._labels,
+            )
+            model_id, rehearsal = model.model_id, model.rehearsal
+        changes = with_versions(before, evolved.changes)
+        moved = mutations(before, changes)
+        skills_before = skill_names(before)
+        result = EvolutionResult(
+            evo_number=number,
+            step=step,
+            skills_before=len(skills_before),
+            skills_after=len(skills_before) + len(moved.added) - len(moved.removed),
+            skills_added=moved.added,
+            skills_changed=moved.changed,
+            skills_removed=moved.removed,
+            others_changed=moved.others,
+            refusals=evolved.refusals,
+            usage=evolved.usage,
+            model=model_id,
+            rehearsal=rehearsal,
+            stop_reason=evolved.trajectory.stop_reason.value,
+            tag=f"evo-{number}",
+            trajectory=evolved.trajectory,
+        )
+        # Beside the history and before the commit: whoever finds the step finds the rest.
+        await asyncio.to_thread(_keep, opened, result)
+        ref = await asyncio.to_thread(
+            lambda: apply(
+                opened,
+                base=base.commit,
+                before=before,
+                changes=changes,
+                number=number,
+                message=_message(result),
+                step=step,
+                trailers={"Result": canonical_json(_without_trajectory(result))},
+            )
+        )
+        return result.model_copy(update={"commit": ref.commit, "tag": f"evo-{ref.number}"})
+
+    @contextlib.asynccontextmanager
+    async def _opened_model(self, workspace: Workspace, step: str) -> AsyncIterator[Model]:
+        if self._model is not None:
+            yield self._model
+            return
+        from grindstone.llm import open_models  # noqa: PLC0415 - only where none is given
+
+        run_key = step.partition("/")[0] or "evolve"
+        journal = workspace.root.parent / f".{workspace.root.name}-journal"
+        async with open_models(run_key=run_key, journal_dir=journal) as models:
+            yield models.get(self.config.evolver_model, self.config.region)
+
+    @contextlib.asynccontextmanager
+    async def _opened_provider(self) -> AsyncIterator[Provider]:
+        if self._provider is not None:
+            yield self._provider
+            return
+        from grindstone.sandbox import open_provider  # noqa: PLC0415 - only where none is given
+
+        provider = await open_provider(self.config.sandbox)
+        try:
+            yield provider
+        finally:
+            await provider.close()
+
+
+AEvolveEngine = EvolutionEngine
+"""The name the documents use."""
+
+
+def last_refusals(workspace: Workspace) -> tuple[Refusal, ...]:
+    """Return what the last evolution in the history refused."""
+    evolutions = workspace.evolutions()
+    return _recall(workspace, evolutions[-1]).refusals if evolutions else ()
+
+
+def _wait_for(work: Coroutine[None, None, _T]) -> _T:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work)
+    with ThreadPoolExecutor(max_workers=1) as pool:  # a notebook's loop cannot be entered twice
+        return pool.submit(asyncio.run, work).result()
+
+
+def _opened(workspace: Workspace | Path | str) -> Workspace:
+    return workspace if isinstance(workspace, Workspace) else Workspace.open(Path(workspace))
+
+
+def _same_kind(observations: Sequence[Observed]) -> None:
+    kinds = sorted({seen.kind for seen in observations})
+    if len(kinds) > 1:
+        raise InputError(
+            "observation_logs", "mixes labelled and unlabelled observations", "one kind"
+        )
+
+
+def _files_at(workspace: Workspace, commit: str) -> Files:
+    return shown_files(workspace.frozen(commit))
+
+
+def _history(workspace: Workspace, current: Sequence[Observed]) -> list[Observed]:
+    """Return earlier observations; without labels where the present ones have none."""
+    unlabelled = any(isinstance(seen, UnlabelledObservation) for seen in current)
+    found: list[Observed] = []
+    for row in workspace.recent_observations(20 * HISTORY):
+        try:
+            seen = parse_observation(canonical_json(row))
+        except ValidationError:
+            continue  # of another program, or of another version of this one
+        if seen in current or (unlabelled and not isinstance(seen, UnlabelledObservation)):
+            continue
+        found.append(seen)
+    return found[-HISTORY:]
+
+
+def _skill_lines(files: Files) -> list[SkillLine]:
+    lines: list[SkillLine] = []
+    for name in skill_names(files):
+        path = f"skills/{name}/SKILL.md"
+        try:
+            skill = parse_skill(files[path].content, where=path)
+        except SkillError:
+            lines.append(SkillLine(name=name, description="(cannot be read)"))
+        else:
+            lines.append(SkillLine(name=name, description=" ".join(skill.description.split())))
+    return lines
+
+
+def _without_trajectory(result: EvolutionResult) -> EvolutionResult:
+    return result.model_copy(update={"trajectory": None, "refusals": result.refusals[:20]})
+
+
+def _message(result: EvolutionResult) -> str:
+    parts = [
+        f"{verb} {', '.join(names)}"
+        for verb, names in (
+            ("add", result.skills_added),
+            ("change", result.skills_changed),
+            ("remove", result.skills_removed),
+            ("edit", result.others_changed),
+        )
+        if names
+    ]
+    what = "; ".join(parts) or "no change"
+    return f"Evolution {result.evo_number}: {what}"
+
+
+def _kept_path(workspace: Workspace, step: str, number: int) -> Path:
+    name = digest([step, number])[:SHORT]
+    return workspace.evolution_dir / "steps" / f"{name}.json"
+
+
+def _keep(workspace: Workspace, result: EvolutionResult) -> None:
+    path = _kept_path(workspace, result.step, result.evo_number)
+    write_atomic(path, result.model_dump_json())
+
+
+def _recall(workspace: Workspace, ref: EvolutionRef) -> EvolutionResult:
+    """Return an evolution that the history holds, with its session where that was kept."""
+    commit = workspace.repository.log("-1", ref.commit)[0]
+    text = commit.trailers.get("result", "")
+    found: dict[str, object] = {"commit": ref.commit, "done_before": True}
+    if not text:
+        raise InputError(ref.commit[:SHORT], "is no evolution made by this engine", "one that is")
+    result = EvolutionResult.model_validate_json(text)
+    path = _kept_path(workspace, result.step, result.evo_number)
+    if path.is_file():
+        kept = EvolutionResult.model_validate_json(path.read_bytes())
+        found |= {"trajectory": kept.trajectory, "refusals": kept.refusals}
+    return result.model_copy(update=found)

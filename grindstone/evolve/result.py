@@ -1,0 +1,56 @@
+"""What one evolution did to a workspace."""
+
+from pydantic import Field, JsonValue, NonNegativeInt
+
+from grindstone.base import Frozen
+from grindstone.evolve.permissions import Refusal
+from grindstone.records import Trajectory, Usage
+
+
+class EvolutionResult(Frozen):
+    """Read as attributes or, as the documents do, by key: `result["skills_added"]`."""
+
+    evo_number: NonNegativeInt
+    step: str = Field("", description="The run's step that made it.")
+    skills_before: NonNegativeInt = Field(description="General skills before.")
+    skills_after: NonNegativeInt = Field(description="General skills after.")
+    skills_added: tuple[str, ...] = ()
+    skills_changed: tuple[str, ...] = Field((), description="By content, not by name alone.")
+    skills_removed: tuple[str, ...] = ()
+    others_changed: tuple[str, ...] = Field((), description="Files of prompts, memory, tools.")
+    refusals: tuple[Refusal, ...] = Field((), description="Mended ones included.")
+    usage: Usage = Usage()
+    model: str = ""
+    rehearsal: bool = False
+    stop_reason: str = ""
+    commit: str = ""
+    tag: str = ""
+    done_before: bool = Field(False, description="Found in the history; nothing was done again.")
+    trajectory: Trajectory | None = Field(None, repr=False)
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything in the workspace differs."""
+        return bool(
+            self.skills_added or self.skills_changed or self.skills_removed or self.others_changed
+        )
+
+    @property
+    def n_mutations(self) -> int:
+        """Skills added, changed or removed, and other files changed."""
+        return sum(
+            len(part)
+            for part in (
+                self.skills_added,
+                self.skills_changed,
+                self.skills_removed,
+                self.others_changed,
+            )
+        )
+
+    def __getitem__(self, key: str) -> JsonValue:
+        """Return a field as plain JSON; KeyError where there is none."""
+        if key not in type(self).model_fields:
+            raise KeyError(key)
+        value: JsonValue = self.model_dump(mode="json", include={key})[key]
+        return value
