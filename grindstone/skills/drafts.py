@@ -1,0 +1,134 @@
+"""Candidate skills and the tasks that support them.
+
+skills/_drafts/<key>.md      the draft, a SKILL.md whose name is the key
+skills/_drafts/<key>.json    {"supporters": [task ids, in the order they came]}
+
+The two files come and go together. A draft becomes skills/<key>/SKILL.md when enough
+different tasks support it. Drafts are never offered to a solver. Nothing here commits:
+the workspace's writer does.
+"""
+
+import json
+from pathlib import Path
+
+from grindstone.base import Frozen
+from grindstone.files import write_atomic
+from grindstone.skills.format import Skill, raise_version, read_skill, render
+from grindstone.skills.frontmatter import SkillError
+from grindstone.skills.library import DRAFTS, SKILL_FILE
+from grindstone.skills.rules import validate
+
+
+class Draft(Frozen):
+    """A candidate skill."""
+
+    skill: Skill
+    supporters: tuple[str, ...] = ()
+    """The different tasks whose attempts taught it."""
+
+    @property
+    def key(self) -> str:
+        """The support key: the skill's name."""
+        return self.skill.name
+
+
+class DraftChange(Frozen):
+    """What `support` did."""
+
+    key: str
+    created: bool = False
+    new_supporter: bool = False
+    rewritten: bool = False
+    supporters: tuple[str, ...] = ()
+    known: bool = False
+    """The library has a skill of that name already, so no draft was kept."""
+
+
+def drafts_dir(root: Path) -> Path:
+    """Return where a workspace keeps its drafts."""
+    return root / "skills" / DRAFTS
+
+
+def read_drafts(root: Path) -> tuple[Draft, ...]:
+    """Return a workspace's readable drafts, in the order of their keys."""
+    found: list[Draft] = []
+    for path in sorted(drafts_dir(root).glob("*.md")):
+        try:
+            skill = read_skill(path, f"skills/{DRAFTS}/{path.name}")
+        except SkillError:
+            continue
+        if skill.name == path.stem:
+            found.append(Draft(skill=skill, supporters=_supporters(path.with_suffix(".json"))))
+    return tuple(found)
+
+
+def support(root: Path, skill: Skill, task_id: str) -> DraftChange:
+    """Keep a draft, or add a task to the supporters of the one there is.
+
+    The latest text stands. The same task again is no new support.
+
+    Raises:
+        SkillError: The open format forbids the skill.
+    """
+    for problem in validate(skill, folder=skill.name):
+        if not problem.spelling:
+            raise SkillError(f"draft {skill.name}: {problem.field}", problem.message, "a skill")
+    if (root / "skills" / skill.name).exists():
+        return DraftChange(key=skill.name, known=True)
+    before = {draft.key: draft for draft in read_drafts(root)}.get(skill.name)
+    supporters = before.supporters if before is not None else ()
+    new = task_id not in supporters
+    if new:
+        supporters = (*supporters, task_id)
+    kept = skill if before is None else raise_version(before.skill, skill)
+    if before is not None and before.skill.says_the_same(skill):
+        kept = before.skill
+    path = drafts_dir(root) / f"{skill.name}.md"
+    write_atomic(path, render(kept))
+    text = json.dumps({"supporters": list(supporters)}, indent=2, ensure_ascii=False)
+    write_atomic(path.with_suffix(".json"), f"{text}\n")
+    return DraftChange(
+        key=skill.name,
+        created=before is None,
+        new_supporter=new,
+        rewritten=before is not None and kept is not before.skill,
+        supporters=supporters,
+    )
+
+
+def promotable(root: Path, threshold: int) -> tuple[Draft, ...]:
+    """Return the drafts that at least `threshold` different tasks support."""
+    return tuple(
+        draft
+        for draft in read_drafts(root)
+        if len(set(draft.supporters)) >= threshold and not (root / "skills" / draft.key).exists()
+    )
+
+
+def promote(root: Path, draft: Draft) -> Path:
+    """Make a draft a general skill, remove its two files and return the new SKILL.md's path.
+
+    Raises:
+        SkillError: The library has a skill of that name already.
+    """
+    path = root / "skills" / draft.key / SKILL_FILE
+    if path.parent.exists():
+        raise SkillError(f"skills/{draft.key}", "exists already", "a name no skill has")
+    write_atomic(path, render(draft.skill))
+    drop(root, draft.key)
+    return path
+
+
+def drop(root: Path, key: str) -> None:
+    """Remove a draft and its supporters."""
+    for suffix in (".md", ".json"):
+        (drafts_dir(root) / f"{key}{suffix}").unlink(missing_ok=True)
+
+
+def _supporters(path: Path) -> tuple[str, ...]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return ()
+    listed = found.get("supporters", []) if isinstance(found, dict) else []
+    return tuple(dict.fromkeys(str(task) for task in listed)) if isinstance(listed, list) else ()
