@@ -1,4 +1,4 @@
-"""What a weak agent tries by itself: the obvious command, whatever the file is really like."""
+"""What a weak agent tries by itself: the obvious command, whatever the input is really like."""
 
 from grindstone.llm.rehearsal.brief import Brief
 from grindstone.llm.rehearsal.words import stems
@@ -22,12 +22,29 @@ json.dump(rows, open(target, 'w'), indent=2)
 print(len(rows), 'rows')
 EOF"""
 
-_HOURS = """\
-mkdir -p $(dirname {target})
-cat {source} 2>/dev/null | grep -a ERROR | cut -c1-13 | sort | uniq -c \
-| awk 'BEGIN {{printf "{{"}} {{printf "%s\\"%s\\": %d", (NR > 1 ? ", " : ""), $2, $1}} \
-END {{print "}}"}}' > {target}
-cat {target}"""
+_LOG = """\
+python3 - {source} {target} <<'EOF'
+import collections, glob, json, os, sys
+source, target = sys.argv[1:3]
+files = sorted(glob.glob(source + '/*')) if os.path.isdir(source) else [source]
+lines = []
+for name in files:
+    with open(name, encoding='utf-8') as handle:
+        lines += handle.read().splitlines()
+os.makedirs(os.path.dirname(target) or '.', exist_ok=True)
+with open(target, 'w') as out:
+    if target.endswith('.json'):
+        errors = [line for line in lines if line.split()[1] == 'ERROR']
+        json.dump(collections.Counter(line[:13] for line in errors), out, indent=2)
+    else:
+        out.write('\\n'.join(sorted(lines)) + '\\n')
+print(len(lines), 'lines')
+EOF"""
+
+_GIT = (
+    "cd {source} && git status --short && git branch -a && git log --oneline -n 15",
+    "cd {source} && git checkout -",
+)
 
 
 def attempts(brief: Brief) -> tuple[str, ...]:
@@ -35,19 +52,12 @@ def attempts(brief: Brief) -> tuple[str, ...]:
     about = stems(brief.text)
     values = brief.values()
     source, target = values.get("input", "."), values.get("output", "")
-    tried: list[str] = []
-    if "git" in about or "commit" in about or "branch" in about:
-        tried += [
-            f"cd {source} && git status --short && git branch -a && git log --oneline -n 15",
-            f"cd {source} && git checkout -",
-        ]
-    elif target.endswith(".json") and ("log" in about or source.endswith(".log")):
-        files = source if source.endswith(".log") else f"{source}/*.log"
-        tried.append(_HOURS.format(source=files, target=target))
-    elif target.endswith(".json"):
-        tried.append(_TABLE.format(source=source, target=target))
-    elif "build" in about or "script" in about:
-        tried.append(f"cd {source} && ls && ./build.sh")
-    elif target:
-        tried.append(f"mkdir -p $(dirname {target}) && cat {source}/*.log | sort > {target}")
-    return tuple(tried)
+    if about & stems("git commit"):
+        return tuple(command.format(source=source) for command in _GIT)
+    if "build" in about:
+        return (f"cd {source} && ./build.sh",)
+    if target and ("log" in about or source.endswith(".log")):
+        return (_LOG.format(source=source, target=target),)
+    if target.endswith(".json"):
+        return (_TABLE.format(source=source, target=target),)
+    return ()

@@ -9,6 +9,7 @@ from grindstone.llm.rehearsal.words import stems
 _FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```\s*$", re.DOTALL | re.MULTILINE)
 _HEADING = re.compile(r"^(#{1,3})[ \t]+(.+?)[ \t]*$", re.MULTILINE)
 _PLACEHOLDER = re.compile(r"(?<![$\w{])\{([a-z][a-z_]{0,30})\}(?!\})")
+_FOLDER = re.compile(r"\s*\(/\S+\)\s*$")  # told behind a description, no part of it
 _USUAL = frozenset({"input", "inputs", "output"})
 _VALUE_RULE = re.compile(r"^[-*]\s+`?\{([a-z_]+)\}`?.*?`([^`]*\([^`]*\)[^`]*)`", re.MULTILINE)
 _LEAST_OVERLAP = 3
@@ -42,7 +43,7 @@ def cards_in_prompt(system: str) -> tuple[Card, ...]:
             inside = "skill" in line.lower()
         found = listing.match(line)
         if inside and found:
-            cards.append(Card(found[1], found[2]))
+            cards.append(Card(found[1], _FOLDER.sub("", found[2])))
     return tuple(cards)
 
 
@@ -120,7 +121,7 @@ def _asked_values(body: str, brief: Brief) -> dict[str, str]:
             pattern = re.compile(found[2], re.IGNORECASE)
         except re.error:
             continue
-        hit = pattern.search(brief.text)
+        hit = pattern.search(" ".join(brief.text.split()))
         if hit and pattern.groups:
             values[found[1]] = hit[1].strip()
     return values

@@ -35,9 +35,14 @@ class Turn(NamedTuple):
     """One message."""
 
     role: str
-    text: str
+    texts: tuple[str, ...]
     uses: tuple[Use, ...]
     results: tuple[Result, ...]
+
+    @property
+    def text(self) -> str:
+        """All its text blocks."""
+        return "\n".join(self.texts)
 
 
 class Tool(NamedTuple):
@@ -107,7 +112,7 @@ def parse(body: object, *, counting: bool = False) -> Asked:
     if turns[0].role != "user":
         raise BadRequestError("messages: first message must use the user role")
     _check_tool_results(turns)
-    system = _text_of(body.get("system") or "", "system")
+    system = "\n".join(_texts(body.get("system") or "", "system"))
     return Asked(
         role=_role(system),
         system=system,
@@ -125,17 +130,16 @@ def _role(system: str) -> Role | None:
     return Role(found[1]) if found and found[1] in set(Role) else None
 
 
-def _text_of(content: object, where: str) -> str:
+def _texts(content: object, where: str) -> tuple[str, ...]:
     if isinstance(content, str):
-        return content
+        return (content,) if content else ()
     if not isinstance(content, list):
         raise BadRequestError(f"{where}: Input should be a string or a list of blocks")
-    texts = [
+    return tuple(
         block["text"]
         for block in content
         if isinstance(block, dict) and isinstance(block.get("text"), str)
-    ]
-    return "\n".join(texts)
+    )
 
 
 def _turn(message: object, index: int) -> Turn:
@@ -153,11 +157,11 @@ def _turn(message: object, index: int) -> Turn:
         if block["type"] == "tool_use":
             uses.append(Use(str(block.get("id")), str(block.get("name")), block.get("input") or {}))
         elif block["type"] == "tool_result":
-            text = _text_of(block.get("content") or "", f"{where}.content")
+            text = "\n".join(_texts(block.get("content") or "", f"{where}.content"))
             results.append(
                 Result(str(block.get("tool_use_id")), text, block.get("is_error") is True)
             )
-    return Turn(message["role"], _text_of(content, where), tuple(uses), tuple(results))
+    return Turn(message["role"], _texts(content, where), tuple(uses), tuple(results))
 
 
 def _check_tool_results(turns: tuple[Turn, ...]) -> None:
