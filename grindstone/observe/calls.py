@@ -1,9 +1,9 @@
 """A trajectory as a list of tool calls with what came of each, whatever the profile."""
 
-import json
 import re
 from typing import NamedTuple
 
+from grindstone.digest import canonical_json
 from grindstone.records import ToolCall, ToolOutput, Trajectory
 
 COMMAND_ARGUMENTS = {"bash": "command", "keystrokes": "keystrokes", "workspace_bash": "command"}
@@ -50,7 +50,7 @@ def command_of(call: ToolCall) -> tuple[str, bool]:
     argument = COMMAND_ARGUMENTS.get(call.name)
     if argument is not None:
         return " ".join(str(call.arguments.get(argument, "")).split()), True
-    return f"{call.name} {json.dumps(call.arguments, sort_keys=True, ensure_ascii=False)}", False
+    return f"{call.name} {canonical_json(call.arguments)}", False
 
 
 def calls_of(trajectory: Trajectory) -> list[Call]:
