@@ -29,11 +29,12 @@ def taught_commands(markdown: str) -> tuple[Words, ...]:
     for fence in _FENCE.finditer(markdown):
         code = fence["code"]
         language = fence["lang"].lower()
-        if language not in _SHELLS:
-            # Without a language only lines behind a prompt are surely commands.
-            if language:
-                continue
-            code = "\n".join(line for line in code.splitlines() if _PROMPT.match(line))
+        if language and language not in _SHELLS:
+            continue
+        # Beside prompts there is output; without a language only prompts tell commands.
+        prompted = [line for line in code.splitlines() if _PROMPT.match(line)]
+        if prompted or not language:
+            code = "\n".join(prompted)
         found.update(dict.fromkeys(simple_commands(code)))
     return tuple(found)
 
@@ -77,7 +78,7 @@ def _logical_lines(script: str) -> Iterator[tuple[str, str]]:
             if inner.strip() == heredoc[2]:
                 break
             body.append(inner.strip())
-        yield text, "\n".join(filter(None, body))
+        yield _HEREDOC.sub("<<", text), "\n".join(filter(None, body))
 
 
 def _split(line: str) -> Iterator[Words]:
