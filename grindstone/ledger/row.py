@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from pydantic import BaseModel
 
@@ -11,7 +11,7 @@ from grindstone.base import Frozen
 from grindstone.errors import GrindstoneError
 from grindstone.ledger.columns import Column, Kind, columns_of, polars_type
 from grindstone.llm.calls import CallRecord
-from grindstone.records import Episode
+from grindstone.records import Episode, Outcome
 
 if TYPE_CHECKING:
     import polars as pl
@@ -33,17 +33,31 @@ class Row(Frozen):
     derived: ClassVar[tuple[str, ...]] = ()
 
 
+class Weak(NamedTuple):
+    """Rows with this value give way to any other row of their key."""
+
+    column: str
+    value: str
+
+
 class Placement(NamedTuple):
     """Table, key and derived columns of a row class that other rooms own."""
 
     table: str
     key: tuple[str, ...]
     derived: tuple[str, ...] = ()
+    weak: Weak | None = None
 
 
 RECORDS: MappingProxyType[type[BaseModel], Placement] = MappingProxyType(
     {
-        Episode: Placement("episodes", ("episode_id",), ("duration_s", "passed")),
+        # An attempt that infrastructure spoiled is made again under the same id.
+        Episode: Placement(
+            "episodes",
+            ("episode_id",),
+            ("duration_s", "passed"),
+            Weak("outcome", Outcome.ERROR.value),
+        ),
         CallRecord: Placement("calls", ("call_id",)),
     }
 )
@@ -59,6 +73,7 @@ class Table:
     key: tuple[str, ...]
     columns: tuple[Column, ...]
     about: str
+    weak: Weak | None = None
 
     @property
     def holds_run_key(self) -> bool:
@@ -83,9 +98,9 @@ class Table:
 
         return pl.Schema({c.name: polars_type(c.kind) for c in self.all_columns()})
 
-    def key_of(self, row: BaseModel) -> tuple[Any, ...]:
-        """Return a row's key within its run."""
-        return tuple(getattr(row, name) for name in self.key)
+    def is_weak(self, row: BaseModel) -> bool:
+        """Whether a row gives way to any other of its key."""
+        return self.weak is not None and getattr(row, self.weak.column) == self.weak.value
 
 
 @cache
@@ -102,4 +117,4 @@ def table_of(row: type[BaseModel]) -> Table:
     else:
         raise LedgerError(f"{row.__name__}: is no row class; expected a subclass of Row")
     about = " ".join((row.__doc__ or "").strip().split("\n\n")[0].split())
-    return Table(place.table, row, place.key, columns_of(row, place.derived), about)
+    return Table(place.table, row, place.key, columns_of(row, place.derived), about, place.weak)

@@ -5,7 +5,8 @@
 
 A part is written beside its place, synced, and linked to its name: it is there whole or
 not at all, and of two writers of the same rows the first wins. Rows with the same key in
-several parts count once, the oldest part's. Nothing is locked; any number of processes
+several parts count once, the oldest part's; but a row that is only a stand-in (an episode
+without a score) gives way to a full one. Nothing is locked; any number of processes
 may write and read at once.
 """
 
@@ -69,7 +70,7 @@ class Ledger:
             return None
         table = table_of(type(rows[0]))
         unique: dict[str, BaseModel] = {}
-        for row in rows:
+        for row in sorted(rows, key=table.is_weak) if table.weak else rows:
             if type(row) is not table.row:
                 raise LedgerError(
                     f"{table.name}: a batch holds {type(row).__name__} beside "
@@ -81,7 +82,8 @@ class Ledger:
                     f"to run {run_key!r}; expected rows of that run"
                 )
             unique.setdefault(digest(_key_json(table, row)), row)
-        path = self.folder(table.name, run_key) / f"{digest([*sorted(unique)])}.parquet"
+        names = [f"{key}{'?' * table.is_weak(row)}" for key, row in unique.items()]
+        path = self.folder(table.name, run_key) / f"{digest([*sorted(names)])}.parquet"
         if path.exists():
             return path
         content = frame_of(table, list(unique.values()), run_key)
@@ -104,17 +106,37 @@ class Ledger:
         import polars as pl  # noqa: PLC0415 - loaded when a ledger is read or written, not before
 
         found = self.table(table)
-        schema = found.schema()
         single: list[Path] = []
-        several: list[Path] = []
+        frames: list[pl.LazyFrame] = []
         for run in [run_key] if run_key is not None else self.runs(found.name):
             paths = [part.path for part in self.live_parts(found.name, run)]
-            (single if len(paths) == 1 else several).extend(paths)
-        frames = [_scan(paths, schema) for paths in (single, several) if paths]
-        if several:
-            # Only runs of several parts can hold a key twice, for the run is in the key.
-            frames[-1] = frames[-1].unique(list(found.full_key), keep="first", maintain_order=True)
-        return pl.concat(frames) if frames else pl.LazyFrame(schema=schema)
+            if len(paths) == 1:
+                single += paths
+            elif paths:
+                frames.append(self.scan_parts(found, paths))
+        if single:
+            # Only a run of several parts can hold a key twice, for the run is in the key.
+            frames.insert(0, _scan(single, found.schema()))
+        return pl.concat(frames) if frames else pl.LazyFrame(schema=found.schema())
+
+    def scan_parts(
+        self, table: "str | type[BaseModel] | Table", paths: list[Path]
+    ) -> "pl.LazyFrame":
+        """Return the rows of some parts, given oldest first, each key once."""
+        import polars as pl  # noqa: PLC0415 - as in scan
+
+        found = table if isinstance(table, Table) else self.table(table)
+        frame = _scan(paths, found.schema())
+        if found.weak is not None:
+            weak = pl.col(found.weak.column) == found.weak.value
+            frame = pl.concat([frame.filter(~weak), frame.filter(weak)])
+        return frame.unique(list(found.full_key), keep="first", maintain_order=True)
+
+    def compact(self, run_key: str, *, min_parts: int = 8) -> tuple[Path, ...]:
+        """Merge a run's small parts while others read and write; see `compaction.compact`."""
+        from grindstone.ledger.compaction import compact  # noqa: PLC0415 - it uses this module
+
+        return compact(self, run_key, min_parts=min_parts)
 
     def rows(self, row: type[R], run_key: str | None = None) -> list[R]:
         """Return a table's rows as models, oldest part first.

@@ -1,0 +1,89 @@
+"""Merging many small parts into one, while others read and write.
+
+The merged part names in its own metadata the parts it stands for, and readers pass those
+over: the moment it appears, it replaces them. They are removed by a later call, after a
+time of grace, because a query planned before may still want to open them. Killed at any
+point, the worst that is left is a part more, and no reader counts a row twice.
+"""
+
+import json
+import os
+import time
+from pathlib import Path
+
+from grindstone.digest import digest
+from grindstone.errors import Cause, InfrastructureError
+from grindstone.files import claim
+from grindstone.ledger.row import LedgerError
+from grindstone.ledger.store import Ledger, Part, merged_names, parquet_bytes, sync_folder
+
+GRACE_S = 3600.0
+"""Longer than any query runs."""
+
+
+def compact(
+    ledger: Ledger, run_key: str, *, min_parts: int = 8, grace_s: float = GRACE_S
+) -> tuple[Path, ...]:
+    """Merge the parts of each table of a run that has at least `min_parts` of them.
+
+    Leftovers of killed writers and parts merged earlier are removed once they are older
+    than `grace_s` seconds.
+
+    Returns:
+        The merged parts that were written.
+
+    Raises:
+        LedgerError: A part is damaged; that table is left as it is.
+        InfrastructureError: The disk refused (cause `ledger_io`).
+    """
+    written: list[Path] = []
+    for folder in sorted(ledger.root.iterdir()) if ledger.root.is_dir() else []:
+        table = folder.name
+        if run_key not in ledger.runs(table):
+            continue
+        try:
+            _sweep(ledger, table, run_key, grace_s)
+            live = ledger.live_parts(table, run_key)
+            if len(live) >= max(2, min_parts):
+                written.append(_merge(ledger, table, run_key, live))
+        except OSError as error:
+            raise InfrastructureError(Cause.LEDGER_IO, f"{folder}: {error}") from error
+    return tuple(written)
+
+
+def _merge(ledger: Ledger, table: str, run_key: str, live: tuple[Part, ...]) -> Path:
+    from polars.exceptions import PolarsError  # noqa: PLC0415 - loaded when needed
+
+    names = [part.name for part in live]
+    stands_for = sorted(
+        {*names, *(old for part in live if part.merged for old in merged_names(part.path))}
+    )
+    path = ledger.folder(table, run_key) / f"merged-{digest([*sorted(names)])}.parquet"
+    try:
+        frame = ledger.scan_parts(table, [part.path for part in live]).collect()
+    except PolarsError as error:
+        raise LedgerError(f"{path.parent}: a part cannot be read: {error}") from error
+    content = parquet_bytes(frame, {"grindstone.merged": json.dumps(stands_for)})
+    if claim(path, content):
+        # The merged rows keep their age, so that the oldest part still wins over later ones.
+        os.utime(path, ns=(live[0].written_ns, live[0].written_ns))
+        sync_folder(path.parent)
+    return path
+
+
+def _sweep(ledger: Ledger, table: str, run_key: str, grace_s: float) -> None:
+    """Remove what no reader needs any more."""
+    parts = ledger.parts(table, run_key)
+    before_ns = time.time_ns() - int(grace_s * 1e9)
+    replaced = {
+        name
+        for part in parts
+        if part.merged and part.path.stat().st_ctime_ns <= before_ns
+        for name in merged_names(part.path)
+    }
+    for part in parts:
+        if part.name in replaced:
+            part.path.unlink(missing_ok=True)
+    for leftover in ledger.folder(table, run_key).glob(".*.parquet.*"):
+        if leftover.stat().st_mtime_ns <= before_ns:
+            leftover.unlink(missing_ok=True)

@@ -1,0 +1,304 @@
+"""A run's report as Markdown that a person wants to read."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from grindstone.ledger.intervals import Interval
+from grindstone.ledger.report import Attempted, GroupLine, RunReport, TaskLine
+from grindstone.records import Outcome
+
+MARKS = {Outcome.PASSED: "✓", Outcome.FAILED: "✗", Outcome.ERROR: "⚠"}
+DETAIL_CHARS = 160
+
+
+def headline(report: RunReport) -> str:
+    """Return the finding in one sentence; a rehearsal says so first."""
+    start = "Rehearsal: " if report.rehearsal else ""
+    if report.n_scored == 0:
+        return f"{start}no scored attempts in run {report.run_key}"
+    text = f"{report.passed} of {count(report.n_scored, 'task')} passed"
+    if report.needed_grinding:
+        text += (
+            f"; {report.needed_grinding} needed grinding and "
+            f"{report.resolved_by_grinding} of them {were(report.resolved_by_grinding)} resolved"
+        )
+    else:
+        text += ", all at first sight" if report.passed == report.n_scored else ""
+    unscored = report.n_tasks - report.n_scored
+    return start + text + (f"; {unscored} without a score" if unscored else "")
+
+
+def render_markdown(report: RunReport, images: Mapping[str, str] | None = None) -> str:
+    """Return the report as Markdown.
+
+    Args:
+        report: What `build_report` returned.
+        images: Markdown images by section, `pass_rate`, `verdicts`, `egl` and `cost`; they
+            are put where they belong.
+    """
+    images = images or {}
+    parts = [f"# {headline(report)}", _facts(report), _numbers(report), images.get("pass_rate", "")]
+    parts += [_verdicts(report), images.get("verdicts", "")]
+    parts += [_learned(report), _refused(report), _gates(report)]
+    parts += [_groups(report), _egl(report), images.get("egl", "")]
+    parts += [_costs(report), images.get("cost", ""), _errors(report)]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], numbers: Sequence[int] = ()) -> str:
+    """Return a Markdown table; columns named in `numbers` are set to the right."""
+    rule = [("---:" if i in numbers else "---") for i in range(len(head))]
+    lines = [head, rule, *([cell(text) for text in row] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def cell(text: str) -> str:
+    """Return text that cannot break out of its table cell."""
+    return " ".join(text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").split())
+
+
+def count(n: int, noun: str) -> str:
+    """Return a number with its noun, in the plural where it is one."""
+    return f"{n} {noun}{'' if n == 1 else 's'}"
+
+
+def were(n: int) -> str:
+    """Return the verb for a number."""
+    return "was" if n == 1 else "were"
+
+
+def percent(ratio: float | None) -> str:
+    """Return a ratio in per cent; a dash where there is none."""
+    return "-" if ratio is None else f"{ratio:.0%}"
+
+
+def span(interval: Interval | None) -> str:
+    """Return a 95% interval of a rate in words."""
+    return f"95% interval {interval.low:.0%} to {interval.high:.0%}" if interval else ""
+
+
+def money(cost: float | None, unpriced: int = 0) -> str:
+    """Return dollars; says where a price is unknown."""
+    if cost is None:
+        return "price unknown" if unpriced else "-"
+    return f"${cost:,.4f}" + (f" + price unknown of {count(unpriced, 'call')}" if unpriced else "")
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as a person says them."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{seconds:.1f} s"
+
+
+def anchor(skill: str) -> str:
+    """Return the link target of a skill's heading."""
+    return f"skill-{skill}"
+
+
+def verdict(attempts: Iterable[Attempted]) -> str:
+    """Return the marks of one cycle's attempts."""
+    return "".join(MARKS[each.outcome] for each in attempts)
+
+
+def tests(line: TaskLine) -> str:
+    """Return tests passed of all, in the last scored attempt."""
+    scored = [each for each in line.attempts if each.outcome is not Outcome.ERROR]
+    last = scored[-1] if scored else None
+    return f"{last.tests_passed}/{last.tests_total}" if last and last.tests_total else "-"
+
+
+def cycles_of(report: RunReport) -> list[int]:
+    """Return the cycles that have attempts."""
+    return sorted({each.cycle for line in report.tasks for each in line.attempts})
+
+
+def _facts(report: RunReport) -> str:
+    who = f"Agent **{report.agent_id}**" if report.agent_id else "An agent"
+    how = [
+        f"model `{report.model}`" if report.model else "",
+        f"profile `{report.profile}`" if report.profile else "",
+        f"sandbox `{report.sandbox}`" if report.sandbox else "",
+    ]
+    lines = [f"Run `{report.run_key}` ({report.kind or 'run'}"]
+    lines[0] += f", {report.status})" if report.status else ")"
+    lines.append(", ".join([who, *filter(None, how)]))
+    if report.started_at:
+        lines.append(
+            f"{report.started_at:%Y-%m-%d %H:%M} UTC, {duration(report.duration_s)} of attempts"
+        )
+    text = " · ".join(lines)
+    if report.rehearsal:
+        text += (
+            "\n\n> This was a rehearsal: a local program stood in for the model. It shows that "
+            "the machinery works, and nothing about any model's ability."
+        )
+    return text
+
+
+def _numbers(report: RunReport) -> str:
+    ratio = percent(report.pass_ratio) if report.n_scored else "no scored attempts"
+    rows = [
+        ("Pass ratio", f"**{ratio}** {span(report.pass_interval)}".strip()),
+        ("Passed at first sight", f"{report.first_passed} of {report.n_scored}"),
+        ("Needed grinding", str(report.needed_grinding)),
+        ("Resolved by grinding", f"{report.resolved_by_grinding} of {report.needed_grinding}"),
+        ("Attempts", f"{report.n_attempts}, {count(len(report.errors), 'infrastructure error')}"),
+        ("Skills learned", str(sum(each.scope == "general" for each in report.learned))),
+        (
+            "Cost",
+            f"{money(report.cost_usd, report.unpriced_calls)}, {report.total_tokens:,} tokens",
+        ),
+    ]
+    return table(("", ""), rows)
+
+
+def _verdicts(report: RunReport) -> str:
+    if not report.tasks:
+        return ""
+    cycles = cycles_of(report)
+    rows: list[list[str]] = []
+    known = {each.skill for each in report.learned}
+    for line in report.tasks:
+        marks = [verdict(a for a in line.attempts if a.cycle == cycle) for cycle in cycles]
+        helped = ", ".join(
+            f"[{skill}](#{anchor(skill)})" if skill in known else skill for skill in line.helped
+        )
+        rows.append(
+            [
+                *(line.task_id, line.category, line.difficulty),
+                *marks,
+                *(tests(line), helped, money(line.cost_usd, line.unpriced_calls)),
+            ]
+        )
+    head = ["task", "category", "difficulty", *(f"cycle {n + 1}" for n in cycles)]
+    return (
+        "## Verdicts\n\n"
+        + table([*head, "tests", "skills that helped", "cost"], rows, [len(head), len(head) + 2])
+        + "\n\n✓ passed, ✗ failed, ⚠ infrastructure error (no score)"
+    )
+
+
+def _learned(report: RunReport) -> str:
+    if not report.learned:
+        return ""
+    parts = ["## What was learned"]
+    for each in report.learned:
+        kind = {"task": " (for one task)", "draft": " (draft)"}.get(each.scope, "")
+        parts.append(f'### <a id="{anchor(each.skill)}"></a>{each.skill}{kind}')
+        if each.description:
+            parts.append(cell(each.description.strip().splitlines()[0]))
+        facts = [f"Evolution {each.evo_number}"]
+        if each.learned_from:
+            facts.append(f"taught by {', '.join(each.learned_from)}")
+        if each.helped:
+            facts.append(f"helped {', '.join(each.helped)}")
+        if each.effect:
+            facts.append(
+                f"{100 * each.effect.value:+.0f} points with it loaded "
+                f"(95% interval {100 * each.effect.low:+.0f} to {100 * each.effect.high:+.0f}, "
+                "observed, not an experiment)"
+            )
+        parts.append("; ".join(facts) + ".")
+    return "\n\n".join(parts)
+
+
+def _refused(report: RunReport) -> str:
+    if not report.refused:
+        return ""
+    rows = [
+        [str(each.evo_number), f"`{each.path}`", each.rule, each.reason] for each in report.refused
+    ]
+    return "## Changes that were refused\n\n" + table(("evolution", "file", "rule", "why"), rows)
+
+
+def _gates(report: RunReport) -> str:
+    if not report.gates:
+        return ""
+    rows = [
+        [
+            gate.gate_id,
+            gate.verdict.replace("_", " "),
+            f"{percent(gate.baseline_mean)} → {percent(gate.candidate_mean)}",
+            f"{gate.wins} / {gate.losses} / {gate.ties}",
+            "-" if gate.p_value is None else f"{gate.p_value:.3f}",
+            gate.reason,
+        ]
+        for gate in report.gates
+    ]
+    head = ("gate", "verdict", "before → after", "better / worse / same", "p", "why")
+    return "## Gate\n\n" + table(head, rows)
+
+
+def _groups(report: RunReport) -> str:
+    parts = []
+    for title, lines in (("category", report.by_category), ("difficulty", report.by_difficulty)):
+        if lines:
+            rows = [_group(line) for line in lines]
+            head = (title, "passed", "ratio", "95% interval", "at first sight")
+            parts.append(f"## By {title}\n\n" + table(head, rows, (1, 2, 3, 4)))
+    return "\n\n".join(parts)
+
+
+def _group(line: GroupLine) -> list[str]:
+    bounds = "-" if line.low is None else f"{line.low:.0%} to {line.high:.0%}"
+    return [
+        line.name or "(none)",
+        f"{line.passed}/{line.tasks}",
+        percent(line.ratio),
+        bounds,
+        str(line.first_passed),
+    ]
+
+
+def _egl(report: RunReport) -> str:
+    if not report.egl:
+        return ""
+    rows = [
+        [
+            str(row.index + 1),
+            str(row.new_skills),
+            str(row.tasks_solved),
+            "-" if row.egl is None else f"{row.egl:.1f}",
+        ]
+        for row in report.egl
+    ]
+    said = "It has converged." if report.converged else "It has not converged."
+    return (
+        "## Skills per thousand solved tasks (EGL)\n\n"
+        + table(("cycle", "new skills", "tasks solved", "EGL"), rows, (0, 1, 2, 3))
+        + f"\n\n{said}"
+    )
+
+
+def _costs(report: RunReport) -> str:
+    if not report.costs:
+        return ""
+    rows = [
+        [
+            line.role,
+            f"{line.calls:,}",
+            f"{line.input_tokens:,}",
+            f"{line.cache_read_tokens:,}",
+            f"{line.cache_write_tokens:,}",
+            f"{line.output_tokens:,}",
+            money(line.cost_usd, line.unpriced),
+        ]
+        for line in report.costs
+    ]
+    head = ("role", "calls", "input", "cache read", "cache write", "output", "cost")
+    return "## Cost by role\n\n" + table(head, rows, (1, 2, 3, 4, 5, 6))
+
+
+def _errors(report: RunReport) -> str:
+    if not report.errors:
+        return ""
+    rows = [
+        [each.task_id, str(each.cycle + 1), each.cause, each.detail[:DETAIL_CHARS]]
+        for each in report.errors
+    ]
+    return (
+        "## Infrastructure errors\n\nThese attempts have no score and count in no ratio.\n\n"
+        + table(("task", "cycle", "cause", "detail"), rows)
+    )

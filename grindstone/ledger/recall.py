@@ -1,0 +1,88 @@
+"""Attempts as the ledger keeps them, put together again from their tables."""
+
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from typing import NamedTuple, TypeVar
+
+from pydantic import BaseModel
+
+from grindstone.ledger.columns import row_from
+from grindstone.ledger.row import table_of
+from grindstone.ledger.store import Ledger
+from grindstone.ledger.tables.attempts import (
+    SkillUseRow,
+    StepRow,
+    TestResultRow,
+    TrajectoryRow,
+    VerdictRow,
+    trajectory_of,
+)
+from grindstone.records import Episode, TestResult, Trajectory, Verdict
+
+R = TypeVar("R", bound=BaseModel)
+
+
+class Recalled(NamedTuple):
+    """One attempt with a score."""
+
+    episode: Episode
+    trajectory: Trajectory
+    verdict: Verdict
+    uses: tuple[SkillUseRow, ...]
+
+
+def rows_of(
+    ledger: Ledger, row: type[R], run_key: str | None, episode_ids: Collection[str]
+) -> list[R]:
+    """Return the rows of a table that concern some episodes."""
+    import polars as pl  # noqa: PLC0415 - loaded when a ledger is read, not before
+
+    table = table_of(row)
+    frame = ledger.scan(row, run_key).filter(pl.col("episode_id").is_in(sorted(episode_ids)))
+    return [
+        row.model_validate(row_from(row, table.columns, record))
+        for record in frame.collect().to_dicts()
+    ]
+
+
+def recall(ledger: Ledger, run_key: str, episode_ids: Sequence[str]) -> list[Recalled]:
+    """Return scored attempts in the order of their ids; those without a score are left out."""
+    wanted = set(episode_ids)
+    episodes = {row.episode_id: row for row in rows_of(ledger, Episode, run_key, wanted)}
+    ends = {row.episode_id: row for row in rows_of(ledger, TrajectoryRow, run_key, wanted)}
+    verdicts = {row.episode_id: row for row in rows_of(ledger, VerdictRow, run_key, wanted)}
+    steps: defaultdict[str, list[StepRow]] = defaultdict(list)
+    for step in rows_of(ledger, StepRow, run_key, wanted):
+        steps[step.episode_id].append(step)
+    tests: defaultdict[str, list[TestResultRow]] = defaultdict(list)
+    for test in rows_of(ledger, TestResultRow, run_key, wanted):
+        tests[test.episode_id].append(test)
+    uses: defaultdict[str, list[SkillUseRow]] = defaultdict(list)
+    for use in rows_of(ledger, SkillUseRow, run_key, wanted):
+        uses[use.episode_id].append(use)
+    return [
+        Recalled(
+            episode=episodes[key],
+            trajectory=trajectory_of(ends[key], steps[key]),
+            verdict=_verdict(verdicts[key], tests[key]),
+            uses=tuple(sorted(uses[key], key=lambda use: use.skill)),
+        )
+        for key in episode_ids
+        if key in episodes and key in ends and key in verdicts
+    ]
+
+
+def _verdict(row: VerdictRow, tests: Sequence[TestResultRow]) -> Verdict:
+    return Verdict(
+        reward=row.reward,
+        passed=row.passed,
+        tests=tuple(
+            TestResult.model_validate(
+                {"name": test.name, "status": test.status, "message": test.message}
+            )
+            for test in sorted(tests, key=lambda test: test.position)
+        ),
+        output=row.output,
+        exit_code=row.exit_code,
+        duration_s=row.duration_s,
+    )

@@ -1,0 +1,348 @@
+"""What a run came to, computed from the ledger alone.
+
+`build_report` gathers the facts; `render_markdown`, `render_html` and `to_json` show them.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from pydantic import AwareDatetime
+
+from grindstone.base import Frozen
+from grindstone.ledger import queries
+from grindstone.ledger.intervals import Interval, wilson
+from grindstone.ledger.store import Ledger
+from grindstone.ledger.tables.runs import EglRow, EvolutionRow, GateDecisionRow, RunRow, SkillRow
+from grindstone.records import Episode, Outcome
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+class Attempted(Frozen):
+    """One attempt in a task's row of the verdict table."""
+
+    episode_id: str
+    cycle: int
+    trial: int
+    outcome: Outcome
+    tests_passed: int
+    tests_total: int
+
+
+class TaskLine(Frozen):
+    """How one task went."""
+
+    task_id: str
+    category: str
+    difficulty: str
+    attempts: tuple[Attempted, ...]
+    first_passed: bool | None
+    passed: bool | None
+    needed_grinding: bool
+    resolved_by_grinding: bool
+    helped: tuple[str, ...]
+    """Skills that the passing attempt loaded or followed."""
+    cost_usd: float | None
+    unpriced_calls: int
+    duration_s: float
+
+
+class GroupLine(Frozen):
+    """The scored tasks of a category, a difficulty or a cycle."""
+
+    name: str
+    tasks: int
+    passed: int
+    first_passed: int
+    ratio: float | None
+    low: float | None = None
+    high: float | None = None
+
+
+class CycleLine(Frozen):
+    """The attempts of one cycle."""
+
+    cycle: int
+    attempts: int
+    passed: int
+    ratio: float | None
+    errors: int
+    solved_so_far: int
+
+
+class CostLine(Frozen):
+    """What one role's calls used; `cost_usd` is the sum of the known prices."""
+
+    role: str
+    calls: int
+    input_tokens: int
+    output_tokens: int
+    cache_read_tokens: int
+    cache_write_tokens: int
+    cost_usd: float | None
+    unpriced: int
+
+
+class Learned(Frozen):
+    """A skill that the run brought about."""
+
+    skill: str
+    scope: str
+    description: str
+    learned_from: tuple[str, ...]
+    helped: tuple[str, ...]
+    """Tasks that passed with it."""
+    evo_number: int
+    effect: Interval | None = None
+
+
+class Refused(Frozen):
+    """A change that was not let through."""
+
+    evo_number: int
+    path: str
+    rule: str
+    reason: str
+
+
+class Spoiled(Frozen):
+    """An attempt without a score: infrastructure failed."""
+
+    episode_id: str
+    task_id: str
+    cycle: int
+    cause: str
+    detail: str
+
+
+class RunReport(Frozen):
+    """All of it; a ratio without a scored task is None, a cost without a price too."""
+
+    run_key: str
+    kind: str = ""
+    status: str = ""
+    agent_id: str = ""
+    model: str = ""
+    profile: str = ""
+    sandbox: str = ""
+    rehearsal: bool = False
+    started_at: AwareDatetime | None = None
+    ended_at: AwareDatetime | None = None
+    n_tasks: int = 0
+    n_scored: int = 0
+    n_attempts: int = 0
+    passed: int = 0
+    pass_ratio: float | None = None
+    pass_interval: Interval | None = None
+    first_passed: int = 0
+    needed_grinding: int = 0
+    resolved_by_grinding: int = 0
+    by_category: tuple[GroupLine, ...] = ()
+    by_difficulty: tuple[GroupLine, ...] = ()
+    by_cycle: tuple[CycleLine, ...] = ()
+    tasks: tuple[TaskLine, ...] = ()
+    costs: tuple[CostLine, ...] = ()
+    cost_usd: float | None = None
+    total_tokens: int = 0
+    unpriced_calls: int = 0
+    learned: tuple[Learned, ...] = ()
+    refused: tuple[Refused, ...] = ()
+    errors: tuple[Spoiled, ...] = ()
+    n_evolutions: int = 0
+    egl: tuple[EglRow, ...] = ()
+    converged: bool | None = None
+    gates: tuple[GateDecisionRow, ...] = ()
+
+    @property
+    def duration_s(self) -> float:
+        """Seconds from the first attempt's start to the last one's end."""
+        if self.started_at is None or self.ended_at is None:
+            return 0.0
+        return (self.ended_at - self.started_at).total_seconds()
+
+
+def build_report(ledger: Ledger, run_key: str) -> RunReport:
+    """Return the report of a run; a run without rows gives an empty one.
+
+    Raises:
+        LedgerError: A part of the ledger is damaged.
+    """
+    import polars as pl  # noqa: PLC0415 - loaded when a report is made
+
+    episodes = queries.main_attempts(ledger.scan(Episode, run_key)).collect().lazy()
+    uses = ledger.scan("skill_uses", run_key).collect().lazy()
+    calls = ledger.scan("calls", run_key).collect().lazy()
+    tasks = queries.by_task(episodes).collect()
+    every = episodes.sort(*queries.ORDER, "episode_id").collect()
+    states = sorted(ledger.rows(RunRow, run_key), key=lambda row: row.sequence)
+    evolutions = sorted(
+        ledger.rows(EvolutionRow, run_key), key=lambda row: (row.evo_number, row.at)
+    )
+    overall = queries.pass_ratio(tasks.lazy()).collect().row(0, named=True)
+    spent = [CostLine(**line) for line in queries.costs(calls, "role").collect().to_dicts()]
+    lines = _task_lines(tasks, every, _helpers(every, uses), queries.costs(calls, "task_id"))
+    egl = sorted(ledger.rows(EglRow, run_key), key=lambda row: row.index)
+    known = [line.cost_usd for line in spent if line.cost_usd is not None]
+    last = states[-1] if states else None
+    example = every.row(0, named=True) if every.height else {}
+    return RunReport(
+        run_key=run_key,
+        kind=last.kind if last else example.get("purpose", ""),
+        status=last.status if last else "",
+        agent_id=(last.agent_id if last else "") or example.get("agent_id", ""),
+        model=(last.model if last else "") or example.get("model", ""),
+        profile=(last.profile if last else "") or example.get("profile", ""),
+        sandbox=(last.sandbox if last else "") or example.get("sandbox", ""),
+        rehearsal=bool(every["rehearsal"].any()) or any(state.rehearsal for state in states),
+        started_at=every["started_at"].min(),
+        ended_at=every["ended_at"].max(),
+        n_tasks=tasks.height,
+        n_scored=overall["tasks"],
+        n_attempts=every.height,
+        passed=overall["passed"],
+        pass_ratio=overall["ratio"],
+        pass_interval=wilson(overall["passed"], overall["tasks"]),
+        first_passed=overall["first_passed"],
+        needed_grinding=int(tasks["needed_grinding"].sum()),
+        resolved_by_grinding=int(tasks["resolved_by_grinding"].sum()),
+        by_category=_groups(tasks, "category"),
+        by_difficulty=_groups(tasks, "difficulty"),
+        by_cycle=tuple(
+            CycleLine(**{name: line[name] for name in CycleLine.model_fields})
+            for line in queries.pass_rate_by_cycle(episodes).collect().to_dicts()
+        ),
+        tasks=lines,
+        costs=tuple(spent),
+        cost_usd=sum(known) if known else _episode_cost(every, spent),
+        total_tokens=_tokens(spent, every),
+        unpriced_calls=sum(line.unpriced for line in spent),
+        learned=_learned(
+            ledger.rows(SkillRow, run_key),
+            evolutions,
+            lines,
+            queries.skill_effects(episodes, uses).collect(),
+        ),
+        refused=tuple(
+            Refused(evo_number=evo.evo_number, path=each.path, rule=each.rule, reason=each.reason)
+            for evo in evolutions
+            for each in evo.refusals
+        ),
+        errors=tuple(
+            Spoiled(
+                episode_id=row["episode_id"],
+                task_id=row["task_id"],
+                cycle=row["cycle"],
+                cause=row["error_cause"],
+                detail=row["error_detail"],
+            )
+            for row in every.filter(pl.col("outcome") == Outcome.ERROR.value).to_dicts()
+        ),
+        n_evolutions=sum(evo.accepted for evo in evolutions),
+        egl=tuple(egl),
+        converged=egl[-1].converged if egl else (last.converged if last else None),
+        gates=tuple(sorted(ledger.rows(GateDecisionRow, run_key), key=lambda row: row.cycle)),
+    )
+
+
+def to_json(report: RunReport) -> str:
+    """Return the report as JSON, indented, fields in their declared order."""
+    return report.model_dump_json(indent=2) + "\n"
+
+
+def _groups(tasks: "pl.DataFrame", by: str) -> tuple[GroupLine, ...]:
+    frame = queries.with_interval(queries.pass_ratio(tasks.lazy(), by).collect(), "passed", "tasks")
+    return tuple(GroupLine(**line) for line in frame.rename({by: "name"}).to_dicts())
+
+
+def _helpers(every: "pl.DataFrame", uses: "pl.LazyFrame") -> dict[str, tuple[str, ...]]:
+    """Per passing attempt: the skills it followed; failing these, those it loaded."""
+    frame = uses.collect()
+    found: dict[str, tuple[str, ...]] = {}
+    passing = set(every.filter(every["outcome"] == Outcome.PASSED.value)["episode_id"])
+    for (episode_id,), group in frame.sort("skill").group_by("episode_id", maintain_order=True):
+        if episode_id in passing:
+            best = group.filter(group["followed"])
+            best = best if best.height else group.filter(group["loaded"])
+            found[str(episode_id)] = tuple(best["skill"].unique(maintain_order=True))
+    return found
+
+
+def _task_lines(
+    tasks: "pl.DataFrame",
+    every: "pl.DataFrame",
+    helpers: dict[str, tuple[str, ...]],
+    costs: "pl.LazyFrame",
+) -> tuple[TaskLine, ...]:
+    attempts: dict[str, list[dict[str, Any]]] = {}
+    for row in every.select("task_id", *Attempted.model_fields).to_dicts():
+        attempts.setdefault(row.pop("task_id"), []).append(row)
+    prices = {line["task_id"]: line for line in costs.collect().to_dicts()}
+    lines: list[TaskLine] = []
+    for row in tasks.to_dicts():
+        price = prices.get(row["task_id"])
+        tried = tuple(Attempted(**each) for each in attempts[row["task_id"]])
+        winner = [each for each in tried if each.outcome is Outcome.PASSED][-1:]
+        lines.append(
+            TaskLine(
+                **{
+                    name: row[name]
+                    for name in TaskLine.model_fields.keys() & row.keys() - {"attempts", "cost_usd"}
+                },
+                attempts=tried,
+                helped=helpers.get(winner[0].episode_id, ()) if winner else (),
+                cost_usd=price["cost_usd"] if price else row["cost_usd"],
+                unpriced_calls=price["unpriced"] if price else row["unpriced"],
+            )
+        )
+    return tuple(lines)
+
+
+def _learned(
+    skills: list[SkillRow],
+    evolutions: list[EvolutionRow],
+    lines: tuple[TaskLine, ...],
+    effects: "pl.DataFrame",
+) -> tuple[Learned, ...]:
+    """The newest version of each skill; from the evolutions alone where no skill row tells."""
+    measured = {
+        (row["skill"], row["scope"]): Interval(row["difference"], row["low"], row["high"])
+        for row in effects.to_dicts()
+        if row["difference"] is not None
+    }
+    newest: dict[tuple[str, str], SkillRow] = {}
+    taught: dict[tuple[str, str], set[str]] = {}
+    for row in sorted(skills, key=lambda row: row.evo_number):
+        newest[row.skill, row.scope] = row
+        taught.setdefault((row.skill, row.scope), set()).update(row.learned_from)
+    for evo in evolutions:
+        for name in evo.skills_added if evo.accepted else ():
+            taught.setdefault((name, "general"), set()).update(evo.task_ids)
+    first = {name: evo.evo_number for evo in reversed(evolutions) for name in evo.skills_added}
+    return tuple(
+        Learned(
+            skill=skill,
+            scope=scope,
+            description=newest[skill, scope].description if (skill, scope) in newest else "",
+            learned_from=tuple(sorted(tasks)),
+            helped=tuple(line.task_id for line in lines if skill in line.helped),
+            evo_number=newest[skill, scope].evo_number
+            if (skill, scope) in newest
+            else first.get(skill, 0),
+            effect=measured.get((skill, scope)),
+        )
+        for (skill, scope), tasks in sorted(taught.items(), key=lambda item: item[0][::-1])
+    )
+
+
+def _episode_cost(every: "pl.DataFrame", spent: list[CostLine]) -> float | None:
+    """The episodes' own sums stand in for a run whose calls were not kept."""
+    if spent or every["cost_usd"].drop_nulls().is_empty():
+        return None
+    return float(every["cost_usd"].sum())
+
+
+def _tokens(spent: list[CostLine], every: "pl.DataFrame") -> int:
+    names = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens")
+    if spent:
+        return sum(getattr(line, name) for line in spent for name in names)
+    return int(sum(every[name].sum() for name in names))

@@ -1,0 +1,71 @@
+import json
+
+from grindstone.ledger.markdown import headline, render_markdown
+from grindstone.ledger.report import RunReport, build_report, to_json
+from grindstone.ledger.store import Ledger
+
+RUN = "demo"
+
+
+def test_the_numbers_of_a_run(run: Ledger) -> None:
+    report = build_report(run, RUN)
+    assert (report.n_tasks, report.n_scored, report.passed) == (5, 4, 3)
+    assert report.pass_ratio == 0.75
+    assert (report.first_passed, report.needed_grinding, report.resolved_by_grinding) == (2, 2, 1)
+    assert [(g.name, g.passed, g.tasks) for g in report.by_category] == [
+        ("data", 2, 2),
+        ("git", 0, 0),
+        ("logs", 1, 2),
+    ]
+    assert report.by_category[1].ratio is None
+    assert [(c.cycle, c.attempts, c.errors, c.solved_so_far) for c in report.by_cycle] == [
+        (0, 3, 2, 1),
+        (1, 3, 0, 3),
+    ]
+    assert {e.task_id for e in report.errors} == {"log-window", "tag-release"}
+    assert report.unpriced_calls == 1
+    assert abs((report.cost_usd or 0) - 0.07) < 1e-9
+    assert report.total_tokens == 8 * 1101
+    csv = next(line for line in report.tasks if line.task_id == "csv-totals")
+    assert csv.helped == ("csv-data",)
+    assert csv.resolved_by_grinding
+
+
+def test_what_was_learned_says_its_effect(run: Ledger) -> None:
+    (skill,) = build_report(run, RUN).learned
+    assert skill.learned_from == ("csv-totals", "log-count")
+    assert skill.helped == ("csv-totals", "log-window")
+    assert skill.effect is not None
+    assert skill.effect.value == 1.0
+    assert skill.effect.low < 1.0 == skill.effect.high
+
+
+def test_a_reader_sees_the_finding_first(run: Ledger) -> None:
+    report = build_report(run, RUN)
+    text = render_markdown(report, {"egl": "![egl](data:x)"})
+    first = text.splitlines()[0]
+    assert first == (
+        "# Rehearsal: 3 of 4 tasks passed; 2 needed grinding and 1 of them was resolved; "
+        "1 without a score"
+    )
+    assert "| csv-totals | data | easy | ✗ | ✓ | 2/2 | [csv-data](#skill-csv-data) |" in text
+    assert "prompts/system.md" in text
+    assert "price unknown of 1 call" in text
+    assert "totals \\| of a CSV" in text
+    assert "gone \\| at once &lt;b>" in text
+    assert "![egl](data:x)" in text
+    widths = {line.count(" | ") for line in text.splitlines() if line.startswith("| csv-totals")}
+    assert len(widths) == 1
+
+
+def test_a_run_without_anything_is_no_division_by_zero(ledger: Ledger) -> None:
+    report = build_report(ledger, "nothing")
+    assert report == RunReport(run_key="nothing")
+    assert headline(report) == "no scored attempts in run nothing"
+    assert "no scored attempts" in render_markdown(report)
+
+
+def test_json_is_the_report_itself(run: Ledger) -> None:
+    report = build_report(run, RUN)
+    assert RunReport.model_validate_json(to_json(report)) == report
+    assert json.loads(to_json(report))["passed"] == 3
