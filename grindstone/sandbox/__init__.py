@@ -13,20 +13,29 @@ from grindstone.sandbox.protocol import (
 )
 
 if TYPE_CHECKING:
+    from grindstone.sandbox.probe import Capabilities, Tool, probe
     from grindstone.sandbox.provider import open_provider
 
 __all__ = [
     "BuildSpec",
+    "Capabilities",
     "ExecResult",
     "Limits",
     "Provider",
     "Sandbox",
     "SealedResult",
     "StartSpec",
+    "Tool",
     "open_provider",
+    "probe",
 ]
 
-_LAZY = {"open_provider": "grindstone.sandbox.provider"}
+_LAZY = {
+    "Capabilities": "grindstone.sandbox.probe",
+    "Tool": "grindstone.sandbox.probe",
+    "open_provider": "grindstone.sandbox.provider",
+    "probe": "grindstone.sandbox.probe",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -9,7 +9,9 @@
  *
  * Options: --timeout MS, --max BYTES (of output kept), --cwd DIR, --stdin (give it to the
  * command), --filter (refuse system calls that only a kernel's administrator needs; for
- * sandboxes whose engine brings no filter), --nproc N (processes of this user namespace).
+ * sandboxes whose engine brings no filter), --nproc N (processes of this user namespace),
+ * --env (the environment is what is passed as SANDBOX_ENV_NAME=value, and nothing else: the
+ * program that got us here ran outside, where a task's LD_PRELOAD must mean nothing).
  *
  * What it says is a stream of records on standard output:
  *   type (1 byte), mode (4), path length (4), data length (8), path, data; big-endian
@@ -61,7 +63,7 @@ struct options {
     size_t max;
     const char *cwd;
     int stdin_on, filter;
-    long nproc;
+    long nproc; /* 0: as it is */
 };
 
 /* ---- records ---- */
@@ -586,8 +588,18 @@ static void seal(char **argv, const struct options *o, char **paths, int n) {
     finish(code, timed_out, total, "");
 }
 
+static void clean_environment(void) {
+    static const char prefix[] = "SANDBOX_ENV_";
+    char **next = environ;
+    for (char **one = environ; *one; one++)
+        if (!strncmp(*one, prefix, sizeof prefix - 1)) *next++ = *one + sizeof prefix - 1;
+    *next = NULL;
+}
+
 static void init(void) {
     sigset_t all;
+    write_all("ready\n", 6);
+    for (int fd = 0, null = open("/dev/null", O_RDWR); fd < 3 && null >= 0; fd++) dup2(null, fd);
     sigfillset(&all);
     sigprocmask(SIG_BLOCK, &all, NULL);
     for (;;) {
@@ -606,6 +618,7 @@ int main(int argc, char **argv) {
     for (; i < argc && !strncmp(argv[i], "--", 2) && argv[i][2]; i++) {
         if (!strcmp(argv[i], "--stdin")) o.stdin_on = 1;
         else if (!strcmp(argv[i], "--filter")) o.filter = 1;
+        else if (!strcmp(argv[i], "--env")) clean_environment();
         else if (i + 1 < argc && !strcmp(argv[i], "--timeout")) o.timeout_ms = atol(argv[++i]);
         else if (i + 1 < argc && !strcmp(argv[i], "--max")) o.max = (size_t)atol(argv[++i]);
         else if (i + 1 < argc && !strcmp(argv[i], "--cwd")) o.cwd = argv[++i];

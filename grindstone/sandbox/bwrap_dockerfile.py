@@ -1,0 +1,234 @@
+"""The part of a Dockerfile that bubblewrap can replay on the host's own system.
+
+FROM (whatever it names, the host's system is what there is), ARG, ENV, WORKDIR, COPY from
+the folder, RUN, and lines that change nothing about files: LABEL, CMD, ENTRYPOINT, EXPOSE,
+MAINTAINER, STOPSIGNAL, HEALTHCHECK, USER root. Anything else needs Docker, and says so.
+"""
+
+import json
+import re
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple, NoReturn
+
+from grindstone.errors import InputError
+
+HARMLESS = frozenset(
+    {"LABEL", "CMD", "ENTRYPOINT", "EXPOSE", "MAINTAINER", "STOPSIGNAL", "HEALTHCHECK"}
+)
+
+ROOT_USERS = frozenset({"root", "0", "root:root", "0:0"})
+
+_VARIABLE = re.compile(r"\\(.)|\$(?:\{(\w+)(?::([-+])([^}]*))?\}|(\w+))")
+
+
+class Run(NamedTuple):
+    """A command line."""
+
+    command: str
+    env: Mapping[str, str]
+    workdir: str
+
+
+class Copy(NamedTuple):
+    """Files of the folder, and where they go."""
+
+    sources: tuple[Path, ...]
+    target: str  # absolute; ends in / when it is a folder
+    mode: int | None
+
+
+class Workdir(NamedTuple):
+    """A folder that is to be there."""
+
+    path: str
+
+
+class Recipe(NamedTuple):
+    """What a Dockerfile comes to."""
+
+    steps: tuple[Run | Copy | Workdir, ...]
+    env: Mapping[str, str]
+    workdir: str
+
+
+class _Line(NamedTuple):
+    number: int
+    word: str
+    rest: str
+
+
+def read_recipe(context: Path) -> Recipe:
+    """Read a folder's Dockerfile.
+
+    Raises:
+        InputError: It is not there, or a line of it needs Docker; names the line.
+    """
+    path = context / "Dockerfile"
+    try:
+        text = path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(str(path), str(error), "a Dockerfile") from error
+    return _Reader(path, context).read(text)
+
+
+class _Reader:
+    def __init__(self, path: Path, context: Path) -> None:
+        self._path = path
+        self._context = context.resolve()
+        self._steps: list[Run | Copy | Workdir] = []
+        self._env: dict[str, str] = {}
+        self._args: dict[str, str] = {}
+        self._workdir = "/"
+        self._stages = 0
+
+    def read(self, text: str) -> Recipe:
+        for line in _lines(text):
+            handle = getattr(self, f"_do_{line.word.lower()}", None)
+            if handle is not None:
+                handle(line)
+            elif line.word not in HARMLESS:
+                self._refuse(line, f"{line.word} cannot be replayed")
+        if not self._stages:
+            raise InputError(str(self._path), "has no FROM", "a Dockerfile")
+        return Recipe(tuple(self._steps), self._env, self._workdir)
+
+    def _refuse(self, line: _Line, problem: str) -> NoReturn:
+        raise InputError(
+            f"{self._path}:{line.number}",
+            f"this task needs Docker: {problem} ({line.word} {line.rest})"[:300],
+            "FROM, ARG, ENV, WORKDIR, COPY and RUN without build options, or a Docker engine",
+        )
+
+    def _do_from(self, line: _Line) -> None:
+        self._stages += 1
+        if self._stages > 1:
+            self._refuse(line, "it builds in several stages")
+        if "--" in line.rest.split()[0]:
+            self._refuse(line, "it chooses a platform")
+
+    def _do_arg(self, line: _Line) -> None:
+        for word in self._words(line):
+            name, given, value = word.partition("=")
+            if given:
+                self._args[name] = self._filled(value)
+
+    def _do_env(self, line: _Line) -> None:
+        words = self._words(line)
+        if words and "=" not in words[0]:
+            name, _, value = line.rest.partition(" ")
+            self._env[name] = self._filled(value.strip())
+            return
+        before = dict(self._env)
+        for word in words:
+            name, _, value = word.partition("=")
+            before[name] = self._filled(value)
+        self._env = before
+
+    def _do_workdir(self, line: _Line) -> None:
+        self._workdir = self._absolute(self._filled(line.rest.strip().strip('"')))
+        self._steps.append(Workdir(self._workdir))
+
+    def _do_user(self, line: _Line) -> None:
+        if line.rest.strip() not in ROOT_USERS:
+            self._refuse(line, "it changes the user")
+
+    def _do_run(self, line: _Line) -> None:
+        if line.rest.startswith("--"):
+            self._refuse(line, "it asks for a build option")
+        if re.search(r"<<-?\s*[\"']?\w", line.rest):
+            self._refuse(line, "it holds a here-document")
+        command = line.rest
+        if command.startswith("["):
+            try:
+                command = shlex.join(json.loads(command))
+            except (ValueError, TypeError):
+                self._refuse(line, "its list of words is not JSON")
+        self._steps.append(Run(command, {**self._args, **self._env}, self._workdir))
+
+    def _do_copy(self, line: _Line) -> None:
+        mode = None
+        words = self._words(line)
+        if line.rest.startswith("["):
+            words = [str(word) for word in json.loads(line.rest)]
+        while words and words[0].startswith("--"):
+            option, _, value = words.pop(0).partition("=")
+            if option == "--chmod" and re.fullmatch(r"0?[0-7]{3}", value):
+                mode = int(value, 8)
+            elif not (option == "--chown" and value in ROOT_USERS) and option != "--link":
+                self._refuse(line, f"it asks for {option}")
+        if len(words) < 2:
+            self._refuse(line, "it names no target")
+        *given, target = (self._filled(word) for word in words)
+        sources = [path for word in given for path in self._found(line, word)]
+        folder = target.endswith("/") or target in {".", "./"} or len(sources) > 1
+        place = self._absolute(target)
+        self._steps.append(Copy(tuple(sources), f"{place.rstrip('/')}/" if folder else place, mode))
+
+    def _found(self, line: _Line, word: str) -> list[Path]:
+        pattern = word.lstrip("/").removeprefix("./").rstrip("/")
+        if pattern in {"", "."}:
+            return [self._context]
+        plain = self._context / pattern
+        found = [plain] if plain.exists() else sorted(self._context.glob(pattern))
+        if not found:
+            raise InputError(
+                f"{self._path}:{line.number}", f"{word} is not there", "a file to copy"
+            )
+        for path in found:
+            if not path.resolve().is_relative_to(self._context):
+                raise InputError(
+                    f"{self._path}:{line.number}", f"{word} is outside", "a file in the folder"
+                )
+        return found
+
+    def _words(self, line: _Line) -> list[str]:
+        try:
+            return shlex.split(line.rest)
+        except ValueError as error:
+            raise InputError(
+                f"{self._path}:{line.number}", str(error), "balanced quotation marks"
+            ) from error
+
+    def _absolute(self, path: str) -> str:
+        joined = path if path.startswith("/") else f"{self._workdir.rstrip('/')}/{path}"
+        parts = [part for part in joined.split("/") if part not in {"", "."}]
+        return "/" + "/".join(parts)
+
+    def _filled(self, text: str) -> str:
+        known = {**self._args, **self._env}
+
+        def value(match: re.Match[str]) -> str:
+            escaped, name, sign, other, plain = match.groups()
+            if escaped is not None:
+                return "$" if escaped == "$" else f"\\{escaped}"
+            found = known.get(name or plain, "")
+            if sign == "-":
+                return found or other
+            if sign == "+":
+                return other if found else ""
+            return found
+
+        return _VARIABLE.sub(value, text)
+
+
+def _lines(text: str) -> list[_Line]:
+    """Return the instructions, with continued lines joined and comments left out."""
+    found: list[_Line] = []
+    parts: list[str] = []
+    began = 0
+    for number, raw in enumerate(text.splitlines(), 1):
+        line = raw.strip() if not parts else raw.rstrip()
+        if line.lstrip().startswith("#") or not line.strip():
+            continue
+        if not parts:
+            began = number
+        if line.endswith("\\"):
+            parts.append(line[:-1])
+            continue
+        whole = "".join([*parts, line])
+        parts = []
+        word, _, rest = whole.partition(" ")
+        found.append(_Line(began, word.upper(), rest.strip()))
+    return found

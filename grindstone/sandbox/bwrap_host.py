@@ -1,0 +1,205 @@
+"""What of the host a bubblewrap sandbox is made of: programs and libraries, and no secrets.
+
+What is shown is listed, so a new folder on the host is hidden until someone lists it here.
+`OVERLAID` folders are shown as they are, below a writable layer. /etc is copied: of the
+names in `ETC`, what every user of the host may read. All else starts empty.
+"""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from grindstone.digest import SHORT, digest_files
+from grindstone.errors import Cause, InfrastructureError
+from grindstone.sandbox.docker_runner import runner_binary
+from grindstone.sandbox.state import cache_dir
+
+SYSTEM = ("bin", "lib", "lib32", "lib64", "libx32", "sbin", "usr")
+"""Top-level folders with programs; on most systems links into /usr."""
+
+OVERLAID = (*SYSTEM, "var/lib/dpkg", "var/lib/apt")
+"""Folders of the host below a writable layer (the package manager's records among them)."""
+
+ETC = (
+    *("adduser.conf", "alternatives", "apt", "bash.bashrc", "bindresvport.blacklist"),
+    *("ca-certificates", "ca-certificates.conf", "debconf.conf", "debian_version", "default"),
+    *("deluser.conf", "dpkg", "environment", "fonts", "gai.conf", "group", "host.conf"),
+    *("inputrc", "issue", "java-17-openjdk", "java-21-openjdk", "ld.so.cache", "ld.so.conf"),
+    *("ld.so.conf.d", "locale.alias", "locale.gen", "localtime", "login.defs", "lsb-release"),
+    *("magic", "magic.mime", "manpath.config", "mime.types", "networks", "nsswitch.conf"),
+    *("os-release", "pam.conf", "pam.d", "passwd", "perl", "pip.conf", "pki", "profile"),
+    *("protocols", "python3", "python3.11", "python3.12", "python3.13", "resolv.conf", "rpc"),
+    *("security", "services", "shells", "skel", "ssl", "terminfo", "timezone", "ucf.conf"),
+    *("vim", "wgetrc", "xattr.conf", "xml"),
+)
+
+EMPTY = (
+    *("boot", "dev", "home", "media", "mnt", "opt", "proc", "run", "run/lock", "srv", "sys"),
+    *("var/backups", "var/cache", "var/cache/apt/archives/partial", "var/lib", "var/local"),
+    *("var/log", "var/log/apt", "var/mail", "var/opt", "var/spool", ".grindstone"),
+)
+
+SECRET_MARKS = (b"://", b"@")
+"""A world-readable pip.conf or apt source with `scheme://user:secret@host` is left out."""
+
+Mode = Literal["root", "rootless"]
+
+
+class Host(NamedTuple):
+    """What sandboxes on this machine are started with."""
+
+    mode: Mode
+    skeleton: Path  # the lowest layer of a sandbox's root
+    runner: Path  # the folder shown at RUNNER_DIR
+
+
+def mode() -> Mode:
+    """Return whether overlays are mounted with root's rights or in a user namespace."""
+    return "root" if os.geteuid() == 0 else "rootless"
+
+
+def enter_namespace() -> list[str]:
+    """Return the command that runs another where mounting is allowed and stays unseen."""
+    command = ["unshare", "--mount", "--propagation", "private"]
+    if mode() == "rootless":
+        command += ["--user", "--map-root-user"]
+        if _has_subordinate_ids():
+            command.append("--map-auto")
+    return [*command, "--"]
+
+
+def _has_subordinate_ids() -> bool:
+    import getpass  # noqa: PLC0415
+
+    user = getpass.getuser()
+    wanted = {user, str(os.getuid())}
+    for name in ("/etc/subuid", "/etc/subgid"):
+        try:
+            lines = Path(name).read_text().splitlines()
+        except OSError:
+            return False
+        if not wanted & {line.split(":")[0] for line in lines}:
+            return False
+    return shutil.which("newuidmap") is not None
+
+
+def prepare() -> Host:
+    """Make the skeleton and the runner's folder unless they are there.
+
+    Raises:
+        InfrastructureError: SANDBOX_START, the cache folder cannot be used.
+    """
+    base = cache_dir() / "bubblewrap"
+    files = {f"etc/{name}": content for name, content in _etc_files()}
+    links = dict(_links())
+    content = runner_binary(os.uname().machine).read_bytes()
+    key = digest_files(
+        [
+            *((name, data, False) for name, data in files.items()),
+            *((name, b"link:" + os.fsencode(target), False) for name, target in links.items()),
+            *((name, b"folder", False) for name in EMPTY),
+            ("runner", content, True),
+        ]
+    )[:SHORT]
+    made = base / f"host-{key}"
+    try:
+        if not made.exists():
+            base.mkdir(parents=True, exist_ok=True)
+            base.chmod(0o700)
+            building = base / f".host-{key}-{os.getpid()}"
+            shutil.rmtree(building, ignore_errors=True)
+            _write(building, files, links, content)
+            try:
+                building.rename(made)
+            except OSError:  # another process was first
+                shutil.rmtree(building)
+    except OSError as error:
+        raise InfrastructureError(Cause.SANDBOX_START, f"{base}: {error}") from error
+    return Host(mode(), made / "root", made / "runner")
+
+
+def _write(where: Path, files: dict[str, bytes], links: dict[str, str], runner: bytes) -> None:
+    root = where / "root"
+    for name in (*EMPTY, *OVERLAID):
+        if not Path("/", name).is_symlink() and (name not in OVERLAID or Path("/", name).is_dir()):
+            (root / name).mkdir(parents=True, exist_ok=True)
+    for name in ("tmp", "var/tmp"):
+        (root / name).mkdir(parents=True)
+        (root / name).chmod(0o1777)
+    (root / "root").mkdir()
+    (root / "root").chmod(0o700)
+    for name, data in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(data)
+    for name, target in links.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).symlink_to(target)
+    names = [line.split(b":")[0].decode() for line in files.get("etc/passwd", b"").splitlines()]
+    (root / "etc/shadow").write_text("".join(f"{name}:*:19000::::::\n" for name in names))
+    (root / "etc/shadow").chmod(0o640)
+    (root / "etc/hosts").write_text("127.0.0.1 localhost sandbox\n::1 localhost\n")
+    (root / "etc/hostname").write_text("sandbox\n")
+    root.chmod(0o755)
+    (where / "runner/root").mkdir(parents=True)
+    (where / "runner/runner").write_bytes(runner)
+    (where / "runner/runner").chmod(0o755)
+
+
+def _etc_files() -> list[tuple[str, bytes]]:
+    found: list[tuple[str, bytes]] = []
+    for path in _etc_paths():
+        if path.is_symlink() and not _leaves_etc(path):
+            continue
+        if path.is_file() and path.stat().st_mode & 0o004:
+            content = path.read_bytes()
+            if not _holds_credentials(content):
+                found.append((path.relative_to("/etc").as_posix(), content))
+    return found
+
+
+def _holds_credentials(content: bytes) -> bool:
+    for line in content.splitlines():
+        scheme, _, rest = line.partition(SECRET_MARKS[0])
+        if scheme and SECRET_MARKS[1] in rest.split(b"/")[0]:
+            return True
+    return False
+
+
+def _leaves_etc(path: Path) -> bool:
+    """Whether a link's target would not be there inside (resolv.conf below /run, say)."""
+    target = path.resolve()
+    return target.parts[1:2] not in (("etc",), *((name,) for name in SYSTEM))
+
+
+def _etc_paths() -> list[Path]:
+    paths: list[Path] = []
+    for name in ETC:
+        top = Path("/etc", name)
+        if top.is_dir() and not top.is_symlink():
+            paths += [path for path in sorted(top.rglob("*")) if "private" not in path.parts]
+        elif top.is_symlink() or top.exists():
+            paths.append(top)
+    return [path for path in paths if not path.name.startswith("auth.conf")]
+
+
+def _links() -> list[tuple[str, str]]:
+    found = [(name, str(Path("/", name).readlink())) for name in SYSTEM if _is_link(name)]
+    for path in _etc_paths():
+        if path.is_symlink() and not _leaves_etc(path):
+            found.append((path.relative_to("/").as_posix(), str(path.readlink())))
+    return [*found, ("var/run", "/run"), ("var/lock", "/run/lock"), ("etc/mtab", "/proc/mounts")]
+
+
+def _is_link(name: str) -> bool:
+    return Path("/", name).is_symlink()
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a folder whose files may belong to another user of the namespace."""
+    shutil.rmtree(path, ignore_errors=True)
+    if path.exists():
+        subprocess.run(
+            [*enter_namespace(), "rm", "-rf", str(path)], capture_output=True, check=False
+        )

@@ -1,0 +1,150 @@
+"""A bubblewrap box as a sandbox: how the runner is reached through nsenter."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterable, Mapping
+
+from grindstone.errors import Cause, InfrastructureError
+from grindstone.sandbox.bwrap_box import LOWEST_ENVIRONMENT, Box
+from grindstone.sandbox.remote import MOVE_TIMEOUT_S, RUNNER, RemoteSandbox, Told
+from grindstone.sandbox.wire import CHUNK, Answer, AnswerReader
+
+PREFIX = "SANDBOX_ENV_"
+"""Before the names of variables on their way through programs that run outside."""
+
+
+class BubblewrapSandbox(RemoteSandbox):
+    """A running box."""
+
+    kind = "bubblewrap"
+
+    def __init__(
+        self,
+        box: Box,
+        workdir: str,
+        env: Mapping[str, str],
+        forget: Callable[["BubblewrapSandbox"], None],
+    ) -> None:
+        super().__init__(workdir)
+        self._box = box
+        self._env = env
+        self._forget = forget
+        self._closed = False
+
+    @property
+    def box(self) -> Box:
+        """Its box."""
+        return self._box
+
+    async def _talk(
+        self,
+        arguments: list[str],
+        *,
+        give: Iterable[bytes] | None = None,
+        env: Mapping[str, str] | None = None,
+        wait_s: float = MOVE_TIMEOUT_S,
+        sealing: bool = False,
+    ) -> Answer:
+        if not self._box.alive():
+            raise InfrastructureError(Cause.CONTAINER_LOST, "the bubblewrap process is gone")
+        verb, *rest = arguments
+        options = ["--env"]
+        if verb in {"exec", "seal"}:
+            options.append("--filter")
+            if not self._box.groups.enforced:
+                options += ["--nproc", str(self._box.limits.pids)]
+        pieces = None if give is None else list(give)
+        answer = None
+        for _ in range(2):
+            answer = await self._ask([verb, *options, *rest], pieces, env or {}, wait_s)
+            if answer is not None:
+                return answer
+            await self._restart()
+        raise InfrastructureError(Cause.SANDBOX_IO, "no process can be started in the sandbox")
+
+    async def _ask(
+        self,
+        arguments: list[str],
+        give: list[bytes] | None,
+        env: Mapping[str, str],
+        wait_s: float,
+    ) -> Answer | None:
+        variables = {f"{PREFIX}{name}": value for name, value in {**self._env, **env}.items()}
+        process = await asyncio.create_subprocess_exec(
+            *self._box.enter(),
+            RUNNER,
+            *arguments,
+            stdin=asyncio.subprocess.DEVNULL if give is None else asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env={**LOWEST_ENVIRONMENT, **variables},
+        )
+        records = AnswerReader()
+        feeding = asyncio.ensure_future(_feed(process, give or []))
+        try:
+            await asyncio.wait_for(_listen(process, records), wait_s)
+        except TimeoutError:
+            await self._restart()
+            raise Told(records.answer()) from None
+        finally:
+            feeding.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await feeding
+            problem = await _end(process)
+        answer = records.answer()
+        if answer.trailer is None:
+            if not self._box.alive():
+                raise InfrastructureError(Cause.CONTAINER_LOST, "the sandbox's first process died")
+            if problem and not answer.output:  # nsenter could not start the runner
+                return None
+        elif answer.trailer.problem.startswith("cannot start a process"):
+            return None
+        return answer
+
+    async def _restart(self) -> None:
+        self._box.stop()
+        await self._box.start()
+
+    async def close(self) -> None:
+        """End everything and remove it; safe to call twice."""
+        if self._closed:
+            return
+        self._closed = True
+        self._forget(self)
+        self._box.stop()
+        await asyncio.to_thread(self._box.remove)
+
+
+async def _feed(process: asyncio.subprocess.Process, give: list[bytes]) -> None:
+    if process.stdin is None:
+        return
+    with contextlib.suppress(OSError):  # a command that does not read its input is fine
+        for piece in give:
+            process.stdin.write(piece)
+            await process.stdin.drain()
+        process.stdin.close()
+
+
+async def _listen(process: asyncio.subprocess.Process, records: AnswerReader) -> None:
+    assert process.stdout is not None
+    while not records.done:
+        data = await process.stdout.read(CHUNK)
+        if not data:
+            return
+        records.feed(data)
+
+
+async def _end(process: asyncio.subprocess.Process) -> str:
+    """Wait for an entering process that has nothing more to do; return its complaint."""
+    assert process.stderr is not None
+    try:
+        told = await asyncio.wait_for(process.stderr.read(), 5)
+        await asyncio.wait_for(process.wait(), 5)
+    except (TimeoutError, asyncio.CancelledError) as error:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+        if isinstance(error, asyncio.CancelledError):
+            raise
+        return ""
+    return told.decode(errors="replace").strip()
