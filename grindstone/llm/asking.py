@@ -1,6 +1,7 @@
 """One question to a service: try, understand the failure, wait, try again."""
 
 import asyncio
+import time
 from typing import Any, NamedTuple
 
 from grindstone.errors import Cause, InfrastructureError, RetryBy
@@ -11,6 +12,8 @@ from grindstone.llm.patience import Patience, pause_before_retry
 from grindstone.llm.wire import Accumulator
 from grindstone.records import Usage
 
+REHEARSAL_HEADER = "x-grindstone-rehearsal"
+
 
 class Answer(NamedTuple):
     """What came of a question."""
@@ -18,6 +21,10 @@ class Answer(NamedTuple):
     response: Response
     tries: int
     lost: Usage
+    duration_s: float
+    """Of all tries and the pauses between them."""
+    rehearsal: bool
+    """The server called itself a rehearsal, whatever model id was asked for."""
 
 
 class AskingFailedError(InfrastructureError):
@@ -47,14 +54,16 @@ async def ask(client: Client, body: dict[str, Any], *, call_id: str, patience: P
     Raises:
         AskingFailedError: The last failure, with the number of tries in its detail.
     """
+    begun = time.monotonic()
     lost = Usage()
     tries = 0
     while True:
         tries += 1
         answer = Accumulator()
         try:
-            await _stream(client, body, answer, patience)
-            return Answer(answer.response(), tries, lost)
+            rehearsal = await _stream(client, body, answer, patience)
+            response = answer.response()
+            return Answer(response, tries, lost, time.monotonic() - begun, rehearsal)
         except FAILURES as failure:
             fault = understand(failure)
             lost = lost + answer.usage
@@ -71,9 +80,16 @@ async def ask(client: Client, body: dict[str, Any], *, call_id: str, patience: P
 
 async def _stream(
     client: Client, body: dict[str, Any], answer: Accumulator, patience: Patience
-) -> None:
+) -> bool:
+    """Add one try's events up; return whether a rehearsal server sent them."""
     async with asyncio.timeout(patience.answer_s):
         stream = await client.messages.create(**body, stream=True)
-        async with stream:
-            async for event in stream:
-                answer.add(event)
+        rehearsal: bool = stream.response.headers.get(REHEARSAL_HEADER) == "true"
+        try:
+            async with stream:
+                async for event in stream:
+                    answer.add(event)
+        except FAILURES:
+            if not answer.complete:
+                raise
+        return rehearsal

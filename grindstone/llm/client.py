@@ -1,9 +1,9 @@
 """A model behind the SDK: journal first, then budget, then the wire, then the books."""
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from grindstone.llm.budget import Meter
@@ -35,14 +35,21 @@ class Books:
     price_as: str | None
     on_call: OnCall | None
 
-    def price(self, resolved: Resolved, usage: Usage) -> Price:
-        """Return what some tokens cost at a model's present price."""
+    def price(self, resolved: Resolved, usage: Usage, *, rehearsal: bool = False) -> Price:
+        """Return what some tokens cost at a model's present price.
+
+        Args:
+            resolved: The model.
+            usage: The tokens.
+            rehearsal: A rehearsal server answered, though another model was asked for.
+        """
+        rehearsal = rehearsal or resolved.rehearsal
         return price(
             usage,
             resolved.model_id,
-            resolved.provider,
+            Provider.REHEARSAL if rehearsal else resolved.provider,
             at=utc_now(),
-            price_as=self.price_as if resolved.rehearsal else None,
+            price_as=self.price_as if rehearsal else None,
         )
 
     def enter(self, record: CallRecord) -> None:
@@ -101,28 +108,10 @@ class AnthropicModel:
         cost_usd = self._books.price(self._resolved, expected).usd
         reserved = meter.reserve(expected.total_tokens, cost_usd or 0.0)
         try:
-            started_at, begun = utc_now(), time.monotonic()
-            answer = await self._ask(request, site, key)
-            bill = self._books.price(self._resolved, answer.response.usage + answer.lost)
-            record = CallRecord(
-                call_id=key,
-                run_key=self._books.run_key,
-                role=site.role,
-                scope=site.scope,
-                turn=site.turn,
-                task_id=site.task_id,
-                model=self.model_id,
-                provider=self.provider.value,
-                usage=answer.response.usage,
-                lost=answer.lost,
-                tries=answer.tries,
-                stop_reason=answer.response.stop_reason,
-                cost_usd=bill.usd,
-                price_source=bill.source,
-                rehearsal=self.rehearsal,
-                started_at=started_at,
-                duration_s=time.monotonic() - begun,
-            )
+            client = await self._opened()
+            started_at = utc_now()
+            answer = await self._ask(client, request, site, key)
+            record = self._record(answer, site, key, started_at)
             entry = Entry(record=record, response=answer.response)
             await asyncio.to_thread(self._books.journal.append, site, entry)
             self._books.enter(record)
@@ -130,18 +119,46 @@ class AnthropicModel:
         finally:
             meter.release(reserved)
 
-    async def _ask(self, request: Request, site: CallSite, key: str) -> "Answer":
+    async def _opened(self) -> "Client":
+        async with self._opening:
+            if self._client is None:
+                self._client = await self._open_client()
+            return self._client
+
+    async def _ask(self, client: "Client", request: Request, site: CallSite, key: str) -> "Answer":
         # The SDK takes a second to import: not before the first live call.
         from grindstone.llm.asking import AskingFailedError, ask  # noqa: PLC0415
         from grindstone.llm.wire import to_wire  # noqa: PLC0415
 
-        async with self._opening:
-            if self._client is None:
-                self._client = await self._open_client()
         body = to_wire(request, self.model_id, conversation=site.role in _CONVERSATIONS)
         try:
-            return await ask(self._client, body, call_id=key, patience=self._books.patience)
+            return await ask(client, body, call_id=key, patience=self._books.patience)
         except AskingFailedError as error:
             bill = self._books.price(self._resolved, error.lost)
             self._books.meter.count_lost(error.lost, bill.usd)
             raise
+
+    def _record(
+        self, answer: "Answer", site: CallSite, key: str, started_at: datetime
+    ) -> CallRecord:
+        used = answer.response.usage + answer.lost
+        bill = self._books.price(self._resolved, used, rehearsal=answer.rehearsal)
+        return CallRecord(
+            call_id=key,
+            run_key=self._books.run_key,
+            role=site.role,
+            scope=site.scope,
+            turn=site.turn,
+            task_id=site.task_id,
+            model=self.model_id,
+            provider=self.provider.value,
+            usage=answer.response.usage,
+            lost=answer.lost,
+            tries=answer.tries,
+            stop_reason=answer.response.stop_reason,
+            cost_usd=bill.usd,
+            price_source=bill.source,
+            rehearsal=self.rehearsal or answer.rehearsal,
+            started_at=started_at,
+            duration_s=answer.duration_s,
+        )

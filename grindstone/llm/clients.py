@@ -15,6 +15,10 @@ Client: TypeAlias = (
     anthropic.AsyncAnthropic | anthropic.AsyncAnthropicBedrock | anthropic.AsyncAnthropicVertex
 )
 
+_AWS_CREDENTIALS = (
+    "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, AWS_BEARER_TOKEN_BEDROCK "
+    "or a role of this machine"
+)
 _GOOGLE_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 
 
@@ -38,8 +42,13 @@ async def open_client(
     }
     match provider:
         case Provider.REHEARSAL:
-            # Our own server needs no key, and must never be sent the user's.
-            return anthropic.AsyncAnthropic(api_key="rehearsal", base_url=rehearsal_url, **common)
+            # Our own server needs no key, must never be sent the user's, and is behind no proxy.
+            return anthropic.AsyncAnthropic(
+                api_key="rehearsal",
+                base_url=rehearsal_url,
+                http_client=anthropic.DefaultAsyncHttpxClient(trust_env=False),
+                **common,
+            )
         case Provider.ANTHROPIC:
             return _anthropic(model_id, environ, common)
         case Provider.BEDROCK:
@@ -72,16 +81,30 @@ def _bedrock(
 ) -> anthropic.AsyncAnthropicBedrock:
     try:
         import boto3  # type: ignore[import-untyped]  # noqa: PLC0415 - an extra, and slow to import
+        import botocore.exceptions  # type: ignore[import-untyped]  # noqa: PLC0415
     except ImportError as error:
         raise InputError(
             f"model {model_id}", "boto3 is not installed", "pip install 'grindstone[bedrock]'"
         ) from error
-    session = boto3.Session(
-        aws_access_key_id=environ.get("AWS_ACCESS_KEY_ID") or None,
-        aws_secret_access_key=environ.get("AWS_SECRET_ACCESS_KEY") or None,
-        aws_session_token=environ.get("AWS_SESSION_TOKEN") or None,
-        profile_name=environ.get("AWS_PROFILE") or None,
-    )
+    access_key = environ.get("AWS_ACCESS_KEY_ID") or None
+    secret_key = environ.get("AWS_SECRET_ACCESS_KEY") or None
+    session_token = environ.get("AWS_SESSION_TOKEN") or None
+    profile = environ.get("AWS_PROFILE") or None
+    if (access_key is None) != (secret_key is None):
+        raise InputError(f"model {model_id}", "half an AWS key pair was found", _AWS_CREDENTIALS)
+    try:
+        session = boto3.Session(
+            aws_access_key_id=access_key,
+            aws_secret_access_key=secret_key,
+            aws_session_token=session_token,
+            profile_name=profile,
+        )
+        token = environ.get("AWS_BEARER_TOKEN_BEDROCK") or None
+        found = token is not None or session.get_credentials() is not None
+    except botocore.exceptions.BotoCoreError as error:
+        raise InputError(f"model {model_id}", str(error), _AWS_CREDENTIALS) from error
+    if not found:
+        raise InputError(f"model {model_id}", "no AWS credentials were found", _AWS_CREDENTIALS)
     region = (
         region
         or region_of_arn(model_id)
@@ -93,25 +116,16 @@ def _bedrock(
         raise InputError(
             f"model {model_id}", "no AWS region is known", "--region, AWS_REGION or a profile's"
         )
-    base_url = environ.get("ANTHROPIC_BEDROCK_BASE_URL") or None
-    if token := environ.get("AWS_BEARER_TOKEN_BEDROCK"):
-        return anthropic.AsyncAnthropicBedrock(
-            api_key=token, aws_region=region, base_url=base_url, **common
-        )
-    if session.get_credentials() is None:
-        raise InputError(
-            f"model {model_id}",
-            "no AWS credentials were found",
-            "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, "
-            "AWS_BEARER_TOKEN_BEDROCK or a role of this machine",
-        )
+    signing: dict[str, str | None] = {
+        "aws_access_key": access_key,
+        "aws_secret_key": secret_key,
+        "aws_session_token": session_token,
+        "aws_profile": profile,
+    }
     return anthropic.AsyncAnthropicBedrock(
-        aws_access_key=environ.get("AWS_ACCESS_KEY_ID") or None,
-        aws_secret_key=environ.get("AWS_SECRET_ACCESS_KEY") or None,
-        aws_session_token=environ.get("AWS_SESSION_TOKEN") or None,
-        aws_profile=environ.get("AWS_PROFILE") or None,
+        **({"api_key": token} if token else signing),
         aws_region=region,
-        base_url=base_url,
+        base_url=environ.get("ANTHROPIC_BEDROCK_BASE_URL") or None,
         **common,
     )
 
@@ -126,14 +140,9 @@ def _vertex(
         raise InputError(
             f"model {model_id}", "google-auth is not installed", "pip install 'grindstone[vertex]'"
         ) from error
-    file = environ.get("GOOGLE_APPLICATION_CREDENTIALS")
     try:
-        if file:
-            credentials, project = google.auth.load_credentials_from_file(  # type: ignore[no-untyped-call]
-                file, scopes=[_GOOGLE_SCOPE]
-            )
-        else:
-            credentials, project = google.auth.default(scopes=[_GOOGLE_SCOPE])
+        # The library reads GOOGLE_APPLICATION_CREDENTIALS from the process's own environment.
+        credentials, project = google.auth.default(scopes=[_GOOGLE_SCOPE])
     except google.auth.exceptions.GoogleAuthError as error:
         raise InputError(
             f"model {model_id}",

@@ -5,6 +5,7 @@ An error the service reports inside a stream comes with status 200, so the body'
 goes before the status.
 """
 
+import contextlib
 import email.utils
 import time
 from collections.abc import Mapping
@@ -36,7 +37,29 @@ _BY_STATUS: Mapping[int, Cause] = {
     529: Cause.OVERLOADED,
 }
 
+
+def _of_extras() -> tuple[tuple[type[Exception], ...], tuple[type[Exception], ...]]:
+    """Return what the libraries behind Bedrock and Vertex raise: on the wire, and refusing."""
+    wire: list[type[Exception]] = []
+    refusing: list[type[Exception]] = []
+    with contextlib.suppress(ImportError):
+        from botocore import eventstream, exceptions  # type: ignore[import-untyped]  # noqa: PLC0415
+
+        wire += [eventstream.ParserError, exceptions.HTTPClientError]
+        refusing += [exceptions.BotoCoreError]
+    with contextlib.suppress(ImportError):
+        from google.auth import exceptions as google_exceptions  # noqa: PLC0415
+
+        wire += [google_exceptions.TransportError]
+        refusing += [google_exceptions.GoogleAuthError]
+    return tuple(wire), tuple(refusing)
+
+
+_EXTRAS_WIRE, _EXTRAS_REFUSING = _of_extras()
+
 FAILURES: tuple[type[Exception], ...] = (
+    *_EXTRAS_WIRE,
+    *_EXTRAS_REFUSING,
     anthropic.AnthropicError,
     httpx2.HTTPError,
     httpx2.StreamError,
@@ -85,7 +108,9 @@ def _of_type(failure: Exception) -> Cause:
         return Cause.MODEL_SERVER
     if isinstance(failure, (anthropic.APIConnectionError, httpx2.HTTPError, httpx2.StreamError)):
         return Cause.MODEL_CONNECTION
-    if isinstance(failure, anthropic.AnthropicError):
+    if isinstance(failure, _EXTRAS_WIRE):
+        return Cause.MODEL_CONNECTION
+    if isinstance(failure, (anthropic.AnthropicError, *_EXTRAS_REFUSING)):
         return Cause.MODEL_REJECTED  # credentials or the request itself
     if isinstance(failure, OSError):  # TimeoutError is one
         return Cause.MODEL_CONNECTION

@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import anthropic
 from pydantic import JsonValue
 
 from grindstone.errors import Cause, InfrastructureError
@@ -50,7 +51,9 @@ def to_wire(request: Request, model: str, *, conversation: bool) -> dict[str, An
         body["tools"] = [tool.model_dump(mode="json") for tool in request.tools]
     config: dict[str, Any] = {}
     if request.output_schema is not None:
-        config["format"] = {"type": "json_schema", "schema": request.output_schema}
+        # The API knows a part of JSON schema only and refuses the rest (bounds, say).
+        schema = anthropic.transform_schema(request.output_schema)
+        config["format"] = {"type": "json_schema", "schema": schema}
     if request.effort is not None:
         config["effort"] = request.effort
     if config:
@@ -140,6 +143,11 @@ class Accumulator:
                     *(block.get("citations") or ()),
                     delta.citation.to_dict(mode="json"),
                 ]
+
+    @property
+    def complete(self) -> bool:
+        """Whether the service said why the answer ended; nothing follows but the goodbye."""
+        return self._stop_reason is not None
 
     def response(self) -> Response:
         """Return the whole answer.

@@ -1,0 +1,128 @@
+"""Which provider answers for which id, and what is said when none can."""
+
+import subprocess
+import sys
+
+import pytest
+from support.model_service import MODEL, request, site
+
+from grindstone.errors import InputError
+from grindstone.llm import Provider, resolve_model_id
+from grindstone.llm import rehearsal as rehearsal_room
+
+KEY = {"ANTHROPIC_API_KEY": "k"}
+
+
+@pytest.mark.parametrize(
+    ("model_id", "provider"),
+    [
+        ("claude-opus-5-5", Provider.ANTHROPIC),
+        ("us.anthropic.claude-sonnet-4-5-20250929-v1:0", Provider.BEDROCK),
+        ("eu.anthropic.claude-opus-5", Provider.BEDROCK),
+        ("apac.anthropic.claude-opus-5", Provider.BEDROCK),
+        ("us-gov.anthropic.claude-opus-5", Provider.BEDROCK),
+        ("global.anthropic.claude-opus-5-5", Provider.BEDROCK),
+        ("anthropic.claude-opus-5-5", Provider.BEDROCK),
+        (
+            "arn:aws:bedrock:eu-west-1:123456789012:application-inference-profile/ab12",
+            Provider.BEDROCK,
+        ),
+        ("claude-sonnet-4-5@20250929", Provider.VERTEX),
+        ("claude-opus-5-5@default", Provider.VERTEX),
+        ("rehearsal", Provider.REHEARSAL),
+    ],
+)
+def test_the_id_names_the_provider(model_id, provider):
+    resolved = resolve_model_id(model_id, KEY)
+    assert (resolved.model_id, resolved.provider) == (model_id, provider)
+    assert resolved.rehearsal == (provider is Provider.REHEARSAL)
+    assert model_id in resolved.reason or resolved.rehearsal
+
+
+@pytest.mark.parametrize("model_id", ["gpt-9", "", "claude", "Claude-opus-5", "claude-x@", "a b"])
+def test_an_unknown_id_says_what_is_known(model_id):
+    with pytest.raises(InputError, match="rehearsal"):
+        resolve_model_id(model_id, KEY)
+
+
+def test_missing_credentials_say_what_to_set():
+    with pytest.raises(InputError, match="ANTHROPIC_API_KEY or ANTHROPIC_AUTH_TOKEN"):
+        resolve_model_id("claude-opus-5-5", {})
+
+
+def test_auto_takes_the_first_provider_with_credentials(tmp_path):
+    vertex = {"ANTHROPIC_VERTEX_PROJECT_ID": "p", "GOOGLE_APPLICATION_CREDENTIALS": "f"}
+    aws = {"AWS_PROFILE": "work"}
+    home = {"HOME": str(tmp_path)}
+    assert resolve_model_id("auto", vertex | aws | KEY).provider is Provider.ANTHROPIC
+    assert resolve_model_id("auto", vertex | aws).provider is Provider.BEDROCK
+    assert resolve_model_id("auto", vertex).provider is Provider.VERTEX
+    assert resolve_model_id("auto", {"ANTHROPIC_AUTH_TOKEN": "t"}).provider is Provider.ANTHROPIC
+    none = resolve_model_id("auto", home)
+    assert none.rehearsal
+    assert "No model credentials were found" in none.reason
+    (tmp_path / ".aws").mkdir()
+    (tmp_path / ".aws/credentials").touch()
+    assert resolve_model_id("auto", home).provider is Provider.BEDROCK
+
+
+def test_the_reason_holds_no_secret():
+    assert "s3cret" not in resolve_model_id("auto", {"ANTHROPIC_API_KEY": "s3cret"}).reason
+
+
+async def test_a_bearer_token_serves_as_well(service, opened):
+    environ = {"ANTHROPIC_AUTH_TOKEN": "tok", "ANTHROPIC_BASE_URL": service.url}
+    async with opened("", environ=environ) as models:
+        await models.get(MODEL).complete(request(), site())
+    assert service.headers[0]["authorization"] == "Bearer tok"
+
+
+async def test_the_rehearsal_server_never_gets_the_users_key(service, opened):
+    async with opened("http://127.0.0.1:9", rehearsal_url=service.url) as models:
+        model = models.get("rehearsal")
+        await model.complete(request(), site())
+        assert model.rehearsal
+        assert models.spent().unpriced_calls == 1
+    assert "sk-ant-secret" not in str(service.headers)
+
+
+async def test_a_rehearsal_server_is_started_when_none_is_given(opened):
+    records = []
+    async with opened("", environ={}, on_call=records.append, price_as=MODEL) as models:
+        assert models.resolve("auto").rehearsal
+        response = await models.get("auto").complete(request(), site())
+        assert models.get("auto") is models.get("rehearsal")
+    assert response.usage.total_tokens > 0
+    assert records[0].rehearsal
+    assert records[0].model == "rehearsal"
+    assert records[0].cost_usd is not None
+    assert "priced as" in records[0].price_source
+
+
+async def test_a_rehearsal_behind_a_real_models_name_is_told_and_not_priced(opened):
+    records = []
+    async with (
+        rehearsal_room.serve() as url,
+        opened(url, on_call=records.append) as models,
+    ):
+        await models.get(MODEL).complete(request(), site())
+    assert records[0].rehearsal
+    assert records[0].cost_usd is None
+
+
+def test_importing_the_room_and_getting_a_model_imports_no_sdk():
+    code = """
+import asyncio, sys, tempfile, pathlib
+import grindstone.llm
+from grindstone.llm import open_models
+async def main():
+    folder = pathlib.Path(tempfile.mkdtemp())
+    async with open_models(run_key="r", journal_dir=folder, environ={}) as models:
+        models.get("auto")
+asyncio.run(main())
+print([name for name in ("anthropic", "genai_prices", "uvicorn", "boto3") if name in sys.modules])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.strip() == "[]"
