@@ -131,8 +131,9 @@ def _tests_in_image(source: _Source) -> Iterator[Finding]:
         file.read_bytes()
         for folder in (source.task.tests_dir, source.task.solution_dir)
         for file in folder.rglob("*")
-        if file.is_file() and file.stat().st_size > 0
-    }
+        # Inputs that the tests hold a second copy of give nothing away.
+        if file.is_file() and (folder == source.task.solution_dir or _is_test(file))
+    } - {b""}
     for instruction in source.dockerfile:
         copy = parse_copy(instruction)
         if copy is None or copy.from_stage:
@@ -155,6 +156,11 @@ def _tests_in_image(source: _Source) -> Iterator[Finding]:
                 message=f"copies {what} to where the agent can read it",
                 remedy="leave tests/ and solution/ out of the image; they are laid when needed",
             )
+
+
+def _is_test(file: Path) -> bool:
+    content = file.read_bytes()
+    return file.name == "test.sh" or b"def test_" in content or b"reward.txt" in content
 
 
 def _named_tests(source: _Source) -> Iterator[Finding]:

@@ -34,10 +34,11 @@ _SUMMARY_STATUS: Mapping[str, Status] = {
 }
 _SUMMARY_HEAD = re.compile(r"^=+ short test summary info =+$", re.MULTILINE)
 _SUMMARY_LINE = re.compile(
-    r"^(?P<status>PASSED|XPASS|FAILED|ERROR|XFAIL) (?P<name>\S.*?)(?: - (?P<message>.*))?$"
-    r"|^SKIPPED \[\d+\] (?P<place>\S+?): (?P<reason>.*)$",
-    re.MULTILINE,
+    # A parametrised name may hold anything, " - " included, between its brackets.
+    r"(?P<status>PASSED|XPASS|FAILED|ERROR|XFAIL) (?P<name>\S+?(?:\[.*?\])?)(?: - (?P<message>.*))?"
+    r"|SKIPPED \[\d+\] (?P<place>\S+?): (?P<reason>.*)"
 )
+_LIMIT_LINE = 2_000
 
 
 class Report(NamedTuple):
@@ -97,9 +98,13 @@ def _read_junit(files: Mapping[str, bytes]) -> Iterator[TestResult]:
 
 
 def _junit_tests(content: bytes) -> Iterator[TestResult]:
-    # Entities are how XML bombs and file reads come in; no report needs a document type.
-    # A NUL byte means UTF-16 or UTF-32, in which the words below would hide.
-    if b"\0" in content or b"<!DOCTYPE" in content.upper() or b"<!ENTITY" in content.upper():
+    # Decoded here, so that no encoding hides what is looked for. Entities are how XML bombs
+    # and file reads come in; no report needs a document type.
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return
+    if "<!" in text.replace("<!--", "").replace("<![CDATA[", ""):
         return
     from xml.etree.ElementTree import ParseError  # noqa: PLC0415 -- only with a report
 
@@ -113,14 +118,14 @@ def _junit_tests(content: bytes) -> Iterator[TestResult]:
     )
 
     try:
-        parsed = JUnitXml.fromstring(content)
+        parsed = JUnitXml.fromstring(text)
     except (ParseError, JUnitXmlError, ValueError):
         return
     except SyntaxError:  # lxml's parse errors, where lxml is installed
         return
     suites: list[Any] = [parsed] if isinstance(parsed, TestSuite) else list(parsed)
-    while suites:
-        suite = suites.pop(0)
+    for suite in suites:
+        # Iterating over a suite goes into the suites within it.
         for case in suite:
             status: Status = "passed"
             message = ""
@@ -136,14 +141,16 @@ def _junit_tests(content: bytes) -> Iterator[TestResult]:
                     break
             name = f"{case.classname}::{case.name}" if case.classname else case.name
             yield _result(name, status, message)
-        suites.extend(suite.testsuites())
 
 
 def _read_summary(output: str) -> Iterator[TestResult]:
     heads = list(_SUMMARY_HEAD.finditer(output))
     if not heads:
         return
-    for match in _SUMMARY_LINE.finditer(output, heads[-1].end()):
+    for line in output[heads[-1].end() :].splitlines():
+        match = _SUMMARY_LINE.fullmatch(line[:_LIMIT_LINE])
+        if match is None:
+            continue
         if match["place"]:
             yield _result(match["place"], "skipped", match["reason"])
         else:

@@ -61,7 +61,7 @@ class SkillBenchBenchmark:
         InputError: From the methods, when a folder holds no usable task or a filter no match.
     """
 
-    def __init__(  # noqa: PLR0917 -- the documented signature
+    def __init__(
         self,
         tasks_with_skills_dir: Path | str | None = None,
         tasks_without_skills_dir: Path | str | None = None,

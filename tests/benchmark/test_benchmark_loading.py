@@ -1,0 +1,237 @@
+import os
+import pickle
+import shutil
+
+import pytest
+
+from grindstone.benchmark.loading import TaskError, load_task, load_tasks
+from grindstone.benchmark.schema import parse_size_mb
+from grindstone.errors import InputError
+
+
+def toml(text):
+    return {"task.toml": text}
+
+
+def test_a_whole_task(write_task):
+    config = """\
+        version = "1.0"
+        [metadata]
+        title = "The answer"
+        category = "sums"
+        difficulty = "easy"
+        tags = ["a", "b"]
+        made = 2026-01-02
+        [agent]
+        timeout_sec = 120
+        [verifier]
+        timeout_sec = 30.5
+        env = { TOKEN = "${TOKEN:-none}", N = 3 }
+        [environment]
+        cpus = 2
+        memory = "2G"
+        storage_mb = 10240
+        allow_internet = false
+        build_timeout_sec = 60
+        env = { LANG = "${HOST_LANG}" }
+        [solution.env]
+        KEY = "${NOT_SET}"
+        """
+    task = load_task(write_task(**toml(config)), environ={"HOST_LANG": "C"})
+    assert (task.task_id, task.title, task.category) == ("answer", "The answer", "sums")
+    assert (task.difficulty, task.tags) == ("easy", ("a", "b"))
+    assert task.metadata["made"] == "2026-01-02"
+    assert (task.limits.cpus, task.limits.memory_mb, task.limits.storage_mb) == (2, 2048, 10240)
+    assert task.network == "none"
+    assert (task.agent_timeout_s, task.verifier_timeout_s, task.build_timeout_s) == (120, 30.5, 60)
+    assert task.verifier_env == {"TOKEN": "none", "N": "3"}
+    assert task.env == {"LANG": "C"}
+    assert task.solution_env == {}
+    assert task.has_solution
+
+
+def test_what_is_left_out_follows_harbor(write_task):
+    task = load_task(write_task(**toml("")))
+    assert task.network == "bridge"
+    assert (task.agent_timeout_s, task.verifier_timeout_s) == (900, 600)
+    assert task.limits.memory_mb is None
+    assert not task.separate_verifier
+
+
+@pytest.mark.parametrize(
+    ("text", "mb"),
+    [
+        ("2G", 2048),
+        ("1.5 GiB", 1536),
+        ("512M", 512),
+        ("512MB", 512),
+        ("2048K", 2),
+        ("2048", 2048),
+        (2048, 2048),
+        ("1T", 1024 * 1024),
+    ],
+)
+def test_sizes(text, mb):
+    assert parse_size_mb(text) == mb
+
+
+@pytest.mark.parametrize("text", ["", "G", "-2G", "lots", "2X", "1K", True, None, [1]])
+def test_no_sizes(text):
+    with pytest.raises(ValueError, match=r"not a size|less than 1 MB"):
+        parse_size_mb(text)
+
+
+@pytest.mark.parametrize(
+    ("config", "field", "expected"),
+    [
+        ('[environment]\nmemory = "much"', "environment.memory", "size"),
+        ("[environment]\nmemory_mb = -1", "environment.memory_mb", "size"),
+        ("[environment]\ncpus = 0", "environment.cpus", "greater than 0"),
+        ("[environment]\ncpus = inf", "environment.cpus", "finite"),
+        ('[environment]\ncpus = "2"', "environment.cpus", "number"),
+        ('[environment]\nallow_internet = "no"', "environment.allow_internet", "boolean"),
+        ('[environment]\nnetwork_mode = "allowlist"', "environment.network_mode", "no-network"),
+        ("[environment]\ngpus = 1", "environment.gpus", "0"),
+        ('[environment]\nmcp_servers = [{name = "x"}]', "environment.mcp_servers", "empty"),
+        ('[environment]\nos = "windows"', "environment.os", "linux"),
+        ('[environment]\nworkdir = "app"', "environment.workdir", "pattern"),
+        ("[agent]\ntimeout_sec = -5", "agent.timeout_sec", "greater than 0"),
+        ("[verifier]\ntimeout_sec = nan", "verifier.timeout_sec", ""),
+        ('[verifier]\nenvironment_mode = "other"', "verifier.environment_mode", "separate"),
+        ("[verifier]\nenv = [1]", "verifier.env", "dictionary"),
+        ('[verifier.env]\n"A B" = "x"', "verifier.env.A B", "pattern"),
+        ('[agent.env]\nKEY = "${NO_SUCH_VARIABLE}"', "agent.env", "NO_SUCH_VARIABLE"),
+        ("agent = 3", "agent", "dictionary"),
+        ("[metadata]\ncategory = 3", "metadata.category", "string"),
+        ("[metadata]\ntags = 3", "metadata.tags", "list of strings"),
+        ('[[steps]]\nname = "one"', "steps", "one step"),
+        ("[broken", "", "valid TOML"),
+    ],
+)
+def test_an_unusable_field_is_named(write_task, config, field, expected):
+    with pytest.raises(TaskError) as caught:
+        load_task(write_task(**toml(config)))
+    error = caught.value
+    assert (error.task_id, error.file, error.field) == ("answer", "task.toml", field)
+    assert str(error).startswith("answer/task.toml")
+    assert expected in str(error)
+
+
+@pytest.mark.parametrize(
+    ("parts", "file"),
+    [
+        ({"instruction.md": None}, "instruction.md"),
+        ({"instruction.md": "  \n"}, "instruction.md"),
+        ({"task.toml": None}, "task.toml"),
+        ({"environment/Dockerfile": None}, "environment/Dockerfile"),
+        ({"environment/Dockerfile": "# nothing\n"}, "environment/Dockerfile"),
+        ({"environment/docker-compose.yaml": "services: {}"}, "environment/docker-compose.yaml"),
+        ({"tests/test.sh": None}, "tests/test.sh"),
+        ({"solution/solve.sh": None, "solution/notes": "x"}, "solution/solve.sh"),
+    ],
+)
+def test_a_missing_part_is_named(write_task, parts, file):
+    with pytest.raises(TaskError) as caught:
+        load_task(write_task(**parts))
+    assert caught.value.file == file
+    assert f"answer/{file}" in str(caught.value)
+
+
+def test_a_ready_image_needs_no_dockerfile(write_task):
+    config = '[environment]\ndocker_image = "debian:bookworm-slim"\n'
+    task = load_task(write_task(**{"environment/Dockerfile": None, "task.toml": config}))
+    assert task.image == "debian:bookworm-slim"
+
+
+def test_bytes_that_are_no_text(write_task):
+    folder = write_task()
+    (folder / "instruction.md").write_bytes(b"caf\xe9")
+    with pytest.raises(TaskError, match="UTF-8 at byte 3"):
+        load_task(folder)
+
+
+@pytest.mark.parametrize("target", ["/etc/passwd", "../../../outside", "../outside"])
+def test_a_link_out_of_the_task(write_task, tmp_path, target):
+    folder = write_task()
+    (tmp_path / "tasks" / "outside").write_text("secret")
+    (folder / "environment" / "data").symlink_to(target)
+    if target == "../outside":  # stays within: links to nothing inside the task
+        load_task(folder)
+        return
+    with pytest.raises(TaskError, match=r"environment/data: is a link out"):
+        load_task(folder)
+
+
+def test_a_pipe_in_the_task(write_task):
+    folder = write_task()
+    os.mkfifo(folder / "tests" / "pipe")
+    with pytest.raises(TaskError, match="special file"):
+        load_task(folder)
+
+
+def test_one_broken_folder_leaves_the_others(write_task, tmp_path):
+    write_task("good")
+    write_task("bad", **toml("[agent]\ntimeout_sec = 0"))
+    (tmp_path / "tasks" / "notes").mkdir()
+    (tmp_path / "tasks" / ".hidden").mkdir()
+    dataset = load_tasks(tmp_path / "tasks")
+    assert [task.task_id for task in dataset.tasks] == ["good"]
+    assert [error.task_id for error in dataset.broken] == ["bad"]
+
+
+def test_a_task_folder_is_a_collection_of_one(write_task):
+    assert [task.task_id for task in load_tasks(write_task("only")).tasks] == ["only"]
+
+
+def test_no_tasks(tmp_path):
+    with pytest.raises(InputError, match="no such folder"):
+        load_tasks(tmp_path / "nothing")
+    with pytest.raises(InputError, match="no task in it"):
+        load_tasks(tmp_path)
+
+
+def test_the_digest_is_of_content_alone(write_task, tmp_path):
+    folder = write_task()
+    before = load_task(folder)
+    elsewhere = tmp_path / "elsewhere" / "renamed"
+    shutil.copytree(folder, elsewhere)
+    assert load_task(elsewhere).digest == before.digest
+    (folder / "README.md").write_text("not part of the task")
+    assert load_task(folder).digest == before.digest
+    (folder / "tests" / "test.sh").chmod(0o755)
+    changed = load_task(folder)
+    assert changed.digest != before.digest
+    assert changed.environment_digest == before.environment_digest
+    (folder / "environment" / "data").write_text("x")
+    assert load_task(folder).environment_digest != before.environment_digest
+
+
+def test_a_separate_verifier(write_task):
+    config = """\
+        artifacts = ["/app/out", { source = "/a", destination = "/b" }]
+        [verifier.environment]
+        docker_image = "debian:bookworm-slim"
+        memory_mb = 100
+        allow_internet = false
+        """
+    task = load_task(write_task(**toml(config)))
+    assert task.separate_verifier
+    assert task.verifier_image == "debian:bookworm-slim"
+    assert task.verifier_limits is not None
+    assert task.verifier_limits.memory_mb == 100
+    assert (task.network, task.verifier_network) == ("bridge", "none")
+    assert [(a.source, a.target) for a in task.artifacts] == [
+        ("/app/out", "/app/out"),
+        ("/a", "/b"),
+    ]
+
+
+def test_errors_survive_pickling(write_task):
+    with pytest.raises(TaskError) as caught:
+        load_task(write_task(**toml("[agent]\ntimeout_sec = 0")))
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert (str(again), again.file, again.field) == (
+        str(caught.value),
+        "task.toml",
+        "agent.timeout_sec",
+    )

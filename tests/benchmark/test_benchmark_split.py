@@ -1,0 +1,137 @@
+import math
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from grindstone.benchmark.dataset import select, split
+from grindstone.benchmark.task import Task
+from grindstone.errors import InputError
+
+
+def task(task_id, category="c", difficulty="easy"):
+    return Task(
+        task_id=task_id,
+        path=Path("/nowhere") / task_id,
+        digest="",
+        environment_digest="",
+        instruction="x",
+        category=category,
+        difficulty=difficulty,
+    )
+
+
+def ids(tasks):
+    return [found.task_id for found in tasks]
+
+
+collections = st.lists(
+    st.tuples(st.text("abcdef0123", min_size=1, max_size=6), st.sampled_from("PQRS")),
+    unique_by=lambda pair: pair[0],
+    min_size=0,
+    max_size=40,
+).map(lambda pairs: [task(name, category) for name, category in pairs])
+ratios = st.floats(0, 0.95)
+seeds = st.integers(0, 5)
+
+
+@given(collections, ratios, seeds)
+def test_every_task_is_on_one_side(tasks, ratio, seed):
+    train, holdout = split(tasks, holdout_ratio=ratio, seed=seed)
+    assert sorted(ids(train) + ids(holdout)) == sorted(ids(tasks))
+    assert ids(train) == sorted(ids(train))
+
+
+@given(collections, ratios, seeds)
+def test_the_ratio_is_kept(tasks, ratio, seed):
+    held = len(split(tasks, holdout_ratio=ratio, seed=seed).holdout)
+    wanted = math.floor(ratio * len(tasks) + 0.5)
+    if ratio > 0 and len(tasks) >= 2:
+        wanted = min(max(wanted, 1), len(tasks) - 1)
+    assert held == wanted
+
+
+@given(collections, ratios, seeds, st.randoms())
+def test_the_order_of_the_tasks_does_not_matter(tasks, ratio, seed, random):
+    shuffled = list(tasks)
+    random.shuffle(shuffled)
+    assert split(shuffled, holdout_ratio=ratio, seed=seed) == split(
+        tasks, holdout_ratio=ratio, seed=seed
+    )
+
+
+@given(collections, ratios, seeds)
+def test_every_category_that_can_be_is_on_both_sides(tasks, ratio, seed):
+    train, holdout = split(tasks, holdout_ratio=ratio, seed=seed)
+    sizes = Counter(found.category for found in tasks)
+    splittable = {name for name, size in sizes.items() if size >= 2}
+    if len(holdout) >= len(splittable):
+        assert splittable <= {found.category for found in holdout}
+    singles = len(sizes) - len(splittable)
+    if len(train) >= len(splittable) and len(holdout) <= len(tasks) - len(splittable) - singles:
+        assert splittable <= {found.category for found in train}
+
+
+@given(collections, ratios, seeds, st.sampled_from("PQRS"))
+def test_a_task_more_moves_few_others(tasks, ratio, seed, category):
+    before = set(ids(split(tasks, holdout_ratio=ratio, seed=seed).holdout))
+    more = [*tasks, task("zz-new", category)]
+    after = set(ids(split(more, holdout_ratio=ratio, seed=seed).holdout))
+    # At most one task per category changes sides, and in the new task's own one more.
+    assert len((before ^ after) - {"zz-new"}) <= len({found.category for found in more}) + 1
+
+
+def test_another_seed_is_another_split():
+    tasks = [task(f"t{number}") for number in range(50)]
+    one, other = (split(tasks, holdout_ratio=0.2, seed=seed) for seed in (1, 2))
+    assert len(one.holdout) == len(other.holdout) == 10
+    assert one.holdout != other.holdout
+
+
+def test_a_split_once_made_stays():
+    tasks = [task(f"t{number}", "ab"[number % 2]) for number in range(10)]
+    assert ids(split(tasks, holdout_ratio=0.2, seed=42).holdout) == ["t0", "t7"]
+
+
+@pytest.mark.parametrize("ratio", [-0.1, 1.0, float("nan")])
+def test_an_unusable_ratio(ratio):
+    with pytest.raises(InputError, match="holdout_ratio"):
+        split([task("a")], holdout_ratio=ratio, seed=0)
+
+
+TASKS = [
+    task("log-a", "logs", "easy"),
+    task("log-b", "logs", "hard"),
+    task("git-a", "vcs", "easy"),
+]
+
+
+@pytest.mark.parametrize(
+    ("filters", "left"),
+    [
+        ({}, ["git-a", "log-a", "log-b"]),
+        ({"limit": 2}, ["git-a", "log-a"]),
+        ({"categories": ["LOGS"]}, ["log-a", "log-b"]),
+        ({"categories": ["logs"], "difficulties": ["hard"]}, ["log-b"]),
+        ({"ids": ["log-*"]}, ["log-a", "log-b"]),
+        ({"ids": ["git-a", "log-b"]}, ["git-a", "log-b"]),
+    ],
+)
+def test_filters(filters, left):
+    assert ids(select(TASKS, **filters)) == left
+
+
+@pytest.mark.parametrize(
+    ("filters", "message"),
+    [
+        ({"categories": ["sums"]}, "category: no task has 'sums'; expected one of logs, vcs"),
+        ({"ids": ["x*"]}, "task: no task has"),
+        ({"categories": ["vcs"], "difficulties": ["hard"]}, "difficulty: no task has 'hard'"),
+        ({"limit": -1}, "limit"),
+    ],
+)
+def test_filters_that_match_nothing(filters, message):
+    with pytest.raises(InputError, match=message.replace("*", r"\*")):
+        select(TASKS, **filters)
