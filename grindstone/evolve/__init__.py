@@ -7,28 +7,39 @@ if TYPE_CHECKING:
     from grindstone.evolve.config import EvolveConfig
     from grindstone.evolve.engine import AEvolveEngine, EvolutionEngine
     from grindstone.evolve.permissions import Refusal
-    from grindstone.evolve.prompts import Draft
     from grindstone.evolve.result import EvolutionResult
     from grindstone.evolve.session import SessionLimits
+    from grindstone.evolve.writers import (
+        WriterResult,
+        distill_bloated,
+        draft_from_success,
+        evolve_task_skill,
+    )
 
 _HOMES = {
     "AEvolveEngine": "engine",
-    "Draft": "prompts",
     "EvolutionEngine": "engine",
     "EvolutionResult": "result",
     "EvolveConfig": "config",
     "Refusal": "permissions",
     "SessionLimits": "session",
+    "WriterResult": "writers",
+    "distill_bloated": "writers",
+    "draft_from_success": "writers",
+    "evolve_task_skill": "writers",
 }
 
 __all__ = [
     "AEvolveEngine",
-    "Draft",
     "EvolutionEngine",
     "EvolutionResult",
     "EvolveConfig",
     "Refusal",
     "SessionLimits",
+    "WriterResult",
+    "distill_bloated",
+    "draft_from_success",
+    "evolve_task_skill",
 ]
 
 

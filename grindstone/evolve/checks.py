@@ -1,14 +1,23 @@
 """The judgements on a skill's text that come from the skills room, as plain functions."""
 
 from collections.abc import Sequence
+from itertools import chain
 
+from grindstone.evolve.config import EvolveConfig
 from grindstone.evolve.permissions import Check, Checks, skill_of
-from grindstone.settings import EvolveScope
+from grindstone.evolve.prompts import Observed
+from grindstone.skills.format import parse_skill
+from grindstone.skills.frontmatter import SkillError
+from grindstone.skills.quality import check_quality, paths_of
 from grindstone.skills.rules import validate_text
 
 
 def check_format(path: str, text: str) -> Sequence[str]:
     """Return what the open format forbids; mere spelling is mended on writing."""
+    try:
+        parse_skill(text, where=path)
+    except SkillError as error:
+        return [f"{error.problem}; expected {error.expected}"]
     return [
         str(problem)
         for problem in validate_text(text, folder=skill_of(path), where=path)
@@ -16,6 +25,25 @@ def check_format(path: str, text: str) -> Sequence[str]:
     ]
 
 
-def checks_for(scope: EvolveScope, leaks: Check | None) -> Checks:
-    """Return the checks that a scope asks for."""
-    return Checks(format=check_format, leaks=leaks if scope.no_direct_answers else None)
+def quality_check(observations: Sequence[Observed]) -> Check:
+    """Return the quality gate: general knowledge, which names none of these tasks."""
+    task_ids = {seen.task_id for seen in observations}
+    task_paths = set(chain.from_iterable(paths_of(seen.instruction) for seen in observations))
+
+    def check(path: str, text: str) -> Sequence[str]:
+        skill = parse_skill(text, where=path)
+        found = check_quality(skill, max_chars=None, task_ids=task_ids, task_paths=task_paths)
+        return [violation.message for violation in found]
+
+    return check
+
+
+def checks_for(
+    config: EvolveConfig, observations: Sequence[Observed], leaks: Check | None
+) -> Checks:
+    """Return the checks that a configuration asks for."""
+    return Checks(
+        format=check_format,
+        quality=quality_check(observations) if config.quality_gate else None,
+        leaks=leaks if config.no_direct_answers else None,
+    )

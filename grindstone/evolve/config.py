@@ -20,6 +20,10 @@ class EvolveConfig(EvolveScope):
     sandbox: Literal["auto", "docker", "bubblewrap"] = Field(
         "auto", description="Where the evolver works, unless the engine is given a provider."
     )
+    quality_gate: bool = Field(
+        True,
+        description="Skills must say when they apply, be general, and hold verification steps.",
+    )
     limits: SessionLimits = Field(SessionLimits(), description="When its session ends.")
 
     @property

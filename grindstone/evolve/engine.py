@@ -17,7 +17,7 @@ from grindstone.evolve.config import EvolveConfig
 from grindstone.evolve.copy_evolution import evolve_copy
 from grindstone.evolve.copying import Files, shown_files
 from grindstone.evolve.permissions import Check, Refusal, skill_names
-from grindstone.evolve.prompts import HISTORY, Draft, Observed, SkillLine, step_prompt
+from grindstone.evolve.prompts import HISTORY, Observed, SkillLine, step_prompt
 from grindstone.evolve.result import EvolutionResult
 from grindstone.files import write_atomic
 from grindstone.llm.messages import CallSite, Model
@@ -28,6 +28,8 @@ from grindstone.observe.observation import (
 )
 from grindstone.records import Role
 from grindstone.sandbox.protocol import Provider
+from grindstone.settings import SuccessMode
+from grindstone.skills.drafts import read_drafts
 from grindstone.skills.format import parse_skill
 from grindstone.skills.frontmatter import SkillError
 from grindstone.workspace.workspace import EvolutionRef, Workspace
@@ -70,7 +72,7 @@ class EvolutionEngine:
         evo_number: int | None = None,
         *,
         step: str = "",
-        drafts: Sequence[Draft] = (),
+        success_mode: SuccessMode = SuccessMode.OFF,
         refused: Sequence[Refusal] = (),
         leaks: Check | None = None,
     ) -> EvolutionResult:
@@ -84,7 +86,7 @@ class EvolutionEngine:
                 observation_logs,
                 evo_number,
                 step=step,
-                drafts=drafts,
+                success_mode=success_mode,
                 refused=refused,
                 leaks=leaks,
             )
@@ -96,12 +98,18 @@ class EvolutionEngine:
         observations: Sequence[Observed],
         *,
         step: str = "",
+        success_mode: SuccessMode = SuccessMode.OFF,
         leaks: Check | None = None,
     ) -> EvolutionResult:
         """Evolve once, as the next free number, telling the evolver what was refused last."""
         opened = _opened(workspace)
         return self.evolve(
-            opened, observations, step=step, refused=last_refusals(opened), leaks=leaks
+            opened,
+            observations,
+            step=step,
+            success_mode=success_mode,
+            refused=last_refusals(opened),
+            leaks=leaks,
         )
 
     async def aevolve(
@@ -111,7 +119,7 @@ class EvolutionEngine:
         evo_number: int | None = None,
         *,
         step: str = "",
-        drafts: Sequence[Draft] = (),
+        success_mode: SuccessMode = SuccessMode.OFF,
         refused: Sequence[Refusal] = (),
         leaks: Check | None = None,
     ) -> EvolutionResult:
@@ -125,7 +133,7 @@ class EvolutionEngine:
             observation_logs: The attempts to learn from, all labelled or all unlabelled.
             evo_number: The number of the evolution and its tags; None takes the next free.
             step: `<run_key>/<step>`. A step found in the history is returned as it was.
-            drafts: Drafts to show; leave empty where drafts are kept from the evolver.
+            success_mode: Drafts are shown under gated_promotion, and under nothing else.
             refused: What the step before refused.
             leaks: Says what a text gives away of the tasks' checks; applied where
                 `no_direct_answers` is set.
@@ -148,6 +156,8 @@ class EvolutionEngine:
         history = await asyncio.to_thread(_history, opened, observation_logs)
         observation = render_observations(observation_logs)
         await asyncio.to_thread(opened.write_observation, observation, list(observation_logs))
+        gated = success_mode is SuccessMode.GATED_PROMOTION
+        drafts = await asyncio.to_thread(read_drafts, opened.root) if gated else ()
         prompt = step_prompt(
             number=number,
             scope=self.config,
@@ -167,7 +177,7 @@ class EvolutionEngine:
                 observation=observation,
                 site=CallSite(role=Role.EVOLVER, scope=step or f"evolve/{number}", turn=0),
                 limits=self.config.limits,
-                checks=checks_for(self.config, leaks),
+                checks=checks_for(self.config, observation_logs, leaks),
                 labels=self._labels,
             )
             model_id, rehearsal = model.model_id, model.rehearsal

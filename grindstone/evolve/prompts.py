@@ -8,6 +8,8 @@ from grindstone.evolve.templates import template
 from grindstone.observe.observation import LabelledObservation, UnlabelledObservation
 from grindstone.observe.patterns import Judged, Pattern, find_patterns
 from grindstone.settings import EvolveScope
+from grindstone.skills.drafts import Draft
+from grindstone.skills.format import render
 
 HISTORY = 30
 """Summaries of earlier tasks shown (skillforge: "task summaries (last 30)")."""
@@ -20,14 +22,6 @@ class SkillLine(Frozen):
 
     name: str
     description: str
-
-
-class Draft(Frozen):
-    """A skill drafted from a success, not yet in the library."""
-
-    key: str
-    supporters: tuple[str, ...]
-    text: str
 
 
 def step_prompt(
@@ -119,7 +113,7 @@ def _section(title: str, body: str) -> str:
 def _drafts(drafts: Sequence[Draft]) -> str:
     return "\n\n".join(
         f"### {draft.key} (supported by {', '.join(draft.supporters) or 'no task yet'})\n\n"
-        + "\n".join(f"    {line}".rstrip() for line in draft.text.splitlines())
+        + "\n".join(f"    {line}".rstrip() for line in render(draft.skill).splitlines())
         for draft in drafts
     )
 

@@ -75,8 +75,15 @@ def error_excerpt(content: str, width: int) -> str:
     if len(text) <= width:
         return text
     match = _ERROR.search(text)
-    if match is None:
+    return excerpt_at(text, width, None if match is None else match.start())
+
+
+def excerpt_at(text: str, width: int, at: int | None) -> str:
+    """Return about `width` characters around a place, or at the end where there is none."""
+    if len(text) <= width:
+        return text
+    if at is None:
         return "…" + text[-(width - 1) :]
-    start = max(0, min(match.start() - width // 4, len(text) - width + 2))
+    start = max(0, min(at - width // 4, len(text) - width + 2))
     end = start + width - 2
     return ("…" if start else "") + text[start:end] + ("…" if end < len(text) else "")

@@ -8,7 +8,7 @@ exit_code, timed_out). Both ways agree on every field; a test holds them side by
 
 import polars as pl
 
-from grindstone.observe.calls import COMMAND_ARGUMENTS, ERROR_PATTERN, error_excerpt
+from grindstone.observe.calls import COMMAND_ARGUMENTS, ERROR_PATTERN, excerpt_at
 from grindstone.observe.signals import LOOP, SNIPPET_CHARS, SNIPPETS
 from grindstone.records import StepKind, StopReason
 
@@ -128,12 +128,13 @@ def _snippets(calls: pl.DataFrame) -> pl.DataFrame:
         .filter(pl.col("failed") & pl.col("content").is_not_null())
         .group_by(_EPISODE, maintain_order=True)
         .head(SNIPPETS)
-        .select(_EPISODE, "command", "content")
+        .select(_EPISODE, pl.col("command").str.slice(0, 200), pl.col("content").str.strip_chars())
+        .with_columns(pl.col("content").str.find(ERROR_PATTERN).alias("at"))
         .collect()
     )
     texts = [
-        f"$ {command[:200]}\n{error_excerpt(content, SNIPPET_CHARS)}"
-        for _, command, content in first.iter_rows()
+        f"$ {command}\n{excerpt_at(content, SNIPPET_CHARS, _in_characters(content, at))}"
+        for _, command, content, at in first.iter_rows()
     ]
     return (
         first.select(_EPISODE)
@@ -141,3 +142,9 @@ def _snippets(calls: pl.DataFrame) -> pl.DataFrame:
         .group_by(_EPISODE, maintain_order=True)
         .agg("error_snippets")
     )
+
+
+def _in_characters(text: str, at_byte: int | None) -> int | None:
+    if at_byte is None or text.isascii():
+        return at_byte
+    return len(text.encode()[:at_byte].decode(errors="ignore"))
