@@ -1,26 +1,22 @@
-"""The evolver's part: match what was observed with general know-how, write or refine skills."""
+"""The evolver's part: match what was observed with general know-how, write or refine skills.
+
+Like the solver it is a generator, played anew on every request.
+"""
 
 import re
 from collections import defaultdict, deque
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from typing import NamedTuple
 
-from grindstone.llm.rehearsal import knowledge
+from grindstone.llm.rehearsal import folding, knowledge
+from grindstone.llm.rehearsal.observed import Observed, failures
 from grindstone.llm.rehearsal.wire import Answer, Asked, Use, digest
-from grindstone.llm.rehearsal.words import stems
 
 _TOOL = "workspace_bash"
-_LOOK = (
-    "cat evolution/current_observation.md 2>/dev/null; "
-    'for f in skills/*/SKILL.md; do [ -f "$f" ] && echo "=== $f" && cat "$f"; done; true'
-)
-_FILE = re.compile(r"^=== skills/([^/\n]+)/SKILL\.md\n(.*?)(?=^=== skills/|\Z)", re.M | re.S)
+_LOOK = "ls skills 2>/dev/null; echo; cat evolution/current_observation.md 2>/dev/null; true"
 _VERSION = re.compile(r"version:\s*[\"']?(\d+)")
-_BUDGET = re.compile(r"(budget (?:is |has been )?(?:reached|exhausted|spent)|no new skills)", re.I)
-_READ_ONLY = re.compile(r"(evolve_skills\W+(?:false|no)|prompt_only\W+true)", re.I)
-_PROTECTED = re.compile(
-    r"(protect_skills\W+true|existing skills are (?:read-only|protected))", re.I
-)
+_MOST_CHARS = re.compile(r"at most (\d+) characters")
+_DEFAULT_CHARS = 2_000
 
 
 class Act(NamedTuple):
@@ -30,18 +26,18 @@ class Act(NamedTuple):
     command: str | None
 
 
-class Library(NamedTuple):
-    """What the workspace holds, by skill name."""
+class Rules(NamedTuple):
+    """What the prompt permits."""
 
-    bodies: dict[str, str]
-
-    def version(self, name: str) -> int:
-        """Return a skill's version, 1 where none is written."""
-        found = _VERSION.search(self.bodies[name])
-        return int(found[1]) if found else 1
+    skills: bool
+    prompts: bool
+    protected: bool
+    at_budget: bool
+    max_chars: int
 
 
 Play = Generator[Act, str, None]
+Steps = Generator[Act, str, bool]  # returns whether anything was written
 
 
 def answer(asked: Asked) -> Answer:
@@ -57,58 +53,119 @@ def answer(asked: Asked) -> Answer:
     while act.command is not None and held[act.command]:
         act = acting.send(held[act.command].popleft())
     if act.command is None:
+        if any(turn.role == "user" and turn.text for turn in asked.turns[1:]):
+            return Answer("I know no other way to say it; what was refused stays undone.")
         return Answer(act.thought)
     number = sum(len(turn.uses) for turn in asked.turns)
     call_id = f"toolu_rehearsal_{digest(number, act.command)}"
     return Answer(act.thought, Use(call_id, _TOOL, {argument: act.command}))
 
 
+def _rules(prompt: str) -> Rules:
+    def flag(name: str, default: bool) -> bool:
+        found = re.search(rf"\b{name}\W+(true|false)\b", prompt)
+        return found[1] == "true" if found else default
+
+    only_prompts = flag("prompt_only", False)
+    limit = _MOST_CHARS.search(prompt)
+    return Rules(
+        skills=flag("evolve_skills", True) and not only_prompts,
+        prompts=flag("evolve_prompts", False),
+        protected=flag("protect_skills", False),
+        at_budget=re.search(r"budget is reached|no new skills", prompt, re.IGNORECASE) is not None,
+        max_chars=int(limit[1]) if limit else _DEFAULT_CHARS,
+    )
+
+
 def _play(prompt: str) -> Play:
-    seen = yield Act("I read the observation and the skills there are.", _LOOK)
-    observation = seen.split("=== skills/")[0]
-    library = Library(dict(_FILE.findall(seen)))
-    if _READ_ONLY.search(prompt):
-        yield Act("Skills may not be changed here, so I change nothing.", None)
+    seen = yield Act("I read the observations and look at which skills there are.", _LOOK)
+    listing, _, observation = seen.partition("\n\n")
+    names = tuple(re.findall(r"^[a-z0-9]+(?:-[a-z0-9]+)*$", listing, re.MULTILINE))
+    rules = _rules(prompt)
+    if not rules.skills and not rules.prompts:
+        yield Act("Neither skills nor prompts may change here, so I change nothing.", None)
         return
-    wanted = knowledge.matching(observation if stems(observation) else prompt)
+    wanted = _wanted(failures(observation, prompt))
     if not wanted:
         yield Act("I know nothing general that would have helped; I change nothing.", None)
         return
-    at_budget = bool(_BUDGET.search(prompt))
-    protected = bool(_PROTECTED.search(prompt))
     written: list[str] = []
-    for entry in wanted[:1]:
-        text = _revised(entry, library, at_budget=at_budget, protected=protected)
-        if text is None:
-            continue
-        name, body = text
-        yield Act(f"I write what is known in general into the skill {name}.", _write(name, body))
-        written.append(name)
+    for entry in wanted:
+        if rules.skills:
+            done = yield from _teach(entry, names, rules)
+        else:
+            done = yield from _advise(entry)
+        if done:
+            written.append(entry.skill)
     if written:
-        yield Act(f"Done. Skills written: {', '.join(written)}.", None)
+        yield Act(f"I wrote down what is known in general: {', '.join(written)}.", None)
     else:
-        yield Act("The skills there are say all I know; I change nothing.", None)
+        yield Act("What is there says all I know; I change nothing.", None)
 
 
-def _revised(
-    entry: knowledge.Entry, library: Library, *, at_budget: bool, protected: bool
-) -> tuple[str, str] | None:
-    if entry.skill in library.bodies:
-        if protected:
-            return None
-        told = tuple(n for n in entry.notes if n in library.bodies[entry.skill])
-        if len(told) == len(entry.notes):
-            return None
-        notes = entry.notes[: len(told) + 1]
-        return entry.skill, entry.skill_md(library.version(entry.skill) + 1, notes)
-    if at_budget:
-        return None
-    return entry.skill, entry.skill_md(1)
+def _wanted(patterns: Iterable[Observed]) -> tuple[knowledge.Entry, ...]:
+    """Return what each failure calls for most, every entry once."""
+    found: dict[str, knowledge.Entry] = {}
+    for pattern in patterns:
+        for entry in knowledge.matching(pattern.text, pattern.category)[:1]:
+            found.setdefault(entry.skill, entry)
+    return tuple(found.values())
 
 
-def _write(name: str, body: str) -> str:
-    marker = "END_OF_SKILL"
-    return (
-        f"mkdir -p skills/{name} && cat > skills/{name}/SKILL.md <<'{marker}'\n{body}{marker}\n"
-        f"wc -c skills/{name}/SKILL.md"
-    )
+def _teach(entry: knowledge.Entry, names: tuple[str, ...], rules: Rules) -> Steps:
+    if entry.skill in names:
+        return (yield from _refine(entry, rules))
+    if rules.at_budget:
+        return (yield from _fold(entry, names, rules))
+    thought = f"The failures call for the skill {entry.skill}; I write it."
+    yield Act(thought, _write(f"skills/{entry.skill}/SKILL.md", entry.skill_md(1)))
+    return True
+
+
+def _refine(entry: knowledge.Entry, rules: Rules) -> Steps:
+    if rules.protected:
+        return False
+    path = f"skills/{entry.skill}/SKILL.md"
+    body = yield Act(f"The skill {entry.skill} exists; I read it again.", f"cat {path}")
+    told = [note for note in entry.notes if note in body]
+    notes = (*told, *(note for note in entry.notes if note not in told))[: len(told) + 1]
+    found = _VERSION.search(body)
+    refined = entry.skill_md((int(found[1]) if found else 1) + 1, notes)
+    if len(notes) == len(told) or len(refined) > rules.max_chars:
+        return False
+    yield Act(f"I refine the skill {entry.skill} by one remark.", _write(path, refined))
+    return True
+
+
+def _fold(entry: knowledge.Entry, names: tuple[str, ...], rules: Rules) -> Steps:
+    """Put know-how into a reference beside the existing skill that has room for a pointer."""
+    if rules.protected:
+        return False
+    for name in names:
+        path = f"skills/{name}/SKILL.md"
+        body = yield Act(f"The budget is reached; is there room in {name}?", f"cat {path}")
+        folded = folding.folded(body, entry)
+        if folded is None or len(folded) > rules.max_chars:
+            continue
+        beside = f"skills/{name}/{folding.reference(entry)}"
+        yield Act(f"I add what is known to {name}.", _write(beside, f"{entry.body}\n"))
+        yield Act(f"I point to it in {name}.", _write(path, folded))
+        return True
+    return False
+
+
+def _advise(entry: knowledge.Entry) -> Steps:
+    """Add a field's first words to the system prompt, once."""
+    advice = " ".join(entry.body.split("\n\n", 1)[0].split())
+    prompt = yield Act("Only the system prompt may change; I read it.", "cat prompts/system.md")
+    if advice in prompt:
+        return False
+    command = f"cat >> prompts/system.md <<'END_OF_ADVICE'\n\n{advice}\nEND_OF_ADVICE"
+    yield Act("I add a piece of advice to the system prompt.", command)
+    return True
+
+
+def _write(path: str, text: str) -> str:
+    folder = path.rsplit("/", 1)[0]
+    marker = "END_OF_FILE"
+    return f"mkdir -p {folder} && cat > {path} <<'{marker}'\n{text}{marker}\nwc -c {path}"

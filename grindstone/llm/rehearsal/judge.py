@@ -2,60 +2,97 @@
 
 import json
 import re
-from typing import Any
+from typing import Any, NamedTuple
 
 from grindstone.llm.rehearsal import knowledge
 from grindstone.llm.rehearsal.wire import Answer, Asked
+from grindstone.llm.rehearsal.words import stems
 
 _DEFAULT = ("score", "category", "outcome", "failure_reason")
+_UNSURE = ("unknown", "other", "general")
+_PASSING = 7
 Schema = dict[str, Any]
+
+
+class Domain(NamedTuple):
+    """A field of work and how many words spoke for it."""
+
+    name: str
+    strength: int
 
 
 def answer(asked: Asked) -> Answer:
     """Return a JSON document that satisfies the request's schema."""
-    text = asked.user_text
-    values = _verdict(text) | _classification(text)
+    text = asked.turns[0].text
     schema = asked.schema or {"type": "object", "properties": {n: {} for n in _DEFAULT}}
+    allowed = _allowed(schema)
+    domain = _domain(text, allowed)
+    confidence = round(domain.strength / (domain.strength + 2), 3)
+    values = _verdict(text) | {"domain": domain.name, "confidence": confidence}
+    values["category"] = _stated_category(text) or domain.name
     return Answer(json.dumps(_fill(schema, values, schema)))
+
+
+def _stated_category(text: str) -> str:
+    found = re.search(r"^- category: (\S+)", text, re.MULTILINE)
+    return found[1] if found else ""
+
+
+def _allowed(schema: Schema) -> list[str]:
+    """Return the domains a schema offers to choose from, if it does."""
+    properties = _resolve(schema, schema).get("properties") or {}
+    part = _resolve(properties.get("domain") or properties.get("category") or {}, schema)
+    return [item for item in part.get("enum") or () if isinstance(item, str)]
+
+
+def _domain(text: str, allowed: list[str]) -> Domain:
+    words = stems(text)
+    scores: dict[str, int] = {name: len(stems(name) & words) for name in allowed}
+    for entry in knowledge.entries():
+        if not allowed or entry.category in allowed:
+            scores[entry.category] = scores.get(entry.category, 0) + entry.match(text)
+    name = max(scores, key=lambda each: (scores[each], each), default="")
+    if name and scores[name]:
+        return Domain(name, scores[name])
+    unsure = next((each for each in _UNSURE if each in allowed), "")
+    return Domain(unsure or (allowed[0] if allowed else _UNSURE[-1]), 0)
 
 
 def _count(text: str, *names: str) -> int:
     for name in names:
-        found = re.search(rf"\b{name}\b\W{{0,6}}(\d+)", text, re.I)
+        found = re.search(rf"\b{name}\b\W{{0,6}}(\d+)", text, re.IGNORECASE)
         if found:
             return int(found[1])
     return 0
 
 
-def _domain(text: str) -> tuple[str, int]:
-    strength, entry = max((e.match(text), e.category) for e in knowledge.entries())
-    return (entry, strength) if strength else ("general", 0)
-
-
 def _verdict(text: str) -> dict[str, Any]:
+    """Score behaviour: errors, loops, limits and missing submissions cost points."""
     errors = _count(text, "n_errors", "errors")
     timeouts = _count(text, "n_timeouts", "timeouts")
-    loops = len(re.findall(r"[x\u00d7]\s?\d+\b|\b\d+ ?[x\u00d7]|\brepeated\b", text))
-    unsubmitted = re.search(r"submitted\W{1,6}(no|false)", text, re.I) is not None
-    score = 9 - min(4, 2 * errors) - min(3, loops) - 2 * bool(timeouts) - 3 * unsubmitted
-    score = max(0, min(10, score))
+    told = re.search(r"^- loops: (.*)$", text, re.MULTILINE)
+    looped = re.search(r"[x\u00d7]\s?\d+", told[1] if told else text) is not None
+    submitted = re.search(r"submitted\W{1,6}(no|false)", text, re.IGNORECASE) is None
+    score = 9 - min(4, 2 * errors) - 2 * looped - 2 * bool(timeouts) - 4 * (not submitted)
     reason = ""
-    if score < 7 and errors:
-        reason = "a failing command was repeated" if loops else "failed commands were not mended"
-    elif score < 7:
-        reason = "ended at a limit" if unsubmitted or timeouts else "went in circles"
-    ended = "not submitted" if unsubmitted else "submitted"
+    if score < _PASSING:
+        reason = _reason(errors=errors, timeouts=timeouts, looped=looped, submitted=submitted)
+    ended = "was submitted" if submitted else "was not submitted"
     return {
-        "score": score,
-        "category": _domain(text)[0],
-        "outcome": f"{errors} failing commands, {timeouts} timeouts, {ended}.",
+        "score": max(0, score),
+        "outcome": f"The work {ended} after {errors} failed commands and {timeouts} timeouts.",
         "failure_reason": reason,
     }
 
 
-def _classification(text: str) -> dict[str, Any]:
-    domain, strength = _domain(text)
-    return {"domain": domain, "confidence": round(strength / (strength + 2), 3)}
+def _reason(*, errors: int, timeouts: int, looped: bool, submitted: bool) -> str:
+    if errors and looped:
+        return "repeated a failing command instead of looking for its cause"
+    if errors:
+        return "left failed commands without mending their cause"
+    if timeouts or not submitted:
+        return "ran into a limit before the work was done"
+    return "went in circles"
 
 
 def _resolve(schema: Schema, root: Schema) -> Schema:
@@ -80,9 +117,9 @@ def _value(name: str, schema: Schema, values: dict[str, Any], root: Schema) -> A
     schema = _resolve(schema, root)
     if name not in values:
         return _fill(schema, values, root)
-    allowed = [str(item) for item in schema.get("enum") or ()]
+    allowed = schema.get("enum") or ()
     if allowed and values[name] not in allowed:
-        return next((w for w in ("unknown", "other", "general") if w in allowed), allowed[0])
+        return next((each for each in _UNSURE if each in allowed), allowed[0])
     return values[name]
 
 

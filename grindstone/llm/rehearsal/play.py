@@ -10,6 +10,7 @@ from typing import NamedTuple
 from grindstone.llm.rehearsal import brief as briefs
 from grindstone.llm.rehearsal import instincts, skillbook
 
+SKILLS = "/root/.agents/skills"
 _REPEATS = 3  # a weak agent runs a failing command again, hoping
 
 
@@ -68,8 +69,14 @@ def play(instruction: str, on_offer: tuple[skillbook.Card, ...], *, may_list: bo
     guides: list[tuple[str, skillbook.Guide]] = []
     for card in skillbook.chosen(cards, brief):
         loaded = yield LoadSkill(f"The skill {card.name} sounds like what is asked.", card.name)
-        if not loaded.failed:
-            guides.append((card.name, skillbook.open_guide(loaded.text, brief)))
+        if loaded.failed:
+            continue
+        text = loaded.text
+        file = skillbook.better_reference(card.name, text, brief)
+        if file:
+            command = f"cat {SKILLS}/{card.name}/{file}"
+            text = (yield Run(f"{card.name} points to a closer match.", command)).text
+        guides.append((card.name, skillbook.open_guide(text, brief)))
     yield Run("I look around.", _look(brief))
     followed = False
     for name, guide in guides:

@@ -3,6 +3,7 @@
 import re
 from typing import NamedTuple
 
+from grindstone.llm.rehearsal import folding
 from grindstone.llm.rehearsal.brief import Brief
 from grindstone.llm.rehearsal.words import stems
 
@@ -73,6 +74,15 @@ def chosen(cards: tuple[Card, ...], brief: Brief) -> tuple[Card, ...]:
     fitting = [pair for pair in scored if pair[0] >= _LEAST_OVERLAP]
     fitting.sort(key=lambda pair: (-pair[0], pair[1].name))
     return tuple(card for _, card in fitting[:_MOST_LOADED])
+
+
+def better_reference(name: str, body: str, brief: Brief) -> str | None:
+    """Return the file a skill points to, where its words fit better than the skill's name."""
+    wanted = stems(brief.text)
+    least = len(stems(name) & wanted)
+    fits = [(len(stems(about) & wanted), file) for about, file in folding.pointers(body)]
+    best, file = max(fits, default=(0, ""))
+    return file if best > least else None
 
 
 def _sections(body: str) -> dict[str, str]:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from grindstone.llm.rehearsal import memory, skillbook, terminal
 from grindstone.llm.rehearsal.play import (
+    SKILLS,
     Action,
     Finish,
     ListSkills,
@@ -18,9 +19,8 @@ from grindstone.llm.rehearsal.play import (
 )
 from grindstone.llm.rehearsal.wire import Answer, Asked, Result, Use, digest
 
-_SKILLS = "/root/.agents/skills"
 _LOADERS = ("load_skill", "read_skill")
-_LIST = f"head -n 8 {_SKILLS}/*/SKILL.md 2>/dev/null; true"
+_LIST = f"head -n 8 {SKILLS}/*/SKILL.md 2>/dev/null; true"
 
 
 class Keys(NamedTuple):
@@ -37,7 +37,7 @@ class Keys(NamedTuple):
                 loader = next((tool for tool in _LOADERS if tool in self.arguments), None)
                 if loader:
                     return loader, {self.arguments[loader] or "name": name}
-                return self._bash(f"cat {_SKILLS}/{name}/SKILL.md")
+                return self._bash(f"cat {SKILLS}/{name}/SKILL.md")
             case Run(command=command):
                 return self._bash(command)
             case Finish(thought=thought):

@@ -56,7 +56,7 @@ def past(turns: tuple[Turn, ...], *, real: bool) -> tuple[list[Past], bool]:
     waits = 0
     ended = True
     for spoken, given in pairwise(turns):
-        command = _command(spoken) if given.role == "user" else None
+        command = command_in(spoken.text) if given.role == "user" else None
         if command is None:
             continue
         if command:
@@ -71,10 +71,10 @@ def past(turns: tuple[Turn, ...], *, real: bool) -> tuple[list[Past], bool]:
     return found, not ended
 
 
-def _command(turn: Turn) -> str | None:
+def command_in(text: str) -> str | None:
     """Return the command an answer typed, empty for a wait, None where it typed nothing."""
     try:
-        entries = json.loads(turn.text)["commands"]
+        entries = json.loads(text)["commands"]
         if not entries:
             return None
         return str(entries[0]["keystrokes"]).strip().removesuffix(_ASK_EXIT).rstrip("\n")

@@ -1,38 +1,66 @@
-"""The small writers' parts: summaries, distilled skills and a task's own short guide."""
+"""The small writers' parts: summaries, shortened skills, drafts and a task's own short guide."""
 
 import re
+from functools import cache
+from importlib import resources
+from string import Template
 
-from grindstone.llm.rehearsal import knowledge
-from grindstone.llm.rehearsal.wire import Answer, Asked
+from grindstone.llm.rehearsal import memory, terminal
+from grindstone.llm.rehearsal.wire import Answer, Asked, digest
 
-_MOST_LINES = 60
+_NOTHING = "NOTHING"
+_SPEAKER = re.compile(r"\n\n(?=(?:Agent|Environment): )")
+_CALL = re.compile(r"\AAgent: .*?^calls bash\n  command: (.*)\Z", re.DOTALL | re.MULTILINE)
+_LOADED = re.compile(r"\bload_skill\b|/skills/[\w-]+/SKILL\.md")
+_MOST_DEMANDS = 8
+_PROSE_CHARS = 160
+
+
+@cache
+def _phrase(name: str) -> Template:
+    folder = resources.files("grindstone.llm.rehearsal") / "phrases"
+    return Template((folder / f"{name}.md").read_text(encoding="utf-8"))
 
 
 def summary(asked: Asked) -> Answer:
-    """Return the conversation's commands and how they ended, shortened."""
-    lines = [line.strip() for line in asked.user_text.splitlines() if line.strip()]
-    kept = [line[:200] for line in lines if re.search(r"exit|error|\$ |command", line, re.I)]
-    body = "\n".join(f"- {line}" for line in kept[-_MOST_LINES:]) or "- nothing of note"
-    return Answer(f"What happened so far:\n{body}")
+    """Return which commands were run and how they ended, so that none is run again."""
+    told = asked.user_text
+    lines = re.findall(r"^- ran [0-9a-f]{24} (?:ok|failed): .*$", told, re.MULTILINE)
+    parts = _SPEAKER.split(told)
+    for said, given in zip(parts, [*parts[1:], ""], strict=True):
+        command = _command(said)
+        if command is None:
+            continue
+        code = memory.exit_code(given)
+        failed = code not in (None, 0) or given.startswith("Environment: error:")
+        lines.append(memory.note(digest("bash", {"command": command}), command, failed=failed))
+    body = "\n".join(lines) or "- nothing was run yet"
+    return Answer(f"Commands run so far, in order:\n{body}")
+
+
+def _command(said: str) -> str | None:
+    found = _CALL.match(said)
+    if found:
+        return found[1].rstrip("\n")
+    return terminal.command_in(said.removeprefix("Agent: ")) or None
 
 
 def distillation(asked: Asked) -> Answer:
-    """Return the given skill, with long prose left out; or a draft from a success."""
-    text = asked.user_text
-    found = re.search(r"^---\n.*?^---\n.*", text, re.M | re.S)
-    if found:
-        return Answer(_shortened(found[0]))
-    wanted = knowledge.matching(text)
-    return Answer(wanted[0].skill_md(1) if wanted else "Nothing general can be learnt from this.")
+    """Return the given skill with long prose left out, or a draft from a success."""
+    if _NOTHING in asked.system:
+        return Answer(_draft(asked))
+    found = re.search(r"^---\n.*?^---\n.*", asked.user_text, re.MULTILINE | re.DOTALL)
+    return Answer(_shortened(found[0]) if found else _NOTHING)
 
 
 def _shortened(skill: str) -> str:
+    """Keep the head, headings, lists and commands; drop prose and blank lines in a row."""
     fenced = False
     kept: list[str] = []
     for line in skill.splitlines():
         fence = line.startswith("```")
         fenced ^= fence
-        plain = re.match(r"#|---|[-*] |\s*\w+:|\d+\.", line)
+        plain = re.match(r"#|---|\s*[-*] |\s*[\w-]+:|\d+\.", line)
         if fenced or fence or plain:
             kept.append(line)
         elif not line.strip() and kept and kept[-1].strip():
@@ -40,13 +68,50 @@ def _shortened(skill: str) -> str:
     return "\n".join(kept).rstrip() + "\n"
 
 
+def _draft(asked: Asked) -> str:
+    """Return general habits that a plain success supports; NOTHING where a skill did the work."""
+    text = asked.user_text
+    category = _after(text, "Category") or "general"
+    _, _, done = text.partition("## What the agent did")
+    done = done.partition("## Existing skills")[0]
+    name = f"{category}-basics"
+    if _LOADED.search(done) or re.search(rf"^- {name}: ", text, re.MULTILINE):
+        return _NOTHING
+    return _phrase("draft").substitute(name=name, category=category)
+
+
 def task_skill(asked: Asked) -> Answer:
-    """Return a short guide for one task: its demands, and the order to work in."""
-    sentences = re.split(r"(?<=[.!?])\s+|\n+", asked.user_text)
-    asks = [s.strip("-*# ") for s in sentences if re.search(r"\b(must|write|every|each)\b", s)]
-    demands = "\n".join(f"- {line[:160]}" for line in asks[:8]) or "- Read the instruction twice."
+    """Return a short guide for one task: its demands, the order to work in, what to check."""
+    name = _after(asked.system, "name") or "task"
+    category = _after(asked.system, "category") or "general"
+    text = _section(asked.user_text, "The task's text") or asked.user_text
+    observation = _section(asked.user_text, "What happened when it was tried")
+    flat = " ".join(text.split())
+    sentences = re.split(r"(?<=[.!?])\s+", flat)
+    asks = [s for s in sentences if re.search(r"\b(must|write|every|each|leave|make)\b", s, re.I)]
+    demands = "\n".join(f"- {line[:_PROSE_CHARS]}" for line in asks[:_MOST_DEMANDS])
+    pitfalls = ["- Inputs are seldom as orderly as they look; read some of them first."]
+    if re.search(r"- loops: (?!none)", observation):
+        pitfalls.append("- A command that failed fails again; find its cause first.")
+    if observation:
+        pitfalls.append("- It was tried before and did not pass; look for a skill on this work.")
+    about = re.sub(r"[:#\s]+", " ", sentences[0])[:_PROSE_CHARS].strip()
     return Answer(
-        "## Approach\n1. Read the instruction and list what must exist at the end.\n"
-        "2. Look at the real input before choosing a tool.\n"
-        f"3. Check the result against each demand.\n\n## Demands\n{demands}\n"
+        _phrase("task_skill").substitute(
+            name=name,
+            category=category,
+            about=about,
+            pitfalls="\n".join(pitfalls),
+            demands=demands or "- Read the task twice.",
+        )
     )
+
+
+def _after(text: str, label: str) -> str:
+    found = re.search(rf"^\s*{label}:\s*(\S+)", text, re.MULTILINE)
+    return found[1] if found else ""
+
+
+def _section(text: str, title: str) -> str:
+    _, found, rest = text.partition(f"## {title}\n")
+    return re.split(r"^## ", rest, maxsplit=1, flags=re.MULTILINE)[0].strip() if found else ""

@@ -26,11 +26,9 @@ class Entry(NamedTuple):
     body: str
     notes: tuple[str, ...]
 
-    def match(self, text: str) -> int:
-        """Return how strongly a text calls for this: trigger words, the category counting 3."""
-        known = stems(text)
-        named = _CATEGORY_WEIGHT * (self.category in text.lower())
-        return named + len(self.triggers & known)
+    def match(self, text: str, category: str = "") -> int:
+        """Return how strongly a text calls for this: trigger words, its category counting 3."""
+        return _CATEGORY_WEIGHT * (category == self.category) + len(self.triggers & stems(text))
 
     def skill_md(self, version: int, notes: tuple[str, ...] = ()) -> str:
         """Return the SKILL.md."""
@@ -72,8 +70,8 @@ def entries() -> tuple[Entry, ...]:
     )
 
 
-def matching(text: str) -> tuple[Entry, ...]:
+def matching(text: str, category: str = "") -> tuple[Entry, ...]:
     """Return the entries a text calls for, the strongest match first."""
-    scored = [(entry.match(text), entry) for entry in entries()]
+    scored = [(entry.match(text, category), entry) for entry in entries()]
     fitting = [pair for pair in scored if pair[0] >= _LEAST_MATCH]
     return tuple(e for _, e in sorted(fitting, key=lambda pair: (-pair[0], pair[1].skill)))
