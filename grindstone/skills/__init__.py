@@ -4,10 +4,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from grindstone.skills.drafts import Draft, DraftChange
     from grindstone.skills.format import Skill, parse_skill, raise_version, read_skill, render
     from grindstone.skills.frontmatter import SkillError
+    from grindstone.skills.leaks import Leak, find_leaks
     from grindstone.skills.library import BrokenSkill, Listing, SkillLibrary
+    from grindstone.skills.prompting import Prompt
+    from grindstone.skills.quality import Violation, check_quality
     from grindstone.skills.rules import Problem, validate
+    from grindstone.skills.selection import Selected, build_index, select_skills
 
 _HOMES = {
     "Skill": "format",
@@ -21,19 +26,39 @@ _HOMES = {
     "SkillLibrary": "library",
     "Problem": "rules",
     "validate": "rules",
+    "Selected": "selection",
+    "select_skills": "selection",
+    "build_index": "selection",
+    "Draft": "drafts",
+    "DraftChange": "drafts",
+    "Violation": "quality",
+    "check_quality": "quality",
+    "Leak": "leaks",
+    "find_leaks": "leaks",
+    "Prompt": "prompting",
 }
 
 __all__ = [
     "BrokenSkill",
+    "Draft",
+    "DraftChange",
+    "Leak",
     "Listing",
     "Problem",
+    "Prompt",
+    "Selected",
     "Skill",
     "SkillError",
     "SkillLibrary",
+    "Violation",
+    "build_index",
+    "check_quality",
+    "find_leaks",
     "parse_skill",
     "raise_version",
     "read_skill",
     "render",
+    "select_skills",
     "validate",
 ]
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 
 from grindstone.skills.drafts import Draft
-from grindstone.skills.format import Skill, render
+from grindstone.skills.format import Skill
 from grindstone.skills.frontmatter import SkillError
 from grindstone.skills.prompting import Prompt, answered_skill, fill
 
@@ -34,14 +34,14 @@ def success_prompt(
     if not trajectory.strip():
         raise SkillError("trajectory", "is empty", "what the agent did")
     names = "\n".join(f"- {skill.name}: {skill.description}" for skill in skills) or "none"
-    texts = "\n\n".join(render(draft.skill).strip() for draft in drafts) or "none"
+    texts = "\n\n".join(_shown(draft.skill) for draft in drafts) or "none"
     return Prompt(
         fill("success", category=category),
         fill(
             "success_user",
             category=category,
             instruction=instruction.strip(),
-            trajectory=trajectory.strip(),
+            trajectory="\n".join(f"> {line}" for line in trajectory.strip().splitlines()),
             skills=names,
             drafts=texts,
         ),
@@ -51,12 +51,18 @@ def success_prompt(
 def apply_success(answer: str, *, category: str = "") -> Skill | None:
     """Return the draft the model answered with, None where there is nothing to carry over.
 
+    An answer without a head that begins with "nothing" counts as such.
+
     Raises:
         SkillError: The answer is neither a valid skill nor NOTHING.
     """
-    if re.fullmatch(rf"\W*{NOTHING}\W*", answer.strip(), re.IGNORECASE):
+    if re.match(rf"\W*{NOTHING}\b", answer, re.IGNORECASE) and "\n---" not in answer:
         return None
     skill = answered_skill(answer, where="draft skill")
     if not skill.body.strip():
         raise SkillError("draft skill: body", "is empty", "a skill's sections")
     return skill if skill.category else skill.model_copy(update={"category": category})
+
+
+def _shown(skill: Skill) -> str:
+    return f"### {skill.name}\n\n{skill.description}\n\n{skill.body.strip()}"

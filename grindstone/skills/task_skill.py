@@ -7,7 +7,7 @@ from pathlib import Path
 
 from grindstone.files import write_atomic
 from grindstone.skills.format import Skill, raise_version, render
-from grindstone.skills.frontmatter import SkillError
+from grindstone.skills.frontmatter import FENCE, SkillError
 from grindstone.skills.library import (
     MAX_TASK_SKILL_LINES,
     SKILL_FILE,
@@ -53,12 +53,13 @@ def apply_task_skill(task_id: str, answer: str, *, existing: Skill | None = None
     """Return the task's own skill from a model's answer; `write_task_skill` keeps it.
 
     Its name is the task's folder whatever the answer says, its version above the existing one.
+    An answer that is the guide's text alone gets a head.
 
     Raises:
         SkillError: The answer is no valid skill, is empty, or has more than 100 lines.
     """
     where = f"task skill of {task_id}"
-    found = answered_skill(answer, where=where)
+    found = _answered(task_id, answer, where)
     if not found.body.strip():
         raise SkillError(f"{where}: body", "is empty", "a guide for the task")
     skill = found.model_copy(
@@ -72,6 +73,16 @@ def apply_task_skill(task_id: str, answer: str, *, existing: Skill | None = None
         skill = raise_version(existing, skill)
     check_task_skill(skill, where=where)
     return skill
+
+
+def _answered(task_id: str, answer: str, where: str) -> Skill:
+    if not answer.strip() or any(line.rstrip() == FENCE for line in answer.split("\n")):
+        return answered_skill(answer, where=where)
+    return Skill(
+        name=task_folder_name(task_id),
+        description=f"When working on the task {task_id}.",
+        body=answer.strip(),
+    )
 
 
 def check_task_skill(skill: Skill, *, where: str = "") -> None:
