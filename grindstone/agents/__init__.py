@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Brief",
     "Effort",
+    "SkillBenchAgent",
     "SkillCard",
     "SkillUse",
     "Solver",
@@ -22,15 +23,17 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Brief": "protocol",
-    "Effort": "protocol",
-    "SkillCard": "protocol",
-    "SkillUse": "skill_use",
-    "Solver": "protocol",
-    "build_system_prompt": "system_prompt",
-    "inject_skills": "injection",
-    "skill_uses": "skill_use",
-    "solver_for": "profiles",
+    # Made of whole attempts, and so at home above this room.
+    "SkillBenchAgent": "grindstone.attempt.skillbench",
+    "Brief": "grindstone.agents.protocol",
+    "Effort": "grindstone.agents.protocol",
+    "SkillCard": "grindstone.agents.protocol",
+    "SkillUse": "grindstone.agents.skill_use",
+    "Solver": "grindstone.agents.protocol",
+    "build_system_prompt": "grindstone.agents.system_prompt",
+    "inject_skills": "grindstone.agents.injection",
+    "skill_uses": "grindstone.agents.skill_use",
+    "solver_for": "grindstone.agents.profiles",
 }
 
 
@@ -40,4 +43,4 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module  # noqa: PLC0415
 
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return getattr(import_module(_HOMES[name]), name)

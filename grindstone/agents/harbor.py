@@ -10,6 +10,7 @@ is read back as a trajectory and a verdict. Its layout, by job and trial:
 
 import asyncio
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -25,6 +26,7 @@ from grindstone.benchmark import Task
 from grindstone.benchmark.verifier import read_verdict
 from grindstone.errors import Cause, InfrastructureError, InputError
 from grindstone.llm import Provider, resolve_model_id
+from grindstone.llm.providers import AUTO, REHEARSAL, provider_of
 from grindstone.records import StepKind, Trajectory, Verdict
 from grindstone.sandbox.protocol import ExecResult, SealedResult
 from grindstone.settings import Profile, ScoreMode
@@ -73,10 +75,10 @@ def harbor_model(model_id: str) -> str:
     Raises:
         InputError: The rehearsal, which Harbor does not know, or an id of no known form.
     """
-    resolved = resolve_model_id(model_id, {})
-    if resolved.rehearsal:
+    chosen = resolve_model_id(AUTO, os.environ).model_id if model_id == AUTO else model_id
+    if chosen == REHEARSAL:
         raise InputError("model_id", "Harbor does not know the rehearsal", "a real model's id")
-    return _PREFIXES[resolved.provider] + resolved.model_id
+    return _PREFIXES[provider_of(chosen)] + chosen
 
 
 def harbor_agent(profile: Profile) -> str:

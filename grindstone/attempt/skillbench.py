@@ -1,0 +1,241 @@
+"""`SkillBenchAgent`: one agent, one task at a time, without a flow around it."""
+
+import asyncio
+from collections import defaultdict
+from enum import StrEnum
+from pathlib import Path
+from typing import Literal, NamedTuple, TypeVar
+
+from grindstone.agents.harbor import (
+    HarborOptions,
+    HarborTrial,
+    harbor_agent,
+    harbor_model,
+    run_harbor,
+)
+from grindstone.agents.skill_use import SkillUse, skill_uses
+from grindstone.attempt.run import UNAIDED, Rig, attempt
+from grindstone.attempt.spec import AttemptSpec, SolverSettings
+from grindstone.benchmark import Task, load_task, score_of
+from grindstone.digest import digest
+from grindstone.errors import InputError
+from grindstone.llm import CallRecord, open_models
+from grindstone.records import Purpose, Trajectory, Verdict, utc_now
+from grindstone.resources import bundled
+from grindstone.sandbox import open_provider
+from grindstone.settings import Profile, ScoreMode, Selection
+from grindstone.skills import SkillLibrary, render
+from grindstone.skills.selection import select_skills
+from grindstone.workspace import Snapshot, Workspace
+
+
+class Solved(NamedTuple):
+    """What came of one task."""
+
+    task_id: str
+    passed: bool
+    score: float  # in [0, 1], under the agent's score mode
+    trajectory: Trajectory
+    verdict: Verdict
+    skill_uses: tuple[SkillUse, ...]
+    cost_usd: float | None  # None: price unknown
+
+
+class SkillBenchAgent:
+    """Solves benchmark tasks with the skills of a workspace.
+
+    The agent works with the workspace as it was committed when the agent was made or last
+    reloaded; what evolves meanwhile shows after `reload`.
+
+    Args:
+        workspace_dir: The agent's workspace; made from the seed when there is none.
+        model_id: Solver model; `auto` takes the best with the credentials found.
+        region: Cloud region for Bedrock and Vertex.
+        max_tokens: Output tokens of one answer.
+        execution_mode: `native` runs this package's solvers, `harbor` its command line.
+        native_profile: terminus2, terminus2_legacy, strands, oracle or nop.
+        score_mode: reward, binary or dual.
+        skill_select_limit: 0: all skills; N: the N most relevant.
+        selection: How relevance is measured.
+        sandbox: Where tasks run.
+        max_steps: Steps of one attempt.
+        timeout_multiplier: Scales every task's timeouts.
+        with_skills: False: offers no skill and removes those an image brings.
+        seed_workspace: What a new workspace is copied from; the bundled one by default.
+        run_key: The same key again replays what was paid for; a new one by default.
+        runs_dir: Where journals and Harbor's jobs are kept; `runs` beside the workspace.
+    """
+
+    def __init__(
+        self,
+        workspace_dir: Path | str,
+        model_id: str = "auto",
+        region: str | None = None,
+        max_tokens: int = 16384,
+        execution_mode: Literal["native", "harbor"] = "native",
+        native_profile: Profile | str = Profile.TERMINUS2,
+        score_mode: ScoreMode | str = ScoreMode.DUAL,
+        skill_select_limit: int = 0,
+        *,
+        selection: Selection | str = Selection.KEYWORD,
+        sandbox: Literal["auto", "docker", "bubblewrap"] = "auto",
+        max_steps: int = 100,
+        timeout_multiplier: float = 1.0,
+        with_skills: bool = True,
+        seed_workspace: Path | str | None = None,
+        run_key: str | None = None,
+        runs_dir: Path | str | None = None,
+    ) -> None:
+        if execution_mode not in ("native", "harbor"):
+            raise InputError("execution_mode", f"is {execution_mode!r}", "native or harbor")
+        self.model_id = model_id
+        self.region = region
+        self.max_tokens = max_tokens
+        self.execution_mode = execution_mode
+        self.native_profile = _choice(Profile, native_profile, "native_profile")
+        self.score_mode = _choice(ScoreMode, score_mode, "score_mode")
+        self.selection = _choice(Selection, selection, "selection")
+        self.skill_select_limit = skill_select_limit
+        self.sandbox = sandbox
+        self.max_steps = max_steps
+        self.timeout_multiplier = timeout_multiplier
+        self.with_skills = with_skills
+        seed = Path(seed_workspace) if seed_workspace else bundled("seed_workspaces/skillbench")
+        self.workspace = Workspace.create(Path(workspace_dir), seed)
+        self.run_key = run_key or f"solve-{utc_now():%Y%m%d-%H%M%S-%f}"
+        self._runs = Path(runs_dir) if runs_dir else self.workspace.root.parent / "runs"
+        self._snapshot: Snapshot
+        self._files: Path
+        self.reload()
+
+    def reload(self) -> None:
+        """Take the workspace as it is committed now."""
+        self._snapshot = self.workspace.snapshot()
+        self._files = self.workspace.frozen(self._snapshot.commit)
+
+    async def solve(self, task: Task | Path | str, *, trial: int = 0) -> Solved:
+        """Try a task once and grade it.
+
+        Args:
+            task: A loaded task, or its folder.
+            trial: Tells repeated attempts of the same task apart.
+
+        Raises:
+            InfrastructureError: The attempt has no score.
+            InputError: The task is broken, or this machine lacks what it needs.
+        """
+        found = task if isinstance(task, Task) else await asyncio.to_thread(load_task, Path(task))
+        if self.execution_mode == "harbor":
+            return await self._solve_in_harbor(found, trial)
+        return await self._solve(found, trial)
+
+    async def _solve(self, task: Task, trial: int) -> Solved:
+        calls: defaultdict[str, list[CallRecord]] = defaultdict(list)
+        aided = self.native_profile not in UNAIDED
+        provider = await open_provider(self.sandbox)
+        try:
+            async with open_models(
+                run_key=self.run_key,
+                journal_dir=self._runs / self.run_key / "journal",
+                on_call=lambda call: calls[call.scope].append(call),
+            ) as models:
+                model = models.get(self.model_id, self.region) if aided else None
+                spec = self._spec(task, trial, model.model_id if model else "", provider.kind)
+                done = await attempt(
+                    spec,
+                    Rig(
+                        provider=provider,
+                        model=model,
+                        workspace=self._files,
+                        calls_of=lambda episode: tuple(calls[episode]),
+                    ),
+                )
+        finally:
+            await provider.close()
+        return Solved(
+            task_id=task.task_id,
+            passed=done.verdict.passed,
+            score=score_of(done.verdict, self.score_mode),
+            trajectory=done.trajectory,
+            verdict=done.verdict,
+            skill_uses=done.uses,
+            cost_usd=done.episode.cost_usd,
+        )
+
+    def _spec(self, task: Task, trial: int, model_id: str, kind: str) -> AttemptSpec:
+        solver = SolverSettings(
+            model_id=model_id,
+            region=self.region,
+            profile=self.native_profile,
+            score_mode=self.score_mode,
+            sandbox="bubblewrap" if kind == "bubblewrap" else "docker",
+            max_tokens=self.max_tokens,
+            max_steps=self.max_steps,
+            timeout_multiplier=self.timeout_multiplier,
+            skill_select_limit=self.skill_select_limit,
+            selection=self.selection,
+            with_skills=self.with_skills,
+        )
+        return AttemptSpec(
+            home=self._runs.parent,
+            run_key=self.run_key,
+            agent_id=self.workspace.manifest.name.lower(),
+            purpose=Purpose.GRIND,
+            task_id=task.task_id,
+            task_dir=task.path,
+            task_digest=task.digest,
+            workspace_commit=self._snapshot.commit,
+            workspace_tree=self._snapshot.tree,
+            solver=solver,
+            trial=trial,
+        )
+
+    async def _solve_in_harbor(self, task: Task, trial: int) -> Solved:
+        aided = self.native_profile not in UNAIDED
+        options = HarborOptions(
+            agent=harbor_agent(self.native_profile),
+            model=harbor_model(self.model_id) if aided else None,
+            timeout_multiplier=self.timeout_multiplier,
+        )
+        library = SkillLibrary(self._files)
+        names = self._chosen(task, library) if aided and self.with_skills else ()
+        folders = library.injected(names, task.task_id if names else None)
+        job = f"{task.task_id}-{digest([task.digest, self._snapshot.tree, trial])[:12]}"
+        done: HarborTrial = await run_harbor(
+            task,
+            options,
+            jobs_dir=(self._runs / self.run_key / "harbor").absolute(),
+            job_name=job,
+            score_mode=self.score_mode,
+            skills=tuple(folders[name] for name in sorted(folders)),
+        )
+        texts = {skill.name: render(skill) for skill in library.skills() if skill.name in folders}
+        return Solved(
+            task_id=task.task_id,
+            passed=done.verdict.passed,
+            score=score_of(done.verdict, self.score_mode),
+            trajectory=done.trajectory,
+            verdict=done.verdict,
+            skill_uses=skill_uses(job, done.trajectory, texts),
+            cost_usd=done.cost_usd,
+        )
+
+    def _chosen(self, task: Task, library: SkillLibrary) -> tuple[str, ...]:
+        ranked = select_skills(
+            library.skills(),
+            task.instruction,
+            category=task.category,
+            limit=self.skill_select_limit,
+            method="semantic" if self.selection is Selection.SEMANTIC else "keyword",
+        )
+        return tuple(item.name for item in ranked)
+
+
+_C = TypeVar("_C", bound=StrEnum)
+
+
+def _choice(kind: type[_C], value: str, where: str) -> _C:
+    try:
+        return kind(value)
+    except ValueError:
+        raise InputError(where, f"is {value!r}", ", ".join(kind)) from None

@@ -1,0 +1,100 @@
+"""`SkillBenchAgent` as the documents use it, with the rehearsal as its model."""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from grindstone.agents import SkillBenchAgent
+from grindstone.errors import InputError
+from grindstone.records import StepKind
+from grindstone.resources import bundled
+
+TASK = "examples/tasks/plain-inventory"
+
+
+@pytest.mark.docker
+async def test_one_task_from_one_call(docker_engine: None, tmp_path: Path) -> None:
+    agent = SkillBenchAgent(
+        workspace_dir=tmp_path / "skillbench",
+        model_id="rehearsal",
+        region="us-west-2",
+        max_tokens=16384,
+        execution_mode="native",
+        native_profile="strands",
+        score_mode="dual",
+        skill_select_limit=0,
+        sandbox="docker",
+        run_key="one",
+    )
+    solved = await agent.solve(bundled(TASK))
+    assert solved.task_id == "plain-inventory"
+    assert solved.passed
+    assert solved.score == 1.0
+    assert any(step.kind is StepKind.AGENT for step in solved.trajectory.steps)
+    assert [use.skill for use in solved.skill_uses] == [
+        "data-formats",
+        "environment-discovery",
+        "python-packages",
+        "skill-usage",
+    ]
+    assert (tmp_path / "runs" / "one" / "journal").is_dir()
+
+
+@pytest.mark.docker
+async def test_what_evolves_shows_after_reload(docker_engine: None, tmp_path: Path) -> None:
+    agent = SkillBenchAgent(
+        tmp_path / "ws", "rehearsal", native_profile="strands", sandbox="docker", max_steps=1
+    )
+    with agent.workspace.writing() as root:
+        folder = root / "skills" / "new-one"
+        folder.mkdir()
+        (folder / "SKILL.md").write_text("---\nname: new-one\ndescription: When new.\n---\nBody.\n")
+        agent.workspace.commit("Learn something new")
+
+    def prompt_of(steps: tuple[object, ...]) -> str:
+        return str(steps[0].message)  # type: ignore[attr-defined]
+
+    before = await agent.solve(bundled(TASK), trial=1)
+    assert "new-one" not in prompt_of(before.trajectory.steps)
+    agent.reload()
+    after = await agent.solve(bundled(TASK), trial=1)
+    assert "- new-one: When new." in prompt_of(after.trajectory.steps)
+
+
+FAKE = """#!{python}
+import json, pathlib, sys
+given = dict(zip(sys.argv[2:], sys.argv[3:]))
+trial = pathlib.Path(given["--jobs-dir"], given["--job-name"], "trial")
+(trial / "verifier").mkdir(parents=True)
+(trial / "verifier" / "reward.txt").write_text("1")
+(trial / "result.json").write_text("{{}}")
+pathlib.Path({seen!r}).write_text(json.dumps(sys.argv))
+"""
+
+
+async def test_harbor_is_given_the_skills(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "bin" / "harbor"
+    program.parent.mkdir()
+    program.write_text(FAKE.format(python=sys.executable, seen=str(tmp_path / "seen")))
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
+    agent = SkillBenchAgent(
+        tmp_path / "ws", "claude-sonnet-4-5", execution_mode="harbor", skill_select_limit=1
+    )
+    solved = await agent.solve(bundled(TASK))
+    assert solved.passed
+    seen = json.loads((tmp_path / "seen").read_text())
+    assert seen[seen.index("--agent") + 1] == "terminus-2"
+    skills = [seen[at + 1] for at, word in enumerate(seen) if word == "--skill"]
+    assert len(skills) == 1
+    assert Path(skills[0]).name == solved.skill_uses[0].skill
+
+
+def test_wrong_choices_are_told(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="terminus2"):
+        SkillBenchAgent(tmp_path / "ws", native_profile="terminus3")
+    with pytest.raises(InputError, match="native or harbor"):
+        SkillBenchAgent(tmp_path / "ws", execution_mode="cloud")
