@@ -2,9 +2,9 @@
 
 import asyncio
 import time
-from typing import Any, NamedTuple
+from typing import Any
 
-from grindstone.errors import Cause, InfrastructureError, RetryBy
+from grindstone.errors import InfrastructureError, RetryBy
 from grindstone.llm.clients import Client
 from grindstone.llm.faults import FAILURES, understand
 from grindstone.llm.messages import Response
@@ -15,81 +15,86 @@ from grindstone.records import Usage
 REHEARSAL_HEADER = "x-grindstone-rehearsal"
 
 
-class Answer(NamedTuple):
-    """What came of a question."""
-
-    response: Response
-    tries: int
-    lost: Usage
-    duration_s: float
-    """Of all tries and the pauses between them."""
-    rehearsal: bool
-    """The server called itself a rehearsal, whatever model id was asked for."""
-
-
-class AskingFailedError(InfrastructureError):
-    """No try brought an answer.
+class Question:
+    """One request and the tries made for it.
 
     Attributes:
-        lost: What the tries used, as far as the service told.
+        tries: How many were made.
+        lost: What tries without an answer used, as far as the service told; also known
+            when `ask` fails or is cancelled.
+        rehearsal: The server called itself a rehearsal, whatever model was asked for.
+        duration_s: Of all tries and the pauses between them, once answered.
     """
 
-    def __init__(self, cause: Cause, detail: str, lost: Usage | None = None) -> None:
-        super().__init__(cause, detail)
-        self.lost = lost or Usage()
+    def __init__(
+        self, client: Client, body: dict[str, Any], *, call_id: str, patience: Patience
+    ) -> None:
+        """Prepare a question.
 
+        Args:
+            client: The SDK's client, its own retries off.
+            body: The arguments of `messages.create`.
+            call_id: Seeds the jitter.
+            patience: Time limits and pauses.
+        """
+        self._client = client
+        self._body = body
+        self._call_id = call_id
+        self._patience = patience
+        self.tries = 0
+        self.lost = Usage()
+        self.rehearsal = False
+        self.duration_s = 0.0
 
-async def ask(client: Client, body: dict[str, Any], *, call_id: str, patience: Patience) -> Answer:
-    """Return the answer to one request, after as many tries as `POLICIES` allows.
+    async def ask(self) -> Response:
+        """Return the answer, after as many tries as `POLICIES` allows.
 
-    All tries count against the allowance of the latest failure's cause, so a mixture of
-    failures ends too.
+        All tries count against the allowance of the latest failure's cause, so a mixture
+        of failures ends too.
 
-    Args:
-        client: The SDK's client, its own retries off.
-        body: The arguments of `messages.create`.
-        call_id: Seeds the jitter.
-        patience: Time limits and pauses.
-
-    Raises:
-        AskingFailedError: The last failure, with the number of tries in its detail.
-    """
-    begun = time.monotonic()
-    lost = Usage()
-    tries = 0
-    while True:
-        tries += 1
-        answer = Accumulator()
-        try:
-            rehearsal = await _stream(client, body, answer, patience)
-            response = answer.response()
-            return Answer(response, tries, lost, time.monotonic() - begun, rehearsal)
-        except FAILURES as failure:
-            fault = understand(failure)
-            lost = lost + answer.usage
-            policy = fault.error.policy
-            if policy.retry_by is not RetryBy.CLIENT or tries >= policy.tries:
-                detail = f"{fault.error.detail} (after {tries} {'try' if tries == 1 else 'tries'})"
-                raise AskingFailedError(fault.error.cause, detail, lost) from failure
-        await asyncio.sleep(
-            pause_before_retry(
-                patience, call_id=call_id, tries=tries, retry_after_s=fault.retry_after_s
-            )
-        )
-
-
-async def _stream(
-    client: Client, body: dict[str, Any], answer: Accumulator, patience: Patience
-) -> bool:
-    """Add one try's events up; return whether a rehearsal server sent them."""
-    async with asyncio.timeout(patience.answer_s):
-        stream = await client.messages.create(**body, stream=True)
-        rehearsal: bool = stream.response.headers.get(REHEARSAL_HEADER) == "true"
-        try:
-            async with stream:
-                async for event in stream:
-                    answer.add(event)
-        except FAILURES:
-            if not answer.complete:
+        Raises:
+            InfrastructureError: The last failure, with the number of tries in its detail.
+        """
+        begun = time.monotonic()
+        while True:
+            self.tries += 1
+            answer = Accumulator()
+            try:
+                await self._stream(answer)
+                response = answer.response()
+            except FAILURES as failure:
+                self.lost = self.lost + answer.usage
+                pause_s = self._pause_or_give_up(failure)
+            except asyncio.CancelledError:
+                self.lost = self.lost + answer.usage
                 raise
-        return rehearsal
+            else:
+                self.duration_s = time.monotonic() - begun
+                return response
+            await asyncio.sleep(pause_s)
+
+    async def _stream(self, answer: Accumulator) -> None:
+        async with asyncio.timeout(self._patience.answer_s):
+            stream = await self._client.messages.create(**self._body, stream=True)
+            self.rehearsal = stream.response.headers.get(REHEARSAL_HEADER) == "true"
+            try:
+                async with stream:
+                    async for event in stream:
+                        answer.add(event)
+            except FAILURES:
+                if not answer.complete:
+                    raise
+
+    def _pause_or_give_up(self, failure: Exception) -> float:
+        fault = understand(failure)
+        policy = fault.error.policy
+        if policy.retry_by is not RetryBy.CLIENT or self.tries >= policy.tries:
+            tries = "1 try" if self.tries == 1 else f"{self.tries} tries"
+            detail = f"{fault.error.detail} (after {tries})"
+            raise InfrastructureError(fault.error.cause, detail) from failure
+        return pause_before_retry(
+            self._patience,
+            call_id=self._call_id,
+            tries=self.tries,
+            retry_after_s=fault.retry_after_s,
+        )

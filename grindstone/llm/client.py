@@ -16,7 +16,7 @@ from grindstone.llm.providers import Provider, Resolved
 from grindstone.records import Role, Usage, utc_now
 
 if TYPE_CHECKING:
-    from grindstone.llm.asking import Answer
+    from grindstone.llm.asking import Question
     from grindstone.llm.clients import Client
 
 OnCall = Callable[[CallRecord], None]
@@ -103,19 +103,20 @@ class AnthropicModel:
         return await self._pay(request, site, key)
 
     async def _pay(self, request: Request, site: CallSite, key: str) -> Response:
+        client = await self._opened()
         meter = self._books.meter
         expected = meter.expected_usage(request)
         cost_usd = self._books.price(self._resolved, expected).usd
         reserved = meter.reserve(expected.total_tokens, cost_usd or 0.0)
         try:
-            client = await self._opened()
             started_at = utc_now()
-            answer = await self._ask(client, request, site, key)
-            record = self._record(answer, site, key, started_at)
-            entry = Entry(record=record, response=answer.response)
+            question = self._question(client, request, site, key)
+            response = await self._answer(question)
+            record = self._record(question, response, site, key, started_at)
+            entry = Entry(record=record, response=response)
             await asyncio.to_thread(self._books.journal.append, site, entry)
             self._books.enter(record)
-            return answer.response
+            return response
         finally:
             meter.release(reserved)
 
@@ -125,24 +126,33 @@ class AnthropicModel:
                 self._client = await self._open_client()
             return self._client
 
-    async def _ask(self, client: "Client", request: Request, site: CallSite, key: str) -> "Answer":
+    def _question(self, client: "Client", request: Request, site: CallSite, key: str) -> "Question":
         # The SDK takes a second to import: not before the first live call.
-        from grindstone.llm.asking import AskingFailedError, ask  # noqa: PLC0415
+        from grindstone.llm.asking import Question  # noqa: PLC0415
         from grindstone.llm.wire import to_wire  # noqa: PLC0415
 
         body = to_wire(request, self.model_id, conversation=site.role in _CONVERSATIONS)
+        return Question(client, body, call_id=key, patience=self._books.patience)
+
+    async def _answer(self, question: "Question") -> Response:
         try:
-            return await ask(client, body, call_id=key, patience=self._books.patience)
-        except AskingFailedError as error:
-            bill = self._books.price(self._resolved, error.lost)
-            self._books.meter.count_lost(error.lost, bill.usd)
+            return await question.ask()
+        except BaseException:
+            # Given up or cancelled: there is no answer to book, but tokens may be paid for.
+            bill = self._books.price(self._resolved, question.lost, rehearsal=question.rehearsal)
+            self._books.meter.count_lost(question.lost, bill.usd)
             raise
 
     def _record(
-        self, answer: "Answer", site: CallSite, key: str, started_at: datetime
+        self,
+        question: "Question",
+        response: Response,
+        site: CallSite,
+        key: str,
+        started_at: datetime,
     ) -> CallRecord:
-        used = answer.response.usage + answer.lost
-        bill = self._books.price(self._resolved, used, rehearsal=answer.rehearsal)
+        used = response.usage + question.lost
+        bill = self._books.price(self._resolved, used, rehearsal=question.rehearsal)
         return CallRecord(
             call_id=key,
             run_key=self._books.run_key,
@@ -152,13 +162,13 @@ class AnthropicModel:
             task_id=site.task_id,
             model=self.model_id,
             provider=self.provider.value,
-            usage=answer.response.usage,
-            lost=answer.lost,
-            tries=answer.tries,
-            stop_reason=answer.response.stop_reason,
+            usage=response.usage,
+            lost=question.lost,
+            tries=question.tries,
+            stop_reason=response.stop_reason,
             cost_usd=bill.usd,
             price_source=bill.source,
-            rehearsal=self.rehearsal or answer.rehearsal,
+            rehearsal=self.rehearsal or question.rehearsal,
             started_at=started_at,
-            duration_s=answer.duration_s,
+            duration_s=question.duration_s,
         )

@@ -5,18 +5,22 @@ one append under an exclusive lock and is on disk (fsync) before the answer is u
 kill in the middle leaves a torn last line: it fails its checksum, is skipped, and the
 next writer starts a new line after it. The lock is the file's, so writers in several
 processes, on one machine, may share a folder. Of two lines with one key the first holds.
+What a kill can cost is the calls that were in flight.
 
 A line keeps the answer and its `CallRecord`; of the request only a digest, and nothing
 of the connection: no header, key or environment value can get in.
 """
 
+import contextlib
 import fcntl
 import hashlib
+import json
 import os
 import re
+import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from pydantic import ValidationError
 
@@ -38,20 +42,23 @@ class _Line(Frozen):
     checksum: str
 
 
-class _Known(NamedTuple):
+class _Index(NamedTuple):
+    """Where each call's lines are in a file: offset to length, by key."""
+
     size: int
-    entries: dict[str, Entry]
+    """The file's, when it was read."""
+    whole: int
+    """Up to here lines are ended, and never change any more."""
+    spans: dict[str, dict[int, int]]
 
 
 class Journal:
-    """The paid answers of one run.
-
-    An instance belongs to one thread at a time; the folder may be shared.
-    """
+    """The paid answers of one run; answers stay on disk, memory holds where."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._known: dict[Path, _Known] = {}
+        self._indexes: dict[Path, _Index] = {}
+        self._lock = threading.Lock()
 
     @property
     def folder(self) -> Path:
@@ -60,7 +67,14 @@ class Journal:
 
     def look_up(self, key: str, site: CallSite) -> Entry | None:
         """Return the paid call with this key (see `call_key`), or None: it must go live."""
-        return self._read(self._path(site)).get(key)
+        path = self._path(site)
+        with self._lock, contextlib.suppress(FileNotFoundError), path.open("rb") as file:
+            spans = self._index(path, file).get(key, {})
+            for offset, length in sorted(spans.items()):
+                file.seek(offset)
+                if (entry := _parse(file.read(length))) is not None:
+                    return entry
+        return None
 
     def append(self, site: CallSite, entry: Entry) -> None:
         """Put a paid call on disk; it is there when this returns.
@@ -88,36 +102,48 @@ class Journal:
     def entries(self) -> Iterator[Entry]:
         """Yield every paid call of the run, each once, in a fixed order."""
         for path in sorted(self._folder.glob("*.jsonl")):
-            yield from self._read(path).values()
+            yielded = set()
+            for line in path.read_bytes().splitlines():
+                entry = _parse(line)
+                if entry is not None and entry.record.call_id not in yielded:
+                    yielded.add(entry.record.call_id)
+                    yield entry
 
     def _path(self, site: CallSite) -> Path:
         readable = re.sub(r"[^A-Za-z0-9._-]+", "-", site.scope)[:48].strip("-.")
         unique = hashlib.sha256(site.scope.encode()).hexdigest()[:SHORT]
         return self._folder / f"{site.role.value}-{readable}-{unique}.jsonl"
 
-    def _read(self, path: Path) -> dict[str, Entry]:
-        try:
-            size = path.stat().st_size
-        except FileNotFoundError:
-            return {}
-        known = self._known.get(path)
-        if known is None or known.size != size:
-            content = path.read_bytes()
-            known = _Known(len(content), _parse(content))
-            self._known[path] = known
-        return known.entries
+    def _index(self, path: Path, file: BinaryIO) -> dict[str, dict[int, int]]:
+        """Return the file's index, reading only what was added since the last time."""
+        index = self._indexes.get(path) or _Index(0, 0, {})
+        if os.fstat(file.fileno()).st_size != index.size:
+            file.seek(index.whole)
+            offset = whole = index.whole
+            for line in file.read().splitlines(keepends=True):
+                if (key := _key(line)) is not None:
+                    index.spans.setdefault(key, {})[offset] = len(line)
+                offset += len(line)
+                whole = offset if line.endswith(b"\n") else whole
+            index = self._indexes[path] = _Index(offset, whole, index.spans)
+        return index.spans
 
 
-def _parse(content: bytes) -> dict[str, Entry]:
-    entries: dict[str, Entry] = {}
-    for raw in content.splitlines():
-        try:
-            line = _Line.model_validate_json(raw)
-        except ValidationError:
-            continue
-        if digest(line.entry) == line.checksum:
-            entries.setdefault(line.entry.record.call_id, line.entry)
-    return entries
+def _key(line: bytes) -> str | None:
+    try:
+        key = json.loads(line)["entry"]["record"]["call_id"]
+    except (ValueError, TypeError, KeyError):
+        return None
+    return key if isinstance(key, str) else None
+
+
+def _parse(line: bytes) -> Entry | None:
+    """Return what a line holds, or None where it is torn or was changed."""
+    try:
+        found = _Line.model_validate_json(line)
+    except ValidationError:
+        return None
+    return found.entry if digest(found.entry) == found.checksum else None
 
 
 def _write_all(handle: int, data: bytes) -> None:

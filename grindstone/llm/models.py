@@ -4,12 +4,13 @@ import asyncio
 import contextlib
 import importlib
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from grindstone.errors import InputError
 from grindstone.llm.budget import Meter, Spend
+from grindstone.llm.calls import CallRecord
 from grindstone.llm.client import AnthropicModel, Books, OnCall
 from grindstone.llm.journal import Journal
 from grindstone.llm.patience import Patience
@@ -77,8 +78,9 @@ class Models:
             )
 
     async def _open_client(self, resolved: Resolved, region: str | None) -> "Client":
-        # Importing the SDK takes a second: off the loop, and not before it is needed.
+        # The SDK and the price tables take a second each to import: off the loop.
         await asyncio.to_thread(importlib.import_module, "grindstone.llm.clients")
+        await asyncio.to_thread(self._books.price, resolved, Usage())
         from grindstone.llm.clients import open_client  # noqa: PLC0415
 
         client = await open_client(
@@ -113,6 +115,7 @@ async def open_models(
     environ: Mapping[str, str] | None = None,
     patience: Patience | None = None,
     price_as: str | None = None,
+    spent_before: Iterable[CallRecord] = (),
 ) -> AsyncIterator[Models]:
     """Open a run's models, for the event loop this is called in.
 
@@ -131,11 +134,15 @@ async def open_models(
         environ: Where credentials and base URLs are read; `os.environ` as a rule.
         patience: Time limits and pauses.
         price_as: Price the rehearsal's tokens as this Anthropic model's.
+        spent_before: Calls of the run that the journal may lack, from the ledger, say,
+            when other machines took part; calls it has are not counted twice.
     """
     journal = Journal(journal_dir)
     meter = Meter(max_cost_usd=max_cost_usd, max_tokens_total=max_tokens_total)
-    for entry in await asyncio.to_thread(lambda: list(journal.entries())):
-        meter.seed(entry.record)
+    for record in await asyncio.to_thread(lambda: [entry.record for entry in journal.entries()]):
+        meter.seed(record)
+    for record in spent_before:
+        meter.seed(record)
     books = Books(
         run_key=run_key,
         journal=journal,

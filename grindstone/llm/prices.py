@@ -11,6 +11,7 @@ _PROVIDER_IDS = {
     Provider.BEDROCK: "aws",
     Provider.VERTEX: "google",
 }
+UNKNOWN = "price unknown"
 
 
 class Price(NamedTuple):
@@ -40,14 +41,14 @@ def price(
     Returns:
         The price with its source; `usd` is None where no table knows the model.
     """
+    if price_as is None and provider not in _PROVIDER_IDS:
+        return Price(None, UNKNOWN)
     import genai_prices  # noqa: PLC0415 - 0.7 s, not needed before the first call
 
     source = f"genai-prices {genai_prices.__version__}"
     if price_as is not None:
         model_id, provider = price_as, Provider.ANTHROPIC
         source = f"{source}, priced as {price_as}"
-    if provider not in _PROVIDER_IDS:
-        return Price(None, "price unknown")
     counted = genai_prices.Usage(
         # This table counts cached tokens among the input; the API does not.
         input_tokens=usage.input_tokens + usage.cache_read_tokens + usage.cache_write_tokens,
@@ -63,5 +64,5 @@ def price(
             genai_request_timestamp=at,
         )
     except LookupError:
-        return Price(None, "price unknown")
+        return Price(None, UNKNOWN)
     return Price(float(found.total_price), source)
