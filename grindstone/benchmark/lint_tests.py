@@ -1,0 +1,224 @@
+"""Lint rules about the tests: do they leave a reward, and can they run?"""
+
+import ast
+import re
+import sys
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+from grindstone.benchmark.lint_source import TEST_SH, Finding, Rule, Source
+
+_PACKAGES = {
+    "bs4": "beautifulsoup4",
+    "cv2": "opencv",
+    "dateutil": "python-dateutil",
+    "docx": "python-docx",
+    "fitz": "pymupdf",
+    "git": "gitpython",
+    "mysql": "mysql-connector",
+    "PIL": "pillow",
+    "pptx": "python-pptx",
+    "sklearn": "scikit-learn",
+    "yaml": "pyyaml",
+}
+"""Packages that are not called what they are imported as."""
+
+
+def _reward_written(source: Source) -> Iterator[Finding]:
+    everything = "\n".join(source.tests.values())
+    if "reward.txt" in everything or "reward.json" in everything:
+        if "/logs/verifier" not in everything and "LOGS" not in everything:
+            yield Finding(
+                severity="error",
+                rule="reward-elsewhere",
+                file=TEST_SH,
+                message="a reward file is named, but not in /logs/verifier",
+                remedy="write /logs/verifier/reward.txt",
+            )
+        return
+    yield Finding(
+        severity="error",
+        rule="no-reward",
+        file=TEST_SH,
+        message="nothing in tests/ names reward.txt or reward.json",
+        remedy="end test.sh with: echo 0 or 1 > /logs/verifier/reward.txt",
+    )
+
+
+def _set_e(source: Source) -> Iterator[Finding]:
+    lines = source.test_sh.splitlines()
+    strict = next((i for i, line in enumerate(lines) if re.match(r"\s*set\s+-\w*e", line)), None)
+    if strict is None or any(re.match(r"\s*(set\s+\+e|trap\b)", line) for line in lines):
+        return
+    for line in lines[strict:]:
+        bare = line.strip()
+        # A test command of its own on a line ends the script when a test fails.
+        if re.match(r"(uvx?\s|python3?\s|/\S+/)?.*\bpytest\b", bare) and not (
+            re.match(r"(if|while|#|pip|uv pip|apt|echo|export|-|\w+=)", bare)
+            or re.search(r"\|\||&&|\bpip3? install\b|\buv (pip|add|init)\b|;\s*then", bare)
+            or bare.endswith("\\")
+        ):
+            yield Finding(
+                severity="error",
+                rule="set-e",
+                file=TEST_SH,
+                message="with set -e the script ends at a failing test, before the reward",
+                remedy="drop set -e, or run the tests in an if",
+            )
+            return
+
+
+def _line_ends(source: Source) -> Iterator[Finding]:
+    scripts = [source.task.tests_dir / "test.sh", source.task.solution_dir / "solve.sh"]
+    for script in scripts:
+        if script.is_file() and b"\r\n" in script.read_bytes():
+            yield Finding(
+                severity="error",
+                rule="crlf",
+                file=script.relative_to(source.task.path).as_posix(),
+                message="lines end in CR LF, which bash takes for part of the words",
+                remedy="save it with LF",
+            )
+
+
+def _shebang(source: Source) -> Iterator[Finding]:
+    if not source.test_sh.startswith("#!"):
+        yield Finding(
+            severity="note",
+            rule="no-shebang",
+            file=TEST_SH,
+            message="has no first line that says what runs it; bash is taken",
+            remedy="start it with #!/bin/bash",
+        )
+
+
+def _named_tests(source: Source) -> Iterator[Finding]:
+    if (source.task.tests_dir / "Dockerfile").is_file():
+        return  # its image may make files of its own
+    for match in re.finditer(
+        r"(?<![\w.$}/])/tests/([\w./-]+\.(?:py|sh|json|js|ts))\b", source.test_sh
+    ):
+        if not (source.task.tests_dir / match[1]).exists() and f"> /tests/{match[1]}" not in (
+            source.test_sh
+        ):
+            yield Finding(
+                severity="error",
+                rule="test-missing",
+                file=TEST_SH,
+                message=f"names {match[0]}, which tests/ does not have",
+                remedy="add the file, or mend the name",
+            )
+
+
+def _test_syntax(source: Source) -> Iterator[Finding]:
+    for name, text in source.tests.items():
+        if not name.endswith(".py"):
+            continue
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # invalid escapes in somebody's strings
+                ast.parse(text)
+        except (SyntaxError, ValueError) as error:
+            yield Finding(
+                # A newer Python in the image may read what this one cannot.
+                severity="warning",
+                rule="test-syntax",
+                file=name,
+                message=f"Python cannot read it: {error}",
+                remedy="mend the syntax",
+            )
+
+
+def _test_imports(source: Source) -> Iterator[Finding]:
+    installs = source.test_sh.lower() + source.dockerfile_text.lower()
+    if source.task.image is not None or re.search(
+        r"requirements|\.toml|environment\.ya?ml", installs
+    ):
+        return
+    for name, text in source.tests.items():
+        if not name.endswith(".py"):
+            continue
+        # Only unindented ones: an import in a function or a try may be optional.
+        modules = set(re.findall(r"^(?:import|from)\s+([A-Za-z_]\w*)", text, re.MULTILINE))
+        own = {Path(other).stem for other in source.tests} | {
+            Path(other).parts[1] for other in source.tests
+        }
+        for module in sorted(modules - sys.stdlib_module_names - own):
+            package = _PACKAGES.get(module, module).lower()
+            spellings = {package, package.replace("_", "-"), module.lower()}
+            if module == "numpy":
+                spellings |= {"pandas", "scipy", "scikit-learn", "torch", "matplotlib"}
+            # A file of the agent's project, or one it is to write.
+            files = [*source.task.environment_dir.rglob(f"{module}.py")]
+            folders = [*source.task.environment_dir.rglob(f"{module}/__init__.py")]
+            told = f"{module}.py" in source.task.instruction
+            if any(one in installs for one in spellings) or files or folders or told:
+                continue
+            yield Finding(
+                severity="warning",
+                rule="test-import",
+                file=name,
+                message=f"imports {module}, which neither the Dockerfile nor test.sh installs",
+                remedy=f"install {package} in the Dockerfile",
+            )
+
+
+def _network(source: Source) -> Iterator[Finding]:
+    fetches = re.compile(
+        r"\b(curl|wget|git\s+clone|apt(-get)?\s+(-\w+\s+)*(install|update)|pip3?\s+install"
+        r"|uv\s+(pip|add|tool)|uvx|npm\s+(install|ci)|cargo\s+install)\b"
+    )
+    for number, line in enumerate(source.test_sh.splitlines(), 1):
+        match = None if line.lstrip().startswith("#") else fetches.search(line)
+        if match is None or re.search(r"localhost|127\.0\.0\.1", line):
+            continue
+        network = source.task.verifier_network or source.task.network
+        yield Finding(
+            severity="error" if network == "none" else "note",
+            rule="tests-need-network",
+            file=f"{TEST_SH}:{number}",
+            message=f"{match[0]!r} needs a network"
+            + (", which the task does not allow" if network == "none" else " to be graded"),
+            remedy="install what the tests need in the Dockerfile",
+        )
+        return
+
+
+def _shadowed(source: Source) -> Iterator[Finding]:
+    if source.task.separate_verifier:
+        return
+    if re.search(r"python3?\s+-m\s+(pytest|unittest)", source.test_sh):
+        yield Finding(
+            severity="note",
+            rule="cwd-on-path",
+            file=TEST_SH,
+            message="python -m puts the agent's working folder first on the module path",
+            remedy="call pytest itself, use python -P -m, or a separate verifier",
+        )
+
+
+def _test_names(source: Source) -> Iterator[Finding]:
+    everything = "\n".join(source.tests.values())
+    if "pytest" in everything and not re.search(r"ctrf|junit|-rA\b", everything):
+        yield Finding(
+            severity="note",
+            rule="no-report",
+            file=TEST_SH,
+            message="leaves no report of its tests, so feedback has no test names",
+            remedy="call pytest with --junitxml=/logs/verifier/junit.xml",
+        )
+
+
+RULES: tuple[Rule, ...] = (
+    _reward_written,
+    _set_e,
+    _line_ends,
+    _shebang,
+    _named_tests,
+    _test_syntax,
+    _test_imports,
+    _network,
+    _shadowed,
+    _test_names,
+)
