@@ -32,14 +32,14 @@ def render_markdown(report: RunReport, images: Mapping[str, str] | None = None) 
 
     Args:
         report: What `build_report` returned.
-        images: Markdown images by section, `pass_rate`, `verdicts`, `egl` and `cost`; they
+        images: Markdown images by section, named as `plots.report_plots` names them; they
             are put where they belong.
     """
     images = images or {}
     parts = [f"# {headline(report)}", _facts(report), _numbers(report), images.get("pass_rate", "")]
     parts += [_verdicts(report), images.get("verdicts", "")]
     parts += [_learned(report), _refused(report), _gates(report)]
-    parts += [_groups(report), _egl(report), images.get("egl", "")]
+    parts += [_groups(report), images.get("categories", ""), _egl(report), images.get("egl", "")]
     parts += [_costs(report), images.get("cost", ""), _errors(report)]
     return "\n\n".join(part for part in parts if part) + "\n"
 

@@ -69,18 +69,10 @@ class Ledger:
         if not rows:
             return None
         table = table_of(type(rows[0]))
+        for row in rows:
+            self._check_row(table, row, run_key)
         unique: dict[str, BaseModel] = {}
-        for row in sorted(rows, key=table.is_weak) if table.weak else rows:
-            if type(row) is not table.row:
-                raise LedgerError(
-                    f"{table.name}: a batch holds {type(row).__name__} beside "
-                    f"{table.row.__name__}; expected rows of one class"
-                )
-            if table.holds_run_key and getattr(row, "run_key", "") != run_key:
-                raise LedgerError(
-                    f"{table.name}: a row of run {getattr(row, 'run_key', '')!r} was appended "
-                    f"to run {run_key!r}; expected rows of that run"
-                )
+        for row in sorted(rows, key=table.is_weak):
             unique.setdefault(digest(_key_json(table, row)), row)
         names = [f"{key}{'?' * table.is_weak(row)}" for key, row in unique.items()]
         path = self.folder(table.name, run_key) / f"{digest([*sorted(names)])}.parquet"
@@ -93,6 +85,19 @@ class Ledger:
         except OSError as error:
             raise InfrastructureError(Cause.LEDGER_IO, f"{path}: {error}") from error
         return path
+
+    @staticmethod
+    def _check_row(table: Table, row: BaseModel, run_key: str) -> None:
+        if type(row) is not table.row:
+            raise LedgerError(
+                f"{table.name}: a batch holds {type(row).__name__} beside "
+                f"{table.row.__name__}; expected rows of one class"
+            )
+        if table.holds_run_key and getattr(row, "run_key", "") != run_key:
+            raise LedgerError(
+                f"{table.name}: a row of run {getattr(row, 'run_key', '')!r} was appended "
+                f"to run {run_key!r}; expected rows of that run"
+            )
 
     def scan(self, table: str | type[BaseModel], run_key: str | None = None) -> "pl.LazyFrame":
         """Return a table's rows, of one run or of all, each key once.

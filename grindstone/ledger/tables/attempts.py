@@ -106,8 +106,10 @@ class SkillUseRow(Row):
     offered: bool = True
     loaded: bool = False
     followed: bool = Field(False, description="At least one command it teaches was run.")
-    matched_commands: tuple[str, ...] = ()
-    taught_commands: tuple[str, ...] = ()
+    matched_commands: NonNegativeInt = Field(
+        0, description="Of the taught ones, how many were run."
+    )
+    taught_commands: NonNegativeInt = Field(0, description="In its fenced shell blocks.")
 
 
 class SignalsRow(Row):

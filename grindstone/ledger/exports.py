@@ -1,0 +1,127 @@
+"""A run as files that other tools read."""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from grindstone.digest import digest
+from grindstone.files import write_atomic
+from grindstone.ledger.atif import to_atif
+from grindstone.ledger.html import render_html
+from grindstone.ledger.markdown import render_markdown
+from grindstone.ledger.report import build_report, to_json
+from grindstone.ledger.row import LedgerError
+from grindstone.ledger.store import Ledger, parquet_bytes
+from grindstone.ledger.tables import TABLES
+from grindstone.ledger.tables.attempts import StepRow, TrajectoryRow, trajectory_of
+from grindstone.records import Episode
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+class ExportFormat(StrEnum):
+    """What a run can be exported to."""
+
+    JSON = "json"
+    CSV = "csv"
+    PARQUET = "parquet"
+    MARKDOWN = "markdown"
+    HTML = "html"
+    ATIF = "atif"
+
+
+ALL_FORMATS = tuple(ExportFormat)
+
+
+def export_run(
+    ledger: Ledger, run_key: str, target: Path, formats: Iterable[str] = ALL_FORMATS
+) -> tuple[Path, ...]:
+    """Write a run below a folder and return the files, in the order of the formats.
+
+    report.json, report.md and report.html are the report; csv/ and parquet/ hold every
+    table that has rows, each key once; atif/ holds one trajectory per attempt, named by
+    task, cycle, trial and a digest of the episode's id.
+
+    Raises:
+        LedgerError: The run left no rows, a format is unknown, or a part is damaged.
+    """
+    try:
+        wanted = [ExportFormat(name) for name in formats]
+    except ValueError as error:
+        raise LedgerError(f"{error}; expected one of {', '.join(ALL_FORMATS)}") from error
+    if run_key not in ledger.runs():
+        known = ", ".join(ledger.runs()[-5:]) or "none"
+        raise LedgerError(f"run {run_key}: left no rows; expected a run of {ledger.root}: {known}")
+    written: list[Path] = []
+    report = build_report(ledger, run_key)
+    for name in wanted:
+        match name:
+            case ExportFormat.JSON:
+                written.append(_write(target / "report.json", to_json(report)))
+            case ExportFormat.MARKDOWN:
+                written.append(_write(target / "report.md", render_markdown(report)))
+            case ExportFormat.HTML:
+                written.append(_write(target / "report.html", render_html(report)))
+            case ExportFormat.CSV:
+                for table, frame in _frames(ledger, run_key):
+                    text = flat(frame).write_csv()
+                    written.append(_write(target / "csv" / f"{table}.csv", text))
+            case ExportFormat.PARQUET:
+                for table, frame in _frames(ledger, run_key):
+                    data = parquet_bytes(frame)
+                    written.append(_write(target / "parquet" / f"{table}.parquet", data))
+            case ExportFormat.ATIF:
+                written += _atif(ledger, run_key, target / "atif")
+    return tuple(written)
+
+
+def flat(frame: "pl.DataFrame") -> "pl.DataFrame":
+    """Return a frame whose lists and structs are JSON text, as CSV needs it."""
+    import polars as pl  # noqa: PLC0415 - loaded when a run is exported
+
+    nested = [name for name, kind in frame.schema.items() if kind.is_nested()]
+    return frame.with_columns(
+        pl.Series(
+            name,
+            [
+                None if value is None else json.dumps(value, ensure_ascii=False, default=str)
+                for value in frame[name].to_list()
+            ],
+            pl.String,
+        )
+        for name in nested
+    )
+
+
+def _frames(ledger: Ledger, run_key: str) -> Iterable[tuple[str, "pl.DataFrame"]]:
+    for table in TABLES:
+        frame = ledger.scan(table, run_key).collect()
+        if frame.height:
+            yield table, frame
+
+
+def _atif(ledger: Ledger, run_key: str, folder: Path) -> list[Path]:
+    steps: dict[str, list[StepRow]] = defaultdict(list)
+    for step in ledger.rows(StepRow, run_key):
+        steps[step.episode_id].append(step)
+    wholes = {row.episode_id: row for row in ledger.rows(TrajectoryRow, run_key)}
+    written: list[Path] = []
+    for episode in ledger.rows(Episode, run_key):
+        whole = wholes.get(episode.episode_id)
+        if whole is None:
+            continue
+        document = to_atif(episode, trajectory_of(whole, steps[episode.episode_id]))
+        short = digest(episode.episode_id)[:8]
+        name = f"{episode.task_id}-c{episode.cycle}-t{episode.trial}-{short}.json"
+        text = json.dumps(document, ensure_ascii=False, indent=2) + "\n"
+        written.append(_write(folder / name, text))
+    return sorted(written)
+
+
+def _write(path: Path, content: str | bytes) -> Path:
+    write_atomic(path, content)
+    return path
