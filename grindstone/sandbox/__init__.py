@@ -13,7 +13,7 @@ from grindstone.sandbox.protocol import (
 )
 
 if TYPE_CHECKING:
-    from grindstone.sandbox.probe import Capabilities, Tool, probe
+    from grindstone.sandbox.capabilities import Capabilities, Tool, probe
     from grindstone.sandbox.provider import open_provider
 
 __all__ = [
@@ -31,10 +31,10 @@ __all__ = [
 ]
 
 _LAZY = {
-    "Capabilities": "grindstone.sandbox.probe",
-    "Tool": "grindstone.sandbox.probe",
+    "Capabilities": "grindstone.sandbox.capabilities",
+    "Tool": "grindstone.sandbox.capabilities",
     "open_provider": "grindstone.sandbox.provider",
-    "probe": "grindstone.sandbox.probe",
+    "probe": "grindstone.sandbox.capabilities",
 }
 
 

@@ -75,6 +75,18 @@ class Box:
         The call must come from a thread that lives as long as the sandbox: the kernel ends
         bubblewrap with the thread that started it.
         """
+        read = self._begin()
+        try:
+            await asyncio.wait_for(asyncio.to_thread(self._wait_ready, read), READY_S)
+        except (TimeoutError, OSError, ValueError) as error:
+            self.stop()
+            raise InfrastructureError(Cause.SANDBOX_START, f"bubblewrap: {error}") from error
+        except BaseException:
+            self.stop()
+            raise
+        self._record()
+
+    def _begin(self) -> int:
         read, write = os.pipe()
         try:
             self._process = subprocess.Popen(
@@ -89,15 +101,7 @@ class Box:
         finally:
             os.close(write)
         self._record()
-        try:
-            await asyncio.wait_for(asyncio.to_thread(self._wait_ready, read), READY_S)
-        except (TimeoutError, OSError, ValueError) as error:
-            self.stop()
-            raise InfrastructureError(Cause.SANDBOX_START, f"bubblewrap: {error}") from error
-        except BaseException:
-            self.stop()
-            raise
-        self._record()
+        return read
 
     def _wait_ready(self, read: int) -> None:
         process = self._process

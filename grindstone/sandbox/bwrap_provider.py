@@ -7,6 +7,7 @@ import shutil
 from collections import defaultdict
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 from grindstone.digest import SHORT
 from grindstone.errors import Cause, InfrastructureError
@@ -16,7 +17,7 @@ from grindstone.sandbox.bwrap_dockerfile import Copy, Recipe, Run, Workdir, read
 from grindstone.sandbox.bwrap_host import Host, prepare, remove_tree
 from grindstone.sandbox.bwrap_sandbox import BubblewrapSandbox
 from grindstone.sandbox.owner import Owner, this_process
-from grindstone.sandbox.protocol import BuildSpec, Limits, Sandbox, StartSpec
+from grindstone.sandbox.protocol import BuildSpec, Kind, Limits, Sandbox, StartSpec
 from grindstone.sandbox.state import cache_dir
 
 RUN_KEY = "run_key"
@@ -37,7 +38,7 @@ class BubblewrapProvider:
     sees the host's programs, whatever image it names.
     """
 
-    kind = "bubblewrap"
+    kind: Kind = "bubblewrap"
 
     def __init__(self) -> None:
         self._base = cache_dir() / "bubblewrap"
@@ -176,9 +177,10 @@ def _abandoned(folder: Path, owner: Owner | None) -> bool:
     return owner is None or not owner.alive()
 
 
-def _read_state(folder: Path):  # type: ignore[no-untyped-def]
+def _read_state(folder: Path) -> dict[str, Any] | None:
     try:
-        return json.loads((folder / "owner.json").read_text())
+        state: dict[str, Any] = json.loads((folder / "owner.json").read_text())
+        return state
     except (OSError, ValueError):
         return None
 

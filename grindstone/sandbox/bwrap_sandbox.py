@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from grindstone.errors import Cause, InfrastructureError
 from grindstone.sandbox.bwrap_box import LOWEST_ENVIRONMENT, Box
+from grindstone.sandbox.protocol import Kind
 from grindstone.sandbox.remote import MOVE_TIMEOUT_S, RUNNER, RemoteSandbox, Told
 from grindstone.sandbox.wire import CHUNK, Answer, AnswerReader
 
@@ -16,7 +17,7 @@ PREFIX = "SANDBOX_ENV_"
 class BubblewrapSandbox(RemoteSandbox):
     """A running box."""
 
-    kind = "bubblewrap"
+    kind: Kind = "bubblewrap"
 
     def __init__(
         self,

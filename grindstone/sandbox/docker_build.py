@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 from functools import cache
+from typing import Any
 
 from docker.errors import BuildError, ImageNotFound
 
@@ -23,7 +24,8 @@ def build_image(engine: Engine, spec: BuildSpec, tag: str) -> None:
     """
     with engine_errors(Cause.IMAGE_BUILD):
         try:
-            engine.client.api.inspect_image(tag)
+            api: Any = engine.client.api
+            api.inspect_image(tag)
         except ImageNotFound:
             pass
         else:

@@ -14,7 +14,7 @@ from grindstone.sandbox.docker_engine import LABEL, Engine, engine_errors
 from grindstone.sandbox.docker_runner import runner_volume
 from grindstone.sandbox.docker_sandbox import DockerSandbox, remove
 from grindstone.sandbox.owner import Owner, this_process
-from grindstone.sandbox.protocol import BuildSpec, Limits, Sandbox, StartSpec
+from grindstone.sandbox.protocol import BuildSpec, Kind, Limits, Sandbox, StartSpec
 from grindstone.sandbox.remote import RUNNER, RUNNER_DIR
 
 RUN_KEY = "run_key"
@@ -34,7 +34,7 @@ class DockerProvider:
         InfrastructureError: ENGINE_UNAVAILABLE when no engine answers.
     """
 
-    kind = "docker"
+    kind: Kind = "docker"
 
     def __init__(self) -> None:
         self._engine = Engine()
@@ -119,7 +119,8 @@ class DockerProvider:
 
     def _image_workdir(self, image: str) -> str:
         if image not in self._workdirs:
-            config = self._engine.client.api.inspect_image(image)["Config"]
+            api: Any = self._engine.client.api
+            config = api.inspect_image(image)["Config"]
             self._workdirs[image] = config.get("WorkingDir") or "/"
         return self._workdirs[image]
 
@@ -138,7 +139,7 @@ class DockerProvider:
         return await self._engine.call(self._reap, run_key)
 
     def _reap(self, run_key: str | None) -> int:
-        api = self._engine.client.api
+        api: Any = self._engine.client.api
         removed = 0
         with engine_errors(Cause.ENGINE_UNAVAILABLE):
             for found in api.containers(all=True, filters={"label": f"{LABEL}.pid"}):

@@ -1,6 +1,5 @@
 """One container as a sandbox: how the runner is reached through `docker exec`."""
 
-import threading
 from collections.abc import Callable, Iterable, Mapping
 
 from docker.errors import APIError, NotFound
@@ -8,6 +7,7 @@ from docker.errors import APIError, NotFound
 from grindstone.errors import Cause, InfrastructureError
 from grindstone.sandbox.docker_engine import Engine, engine_errors
 from grindstone.sandbox.docker_stream import Stream
+from grindstone.sandbox.protocol import Kind
 from grindstone.sandbox.remote import MOVE_TIMEOUT_S, RUNNER, RemoteSandbox, Told
 from grindstone.sandbox.wire import Answer
 
@@ -18,7 +18,7 @@ KILLED_CODES = frozenset({137, 143})
 class DockerSandbox(RemoteSandbox):
     """A running container."""
 
-    kind = "docker"
+    kind: Kind = "docker"
 
     def __init__(
         self,
@@ -85,13 +85,9 @@ class DockerSandbox(RemoteSandbox):
             self._require_running()
             return None
         with Stream(raw) as stream:
-            writer = None
             if give is not None:
-                writer = threading.Thread(target=stream.write, args=(give,), daemon=True)
-                writer.start()
+                stream.send(give)
             in_time = stream.read(wait_s)
-        if writer is not None:
-            writer.join()
         answer = stream.answer()
         if not in_time:
             self._restart()

@@ -9,6 +9,7 @@ import contextlib
 import selectors
 import socket
 import struct
+import threading
 import time
 from typing import Any, Self
 
@@ -18,6 +19,9 @@ FRAME = struct.Struct(">BxxxL")
 """Docker's frame around output without a terminal: which stream, and how many bytes."""
 
 STDOUT = 1
+
+WAKE_S = 0.2
+"""How often a writer looks whether anyone is still interested."""
 
 
 class Stream:
@@ -29,29 +33,40 @@ class Stream:
         self._socket: socket.socket = getattr(raw, "_sock", raw)
         self._records = AnswerReader()
         self._rest = bytearray()
+        self._writer: threading.Thread | None = None
+        self._ended = threading.Event()
 
     def __enter__(self) -> Self:
         self._socket.settimeout(0)
         if self._response is not None:
-            self._feed(self._response.raw._fp.fp.peek())  # noqa: SLF001
+            self._feed(self._response.raw._fp.fp.peek())
         return self
 
     def __exit__(self, *_: object) -> None:
-        # Also wakes a writer whose other end no longer reads.
+        self._ended.set()
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
+        if self._writer is not None:
+            self._writer.join()
         if self._response is not None:
             self._response.close()
         self._raw.close()
 
-    def write(self, pieces: list[bytes]) -> None:
-        """Send standard input and end it; a command that does not read its input is fine."""
+    def send(self, pieces: list[bytes]) -> None:
+        """Begin to send standard input; a command that does not read it to its end is fine."""
+        self._writer = threading.Thread(target=self._write, args=(pieces,), daemon=True)
+        self._writer.start()
+
+    def _write(self, pieces: list[bytes]) -> None:
         with contextlib.suppress(OSError), selectors.DefaultSelector() as ready:
             ready.register(self._socket, selectors.EVENT_WRITE)
             for piece in pieces:
                 left = memoryview(piece)
                 while left:
-                    ready.select()
+                    if self._ended.is_set():
+                        return
+                    if not ready.select(WAKE_S):
+                        continue
                     with contextlib.suppress(BlockingIOError):
                         left = left[self._socket.send(left[:CHUNK]) :]
             self._socket.shutdown(socket.SHUT_WR)

@@ -13,6 +13,8 @@ from pydantic import Field, PositiveFloat, PositiveInt
 
 from grindstone.base import Frozen
 
+Kind = Literal["docker", "bubblewrap"]
+
 
 class ExecResult(NamedTuple):
     """What a command did."""
@@ -65,8 +67,8 @@ class Sandbox(Protocol):
     """A running sandbox. Every method may raise InfrastructureError, and nothing else."""
 
     @property
-    def kind(self) -> str:
-        """'docker' or 'bubblewrap'."""
+    def kind(self) -> Kind:
+        """Which engine it is of."""
         ...
 
     @property
@@ -137,8 +139,8 @@ class Provider(Protocol):
     """Builds images and starts sandboxes."""
 
     @property
-    def kind(self) -> str:
-        """'docker' or 'bubblewrap'."""
+    def kind(self) -> Kind:
+        """Which engine it is of."""
         ...
 
     async def build(self, spec: BuildSpec) -> str:

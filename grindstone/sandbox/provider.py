@@ -4,7 +4,7 @@ import asyncio
 from typing import Literal
 
 from grindstone.errors import GrindstoneError
-from grindstone.sandbox.probe import Capabilities, probe
+from grindstone.sandbox.capabilities import Capabilities, probe
 from grindstone.sandbox.protocol import Provider
 
 Choice = Literal["auto", "docker", "bubblewrap"]

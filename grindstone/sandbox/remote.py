@@ -11,7 +11,8 @@ from itertools import count
 from pathlib import Path
 
 from grindstone.errors import Cause, InfrastructureError
-from grindstone.sandbox.protocol import ExecResult, SealedResult
+from grindstone.files import write_atomic
+from grindstone.sandbox.protocol import ExecResult, Kind, SealedResult
 from grindstone.sandbox.wire import END, Answer, file_record, folder_records
 
 RUNNER_DIR = "/.grindstone"
@@ -40,7 +41,7 @@ class Told(Exception):  # noqa: N818
 class RemoteSandbox(ABC):
     """A sandbox in which the runner is at `RUNNER`."""
 
-    kind: str
+    kind: Kind
 
     def __init__(self, workdir: str) -> None:
         self._workdir = workdir
@@ -156,11 +157,9 @@ class RemoteSandbox(ABC):
         """Copy a folder's regular files to an empty host folder; links are left out."""
         answer = _checked(await self._move(["tree", str(max_bytes), source]))
         for name, content in answer.files.items():
-            path = target / name
-            if not path.resolve().is_relative_to(target.resolve()):
+            if name.startswith("/") or ".." in name.split("/"):
                 raise InfrastructureError(Cause.SANDBOX_IO, f"{source}: a file is named {name!r}")
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
+            write_atomic(target / name, content)
 
     async def _move(self, arguments: list[str], give: Iterable[bytes] | None = None) -> Answer:
         try:
@@ -172,7 +171,7 @@ class RemoteSandbox(ABC):
     async def _shortened(self, command: str) -> str:
         if len(command.encode(errors="surrogateescape")) <= LONGEST_ARGUMENT:
             return command
-        path = f"/tmp/.grindstone-command-{next(self._numbers)}"  # noqa: S108
+        path = f"/tmp/.grindstone-command-{next(self._numbers)}"
         await self.write_files({path: command.encode(errors="surrogateescape")}, mode=0o600)
         return f'_command=$(cat {path}); rm -f {path}; eval "$_command"'
 

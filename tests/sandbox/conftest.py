@@ -1,0 +1,68 @@
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from grindstone.sandbox import Limits, Provider, Sandbox, StartSpec, open_provider, probe
+from grindstone.sandbox.capabilities import Capabilities
+
+IMAGES = {"docker": "python:3.11-slim-bookworm", "bubblewrap": "host"}
+
+Start = Callable[..., Awaitable[Sandbox]]
+
+
+@pytest.fixture(scope="session")
+def found() -> Capabilities:
+    return probe()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A cache folder of the tests' own; the user's is left alone."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("cache")
+        patch.setenv("GRINDSTONE_CACHE_DIR", str(folder))
+        yield folder
+
+
+@pytest.fixture
+def need(found: Capabilities) -> Callable[[str], None]:
+    def check(kind: str) -> None:
+        tool = found.docker if kind == "docker" else found.bubblewrap
+        if not tool.works:
+            pytest.skip(f"{kind}: {tool.reason}")
+
+    return check
+
+
+@pytest.fixture(
+    params=[
+        pytest.param("docker", marks=pytest.mark.docker),
+        pytest.param("bubblewrap", marks=pytest.mark.bubblewrap),
+    ]
+)
+async def provider(
+    request: pytest.FixtureRequest, need: Callable[[str], None]
+) -> AsyncIterator[Provider]:
+    need(request.param)
+    opened = await open_provider(request.param)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def start(provider: Provider) -> Start:
+    async def begin(**wanted: object) -> Sandbox:
+        wanted.setdefault("limits", Limits(memory_mb=512, pids=128))
+        return await provider.start(
+            StartSpec(image=IMAGES[provider.kind], name="test", **wanted)  # type: ignore[arg-type]
+        )
+
+    return begin
+
+
+@pytest.fixture
+async def sandbox(start: Start) -> AsyncIterator[Sandbox]:
+    opened = await start()
+    yield opened
+    await opened.close()

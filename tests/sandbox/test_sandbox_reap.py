@@ -1,0 +1,119 @@
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import docker
+import pytest
+from docker.errors import NotFound
+
+from grindstone.errors import GrindstoneError
+from grindstone.sandbox import Provider, StartSpec, open_provider
+
+OWNER = """
+import asyncio, sys
+from grindstone.sandbox import StartSpec, open_provider
+
+async def main():
+    provider = await open_provider(sys.argv[1])
+    sandbox = await provider.start(StartSpec(image=sys.argv[2], name="left", env={"X": "1"}))
+    await sandbox.exec("sleep 1020.5 & setsid sleep 1020.5 &", timeout_s=10)
+    where = getattr(sandbox, "container", None) or sandbox.box.folder
+    print(where, flush=True)
+    await asyncio.sleep(60)
+
+asyncio.run(main())
+"""
+
+
+async def test_a_killed_owner_leaves_nothing_after_reaping(provider: Provider) -> None:
+    image = {"docker": "python:3.11-slim-bookworm", "bubblewrap": "host"}[provider.kind]
+    owner = subprocess.Popen(
+        [sys.executable, "-c", OWNER, provider.kind, image], stdout=subprocess.PIPE, text=True
+    )
+    assert owner.stdout is not None
+    where = await asyncio.to_thread(owner.stdout.readline)
+    where = where.strip()
+    assert where
+    mine = await provider.start(StartSpec(image=image, name="mine"))
+    owner.send_signal(signal.SIGKILL)
+    owner.wait()
+    owner.stdout.close()
+    assert await provider.reap() >= 1
+    if provider.kind == "docker":
+        client = docker.from_env()
+        with pytest.raises(NotFound):
+            client.containers.get(where)
+        client.close()
+    else:
+        assert not Path(where).exists()
+        assert where not in Path("/proc/mounts").read_text()
+        assert _processes_in(where) == []
+    assert (await mine.exec("echo alive", timeout_s=10)).output == "alive\n"
+    await mine.close()
+
+
+def _processes_in(where: str) -> list[str]:
+    found = []
+    for path in Path("/proc").glob("[0-9]*/mountinfo"):
+        try:
+            if where in path.read_text():
+                found.append(path.parent.name)
+        except OSError:
+            continue
+    return found
+
+
+async def test_a_runs_sandboxes_are_removed_by_its_key(provider: Provider) -> None:
+    image = {"docker": "python:3.11-slim-bookworm", "bubblewrap": "host"}[provider.kind]
+    key = f"run-{os.getpid()}-{provider.kind}"
+    kept = await provider.start(StartSpec(image=image, name="kept"))
+    await provider.start(StartSpec(image=image, name="gone", labels={"run_key": key}))
+    assert await provider.reap(run_key=key) == 1
+    assert (await kept.exec("true", timeout_s=10)).exit_code == 0
+    await kept.close()
+
+
+@pytest.mark.docker
+async def test_closing_removes_anonymous_volumes(need: Callable[[str], None]) -> None:
+    need("docker")
+    from grindstone.digest import digest_tree
+    from grindstone.sandbox import BuildSpec
+
+    client = docker.from_env()
+    provider = await open_provider("docker")
+    context = Path(os.environ["GRINDSTONE_CACHE_DIR"]) / "volume" / "environment"
+    context.mkdir(parents=True)
+    (context / "Dockerfile").write_text("FROM python:3.11-slim-bookworm\nVOLUME /data\n")
+    image = await provider.build(
+        BuildSpec(context_dir=context, context_digest=digest_tree(context))
+    )
+    sandbox = await provider.start(StartSpec(image=image, name="volume"))
+    mounts = client.containers.get(sandbox.container).attrs["Mounts"]  # type: ignore[attr-defined]
+    anonymous = [mount["Name"] for mount in mounts if mount["Destination"] == "/data"]
+    assert len(anonymous) == 1
+    await sandbox.close()
+    with pytest.raises(NotFound):
+        client.volumes.get(anonymous[0])
+    await provider.close()
+    client.close()
+
+
+async def test_no_engine_is_said_with_a_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent/docker.sock")
+    with pytest.raises(GrindstoneError, match=r"no sandbox on this machine: docker: .*try: "):
+        await open_provider("docker")
+
+
+@pytest.mark.bubblewrap
+async def test_auto_takes_bubblewrap_where_no_engine_answers(
+    monkeypatch: pytest.MonkeyPatch, need: Callable[[str], None]
+) -> None:
+    need("bubblewrap")
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent/docker.sock")
+    provider = await open_provider("auto")
+    assert provider.kind == "bubblewrap"
+    await provider.close()
