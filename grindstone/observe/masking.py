@@ -47,7 +47,7 @@ _EXCEPTIONS = frozenset(
 # Words about the kind of a failure. None is likely to be an answer itself, and what follows
 # a word of `_INTRODUCERS` is masked even when it is one of these.
 _WORDS = """
-    a actual an and at but cannot column columns contain contains could did differ differs
+    a actual an and at be but cannot column columns contain contains could did differ differs
     directory does empty exist exists expected field fields file files for format found got
     greater has have header invalid is key keys least length less line lines match matches
     mismatch missing more most must not of or output row rows sheet should than the to type
@@ -115,6 +115,7 @@ def _mask_words(text: str) -> str:
             hiding = word in _INTRODUCERS
             continue
         if not re.search(r"\w", token):
+            hiding = hiding or "=" in token or ":" in token
             continue  # punctuation alone says nothing
         if not shown or shown[-1] != VALUE:
             shown.append(VALUE)

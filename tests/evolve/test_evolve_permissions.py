@@ -1,0 +1,206 @@
+"""The rules on what an evolver wrote, one by one, on plain folders of files."""
+
+import pytest
+
+from grindstone.evolve.applying import mutations, with_versions
+from grindstone.evolve.checks import check_format
+from grindstone.evolve.copying import Entry, is_shown
+from grindstone.evolve.permissions import Checks, diff, review
+from grindstone.settings import EvolveScope
+from grindstone.skills.format import parse_skill
+
+TEXT = "---\nname: {0}\ndescription: When a, b.\n---\n\n## Steps\n{1}\n"
+
+
+def entry(text: str) -> Entry:
+    return Entry(text.encode())
+
+
+def main(name: str, body: str = "do it") -> Entry:
+    return entry(TEXT.format(name, body))
+
+
+BEFORE = {
+    "manifest.yaml": entry("name: a\n"),
+    "prompts/system.md": entry("Be good.\n"),
+    "skills/old/SKILL.md": main("old"),
+    "skills/old/scripts/run.sh": entry("ls\n"),
+    "memory/memories.jsonl": entry("{}\n"),
+}
+ALL = EvolveScope(evolve_memory=True, evolve_prompts=True, evolve_tools=True)
+
+
+def rules(after: dict, scope: EvolveScope = ALL, **more) -> dict[str, str]:
+    found = review(BEFORE, after, scope, **more)
+    return {refusal.path: refusal.rule for refusal in found.refusals}
+
+
+def changed(**files: Entry | None) -> dict:
+    after = BEFORE | files
+    return {path: found for path, found in after.items() if found is not None}
+
+
+@pytest.mark.parametrize(
+    ("path", "found", "scope", "rule"),
+    [
+        ("manifest.yaml", entry("name: b\n"), ALL, "outside"),
+        ("evolution/observations.jsonl", entry("{}"), ALL, "outside"),
+        ("task_skills/t/SKILL.md", main("t"), ALL, "outside"),
+        ("skills/_drafts/x.md", main("x"), ALL, "outside"),
+        ("skills/loose.md", entry("x"), ALL, "outside"),
+        (".bashrc", entry("x"), ALL, "outside"),
+        ("prompts/system.md", entry("x"), EvolveScope(), "evolve_prompts"),
+        ("memory/memories.jsonl", entry("{}\n{}\n"), EvolveScope(), "evolve_memory"),
+        ("tools/a.py", entry("x"), EvolveScope(), "evolve_tools"),
+        ("skills/new/SKILL.md", main("new"), EvolveScope(evolve_skills=False), "evolve_skills"),
+        (
+            "skills/new/SKILL.md",
+            main("new"),
+            EvolveScope(evolve_prompts=True, prompt_only=True),
+            "prompt_only",
+        ),
+        ("prompts/system.md", None, ALL, "system_prompt"),
+        ("prompts/system.md", entry(" \n"), ALL, "system_prompt"),
+        ("memory/memories.jsonl", entry("{}\n[1]\n"), ALL, "memory_format"),
+        ("skills/old/scripts/run.sh", Entry(b"\xff\xfe"), ALL, "text_only"),
+        ("skills/old/scripts/run.sh", Entry(b"x" * 200_001), ALL, "max_file"),
+        (
+            "skills/old/SKILL.md",
+            main("old", "other"),
+            EvolveScope(protect_skills=True),
+            "protect_skills",
+        ),
+        ("skills/old/SKILL.md", None, ALL, "skill_format"),
+        ("skills/new/SKILL.md", main("new"), EvolveScope(max_skills=1), "max_skills"),
+        (
+            "skills/new/SKILL.md",
+            main("new", "x" * 300),
+            EvolveScope(max_skill_chars=200),
+            "max_skill_chars",
+        ),
+        ("skills/new/SKILL.md", main("other"), ALL, "skill_format"),
+        ("skills/new/SKILL.md", entry("no head\n"), ALL, "skill_format"),
+    ],
+)
+def test_a_rule_refuses(path: str, found: Entry | None, scope: EvolveScope, rule: str):
+    checks = Checks(format=check_format)
+    reviewed = review(BEFORE, changed(**{path: found}), scope, checks=checks)
+    assert [each.rule for each in reviewed.refusals] == [rule]
+    assert reviewed.accepted == ()
+    assert reviewed.undo == (path,)
+
+
+@pytest.mark.parametrize(
+    ("path", "found"),
+    [
+        ("prompts/system.md", entry("Be better.\n")),
+        ("memory/memories.jsonl", entry('{"a": 1}\n')),
+        ("tools/a.py", entry("x")),
+        ("skills/new/SKILL.md", main("new")),
+        ("skills/old/SKILL.md", main("old", "other")),
+        ("skills/old/scripts/run.sh", entry("ls -l\n")),
+    ],
+)
+def test_what_is_allowed_stands(path: str, found: Entry):
+    reviewed = review(BEFORE, changed(**{path: found}), ALL, checks=Checks(format=check_format))
+    assert [change.path for change in reviewed.accepted] == [path]
+    assert reviewed.refusals == ()
+
+
+def test_a_skill_is_refused_as_a_whole():
+    after = changed(
+        **{"skills/new/SKILL.md": main("new"), "skills/new/scripts/a.sh": Entry(b"\xff")}
+    )
+    reviewed = review(BEFORE, after, ALL)
+    assert reviewed.accepted == ()
+    assert set(reviewed.undo) == {"skills/new/SKILL.md", "skills/new/scripts/a.sh"}
+
+
+def test_deleting_a_skill_makes_no_room_for_another():
+    after = changed(
+        **{
+            "skills/old/SKILL.md": None,
+            "skills/old/scripts/run.sh": None,
+            "skills/new/SKILL.md": main("new"),
+        }
+    )
+    reviewed = review(BEFORE, after, EvolveScope(max_skills=1))
+    assert [each.rule for each in reviewed.refusals] == ["max_skills"]
+    assert {change.kind for change in reviewed.accepted} == {"deleted"}
+
+
+def test_at_the_budget_a_skill_may_still_be_refined():
+    after = changed(**{"skills/old/SKILL.md": main("old", "more")})
+    assert rules(after, EvolveScope(max_skills=1)) == {}
+
+
+def test_the_budget_admits_as_many_as_fit():
+    after = changed(**{f"skills/{name}/SKILL.md": main(name) for name in ("a", "b", "c")})
+    reviewed = review(BEFORE, after, EvolveScope(max_skills=3))
+    assert [change.path for change in reviewed.accepted] == [
+        "skills/a/SKILL.md",
+        "skills/b/SKILL.md",
+    ]
+
+
+def test_a_link_in_a_files_place_deletes_nothing():
+    after = changed(**{"skills/old/SKILL.md": None})
+    reviewed = review(BEFORE, after, ALL, specials=("skills/old/SKILL.md",))
+    assert [each.rule for each in reviewed.refusals] == ["regular_files"]
+    assert reviewed.accepted == ()
+    assert reviewed.undo == ("skills/old/SKILL.md",)
+
+
+def test_too_many_files_refuse_everything():
+    after = changed(**{f"tools/{n}.txt": entry("x") for n in range(201)})
+    reviewed = review(BEFORE, after, ALL)
+    assert [each.rule for each in reviewed.refusals] == ["max_files"]
+    assert reviewed.accepted == ()
+
+
+def test_leaks_count_only_where_the_scope_asks():
+    checks = Checks(leaks=lambda _path, text: ["holds a result"] if "4217" in text else [])
+    after = changed(**{"skills/new/SKILL.md": main("new", "the sum is 4217")})
+    assert rules(after, checks=checks) == {"skills/new/SKILL.md": "no_direct_answers"}
+    assert rules(after, EvolveScope(no_direct_answers=False), checks=checks) == {}
+
+
+def test_an_executable_bit_is_a_change():
+    after = changed(**{"skills/old/scripts/run.sh": Entry(b"ls\n", True)})
+    assert [change.kind for change in diff(BEFORE, after)] == ["modified"]
+
+
+def test_the_copy_holds_no_drafts_task_skills_or_logs():
+    shown = ("manifest.yaml", "prompts/system.md", "skills/a/SKILL.md", "memory/m.jsonl", "tools/t")
+    hidden = (
+        "skills/_drafts/a.md",
+        "task_skills/t/SKILL.md",
+        "evolution/observations.jsonl",
+        ".git/config",
+        "x",
+    )
+    assert all(map(is_shown, shown))
+    assert not any(map(is_shown, hidden))
+
+
+def test_a_change_of_content_is_a_mutation_and_raises_the_version():
+    after = changed(**{"skills/old/SKILL.md": main("old", "other")})
+    changes = with_versions(BEFORE, diff(BEFORE, after))
+    assert mutations(BEFORE, changes).changed == ("old",)
+    assert parse_skill(changes[0].entry.content).version == "2"
+
+
+def test_a_change_beside_the_skill_raises_its_version_too():
+    after = changed(**{"skills/old/scripts/run.sh": entry("ls -l\n")})
+    changes = with_versions(BEFORE, diff(BEFORE, after))
+    assert [change.path for change in changes] == [
+        "skills/old/SKILL.md",
+        "skills/old/scripts/run.sh",
+    ]
+    assert parse_skill(changes[0].entry.content).version == "2"
+
+
+def test_a_version_alone_is_no_mutation():
+    text = TEXT.format("old", "do it").replace("---\n\n", "metadata:\n  version: '9'\n---\n\n")
+    after = changed(**{"skills/old/SKILL.md": entry(text)})
+    assert with_versions(BEFORE, diff(BEFORE, after)) == ()
