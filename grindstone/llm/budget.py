@@ -4,8 +4,11 @@ Each call reserves an estimate before it starts and settles it when it ends, so 
 flight count. A call is refused when what was spent, what is reserved and its own estimate
 together pass a ceiling. The estimate is the prompt's size plus the longest answer so far
 (1,024 tokens before the first), never more than the call may use. So a ceiling is passed
-by at most the sum, over the calls in flight, of what each used beyond its estimate; it is
-never passed by more when nothing is in flight than by one call's excess.
+by at most the sum, over the calls in flight, of what each used beyond its estimate: with
+one call at a time by no more than one answer that is longer than any before it.
+
+Tokens told by tries that brought no answer count too. Those of calls that were given up
+or cancelled are known to this process only: a resumed run starts without them.
 """
 
 from typing import NamedTuple

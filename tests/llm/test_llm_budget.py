@@ -1,9 +1,11 @@
 """What is spent, and that it ends at the ceiling."""
 
 import asyncio
+import json
 
 import pytest
-from support.model_service import MODEL, request, site
+from starlette.responses import StreamingResponse
+from support.model_service import MODEL, events_of, request, site
 
 from grindstone.errors import BudgetExceededError, InputError
 from grindstone.llm.budget import Meter
@@ -101,3 +103,39 @@ def test_a_failed_call_gives_its_reservation_back():
     meter.reserve(100, 0.0)
     with pytest.raises(BudgetExceededError):
         meter.reserve(1, 0.0)
+
+
+async def test_what_a_cancelled_call_used_is_spent(service, opened):
+    events = events_of(service.content, "end_turn", 100)
+
+    async def stream():
+        for event in events[:3]:
+            yield f"event: {event['type']}\ndata: {json.dumps(event)}\n\n"
+        await asyncio.sleep(20)
+
+    service.reply = lambda body: StreamingResponse(stream(), media_type="text/event-stream")
+    async with opened(service.url) as models:
+        call = asyncio.create_task(models.get(MODEL).complete(request(), site()))
+        while not service.bodies:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.3)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        spent = models.spent()
+    assert spent.calls == 0
+    assert spent.lost.input_tokens == 1000
+    assert spent.cost_usd == pytest.approx((1000 * 2 + 200 * 0.1 + 100 * 2.5 + 10) / 1e6)
+
+
+async def test_calls_of_other_machines_count_from_their_records(service, opened, tmp_path):
+    records = []
+    async with opened(service.url, on_call=records.append) as models:
+        for turn in range(3):
+            await models.get(MODEL).complete(request(), site(turn))
+    elsewhere = {"journal_dir": tmp_path / "elsewhere", "spent_before": [*records, *records]}
+    async with opened(service.url, **elsewhere) as models:
+        assert models.spent().calls == 3
+        assert models.spent().usage.total_tokens == 3 * CALL_TOKENS
+    async with opened(service.url, spent_before=records) as models:
+        assert models.spent().calls == 3
