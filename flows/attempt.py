@@ -5,7 +5,7 @@ from typing import Literal
 
 from prefect import flow, task
 from prefect.deployments import arun_deployment
-from prefect.states import raise_state_exception
+from prefect.states import araise_state_exception
 
 from grindstone.attempt.run import UNAIDED, Attempted, Rig
 from grindstone.attempt.run import attempt as make_attempt
@@ -66,7 +66,7 @@ async def _rig(spec: AttemptSpec, runtime: Runtime) -> Rig:
         model=None
         if solver.profile in UNAIDED
         else runtime.models.get(solver.model_id, solver.region),
-        workspace=await runtime.snapshot(spec.workspace_commit, spec.workspace_tree),
+        workspace=await runtime.snapshot(spec.workspace_commit),
         calls_of=runtime.calls_of,
     )
 
@@ -110,7 +110,7 @@ async def _attempt_elsewhere(spec: AttemptSpec) -> Episode:
     )
     assert run.state is not None
     if not run.state.is_completed():
-        await raise_state_exception(run.state)
+        await araise_state_exception(run.state)
     return Episode.model_validate(await run.state.aresult())
 
 

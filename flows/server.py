@@ -26,7 +26,7 @@ from grindstone.base import Frozen
 from grindstone.errors import Cause, InfrastructureError
 from grindstone.files import write_atomic
 
-START_TIMEOUT_S = 90.0
+START_TIMEOUT_S = 180.0
 STOP_TIMEOUT_S = 15.0
 DRAIN_S = 2.0
 """How long a server of our own lives on after a run, for its recorder to write the last rows."""

@@ -1,8 +1,10 @@
 """Bringing what happened into the ledger."""
 
 import asyncio
+from datetime import datetime
 
 from grindstone.attempt.run import Attempted
+from grindstone.evolve import EvolutionResult
 from grindstone.ledger import Ledger
 from grindstone.ledger.tables.attempts import (
     SignalsRow,
@@ -10,6 +12,11 @@ from grindstone.ledger.tables.attempts import (
     trajectory_rows,
     verdict_rows,
 )
+from grindstone.ledger.tables.runs import EvolutionRow, Refusal, SkillRow
+from grindstone.records import utc_now
+from grindstone.skills import SkillLibrary, render
+from grindstone.workspace import Snapshot
+from tasks.runtime import Runtime
 
 
 async def record_attempt(ledger: Ledger, attempted: Attempted) -> None:
@@ -42,7 +49,68 @@ def _record(ledger: Ledger, attempted: Attempted) -> None:
         episode_id=episode.episode_id,
         task_id=episode.task_id,
         cycle=episode.cycle,
-        **attempted.signals.model_dump(),
+        **attempted.signals.model_dump(exclude={"repeated_commands"}),
+        repeated_commands=tuple(item.command for item in attempted.signals.repeated_commands),
     )
     for rows in ([whole], steps, [verdict], tests, skills, [signals], [episode]):
         ledger.append(rows, run_key=episode.run_key)
+
+
+async def record_evolution(
+    runtime: Runtime,
+    result: EvolutionResult,
+    *,
+    before: Snapshot,
+    after: Snapshot,
+    batch: int,
+    cycle: int,
+    task_ids: tuple[str, ...],
+    cost_usd: float | None,
+    started: datetime,
+) -> None:
+    """Append an evolution and the skills it left."""
+    now = utc_now()
+    row = EvolutionRow(
+        run_key=runtime.run_key,
+        evo_number=result.evo_number,
+        step="evolve",
+        batch=batch,
+        cycle=cycle,
+        agent_id=runtime.agent_id,
+        task_ids=task_ids,
+        commit_before=before.commit,
+        commit_after=result.commit,
+        tree_before=before.tree,
+        tree_after=after.tree,
+        skills_added=result.skills_added,
+        skills_changed=result.skills_changed,
+        skills_removed=result.skills_removed,
+        refusals=tuple(
+            Refusal(path=item.path, rule=item.rule, reason=item.reason) for item in result.refusals
+        ),
+        usage=result.usage,
+        cost_usd=cost_usd,
+        duration_s=max(0.0, (now - started).total_seconds()),
+        at=now,
+    )
+    touched = {*result.skills_added, *result.skills_changed}
+    library = SkillLibrary(await runtime.snapshot(after.commit))
+    skills = [
+        SkillRow(
+            run_key=runtime.run_key,
+            agent_id=runtime.agent_id,
+            skill=skill.name,
+            skill_digest=skill.digest,
+            version=str(skill.version or ""),
+            category=skill.category or "",
+            description=skill.description,
+            n_chars=len(render(skill)),
+            evo_number=result.evo_number,
+            cycle=cycle,
+            learned_from=task_ids,
+        )
+        for skill in library.skills()
+        if skill.name in touched
+    ]
+    for rows in ([row], skills):
+        await asyncio.to_thread(runtime.ledger.append, rows, run_key=runtime.run_key)

@@ -32,12 +32,12 @@ class Runtime:
     home: Path
     run_key: str
     agent_id: str
+    workspace: Workspace
     ledger: Ledger
     provider: Provider
     models: Models
     watch: Watcher = ignore
     starts: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(STARTS_AT_ONCE))
-    snapshots: asyncio.Lock = field(default_factory=asyncio.Lock)
     calls: defaultdict[str, list[CallRecord]] = field(default_factory=lambda: defaultdict(list))
     starting: set[str] = field(default_factory=set)
 
@@ -46,28 +46,15 @@ class Runtime:
         """Where the run's journal, report and plots are."""
         return self.home / "runs" / self.run_key
 
-    @property
-    def workspace_dir(self) -> Path:
-        """The agent's workspace."""
-        return self.home / "agents" / self.agent_id / "workspace"
+    async def snapshot(self, commit: str) -> Path:
+        """Return a folder with the workspace as of a commit, shared and not to be written."""
+        return await asyncio.to_thread(self.workspace.frozen, commit)
 
-    def workspace(self) -> Workspace:
-        """Open the agent's workspace."""
-        return Workspace.open(self.workspace_dir)
-
-    async def snapshot(self, commit: str, tree: str) -> Path:
-        """Return a folder with the workspace as of a commit; made once per content."""
-        target = self.run_dir / "snapshots" / tree
-        async with self.snapshots:
-            if not target.exists():
-                await asyncio.to_thread(self._materialise, commit, target)
-        return target
-
-    def _materialise(self, commit: str, target: Path) -> None:
-        partial = target.with_name(f"{target.name}.part-{id(self)}")
-        Workspace.open(self.workspace_dir).materialise(commit, partial)
-        with contextlib.suppress(OSError):  # another process was first
-            partial.rename(target)
+    def record_calls(self) -> None:
+        """Bring the journal's calls into the ledger: those of processes that died included."""
+        records = [entry.record for entry in Journal(self.run_dir / "journal").entries()]
+        if records:
+            self.ledger.append(records, run_key=self.run_key)
 
     def calls_of(self, scope: str) -> Sequence[CallRecord]:
         """Return the model calls made so far on behalf of an episode or a step."""
@@ -123,8 +110,8 @@ async def open_runtime(
         watch: Told what happens.
         reap: False for a part of a run, which must leave the run's other parts alone.
     """
-    journal_dir = home / "runs" / run_key / "journal"
     ledger = Ledger(home)
+    workspace = await asyncio.to_thread(Workspace.open, home / "agents" / agent_id / "workspace")
     provider = await open_provider(sandbox)
     calls: defaultdict[str, list[CallRecord]] = defaultdict(list)
     try:
@@ -132,7 +119,7 @@ async def open_runtime(
             await provider.reap()
         async with open_models(
             run_key=run_key,
-            journal_dir=journal_dir,
+            journal_dir=home / "runs" / run_key / "journal",
             max_cost_usd=max_cost_usd,
             max_tokens_total=max_tokens_total,
             on_call=lambda record: calls[record.scope].append(record),
@@ -142,6 +129,7 @@ async def open_runtime(
                 home=home,
                 run_key=run_key,
                 agent_id=agent_id,
+                workspace=workspace,
                 ledger=ledger,
                 provider=provider,
                 models=models,
@@ -153,15 +141,8 @@ async def open_runtime(
                 yield runtime
             finally:
                 CURRENT.reset(token)
+                await asyncio.to_thread(runtime.record_calls)
     finally:
-        await asyncio.to_thread(_record_calls, ledger, journal_dir, run_key)
         if reap:
             await provider.reap(run_key=run_key)
         await provider.close()
-
-
-def _record_calls(ledger: Ledger, journal_dir: Path, run_key: str) -> None:
-    """Bring the journal's calls into the ledger: those of processes that died included."""
-    records = [entry.record for entry in Journal(journal_dir).entries()]
-    if records:
-        ledger.append(records, run_key=run_key)

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from grindstone.agents import build_system_prompt, solver_for
 from grindstone.agents.injection import inject_skills
@@ -33,8 +33,9 @@ from grindstone.records import (
 )
 from grindstone.sandbox.protocol import BuildSpec, Provider, Sandbox, StartSpec
 from grindstone.settings import Profile
-from grindstone.skills import Skill, SkillLibrary, render, select_skills
-from grindstone.workspace import read_memories
+from grindstone.skills import Skill, SkillLibrary, render
+from grindstone.skills.selection import select_skills
+from grindstone.workspace.observations import read_jsonl
 
 UNAIDED = (Profile.ORACLE, Profile.NOP)
 """Profiles that call no model and read no skill."""
@@ -108,12 +109,12 @@ async def attempt(spec: AttemptSpec, rig: Rig) -> Attempted:
 def error_episode(spec: AttemptSpec, task: Task, error: Exception, cause: str) -> Episode:
     """Return the record of an attempt that infrastructure kept from having a score.
 
-    Its id is not the attempt's own: the attempt is still to be made, and a later success
-    must not find its place taken.
+    It has the attempt's own id and gives way in the ledger to the episode with a score,
+    should the attempt be made again.
     """
     now = utc_now()
     return Episode(
-        **_identity(spec, task) | {"episode_id": f"{spec.episode_id}-error"},
+        **_identity(spec, task),
         outcome=Outcome.ERROR,
         error_cause=cause,
         error_detail=str(error)[:2000],
@@ -133,10 +134,10 @@ def _choose(spec: AttemptSpec, task: Task, workspace: Path) -> tuple[Offered, ..
         task.instruction,
         category=task.category,
         limit=solver.skill_select_limit,
-        method=solver.selection,
+        method=solver.selection.value,
     )
     offered = [
-        Offered(skills[item.name], own=False, method=item.method, score=item.score)
+        Offered(skills[item.name], own=False, method=item.reason, score=item.score)
         for item in chosen
     ]
     own = library.task_skill(task.task_id)
@@ -192,7 +193,7 @@ def _brief(spec: AttemptSpec, task: Task, cards: Sequence[SkillCard], workspace:
         instruction=task.instruction,
         system_prompt=""
         if unaided
-        else build_system_prompt(prompt, read_memories(workspace), cards, solver.profile),
+        else build_system_prompt(prompt, _memories(workspace), cards, solver.profile),
         skills=tuple(cards),
         solution_dir=str(task.solution_dir) if solver.profile is Profile.ORACLE else None,
         solution_env=task.solution_env,
@@ -204,13 +205,19 @@ def _brief(spec: AttemptSpec, task: Task, cards: Sequence[SkillCard], workspace:
     )
 
 
+def _memories(workspace: Path) -> list[str]:
+    path = workspace / "memory" / "memories.jsonl"
+    rows = read_jsonl(path) if path.is_file() else ()
+    return [str(row.get("content") or row.get("text") or "") for row in rows]
+
+
 async def _grade(spec: AttemptSpec, task: Task, sandbox: Sandbox, provider: Provider) -> Verdict:
     if task.separate_verifier:
         return await grade_separately(task, sandbox, provider, score_mode=spec.solver.score_mode)
     return await grade(task, sandbox, score_mode=spec.solver.score_mode)
 
 
-def _identity(spec: AttemptSpec, task: Task) -> dict[str, object]:
+def _identity(spec: AttemptSpec, task: Task) -> dict[str, Any]:
     return {
         "episode_id": spec.episode_id,
         "run_key": spec.run_key,

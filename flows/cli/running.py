@@ -1,0 +1,48 @@
+"""Running a flow from the command line: a server to tell it to, progress to watch."""
+
+import asyncio
+import importlib
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from flows.cli.output import say
+from flows.cli.progress import watcher
+from flows.server import server_for
+from grindstone.settings import RunSettings
+
+
+def run_flow(
+    module: str, name: str, settings: RunSettings, *, verbose: bool = False, **more: Any
+) -> Any:
+    """Run an async flow to its end in this process and return what it returned.
+
+    Prefect is imported here and not before: what it reads from the environment at import,
+    the server's address above all, must be there first.
+    """
+    home = settings.work_dir.absolute()
+    home.mkdir(parents=True, exist_ok=True)
+    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "INFO" if verbose else "ERROR")
+    os.environ.setdefault("PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW", "ignore")
+    with server_for(home) as api_url:
+        say(f"Prefect: {api_url.removesuffix('/api')}")
+        flow: Callable[..., Awaitable[Any]] = getattr(importlib.import_module(module), name)
+        return asyncio.run(_watched(flow, settings, more))
+
+
+async def _watched(
+    flow: Callable[..., Awaitable[Any]], settings: RunSettings, more: dict[str, Any]
+) -> Any:
+    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+
+    from tasks.progress import watching
+
+    # A heartbeat thread is joined in steps of a second at every flow's end, and nobody
+    # watches a run of the command line for being a zombie.
+    with (
+        temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}),
+        watcher(sys.stderr) as watch,
+        watching(watch),
+    ):
+        return await flow(settings, **more)

@@ -1,0 +1,46 @@
+"""`grindstone up` and `grindstone down`: server, worker and deployments of a home."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flows.cli.output import JsonFlag, emit, finish, say
+
+WorkDir = Annotated[Path, typer.Option("--work-dir", help="Home of everything kept.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("up")(up)
+    app.command("down")(down)
+
+
+def up(
+    work_dir: WorkDir = Path("evolution_workdir"),
+    port: Annotated[int, typer.Option(help="Port of server and UI.", min=1, max=65535)] = 4200,
+    database_url: Annotated[
+        str | None,
+        typer.Option(
+            envvar="GRINDSTONE_DATABASE_URL",
+            help="PostgreSQL for many workers: postgresql+asyncpg://user:password@host/name. "
+            "Empty: SQLite in the home.",
+        ),
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Start a Prefect server and a worker for this home and deploy all flows to them."""
+    from flows.deploying import bring_up
+
+    state = bring_up(work_dir.absolute(), port=port, database_url=database_url, tell=say)
+    emit(state, as_json=as_json, text=f"Prefect UI: {state.ui_url}")
+
+
+def down(work_dir: WorkDir = Path("evolution_workdir"), as_json: JsonFlag = False) -> None:
+    """End the server and the worker that `up` started."""
+    from flows.server import down as end
+
+    ended = end(work_dir.absolute())
+    text = f"Ended: {', '.join(ended)}" if ended else "Nothing was running."
+    emit({"ended": ended}, as_json=as_json, text=text)
+    finish(bool(ended))

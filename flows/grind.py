@@ -1,0 +1,205 @@
+"""The grind: solve, fail, learn, and try the same task again."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from prefect import flow
+
+from blocks import BlockNames, configure
+from flows.attempt import attempt_once
+from grindstone.attempt.plan import Planned, open_workspace, plan_run
+from grindstone.attempt.run import error_episode
+from grindstone.attempt.spec import AttemptSpec, SolverSettings
+from grindstone.benchmark import Task
+from grindstone.errors import BudgetExceededError, InfrastructureError
+from grindstone.records import Episode, Purpose
+from grindstone.settings import GrindSettings
+from grindstone.workspace import Snapshot
+from tasks.evolving import EvolveSpec, evolve
+from tasks.finishing import Finished, finish_run, start_run
+from tasks.progress import Progress, current_watcher
+from tasks.runtime import Runtime, open_runtime
+from tasks.skill_steps import StepSpec, evolve_task_skill, learn_from_success, write_task_skill
+from tasks.stability import Stability
+
+
+class Crew(NamedTuple):
+    """What every cycle of a run needs."""
+
+    runtime: Runtime
+    settings: GrindSettings
+    blocks: BlockNames
+    solver: SolverSettings
+    evolver: str
+    slots: asyncio.Semaphore
+
+
+@flow(name="grind", flow_run_name="grind {settings.agent_id}", cache_result_in_memory=False)
+async def grind(
+    settings: GrindSettings = GrindSettings(),  # noqa: B008 - frozen
+    blocks: BlockNames = BlockNames(),  # noqa: B008 - frozen
+) -> Finished:
+    """Run an agent on tasks; turn failures into skills; try the failed tasks again."""
+    settings = await configure(settings, blocks)
+    workspace = await asyncio.to_thread(open_workspace, settings)
+    planned = await asyncio.to_thread(plan_run, "grind", settings, workspace)
+    async with open_runtime(
+        home=settings.work_dir.absolute(),
+        run_key=planned.plan.run_key,
+        agent_id=settings.agent_id,
+        sandbox=settings.sandbox,
+        model_block=blocks.model,
+        max_cost_usd=settings.max_cost_usd,
+        max_tokens_total=settings.max_tokens_total,
+        watch=current_watcher(),
+    ) as runtime:
+        crew = _crew(runtime, settings, blocks)
+        await start_run(runtime, planned, settings, crew.solver)
+        note = ""
+        try:
+            await _all_batches(crew, planned)
+        except BudgetExceededError as error:
+            note = str(error)
+        return await finish_run(runtime, planned, note=note)
+
+
+def _crew(runtime: Runtime, settings: GrindSettings, blocks: BlockNames) -> Crew:
+    resolved = runtime.models.resolve(settings.model_id)
+    runtime.tell(Progress("note", detail=resolved.reason))
+    runtime.tell(Progress("note", detail=f"Run {runtime.run_key}, agent {settings.agent_id}"))
+    return Crew(
+        runtime=runtime,
+        settings=settings,
+        blocks=blocks,
+        solver=SolverSettings.of(
+            settings,
+            model_id=resolved.model_id,
+            sandbox=runtime.provider.kind,
+        ),
+        evolver=settings.evolver_model_id or resolved.model_id,
+        slots=asyncio.Semaphore(settings.max_workers),
+    )
+
+
+async def _all_batches(crew: Crew, planned: Planned) -> None:
+    stability = Stability(crew.settings.egl_threshold, crew.settings.egl_window)
+    snapshot = planned.plan.base
+    done = 0
+    for number, batch in enumerate(_batches(planned.tasks, crew.settings.batch_size), start=1):
+        snapshot = await _one_batch(crew, number, batch, snapshot, stability)
+        done += len(batch)
+        crew.runtime.tell(Progress("batch", done=done, total=len(planned.tasks)))
+
+
+def _batches(tasks: Sequence[Task], size: int) -> list[Sequence[Task]]:
+    return [tasks[start : start + size] for start in range(0, len(tasks), size)]
+
+
+async def _one_batch(
+    crew: Crew, number: int, tasks: Sequence[Task], snapshot: Snapshot, stability: Stability
+) -> Snapshot:
+    """Cycle through a batch until every task passed or the cycles are used up."""
+    settings, pending = crew.settings, list(tasks)
+    for task in tasks:
+        snapshot = await write_task_skill(_step(crew, snapshot, number, 1, task), crew.evolver)
+    for cycle in range(1, settings.max_cycles + 1):
+        episodes = await _attempts(crew, pending, snapshot, batch=number, cycle=cycle)
+        passed = [item for item in episodes if item.passed]
+        failed = [item for item in episodes if item.passed is False]
+        if cycle == 1:
+            for episode in passed:
+                step = _step(crew, snapshot, number, cycle, _named(tasks, episode))
+                snapshot = await learn_from_success(step, episode.episode_id, crew.evolver)
+        new_skills = 0
+        if failed:
+            evolved = await evolve(_evolution(crew, snapshot, number, cycle, failed, tasks))
+            snapshot, new_skills = evolved.after, len(evolved.result.skills_added)
+        await stability.note(crew.runtime, new_skills, solved=[item.task_id for item in passed])
+        if not failed or cycle == settings.max_cycles:
+            break
+        pending = [_named(tasks, item) for item in failed]
+        for episode in failed:
+            step = _step(crew, snapshot, number, cycle, _named(tasks, episode))
+            snapshot = await evolve_task_skill(step, episode.episode_id, crew.evolver)
+    return snapshot
+
+
+async def _attempts(
+    crew: Crew, tasks: Sequence[Task], snapshot: Snapshot, *, batch: int, cycle: int
+) -> list[Episode]:
+    """Attempt tasks at once; infrastructure that gave way is an episode without a score."""
+
+    async def one(task: Task) -> Episode:
+        spec = AttemptSpec(
+            home=crew.runtime.home,
+            run_key=crew.runtime.run_key,
+            agent_id=crew.settings.agent_id,
+            purpose=Purpose.GRIND,
+            task_id=task.task_id,
+            task_dir=task.path,
+            task_digest=task.digest,
+            workspace_commit=snapshot.commit,
+            workspace_tree=snapshot.tree,
+            solver=crew.solver,
+            cycle=cycle,
+            batch=batch,
+            model_block=crew.blocks.model,
+        )
+        try:
+            return await attempt_once(spec, crew.slots, crew.settings.dispatch)
+        except InfrastructureError as error:
+            episode = error_episode(spec, task, error, error.cause.value)
+            await asyncio.to_thread(
+                crew.runtime.ledger.append, [episode], run_key=crew.runtime.run_key
+            )
+            crew.runtime.tell(Progress("scored", task.task_id, f"error {error}", cycle=cycle))
+            return episode
+
+    results = await asyncio.gather(*(one(task) for task in tasks), return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return [result for result in results if isinstance(result, Episode)]
+
+
+def _evolution(
+    crew: Crew,
+    snapshot: Snapshot,
+    batch: int,
+    cycle: int,
+    failed: Sequence[Episode],
+    tasks: Sequence[Task],
+) -> EvolveSpec:
+    crew.runtime.tell(Progress("evolve", f"from {len(failed)} failed", cycle=cycle))
+    return EvolveSpec(
+        home=crew.runtime.home,
+        run_key=crew.runtime.run_key,
+        step=f"batch-{batch}/cycle-{cycle}",
+        base=snapshot,
+        scope=crew.settings.scope(),
+        model_id=crew.evolver,
+        region=crew.settings.region,
+        feedback_level=crew.settings.feedback_level,
+        episode_ids=tuple(item.episode_id for item in failed),
+        task_dirs={task.task_id: task.path for task in tasks},
+        batch=batch,
+        cycle=cycle,
+    )
+
+
+def _step(crew: Crew, snapshot: Snapshot, batch: int, cycle: int, task: Task) -> StepSpec:
+    return StepSpec(
+        home=crew.runtime.home,
+        run_key=crew.runtime.run_key,
+        base=snapshot,
+        settings=crew.settings,
+        task_id=task.task_id,
+        task_dir=task.path,
+        batch=batch,
+        cycle=cycle,
+    )
+
+
+def _named(tasks: Sequence[Task], episode: Episode) -> Task:
+    return next(task for task in tasks if task.task_id == episode.task_id)

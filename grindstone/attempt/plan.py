@@ -1,0 +1,131 @@
+"""What a run is going to do, fixed at its start so that resuming it means the same."""
+
+import json
+import os
+import time
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from pydantic import JsonValue, ValidationError
+
+from grindstone.base import Frozen
+from grindstone.benchmark import Task, load_tasks
+from grindstone.benchmark.dataset import select
+from grindstone.errors import InputError
+from grindstone.files import claim
+from grindstone.resources import bundled
+from grindstone.settings import RunSettings
+from grindstone.workspace import Snapshot, Workspace
+
+FREE_TO_CHANGE = frozenset(
+    {"max_workers", "max_cost_usd", "max_tokens_total", "dispatch", "run_key", "work_dir"}
+)
+"""Settings a resumed run may have otherwise: they decide how, not what."""
+
+
+class RunPlan(Frozen):
+    """A run's fixed part, kept as `runs/<run_key>/plan.json`."""
+
+    run_key: str
+    kind: str
+    settings: dict[str, JsonValue]
+    tasks: dict[str, str]  # task id → digest, in the order of the run
+    base: Snapshot  # the workspace the run started from
+
+
+class Planned(Frozen):
+    """A plan with what it was made of."""
+
+    plan: RunPlan
+    tasks: tuple[Task, ...]
+    broken: tuple[str, ...]  # one sentence per folder that is no task
+    resumed: bool
+
+
+def new_run_key(kind: str) -> str:
+    """Return a key no other run has: what, when, and two random bytes."""
+    return f"{kind}-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{os.urandom(2).hex()}"
+
+
+def run_folder(home: Path, run_key: str) -> Path:
+    """Return a run's own folder."""
+    return home / "runs" / run_key
+
+
+def open_workspace(settings: RunSettings, seed: str = "skillbench") -> Workspace:
+    """Return the agent's workspace, copied from its seed the first time."""
+    home = settings.work_dir.absolute()
+    folder = home / "agents" / settings.agent_id / "workspace"
+    return Workspace.create(folder, settings.seed_workspace or bundled(f"seed_workspaces/{seed}"))
+
+
+def choose_tasks(settings: RunSettings) -> tuple[tuple[Task, ...], tuple[str, ...]]:
+    """Return the tasks a run is for, and what is wrong with the folders that are none.
+
+    Raises:
+        InputError: None is left, or a filter names what no task has.
+    """
+    dataset = load_tasks(settings.tasks_dir or bundled("examples/tasks"))
+    chosen = select(
+        dataset.tasks,
+        categories=settings.category,
+        difficulties=settings.difficulty,
+        ids=settings.task_ids,
+        limit=settings.limit or 0,
+    )
+    return chosen, tuple(str(error) for error in dataset.broken)
+
+
+def plan_run(kind: str, settings: RunSettings, workspace: Workspace) -> Planned:
+    """Fix what a run will do, or find what it was when its key exists already.
+
+    Raises:
+        InputError: The key belongs to a run of other settings or of tasks that have changed.
+    """
+    tasks, broken = choose_tasks(settings)
+    key = settings.run_key or new_run_key(kind)
+    plan = RunPlan(
+        run_key=key,
+        kind=kind,
+        settings=settings.model_dump(mode="json", exclude=set(FREE_TO_CHANGE)),
+        tasks={task.task_id: task.digest for task in tasks},
+        base=workspace.snapshot(),
+    )
+    path = run_folder(settings.work_dir.absolute(), key) / "plan.json"
+    if claim(path, plan.model_dump_json(indent=2)):
+        return Planned(plan=plan, tasks=tasks, broken=broken, resumed=False)
+    kept = _read(path)
+    _check_same(kept, plan)
+    return Planned(plan=kept, tasks=tasks, broken=broken, resumed=True)
+
+
+def _read(path: Path) -> RunPlan:
+    try:
+        return RunPlan.model_validate_json(path.read_text("utf-8"))
+    except ValidationError as error:
+        raise InputError(str(path), "is no plan of a run", "the file as it was written") from error
+
+
+def _check_same(kept: RunPlan, asked: RunPlan) -> None:
+    where = f"--run-key {kept.run_key}"
+    if kept.kind != asked.kind:
+        raise InputError(where, f"belongs to a run of {kept.kind}", f"a key of a {asked.kind} run")
+    names = kept.settings.keys() | asked.settings.keys()
+    other = [name for name in sorted(names) if kept.settings.get(name) != asked.settings.get(name)]
+    if other:
+        shown = "; ".join(
+            f"{name} was {json.dumps(kept.settings.get(name))}, "
+            f"now {json.dumps(asked.settings.get(name))}"
+            for name in other
+        )
+        raise InputError(where, f"belongs to a run with other settings: {shown}", "the same ones")
+    changed = _changed(kept.tasks, asked.tasks)
+    if changed:
+        raise InputError(
+            where, f"the tasks have changed since: {', '.join(changed)}", "the same task files"
+        )
+
+
+def _changed(kept: dict[str, str], asked: dict[str, str]) -> Sequence[str]:
+    names: Collection[str] = kept.keys() | asked.keys()
+    return [name for name in sorted(names) if kept.get(name) != asked.get(name)]

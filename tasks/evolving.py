@@ -1,0 +1,146 @@
+"""Evolving a workspace as a cached, retryable step."""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+from prefect import task
+
+from grindstone.base import Frozen
+from grindstone.benchmark import load_task
+from grindstone.digest import digest
+from grindstone.evolve import EvolutionEngine, EvolutionResult, EvolveConfig
+from grindstone.evolve.engine import last_refusals
+from grindstone.ledger.recall import Recalled, recall
+from grindstone.observe.observation import LabelledObservation, observe_labelled
+from grindstone.records import utc_now
+from grindstone.settings import EvolveScope, FeedbackLevel
+from grindstone.workspace import Snapshot
+from tasks.caching import MOST_TRIES, RETRY_DELAYS_S, infrastructure_only, key_of, results_of
+from tasks.guarding import leak_check
+from tasks.recording import record_evolution
+from tasks.runtime import CURRENT, Runtime
+
+
+class EvolveSpec(Frozen):
+    """One evolution to make, small enough for a cache key and a form."""
+
+    home: Path
+    run_key: str
+    step: str  # unique within the run, such as "batch-3/cycle-1"
+    base: Snapshot
+    scope: EvolveScope
+    model_id: str
+    region: str | None = None
+    feedback_level: FeedbackLevel
+    episode_ids: tuple[str, ...]
+    task_dirs: dict[str, Path]  # task id → folder, of every task observed
+    batch: int = 0
+    cycle: int = 0
+    show_drafts: bool = False
+
+    @property
+    def cache_key(self) -> str:
+        """What a step's stored result is found by."""
+        return digest(
+            {
+                "run": self.run_key,
+                "step": self.step,
+                "tree": self.base.tree,
+                "episodes": list(self.episode_ids),
+            }
+        )
+
+
+class Evolved(Frozen):
+    """What an evolution left."""
+
+    after: Snapshot
+    result: EvolutionResult
+
+
+@task(
+    name="evolve",
+    task_run_name="{spec.step}",
+    cache_key_fn=key_of("spec"),
+    persist_result=True,
+    result_serializer="json",
+    cache_result_in_memory=False,
+    retries=MOST_TRIES - 1,
+    retry_delay_seconds=RETRY_DELAYS_S,
+    retry_condition_fn=infrastructure_only,
+)
+async def _evolve(spec: EvolveSpec) -> Evolved:
+    runtime = CURRENT.get()
+    assert runtime is not None
+    attempts = await asyncio.to_thread(recall, runtime.ledger, spec.run_key, spec.episode_ids)
+    observations = await asyncio.to_thread(_observe, spec, attempts)
+    started = utc_now()
+    engine = EvolutionEngine(
+        EvolveConfig.of(spec.scope, evolver_model=spec.model_id),
+        model=runtime.models.get(spec.model_id, spec.region),
+        provider=runtime.provider,
+        labels={"grindstone.run": spec.run_key},
+    )
+    step = f"{spec.run_key}/{spec.step}"
+    result = await engine.aevolve(
+        runtime.workspace,
+        observations,
+        step=step,
+        refused=await asyncio.to_thread(last_refusals, runtime.workspace),
+        leaks=leak_check(spec.task_dirs) if spec.scope.no_direct_answers else None,
+    )
+    after = (
+        await asyncio.to_thread(runtime.workspace.snapshot, result.commit)
+        if result.changed
+        else spec.base
+    )
+    evolved = Evolved(after=after, result=result.model_copy(update={"trajectory": None}))
+    await record_evolution(
+        runtime,
+        result,
+        before=spec.base,
+        after=after,
+        batch=spec.batch,
+        cycle=spec.cycle,
+        task_ids=tuple(sorted({item.episode.task_id for item in attempts})),
+        cost_usd=_cost(runtime, step),
+        started=started,
+    )
+    return evolved
+
+
+async def evolve(spec: EvolveSpec) -> Evolved:
+    """Let the evolver learn from some attempts, once; found again when the run is resumed."""
+    stored = _evolve.with_options(result_storage=results_of(spec.home, spec.run_key))
+    return await stored(spec)
+
+
+def _observe(spec: EvolveSpec, attempts: Sequence[Recalled]) -> list[LabelledObservation]:
+    found = []
+    for item in attempts:
+        episode = item.episode
+        found.append(
+            observe_labelled(
+                item.trajectory,
+                item.verdict,
+                level=spec.feedback_level,
+                failure_class=episode.failure_class,
+                task_id=episode.task_id,
+                category=episode.category,
+                instruction=load_task(spec.task_dirs[episode.task_id]).instruction,
+                difficulty=episode.difficulty,
+                title=episode.title,
+                cycle=episode.cycle,
+                skills_offered=[use.skill for use in item.uses if use.scope == "general"],
+                skills_loaded=[
+                    use.skill for use in item.uses if use.scope == "general" and use.loaded
+                ],
+            )
+        )
+    return found
+
+
+def _cost(runtime: Runtime, scope: str) -> float | None:
+    costs = [call.cost_usd for call in runtime.calls_of(scope)]
+    return None if any(cost is None for cost in costs) else sum(cost or 0.0 for cost in costs)

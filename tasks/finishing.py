@@ -1,0 +1,151 @@
+"""A run's first and last steps: its row in the ledger, its report, its artifacts."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+from grindstone.attempt.plan import Planned
+from grindstone.attempt.spec import SolverSettings
+from grindstone.base import Frozen
+from grindstone.files import write_atomic
+from grindstone.ledger.markdown import headline, render_markdown
+from grindstone.ledger.plots import as_markdown_image, render_svg, report_plots
+from grindstone.ledger.report import RunReport, build_report, to_json
+from grindstone.ledger.tables.runs import RunRow
+from grindstone.records import utc_now
+from grindstone.settings import RunSettings
+from tasks.artifacts import (
+    artifact_key,
+    artifact_link,
+    publish_markdown,
+    publish_table,
+    trajectory_key,
+)
+from tasks.progress import Progress
+from tasks.runtime import Runtime
+
+
+class Finished(Frozen):
+    """What a run returns: its report and where its files are."""
+
+    report: RunReport
+    folder: Path
+
+
+async def start_run(
+    runtime: Runtime, planned: Planned, settings: RunSettings, solver: SolverSettings
+) -> None:
+    """Note that a run begins, or goes on."""
+    for problem in planned.broken:
+        runtime.tell(Progress("note", detail=f"Left out: {problem}"))
+    count = len(planned.tasks)
+    again = "resumed" if planned.resumed else "new"
+    runtime.tell(Progress("plan", detail=again, total=count))
+    await _append(
+        runtime,
+        planned,
+        "running",
+        model=solver.model_id,
+        profile=solver.profile.value,
+        sandbox=solver.sandbox,
+        rehearsal=solver.model_id == "rehearsal",
+        agent_id=settings.agent_id,
+        settings=settings.model_dump(mode="json", exclude={"work_dir"}),
+    )
+
+
+async def finish_run(
+    runtime: Runtime, planned: Planned, *, note: str = "", converged: bool | None = None
+) -> Finished:
+    """Close a run: state, report, plots and what the Prefect UI shows.
+
+    Args:
+        runtime: The run's resources.
+        planned: What it was to do.
+        note: Why it stopped early; empty when it did all.
+        converged: Whether its skill library settled.
+    """
+    await asyncio.to_thread(runtime.record_calls)
+    status = "stopped" if note else "completed"
+    await _append(runtime, planned, status, note=note, converged=converged)
+    report, images = await asyncio.to_thread(_write, runtime)
+    await _publish(report, images)
+    if note:
+        runtime.tell(Progress("note", detail=f"Stopped: {note}"))
+    return Finished(report=report, folder=runtime.run_dir)
+
+
+async def _append(runtime: Runtime, planned: Planned, status: str, **more: Any) -> None:
+    def append() -> None:
+        rows = runtime.ledger.rows(RunRow, runtime.run_key)
+        latest = max(rows, key=lambda row: row.sequence, default=None)
+        kept = latest.model_dump() if latest else {"run_key": runtime.run_key}
+        kept |= {
+            "sequence": latest.sequence + 1 if latest else 0,
+            "kind": planned.plan.kind,
+            "status": status,
+            "n_tasks": len(planned.tasks),
+            "note": "",
+            "at": utc_now(),
+        }
+        runtime.ledger.append([RunRow.model_validate(kept | more)], run_key=runtime.run_key)
+
+    await asyncio.to_thread(append)
+
+
+def _write(runtime: Runtime) -> tuple[RunReport, dict[str, str]]:
+    """Write report and plots into the run's folder; return the plots as markdown images."""
+    report = build_report(runtime.ledger, runtime.run_key)
+    folder = runtime.run_dir
+    images = {}
+    for name, chart in report_plots(report).items():
+        svg = render_svg(chart)
+        write_atomic(folder / "plots" / f"{name}.svg", svg)
+        images[name] = as_markdown_image(svg, name.replace("_", " "))
+    files = {name: f"![{name.replace('_', ' ')}](plots/{name}.svg)" for name in images}
+    write_atomic(folder / "report.json", to_json(report))
+    write_atomic(folder / "report.md", render_markdown(report, files))
+    return report, images
+
+
+async def _publish(report: RunReport, images: dict[str, str]) -> None:
+    agent = report.agent_id
+    egl_key, verdicts_key = artifact_key("egl", agent), artifact_key("verdicts", agent)
+    links = " · ".join(
+        [artifact_link(verdicts_key, "verdict table"), artifact_link(egl_key, "EGL curve")]
+    )
+    tasks = "\n".join(
+        f"- {artifact_link(trajectory_key(line.task_id), line.task_id)}" for line in report.tasks
+    )
+    await publish_markdown(
+        artifact_key("report", agent),
+        f"{links}\n\n{render_markdown(report, images)}\n## Trajectories\n\n{tasks}\n",
+        description=headline(report),
+    )
+    await publish_table(
+        verdicts_key,
+        [_verdict_row(report, index) for index in range(len(report.tasks))],
+        description=headline(report),
+    )
+    if "egl" in images:
+        await publish_markdown(
+            egl_key,
+            f"# EGL of {report.run_key}\n\nNew skills per thousand solved tasks, per cycle. "
+            f"{links}\n\n{images['egl']}\n",
+            description=f"EGL of {report.run_key}",
+        )
+
+
+def _verdict_row(report: RunReport, index: int) -> dict[str, Any]:
+    line = report.tasks[index]
+    last = line.attempts[-1] if line.attempts else None
+    marks = {"passed": "✓", "failed": "✗", "error": "⚠"}
+    return {
+        "task": artifact_link(trajectory_key(line.task_id), line.task_id),
+        "category": line.category,
+        "difficulty": line.difficulty,
+        "cycles": " ".join(marks[item.outcome.value] for item in line.attempts),
+        "tests": f"{last.tests_passed}/{last.tests_total}" if last else "",
+        "skills that helped": ", ".join(line.helped),
+        "cost (USD)": "unknown" if line.cost_usd is None else f"{line.cost_usd:.4f}",
+    }

@@ -1,0 +1,42 @@
+"""How a run's skill library settles: EGL per cycle, into the ledger as it happens."""
+
+import asyncio
+from collections.abc import Sequence
+
+from grindstone.gate import compute_egl, is_converged
+from grindstone.ledger.tables.runs import EglRow
+from tasks.runtime import Runtime
+
+
+class Stability:
+    """Counts skills and solved tasks over a run's cycles."""
+
+    def __init__(self, threshold: float, window: int) -> None:
+        self._threshold = threshold
+        self._window = window
+        self._solved: set[str] = set()
+        self._skills = 0
+        self._history: list[float | None] = []
+
+    @property
+    def converged(self) -> bool:
+        """Whether EGL stayed below the threshold for the window."""
+        return is_converged(self._history, threshold=self._threshold, window=self._window)
+
+    async def note(self, runtime: Runtime, new_skills: int, *, solved: Sequence[str]) -> None:
+        """Add a cycle."""
+        self._solved.update(solved)
+        self._skills += new_skills
+        egl = compute_egl(new_skills, len(self._solved))
+        self._history.append(egl)
+        row = EglRow(
+            run_key=runtime.run_key,
+            index=len(self._history) - 1,
+            new_skills=new_skills,
+            tasks_solved=len(self._solved),
+            cumulative_skills=self._skills,
+            egl=egl,
+            threshold=self._threshold,
+            converged=self.converged,
+        )
+        await asyncio.to_thread(runtime.ledger.append, [row], run_key=runtime.run_key)
