@@ -1,6 +1,7 @@
 """What the `terminus2` profiles type into.
 
-`TmuxTerminal` is a real terminal: keystrokes go in, time passes, the screen is read.
+`TmuxTerminal` is a real terminal: keystrokes go in, time passes, the screen is read. The wait
+ends early when the shell is back at its prompt: nothing more would come.
 `PlainTerminal` stands in where a sandbox has no tmux: each line typed runs to its end in
 a shell of its own that takes over folder and exported variables from the one before.
 """
@@ -65,6 +66,32 @@ _KEY = re.compile(
     r"(?:[CMS]-)+\S|(?:[CMS]-)*(?:Enter|Escape|Tab|BTab|BSpace|Space|Up|Down|Left|Right|Home|End"
     r"|PageUp|PageDown|PPage|NPage|DC|IC|F[1-9][0-2]?)"
 )
+_SETTLE = f"""
+pid=$({_TMUX} display-message -p {_PANE} '#{{pane_pid}}') || exit 1
+place() {{ {_TMUX} display-message -p {_PANE} '#{{history_size}}:#{{cursor_y}}'; }}
+fields() {{ cat "$@" 2>/dev/null | sed 's/.*) //'; }}
+idle() {{
+  now=$(place); [ "$now" != "$before" ] || return 1
+  set -- $(fields "/proc/$pid/stat"); [ "$1" = S ] && [ "$6" = "$pid" ] || return 1
+  [ "$(fields /proc/[0-9]*/stat | cut -d' ' -f3 | grep -cx "$pid")" = 1 ] || return 1
+  {_TMUX} capture-pane -p {_PANE} -S "${{now#*:}}" -E "${{now#*:}}" | grep -Eq '[$#%>] ?$'
+}}
+clock() {{ echo $(($(date +%s%N) / 1000000)); }}
+before=$(place)
+SEND || exit 1
+end=$(($(clock) + MILLISECONDS)); calm=0
+while [ "$(clock)" -lt "$end" ] && [ "$calm" -lt 2 ]; do
+  sleep 0.1
+  if idle; then calm=$((calm + 1)); else calm=0; fi
+done
+"""
+"""Sends a line and waits as asked, or until the shell sits at its prompt again.
+
+The shell is idle when the cursor stands behind a prompt on another line than before, the
+shell sleeps, is the terminal's group in front, and has no child in that group (a command
+substitution, say). Twice in a row, so that a gap between two pasted lines does not count.
+"""
+
 _GRACE_S = 15.0
 """Time tmux itself may take beyond the wait that was asked for."""
 
@@ -126,9 +153,12 @@ class TmuxTerminal:
             stdin = text.encode(errors="replace")
         else:
             send, stdin = f"{_TMUX} has-session {_PANE}", None
-        return await self._sandbox.exec(
-            f"{send} && sleep {wait_s:.3f}", timeout_s=wait_s + _GRACE_S, stdin=stdin
-        )
+        if text.endswith(("\n", "\r", "Enter")):
+            script = _SETTLE.replace("MILLISECONDS", str(int(wait_s * 1000)))
+            script = script.replace("SEND", send)
+        else:
+            script = f"{send} && sleep {wait_s:.3f}"
+        return await self._sandbox.exec(script, timeout_s=wait_s + _GRACE_S, stdin=stdin)
 
     async def _look(self) -> str:
         run = await self._sandbox.exec(

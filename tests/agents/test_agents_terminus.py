@@ -66,6 +66,33 @@ async def test_a_real_terminal_keeps_its_state(
     assert trajectory.steps[2].message == "I see.\nI type."
 
 
+async def test_waiting_ends_when_the_shell_is_back_at_its_prompt(
+    service: Service, model: Model, sandbox: Sandbox
+) -> None:
+    service.script = [
+        terminus(("sleep 0.7; echo quick\n", 40), ("seq 3 |\nwhile read n; do\n", 1)),
+        terminus(("sleep 0.5; echo got $n\ndone\n", 40), ("V=$(sleep 1.5; echo late)\n", 40)),
+        terminus(("echo $V; (sleep 1; echo sub) & wait; echo waited\n", 40)),
+        terminus(("cd /; mkdir -p /tmp/x; cat > /tmp/x/f <<'EOF'\n1 $\n2 #\nEOF\n", 40)),
+        terminus(("sleep 30\n", 1.0)),
+        terminus(("C-c", 0.3), ("wc -l < /tmp/x/f; clear; echo end\n", 2)),
+        terminus(done=True),
+        terminus(done=True),
+    ]
+    start = time.monotonic()
+    trajectory = await solver_for(T2).solve(brief(), sandbox, model)
+    assert trajectory.stop_reason is StopReason.SUBMITTED
+    assert time.monotonic() - start < 100
+    shown = [said(request) for request in service.requests]
+    assert "\nquick\n" in shown[1]
+    assert "got 3" in shown[2]
+    assert "\nlate\n" in shown[3]
+    assert "\nwaited\n" in shown[3]
+    assert await sandbox.read_file("/tmp/x/f") == b"1 $\n2 #\n"
+    assert "sleep 30" in shown[5]
+    assert "end" in shown[6]
+
+
 async def test_completion_must_be_confirmed(
     service: Service, model: Model, sandbox: Sandbox
 ) -> None:
