@@ -4,7 +4,6 @@ import datetime
 import hashlib
 import math
 import os
-import stat
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -272,25 +271,28 @@ def _require_parts(task_id: str, path: Path, config: TaskFile) -> None:
 
 
 def _check_links(task_id: str, path: Path) -> None:
-    root = path.resolve()
-    for entry in _walk(path):
-        mode = entry.lstat().st_mode
-        relative = entry.relative_to(path).as_posix()
-        if stat.S_ISLNK(mode):
-            target = Path(os.path.realpath(entry))
-            if not target.is_relative_to(root):
+    root = os.path.realpath(path)
+    for entry in _walk(str(path)):
+        if entry.is_symlink():
+            target = os.path.realpath(entry.path)
+            if target != root and not target.startswith(root + os.sep):
+                relative = os.path.relpath(entry.path, path)
                 raise TaskError(
                     task_id, relative, "", "is a link out of the task", "links that stay within"
                 )
-        elif not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        elif not (entry.is_file() or entry.is_dir()):
+            relative = os.path.relpath(entry.path, path)
             raise TaskError(task_id, relative, "", "is a special file", "files and folders")
 
 
-def _walk(path: Path) -> Iterator[Path]:
-    for folder, subfolders, names in os.walk(path, followlinks=False):
-        subfolders[:] = sorted(name for name in subfolders if name != ".git")
-        for name in [*subfolders, *sorted(names)]:
-            yield Path(folder) / name
+def _walk(folder: str) -> Iterator[os.DirEntry[str]]:
+    with os.scandir(folder) as entries:
+        for entry in sorted(entries, key=lambda found: found.name):
+            if entry.name == ".git":
+                continue
+            yield entry
+            if entry.is_dir(follow_symlinks=False):
+                yield from _walk(entry.path)
 
 
 def _task_digest(path: Path) -> str:

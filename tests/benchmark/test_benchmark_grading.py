@@ -2,7 +2,9 @@
 
 import pytest
 
+from grindstone.benchmark.loading import load_task
 from grindstone.benchmark.separate import grade_separately, grade_task
+from grindstone.benchmark.variants import strip_skills
 from grindstone.benchmark.verifier import grade
 from grindstone.errors import Cause, InfrastructureError, InputError
 from grindstone.settings import ScoreMode
@@ -228,3 +230,21 @@ async def test_a_system_folder_is_not_carried_over(start, write_task, provider):
     task, sandbox = await start(folder)
     with pytest.raises(InputError, match="artifacts"):
         await grade_separately(task, sandbox, provider, score_mode=DUAL)
+
+
+async def test_skills_of_the_image_do_not_reach_the_arm_without(
+    start, write_task, provider, tmp_path
+):
+    folder = write_task(
+        **{
+            "environment/Dockerfile": "FROM debian:bookworm-slim\nWORKDIR /app\n"
+            "COPY skills /root/.claude/skills\n",
+            "environment/skills/sums/SKILL.md": "---\nname: sums\ndescription: d\n---\n",
+        }
+    )
+    bare = strip_skills(load_task(folder), tmp_path / "variants")
+    look = "ls /root/.claude/skills"
+    _, having = await start(folder)
+    assert "sums" in (await having.exec(look, timeout_s=20)).output
+    _, lacking = await start(bare.path)
+    assert (await lacking.exec(look, timeout_s=20)).exit_code != 0
