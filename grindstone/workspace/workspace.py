@@ -26,7 +26,7 @@ from grindstone.workspace.errors import WorkspaceError
 from grindstone.workspace.git import BRANCH, EVOLUTION, LOCK, Commit, Repository
 from grindstone.workspace.lock import WriterLock
 from grindstone.workspace.manifest import Manifest, read_manifest
-from grindstone.workspace.recovery import recover
+from grindstone.workspace.recovery import recover, set_aside
 from grindstone.workspace.seed import copy_seed
 
 SEED_TAG = "seed"
@@ -146,14 +146,15 @@ class Workspace:
     def writing(self) -> Iterator[Path]:
         """Be the one writer; gives the root.
 
-        What is not committed when the block ends, by an error or not, is undone.
+        What is not committed when the block ends, by an error or not, is undone. What lay
+        uncommitted before it began is set aside below refs/undone/.
 
         Raises:
             WorkspaceError: The block ended in order but left a change uncommitted.
         """
         with self._lock.hold() as outermost:
             if outermost and self.repository.dirty():
-                self.repository.restore()
+                set_aside(self.repository)
             try:
                 yield self.root
             except BaseException:

@@ -1,0 +1,172 @@
+from pathlib import Path
+
+import pytest
+
+from grindstone.skills import Skill, SkillLibrary, check_quality, find_leaks
+from grindstone.skills.literals import expected_literals
+from grindstone.skills.quality import paths_of
+
+GOOD = Skill(
+    name="build-legacy-c-projects",
+    description="When building old C projects whose Makefiles fail.",
+    body="## Steps\n\n1. Disable X11.\n\n## Verification\n\n- `make` ends with 0\n",
+)
+
+PY_TEST = """
+import csv
+from pathlib import Path
+import pytest
+
+CANARY = "GUID 7c1f9a3e-22d4-4b0e-9f51-0c8d7e6a5b43"
+EXPECTED = {"north": 48213.5, "region": "quokka ridge"}
+
+
+@pytest.mark.parametrize(("name", "want"), [("B8", 91734), ("B9", 0.7)])
+def test_growth_values(name, want):
+    rows = list(csv.DictReader(Path("/app/out.csv").open(encoding="utf-8")))
+    assert len(rows) == 42
+    assert rows[0]["total"] == "1187.25", "the total is wrong"
+    assert rows[1]["name"] == pytest.approx(want)
+    assert sorted(rows, key=lambda row: row["name"])[0]["city"] == "Wombatville"
+    assert Path("/app/out.csv").exists()
+    assert rows[2]["ok"] is True and rows[2]["count"] == 1
+"""
+
+SH_TEST = """#!/bin/bash
+set -e
+[ "$(cat /app/answer.txt)" = "blue heron" ]
+[[ $count -eq 5831 ]]
+grep -q 'status: restored-copy' /app/report.md
+[ -f /app/report.md ]
+python3 - <<'PY'
+assert open('/app/x').read().strip() == "marmalade"
+PY
+"""
+
+
+def test_a_good_skill_passes_the_quality_gate():
+    assert check_quality(GOOD) == ()
+
+
+@pytest.mark.parametrize(
+    ("change", "rule"),
+    [
+        ({"name": "Build_C"}, "kebab_case_name"),
+        ({"name": "é-build"}, "kebab_case_name"),
+        ({"description": "Knowledge of C builds."}, "when_description"),
+        ({"body": GOOD.body + "x" * 2000}, "max_chars"),
+        ({"body": "## Steps\n\n1. Do.\n"}, "verification_steps"),
+        ({"body": "## Steps\n\n1. Do.\n\n## Verification\n\nSoon.\n"}, "verification_steps"),
+        ({"body": GOOD.body + "\nSee legacy-build-017.\n"}, "domain_knowledge"),
+        ({"body": GOOD.body + "\nEdit /app/src/report_q3.csv.\n"}, "domain_knowledge"),
+    ],
+)
+def test_each_rule_of_the_quality_gate(change, rule):
+    found = check_quality(
+        GOOD.model_copy(update=change),
+        task_ids=["legacy-build-017", "build"],
+        task_paths=paths_of("Write /app/src/report_q3.csv, use /usr/bin/python3 and /tmp."),
+    )
+    assert [violation.rule for violation in found] == [rule]
+
+
+def test_starter_skills_pass_the_quality_gate():
+    seeds = Path(__file__).parents[2] / "seed_workspaces" / "skillbench"
+    for skill in SkillLibrary(seeds).skills():
+        assert check_quality(skill) == (), skill.name
+
+
+def test_literals_come_from_comparisons_only():
+    found = set(expected_literals({"test_a.py": PY_TEST, "test.sh": SH_TEST}))
+    assert {"48213.5", "quokka ridge", "91734", "0.7", "42", "1187.25", "Wombatville"} <= found
+    assert {"blue heron", "5831", "status: restored-copy", "marmalade"} <= found
+    assert not {"total", "city", "the total is wrong", "/app/out.csv", "utf-8", "True"} & found
+    assert expected_literals({"want.json": '{"a": [1.25, "deep"]}', "bad.json": "{"}) == (
+        "1.25",
+        "deep",
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The north region sums to 48,213.50 in the end.",
+        "- The place is Quokka   Ridge.",
+        "print(91734)",
+        "The mean should be 0.7 after rounding.",
+        "Expect 42 rows.",
+        "Total 1187.25",
+        "first city: wombatville",
+        "echo 'blue heron' > answer",
+        "count is 5831",
+        "write `status: restored-copy`",
+        "7c1f9a3e-22d4-4b0e-9f51-0c8d7e6a5b43",
+        'assert rows[0]["total"]   == "1187.25", "the total is wrong"',
+        "grep -q 'status: restored-copy' /app/report.md",
+        "say marmalade",
+    ],
+)
+def test_canaries_are_found(text):
+    sources = {"test_a.py": PY_TEST, "test.sh": SH_TEST}
+    leaks = find_leaks(f"## Steps\n\n{text}\n", test_sources=sources)
+    assert leaks
+    assert all(leak.excerpt.lower() not in leak.reason.lower() for leak in leaks)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Use a time limit of 42 seconds.",
+        "Round to 0.7 of the width.",
+        "import csv\nfrom pathlib import Path\nimport pytest",
+        'rows = list(csv.DictReader(path.open(encoding="utf-8")))',
+        'assert Path("/app/out.csv").exists()\n[ -f /app/report.md ]',
+        "Check the total, the name, the city and the status of each row: 1, 2, 3.",
+        "In 2024 port 8080 answered 200 within 1000 ms.",
+        "The test is called test_growth_values.",
+        "Install with python3 -m pip install openpyxl==3.1.2",
+    ],
+)
+def test_honest_text_is_no_leak(text):
+    sources = {"test_a.py": PY_TEST, "test.sh": SH_TEST}
+    assert find_leaks(f"## Steps\n\n{text}\n", test_sources=sources) == ()
+
+
+def test_what_the_instruction_says_is_no_secret():
+    instruction = "The city is Wombatville and there are 91734 people. Write blue heron."
+    text = "Wombatville has 91734 people: blue heron."
+    sources = {"test_a.py": PY_TEST, "test.sh": SH_TEST}
+    assert find_leaks(text, test_sources=sources, instruction=instruction) == ()
+    assert len(find_leaks(text, test_sources=sources)) == 3
+
+
+def test_values_given_by_the_caller_count_too():
+    assert find_leaks("It is 1729.5 exactly", test_sources={}, expected=["1729.5"])
+    assert not find_leaks("It is 1, True, none", test_sources={}, expected=["1", "True", "None"])
+
+
+def test_a_passage_of_a_test_is_found_though_lines_differ():
+    source = "def helper(rows):\n" + "\n".join(
+        f"    total_{n} = compute(rows[{n}].left, rows[{n}].right, weight_{n})" for n in range(4)
+    )
+    lines = [line.strip() for line in source.splitlines()[1:]]
+    assert find_leaks("\n".join(lines), test_sources={"t.py": source})
+    assert find_leaks(" ".join(lines[:2]), test_sources={"t.py": source})
+    assert not find_leaks(lines[0], test_sources={"t.py": source})
+
+
+def test_starter_skills_leak_nothing_of_the_bundled_tasks():
+    root = Path(__file__).parents[2]
+    tasks = sorted((root / "examples" / "tasks").glob("*/tests"))
+    if not tasks:
+        pytest.skip("no bundled tasks in this checkout")
+    for tests in tasks:
+        sources = {
+            path.name: path.read_text(encoding="utf-8", errors="replace")
+            for path in tests.rglob("*")
+            if path.is_file()
+        }
+        instruction = (tests.parent / "instruction.md").read_text()
+        for path in (root / "seed_workspaces" / "skillbench" / "skills").glob("*/SKILL.md"):
+            leaks = find_leaks(path.read_text(), test_sources=sources, instruction=instruction)
+            assert leaks == (), (tests.parent.name, path.parent.name)
