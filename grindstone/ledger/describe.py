@@ -17,8 +17,8 @@ error left without a score gives way to the scored one that came later. A column
 older part lacks is null. Times are UTC, durations seconds (`_s`), money US dollars (`_usd`).
 `json` columns hold JSON as text.
 
-No column is meant for an API key or an environment variable's value, and no row class takes
-one: what is written here may be shared. The verifier's own words, which may quote a task's tests, are in `verdicts.output` and
+No column is meant for an API key or an environment variable's value.
+The verifier's own words, which may quote a task's tests, are in `verdicts.output` and
 `test_results.message` alone. A solving agent is never shown these columns; how much of them
 an evolver is shown is its feedback level's to say.
 What an agent itself printed is in `trajectory_steps`, as it printed it.
