@@ -180,9 +180,9 @@ def _abandoned(folder: Path, owner: Owner | None) -> bool:
 def _read_state(folder: Path) -> dict[str, Any] | None:
     try:
         state: dict[str, Any] = json.loads((folder / "owner.json").read_text())
-        return state
     except (OSError, ValueError):
         return None
+    return state
 
 
 async def _do(sandbox: BubblewrapSandbox, step: Run | Copy | Workdir, spec: BuildSpec) -> None:

@@ -1,6 +1,8 @@
 """One shared connection to a Docker engine, its calls in threads, its errors in our terms."""
 
 import asyncio
+import os
+import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -19,6 +21,8 @@ CONNECTIONS = 128
 """Calls that can wait on the engine at once: a running command holds one."""
 
 CALL_TIMEOUT_S = 120
+
+DEFAULT_HOST = "unix:///var/run/docker.sock"
 
 LABEL = "dev.grindstone"
 """Prefix of every label; an object that carries it is ours to remove."""
@@ -42,6 +46,7 @@ class Engine:
 
     def __init__(self) -> None:
         with engine_errors(Cause.ENGINE_UNAVAILABLE):
+            _knock()
             self.client = docker.from_env(timeout=CALL_TIMEOUT_S, max_pool_size=CONNECTIONS)
             try:
                 info = self.client.api.info()
@@ -66,6 +71,15 @@ class Engine:
         """Release connections and threads."""
         self._threads.shutdown(wait=False, cancel_futures=True)
         self.client.close()
+
+
+def _knock() -> None:
+    """Raise OSError when no one listens: the SDK would leave its socket open, with a warning."""
+    scheme, _, path = os.environ.get("DOCKER_HOST", DEFAULT_HOST).partition("://")
+    if scheme == "unix":
+        with socket.socket(socket.AF_UNIX) as door:
+            door.settimeout(CALL_TIMEOUT_S)
+            door.connect(path)
 
 
 @contextmanager
