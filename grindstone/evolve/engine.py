@@ -7,23 +7,18 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import ValidationError
-
-from grindstone.digest import SHORT, canonical_json, digest
 from grindstone.errors import InputError
 from grindstone.evolve.applying import apply, mutations, with_versions
 from grindstone.evolve.checks import checks_for
 from grindstone.evolve.config import EvolveConfig
 from grindstone.evolve.copy_evolution import evolve_copy
 from grindstone.evolve.copying import Files, shown_files
+from grindstone.evolve.past import earlier, keep, last_refusals, recall, trailers_of
 from grindstone.evolve.permissions import Check, Refusal, skill_names
-from grindstone.evolve.prompts import HISTORY, Observed, SkillLine, step_prompt
+from grindstone.evolve.prompts import Observed, SkillLine, step_prompt
 from grindstone.evolve.result import EvolutionResult
-from grindstone.files import write_atomic
 from grindstone.llm.messages import CallSite, Model
 from grindstone.observe.observation import (
-    UnlabelledObservation,
-    parse_observation,
     render_observations,
 )
 from grindstone.records import Role
@@ -32,10 +27,9 @@ from grindstone.settings import SuccessMode
 from grindstone.skills.drafts import read_drafts
 from grindstone.skills.format import parse_skill
 from grindstone.skills.frontmatter import SkillError
-from grindstone.workspace.workspace import EvolutionRef, Workspace
+from grindstone.workspace.workspace import Workspace
 
 _T = TypeVar("_T")
-_NO_TRAJECTORY = {"trajectory"}
 
 
 class EvolutionEngine:
@@ -149,11 +143,11 @@ class EvolutionEngine:
         if step:
             done = await asyncio.to_thread(opened.find_step, step)
             if done is not None:
-                return await asyncio.to_thread(_recall, opened, done)
+                return await asyncio.to_thread(recall, opened, done)
         base = await asyncio.to_thread(opened.snapshot)
         number = evo_number if evo_number is not None else opened.next_number()
         before = await asyncio.to_thread(_files_at, opened, base.commit)
-        history = await asyncio.to_thread(_history, opened, observation_logs)
+        history = await asyncio.to_thread(earlier, opened, observation_logs)
         observation = render_observations(observation_logs)
         await asyncio.to_thread(opened.write_observation, observation, list(observation_logs))
         gated = success_mode is SuccessMode.GATED_PROMOTION
@@ -202,7 +196,7 @@ class EvolutionEngine:
             trajectory=evolved.trajectory,
         )
         # Beside the history and before the commit: whoever finds the step finds the rest.
-        await asyncio.to_thread(_keep, opened, result)
+        await asyncio.to_thread(keep, opened, result)
         ref = await asyncio.to_thread(
             lambda: apply(
                 opened,
@@ -212,7 +206,7 @@ class EvolutionEngine:
                 number=number,
                 message=_message(result),
                 step=step,
-                trailers={"Result": canonical_json(_without_trajectory(result))},
+                trailers=trailers_of(result),
             )
         )
         return result.model_copy(update={"commit": ref.commit, "tag": f"evo-{ref.number}"})
@@ -243,14 +237,10 @@ class EvolutionEngine:
             await provider.close()
 
 
+__all__ = ["AEvolveEngine", "EvolutionEngine", "last_refusals"]
+
 AEvolveEngine = EvolutionEngine
 """The name the documents use."""
-
-
-def last_refusals(workspace: Workspace) -> tuple[Refusal, ...]:
-    """Return what the last evolution in the history refused."""
-    evolutions = workspace.evolutions()
-    return _recall(workspace, evolutions[-1]).refusals if evolutions else ()
 
 
 def _wait_for(work: Coroutine[None, None, _T]) -> _T:
@@ -278,21 +268,6 @@ def _files_at(workspace: Workspace, commit: str) -> Files:
     return shown_files(workspace.frozen(commit))
 
 
-def _history(workspace: Workspace, current: Sequence[Observed]) -> list[Observed]:
-    """Return earlier observations; without labels where the present ones have none."""
-    unlabelled = any(isinstance(seen, UnlabelledObservation) for seen in current)
-    found: list[Observed] = []
-    for row in workspace.recent_observations(20 * HISTORY):
-        try:
-            seen = parse_observation(canonical_json(row))
-        except ValidationError:
-            continue  # of another program, or of another version of this one
-        if seen in current or (unlabelled and not isinstance(seen, UnlabelledObservation)):
-            continue
-        found.append(seen)
-    return found[-HISTORY:]
-
-
 def _skill_lines(files: Files) -> list[SkillLine]:
     lines: list[SkillLine] = []
     for name in skill_names(files):
@@ -304,10 +279,6 @@ def _skill_lines(files: Files) -> list[SkillLine]:
         else:
             lines.append(SkillLine(name=name, description=" ".join(skill.description.split())))
     return lines
-
-
-def _without_trajectory(result: EvolutionResult) -> EvolutionResult:
-    return result.model_copy(update={"trajectory": None, "refusals": result.refusals[:20]})
 
 
 def _message(result: EvolutionResult) -> str:
@@ -323,28 +294,3 @@ def _message(result: EvolutionResult) -> str:
     ]
     what = "; ".join(parts) or "no change"
     return f"Evolution {result.evo_number}: {what}"
-
-
-def _kept_path(workspace: Workspace, step: str, number: int) -> Path:
-    name = digest([step, number])[:SHORT]
-    return workspace.evolution_dir / "steps" / f"{name}.json"
-
-
-def _keep(workspace: Workspace, result: EvolutionResult) -> None:
-    path = _kept_path(workspace, result.step, result.evo_number)
-    write_atomic(path, result.model_dump_json())
-
-
-def _recall(workspace: Workspace, ref: EvolutionRef) -> EvolutionResult:
-    """Return an evolution that the history holds, with its session where that was kept."""
-    commit = workspace.repository.log("-1", ref.commit)[0]
-    text = commit.trailers.get("result", "")
-    found: dict[str, object] = {"commit": ref.commit, "done_before": True}
-    if not text:
-        raise InputError(ref.commit[:SHORT], "is no evolution made by this engine", "one that is")
-    result = EvolutionResult.model_validate_json(text)
-    path = _kept_path(workspace, result.step, result.evo_number)
-    if path.is_file():
-        kept = EvolutionResult.model_validate_json(path.read_bytes())
-        found |= {"trajectory": kept.trajectory, "refusals": kept.refusals}
-    return result.model_copy(update=found)

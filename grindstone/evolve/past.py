@@ -1,0 +1,84 @@
+"""What earlier steps left: observations, results, and what was refused."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from grindstone.digest import SHORT, canonical_json, digest
+from grindstone.errors import InputError
+from grindstone.evolve.permissions import Refusal
+from grindstone.evolve.prompts import HISTORY, Observed
+from grindstone.evolve.result import EvolutionResult
+from grindstone.files import write_atomic
+from grindstone.observe.observation import UnlabelledObservation, parse_observation
+from grindstone.workspace.workspace import EvolutionRef, Workspace
+
+TRAILER = "Result"
+_LOG_ROWS = 20 * HISTORY
+_REFUSALS_IN_COMMIT = 20
+
+
+def earlier(workspace: Workspace, current: Sequence[Observed]) -> list[Observed]:
+    """Return the last observations but the present ones, the oldest first.
+
+    Where the present ones have no labels, labelled ones are left out.
+    """
+    unlabelled = any(isinstance(seen, UnlabelledObservation) for seen in current)
+    found: list[Observed] = []
+    for row in workspace.recent_observations(_LOG_ROWS):
+        try:
+            seen = parse_observation(canonical_json(row))
+        except ValidationError:
+            continue  # of another program, or of another version of this one
+        if seen in current or (unlabelled and not isinstance(seen, UnlabelledObservation)):
+            continue
+        found.append(seen)
+    return found[-HISTORY:]
+
+
+def trailers_of(result: EvolutionResult) -> dict[str, str]:
+    """Return what the commit keeps of a result: all but the session."""
+    short = {"trajectory": None, "refusals": result.refusals[:_REFUSALS_IN_COMMIT]}
+    return {TRAILER: canonical_json(result.model_copy(update=short))}
+
+
+def keep(workspace: Workspace, result: EvolutionResult) -> None:
+    """Keep a result with its session beside the history."""
+    write_atomic(_kept_path(workspace, result), result.model_dump_json())
+
+
+def recall(workspace: Workspace, ref: EvolutionRef) -> EvolutionResult:
+    """Return an evolution that the history holds, with its session where that was kept.
+
+    Raises:
+        InputError: The commit is no evolution of this engine.
+    """
+    text = workspace.repository.log("-1", ref.commit)[0].trailers.get(TRAILER.lower(), "")
+    try:
+        result = EvolutionResult.model_validate_json(text)
+    except ValidationError as error:
+        problem = "is no evolution made by this engine"
+        raise InputError(f"commit {ref.commit[:SHORT]}", problem, "one that is") from error
+    found: dict[str, object] = {"commit": ref.commit, "done_before": True}
+    path = _kept_path(workspace, result)
+    if path.is_file():
+        kept = EvolutionResult.model_validate_json(path.read_bytes())
+        found |= {"trajectory": kept.trajectory, "refusals": kept.refusals}
+    return result.model_copy(update=found)
+
+
+def last_refusals(workspace: Workspace) -> tuple[Refusal, ...]:
+    """Return what the last evolution in the history refused; none where it was no engine's."""
+    evolutions = workspace.evolutions()
+    if not evolutions:
+        return ()
+    try:
+        return recall(workspace, evolutions[-1]).refusals
+    except InputError:
+        return ()
+
+
+def _kept_path(workspace: Workspace, result: EvolutionResult) -> Path:
+    name = digest([result.step, result.evo_number])[:SHORT]
+    return workspace.evolution_dir / "steps" / f"{name}.json"
