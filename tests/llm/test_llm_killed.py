@@ -70,6 +70,7 @@ async def run(folder: Path, url: str, *, kill_after: int | None = None) -> list[
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)  # three starts of the SDK: seconds here, a minute on a busy machine
 async def test_a_killed_run_pays_for_no_answer_twice(tmp_path):
     async with serving() as service:
         service.delay_s = 0.05
