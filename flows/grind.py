@@ -14,13 +14,13 @@ from grindstone.attempt.spec import AttemptSpec, SolverSettings
 from grindstone.benchmark import Task
 from grindstone.errors import BudgetExceededError, InfrastructureError
 from grindstone.records import Episode, Purpose
-from grindstone.settings import GrindSettings
+from grindstone.settings import GrindSettings, SuccessMode, TaskSkillMode
 from grindstone.workspace import Snapshot
 from tasks.evolving import EvolveSpec, evolve
 from tasks.finishing import Finished, finish_run, start_run
 from tasks.progress import Progress, current_watcher
 from tasks.runtime import Runtime, open_runtime
-from tasks.skill_steps import StepSpec, evolve_task_skill, learn_from_success, write_task_skill
+from tasks.skill_steps import WriteKind, WriteSpec, write_skill
 from tasks.stability import Stability
 
 
@@ -101,28 +101,60 @@ async def _one_batch(
 ) -> Snapshot:
     """Cycle through a batch until every task passed or the cycles are used up."""
     settings, pending = crew.settings, list(tasks)
-    for task in tasks:
-        snapshot = await write_task_skill(_step(crew, snapshot, number, 1, task), crew.evolver)
+    if settings.task_skill_mode is TaskSkillMode.PRE_GENERATE_AND_RETRY:
+        snapshot = await _task_skills(crew, snapshot, number, 1, tasks, episodes=())
     for cycle in range(1, settings.max_cycles + 1):
         episodes = await _attempts(crew, pending, snapshot, batch=number, cycle=cycle)
         passed = [item for item in episodes if item.passed]
         failed = [item for item in episodes if item.passed is False]
-        if cycle == 1:
-            for episode in passed:
-                step = _step(crew, snapshot, number, cycle, _named(tasks, episode))
-                snapshot = await learn_from_success(step, episode.episode_id, crew.evolver)
         new_skills = 0
+        if cycle == 1 and settings.success_mode is not SuccessMode.OFF:
+            snapshot, new_skills = await _learn_from(crew, snapshot, number, passed, tasks)
         if failed:
             evolved = await evolve(_evolution(crew, snapshot, number, cycle, failed, tasks))
-            snapshot, new_skills = evolved.after, len(evolved.result.skills_added)
+            snapshot = evolved.after
+            new_skills += len(evolved.result.skills_added)
+            if settings.distill:
+                spec = _writing(crew, snapshot, number, cycle, "distill", tasks)
+                snapshot = (await write_skill(spec)).after
         await stability.note(crew.runtime, new_skills, solved=[item.task_id for item in passed])
-        if not failed or cycle == settings.max_cycles:
-            break
         pending = [_named(tasks, item) for item in failed]
-        for episode in failed:
-            step = _step(crew, snapshot, number, cycle, _named(tasks, episode))
-            snapshot = await evolve_task_skill(step, episode.episode_id, crew.evolver)
+        if not pending or cycle == settings.max_cycles:
+            break
+        if settings.task_skill_mode is not TaskSkillMode.OFF:
+            snapshot = await _task_skills(crew, snapshot, number, cycle, pending, episodes=failed)
     return snapshot
+
+
+async def _task_skills(
+    crew: Crew,
+    snapshot: Snapshot,
+    batch: int,
+    cycle: int,
+    tasks: Sequence[Task],
+    *,
+    episodes: Sequence[Episode],
+) -> Snapshot:
+    """Write each task's own skill: from its failed attempt, or from its text alone."""
+    seen = {episode.task_id: episode.episode_id for episode in episodes}
+    for task in tasks:
+        spec = _writing(crew, snapshot, batch, cycle, "task_skill", [task])
+        about = {"task_id": task.task_id, "episode_id": seen.get(task.task_id, "")}
+        snapshot = (await write_skill(spec.model_copy(update=about))).after
+    return snapshot
+
+
+async def _learn_from(
+    crew: Crew, snapshot: Snapshot, batch: int, passed: Sequence[Episode], tasks: Sequence[Task]
+) -> tuple[Snapshot, int]:
+    """Draft skills from first-attempt passes; return how many were promoted with it."""
+    promoted = 0
+    for episode in passed:
+        spec = _writing(crew, snapshot, batch, 1, "success", [_named(tasks, episode)])
+        about = {"task_id": episode.task_id, "episode_id": episode.episode_id}
+        written = await write_skill(spec.model_copy(update=about))
+        snapshot, promoted = written.after, promoted + len(written.result.promoted)
+    return snapshot, promoted
 
 
 async def _attempts(
@@ -185,17 +217,26 @@ def _evolution(
         task_dirs={task.task_id: task.path for task in tasks},
         batch=batch,
         cycle=cycle,
+        success_mode=crew.settings.success_mode,
     )
 
 
-def _step(crew: Crew, snapshot: Snapshot, batch: int, cycle: int, task: Task) -> StepSpec:
-    return StepSpec(
+def _writing(
+    crew: Crew, snapshot: Snapshot, batch: int, cycle: int, kind: WriteKind, tasks: Sequence[Task]
+) -> WriteSpec:
+    settings = crew.settings
+    return WriteSpec(
         home=crew.runtime.home,
         run_key=crew.runtime.run_key,
+        kind=kind,
         base=snapshot,
-        settings=crew.settings,
-        task_id=task.task_id,
-        task_dir=task.path,
+        model_id=crew.evolver,
+        region=settings.region,
+        feedback_level=settings.feedback_level,
+        no_direct_answers=settings.no_direct_answers,
+        success_mode=settings.success_mode,
+        promotion_threshold=settings.promotion_threshold,
+        task_dirs={task.task_id: task.path for task in tasks},
         batch=batch,
         cycle=cycle,
     )

@@ -12,12 +12,14 @@ from grindstone.digest import digest
 from grindstone.evolve import EvolutionEngine, EvolutionResult, EvolveConfig
 from grindstone.evolve.engine import last_refusals
 from grindstone.ledger.recall import Recalled, recall
-from grindstone.observe.observation import LabelledObservation, observe_labelled
+from grindstone.observe.observation import LabelledObservation
 from grindstone.records import utc_now
-from grindstone.settings import EvolveScope, FeedbackLevel
+from grindstone.settings import EvolveScope, FeedbackLevel, SuccessMode
 from grindstone.workspace import Snapshot
 from tasks.caching import MOST_TRIES, RETRY_DELAYS_S, infrastructure_only, key_of, results_of
 from tasks.guarding import leak_check
+from tasks.observing import observe
+from tasks.progress import Progress
 from tasks.recording import record_evolution
 from tasks.runtime import CURRENT, Runtime
 
@@ -37,7 +39,7 @@ class EvolveSpec(Frozen):
     task_dirs: dict[str, Path]  # task id → folder, of every task observed
     batch: int = 0
     cycle: int = 0
-    show_drafts: bool = False
+    success_mode: SuccessMode = SuccessMode.OFF
 
     @property
     def cache_key(self) -> str:
@@ -88,7 +90,8 @@ async def _evolve(spec: EvolveSpec) -> Evolved:
         observations,
         step=step,
         refused=await asyncio.to_thread(last_refusals, runtime.workspace),
-        leaks=leak_check(spec.task_dirs) if spec.scope.no_direct_answers else None,
+        success_mode=spec.success_mode,
+        leaks=await asyncio.to_thread(leak_check, spec.task_dirs),
     )
     after = (
         await asyncio.to_thread(runtime.workspace.snapshot, result.commit)
@@ -104,9 +107,10 @@ async def _evolve(spec: EvolveSpec) -> Evolved:
         batch=spec.batch,
         cycle=spec.cycle,
         task_ids=tuple(sorted({item.episode.task_id for item in attempts})),
-        cost_usd=_cost(runtime, step),
+        cost_usd=runtime.cost_of(step),
         started=started,
     )
+    runtime.tell(Progress("evolved", result.tag, _in_words(result), cycle=spec.cycle))
     return evolved
 
 
@@ -117,30 +121,22 @@ async def evolve(spec: EvolveSpec) -> Evolved:
 
 
 def _observe(spec: EvolveSpec, attempts: Sequence[Recalled]) -> list[LabelledObservation]:
-    found = []
-    for item in attempts:
-        episode = item.episode
-        found.append(
-            observe_labelled(
-                item.trajectory,
-                item.verdict,
-                level=spec.feedback_level,
-                failure_class=episode.failure_class,
-                task_id=episode.task_id,
-                category=episode.category,
-                instruction=load_task(spec.task_dirs[episode.task_id]).instruction,
-                difficulty=episode.difficulty,
-                title=episode.title,
-                cycle=episode.cycle,
-                skills_offered=[use.skill for use in item.uses if use.scope == "general"],
-                skills_loaded=[
-                    use.skill for use in item.uses if use.scope == "general" and use.loaded
-                ],
-            )
+    return [
+        observe(item, load_task(spec.task_dirs[item.episode.task_id]), spec.feedback_level)
+        for item in attempts
+    ]
+
+
+def _in_words(result: EvolutionResult) -> str:
+    parts = [
+        f"{verb} {', '.join(names)}"
+        for verb, names in (
+            ("added", result.skills_added),
+            ("changed", result.skills_changed),
+            ("removed", result.skills_removed),
+            ("edited", result.others_changed),
         )
-    return found
-
-
-def _cost(runtime: Runtime, scope: str) -> float | None:
-    costs = [call.cost_usd for call in runtime.calls_of(scope)]
-    return None if any(cost is None for cost in costs) else sum(cost or 0.0 for cost in costs)
+        if names
+    ]
+    refused = f"{len(result.refusals)} refused" if result.refusals else ""
+    return "; ".join([*parts, refused] if refused else parts) or "no change"

@@ -2,9 +2,10 @@
 
 import asyncio
 from datetime import datetime
+from typing import Protocol
 
 from grindstone.attempt.run import Attempted
-from grindstone.evolve import EvolutionResult
+from grindstone.evolve import EvolutionResult, WriterResult
 from grindstone.ledger import Ledger
 from grindstone.ledger.tables.attempts import (
     SignalsRow,
@@ -14,9 +15,26 @@ from grindstone.ledger.tables.attempts import (
 )
 from grindstone.ledger.tables.runs import EvolutionRow, Refusal, SkillRow
 from grindstone.records import utc_now
-from grindstone.skills import SkillLibrary, render
+from grindstone.skills import Skill, SkillLibrary, render
 from grindstone.workspace import Snapshot
 from tasks.runtime import Runtime
+
+
+class Writing(Protocol):
+    """What is said of a writing step."""
+
+    @property
+    def kind(self) -> str: ...  # noqa: D102
+    @property
+    def step(self) -> str: ...  # noqa: D102
+    @property
+    def base(self) -> Snapshot: ...  # noqa: D102
+    @property
+    def task_id(self) -> str: ...  # noqa: D102
+    @property
+    def batch(self) -> int: ...  # noqa: D102
+    @property
+    def cycle(self) -> int: ...  # noqa: D102
 
 
 async def record_attempt(ledger: Ledger, attempted: Attempted) -> None:
@@ -96,21 +114,75 @@ async def record_evolution(
     touched = {*result.skills_added, *result.skills_changed}
     library = SkillLibrary(await runtime.snapshot(after.commit))
     skills = [
-        SkillRow(
-            run_key=runtime.run_key,
-            agent_id=runtime.agent_id,
-            skill=skill.name,
-            skill_digest=skill.digest,
-            version=str(skill.version or ""),
-            category=skill.category or "",
-            description=skill.description,
-            n_chars=len(render(skill)),
-            evo_number=result.evo_number,
-            cycle=cycle,
-            learned_from=task_ids,
-        )
+        _skill_row(runtime, skill, evo_number=result.evo_number, cycle=cycle, learned_from=task_ids)
         for skill in library.skills()
         if skill.name in touched
     ]
     for rows in ([row], skills):
         await asyncio.to_thread(runtime.ledger.append, rows, run_key=runtime.run_key)
+
+
+async def record_writing(
+    runtime: Runtime, spec: Writing, result: WriterResult, *, after: Snapshot, started: datetime
+) -> None:
+    """Append what one written skill changed."""
+    now = utc_now()
+    row = EvolutionRow(
+        run_key=runtime.run_key,
+        evo_number=0,
+        step=spec.step,
+        batch=spec.batch,
+        cycle=spec.cycle,
+        agent_id=runtime.agent_id,
+        task_ids=(spec.task_id,) if spec.task_id else (),
+        commit_before=spec.base.commit,
+        commit_after=after.commit,
+        tree_before=spec.base.tree,
+        tree_after=after.tree,
+        skills_added=result.promoted,
+        skills_changed=result.written if spec.kind == "distill" else (),
+        usage=result.usage,
+        cost_usd=runtime.cost_of(f"{runtime.run_key}/{spec.step}"),
+        note="; ".join(result.problems),
+        duration_s=max(0.0, (now - started).total_seconds()),
+        at=now,
+    )
+    library = SkillLibrary(await runtime.snapshot(after.commit))
+    skills = [
+        _skill_row(runtime, skill, cycle=spec.cycle, learned_from=row.task_ids)
+        for skill in library.skills()
+        if skill.name in {*row.skills_added, *row.skills_changed}
+    ]
+    own = library.task_skill(spec.task_id) if spec.kind == "task_skill" and result.written else None
+    if own is not None:
+        more = {"scope": "task", "task_id": spec.task_id}
+        skills.append(
+            _skill_row(runtime, own, cycle=spec.cycle, learned_from=row.task_ids).model_copy(
+                update=more
+            )
+        )
+    for rows in ([row], skills):
+        await asyncio.to_thread(runtime.ledger.append, rows, run_key=runtime.run_key)
+
+
+def _skill_row(
+    runtime: Runtime,
+    skill: Skill,
+    *,
+    cycle: int,
+    learned_from: tuple[str, ...],
+    evo_number: int = 0,
+) -> SkillRow:
+    return SkillRow(
+        run_key=runtime.run_key,
+        agent_id=runtime.agent_id,
+        skill=skill.name,
+        skill_digest=skill.digest,
+        version=str(skill.version or ""),
+        category=skill.category or "",
+        description=skill.description,
+        n_chars=len(render(skill)),
+        evo_number=evo_number,
+        cycle=cycle,
+        learned_from=learned_from,
+    )

@@ -60,6 +60,11 @@ class Runtime:
         """Return the model calls made so far on behalf of an episode or a step."""
         return self.calls[scope]
 
+    def cost_of(self, scope: str) -> float | None:
+        """Return US dollars spent on behalf of an episode or a step; None: a price is unknown."""
+        costs = [call.cost_usd for call in self.calls_of(scope)]
+        return None if any(cost is None for cost in costs) else sum(cost or 0.0 for cost in costs)
+
     @contextlib.asynccontextmanager
     async def start(self, name: str) -> AsyncIterator[None]:
         """Hold one of the places for starting; `started` gives it back early."""

@@ -1,30 +1,147 @@
-"""Steps that write a task's own skill, or learn from a success."""
+"""Steps in which one model call writes one skill: a task's own, a shorter one, a draft."""
 
+import asyncio
 from pathlib import Path
+from typing import Literal
+
+from prefect import task
 
 from grindstone.base import Frozen
-from grindstone.settings import GrindSettings
+from grindstone.benchmark import load_task
+from grindstone.digest import digest
+from grindstone.evolve import (
+    WriterResult,
+    distill_bloated,
+    draft_from_success,
+    evolve_task_skill,
+)
+from grindstone.evolve.permissions import Check
+from grindstone.ledger.recall import Recalled, recall
+from grindstone.llm.messages import Model
+from grindstone.records import utc_now
+from grindstone.settings import FeedbackLevel, SuccessMode
 from grindstone.workspace import Snapshot
+from tasks.caching import MOST_TRIES, RETRY_DELAYS_S, infrastructure_only, key_of, results_of
+from tasks.guarding import leak_check
+from tasks.observing import observe
+from tasks.progress import Progress
+from tasks.recording import record_writing
+from tasks.runtime import CURRENT, Runtime
+
+WriteKind = Literal["task_skill", "success", "distill"]
 
 
-class StepSpec(Frozen):
+class WriteSpec(Frozen):
+    """One skill to write."""
+
     home: Path
     run_key: str
+    kind: WriteKind
     base: Snapshot
-    settings: GrindSettings
-    task_id: str
-    task_dir: Path
-    batch: int
-    cycle: int
+    model_id: str
+    region: str | None = None
+    feedback_level: FeedbackLevel
+    no_direct_answers: bool
+    success_mode: SuccessMode = SuccessMode.OFF
+    promotion_threshold: int = 1
+    task_dirs: dict[str, Path]  # the task it is about first; all are guarded
+    task_id: str = ""
+    episode_id: str = ""  # of the attempt it learns from; empty: from the task's text alone
+    batch: int = 0
+    cycle: int = 0
+
+    @property
+    def step(self) -> str:
+        """The step's name within the run."""
+        what = f"{self.kind}-{self.task_id}" if self.task_id else self.kind
+        return f"batch-{self.batch}/cycle-{self.cycle}/{what}{'' if self.episode_id else '-first'}"
+
+    @property
+    def cache_key(self) -> str:
+        """What a step's stored result is found by."""
+        return digest(
+            {
+                "run": self.run_key,
+                "step": self.step,
+                "tree": self.base.tree,
+                "episode": self.episode_id,
+            }
+        )
 
 
-async def write_task_skill(spec: StepSpec, model_id: str) -> Snapshot:
-    return spec.base
+class Written(Frozen):
+    """What a step left."""
+
+    after: Snapshot
+    result: WriterResult
 
 
-async def evolve_task_skill(spec: StepSpec, episode_id: str, model_id: str) -> Snapshot:
-    return spec.base
+@task(
+    name="write-skill",
+    task_run_name="{spec.kind} {spec.task_id}",
+    cache_key_fn=key_of("spec"),
+    persist_result=True,
+    result_serializer="json",
+    cache_result_in_memory=False,
+    retries=MOST_TRIES - 1,
+    retry_delay_seconds=RETRY_DELAYS_S,
+    retry_condition_fn=infrastructure_only,
+)
+async def _write_skill(spec: WriteSpec) -> Written:
+    runtime = CURRENT.get()
+    assert runtime is not None
+    started = utc_now()
+    leaks = await asyncio.to_thread(leak_check, spec.task_dirs) if spec.no_direct_answers else None
+    attempts = await asyncio.to_thread(
+        recall, runtime.ledger, spec.run_key, [spec.episode_id] if spec.episode_id else []
+    )
+    model = runtime.models.get(spec.model_id, spec.region)
+    result = await _writer(spec, runtime, model, attempts[0] if attempts else None, leaks)
+    changed = bool(result.written or result.promoted)
+    after = (
+        await asyncio.to_thread(runtime.workspace.snapshot, result.commit) if changed else spec.base
+    )
+    await record_writing(runtime, spec, result, after=after, started=started)
+    if changed:
+        names = ", ".join((*result.written, *result.promoted))
+        runtime.tell(Progress("evolved", spec.kind.replace("_", " "), names, cycle=spec.cycle))
+    return Written(after=after, result=result)
 
 
-async def learn_from_success(spec: StepSpec, episode_id: str, model_id: str) -> Snapshot:
-    return spec.base
+async def write_skill(spec: WriteSpec) -> Written:
+    """Write one skill, once; found again when the run is resumed."""
+    stored = _write_skill.with_options(result_storage=results_of(spec.home, spec.run_key))
+    return await stored(spec)
+
+
+async def _writer(
+    spec: WriteSpec, runtime: Runtime, model: Model, seen: Recalled | None, leaks: Check | None
+) -> WriterResult:
+    step = f"{spec.run_key}/{spec.step}"
+    if spec.kind == "distill":
+        return await distill_bloated(runtime.workspace, model=model, step=step, leaks=leaks)
+    about = load_task(spec.task_dirs[spec.task_id])
+    if spec.kind == "task_skill":
+        return await evolve_task_skill(
+            runtime.workspace,
+            model=model,
+            task_id=about.task_id,
+            instruction=about.instruction,
+            category=about.category,
+            observation=observe(seen, about, spec.feedback_level) if seen else None,
+            step=step,
+            leaks=leaks,
+        )
+    assert seen is not None
+    return await draft_from_success(
+        runtime.workspace,
+        model=model,
+        task_id=about.task_id,
+        instruction=about.instruction,
+        category=about.category,
+        trajectory=seen.trajectory,
+        mode=spec.success_mode,
+        promotion_threshold=spec.promotion_threshold,
+        step=step,
+        leaks=leaks,
+    )
