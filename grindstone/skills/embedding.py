@@ -180,7 +180,10 @@ class Embedder:
         mixed = self._linear(mixed, f"{name}attention.output.dense")
         hidden = self._norm(hidden + mixed, f"{name}attention.output.LayerNorm")
         wide = self._linear(hidden, f"{name}intermediate.dense")
-        wide = wide * np.float32(0.5) * (1 + erf(wide / np.float32(2**0.5)))
+        gate = erf(wide * np.float32(0.5**0.5))
+        gate += 1
+        wide *= gate
+        wide *= np.float32(0.5)
         narrow = self._linear(wide, f"{name}output.dense")
         return self._norm(hidden + narrow, f"{name}output.LayerNorm")
 

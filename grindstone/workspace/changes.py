@@ -89,6 +89,29 @@ def compare(folder: Path, base: Mapping[str, Entry]) -> Changes:
     return Changes(items=tuple(items), refused=tuple(refused))
 
 
+def apply_change(change: Change, copy: Path, root: Path) -> None:
+    """Bring one file of a copy into the workspace at `root`.
+
+    Raises:
+        OSError: The copy's file is no regular file any more, or its place is taken.
+    """
+    place = root / change.path
+    if change.kind == "deleted":
+        place.unlink(missing_ok=True)
+        _remove_empty(place.parent, root)
+        return
+    content, executable = read_regular(copy / change.path)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_bytes(content)
+    place.chmod(0o755 if executable else 0o644)
+
+
+def _remove_empty(folder: Path, stop: Path) -> None:
+    while folder != stop and folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
+        folder = folder.parent
+
+
 def blob_id(path: Path) -> tuple[str, bool]:
     """Return a regular file's git blob id and whether its owner may execute it.
 

@@ -21,7 +21,7 @@ from grindstone.digest import digest
 from grindstone.errors import InputError
 from grindstone.skills.library import SkillLibrary
 from grindstone.workspace import observations
-from grindstone.workspace.changes import Change, Changes, compare, read_regular
+from grindstone.workspace.changes import Change, Changes, apply_change, compare
 from grindstone.workspace.errors import WorkspaceError
 from grindstone.workspace.git import BRANCH, EVOLUTION, LOCK, Commit, Repository
 from grindstone.workspace.lock import WriterLock
@@ -341,7 +341,7 @@ class Workspace:
             raise WorkspaceError(f"{self.root}: apply_copy outside of writing()")
         try:
             for change in sorted(changes, key=lambda change: change.kind != "deleted"):
-                _apply(change, folder, self.root)
+                apply_change(change, folder, self.root)
         except OSError as error:
             raise WorkspaceError(f"{folder}: a change cannot be applied: {error}") from error
 
@@ -387,21 +387,3 @@ class Workspace:
 def _trailers(kind: str, step: str, more: Mapping[str, str] | None) -> dict[str, str]:
     given = {"Kind": kind, **(more or {})}
     return given | {"Step": step} if step else given
-
-
-def _apply(change: Change, copy: Path, root: Path) -> None:
-    place = root / change.path
-    if change.kind == "deleted":
-        place.unlink(missing_ok=True)
-        _remove_empty(place.parent, root)
-        return
-    content, executable = read_regular(copy / change.path)
-    place.parent.mkdir(parents=True, exist_ok=True)
-    place.write_bytes(content)
-    place.chmod(0o755 if executable else 0o644)
-
-
-def _remove_empty(folder: Path, stop: Path) -> None:
-    while folder != stop and folder.is_dir() and not any(folder.iterdir()):
-        folder.rmdir()
-        folder = folder.parent
