@@ -53,6 +53,7 @@ class Host(NamedTuple):
     mode: Mode
     skeleton: Path  # the lowest layer of a sandbox's root
     runner: Path  # the folder shown at RUNNER_DIR
+    folders: Path  # rootless: empty, for the sandbox's root to own
 
 
 def mode() -> Mode:
@@ -117,7 +118,7 @@ def prepare() -> Host:
                 shutil.rmtree(building)
     except OSError as error:
         raise InfrastructureError(Cause.SANDBOX_START, f"{base}: {error}") from error
-    return Host(mode(), made / "root", made / "runner")
+    return Host(mode(), made / "root", made / "runner", made / "folders")
 
 
 def _write(where: Path, files: dict[str, bytes], links: dict[str, str], runner: bytes) -> None:
@@ -142,9 +143,26 @@ def _write(where: Path, files: dict[str, bytes], links: dict[str, str], runner: 
     (root / "etc/hosts").write_text("127.0.0.1 localhost sandbox\n::1 localhost\n")
     (root / "etc/hostname").write_text("sandbox\n")
     root.chmod(0o755)
+    for name in _owned():
+        (where / "folders" / name).mkdir(parents=True, exist_ok=True)
     (where / "runner/root").mkdir(parents=True)
     (where / "runner/runner").write_bytes(runner)
     (where / "runner/runner").chmod(0o755)
+
+
+def _owned() -> list[str]:
+    """Return the host's folders that a rootless sandbox may write to.
+
+    The host's root is no one there, and no one's folders cannot be written to. A layer that
+    has the same folders and nothing in them lends them its own owner.
+    """
+    found = []
+    for top, depth in (("usr", 2), ("usr/local", 5)):
+        for folder, inner, _ in os.walk(Path("/", top)):
+            if len(Path(folder).relative_to(Path("/", top)).parts) >= depth:
+                inner.clear()
+            found.append(folder.lstrip("/"))
+    return found
 
 
 def _etc_files() -> list[tuple[str, bytes]]:
