@@ -42,7 +42,7 @@ def typed(command: str, *, real: bool) -> Typed:
     """Return what to type for a command."""
     if not real:
         return Typed(f"{command}\n", 1.0)
-    return Typed(f"{command}\n{_ASK_EXIT}\n", 0.6 if "\n" in command else 0.3)
+    return Typed(f"{command}\n{_ASK_EXIT}\n", 0.5 if "\n" in command else 0.25)
 
 
 def wait() -> Typed:
