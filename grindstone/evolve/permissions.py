@@ -145,6 +145,10 @@ def _room(before: Files, scope: EvolveScope) -> int | None:
 
 def _file_rules(change: Change, scope: EvolveScope, checks: Checks) -> list[Refusal]:
     """Return what is wrong with one file, whatever it belongs to."""
+    if _has_odd_name(change.path):
+        printable = change.path.encode("utf-8", "backslashreplace").decode()
+        reason = "has a name that git or a person could misread"
+        return [Refusal(path=printable, rule="file_name", reason=reason)]
     misplaced = _place_rule(change, scope)
     if misplaced is not None:
         rule, reason = misplaced
@@ -162,6 +166,15 @@ def _file_rules(change: Change, scope: EvolveScope, checks: Checks) -> list[Refu
             for reason in checks.leaks(change.path, text)
         ]
     return []
+
+
+def _has_odd_name(path: str) -> bool:
+    """Whether a path is unprintable, or holds what git would take for its own."""
+    return (
+        not path.isprintable()
+        or "\\" in path
+        or any(part.lower().startswith(".git") for part in path.split("/"))
+    )
 
 
 def _place_rule(change: Change, scope: EvolveScope) -> tuple[str, str] | None:

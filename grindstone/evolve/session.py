@@ -1,6 +1,7 @@
 """The evolver at work: an agent with one tool, in a sandbox with a copy and nothing else."""
 
 import asyncio
+import os
 import tempfile
 from collections.abc import Iterable
 from importlib.resources import as_file, files
@@ -276,7 +277,7 @@ class EvolverSession:
         wanted = sorted(set(paths))
         if not wanted:
             return
-        names = "\0".join(wanted).encode()
+        names = b"\0".join(os.fsencode(path) for path in wanted)
         await self._box.exec(
             "xargs -0 rm -rf --",
             timeout_s=self._limits.command_timeout_s,

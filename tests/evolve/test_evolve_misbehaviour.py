@@ -114,6 +114,20 @@ async def test_links_are_refused_and_nothing_of_the_host_comes_back(
     assert (workspace.root / name / "SKILL.md").read_text() == before
 
 
+async def test_odd_names_and_git_files_never_reach_the_history(evolver, engine, workspace, observe):
+    evolver.plays(
+        "$ cd skills/data-formats; echo '*' > .gitignore; mkdir -p sub; "
+        "echo 'gitdir: /' > sub/.git; echo x > $'\\xff'; echo x > $'a\\nb'",
+        "done",
+        "$ find skills",
+        "done",
+    )
+    result = await engine().aevolve(workspace, [observe()])
+    assert {each.rule for each in result.refusals} == {"file_name"}
+    assert len(result.refusals) == 4 and not result.changed
+    assert ".gitignore" not in evolver.told(3)
+
+
 async def test_there_is_no_network_and_no_credential(
     evolver, model, provider, workspace, observe, monkeypatch
 ):

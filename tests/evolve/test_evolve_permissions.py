@@ -107,6 +107,17 @@ def test_what_is_allowed_stands(path: str, found: Entry):
     assert reviewed.refusals == ()
 
 
+@pytest.mark.parametrize(
+    "name", [".git", ".gitignore", "sub/.GIT", "a\nb", "a\\b", "\udcff", "\x1b[2J"]
+)
+def test_names_that_could_be_misread_are_refused(name: str):
+    path = f"skills/old/{name}"
+    reviewed = review(BEFORE, changed(**{path: entry("*\n")}), ALL)
+    assert [each.rule for each in reviewed.refusals] == ["file_name"]
+    assert reviewed.accepted == () and reviewed.undo == (path,)
+    assert reviewed.refusals[0].model_dump_json()
+
+
 def test_a_skill_is_refused_as_a_whole():
     after = changed(
         **{"skills/new/SKILL.md": main("new"), "skills/new/scripts/a.sh": Entry(b"\xff")}
