@@ -17,6 +17,7 @@ _LOOK = "ls skills 2>/dev/null; echo; cat evolution/current_observation.md 2>/de
 _VERSION = re.compile(r"version:\s*[\"']?(\d+)")
 _MOST_CHARS = re.compile(r"at most (\d+) characters")
 _DEFAULT_CHARS = 2_000
+_NO_LIMIT = 1_000
 
 
 class Act(NamedTuple):
@@ -32,7 +33,7 @@ class Rules(NamedTuple):
     skills: bool
     prompts: bool
     protected: bool
-    at_budget: bool
+    room: int  # how many skills may be added
     max_chars: int
 
 
@@ -72,9 +73,16 @@ def _rules(prompt: str) -> Rules:
         skills=flag("evolve_skills", True) and not only_prompts,
         prompts=flag("evolve_prompts", False),
         protected=flag("protect_skills", False),
-        at_budget=re.search(r"budget is reached|no new skills", prompt, re.IGNORECASE) is not None,
+        room=_room(prompt),
         max_chars=int(limit[1]) if limit else _DEFAULT_CHARS,
     )
+
+
+def _room(prompt: str) -> int:
+    if re.search(r"budget is reached|no new skills", prompt, re.IGNORECASE):
+        return 0
+    left = re.search(r"(\d+) more may be made", prompt)
+    return int(left[1]) if left else _NO_LIMIT
 
 
 def _play(prompt: str) -> Play:
@@ -93,6 +101,8 @@ def _play(prompt: str) -> Play:
     for entry in wanted:
         if rules.skills:
             done = yield from _teach(entry, names, rules)
+            if done and entry.skill not in names:
+                rules = rules._replace(room=rules.room - 1)
         else:
             done = yield from _advise(entry)
         if done:
@@ -115,7 +125,7 @@ def _wanted(patterns: Iterable[Observed]) -> tuple[knowledge.Entry, ...]:
 def _teach(entry: knowledge.Entry, names: tuple[str, ...], rules: Rules) -> Steps:
     if entry.skill in names:
         return (yield from _refine(entry, rules))
-    if rules.at_budget:
+    if rules.room <= 0:
         return (yield from _fold(entry, names, rules))
     thought = f"The failures call for the skill {entry.skill}; I write it."
     yield Act(thought, _write(f"skills/{entry.skill}/SKILL.md", entry.skill_md(1)))
@@ -138,18 +148,18 @@ def _refine(entry: knowledge.Entry, rules: Rules) -> Steps:
 
 
 def _fold(entry: knowledge.Entry, names: tuple[str, ...], rules: Rules) -> Steps:
-    """Put know-how into a reference beside the existing skill that has room for a pointer."""
+    """Put know-how beside an existing skill, which becomes an index of what it holds."""
     if rules.protected:
         return False
     for name in names:
         path = f"skills/{name}/SKILL.md"
-        body = yield Act(f"The budget is reached; is there room in {name}?", f"cat {path}")
-        folded = folding.folded(body, entry)
-        if folded is None or len(folded) > rules.max_chars:
+        body = yield Act(f"The budget is reached; can {name} take this in?", f"cat {path}")
+        folded = folding.folded(name, body, entry)
+        if folded is None or len(folded.skill_md) > rules.max_chars:
             continue
-        beside = f"skills/{name}/{folding.reference(entry)}"
-        yield Act(f"I add what is known to {name}.", _write(beside, f"{entry.body}\n"))
-        yield Act(f"I point to it in {name}.", _write(path, folded))
+        for file, text in folded.beside.items():
+            yield Act(f"I write the reference {file}.", _write(f"skills/{name}/{file}", text))
+        yield Act(f"I make {name} point to it.", _write(path, folded.skill_md))
         return True
     return False
 

@@ -72,10 +72,10 @@ def play(instruction: str, on_offer: tuple[skillbook.Card, ...], *, may_list: bo
         if loaded.failed:
             continue
         text = loaded.text
-        file = skillbook.better_reference(card.name, text, brief)
+        file = skillbook.fitting_reference(text, brief)
         if file:
             command = f"cat {SKILLS}/{card.name}/{file}"
-            text = (yield Run(f"{card.name} points to a closer match.", command)).text
+            text = (yield Run(f"{card.name} has a reference for this.", command)).text
         guides.append((card.name, skillbook.open_guide(text, brief)))
     yield Run("I look around.", _look(brief))
     followed = False

@@ -76,13 +76,12 @@ def chosen(cards: tuple[Card, ...], brief: Brief) -> tuple[Card, ...]:
     return tuple(card for _, card in fitting[:_MOST_LOADED])
 
 
-def better_reference(name: str, body: str, brief: Brief) -> str | None:
-    """Return the file a skill points to, where its words fit better than the skill's name."""
+def fitting_reference(body: str, brief: Brief) -> str | None:
+    """Return the file an index of references names for work like this, if it names any."""
     wanted = stems(brief.text)
-    least = len(stems(name) & wanted)
     fits = [(len(stems(about) & wanted), file) for about, file in folding.pointers(body)]
     best, file = max(fits, default=(0, ""))
-    return file if best > least else None
+    return file if best else None
 
 
 def _sections(body: str) -> dict[str, str]:
