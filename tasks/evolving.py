@@ -21,7 +21,7 @@ from tasks.guarding import leak_check
 from tasks.observing import observe
 from tasks.progress import Progress
 from tasks.recording import record_evolution
-from tasks.runtime import CURRENT, Runtime
+from tasks.runtime import CURRENT
 
 
 class EvolveSpec(Frozen):
@@ -82,7 +82,7 @@ async def _evolve(spec: EvolveSpec) -> Evolved:
         EvolveConfig.of(spec.scope, evolver_model=spec.model_id),
         model=runtime.models.get(spec.model_id, spec.region),
         provider=runtime.provider,
-        labels={"grindstone.run": spec.run_key},
+        labels={"run_key": spec.run_key},
     )
     step = f"{spec.run_key}/{spec.step}"
     result = await engine.aevolve(

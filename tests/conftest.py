@@ -47,3 +47,28 @@ def chromium() -> str:
     if path is None:
         pytest.skip("no Chromium on this machine")
     return path
+
+
+@pytest.fixture(scope="session")
+def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The API address of a Prefect server of this test process's own, used by flows within it."""
+    from prefect.settings import (
+        PREFECT_API_URL,
+        PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
+        PREFECT_LOGGING_LEVEL,
+        temporary_settings,
+    )
+
+    from flows.server import start
+
+    state = start(tmp_path_factory.mktemp("prefect-server"), detached=False)
+    updates = {
+        PREFECT_API_URL: state.api_url,
+        PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,
+        PREFECT_LOGGING_LEVEL: "ERROR",
+    }
+    try:
+        with temporary_settings(updates):
+            yield state.api_url
+    finally:
+        state.server.stop()

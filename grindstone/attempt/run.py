@@ -15,8 +15,14 @@ from grindstone.agents.injection import inject_skills
 from grindstone.agents.protocol import Brief, Effort, SkillCard
 from grindstone.agents.skill_use import SkillUse, skill_uses
 from grindstone.attempt.spec import AttemptSpec
-from grindstone.benchmark import Task, grade, load_task, score_of
-from grindstone.benchmark.separate import grade_separately
+from grindstone.benchmark import (
+    Task,
+    build_spec,
+    grade_task,
+    load_task,
+    score_of,
+    start_spec,
+)
 from grindstone.errors import InputError
 from grindstone.llm.calls import CallRecord
 from grindstone.llm.messages import Model
@@ -31,7 +37,7 @@ from grindstone.records import (
     Verdict,
     utc_now,
 )
-from grindstone.sandbox.protocol import BuildSpec, Provider, Sandbox, StartSpec
+from grindstone.sandbox.protocol import Provider, Sandbox
 from grindstone.settings import Profile
 from grindstone.skills import Skill, SkillLibrary, render
 from grindstone.skills.selection import select_skills
@@ -78,7 +84,7 @@ async def attempt(spec: AttemptSpec, rig: Rig) -> Attempted:
         InputError: The task is broken, or changed since the run was planned.
         BudgetExceededError: A ceiling was reached on the way.
     """
-    task = await asyncio.to_thread(load_task, spec.task_dir)
+    task = await asyncio.to_thread(_load, spec)
     if task.digest != spec.task_digest:
         raise InputError(
             str(spec.task_dir), "changed since the run was planned", "the same files all along"
@@ -90,7 +96,13 @@ async def attempt(spec: AttemptSpec, rig: Rig) -> Attempted:
         cards = await _lay(spec, sandbox, offered, rig.workspace)
         brief = _brief(spec, task, cards, rig.workspace)
         trajectory = await solver_for(spec.solver.profile).solve(brief, sandbox, rig.model)
-        verdict = await _grade(spec, task, sandbox, rig.provider)
+        verdict = await grade_task(
+            task,
+            sandbox,
+            rig.provider,
+            score_mode=spec.solver.score_mode,
+            labels=_labels(spec),
+        )
     finally:
         await sandbox.close()
     uses = skill_uses(
@@ -123,6 +135,18 @@ def error_episode(spec: AttemptSpec, task: Task, error: Exception, cause: str) -
     )
 
 
+def _load(spec: AttemptSpec) -> Task:
+    """Return the task with its time limits as this run scales them."""
+    task = load_task(spec.task_dir)
+    scale = spec.solver.timeout_multiplier
+    return task.model_copy(
+        update={
+            name: getattr(task, name) * scale
+            for name in ("agent_timeout_s", "verifier_timeout_s", "build_timeout_s")
+        }
+    )
+
+
 def _choose(spec: AttemptSpec, task: Task, workspace: Path) -> tuple[Offered, ...]:
     solver = spec.solver
     if solver.profile in UNAIDED or not solver.with_skills:
@@ -148,24 +172,12 @@ def _choose(spec: AttemptSpec, task: Task, workspace: Path) -> tuple[Offered, ..
 
 
 async def _start(spec: AttemptSpec, task: Task, provider: Provider) -> Sandbox:
-    image = await provider.build(
-        BuildSpec(
-            context_dir=task.environment_dir,
-            context_digest=task.environment_digest,
-            image=task.image,
-            timeout_s=task.build_timeout_s * spec.solver.timeout_multiplier,
-        )
-    )
-    return await provider.start(
-        StartSpec(
-            image=image,
-            name=task.task_id,
-            limits=task.limits,
-            network=task.network,
-            env=task.agent_env,
-            labels={"grindstone.run": spec.run_key, "grindstone.episode": spec.episode_id},
-        )
-    )
+    image = await provider.build(build_spec(task))
+    return await provider.start(start_spec(task, image, labels=_labels(spec)))
+
+
+def _labels(spec: AttemptSpec) -> dict[str, str]:
+    return {"run_key": spec.run_key, "episode": spec.episode_id}
 
 
 async def _lay(
@@ -199,7 +211,7 @@ def _brief(spec: AttemptSpec, task: Task, cards: Sequence[SkillCard], workspace:
         solution_env=task.solution_env,
         effort=Effort(
             max_steps=solver.max_steps,
-            time_limit_s=task.agent_timeout_s * solver.timeout_multiplier,
+            time_limit_s=task.agent_timeout_s,
             max_output_tokens=solver.max_tokens,
         ),
     )
@@ -209,12 +221,6 @@ def _memories(workspace: Path) -> list[str]:
     path = workspace / "memory" / "memories.jsonl"
     rows = read_jsonl(path) if path.is_file() else ()
     return [str(row.get("content") or row.get("text") or "") for row in rows]
-
-
-async def _grade(spec: AttemptSpec, task: Task, sandbox: Sandbox, provider: Provider) -> Verdict:
-    if task.separate_verifier:
-        return await grade_separately(task, sandbox, provider, score_mode=spec.solver.score_mode)
-    return await grade(task, sandbox, score_mode=spec.solver.score_mode)
 
 
 def _identity(spec: AttemptSpec, task: Task) -> dict[str, Any]:

@@ -1,0 +1,113 @@
+"""`grindstone check`: are these tasks sound?"""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flows.cli.output import JsonFlag, emit, finish, say
+from grindstone.benchmark.checking import CheckReport
+from grindstone.benchmark.loading import Dataset
+from grindstone.benchmark.task import Task
+from grindstone.sandbox.protocol import Kind, Provider
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("check")(check)
+
+
+def check(
+    tasks_dir: Annotated[
+        Path | None, typer.Option(help="Folder of task folders. Empty: the bundled ones.")
+    ] = None,
+    task_ids: Annotated[
+        list[str], typer.Option("--task-ids", help="Only these tasks; patterns are allowed.")
+    ] = [],  # noqa: B006 - Typer reads it and never writes
+    limit: Annotated[int, typer.Option(help="At most this many tasks; 0: all.", min=0)] = 0,
+    sandbox: Annotated[
+        list[str], typer.Option(help="docker, bubblewrap or auto; several are checked in turn.")
+    ] = ["auto"],  # noqa: B006
+    max_workers: Annotated[int, typer.Option(help="Tasks at once.", min=1, max=64)] = 2,
+    as_json: JsonFlag = False,
+) -> None:
+    """Lint tasks; the oracle must pass and doing nothing must fail in a sandbox.
+
+    Exit code 1 when any task is unsound, 2 when a folder is no task.
+    """
+    from grindstone.benchmark import load_tasks
+    from grindstone.benchmark.dataset import select
+    from grindstone.resources import bundled
+
+    dataset = load_tasks(tasks_dir or bundled("examples/tasks"))
+    tasks = select(dataset.tasks, ids=task_ids, limit=limit) if dataset.tasks else ()
+    reports = asyncio.run(_check_all(tasks, sandbox, max_workers))
+    broken = [str(error) for error in dataset.broken]
+    document = {
+        "broken": broken,
+        "reports": {
+            kind: [report.model_dump(mode="json") | {"ok": report.ok} for report in found]
+            for kind, found in reports.items()
+        },
+    }
+    emit(document, as_json=as_json, text=_text(dataset, reports))
+    if broken:
+        raise typer.Exit(2)
+    finish(all(report.ok for found in reports.values() for report in found))
+
+
+async def _check_all(
+    tasks: Sequence[Task], sandboxes: Sequence[str], max_workers: int
+) -> dict[Kind, list[CheckReport]]:
+    from grindstone.benchmark.checking import check_task
+    from grindstone.sandbox import open_provider
+
+    found: dict[Kind, list[CheckReport]] = {}
+    for choice in sandboxes:
+        provider = await open_provider(choice)  # type: ignore[arg-type]
+        slots = asyncio.Semaphore(max_workers)
+
+        async def one(
+            task: Task, provider: Provider = provider, slots: asyncio.Semaphore = slots
+        ) -> CheckReport:
+            async with slots:
+                report = await check_task(task, provider)
+            say(_line(report))
+            return report
+
+        try:
+            await provider.reap()
+            say(f"Checking {len(tasks)} tasks on {provider.kind}")
+            found[provider.kind] = list(await asyncio.gather(*(one(task) for task in tasks)))
+        finally:
+            await provider.close()
+    return found
+
+
+def _line(report: CheckReport) -> str:
+    stages = "  ".join(f"{stage.name} {stage.status}" for stage in report.stages)
+    return f"{'✓' if report.ok else '✗'} {report.task_id}  {stages}"
+
+
+def _text(dataset: Dataset, reports: dict[Kind, list[CheckReport]]) -> str:
+    lines = [f"✗ {error}" for error in dataset.broken]
+    for kind, found in reports.items():
+        sound = sum(report.ok for report in found)
+        lines.append(f"{kind}: {sound} of {len(found)} tasks are sound")
+        for report in found:
+            if not report.ok:
+                lines += [f"  ✗ {report.task_id}"]
+                lines += [
+                    f"    {stage.name}: {stage.detail}"
+                    for stage in report.stages
+                    if stage.status not in ("ok", "skipped")
+                ]
+            lines += [
+                f"    {finding.severity}: {report.task_id}/{finding.file}: {finding.message}"
+                f" ({finding.remedy})"
+                for finding in report.findings
+                if finding.severity == "error" or not report.ok
+            ]
+    return "\n".join(lines)

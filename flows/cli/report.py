@@ -1,0 +1,89 @@
+"""`grindstone report`: what a run came to, again and in other formats."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flows.cli.output import JsonFlag, emit, say
+from grindstone.errors import InputError
+from grindstone.ledger import Ledger
+
+WorkDir = Annotated[Path, typer.Option("--work-dir", help="Home of everything kept.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("report")(report)
+
+
+def report(
+    run_key: Annotated[str | None, typer.Argument(help="The run; empty: the latest.")] = None,
+    work_dir: WorkDir = Path("evolution_workdir"),
+    html: Annotated[
+        Path | None, typer.Option(help="Write one self-contained page with plots here.")
+    ] = None,
+    export: Annotated[
+        Path | None, typer.Option(help="Write the run's data into this folder.")
+    ] = None,
+    formats: Annotated[
+        list[str], typer.Option("--format", help="json, csv, parquet, markdown, html, atif.")
+    ] = [],  # noqa: B006 - Typer reads it and never writes
+    as_json: JsonFlag = False,
+) -> None:
+    """Print a run's report, or write it as a page or as data."""
+    from grindstone.files import write_atomic
+    from grindstone.ledger import build_report, render_html, render_markdown
+
+    ledger = Ledger(work_dir.absolute())
+    key = latest_run(ledger) if run_key is None else known_run(ledger, run_key)
+    built = build_report(ledger, key)
+    if html is not None:
+        write_atomic(html, render_html(built))
+        say(f"Wrote {html}")
+    if export is not None:
+        _export(ledger, key, export, formats)
+    emit(built, as_json=as_json, text=render_markdown(built))
+
+
+def _export(ledger: Ledger, run_key: str, folder: Path, formats: list[str]) -> None:
+    from grindstone.ledger import ExportFormat, export_run
+
+    known = [member.value for member in ExportFormat]
+    for name in formats:
+        if name not in known:
+            raise InputError("--format", f"unknown format {name!r}", f"one of {', '.join(known)}")
+    chosen = [ExportFormat(name) for name in formats] or list(ExportFormat)
+    written = export_run(ledger, run_key, folder, chosen)
+    say(f"Wrote {len(written)} files below {folder}")
+
+
+def known_run(ledger: Ledger, run_key: str) -> str:
+    """Return the key, if the ledger has such a run.
+
+    Raises:
+        InputError: It has none; the latest keys are named.
+    """
+    keys = ledger.runs("runs")
+    if run_key not in keys:
+        shown = ", ".join(sorted(keys)[-5:]) or "none yet"
+        raise InputError(run_key, "is no run of this home", f"one of its runs ({shown})")
+    return run_key
+
+
+def latest_run(ledger: Ledger) -> str:
+    """Return the key of the run that was started last.
+
+    Raises:
+        InputError: There is none.
+    """
+    from grindstone.ledger.tables.runs import RunRow
+
+    rows = ledger.rows(RunRow)
+    if not rows:
+        raise InputError(
+            "--work-dir",
+            "this home has no run yet",
+            "a home with a run; `grindstone grind` makes one",
+        )
+    return max(rows, key=lambda row: row.at).run_key

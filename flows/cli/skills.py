@@ -1,0 +1,120 @@
+"""`grindstone skills`: an agent's skills, their history, and going back in it."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flows.cli.output import JsonFlag, emit, say
+from grindstone.workspace import Workspace
+
+WorkDir = Annotated[Path, typer.Option("--work-dir", help="Home of everything kept.")]
+AgentId = Annotated[str, typer.Option("--agent-id", help="Whose skills.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command group."""
+    group = typer.Typer(
+        name="skills", help="An agent's skills, their history, and going back in it."
+    )
+    group.command("list")(list_skills)
+    group.command("show")(show)
+    group.command("history")(history)
+    group.command("rollback")(rollback)
+    group.command("validate")(validate)
+    app.add_typer(group)
+
+
+def list_skills(
+    work_dir: WorkDir = Path("evolution_workdir"),
+    agent_id: AgentId = "skillbench",
+    as_json: JsonFlag = False,
+) -> None:
+    """List the general skills, with what is wrong with broken ones."""
+    listing = _workspace(work_dir, agent_id).library.load()
+    lines = [
+        f"{skill.name:<28} v{skill.version:<4} {skill.description}" for skill in listing.skills
+    ]
+    lines += [f"{item.folder:<28} broken: {item.problem}" for item in listing.broken]
+    emit(
+        {
+            "skills": [
+                {
+                    "name": skill.name,
+                    "version": skill.version,
+                    "category": skill.category,
+                    "description": skill.description,
+                }
+                for skill in listing.skills
+            ],
+            "broken": [item._asdict() for item in listing.broken],
+        },
+        as_json=as_json,
+        text="\n".join(lines) or "No skills yet.",
+    )
+
+
+def show(
+    name: Annotated[str, typer.Argument(help="The skill.")],
+    work_dir: WorkDir = Path("evolution_workdir"),
+    agent_id: AgentId = "skillbench",
+    as_json: JsonFlag = False,
+) -> None:
+    """Print a skill's SKILL.md."""
+    folder = _workspace(work_dir, agent_id).library.folder(name)
+    text = (folder / "SKILL.md").read_text("utf-8")
+    emit({"name": name, "text": text}, as_json=as_json, text=text)
+
+
+def history(
+    work_dir: WorkDir = Path("evolution_workdir"),
+    agent_id: AgentId = "skillbench",
+    as_json: JsonFlag = False,
+) -> None:
+    """List the evolutions, the first one first."""
+    refs = _workspace(work_dir, agent_id).evolutions()
+    lines = [
+        f"evo-{ref.number:<4} {ref.commit[:10]}  {ref.at:%Y-%m-%d %H:%M}  "
+        f"{'rejected  ' if ref.rejected else ''}{ref.message}"
+        for ref in refs
+    ]
+    emit(
+        [ref.model_dump(mode="json") for ref in refs],
+        as_json=as_json,
+        text="\n".join(lines) or "No evolution yet.",
+    )
+
+
+def rollback(
+    to: Annotated[str, typer.Argument(help="A tag such as evo-3 or pre-evo-4, or a commit.")],
+    work_dir: WorkDir = Path("evolution_workdir"),
+    agent_id: AgentId = "skillbench",
+    reason: Annotated[str, typer.Option(help="Why; kept in the history.")] = "",
+) -> None:
+    """Restore the workspace as of a tag or commit, by a new commit; nothing is lost."""
+    ref = _workspace(work_dir, agent_id).rollback(to, reason=reason)
+    say(f"The workspace is as it was at {to} (commit {ref.commit[:10]}).")
+
+
+def validate(
+    path: Annotated[Path, typer.Argument(help="A skill's folder, or a SKILL.md.")],
+    as_json: JsonFlag = False,
+) -> None:
+    """Check a skill against the open format. Exit code 1 when it is not valid."""
+    from grindstone.skills import read_skill
+    from grindstone.skills import validate as problems_of
+
+    file = path / "SKILL.md" if path.is_dir() else path
+    problems = problems_of(read_skill(file), folder=file.absolute().parent.name)
+    lines = [f"{file}: {problem.field}: {problem.message}" for problem in problems]
+    emit(
+        [problem._asdict() for problem in problems],
+        as_json=as_json,
+        text="\n".join(lines) or f"{file}: valid",
+    )
+    if any(not problem.spelling for problem in problems):
+        raise typer.Exit(1)
+
+
+def _workspace(work_dir: Path, agent_id: str) -> Workspace:
+    return Workspace.open(work_dir.absolute() / "agents" / agent_id / "workspace")
