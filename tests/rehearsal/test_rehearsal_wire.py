@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 import socket
 import subprocess
 import sys
@@ -96,7 +97,7 @@ async def test_it_says_that_it_is_a_rehearsal(client: AsyncAnthropic):
     raw = await client.messages.with_raw_response.create(**solver(model="claude-of-some-kind"))
     assert raw.headers["x-grindstone-rehearsal"] == "true"
     assert raw.headers["request-id"]
-    assert raw.parse().model == "rehearsal"
+    assert (await raw.parse()).model == "rehearsal"
     assert [model.id async for model in client.models.list()] == ["rehearsal"]
 
 
@@ -255,3 +256,19 @@ def test_the_package_is_cheap_to_import():
         "sys.exit(any(m in sys.modules for m in ('starlette', 'uvicorn', 'anthropic')))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_blocking_server_ends_quietly_when_interrupted():
+    code = "from grindstone.llm.rehearsal import run; run(port=int(__import__('sys').argv[1]))"
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-c", code, str(port)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
+        sdk = anthropic.Anthropic(base_url=f"http://127.0.0.1:{port}", api_key="x", max_retries=8)
+        with sdk:
+            assert [model.id for model in sdk.models.list()] == ["rehearsal"]
+        server.send_signal(signal.SIGINT)
+        _, printed = server.communicate(timeout=20)
+    assert server.returncode == 0
+    assert "Traceback" not in printed

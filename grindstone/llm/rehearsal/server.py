@@ -177,4 +177,5 @@ async def serve(port: int = 0, host: str = "127.0.0.1") -> AsyncIterator[str]:
 
 def run(host: str = "127.0.0.1", port: int = 8788) -> None:
     """Serve until interrupted."""
-    uvicorn.Server(_config(host, port)).run()
+    with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises it again once it has ended
+        uvicorn.Server(_config(host, port)).run()
