@@ -13,6 +13,7 @@ from example_tasks import TASK_IDS, TASKS
 import grindstone.llm.rehearsal
 from grindstone.llm.rehearsal import knowledge
 from grindstone.skills.format import parse_skill
+from grindstone.skills.leaks import find_leaks
 from grindstone.skills.quality import check_quality, paths_of
 
 PACKAGE = Path(grindstone.llm.rehearsal.__file__).parent
@@ -101,3 +102,12 @@ def test_every_field_is_called_for_by_its_own_words_only(entry: knowledge.Entry)
         assert category
         best = knowledge.matching(text, category[1])[0]
         assert (best.skill == entry.skill) == (category[1] == entry.category)
+
+
+@pytest.mark.parametrize("task", TASK_IDS)
+def test_the_leak_guard_finds_nothing_in_what_is_taught(task: str):
+    sources = {p.name: p.read_text() for p in (TASKS / task / "tests").iterdir() if p.is_file()}
+    instruction = (TASKS / task / "instruction.md").read_text()
+    for entry in knowledge.entries():
+        text = entry.skill_md(2, entry.notes)
+        assert find_leaks(text, test_sources=sources, instruction=instruction) == ()

@@ -14,13 +14,21 @@ from grindstone.benchmark.verifier import grade
 from grindstone.evolve.config import EvolveConfig
 from grindstone.evolve.engine import EvolutionEngine
 from grindstone.llm import open_models
-from grindstone.llm.messages import CallSite, Model
+from grindstone.llm.messages import CallSite, Message, Model, Request, Text
 from grindstone.llm.rehearsal import knowledge
 from grindstone.observe import judge, observe_labelled, observe_unlabelled
 from grindstone.records import FailureClass, Role, Trajectory, Verdict
 from grindstone.resources import bundled
 from grindstone.sandbox import Provider, open_provider, probe
 from grindstone.settings import FeedbackLevel, Profile, ScoreMode
+from grindstone.skills.distill import (
+    apply_distillation,
+    distillation_prompt,
+    needs_distillation,
+)
+from grindstone.skills.format import parse_skill
+from grindstone.skills.quality import check_quality
+from grindstone.skills.success import apply_success, success_prompt
 from grindstone.skills.task_skill import apply_task_skill, task_skill_prompt
 from grindstone.workspace.workspace import Workspace
 
@@ -34,7 +42,7 @@ BOTH = [
 
 @pytest.fixture(params=BOTH)
 async def provider(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    request: pytest.FixtureRequest,
 ) -> AsyncIterator[Provider]:
     found = probe()
     tool = found.docker if request.param == "docker" else found.bubblewrap
@@ -201,8 +209,6 @@ async def test_without_labels_two_failures_make_a_pattern_and_a_budget_folds(
 
 
 async def test_a_tasks_own_skill_is_a_valid_guide_and_no_answer(model: Model):
-    from grindstone.llm.messages import Message, Request, Text
-
     for task_id in TASK_IDS:
         task = load_task(TASKS / task_id)
         prompt = task_skill_prompt(task_id, task.instruction, category=task.category)
@@ -216,3 +222,35 @@ async def test_a_tasks_own_skill_is_a_valid_guide_and_no_answer(model: Model):
         skill = apply_task_skill(task_id, said.text)
         assert task_id in skill.description
         assert "```" not in skill.body
+
+
+async def test_a_plain_success_gives_a_draft_and_a_skilled_one_nothing(model: Model):
+    for done, wanted in (("$ python3 -c ...", True), ("load_skill legacy-table-exports", False)):
+        prompt = success_prompt("Convert a table.", done, category="data-formats")
+        said = await model.complete(
+            Request(
+                system=prompt.system,
+                messages=(Message(role="user", content=(Text(text=prompt.user),)),),
+            ),
+            CallSite(role=Role.DISTILLATION, scope=f"test/{done}", turn=0),
+        )
+        draft = apply_success(said.text, category="data-formats")
+        assert (draft is not None) == wanted
+        assert draft is None or not check_quality(draft)
+
+
+async def test_a_bloated_skill_is_shortened(model: Model):
+    entry = knowledge.entries()[0]
+    prose = "\n".join(f"It was a long way to remark number {n}." for n in range(250))
+    skill = parse_skill(entry.skill_md(1).replace("## Verification", f"{prose}\n\n## Verification"))
+    prompt = distillation_prompt(skill)
+    said = await model.complete(
+        Request(
+            system=prompt.system,
+            messages=(Message(role="user", content=(Text(text=prompt.user),)),),
+        ),
+        CallSite(role=Role.DISTILLATION, scope="test/long", turn=0),
+    )
+    shorter = apply_distillation(skill, said.text)
+    assert not needs_distillation(shorter)
+    assert "```bash" in shorter.body
