@@ -56,6 +56,7 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         PREFECT_API_URL,
         PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
         PREFECT_LOGGING_LEVEL,
+        PREFECT_LOGGING_TO_API_ENABLED,
         temporary_settings,
     )
 
@@ -66,6 +67,7 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         PREFECT_API_URL: state.api_url,
         PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,
         PREFECT_LOGGING_LEVEL: "ERROR",
+        PREFECT_LOGGING_TO_API_ENABLED: False,
     }
     try:
         with temporary_settings(updates):
