@@ -205,7 +205,7 @@ class Episode(Frozen):
     sandbox: str = ""
     rehearsal: bool = Field(False, description="Played by the offline rehearsal server.")
     trial: NonNegativeInt = 0
-    cycle: NonNegativeInt = 0
+    cycle: NonNegativeInt = Field(0, description="Counts from 1; 0: in no cycle.")
     batch: NonNegativeInt = 0
     outcome: Outcome
     reward: float | None = Field(None, ge=0.0, le=1.0, description="None on an error.")

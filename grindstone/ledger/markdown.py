@@ -172,7 +172,7 @@ def _verdicts(report: RunReport) -> str:
                 *(tests(line), helped, money(line.cost_usd, line.unpriced_calls)),
             ]
         )
-    head = ["task", "category", "difficulty", *(f"cycle {n + 1}" for n in cycles)]
+    head = ["task", "category", "difficulty", *(f"cycle {n}" for n in cycles)]
     return (
         "## Verdicts\n\n"
         + table([*head, "tests", "skills that helped", "cost"], rows, [len(head), len(head) + 2])
@@ -295,7 +295,7 @@ def _errors(report: RunReport) -> str:
     if not report.errors:
         return ""
     rows = [
-        [each.task_id, str(each.cycle + 1), each.cause, each.detail[:DETAIL_CHARS]]
+        [each.task_id, str(each.cycle), each.cause, each.detail[:DETAIL_CHARS]]
         for each in report.errors
     ]
     return (

@@ -81,7 +81,7 @@ def egl_curve(report: "RunReport", *, threshold: float | None = None) -> "alt.To
 def pass_rate_by_cycle(report: "RunReport") -> "alt.TopLevelMixin":
     """Return the share of the run's tasks solved so far, after each cycle."""
     n = report.n_tasks
-    points = [Point(line.cycle + 1, line.solved_so_far / n) for line in report.by_cycle if n]
+    points = [Point(line.cycle, line.solved_so_far / n) for line in report.by_cycle if n]
     if len(points) > 1:
         title = f"Solved tasks went from {points[0].value:.0%} to {points[-1].value:.0%}"
     else:
@@ -97,7 +97,7 @@ def verdict_grid(report: "RunReport") -> "alt.TopLevelMixin":
 
     words = {"passed": "✓", "failed": "✗", "error": "!"}
     cells = {
-        (line.task_id, each.cycle + 1): each.outcome.value
+        (line.task_id, each.cycle): each.outcome.value
         for line in report.tasks
         for each in line.attempts
     }

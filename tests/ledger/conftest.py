@@ -28,7 +28,7 @@ from grindstone.records import (
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 RUN = "demo"
 
-# task, category, difficulty, outcome in cycle 0, outcome in cycle 1
+# task, category, difficulty, outcome in cycle 1, outcome in cycle 2
 TASKS = (
     ("csv-totals", "data", "easy", "failed", "passed"),
     ("json-merge", "data", "medium", "passed", None),
@@ -83,7 +83,7 @@ def write_run(ledger: Ledger, run_key: str = RUN, *, rehearsal: bool = True) -> 
     calls: list[CallRecord] = []
     minute = 0
     for task_id, category, difficulty, *outcomes in TASKS:
-        for cycle, outcome in enumerate(outcomes):
+        for cycle, outcome in enumerate(outcomes, start=1):
             if outcome is None:
                 continue
             minute += 1
@@ -146,9 +146,9 @@ def write_run(ledger: Ledger, run_key: str = RUN, *, rehearsal: bool = True) -> 
         ledger.append(tests, run_key=run_key)
     ledger.append(
         [
-            SkillUseRow(episode_id="csv-totals-1", skill="csv-data", loaded=True, followed=True),
-            SkillUseRow(episode_id="log-window-1", skill="csv-data", loaded=True),
-            SkillUseRow(episode_id="log-count-1", skill="csv-data", loaded=False),
+            SkillUseRow(episode_id="csv-totals-2", skill="csv-data", loaded=True, followed=True),
+            SkillUseRow(episode_id="log-window-2", skill="csv-data", loaded=True),
+            SkillUseRow(episode_id="log-count-2", skill="csv-data", loaded=False),
         ],
         run_key=run_key,
     )

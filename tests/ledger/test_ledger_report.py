@@ -19,8 +19,8 @@ def test_the_numbers_of_a_run(run: Ledger) -> None:
     ]
     assert report.by_category[1].ratio is None
     assert [(c.cycle, c.attempts, c.errors, c.solved_so_far) for c in report.by_cycle] == [
-        (0, 3, 2, 1),
-        (1, 3, 0, 3),
+        (1, 3, 2, 1),
+        (2, 3, 0, 3),
     ]
     assert {e.task_id for e in report.errors} == {"log-window", "tag-release"}
     assert report.unpriced_calls == 1
@@ -48,6 +48,7 @@ def test_a_reader_sees_the_finding_first(run: Ledger) -> None:
         "# Rehearsal: 3 of 4 tasks passed; 2 needed grinding and 1 of them was resolved; "
         "1 without a score"
     )
+    assert "| task | category | difficulty | cycle 1 | cycle 2 |" in text
     assert "| csv-totals | data | easy | ✗ | ✓ | 2/2 | [csv-data](#skill-csv-data) |" in text
     assert "prompts/system.md" in text
     assert "price unknown of 1 call" in text

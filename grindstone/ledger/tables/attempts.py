@@ -120,7 +120,7 @@ class SignalsRow(Row):
 
     episode_id: str
     task_id: str = ""
-    cycle: NonNegativeInt = 0
+    cycle: NonNegativeInt = Field(0, description="Counts from 1; 0: in no cycle.")
     n_turns: NonNegativeInt = 0
     n_tool_calls: NonNegativeInt = 0
     n_errors: NonNegativeInt = 0
@@ -140,7 +140,7 @@ class JudgeVerdictRow(Row):
 
     episode_id: str
     task_id: str = ""
-    cycle: NonNegativeInt = 0
+    cycle: NonNegativeInt = Field(0, description="Counts from 1; 0: in no cycle.")
     score: int | None = Field(None, ge=0, le=10, description="None: the answer was unusable.")
     category: str = ""
     outcome: str = ""

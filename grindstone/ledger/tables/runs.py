@@ -51,7 +51,7 @@ class EvolutionRow(Row):
         "evolve", description="evolve, task_skill, distill, promote, gate or whatever changed it."
     )
     batch: NonNegativeInt = 0
-    cycle: NonNegativeInt = 0
+    cycle: NonNegativeInt = Field(0, description="Counts from 1; 0: in no cycle.")
     agent_id: str = ""
     task_ids: tuple[str, ...] = Field((), description="The tasks it learned from.")
     commit_before: str = ""
@@ -89,7 +89,7 @@ class SkillRow(Row):
     description: str = ""
     n_chars: NonNegativeInt = 0
     evo_number: NonNegativeInt = 0
-    cycle: NonNegativeInt = 0
+    cycle: NonNegativeInt = Field(0, description="Counts from 1; 0: in no cycle.")
     learned_from: tuple[str, ...] = Field((), description="The tasks whose failures taught it.")
 
 
@@ -116,7 +116,7 @@ class PatternRow(Row):
     key: ClassVar[tuple[str, ...]] = ("run_key", "cycle", "category", "reason")
 
     run_key: str
-    cycle: NonNegativeInt
+    cycle: NonNegativeInt = Field(description="Counts from 1.")
     category: str
     reason: str
     task_ids: tuple[str, ...] = ()
@@ -132,7 +132,7 @@ class GatePairRow(Row):
 
     run_key: str
     gate_id: str = Field(description="Which gate of the run, such as 'cycle-2'.")
-    cycle: NonNegativeInt = 0
+    cycle: NonNegativeInt = Field(0, description="Counts from 1; 0: in no cycle.")
     task_id: str
     category: str = ""
     trial: NonNegativeInt = 0
@@ -150,7 +150,7 @@ class GateDecisionRow(Row):
 
     run_key: str
     gate_id: str
-    cycle: NonNegativeInt = 0
+    cycle: NonNegativeInt = Field(0, description="Counts from 1; 0: in no cycle.")
     rule: str = Field(description="threshold, no_regression or improvement.")
     verdict: str = Field(description="accept, reject or cannot_tell.")
     accepted: bool
