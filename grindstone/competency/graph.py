@@ -45,16 +45,20 @@ class DependencyGraph:
         if isinstance(dependency, np.ndarray):
             self.weights = _checked_matrix(dependency, self.names)
         else:
-            self.weights = _laid(dependency or {}, self.names, default)
+            self.weights = _laid({} if dependency is None else dependency, self.names, default)
         self.weights.setflags(write=False)
 
 
 def _laid(pairs: Pairs, names: tuple[str, ...], default: float) -> NDArray[np.float64]:
+    if not isinstance(pairs, Mapping):
+        raise InputError("dependency", f"is a {type(pairs).__name__}", "weights by pair of domains")
     weights = np.full((len(names), len(names)), default)
     np.fill_diagonal(weights, 0.0)
     if not pairs:
         return weights
     place = {name: index for index, name in enumerate(names)}
+    if not all(type(pair) is tuple for pair in pairs):  # a text of two letters unpacks as well
+        raise _unusable_pair(pairs, place)
     try:
         ends = np.array([(place[left], place[right]) for left, right in pairs], dtype=np.intp)
     except (KeyError, TypeError, ValueError) as error:

@@ -35,7 +35,7 @@ class Scores(NamedTuple):
     crosswise: float
     integrated: float
     maximum: float
-    index: float
+    mastery: float  # I
     balanced_index: float
     deficits: Vector
     centrality: Vector  # κ̂, from 0 to 1
@@ -71,7 +71,7 @@ def score(
         integrated=integrated,
         maximum=maximum,
         # Rounding may carry full mastery a hair above 1.
-        index=min(1.0, integrated / maximum),
+        mastery=min(1.0, integrated / maximum),
         balanced_index=min(1.0, balanced * balanced),
         deficits=deficits,
         centrality=centrality,
