@@ -1,15 +1,18 @@
 """One agent tries one task once: the subflow everything else is composed of."""
 
 import asyncio
-from typing import Literal
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
 
 from prefect import flow, task
 from prefect.deployments import arun_deployment
 from prefect.states import araise_state_exception
 
-from grindstone.attempt.run import UNAIDED, Attempted, Rig
+from grindstone.attempt.run import UNAIDED, Attempted, Rig, error_episode
 from grindstone.attempt.run import attempt as make_attempt
 from grindstone.attempt.spec import AttemptSpec
+from grindstone.benchmark import Task
+from grindstone.errors import InfrastructureError
 from grindstone.records import Episode
 from tasks.artifacts import publish_trajectory
 from tasks.caching import MOST_TRIES, RETRY_DELAYS_S, infrastructure_only, key_of, results_of
@@ -21,6 +24,13 @@ DEPLOYMENT = "attempt/attempt"
 """The deployment attempts are sent to when they run on a work pool."""
 
 Dispatch = Literal["inline", "deployment"]
+
+
+class Wanted(NamedTuple):
+    """An attempt to make, with the task it is at."""
+
+    spec: AttemptSpec
+    task: Task
 
 
 @flow(
@@ -130,3 +140,43 @@ async def attempt_once(
     stored = _attempt_once.with_options(result_storage=results_of(spec.home, spec.run_key))
     async with slots:
         return await stored(spec, dispatch)
+
+
+async def attempt_all(
+    runtime: Runtime,
+    wanted: Sequence[Wanted],
+    slots: asyncio.Semaphore,
+    dispatch: Dispatch = "inline",
+) -> list[Episode]:
+    """Make attempts side by side; infrastructure that gave way is an episode without a score.
+
+    Args:
+        runtime: The run's resources.
+        wanted: What to try, each once.
+        slots: How many attempts may run at once.
+        dispatch: Here, or on a work pool.
+
+    Returns:
+        Their episodes, in the order asked for.
+
+    Raises:
+        BudgetExceededError: A ceiling was reached; the attempts already begun have ended.
+        InputError: A task is broken, or changed since the run was planned.
+    """
+
+    async def one(item: Wanted) -> Episode:
+        try:
+            return await attempt_once(item.spec, slots, dispatch)
+        except InfrastructureError as error:
+            episode = error_episode(item.spec, item.task, error, error.cause.value)
+            await asyncio.to_thread(runtime.ledger.append, [episode], run_key=runtime.run_key)
+            runtime.tell(
+                Progress("scored", item.task.task_id, f"error {error}", cycle=item.spec.cycle)
+            )
+            return episode
+
+    results = await asyncio.gather(*(one(item) for item in wanted), return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return [result for result in results if isinstance(result, Episode)]

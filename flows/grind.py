@@ -7,12 +7,11 @@ from typing import NamedTuple
 from prefect import flow
 
 from blocks import BlockNames, configure
-from flows.attempt import attempt_once
+from flows.attempt import Wanted, attempt_all
 from grindstone.attempt.plan import Planned, open_workspace, plan_run
-from grindstone.attempt.run import error_episode
 from grindstone.attempt.spec import AttemptSpec, SolverSettings
 from grindstone.benchmark import Task
-from grindstone.errors import BudgetExceededError, InfrastructureError
+from grindstone.errors import BudgetExceededError
 from grindstone.records import Episode, Purpose
 from grindstone.settings import GrindSettings, SuccessMode, TaskSkillMode
 from grindstone.workspace import Snapshot
@@ -160,39 +159,29 @@ async def _learn_from(
 async def _attempts(
     crew: Crew, tasks: Sequence[Task], snapshot: Snapshot, *, batch: int, cycle: int
 ) -> list[Episode]:
-    """Attempt tasks at once; infrastructure that gave way is an episode without a score."""
-
-    async def one(task: Task) -> Episode:
-        spec = AttemptSpec(
-            home=crew.runtime.home,
-            run_key=crew.runtime.run_key,
-            agent_id=crew.settings.agent_id,
-            purpose=Purpose.GRIND,
-            task_id=task.task_id,
-            task_dir=task.path,
-            task_digest=task.digest,
-            workspace_commit=snapshot.commit,
-            workspace_tree=snapshot.tree,
-            solver=crew.solver,
-            cycle=cycle,
-            batch=batch,
-            model_block=crew.blocks.model,
+    """Attempt tasks at once."""
+    wanted = [
+        Wanted(
+            AttemptSpec(
+                home=crew.runtime.home,
+                run_key=crew.runtime.run_key,
+                agent_id=crew.settings.agent_id,
+                purpose=Purpose.GRIND,
+                task_id=task.task_id,
+                task_dir=task.path,
+                task_digest=task.digest,
+                workspace_commit=snapshot.commit,
+                workspace_tree=snapshot.tree,
+                solver=crew.solver,
+                cycle=cycle,
+                batch=batch,
+                model_block=crew.blocks.model,
+            ),
+            task,
         )
-        try:
-            return await attempt_once(spec, crew.slots, crew.settings.dispatch)
-        except InfrastructureError as error:
-            episode = error_episode(spec, task, error, error.cause.value)
-            await asyncio.to_thread(
-                crew.runtime.ledger.append, [episode], run_key=crew.runtime.run_key
-            )
-            crew.runtime.tell(Progress("scored", task.task_id, f"error {error}", cycle=cycle))
-            return episode
-
-    results = await asyncio.gather(*(one(task) for task in tasks), return_exceptions=True)
-    for result in results:
-        if isinstance(result, BaseException):
-            raise result
-    return [result for result in results if isinstance(result, Episode)]
+        for task in tasks
+    ]
+    return await attempt_all(crew.runtime, wanted, crew.slots, crew.settings.dispatch)
 
 
 def _evolution(
