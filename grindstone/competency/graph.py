@@ -1,6 +1,7 @@
 """How strongly domains depend on one another: a symmetric matrix of weights."""
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -57,11 +58,13 @@ def _laid(pairs: Pairs, names: tuple[str, ...], default: float) -> NDArray[np.fl
     if not pairs:
         return weights
     place = {name: index for index, name in enumerate(names)}
-    if not all(type(pair) is tuple for pair in pairs):  # a text of two letters unpacks as well
+    # Half a million pairs make a dense graph: no loop of ours runs over them one by one.
+    if set(map(type, pairs)) != {tuple} or set(map(len, pairs)) != {2}:
         raise _unusable_pair(pairs, place)
     try:
-        ends = np.array([(place[left], place[right]) for left, right in pairs], dtype=np.intp)
-    except (KeyError, TypeError, ValueError) as error:
+        flat = map(place.__getitem__, chain.from_iterable(pairs))
+        ends = np.fromiter(flat, dtype=np.intp, count=2 * len(pairs)).reshape(-1, 2)
+    except (KeyError, TypeError) as error:
         raise _unusable_pair(pairs, place) from error
     left, right = ends[:, 0], ends[:, 1]
     if same := np.flatnonzero(left == right).tolist():
@@ -85,12 +88,15 @@ def _laid(pairs: Pairs, names: tuple[str, ...], default: float) -> NDArray[np.fl
 
 
 def _values(pairs: Pairs) -> NDArray[np.float64]:
-    found = np.array(list(pairs.values()))
-    usable = found.dtype.kind in "fiu" and bool(np.all((found >= 0) & (found <= LARGEST_WEIGHT)))
-    if not usable:
-        for pair, weight in pairs.items():
-            number(f"dependency[{pair!r}]", weight, low=0.0, high=LARGEST_WEIGHT)
-    return found.astype(np.float64)
+    if set(map(type, pairs.values())) <= {float, int}:
+        found = np.fromiter(pairs.values(), dtype=np.float64, count=len(pairs))
+        if np.all((found >= 0) & (found <= LARGEST_WEIGHT)):
+            return found
+    checked = [
+        number(f"dependency[{pair!r}]", weight, low=0.0, high=LARGEST_WEIGHT)
+        for pair, weight in pairs.items()
+    ]
+    return np.array(checked)
 
 
 def _unusable_pair(pairs: Pairs, place: Mapping[str, int]) -> InputError:
