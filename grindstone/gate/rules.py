@@ -1,0 +1,222 @@
+"""When a change may stay: three rules, and what follows when the evidence says nothing.
+
+A rule reads a comparison and answers accept, reject or cannot_tell. "Cannot tell" means
+that no result of so few tasks could have convinced it; a policy then decides, and the
+decision says so.
+"""
+
+from collections.abc import Sequence
+from enum import StrEnum
+from math import ceil, log2
+from typing import Literal, Protocol
+
+from pydantic import Field
+
+from grindstone.base import Frozen
+from grindstone.errors import InputError
+from grindstone.gate.paired import Pair, PairedComparison, compare_paired
+
+Verdict = Literal["accept", "reject", "cannot_tell"]
+
+
+class Policy(StrEnum):
+    """What follows when a rule cannot tell."""
+
+    ACCEPT = "accept"
+    REJECT = "reject"
+    UNLESS_LOWER = "accept_unless_lower"  # accept, unless the mean fell
+
+
+class Judged(Frozen):
+    """A rule's answer."""
+
+    verdict: Verdict
+    reason: str
+
+
+class Decision(Frozen):
+    """What is done about a change."""
+
+    verdict: Verdict
+    accepted: bool
+    reason: str
+
+
+class Rule(Protocol):
+    """Decides on a comparison alone."""
+
+    @property
+    def name(self) -> str:
+        """What users call it."""
+        ...
+
+    @property
+    def direction(self) -> Literal["drop", "gain", "none"]:
+        """The change it looks for."""
+        ...
+
+    def judge(self, seen: PairedComparison) -> Judged:
+        """Return its answer."""
+        ...
+
+
+class Threshold(Frozen):
+    """The documents' rule: the candidate's mean is at least the threshold; no baseline."""
+
+    name: Literal["threshold"] = "threshold"
+    direction: Literal["none"] = "none"
+    threshold: float = Field(0.0, ge=0.0, le=1.0)
+
+    def judge(self, seen: PairedComparison) -> Judged:
+        """Return accept or reject; cannot_tell only without a single score."""
+        if seen.candidate_mean is None:
+            return _nothing()
+        return _floor(seen, self.threshold) or Judged(
+            verdict="accept",
+            reason=f"the mean {seen.candidate_mean:.2f} is at least {self.threshold:.2f}",
+        )
+
+
+class NoRegression(Frozen):
+    """Reject a change that is shown to be worse; under no change at most alpha are rejected.
+
+    Where the baseline itself lies near the threshold, the threshold rejects more.
+    """
+
+    name: Literal["no_regression"] = "no_regression"
+    direction: Literal["drop"] = "drop"
+    alpha: float = Field(0.05, gt=0.0, lt=0.5)
+    threshold: float = Field(0.0, ge=0.0, le=1.0)
+
+    def judge(self, seen: PairedComparison) -> Judged:
+        """Return reject when worse at alpha or below the threshold, else accept."""
+        if seen.candidate_mean is None:
+            return _nothing()
+        fallen = _floor(seen, self.threshold)
+        if fallen is not None:
+            return fallen
+        if seen.p_worse <= self.alpha:
+            return Judged(verdict="reject", reason=f"worse: {_shown(seen, seen.p_worse)}")
+        return _too_few(seen, self.alpha) or Judged(
+            verdict="accept", reason=f"not shown to be worse: {_shown(seen, seen.p_worse)}"
+        )
+
+
+class Improvement(Frozen):
+    """Accept only a change shown to be better; under no change at most alpha are accepted."""
+
+    name: Literal["improvement"] = "improvement"
+    direction: Literal["gain"] = "gain"
+    alpha: float = Field(0.05, gt=0.0, lt=0.5)
+    threshold: float = Field(0.0, ge=0.0, le=1.0)
+
+    def judge(self, seen: PairedComparison) -> Judged:
+        """Return accept when better at alpha and not below the threshold, else reject."""
+        if seen.candidate_mean is None:
+            return _nothing()
+        fallen = _floor(seen, self.threshold)
+        if fallen is not None:
+            return fallen
+        if seen.p_better <= self.alpha:
+            return Judged(verdict="accept", reason=f"better: {_shown(seen, seen.p_better)}")
+        return _too_few(seen, self.alpha) or Judged(
+            verdict="reject", reason=f"not shown to be better: {_shown(seen, seen.p_better)}"
+        )
+
+
+RuleName = Literal["threshold", "no_regression", "improvement"]
+
+
+def rule_of(name: RuleName, *, alpha: float = 0.05, threshold: float = 0.0) -> Rule:
+    """Return a rule by its name.
+
+    Raises:
+        InputError: There is none of that name.
+    """
+    if name == "threshold":
+        return Threshold(threshold=threshold)
+    if name == "no_regression":
+        return NoRegression(alpha=alpha, threshold=threshold)
+    if name == "improvement":
+        return Improvement(alpha=alpha, threshold=threshold)
+    raise InputError("gate rule", f"is {name!r}", "threshold, no_regression or improvement")
+
+
+def decide(rule: Rule, seen: PairedComparison, policy: Policy) -> Decision:
+    """Apply a rule, and the policy where it cannot tell."""
+    judged = rule.judge(seen)
+    if judged.verdict != "cannot_tell":
+        accepted = judged.verdict == "accept"
+        return Decision(verdict=judged.verdict, accepted=accepted, reason=judged.reason)
+    if policy is Policy.UNLESS_LOWER:
+        fell = seen.difference is not None and seen.difference < 0
+        accepted = seen.difference is not None and not fell
+        why = "the mean fell" if fell else "the mean did not fall" if accepted else "nothing seen"
+    else:
+        accepted, why = policy is Policy.ACCEPT, f"the policy is to {policy.value}"
+    done = "accepted" if accepted else "rejected"
+    reason = f"{judged.reason}; {done} by policy: {why}"
+    return Decision(verdict="cannot_tell", accepted=accepted, reason=reason)
+
+
+def settled(rule: Rule, done: Sequence[Pair], pending: Sequence[Pair]) -> bool:
+    """Return whether a rule's answer is the same whatever the remaining pairs say.
+
+    Stopping then is curtailment: the verdict is the one the full plan would have given, so
+    its error rates are those of the full plan. All rules are monotone in each difference,
+    hence the two extremes decide: every remaining pair as bad, or as good, as its score's
+    range allows. A pair that goes missing lies between them, except that it takes evidence
+    away; therefore the pairs at hand must be enough by themselves.
+
+    Args:
+        rule: The rule.
+        done: Pairs that were tried, missing ones included.
+        pending: Pairs still to come; a baseline that is known already narrows them.
+    """
+    if not pending:
+        return True
+    worst = [_with(pair, 1.0, 0.0) for pair in pending]
+    best = [_with(pair, 0.0, 1.0) for pair in pending]
+    answers = {
+        rule.judge(compare_paired(pairs)).verdict
+        for pairs in (done, [*done, *worst], [*done, *best])
+    }
+    return len(answers) == 1 and "cannot_tell" not in answers
+
+
+def least_tasks(alpha: float) -> int:
+    """Return how many tasks must differ, all one way, before a test at alpha says anything."""
+    return ceil(-log2(alpha) - 1e-12)
+
+
+def _with(pair: Pair, baseline: float, candidate: float) -> Pair:
+    known = pair.baseline if pair.baseline is not None else baseline
+    return pair.model_copy(update={"baseline": known, "candidate": candidate})
+
+
+def _nothing() -> Judged:
+    return Judged(verdict="cannot_tell", reason="no pair has a score on both sides")
+
+
+def _floor(seen: PairedComparison, threshold: float) -> Judged | None:
+    mean = seen.candidate_mean
+    if mean is None or mean >= threshold:
+        return None
+    return Judged(verdict="reject", reason=f"the mean {mean:.2f} is below {threshold:.2f}")
+
+
+def _too_few(seen: PairedComparison, alpha: float) -> Judged | None:
+    needed = least_tasks(alpha)
+    if seen.n_tasks >= needed:
+        return None
+    tasks = "1 task has" if seen.n_tasks == 1 else f"{seen.n_tasks} tasks have"
+    reason = f"{tasks} pairs, and no result of fewer than {needed} is evidence at {alpha:.0%}"
+    return Judged(verdict="cannot_tell", reason=reason)
+
+
+def _shown(seen: PairedComparison, p_value: float) -> str:
+    change = 0.0 if seen.difference is None else 100 * seen.difference
+    return (
+        f"{change:+.0f} points over {seen.n_tasks} tasks "
+        f"({seen.wins} better, {seen.losses} worse, {seen.ties} same), p = {p_value:.3f}"
+    )
