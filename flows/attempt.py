@@ -35,7 +35,7 @@ class Wanted(NamedTuple):
 
 @flow(
     name="attempt",
-    flow_run_name="{spec.task_id} · cycle {spec.cycle} · trial {spec.trial}",
+    flow_run_name="{spec.label}",
     persist_result=True,
     result_serializer="json",
     cache_result_in_memory=False,
@@ -84,14 +84,13 @@ async def _rig(spec: AttemptSpec, runtime: Runtime) -> Rig:
 def _scored(attempted: Attempted) -> Progress:
     episode = attempted.episode
     tests = f"{episode.tests_passed}/{episode.tests_total} tests"
-    return Progress(
-        "scored", episode.task_id, f"{episode.outcome.value} {tests}", cycle=episode.cycle
-    )
+    subject = f"{episode.task_id} ({episode.arm})" if episode.arm else episode.task_id
+    return Progress("scored", subject, f"{episode.outcome.value} {tests}", cycle=episode.cycle)
 
 
 @task(
     name="attempt-once",
-    task_run_name="{spec.task_id} · cycle {spec.cycle} · trial {spec.trial}",
+    task_run_name="{spec.label}",
     cache_key_fn=key_of("spec"),
     persist_result=True,
     result_serializer="json",

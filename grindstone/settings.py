@@ -80,6 +80,15 @@ class RunSettings(Settings):
     difficulty: list[str] = Field([], description="Only tasks of these difficulties.")
     task_ids: list[str] = Field([], description="Only these tasks.")
     limit: int | None = Field(None, ge=1, description="At most this many tasks.")
+    use_skills: bool = Field(
+        False, description="Use the task variants that ship skills of their own."
+    )
+    tasks_with_skills_dir: Path | None = Field(
+        None, description="Tasks that ship skills. Empty: tasks_dir, with whatever skills it has."
+    )
+    tasks_without_skills_dir: Path | None = Field(
+        None, description="The same tasks without. Empty: made by leaving the skills out."
+    )
     work_dir: Path = Field(Path("evolution_workdir"), description="Home of everything kept.")
     agent_id: str = Field(
         "skillbench", pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$", description="Whose workspace evolves."
@@ -114,6 +123,10 @@ class RunSettings(Settings):
     )
     max_tokens_total: int | None = Field(
         None, ge=1, description="The run ends before it uses more tokens."
+    )
+    rehearsal_price_as: str | None = Field(
+        None,
+        description="Price a rehearsal's tokens as this Claude model's: what a run would cost.",
     )
     skill_select_limit: int = Field(
         0, ge=0, description="Skills offered per task. 0: all; N: the N most relevant."
@@ -176,9 +189,6 @@ class GrindSettings(RunSettings):
     )
     promotion_threshold: int = Field(1, ge=1, description="Tasks that must support a draft.")
     evolver_model_id: str | None = Field(None, description="Empty: the solver's model.")
-    use_skills: bool = Field(
-        False, description="Use the task variants that ship skills of their own."
-    )
     egl_threshold: float = Field(0.05, ge=0, description="EGL below this counts as stable.")
     egl_window: int = Field(3, ge=1, description="Cycles in a row that must be stable.")
     compare: bool = Field(False, description="Afterwards, run with against without the skills.")
@@ -193,3 +203,9 @@ class GrindSettings(RunSettings):
             evolve_tools=self.evolve_tools,
             no_direct_answers=self.no_direct_answers,
         )
+
+
+class CompareSettings(RunSettings):
+    """The same tasks and trials with an agent's skills and without any."""
+
+    trials: int = Field(1, ge=1, description="Attempts per task in each arm.")

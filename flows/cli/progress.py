@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import TextIO
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn
 from rich.progress import Progress as Bar
 
@@ -45,6 +46,7 @@ def _line(console: Console, event: Progress) -> None:
         console.print(event.detail, markup=False)
     elif event.what == "scored":
         mark = MARKS.get(event.detail.split()[0], "·")
-        console.print(f"{mark} {event.subject}  cycle {event.cycle}  {event.detail}")
+        when = f"  cycle {event.cycle}" if event.cycle else ""
+        console.print(f"{mark} {escape(f'{event.subject}{when}  {event.detail}')}")
     elif event.what == "evolved":
         console.print(f"  ↳ {event.subject}: {event.detail}", markup=False)

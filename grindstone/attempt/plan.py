@@ -1,5 +1,6 @@
 """What a run is going to do, fixed at its start so that resuming it means the same."""
 
+import glob
 import json
 import os
 import time
@@ -11,6 +12,8 @@ from pydantic import JsonValue, ValidationError
 from grindstone.base import Frozen
 from grindstone.benchmark import Task, load_tasks
 from grindstone.benchmark.dataset import select
+from grindstone.benchmark.skillbench import SkillBenchBenchmark, TaskPair
+from grindstone.benchmark.variants import strip_skills
 from grindstone.errors import InputError
 from grindstone.files import claim
 from grindstone.resources import bundled
@@ -62,10 +65,13 @@ def open_workspace(settings: RunSettings, seed: str = "skillbench") -> Workspace
 def choose_tasks(settings: RunSettings) -> tuple[tuple[Task, ...], tuple[str, ...]]:
     """Return the tasks a run is for, and what is wrong with the folders that are none.
 
+    Unless `use_skills` is on, skills that a task's own image would bring are left out of it.
+
     Raises:
-        InputError: None is left, or a filter names what no task has.
+        InputError: None is left, a filter names what no task has, or a task's own skills
+            cannot be left out.
     """
-    dataset = load_tasks(settings.tasks_dir or bundled("examples/tasks"))
+    dataset = load_tasks(_folder(settings))
     chosen = select(
         dataset.tasks,
         categories=settings.category,
@@ -73,7 +79,44 @@ def choose_tasks(settings: RunSettings) -> tuple[tuple[Task, ...], tuple[str, ..
         ids=settings.task_ids,
         limit=settings.limit or 0,
     )
+    if not settings.use_skills:
+        chosen = tuple(strip_skills(task, _variants(settings)) for task in chosen)
     return chosen, tuple(str(error) for error in dataset.broken)
+
+
+def pair_tasks(settings: RunSettings, tasks: Sequence[Task]) -> tuple[TaskPair, ...]:
+    """Return chosen tasks for the arm with skills and the arm without any.
+
+    Raises:
+        InputError: The arms' tasks differ in more than skills, or a task's own skills
+            cannot be left out.
+    """
+    if not settings.use_skills:
+        return tuple(TaskPair(task, task) for task in tasks)
+    both = SkillBenchBenchmark(
+        _folder(settings),
+        settings.tasks_without_skills_dir,
+        use_skills=True,
+        holdout_ratio=0.0,
+        task_ids=[glob.escape(task.task_id) for task in tasks],
+        variants_dir=_variants(settings),
+    )
+    return tuple(both.get_pairs("all"))
+
+
+def _folder(settings: RunSettings) -> Path:
+    """Return the folder of tasks that `use_skills` asks for."""
+    have, lack = settings.tasks_with_skills_dir, settings.tasks_without_skills_dir
+    if settings.use_skills:
+        if have is None and settings.tasks_dir is None and lack is not None:
+            expected = "the folder of tasks with skills, as use_skills is on"
+            raise InputError("tasks_with_skills_dir", "is not given", expected)
+        return have or settings.tasks_dir or bundled("examples/tasks")
+    return lack or settings.tasks_dir or have or bundled("examples/tasks")
+
+
+def _variants(settings: RunSettings) -> Path:
+    return settings.work_dir.absolute() / "variants"
 
 
 def plan_run(kind: str, settings: RunSettings, workspace: Workspace) -> Planned:

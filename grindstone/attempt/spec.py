@@ -69,6 +69,12 @@ class AttemptSpec(Frozen):
     model_block: str | None = Field(None, description="Saved block with the credentials.")
 
     @property
+    def label(self) -> str:
+        """What a person reads of the attempt in a list of them."""
+        parts = [self.task_id, self.arm, f"cycle {self.cycle}" if self.cycle else ""]
+        return " · ".join(filter(None, [*parts, f"trial {self.trial}" if self.trial else ""]))
+
+    @property
     def cache_key(self) -> str:
         """What a step's stored result is found by."""
         return self.episode_id
