@@ -22,11 +22,14 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from flows.database import begin_with_copy, keep_copy
 from grindstone.base import Frozen
-from grindstone.errors import Cause, InfrastructureError
+from grindstone.errors import Cause, InfrastructureError, InputError
 from grindstone.files import write_atomic
 
 START_TIMEOUT_S = 180.0
+BUSY_S = 30.0
+"""How long a server whose process lives may take to answer before it counts as gone."""
 STOP_TIMEOUT_S = 15.0
 DRAIN_S = 2.0
 """How long a server of our own lives on after a run, for its recorder to write the last rows."""
@@ -107,11 +110,21 @@ def state_file(home: Path) -> Path:
 
 def find(home: Path) -> ServerState | None:
     """Return the server that `up` started for this home, if it still answers."""
+    state = remembered(home)
+    deadline = time.monotonic() + BUSY_S
+    while state is not None and state.server.alive and time.monotonic() < deadline:
+        if healthy(state.api_url):
+            return state
+        time.sleep(0.2)
+    return None
+
+
+def remembered(home: Path) -> ServerState | None:
+    """Return what `up` noted, alive or not."""
     try:
-        state = ServerState.model_validate_json(state_file(home).read_text())
+        return ServerState.model_validate_json(state_file(home).read_text())
     except (OSError, ValidationError, json.JSONDecodeError):
         return None
-    return state if state.server.alive and healthy(state.api_url) else None
 
 
 def free_port() -> int:
@@ -119,6 +132,20 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def require_free(port: int) -> None:
+    """Make sure that nobody listens on a port.
+
+    Raises:
+        InputError: Somebody does.
+    """
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise InputError(f"--port {port}", f"cannot be used: {error}", "a free port") from error
 
 
 def server_environment(home: Path, port: int, database_url: str | None) -> dict[str, str]:
@@ -159,6 +186,8 @@ def start(
     chosen = port or free_port()
     log = home.absolute() / "server" / "server.log"
     environment = server_environment(home, chosen, database_url)
+    database = log.with_name("prefect.db")
+    fresh = database_url is None and not database.exists() and not begin_with_copy(database)
     with log.open("ab") as output:
         process = subprocess.Popen(
             [
@@ -166,27 +195,40 @@ def start(
                 *("--host", "127.0.0.1", "--port", str(chosen)),
             ],
             env=environment,
+            cwd=log.parent,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
             preexec_fn=None if detached else _die_with_parent,  # noqa: PLW1509 - one call, no lock
         )
-    api_url = f"http://127.0.0.1:{chosen}/api"
-    deadline = time.monotonic() + START_TIMEOUT_S
-    while time.monotonic() < deadline and process.poll() is None:
-        if healthy(api_url):
-            return ServerState(
-                api_url=api_url,
-                ui_url=f"http://127.0.0.1:{chosen}",
-                server=Running.of(process.pid),
-            )
-        time.sleep(0.1)
-    Running.of(process.pid).stop()
-    tail = log.read_text(errors="replace")[-2000:]
-    raise InfrastructureError(
-        Cause.PREFECT_SERVER, f"no answer at {api_url} within {START_TIMEOUT_S:.0f} s:\n{tail}"
+    state = ServerState(
+        api_url=f"http://127.0.0.1:{chosen}/api",
+        ui_url=f"http://127.0.0.1:{chosen}",
+        server=Running.of(process.pid),
     )
+    try:
+        _await_answer(state, process, log)
+    except BaseException:
+        state.server.stop()
+        raise
+    if fresh:
+        keep_copy(database)
+    return state
+
+
+def _await_answer(state: ServerState, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    deadline = time.monotonic() + START_TIMEOUT_S
+    problem = f"no answer at {state.api_url} within {START_TIMEOUT_S:.0f} s"
+    while time.monotonic() < deadline:
+        if healthy(state.api_url):
+            return
+        if process.poll() is not None:
+            problem = f"it ended with exit code {process.returncode}"
+            break
+        time.sleep(0.1)
+    tail = log.read_text(errors="replace")[-2000:]
+    raise InfrastructureError(Cause.PREFECT_SERVER, f"{problem}; {log} ends with:\n{tail}")
 
 
 @contextlib.contextmanager
@@ -222,9 +264,8 @@ def remember(home: Path, state: ServerState) -> None:
 
 def down(home: Path) -> list[str]:
     """End what `up` started; return the names of what was ended."""
-    try:
-        state = ServerState.model_validate_json(state_file(home).read_text())
-    except (OSError, ValidationError):
+    state = remembered(home)
+    if state is None:
         return []
     ended = []
     for name, process in (("worker", state.worker), ("server", state.server)):
