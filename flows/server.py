@@ -34,6 +34,9 @@ STOP_TIMEOUT_S = 15.0
 DRAIN_S = 2.0
 """How long a server of our own lives on after a run, for its recorder to write the last rows."""
 
+_CHILDREN: dict[int, "subprocess.Popen[bytes]"] = {}
+"""The processes this one started: kept, so that they are waited for and not left as zombies."""
+
 PDEATHSIG = 1  # prctl(2): the signal a process gets when its parent dies
 
 SERVER_SETTINGS = {
@@ -66,14 +69,15 @@ class Running(Frozen):
         """End the process and those it started; by force after a while."""
         for number, patience in ((signal.SIGTERM, STOP_TIMEOUT_S), (signal.SIGKILL, 5.0)):
             if not self.alive:
-                return
+                break
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(os.getpgid(self.pid), number)
             deadline = time.monotonic() + patience
             while self.alive and time.monotonic() < deadline:
-                with contextlib.suppress(ChildProcessError):
-                    os.waitpid(self.pid, os.WNOHANG)
                 time.sleep(0.05)
+        child = _CHILDREN.pop(self.pid, None)
+        if child is not None:
+            child.wait()
 
 
 class ServerState(Frozen):
@@ -202,6 +206,7 @@ def start(
             start_new_session=True,
             preexec_fn=None if detached else _die_with_parent,  # noqa: PLW1509 - one call, no lock
         )
+    _CHILDREN[process.pid] = process
     state = ServerState(
         api_url=f"http://127.0.0.1:{chosen}/api",
         ui_url=f"http://127.0.0.1:{chosen}",

@@ -3,15 +3,17 @@
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from flows.cli.output import JsonFlag, emit, finish, say
-from grindstone.benchmark.checking import CheckReport
-from grindstone.benchmark.loading import Dataset
-from grindstone.benchmark.task import Task
-from grindstone.sandbox.protocol import Kind, Provider
+
+if TYPE_CHECKING:
+    from grindstone.benchmark.checking import CheckReport
+    from grindstone.benchmark.loading import Dataset
+    from grindstone.benchmark.task import Task
+    from grindstone.sandbox.protocol import Kind, Provider
 
 
 def register(app: typer.Typer) -> None:
@@ -59,8 +61,8 @@ def check(
 
 
 async def _check_all(
-    tasks: Sequence[Task], sandboxes: Sequence[str], max_workers: int
-) -> dict[Kind, list[CheckReport]]:
+    tasks: "Sequence[Task]", sandboxes: Sequence[str], max_workers: int
+) -> "dict[Kind, list[CheckReport]]":
     from grindstone.benchmark.checking import check_task
     from grindstone.sandbox import open_provider
 
@@ -70,8 +72,8 @@ async def _check_all(
         slots = asyncio.Semaphore(max_workers)
 
         async def one(
-            task: Task, provider: Provider = provider, slots: asyncio.Semaphore = slots
-        ) -> CheckReport:
+            task: "Task", provider: "Provider" = provider, slots: asyncio.Semaphore = slots
+        ) -> "CheckReport":
             async with slots:
                 report = await check_task(task, provider)
             say(_line(report))
@@ -86,12 +88,12 @@ async def _check_all(
     return found
 
 
-def _line(report: CheckReport) -> str:
+def _line(report: "CheckReport") -> str:
     stages = "  ".join(f"{stage.name} {stage.status}" for stage in report.stages)
     return f"{'✓' if report.ok else '✗'} {report.task_id}  {stages}"
 
 
-def _text(dataset: Dataset, reports: dict[Kind, list[CheckReport]]) -> str:
+def _text(dataset: "Dataset", reports: "dict[Kind, list[CheckReport]]") -> str:
     lines = [f"✗ {error}" for error in dataset.broken]
     for kind, found in reports.items():
         sound = sum(report.ok for report in found)
