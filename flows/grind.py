@@ -8,12 +8,14 @@ from prefect import flow
 
 from blocks import BlockNames, configure
 from flows.attempt import Wanted, attempt_all
-from grindstone.attempt.plan import Planned, open_workspace, plan_run
+from flows.compare import both_arms
+from grindstone.attempt.plan import Planned, open_workspace, pair_tasks, plan_run
 from grindstone.attempt.spec import AttemptSpec, SolverSettings
 from grindstone.benchmark import Task
 from grindstone.errors import BudgetExceededError
 from grindstone.records import Episode, Purpose
 from grindstone.settings import GrindSettings, SuccessMode, TaskSkillMode
+from grindstone.skills import SkillLibrary
 from grindstone.workspace import Snapshot
 from tasks.evolving import EvolveSpec, evolve
 from tasks.finishing import Finished, finish_run, start_run
@@ -57,7 +59,9 @@ async def grind(
         await start_run(runtime, planned, settings, crew.solver)
         note = ""
         try:
-            await _all_batches(crew, planned)
+            snapshot = await _all_batches(crew, planned)
+            if settings.compare:
+                await _compare(crew, planned, snapshot)
         except BudgetExceededError as error:
             note = str(error)
         return await finish_run(runtime, planned, note=note)
@@ -81,7 +85,7 @@ def _crew(runtime: Runtime, settings: GrindSettings, blocks: BlockNames) -> Crew
     )
 
 
-async def _all_batches(crew: Crew, planned: Planned) -> None:
+async def _all_batches(crew: Crew, planned: Planned) -> Snapshot:
     stability = Stability(crew.settings.egl_threshold, crew.settings.egl_window)
     snapshot = planned.plan.base
     done = 0
@@ -89,6 +93,22 @@ async def _all_batches(crew: Crew, planned: Planned) -> None:
         snapshot = await _one_batch(crew, number, batch, snapshot, stability)
         done += len(batch)
         crew.runtime.tell(Progress("batch", done=done, total=len(planned.tasks)))
+    return snapshot
+
+
+async def _compare(crew: Crew, planned: Planned, snapshot: Snapshot) -> None:
+    """Try the run's tasks with what the workspace has become and without any skill."""
+    pairs = await asyncio.to_thread(pair_tasks, crew.settings, planned.tasks)
+    await both_arms(
+        crew.runtime,
+        pairs,
+        snapshot,
+        crew.solver,
+        trials=crew.settings.trials,
+        slots=crew.slots,
+        dispatch=crew.settings.dispatch,
+        model_block=crew.blocks.model,
+    )
 
 
 def _batches(tasks: Sequence[Task], size: int) -> list[Sequence[Task]]:
@@ -101,7 +121,8 @@ async def _one_batch(
     """Cycle through a batch until every task passed or the cycles are used up."""
     settings, pending = crew.settings, list(tasks)
     if settings.task_skill_mode is TaskSkillMode.PRE_GENERATE_AND_RETRY:
-        snapshot = await _task_skills(crew, snapshot, number, 1, tasks, episodes=())
+        new = await _without_own_skill(crew, snapshot, tasks)
+        snapshot = await _task_skills(crew, snapshot, number, 1, new, episodes=())
     for cycle in range(1, settings.max_cycles + 1):
         episodes = await _attempts(crew, pending, snapshot, batch=number, cycle=cycle)
         passed = [item for item in episodes if item.passed]
@@ -123,6 +144,14 @@ async def _one_batch(
         if settings.task_skill_mode is not TaskSkillMode.OFF:
             snapshot = await _task_skills(crew, snapshot, number, cycle, pending, episodes=failed)
     return snapshot
+
+
+async def _without_own_skill(
+    crew: Crew, snapshot: Snapshot, tasks: Sequence[Task]
+) -> Sequence[Task]:
+    """Return the tasks an earlier run left no skill for: a failure taught that one more."""
+    library = SkillLibrary(await crew.runtime.snapshot(snapshot.commit))
+    return [task for task in tasks if library.task_skill(task.task_id) is None]
 
 
 async def _task_skills(

@@ -21,6 +21,7 @@ from tasks.artifacts import (
     publish_table,
     trajectory_key,
 )
+from tasks.comparing import publish_comparison
 from tasks.progress import Progress
 from tasks.runtime import Runtime
 
@@ -110,23 +111,31 @@ def _write(runtime: Runtime) -> tuple[RunReport, dict[str, str]]:
 
 async def _publish(report: RunReport, images: dict[str, str]) -> None:
     agent = report.agent_id
+    await publish_comparison(report, images.get("comparison", ""))
     egl_key, verdicts_key = artifact_key("egl", agent), artifact_key("verdicts", agent)
-    links = " · ".join(
-        [artifact_link(verdicts_key, "verdict table"), artifact_link(egl_key, "EGL curve")]
-    )
+    shown = [
+        artifact_link(verdicts_key, "verdict table") if report.tasks else "",
+        artifact_link(egl_key, "EGL curve") if "egl" in images else "",
+        artifact_link(artifact_key("comparison", agent), "with against without skills")
+        if report.comparison
+        else "",
+    ]
+    links = " · ".join(filter(None, shown))
     tasks = "\n".join(
         f"- {artifact_link(trajectory_key(line.task_id), line.task_id)}" for line in report.tasks
     )
     await publish_markdown(
         artifact_key("report", agent),
-        f"{links}\n\n{render_markdown(report, images)}\n## Trajectories\n\n{tasks}\n",
+        f"{links}\n\n{render_markdown(report, images)}\n"
+        + (f"## Trajectories\n\n{tasks}\n" if tasks else ""),
         description=headline(report),
     )
-    await publish_table(
-        verdicts_key,
-        [_verdict_row(report, index) for index in range(len(report.tasks))],
-        description=headline(report),
-    )
+    if report.tasks:
+        await publish_table(
+            verdicts_key,
+            [_verdict_row(report, index) for index in range(len(report.tasks))],
+            description=headline(report),
+        )
     if "egl" in images:
         await publish_markdown(
             egl_key,

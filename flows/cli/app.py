@@ -2,7 +2,7 @@
 
 import typer
 
-from flows.cli import check, doctor, episodes, grind, rehearsal, report, skills, up
+from flows.cli import check, compare, doctor, episodes, grind, rehearsal, report, skills, up
 
 app = typer.Typer(
     name="grindstone",
@@ -12,5 +12,5 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (grind, check, report, episodes, skills, rehearsal, up, doctor):
+for module in (grind, compare, check, report, episodes, skills, rehearsal, up, doctor):
     module.register(app)

@@ -11,7 +11,11 @@ from grindstone.settings import GrindSettings
 
 PANELS = (
     dict.fromkeys(
-        ("tasks_dir", "category", "difficulty", "task_ids", "limit", "use_skills"), "Tasks"
+        (
+            *("tasks_dir", "category", "difficulty", "task_ids", "limit"),
+            *("use_skills", "tasks_with_skills_dir", "tasks_without_skills_dir"),
+        ),
+        "Tasks",
     )
     | dict.fromkeys(("max_cycles", "batch_size", "max_workers"), "Grind")
     | dict.fromkeys(

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from grindstone.ledger.comparison import Comparison
 from grindstone.ledger.intervals import Interval
 from grindstone.ledger.report import Attempted, GroupLine, RunReport, TaskLine
 from grindstone.records import Outcome
@@ -13,6 +14,8 @@ DETAIL_CHARS = 160
 def headline(report: RunReport) -> str:
     """Return the finding in one sentence; a rehearsal says so first."""
     start = "Rehearsal: " if report.rehearsal else ""
+    if report.comparison is not None and report.n_tasks == 0:
+        return start + comparison_headline(report.comparison)
     if report.n_scored == 0:
         return f"{start}no scored attempts in run {report.run_key}"
     text = f"{report.passed} of {count(report.n_scored, 'task')} passed"
@@ -36,7 +39,10 @@ def render_markdown(report: RunReport, images: Mapping[str, str] | None = None) 
             are put where they belong.
     """
     images = images or {}
-    parts = [f"# {headline(report)}", _facts(report), _numbers(report), images.get("pass_rate", "")]
+    parts = [f"# {headline(report)}", _facts(report)]
+    if report.n_tasks or report.comparison is None:
+        parts += [_numbers(report), images.get("pass_rate", "")]
+    parts += [comparison_section(report), images.get("comparison", "")]
     parts += [_verdicts(report), images.get("verdicts", "")]
     parts += [_learned(report), _refused(report), _gates(report)]
     parts += [_groups(report), images.get("categories", ""), _egl(report), images.get("egl", "")]
@@ -178,6 +184,75 @@ def _verdicts(report: RunReport) -> str:
         + table([*head, "tests", "skills that helped", "cost"], rows, [len(head), len(head) + 2])
         + "\n\n✓ passed, ✗ failed, ⚠ infrastructure error (no score)"
     )
+
+
+def comparison_headline(seen: Comparison) -> str:
+    """Return what a comparison found in one sentence."""
+    found = seen.paired
+    if found.difference is None:
+        return "no pair of attempts with and without skills has both scores"
+    means = f"mean score {percent(found.candidate_mean)} with skills, "
+    means += f"{percent(found.baseline_mean)} without"
+    points = f"{100 * found.difference:+.0f} points"
+    points += f" (95% interval {_points(found.interval_low)} to {_points(found.interval_high)})"
+    sure = "" if seen.told_apart else "; too few tasks differ to tell it from chance"
+    return f"{means}: {points}{sure}"
+
+
+def comparison_section(report: RunReport) -> str:
+    """Return the two arms, task by task and in sum; empty where none were compared."""
+    seen = report.comparison
+    if seen is None:
+        return ""
+    arms = [
+        [
+            f"{arm.name} skills",
+            f"{arm.passed}/{arm.attempts - arm.errors}",
+            f"{percent(arm.pass_ratio)} {span(arm.pass_interval)}".strip(),
+            percent(arm.mean_score),
+            money(arm.cost_usd, arm.unpriced),
+            f"{arm.tokens:,}",
+            "-" if arm.mean_duration_s is None else duration(arm.mean_duration_s),
+            str(arm.errors),
+        ]
+        for arm in (seen.with_skills, seen.without_skills)
+    ]
+    head = ("arm", "passed", "pass ratio", "mean score", "cost", "tokens", "an attempt", "errors")
+    rows = [
+        [
+            task.task_id,
+            task.category,
+            "".join(MARKS[outcome] for outcome in task.with_skills),
+            "".join(MARKS[outcome] for outcome in task.without_skills),
+            "-" if task.difference is None else f"{100 * task.difference:+.0f}",
+        ]
+        for task in seen.tasks
+    ]
+    found = seen.paired
+    text = (
+        f"{count(found.n_pairs, 'pair')} over {count(found.n_tasks, 'task')}, "
+        f"{found.n_missing} without both scores. Of the tasks {found.wins} went better with "
+        f"skills, {found.losses} worse, {found.ties} alike. Exact paired test by task, "
+        f"two-sided: p = {found.p_two_sided:.3f}."
+    )
+    return "\n\n".join(
+        [
+            "## With skills against without",
+            f"**{sentence_case(comparison_headline(seen))}.**",
+            text,
+            table(head, arms, (1, 3, 4, 5, 6, 7)),
+            table(("task", "category", "with", "without", "points"), rows, (4,)),
+        ]
+    )
+
+
+def sentence_case(text: str) -> str:
+    """Return text that starts with a capital."""
+    return text[:1].upper() + text[1:]
+
+
+def _points(ratio: float | None) -> str:
+    return "-" if ratio is None else f"{100 * ratio:+.0f}"
 
 
 def _learned(report: RunReport) -> str:

@@ -160,6 +160,22 @@ def pass_by_category(report: "RunReport") -> "alt.TopLevelMixin":
     return bars_with_intervals(bars, title, value="pass ratio", percent=True, note=report.rehearsal)
 
 
+def arms_compared(report: "RunReport") -> "alt.TopLevelMixin":
+    """Return the pass ratio of the arms with and without skills, with their intervals."""
+    seen = report.comparison
+    arms = (seen.with_skills, seen.without_skills) if seen else ()
+    bars = [
+        Bar(f"{arm.name} skills", arm.pass_ratio, *(arm.pass_interval or (0, None, None))[1:])
+        for arm in arms
+        if arm.pass_ratio is not None
+    ]
+    if seen is not None and seen.paired.difference is not None:
+        title = f"Skills: {100 * seen.paired.difference:+.0f} points"
+    else:
+        title = "No scored pairs"
+    return bars_with_intervals(bars, title, value="pass ratio", percent=True, note=report.rehearsal)
+
+
 def bars_with_intervals(
     bars: Sequence[Bar],
     title: str,
@@ -270,6 +286,8 @@ def report_plots(report: "RunReport") -> dict[str, "alt.TopLevelMixin"]:
         plots["egl"] = egl_curve(report)
     if any(line.ratio is not None for line in report.by_category):
         plots["categories"] = pass_by_category(report)
+    if report.comparison is not None and report.comparison.paired.n_pairs:
+        plots["comparison"] = arms_compared(report)
     if report.costs:
         plots["cost"] = cost_by_role(report)
     return plots

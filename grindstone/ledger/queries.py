@@ -18,10 +18,12 @@ ORDER = ("cycle", "batch", "trial", "started_at")
 def main_attempts(episodes: pl.LazyFrame) -> pl.LazyFrame:
     """Return the attempts a run is about: not those of its gates, comparisons or checks.
 
-    A run of another kind (a check, say) is about all of its attempts.
+    A run of another kind (a check, say) is about all of its attempts, but those of the two
+    arms of a comparison, which are no tasks' verdicts (`comparison.compare_arms`).
     """
     counts = pl.col("purpose").is_in(MAIN) & (pl.col("arm") == "")
-    return episodes.filter(counts | ~counts.any())
+    compares = pl.col("purpose") == Purpose.COMPARE.value
+    return episodes.filter(counts | (~counts.any() & ~compares))
 
 
 def latest(episodes: pl.LazyFrame) -> pl.LazyFrame:

@@ -9,6 +9,7 @@ from pydantic import AwareDatetime
 
 from grindstone.base import Frozen
 from grindstone.ledger import queries
+from grindstone.ledger.comparison import Comparison, compare_arms
 from grindstone.ledger.intervals import Interval, wilson
 from grindstone.ledger.store import Ledger
 from grindstone.ledger.tables.runs import EglRow, EvolutionRow, GateDecisionRow, RunRow, SkillRow
@@ -152,6 +153,7 @@ class RunReport(Frozen):
     egl: tuple[EglRow, ...] = ()
     converged: bool | None = None
     gates: tuple[GateDecisionRow, ...] = ()
+    comparison: Comparison | None = None
 
     @property
     def duration_s(self) -> float:
@@ -169,11 +171,13 @@ def build_report(ledger: Ledger, run_key: str) -> RunReport:
     """
     import polars as pl  # noqa: PLC0415 - loaded when a report is made
 
-    episodes = queries.main_attempts(ledger.scan(Episode, run_key)).collect().lazy()
+    whole = ledger.scan(Episode, run_key).collect()
+    episodes = queries.main_attempts(whole.lazy()).collect().lazy()
     uses = ledger.scan("skill_uses", run_key).collect().lazy()
     calls = ledger.scan("calls", run_key).collect().lazy()
     tasks = queries.by_task(episodes).collect()
     every = episodes.sort(*queries.ORDER, "episode_id").collect()
+    about = every if every.height else whole.sort(*queries.ORDER, "episode_id")
     states = sorted(ledger.rows(RunRow, run_key), key=lambda row: row.sequence)
     evolutions = sorted(
         ledger.rows(EvolutionRow, run_key), key=lambda row: (row.evo_number, row.at)
@@ -184,7 +188,7 @@ def build_report(ledger: Ledger, run_key: str) -> RunReport:
     egl = sorted(ledger.rows(EglRow, run_key), key=lambda row: row.index)
     known = [line.cost_usd for line in spent if line.cost_usd is not None]
     last = states[-1] if states else None
-    example = every.row(0, named=True) if every.height else {}
+    example = about.row(0, named=True) if about.height else {}
     return RunReport(
         run_key=run_key,
         kind=last.kind if last else example.get("purpose", ""),
@@ -193,12 +197,12 @@ def build_report(ledger: Ledger, run_key: str) -> RunReport:
         model=(last.model if last else "") or example.get("model", ""),
         profile=(last.profile if last else "") or example.get("profile", ""),
         sandbox=(last.sandbox if last else "") or example.get("sandbox", ""),
-        rehearsal=bool(every["rehearsal"].any()) or any(state.rehearsal for state in states),
-        started_at=every["started_at"].min(),
-        ended_at=every["ended_at"].max(),
+        rehearsal=bool(about["rehearsal"].any()) or any(state.rehearsal for state in states),
+        started_at=about["started_at"].min(),
+        ended_at=about["ended_at"].max(),
         n_tasks=tasks.height,
         n_scored=overall["tasks"],
-        n_attempts=every.height,
+        n_attempts=about.height,
         passed=overall["passed"],
         pass_ratio=overall["ratio"],
         pass_interval=wilson(overall["passed"], overall["tasks"]),
@@ -213,8 +217,8 @@ def build_report(ledger: Ledger, run_key: str) -> RunReport:
         ),
         tasks=lines,
         costs=tuple(spent),
-        cost_usd=sum(known) if known else _episode_cost(every, spent),
-        total_tokens=_tokens(spent, every),
+        cost_usd=sum(known) if known else _episode_cost(about, spent),
+        total_tokens=_tokens(spent, about),
         unpriced_calls=sum(line.unpriced for line in spent),
         learned=_learned(
             ledger.rows(SkillRow, run_key),
@@ -235,12 +239,13 @@ def build_report(ledger: Ledger, run_key: str) -> RunReport:
                 cause=row["error_cause"],
                 detail=row["error_detail"],
             )
-            for row in every.filter(pl.col("outcome") == Outcome.ERROR.value).to_dicts()
+            for row in about.filter(pl.col("outcome") == Outcome.ERROR.value).to_dicts()
         ),
         n_evolutions=sum(evo.accepted for evo in evolutions),
         egl=tuple(egl),
         converged=egl[-1].converged if egl else (last.converged if last else None),
         gates=tuple(sorted(ledger.rows(GateDecisionRow, run_key), key=lambda row: row.cycle)),
+        comparison=compare_arms(whole.lazy()),
     )
 
 

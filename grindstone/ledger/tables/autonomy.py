@@ -15,7 +15,9 @@ class InterventionRow(Row):
     key: ClassVar[tuple[str, ...]] = ("episode_id", "position")
 
     episode_id: str
-    position: NonNegativeInt = Field(description="Counts the corrections of the episode.")
+    position: NonNegativeInt = Field(
+        description="Tells an episode's corrections apart; made from their content."
+    )
     agent_id: str = ""
     at: AwareDatetime
     field: str

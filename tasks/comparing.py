@@ -1,0 +1,35 @@
+"""A comparison with skills against without, as the Prefect UI shows it."""
+
+from grindstone.ledger.markdown import comparison_headline, comparison_section
+from grindstone.ledger.report import RunReport
+from tasks.artifacts import artifact_key, publish_markdown, publish_table
+
+MARKS = {"passed": "✓", "failed": "✗", "error": "⚠"}
+
+
+async def publish_comparison(report: RunReport, image: str) -> None:
+    """Show a report's comparison: headline, arms and plot, and a row per task.
+
+    Args:
+        report: Of a run that compared; nothing is shown for another.
+        image: The plot as a markdown image; may be empty.
+    """
+    seen = report.comparison
+    if seen is None:
+        return
+    said = comparison_headline(seen)
+    key = artifact_key("comparison", report.agent_id)
+    await publish_markdown(
+        key, f"# {said}\n\n{comparison_section(report)}\n\n{image}\n", description=said
+    )
+    rows = [
+        {
+            "task": task.task_id,
+            "category": task.category,
+            "with skills": " ".join(MARKS[outcome.value] for outcome in task.with_skills),
+            "without skills": " ".join(MARKS[outcome.value] for outcome in task.without_skills),
+            "points": "" if task.difference is None else f"{100 * task.difference:+.0f}",
+        }
+        for task in seen.tasks
+    ]
+    await publish_table(artifact_key("comparison-tasks", report.agent_id), rows, description=said)
