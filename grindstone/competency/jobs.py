@@ -1,0 +1,340 @@
+"""Training jobs: one active per agent and domain, claimed by creating a file.
+
+    <home>/competency/jobs/<agent>/<domain>/000001.json      a job, as it was ordered
+    <home>/competency/jobs/<agent>/<domain>/000001.cancel    it is to stop
+    <home>/competency/jobs/<agent>/<domain>/000001.ended     it is no longer active
+
+A job's number is claimed by exclusive creation, and the next number can be claimed only
+when the last job has ended: of any number of loops that want the same domain trained, one
+gets it. What became of each is in the ledger's `jobs` table. A job whose process died stays
+active, and the next one to run jobs takes it up again under the same run key.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+from urllib.parse import quote
+
+from pydantic import AwareDatetime, Field, NonNegativeInt, PositiveInt, ValidationError
+
+from grindstone.base import Frozen
+from grindstone.competency.checking import folded, number
+from grindstone.competency.evaluation import CompetencyResult
+from grindstone.digest import digest
+from grindstone.errors import GrindstoneError, InputError
+from grindstone.files import claim
+from grindstone.ledger.store import Ledger
+from grindstone.ledger.tables.autonomy import JobRow
+from grindstone.records import utc_now
+from grindstone.workspace.errors import WorkspaceError
+from grindstone.workspace.lock import WriterLock
+
+Kind = Literal["grind", "adapt"]
+Ending = Literal["done", "unhelpful", "failed", "cancelled"]
+Status = Literal["queued", "running", "done", "unhelpful", "failed", "cancelled"]
+IN_VAIN = ("unhelpful", "failed")
+
+
+class TrainingJob(Frozen):
+    """One domain of one agent, to be trained."""
+
+    job_id: str = Field(description="Also the key of the run that trains.")
+    number: PositiveInt = Field(description="Counts the jobs of this agent and domain.")
+    agent_id: str
+    domain: str
+    kind: Kind = "grind"
+    data_path: str = Field("", description="Folder of the domain's tasks; empty: by category.")
+    priority: float | None = None
+    before: float | None = Field(None, description="Competency when the job was ordered.")
+    at: AwareDatetime
+
+
+class TrainingOutcome(Frozen):
+    """What a runner made of a job; competencies on the base's scale."""
+
+    status: Ending
+    before: float | None = None
+    after: float | None = None
+    note: str = ""
+
+
+Runner = Callable[[TrainingJob], TrainingOutcome]
+
+
+class TrainingJobs:
+    """The training jobs of one agent. Any number of processes may use them at once."""
+
+    def __init__(
+        self,
+        home: Path = Path("evolution_workdir"),
+        agent_id: str = "skillbench",
+        *,
+        kind: Kind = "grind",
+        runner: Runner | None = None,
+    ) -> None:
+        """Name the home and the agent.
+
+        Args:
+            home: The folder everything is kept in.
+            agent_id: Whose jobs.
+            kind: How a job trains.
+            runner: Trains; None: jobs wait until `grindstone compete` or a worker runs them.
+        """
+        self.home = Path(home)
+        self.agent_id = agent_id
+        self.kind = kind
+        self.runner = runner
+        self.ledger = Ledger(self.home)
+        self._folder = self.home / "competency" / "jobs" / quote(agent_id, safe="")
+        self._run_key = f"jobs.{agent_id}"
+
+    def enqueue_from_competency(
+        self,
+        result: CompetencyResult,
+        *,
+        max_jobs: int = 1,
+        deficit_threshold: float = 0.0,
+        data_paths: Mapping[str, str] | None = None,
+    ) -> list[TrainingJob]:
+        """Order training for the most urgent domains.
+
+        First what cannot be ordered is filtered out (unknown domains, deficits below the
+        threshold, domains with an active job), then the rest is cut to `max_jobs`. Domains
+        whose last job was in vain come after the others, so that one that cannot be
+        trained does not keep them waiting for ever.
+
+        Returns:
+            The jobs this call ordered; none for what another process ordered meanwhile.
+        """
+        most = int(number("max_jobs", max_jobs, low=0, high=1e6))
+        paths = data_paths or {}
+        last = {row.domain: row.status for row in self.latest()}
+        actions = [
+            action
+            for action in result.actions(deficit_threshold)
+            if self.active(action.domain) is None
+        ]
+        actions.sort(key=lambda action: last.get(action.domain) in IN_VAIN)  # stable
+        ordered: list[TrainingJob] = []
+        for action in actions:
+            if len(ordered) == most:
+                break
+            job = self.enqueue(
+                action.domain,
+                priority=action.priority,
+                before=result.domains[action.domain],
+                data_path=paths.get(action.domain, ""),
+            )
+            if job is not None:
+                ordered.append(job)
+        return ordered
+
+    def enqueue(
+        self,
+        domain: str,
+        *,
+        priority: float | None = None,
+        before: float | None = None,
+        data_path: str = "",
+    ) -> TrainingJob | None:
+        """Order one domain's training.
+
+        Returns:
+            None when the domain has an active job already.
+        """
+        if not domain.strip():
+            raise InputError("domain", "is empty", "the domain to train")
+        folder = self._domain_folder(domain)
+        numbers = _numbers(folder)
+        if numbers and not _ended(folder, numbers[-1]):
+            return None
+        following = (numbers[-1] if numbers else 0) + 1
+        job = TrainingJob(
+            job_id=self._job_id(domain, following),
+            number=following,
+            agent_id=self.agent_id,
+            domain=domain,
+            kind=self.kind,
+            data_path=data_path,
+            priority=priority,
+            before=before,
+            at=utc_now(),
+        )
+        if not claim(folder / f"{following:06d}.json", job.model_dump_json(indent=2)):
+            return None
+        self._append(job, "queued", before=before)
+        return job
+
+    def active(self, domain: str | None = None) -> TrainingJob | None:
+        """Return the active job of a domain, or the most urgent one of all."""
+        found = [
+            job for job in self.pending() if domain is None or folded(job.domain) == folded(domain)
+        ]
+        return found[0] if found else None
+
+    def pending(self) -> list[TrainingJob]:
+        """Return the jobs that have not ended, the most urgent first."""
+        jobs = []
+        for folder in sorted(self._folder.iterdir()) if self._folder.is_dir() else ():
+            numbers = _numbers(folder) if folder.is_dir() else []
+            if numbers and not _ended(folder, numbers[-1]):
+                jobs.append(_read(folder / f"{numbers[-1]:06d}.json"))
+        return sorted(jobs, key=lambda job: -(job.priority or 0.0))
+
+    def start(self, job: TrainingJob) -> None:
+        """Note that a job is being run, or run again."""
+        self._append(job, "running", before=job.before)
+
+    def finish(self, job: TrainingJob, outcome: TrainingOutcome) -> None:
+        """Note what became of a job; the domain can be ordered again from then on."""
+        self._append(
+            job, outcome.status, before=outcome.before, after=outcome.after, note=outcome.note
+        )
+        claim(self._domain_folder(job.domain) / f"{job.number:06d}.ended", outcome.status)
+
+    def cancel(self, job_id: str) -> Status:
+        """Have a job stop: at once when nobody runs it, else before its next step.
+
+        Returns:
+            Its status now; an ended job keeps its own.
+
+        Raises:
+            InputError: There is no such job.
+        """
+        job = next((each for each in self.pending() if each.job_id == job_id), None)
+        if job is None:
+            return self.status(job_id)
+        claim(self._domain_folder(job.domain) / f"{job.number:06d}.cancel", "")
+        with self.alone() as alone:
+            if alone and self.active(job.domain) == job:
+                self.finish(job, TrainingOutcome(status="cancelled", note="before it ran"))
+        return self.status(job_id)
+
+    def cancelled(self, job: TrainingJob) -> bool:
+        """Return whether a job is to stop."""
+        return (self._domain_folder(job.domain) / f"{job.number:06d}.cancel").exists()
+
+    def status(self, job_id: str) -> Status:
+        """Return a job's present state.
+
+        Raises:
+            InputError: There is no such job.
+        """
+        rows = [row for row in self.history() if row.job_id == job_id]
+        if rows:
+            return rows[-1].status  # type: ignore[return-value]
+        if any(job.job_id == job_id for job in self.pending()):
+            return "queued"
+        raise InputError("job_id", f"no job is called {job_id!r}", f"a job of {self.agent_id}")
+
+    def history(self) -> list[JobRow]:
+        """Return every change of state of every job, in order."""
+        rows = self.ledger.rows(JobRow, self._run_key)
+        return sorted(rows, key=lambda row: (row.at, row.job_id, row.sequence))
+
+    def latest(self) -> list[JobRow]:
+        """Return the last state of each domain's last job."""
+        return list({row.domain: row for row in self.history()}.values())
+
+    @contextmanager
+    def alone(self) -> Iterator[bool]:
+        """Be the only one that trains this agent; gives False when another one is.
+
+        Two trainings of one workspace at once would undo each other. The lock is freed when
+        its holder dies.
+        """
+        self._folder.mkdir(parents=True, exist_ok=True)
+        lock = WriterLock(self._folder / ".training", timeout_s=0.0)
+        held = lock.hold()
+        try:
+            held.__enter__()
+        except WorkspaceError:
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            held.__exit__(None, None, None)
+
+    def run_pending(self) -> list[TrainingOutcome]:
+        """Run every active job with the runner, one after another; none when another one does.
+
+        Raises:
+            InputError: There is no runner.
+        """
+        if self.runner is None:
+            raise InputError("runner", "is missing", "TrainingJobs(…, runner=…)")
+        with self.alone() as alone:
+            return [self._run(job, self.runner) for job in self.pending()] if alone else []
+
+    def _run(self, job: TrainingJob, runner: Runner) -> TrainingOutcome:
+        if self.cancelled(job):
+            outcome = TrainingOutcome(status="cancelled", note="before it ran")
+        else:
+            self.start(job)
+            try:
+                outcome = runner(job)
+            except GrindstoneError as error:
+                outcome = TrainingOutcome(status="failed", note=str(error)[:500])
+            except Exception as error:
+                self.finish(job, TrainingOutcome(status="failed", note=repr(error)[:500]))
+                raise
+        self.finish(job, outcome)
+        return outcome
+
+    def _append(
+        self,
+        job: TrainingJob,
+        status: Status,
+        *,
+        before: float | None = None,
+        after: float | None = None,
+        note: str = "",
+    ) -> None:
+        """Append a change of state under the next sequence that nobody else took."""
+        while True:
+            rows = [each for each in self.history() if each.job_id == job.job_id]
+            row = JobRow(
+                job_id=job.job_id,
+                sequence=max((each.sequence for each in rows), default=-1) + 1,
+                domain=job.domain,
+                agent_id=job.agent_id,
+                kind=job.kind,
+                status=status,
+                priority=job.priority,
+                job_run_key=job.job_id,
+                before=before,
+                after=after,
+                note=note,
+                at=utc_now(),
+            )
+            self.ledger.append([row], run_key=self._run_key)
+            kept = self.ledger.rows(JobRow, self._run_key)
+            if row in kept:
+                return
+
+    def _job_id(self, domain: str, sequence: NonNegativeInt) -> str:
+        short = re.sub(r"[^a-z0-9]+", "-", domain.lower()).strip("-")[:40] or "domain"
+        mark = digest([self.agent_id, folded(domain)])[:8]
+        return f"train-{short}-{mark}-{sequence:04d}"
+
+    def _domain_folder(self, domain: str) -> Path:
+        return self._folder / quote(folded(domain), safe="")
+
+
+def _numbers(folder: Path) -> list[int]:
+    names = folder.glob("[0-9]*.json") if folder.is_dir() else ()
+    return sorted(int(path.stem) for path in names if path.stem.isdigit())
+
+
+def _ended(folder: Path, sequence: int) -> bool:
+    return (folder / f"{sequence:06d}.ended").exists()
+
+
+def _read(path: Path) -> TrainingJob:
+    try:
+        return TrainingJob.model_validate_json(path.read_text("utf-8"))
+    except ValidationError as error:
+        raise InputError(str(path), "is no training job", "the file as it was written") from error
