@@ -222,6 +222,12 @@ class Episode(Frozen):
     cost_usd: float | None = Field(None, ge=0.0, description="None: price unknown.")
     maturity: str = Field("", description="The agent's level when the attempt began.")
     confidence: float | None = Field(None, ge=0.0, le=1.0)
+    constitutional_score: float | None = Field(
+        None, ge=0.0, le=1.0, description="As its recorder stated it; checks are in compliance."
+    )
+    human_intervention_count: NonNegativeInt = Field(
+        0, description="Corrections its recorder counted without detailing; add interventions."
+    )
     started_at: AwareDatetime
     ended_at: AwareDatetime
 

@@ -1,0 +1,297 @@
+"""From the ledger's tables to one record per agent, lazily and in one pass.
+
+Order of arrival plays no part: what counts as latest is decided by when an episode
+started, and episodes that started at the same instant count together.
+"""
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import NamedTuple
+
+import polars as pl
+
+from grindstone.graduation.levels import Level
+from grindstone.graduation.policy import Policy
+from grindstone.graduation.readiness import Recent, Record
+from grindstone.graduation.scope import Scope
+from grindstone.ledger import Ledger
+from grindstone.ledger.tables.attempts import SkillUseRow
+from grindstone.ledger.tables.autonomy import ComplianceRow, InterventionRow, RatingRow
+from grindstone.records import Episode, Outcome
+
+KEY = ("run_key", "episode_id")
+CRITICAL_SCORE = 0.0
+"""The constitutional score of an episode with a critical breach, and of no other."""
+
+
+class Tables(NamedTuple):
+    """The tables graduation reads."""
+
+    episodes: pl.LazyFrame
+    interventions: pl.LazyFrame
+    compliance: pl.LazyFrame
+    ratings: pl.LazyFrame
+    skill_uses: pl.LazyFrame
+
+    @classmethod
+    def of(cls, ledger: Ledger) -> "Tables":
+        """Scan a ledger."""
+        return cls(
+            ledger.scan(Episode),
+            ledger.scan(InterventionRow),
+            ledger.scan(ComplianceRow),
+            ledger.scan(RatingRow),
+            ledger.scan(SkillUseRow),
+        )
+
+
+class Since(NamedTuple):
+    """An agent's level and since when it has it; None: from its beginning."""
+
+    level: Level
+    at: datetime | None = None
+
+
+def facts(
+    tables: Tables, *, digests: Collection[str] | None = None, agents: Collection[str] | None = None
+) -> pl.LazyFrame:
+    """Return one row per scored episode with what graduation needs to know of it.
+
+    Columns: those of `scored`, and interventions, constitutional_score and rating.
+
+    Args:
+        tables: The ledger's.
+        digests: Rule packs whose checks count; None for all. A check by an older edition of a
+            pack is no check by the present one.
+        agents: Only these; None for all.
+    """
+    return with_sides(scored(tables.episodes, agents=agents), sides(tables, digests=digests))
+
+
+def scored(episodes: pl.LazyFrame, *, agents: Collection[str] | None = None) -> pl.LazyFrame:
+    """Return the episodes that have a score, without what other tables say of them.
+
+    Columns: run_key, episode_id, agent_id, purpose, started_at, maturity, title, tags, topics,
+    metadata, category, difficulty, task_digest, confidence, passed, stated_score,
+    stated_interventions.
+    """
+    found = episodes.filter(pl.col("outcome") != Outcome.ERROR.value)
+    if agents is not None:
+        found = found.filter(pl.col("agent_id").is_in(list(agents)))
+    return found.select(
+        *KEY,
+        *("agent_id", "purpose", "started_at", "maturity", "title", "tags", "topics"),
+        *("metadata", "category", "difficulty", "task_digest", "confidence"),
+        (pl.col("outcome") == Outcome.PASSED.value).alias("passed"),
+        pl.col("constitutional_score").alias("stated_score"),
+        pl.col("human_intervention_count").fill_null(0).alias("stated_interventions"),
+    )
+
+
+def sides(tables: Tables, *, digests: Collection[str] | None = None) -> pl.LazyFrame:
+    """Return what checks, corrections and ratings say, one row per episode they speak of.
+
+    They are brought together first, for one join with all episodes costs a third of three.
+    """
+    compliance = tables.compliance
+    if digests is not None:
+        compliance = compliance.filter(pl.col("pack_digest").is_in(list(digests)))
+    rows = [
+        compliance.select(*KEY, "score", pl.lit("check").alias("kind")),
+        tables.interventions.select(*KEY, pl.lit("edit").alias("kind")),
+        tables.ratings.select(*KEY, "rating", pl.lit("rating").alias("kind")),
+    ]
+    is_check = pl.col("kind") == "check"
+    score = pl.col("score").filter(is_check)
+    return (
+        pl.concat(rows, how="diagonal")
+        .group_by(KEY)
+        .agg(
+            # A critical breach stands whatever else could not be checked.
+            pl.when((score <= CRITICAL_SCORE).any())
+            .then(CRITICAL_SCORE)
+            .when(score.is_not_null().all())
+            .then(score.min())
+            .alias("checked_score"),
+            is_check.any().alias("was_checked"),
+            (pl.col("kind") == "edit").sum().alias("edits"),
+            pl.col("rating").mean(),
+        )
+    )
+
+
+def with_sides(found: pl.LazyFrame, beside: pl.LazyFrame) -> pl.LazyFrame:
+    """Add interventions, constitutional_score and rating to scored episodes."""
+    stated, checked = pl.col("stated_score"), pl.col("was_checked").fill_null(False)
+    return (
+        found.join(beside, on=KEY, how="left")
+        .with_columns(
+            # What was checked here stands before what a recorder stated, unless the
+            # statement is the graver one.
+            pl.when(checked & ~(stated <= CRITICAL_SCORE).fill_null(False))
+            .then(pl.col("checked_score"))
+            .otherwise(stated)
+            .alias("constitutional_score"),
+            (pl.col("stated_interventions") + pl.col("edits").fill_null(0)).alias("interventions"),
+        )
+        .drop("checked_score", "was_checked", "edits", "stated_interventions", "stated_score")
+    )
+
+
+def in_scope(found: pl.LazyFrame, policy: Policy, levels: Mapping[str, Since]) -> pl.LazyFrame:
+    """Return the episodes that a policy counts, each agent's since its last change of level.
+
+    An agent that `levels` does not name is a STUDENT since its beginning.
+    """
+    purposes = [purpose.value for purpose in policy.purposes]
+    chosen = found.filter(pl.col("purpose").is_in(purposes) & policy.scope.expression())
+    if policy.window == "all":
+        return chosen
+    rows = {
+        "agent_id": list(levels),
+        "level": [each.level.value for each in levels.values()],
+        "since": [each.at for each in levels.values()],
+    }
+    known = pl.LazyFrame(
+        rows,
+        schema={"agent_id": pl.String, "level": pl.String, "since": pl.Datetime("us", "UTC")},
+    )
+    level = pl.col("level").fill_null(Level.STUDENT.value)
+    return (
+        chosen.join(known, on="agent_id", how="left")
+        .filter(
+            (pl.col("since").is_null() | (pl.col("started_at") >= pl.col("since")))
+            & ((pl.col("maturity").fill_null("") == "") | (pl.col("maturity") == level))
+        )
+        .drop("level", "since")
+    )
+
+
+THIN = ("started_at", "interventions", "constitutional_score", "confidence", "passed", "rating")
+"""What is summed; the rest decides only whether an episode counts."""
+
+
+def recent_of(found: pl.LazyFrame, latest: int) -> pl.LazyFrame:
+    """Return per agent what its latest episodes come to (the columns of `Recent`).
+
+    Args:
+        found: What `in_scope` left.
+        latest: How many; episodes of one instant count together, so it may be more.
+    """
+    started = pl.col("started_at")
+    cut = found.group_by("agent_id").agg(started.top_k(latest).min().alias("cut"))
+    score, touched = pl.col("constitutional_score"), pl.col("interventions")
+    return (
+        found.join(cut, on="agent_id")
+        .filter(started >= pl.col("cut"))
+        .group_by("agent_id")
+        .agg(
+            pl.len().alias("episodes"),
+            (touched > 0).sum().alias("intervened"),
+            touched.sum().alias("interventions"),
+            score.count().alias("checked"),
+            score.mean().alias("constitutional_score"),
+            (score <= CRITICAL_SCORE).sum().alias("critical"),
+        )
+    )
+
+
+def totals_of(found: pl.LazyFrame, good_rating: float) -> pl.LazyFrame:
+    """Return per agent the columns of `Record` but its skills and its latest episodes."""
+    score, rating = pl.col("constitutional_score"), pl.col("rating")
+    return found.group_by("agent_id").agg(
+        pl.len().alias("episodes"),
+        (pl.col("interventions") == 0).sum().alias("zero_interventions"),
+        pl.col("interventions").sum(),
+        score.count().alias("checked"),
+        score.mean().alias("constitutional_score"),
+        (score <= CRITICAL_SCORE).sum().alias("critical"),
+        pl.col("confidence").count().alias("confident"),
+        pl.col("confidence").mean().alias("mean_confidence"),
+        pl.col("passed").sum().alias("succeeded"),
+        rating.count().alias("rated"),
+        (rating >= good_rating - 1e-9).sum().alias("rated_well"),
+    )
+
+
+def skills_of(counted: pl.LazyFrame, uses: pl.LazyFrame) -> pl.LazyFrame:
+    """Return per agent how many different skills its counted episodes used."""
+    used = uses.filter(pl.col("loaded") | pl.col("followed")).select(*KEY, "skill").unique()
+    return (
+        counted.select(*KEY, "agent_id")
+        .join(used, on=KEY)
+        .group_by("agent_id")
+        .agg(pl.col("skill").n_unique().alias("skills"))
+    )
+
+
+def measure(
+    tables: Tables,
+    policy: Policy,
+    levels: Mapping[str, Since],
+    *,
+    latest: int,
+    digests: Collection[str] | None = None,
+    agents: Collection[str] | None = None,
+) -> pl.DataFrame:
+    """Return one row per agent: the columns of `Record`, and of `Recent` as `recent_…`.
+
+    Args:
+        tables: The ledger's.
+        policy: Says which episodes count.
+        levels: Each agent's level and since when.
+        latest: How many latest episodes the hard criteria look at.
+        digests: As for `facts`.
+        agents: Only these; None for all.
+    """
+    counted = in_scope(scored(tables.episodes, agents=agents), policy, levels)
+    found = with_sides(counted, sides(tables, digests=digests))
+    # Ten million rows of these columns are 0.6 GB; agents' names as numbers keep it there.
+    thin = found.select(pl.col("agent_id").cast(pl.Categorical), *THIN).collect(engine="streaming")
+    rows = thin.lazy()
+    recent = recent_of(rows, latest)
+    prefixed = recent.rename({name: f"recent_{name}" for name in Recent.model_fields})
+    totals, last, skills = pl.collect_all(
+        [totals_of(rows, policy.good_rating), prefixed, skills_of(counted, tables.skill_uses)],
+        engine="streaming",
+    )
+    return (
+        totals.rename({"mean_confidence": "confidence"})
+        .join(last, on="agent_id")
+        .with_columns(pl.col("agent_id").cast(pl.String))
+        .join(skills, on="agent_id", how="left")
+        .with_columns(pl.col("skills").fill_null(0))
+        .sort("agent_id")
+    )
+
+
+def records(frame: pl.DataFrame) -> dict[str, Record]:
+    """Return `measure`'s rows as models by agent."""
+    return {row["agent_id"]: _record(row) for row in frame.iter_rows(named=True)}
+
+
+def group_records(
+    found: pl.LazyFrame, scopes: Mapping[str, Scope], latest: int
+) -> dict[str, dict[str, Recent]]:
+    """Return per group and agent what the group's latest episodes come to.
+
+    Args:
+        found: What `in_scope` and `with_sides` gave.
+        scopes: The groups.
+        latest: How many latest episodes of each.
+    """
+    return {
+        name: {
+            row.pop("agent_id"): Recent.model_validate(row)
+            for row in recent_of(found.filter(scope.expression()).select("agent_id", *THIN), latest)
+            .collect(engine="streaming")
+            .iter_rows(named=True)
+        }
+        for name, scope in scopes.items()
+    }
+
+
+def _record(row: dict[str, object]) -> Record:
+    own = {name: row[name] for name in Record.model_fields if name in row}
+    recent = {name: row[f"recent_{name}"] for name in Recent.model_fields}
+    return Record.model_validate(own | {"recent": Recent.model_validate(recent)})

@@ -1,0 +1,228 @@
+"""What a promotion asks for: criteria per step, scope, exam, approval, demotion.
+
+A policy is a YAML file; every field has a default, and a field nobody knows is refused.
+"""
+
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, PositiveInt, ValidationError, model_validator
+
+from grindstone.base import Frozen
+from grindstone.digest import digest
+from grindstone.errors import InputError
+from grindstone.graduation.capabilities import CapabilityRule
+from grindstone.graduation.levels import Level
+from grindstone.graduation.scope import Scope
+from grindstone.graduation.streaks import REQUIRED_RUNS
+from grindstone.records import Purpose
+from grindstone.resources import bundled
+from grindstone.settings import Ratio
+
+RECORD = (Purpose.GRIND, Purpose.ADAPT, Purpose.TRAIN, Purpose.ROUTE, Purpose.IMPORT)
+"""Attempts that make up an agent's record: not those of gates, comparisons, checks or exams."""
+
+LIVE = (Purpose.ROUTE, Purpose.IMPORT)
+"""Work that was meant, as opposed to training, where failing is how one learns."""
+
+
+class Criteria(Frozen):
+    """What an agent must have shown before a step."""
+
+    min_episodes: int = Field(ge=1, description="Completed episodes in scope.")
+    max_intervention_rate: Ratio = Field(
+        description="Largest share of episodes a human corrected at least once."
+    )
+    min_constitutional_score: Ratio = Field(description="Smallest mean compliance.")
+    max_critical_breaches: int = Field(0, ge=0, description="Critical breaches forgiven.")
+    min_score: float = Field(0.0, ge=0.0, le=100.0, description="Smallest readiness score.")
+    latest: int | None = Field(
+        None,
+        ge=1,
+        description="The rates are those of this many latest episodes. Empty: min_episodes.",
+    )
+
+    @property
+    def considered(self) -> int:
+        """How many latest episodes the rates are taken over."""
+        return max(self.latest or 0, self.min_episodes)
+
+
+class Group(Frozen):
+    """A part of the record that must meet the step's criteria by itself, as a province does."""
+
+    name: str
+    scope: Scope
+
+
+class Step(Criteria):
+    """A promotion's criteria, and the groups that must meet them one by one."""
+
+    groups: tuple[Group, ...] = ()
+    groups_min_episodes: int | None = Field(
+        None, ge=1, description="Episodes per group. Empty: min_episodes."
+    )
+
+
+DEFAULT_STEPS: dict[Level, Step] = {
+    Level.INTERN: Step(
+        min_episodes=10, max_intervention_rate=0.5, min_constitutional_score=0.70, min_score=70
+    ),
+    Level.SUPERVISED: Step(
+        min_episodes=25, max_intervention_rate=0.2, min_constitutional_score=0.85, min_score=80
+    ),
+    Level.AUTONOMOUS: Step(
+        min_episodes=50, max_intervention_rate=0.0, min_constitutional_score=0.95, min_score=95
+    ),
+}
+"""The guide's table of promotion requirements, with a floor for the readiness score."""
+
+
+class ExamRule(Frozen):
+    """Whether and how edge cases are examined before a promotion."""
+
+    required: bool = Field(True, description="No promotion without a passed exam.")
+    cases: tuple[str, ...] = Field(("*",), description="Patterns of the edge cases that count.")
+    min_cases: int = Field(1, ge=1, description="Fewer cases are no exam.")
+    pass_mark: Ratio = Field(1.0, description="Share of cases to pass.")
+
+
+class DemotionRule(Frozen):
+    """What takes a level away."""
+
+    on_critical_breach: bool = True
+    failures_in_a_row: int = Field(3, ge=0, description="0: never for failures.")
+    on_lost_criteria: bool = Field(
+        True, description="When the criteria of the present level no longer hold."
+    )
+    settle: int = Field(
+        5, ge=1, description="Episodes at the present level before its criteria are asked again."
+    )
+    purposes: tuple[Purpose, ...] = Field(
+        LIVE, description="Whose failures and breaches count: by default, not training's."
+    )
+    mode: Literal["propose", "apply"] = "apply"
+
+
+class Policy(Frozen):
+    """All rules that govern some agents' autonomy."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")
+    description: str = ""
+    agents: tuple[str, ...] = Field(("*",), description="Patterns of the agents it governs.")
+    scope: Scope = Field(Scope(), description="The episodes that count.")
+    window: Literal["level", "all"] = Field(
+        "level", description="level: since the last change of level; all: the whole record."
+    )
+    purposes: tuple[Purpose, ...] = Field(RECORD, description="Kinds of attempts that count.")
+    steps: dict[Level, Step] = Field(DEFAULT_STEPS, description="By the level stepped up to.")
+    packs: tuple[str, ...] = Field(("conduct",), description="Rule packs every episode answers to.")
+    exam: ExamRule = ExamRule()
+    approval: Literal["none", "named", "ui"] = Field(
+        "named",
+        description="none: the system may promote; named: a named human validates; "
+        "ui: an approval given in the Prefect UI is on record.",
+    )
+    promotion: Literal["propose", "apply"] = Field(
+        "propose", description="What a review does with an agent that meets everything."
+    )
+    demotion: DemotionRule = DemotionRule()
+    streaks: dict[str, PositiveInt] = Field(
+        dict(REQUIRED_RUNS), description="Clean runs in a row that make a skill autonomous."
+    )
+    capabilities: CapabilityRule = CapabilityRule()
+    diversity_divisor: int = Field(20, ge=1, description="Skills that count as full diversity.")
+    good_rating: Ratio = Field(0.8, description="Four of five stars.")
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> "Policy":
+        if Level.STUDENT in self.steps:
+            raise ValueError("steps: nothing steps up to STUDENT")
+        if set(self.streaks) != set(REQUIRED_RUNS):
+            raise ValueError(f"streaks: give exactly {', '.join(REQUIRED_RUNS)}")
+        if not self.packs:
+            raise ValueError("packs: at least one rule pack is needed")
+        return self
+
+    @property
+    def digest(self) -> str:
+        """The policy by content, as promotions record it."""
+        return digest(self)
+
+    def step_to(self, target: Level) -> Step:
+        """Return the criteria for a level; those of the default where the policy is silent."""
+        return self.steps.get(target) or DEFAULT_STEPS[target]
+
+    def governs(self, agent_id: str) -> bool:
+        """Whether the policy is meant for an agent."""
+        return any(fnmatchcase(agent_id, pattern) for pattern in self.agents)
+
+
+def load_policy(path: Path) -> Policy:
+    """Read one policy.
+
+    Raises:
+        InputError: The file cannot be used; names the field and what was expected.
+    """
+    found = read_yaml(path)
+    try:
+        return Policy.model_validate(found)
+    except ValidationError as error:
+        raise input_error(path, error, "a policy as docs/graduation.md describes it") from error
+
+
+def load_policies(folder: Path | None = None) -> tuple[Policy, ...]:
+    """Read a folder of policies, by file name; the bundled ones when none is named.
+
+    Raises:
+        InputError: A file cannot be used, or two policies share a name.
+    """
+    root = folder or bundled("examples/policies")
+    if not root.is_dir():
+        raise InputError(str(root), "no such folder", "a folder of policies (*.yaml)")
+    policies = tuple(load_policy(path) for path in sorted(root.glob("*.yaml")))
+    names = [policy.name for policy in policies]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise InputError(str(root), f"two policies are called {min(twice)}", "one of each name")
+    return policies
+
+
+def policy_for(agent_id: str, policies: tuple[Policy, ...]) -> Policy:
+    """Return the policy of an agent: the one whose pattern names it most closely.
+
+    The longest matching pattern wins, so a rule for one agent beats the rule for all.
+    """
+    matching = [
+        (max(len(each.rstrip("*")) for each in policy.agents if fnmatchcase(agent_id, each)), index)
+        for index, policy in enumerate(policies)
+        if policy.governs(agent_id)
+    ]
+    if not matching:
+        return Policy(name="default")
+    return policies[max(matching, key=lambda item: (item[0], -item[1]))[1]]
+
+
+def read_yaml(path: Path) -> object:
+    """Return what a YAML file holds, as plain values.
+
+    Raises:
+        InputError: It is missing or no YAML.
+    """
+    # Paid where a file is read.
+    from ruamel.yaml import YAML  # noqa: PLC0415
+    from ruamel.yaml.error import YAMLError  # noqa: PLC0415
+
+    if not path.is_file():
+        raise InputError(str(path), "no such file", "a YAML file")
+    try:
+        return YAML(typ="safe", pure=True).load(path.read_text("utf-8"))
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise InputError(str(path), f"is no YAML: {error}", "valid YAML in UTF-8") from error
+
+
+def input_error(path: Path, error: ValidationError, expected: str) -> InputError:
+    """Return a validation error as the first problem's file, field and message."""
+    first = error.errors(include_url=False)[0]
+    field = ".".join(str(part) for part in first["loc"])
+    return InputError(f"{path}: {field}" if field else str(path), first["msg"], expected)
