@@ -4,6 +4,7 @@ The field descriptions are what the Prefect form, `--help` and the docs show. De
 are those of the documents' tables.
 """
 
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -64,10 +65,21 @@ class Selection(StrEnum):
     SEMANTIC = "semantic"
 
 
+def title(name: str, _: object = None) -> str:
+    """Return a field's name as a form shows it."""
+    words = name.replace("_usd", " (USD)").replace("_", " ").replace("egl", "EGL")
+    return words[0].upper() + words[1:]
+
+
+def default_home() -> Path:
+    """Return the folder in GRINDSTONE_WORK_DIR, which workers are given, or the usual one."""
+    return Path(os.environ.get("GRINDSTONE_WORK_DIR") or "evolution_workdir")
+
+
 class Settings(BaseModel):
     """Base of all settings: unknown fields are refused, values never change."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", field_title_generator=title)
 
 
 class RunSettings(Settings):
@@ -89,7 +101,7 @@ class RunSettings(Settings):
     tasks_without_skills_dir: Path | None = Field(
         None, description="The same tasks without. Empty: made by leaving the skills out."
     )
-    work_dir: Path = Field(Path("evolution_workdir"), description="Home of everything kept.")
+    work_dir: Path = Field(default_factory=default_home, description="Home of everything kept.")
     agent_id: str = Field(
         "skillbench", pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$", description="Whose workspace evolves."
     )
