@@ -1,10 +1,9 @@
 """A comparison with skills against without, as the Prefect UI shows it."""
 
-from grindstone.ledger.markdown import comparison_headline, comparison_section
+from grindstone.ledger.markdown_arms import comparison_headline, comparison_section
 from grindstone.ledger.report import RunReport
+from grindstone.ledger.words import MARKS, points
 from tasks.artifacts import artifact_key, publish_markdown, publish_table
-
-MARKS = {"passed": "✓", "failed": "✗", "error": "⚠"}
 
 
 async def publish_comparison(report: RunReport, image: str) -> None:
@@ -26,9 +25,9 @@ async def publish_comparison(report: RunReport, image: str) -> None:
         {
             "task": task.task_id,
             "category": task.category,
-            "with skills": " ".join(MARKS[outcome.value] for outcome in task.with_skills),
-            "without skills": " ".join(MARKS[outcome.value] for outcome in task.without_skills),
-            "points": "" if task.difference is None else f"{100 * task.difference:+.0f}",
+            "with skills": " ".join(MARKS[outcome] for outcome in task.with_skills),
+            "without skills": " ".join(MARKS[outcome] for outcome in task.without_skills),
+            "points": points(task.difference),
         }
         for task in seen.tasks
     ]

@@ -1,13 +1,23 @@
 """A run's report as Markdown that a person wants to read."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
-from grindstone.ledger.comparison import Comparison
-from grindstone.ledger.intervals import Interval
+from grindstone.ledger.markdown_arms import comparison_headline, comparison_section
 from grindstone.ledger.report import Attempted, GroupLine, RunReport, TaskLine
+from grindstone.ledger.words import (
+    MARKS,
+    cell,
+    count,
+    duration,
+    money,
+    percent,
+    points,
+    span,
+    table,
+    were,
+)
 from grindstone.records import Outcome
 
-MARKS = {Outcome.PASSED: "✓", Outcome.FAILED: "✗", Outcome.ERROR: "⚠"}
 DETAIL_CHARS = 160
 
 
@@ -44,58 +54,10 @@ def render_markdown(report: RunReport, images: Mapping[str, str] | None = None) 
         parts += [_numbers(report), images.get("pass_rate", "")]
     parts += [comparison_section(report), images.get("comparison", "")]
     parts += [_verdicts(report), images.get("verdicts", "")]
-    parts += [_learned(report), _refused(report), _gates(report)]
+    parts += [_learned(report), _skill_use(report), _refused(report), _gates(report)]
     parts += [_groups(report), images.get("categories", ""), _egl(report), images.get("egl", "")]
     parts += [_costs(report), images.get("cost", ""), _errors(report)]
     return "\n\n".join(part for part in parts if part) + "\n"
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[str]], numbers: Sequence[int] = ()) -> str:
-    """Return a Markdown table; columns named in `numbers` are set to the right."""
-    rule = [("---:" if i in numbers else "---") for i in range(len(head))]
-    lines = [head, rule, *([cell(text) for text in row] for row in rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def cell(text: str) -> str:
-    """Return text that cannot break out of its table cell."""
-    return " ".join(text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").split())
-
-
-def count(n: int, noun: str) -> str:
-    """Return a number with its noun, in the plural where it is one."""
-    return f"{n} {noun}{'' if n == 1 else 's'}"
-
-
-def were(n: int) -> str:
-    """Return the verb for a number."""
-    return "was" if n == 1 else "were"
-
-
-def percent(ratio: float | None) -> str:
-    """Return a ratio in per cent; a dash where there is none."""
-    return "-" if ratio is None else f"{ratio:.0%}"
-
-
-def span(interval: Interval | None) -> str:
-    """Return a 95% interval of a rate in words."""
-    return f"95% interval {interval.low:.0%} to {interval.high:.0%}" if interval else ""
-
-
-def money(cost: float | None, unpriced: int = 0) -> str:
-    """Return dollars; says where a price is unknown."""
-    if cost is None:
-        return "price unknown" if unpriced else "-"
-    return f"${cost:,.4f}" + (f" + price unknown of {count(unpriced, 'call')}" if unpriced else "")
-
-
-def duration(seconds: float) -> str:
-    """Return seconds as a person says them."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes:02d} min"
-    return f"{minutes} min {rest:02d} s" if minutes else f"{seconds:.1f} s"
 
 
 def anchor(skill: str) -> str:
@@ -186,75 +148,6 @@ def _verdicts(report: RunReport) -> str:
     )
 
 
-def comparison_headline(seen: Comparison) -> str:
-    """Return what a comparison found in one sentence."""
-    found = seen.paired
-    if found.difference is None:
-        return "no pair of attempts with and without skills has both scores"
-    means = f"mean score {percent(found.candidate_mean)} with skills, "
-    means += f"{percent(found.baseline_mean)} without"
-    points = f"{100 * found.difference:+.0f} points"
-    points += f" (95% interval {_points(found.interval_low)} to {_points(found.interval_high)})"
-    sure = "" if seen.told_apart else "; too few tasks differ to tell it from chance"
-    return f"{means}: {points}{sure}"
-
-
-def comparison_section(report: RunReport) -> str:
-    """Return the two arms, task by task and in sum; empty where none were compared."""
-    seen = report.comparison
-    if seen is None:
-        return ""
-    arms = [
-        [
-            f"{arm.name} skills",
-            f"{arm.passed}/{arm.attempts - arm.errors}",
-            f"{percent(arm.pass_ratio)} {span(arm.pass_interval)}".strip(),
-            percent(arm.mean_score),
-            money(arm.cost_usd, arm.unpriced),
-            f"{arm.tokens:,}",
-            "-" if arm.mean_duration_s is None else duration(arm.mean_duration_s),
-            str(arm.errors),
-        ]
-        for arm in (seen.with_skills, seen.without_skills)
-    ]
-    head = ("arm", "passed", "pass ratio", "mean score", "cost", "tokens", "an attempt", "errors")
-    rows = [
-        [
-            task.task_id,
-            task.category,
-            "".join(MARKS[outcome] for outcome in task.with_skills),
-            "".join(MARKS[outcome] for outcome in task.without_skills),
-            "-" if task.difference is None else f"{100 * task.difference:+.0f}",
-        ]
-        for task in seen.tasks
-    ]
-    found = seen.paired
-    text = (
-        f"{count(found.n_pairs, 'pair')} over {count(found.n_tasks, 'task')}, "
-        f"{found.n_missing} without both scores. Of the tasks {found.wins} went better with "
-        f"skills, {found.losses} worse, {found.ties} alike. Exact paired test by task, "
-        f"two-sided: p = {found.p_two_sided:.3f}."
-    )
-    return "\n\n".join(
-        [
-            "## With skills against without",
-            f"**{sentence_case(comparison_headline(seen))}.**",
-            text,
-            table(head, arms, (1, 3, 4, 5, 6, 7)),
-            table(("task", "category", "with", "without", "points"), rows, (4,)),
-        ]
-    )
-
-
-def sentence_case(text: str) -> str:
-    """Return text that starts with a capital."""
-    return text[:1].upper() + text[1:]
-
-
-def _points(ratio: float | None) -> str:
-    return "-" if ratio is None else f"{100 * ratio:+.0f}"
-
-
 def _learned(report: RunReport) -> str:
     if not report.learned:
         return ""
@@ -271,12 +164,41 @@ def _learned(report: RunReport) -> str:
             facts.append(f"helped {', '.join(each.helped)}")
         if each.effect:
             facts.append(
-                f"{100 * each.effect.value:+.0f} points with it loaded "
-                f"(95% interval {100 * each.effect.low:+.0f} to {100 * each.effect.high:+.0f}, "
+                f"{points(each.effect.value)} points with it loaded "
+                f"(95% interval {points(each.effect.low)} to {points(each.effect.high)}, "
                 "observed, not an experiment)"
             )
         parts.append("; ".join(facts) + ".")
     return "\n\n".join(parts)
+
+
+def _skill_use(report: RunReport) -> str:
+    if not report.skill_effects:
+        return ""
+    rows = [
+        [
+            f"{each.skill} (for one task)" if each.scope == "task" else each.skill,
+            str(each.offered),
+            str(each.loaded),
+            str(each.followed),
+            _share(each.with_passed, each.with_total),
+            _share(each.without_passed, each.without_total),
+            points(each.difference),
+            "-" if each.low is None else f"{points(each.low)} to {points(each.high)}",
+        ]
+        for each in report.skill_effects
+    ]
+    head = ("skill", "offered", "loaded", "followed", "passed with it", "without it")
+    return (
+        "## Skill use\n\nIn how many scored attempts each skill was offered, read and followed, "
+        "and how the attempts at its tasks went with it loaded and without. This is observed, "
+        "not an experiment: later attempts differ in other ways too.\n\n"
+        + table((*head, "points", "95% interval"), rows, (1, 2, 3, 4, 5, 6))
+    )
+
+
+def _share(passed: int, total: int) -> str:
+    return f"{passed}/{total}" if total else "-"
 
 
 def _refused(report: RunReport) -> str:

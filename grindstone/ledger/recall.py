@@ -17,7 +17,7 @@ from grindstone.ledger.tables.attempts import (
     VerdictRow,
     trajectory_of,
 )
-from grindstone.records import Episode, TestResult, Trajectory, Verdict
+from grindstone.records import Episode, Outcome, TestResult, Trajectory, Verdict
 
 R = TypeVar("R", bound=BaseModel)
 
@@ -43,6 +43,12 @@ def rows_of(
         row.model_validate(row_from(row, table.columns, record))
         for record in frame.collect().to_dicts()
     ]
+
+
+def scored_episode(ledger: Ledger, run_key: str, episode_id: str) -> Episode | None:
+    """Return an attempt's episode if it is there and has a score."""
+    found = rows_of(ledger, Episode, run_key, [episode_id])
+    return next((row for row in found if row.outcome is not Outcome.ERROR), None)
 
 
 def recall(ledger: Ledger, run_key: str, episode_ids: Sequence[str]) -> list[Recalled]:

@@ -97,6 +97,27 @@ class Learned(Frozen):
     effect: Interval | None = None
 
 
+class SkillEffect(Frozen):
+    """How often a skill was offered, loaded and followed, and how attempts went with it.
+
+    Counts are of scored attempts; `difference` is the pass rate with it loaded minus that
+    without, at the tasks where it was ever loaded, with Newcombe's 95% interval.
+    """
+
+    skill: str
+    scope: str
+    offered: int
+    loaded: int
+    followed: int
+    with_passed: int
+    with_total: int
+    without_passed: int
+    without_total: int
+    difference: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
 class Refused(Frozen):
     """A change that was not let through."""
 
@@ -147,6 +168,7 @@ class RunReport(Frozen):
     total_tokens: int = 0
     unpriced_calls: int = 0
     learned: tuple[Learned, ...] = ()
+    skill_effects: tuple[SkillEffect, ...] = ()
     refused: tuple[Refused, ...] = ()
     errors: tuple[Spoiled, ...] = ()
     n_evolutions: int = 0
@@ -186,6 +208,7 @@ def build_report(ledger: Ledger, run_key: str) -> RunReport:
     spent = [CostLine(**line) for line in queries.costs(calls, "role").collect().to_dicts()]
     lines = _task_lines(tasks, every, _helpers(every, uses), queries.costs(calls, "task_id"))
     egl = sorted(ledger.rows(EglRow, run_key), key=lambda row: row.index)
+    effects = queries.skill_effects(episodes, uses).collect()
     known = [line.cost_usd for line in spent if line.cost_usd is not None]
     last = states[-1] if states else None
     example = about.row(0, named=True) if about.height else {}
@@ -224,8 +247,9 @@ def build_report(ledger: Ledger, run_key: str) -> RunReport:
             ledger.rows(SkillRow, run_key),
             evolutions,
             lines,
-            queries.skill_effects(episodes, uses).collect(),
+            effects,
         ),
+        skill_effects=tuple(SkillEffect(**row) for row in effects.to_dicts()),
         refused=tuple(
             Refused(evo_number=evo.evo_number, path=each.path, rule=each.rule, reason=each.reason)
             for evo in evolutions

@@ -24,6 +24,7 @@ from grindstone.ledger.tables.autonomy import (
     RoutingRow,
 )
 from grindstone.ledger.tables.runs import (
+    BatchRow,
     EglRow,
     EvolutionRow,
     GateDecisionRow,
@@ -48,6 +49,7 @@ ROW_CLASSES: tuple[type[BaseModel], ...] = (
     PatternRow,
     EvolutionRow,
     SkillRow,
+    BatchRow,
     EglRow,
     GatePairRow,
     GateDecisionRow,

@@ -93,6 +93,32 @@ class SkillRow(Row):
     learned_from: tuple[str, ...] = Field((), description="The tasks whose failures taught it.")
 
 
+class CycleNote(Frozen):
+    """What a cycle adds to the library's stability."""
+
+    new_skills: NonNegativeInt
+    solved: tuple[str, ...] = ()
+
+
+class BatchRow(Row):
+    """A batch that was worked through; a resumed run goes on after it."""
+
+    table: ClassVar[str] = "batches"
+    key: ClassVar[tuple[str, ...]] = ("run_key", "batch")
+
+    run_key: str
+    batch: NonNegativeInt
+    task_ids: tuple[str, ...]
+    unscored: tuple[str, ...] = Field(
+        (), description="Tasks that infrastructure kept from a score; a resumed run tries them."
+    )
+    cycles: tuple[CycleNote, ...] = ()
+    commit_after: str
+    tree_after: str
+    skills_digest_after: str
+    at: AwareDatetime
+
+
 class EglRow(Row):
     """Evolutionary Generality Loss after one cycle."""
 

@@ -1,0 +1,61 @@
+"""How the report's numbers are put into words and tables."""
+
+from collections.abc import Iterable, Sequence
+
+from grindstone.ledger.intervals import Interval
+from grindstone.records import Outcome
+
+MARKS = {Outcome.PASSED: "✓", Outcome.FAILED: "✗", Outcome.ERROR: "⚠"}
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], numbers: Sequence[int] = ()) -> str:
+    """Return a Markdown table; columns named in `numbers` are set to the right."""
+    rule = [("---:" if i in numbers else "---") for i in range(len(head))]
+    lines = [head, rule, *([cell(text) for text in row] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def cell(text: str) -> str:
+    """Return text that cannot break out of its table cell."""
+    return " ".join(text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").split())
+
+
+def count(n: int, noun: str) -> str:
+    """Return a number with its noun, in the plural where it is one."""
+    return f"{n} {noun}{'' if n == 1 else 's'}"
+
+
+def were(n: int) -> str:
+    """Return the verb for a number."""
+    return "was" if n == 1 else "were"
+
+
+def percent(ratio: float | None) -> str:
+    """Return a ratio in per cent; a dash where there is none."""
+    return "-" if ratio is None else f"{ratio:.0%}"
+
+
+def span(interval: Interval | None) -> str:
+    """Return a 95% interval of a rate in words."""
+    return f"95% interval {interval.low:.0%} to {interval.high:.0%}" if interval else ""
+
+
+def money(cost: float | None, unpriced: int = 0) -> str:
+    """Return dollars; says where a price is unknown."""
+    if cost is None:
+        return "price unknown" if unpriced else "-"
+    return f"${cost:,.4f}" + (f" + price unknown of {count(unpriced, 'call')}" if unpriced else "")
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as a person says them."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{seconds:.1f} s"
+
+
+def points(ratio: float | None) -> str:
+    """Return a difference of ratios in points, with its sign; a dash where there is none."""
+    return "-" if ratio is None else f"{100 * ratio:+.0f}"
