@@ -1,16 +1,81 @@
-"""The commands, one module each; a module is imported when its command runs."""
+"""The commands by name; a command's module is imported when that command runs.
+
+What `grindstone --help` lists is written here, so that it starts without loading settings,
+pydantic and whatever else a command needs. A new command is one line in `COMMANDS`, naming the
+module in this package whose `register` adds it.
+"""
+
+import importlib
+from typing import Any, NamedTuple
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
-from flows.cli import check, compare, doctor, episodes, grind, rehearsal, report, skills, up
+
+class Listed(NamedTuple):
+    """A command as the list shows it."""
+
+    module: str
+    help: str
+
+
+COMMANDS = {
+    "grind": Listed("grind", "Solve, fail, learn, and try the same tasks again."),
+    "compare": Listed("compare", "The same tasks with and without the learned skills."),
+    "check": Listed("check", "Are these tasks sound? Oracle must pass, doing nothing must fail."),
+    "report": Listed("report", "What a run came to, as text, page or data."),
+    "episodes": Listed("episodes", "The attempts, and one of them step by step."),
+    "skills": Listed("skills", "An agent's skills, their history, and going back in it."),
+    "rehearsal": Listed("rehearsal", "Serve the offline stand-in for a model."),
+    "up": Listed("up", "Start Prefect server and worker and deploy all flows."),
+    "down": Listed("up", "End the server and the worker that `up` started."),
+    "doctor": Listed("doctor", "What works on this machine, and what mends what doesn't."),
+}
+
+
+class LazyGroup(TyperGroup):
+    """Loads the one command that is asked for, and none to list them."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the names in the order they are shown."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Return a command, whole; None where there is none of that name."""
+        if cmd_name not in COMMANDS:
+            return None
+        holder = typer.Typer()
+        holder.callback()(_nothing)  # with a callback, one command makes a group too
+        importlib.import_module(f"flows.cli.{COMMANDS[cmd_name].module}").register(holder)
+        group: Any = typer.main.get_command(holder)
+        return group.commands[cmd_name]
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Show the list with the lines written above."""
+        shown = _Shown(name=self.name, params=self.params, help=self.help)
+        shown.rich_markup_mode = self.rich_markup_mode
+        shown.format_help(ctx, formatter)
+
+
+class _Shown(TyperGroup):
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        return TyperCommand(cmd_name, help=COMMANDS[cmd_name].help)
+
+
+def _nothing() -> None:
+    """Do nothing before a command."""
+
 
 app = typer.Typer(
     name="grindstone",
+    cls=LazyGroup,
     help="Run an agent on tasks, learn skills from its failures, keep what helps.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (grind, compare, check, report, episodes, skills, rehearsal, up, doctor):
-    module.register(app)
+app.callback()(_nothing)
