@@ -1,6 +1,7 @@
 """One agent tries one task once: the subflow everything else is composed of."""
 
 import asyncio
+import itertools
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
@@ -13,7 +14,9 @@ from grindstone.attempt.run import attempt as make_attempt
 from grindstone.attempt.spec import AttemptSpec
 from grindstone.benchmark import Task
 from grindstone.errors import InfrastructureError
-from grindstone.records import Episode
+from grindstone.ledger.recall import scored_episode
+from grindstone.records import Episode, utc_now
+from tasks.adopting import run_tag
 from tasks.artifacts import publish_trajectory
 from tasks.caching import MOST_TRIES, RETRY_DELAYS_S, infrastructure_only, key_of, results_of
 from tasks.progress import Progress
@@ -55,15 +58,27 @@ async def attempt(spec: AttemptSpec) -> Episode:
         agent_id=spec.agent_id,
         sandbox=spec.solver.sandbox,
         model_block=spec.model_block,
-        reap=False,
+        max_cost_usd=spec.spending.max_cost_usd,
+        max_tokens_total=spec.spending.max_tokens_total,
+        rehearsal_price_as=spec.spending.rehearsal_price_as,
+        whole=False,
     ) as own:
         return await _attempt(spec, own)
 
 
 async def _attempt(spec: AttemptSpec, runtime: Runtime) -> Episode:
+    known = await asyncio.to_thread(scored_episode, runtime.ledger, spec.run_key, spec.episode_id)
+    if known is not None:  # the process ended between the ledger and the step's result
+        return known
     runtime.tell(Progress("attempt", spec.task_id, cycle=spec.cycle))
-    attempted = await make_attempt(spec, await _rig(spec, runtime))
-    await record_attempt(runtime.ledger, attempted)
+
+    async def make() -> Attempted:
+        return await make_attempt(spec, await _rig(spec, runtime))
+
+    try:
+        attempted = await record_attempt(runtime, spec.episode_id, make)
+    finally:
+        await runtime.record_calls()
     await publish_trajectory(attempted)
     runtime.tell(_scored(attempted))
     return attempted.episode
@@ -110,17 +125,27 @@ async def _attempt_once(spec: AttemptSpec, dispatch: Dispatch) -> Episode:
 
 
 async def _attempt_elsewhere(spec: AttemptSpec) -> Episode:
-    """Have a worker make the attempt, and wait for its episode."""
-    run = await arun_deployment(
-        DEPLOYMENT,
-        parameters={"spec": spec.model_dump(mode="json")},
-        idempotency_key=f"{spec.run_key}-{spec.episode_id}",
-        tags=[f"run:{spec.run_key}"],
-    )
-    assert run.state is not None
-    if not run.state.is_completed():
-        await araise_state_exception(run.state)
-    return Episode.model_validate(await run.state.aresult())
+    """Have a worker make the attempt, and wait for its episode.
+
+    The key lets a resumed run find the attempt a worker is still making; one that failed
+    before this try began is found too, and passed over.
+    """
+    runtime = CURRENT.get()
+    taken_along = {"spending": runtime.spending} if runtime is not None else {}
+    began = utc_now()
+    for number in itertools.count():
+        run = await arun_deployment(
+            DEPLOYMENT,
+            parameters={"spec": spec.model_copy(update=taken_along).model_dump(mode="json")},
+            idempotency_key=f"{spec.run_key}-{spec.episode_id}-{number}",
+            tags=[run_tag(spec.run_key)],
+        )
+        assert run.state is not None
+        if run.state.is_completed():
+            return Episode.model_validate(await run.state.aresult())
+        if run.created is None or run.created >= began:
+            await araise_state_exception(run.state)
+    raise AssertionError("unreachable")
 
 
 async def attempt_once(

@@ -12,11 +12,19 @@ from flows.compare import both_arms
 from grindstone.attempt.plan import Planned, open_workspace, pair_tasks, plan_run
 from grindstone.attempt.spec import AttemptSpec, SolverSettings
 from grindstone.benchmark import Task
-from grindstone.errors import BudgetExceededError
+from grindstone.errors import BudgetExceededError, InfrastructureError
+from grindstone.ledger.tables.runs import CycleNote
 from grindstone.records import Episode, Purpose
 from grindstone.settings import GrindSettings, SuccessMode, TaskSkillMode
 from grindstone.skills import SkillLibrary
 from grindstone.workspace import Snapshot
+from tasks.batches import (
+    finish_batch,
+    finished_batches,
+    snapshot_after,
+    task_of,
+    without_score,
+)
 from tasks.evolving import EvolveSpec, evolve
 from tasks.finishing import Finished, finish_run, start_run
 from tasks.progress import Progress, current_watcher
@@ -53,6 +61,7 @@ async def grind(
         model_block=blocks.model,
         max_cost_usd=settings.max_cost_usd,
         max_tokens_total=settings.max_tokens_total,
+        rehearsal_price_as=settings.rehearsal_price_as,
         watch=current_watcher(),
     ) as runtime:
         crew = _crew(runtime, settings, blocks)
@@ -64,6 +73,9 @@ async def grind(
                 await _compare(crew, planned, snapshot)
         except BudgetExceededError as error:
             note = str(error)
+        except InfrastructureError as error:
+            await finish_run(runtime, planned, status="failed", note=str(error))
+            raise
         return await finish_run(runtime, planned, note=note)
 
 
@@ -86,13 +98,26 @@ def _crew(runtime: Runtime, settings: GrindSettings, blocks: BlockNames) -> Crew
 
 
 async def _all_batches(crew: Crew, planned: Planned) -> Snapshot:
+    """Work through what is left of the run.
+
+    Its batches come first, then tasks that an earlier process of it left without a score:
+    these last and not where they failed, since what was tried after them was tried with
+    the workspace as it was without them.
+    """
+    runtime, size = crew.runtime, crew.settings.batch_size
     stability = Stability(crew.settings.egl_threshold, crew.settings.egl_window)
-    snapshot = planned.plan.base
-    done = 0
-    for number, batch in enumerate(_batches(planned.tasks, crew.settings.batch_size), start=1):
+    done = await finished_batches(runtime)
+    snapshot = snapshot_after(done) or planned.plan.base
+    for row in done:
+        await stability.note(runtime, row.cycles)
+    again = [task_of(planned.tasks, task_id) for task_id in without_score(done)]
+    todo = [*_batches(planned.tasks, size)[len(done) :], *_batches(again, size)]
+    total = sum(len(batch) for batch in todo)
+    ended = 0
+    for number, batch in enumerate(todo, start=len(done) + 1):
         snapshot = await _one_batch(crew, number, batch, snapshot, stability)
-        done += len(batch)
-        crew.runtime.tell(Progress("batch", done=done, total=len(planned.tasks)))
+        ended += len(batch)
+        runtime.tell(Progress("batch", done=ended, total=total))
     return snapshot
 
 
@@ -120,6 +145,8 @@ async def _one_batch(
 ) -> Snapshot:
     """Cycle through a batch until every task passed or the cycles are used up."""
     settings, pending = crew.settings, list(tasks)
+    cycles: list[CycleNote] = []
+    unscored: list[str] = []
     if settings.task_skill_mode is TaskSkillMode.PRE_GENERATE_AND_RETRY:
         new = await _without_own_skill(crew, snapshot, tasks)
         snapshot = await _task_skills(crew, snapshot, number, 1, new, episodes=())
@@ -127,6 +154,7 @@ async def _one_batch(
         episodes = await _attempts(crew, pending, snapshot, batch=number, cycle=cycle)
         passed = [item for item in episodes if item.passed]
         failed = [item for item in episodes if item.passed is False]
+        unscored += [item.task_id for item in episodes if item.passed is None]
         new_skills = 0
         if cycle == 1 and settings.success_mode is not SuccessMode.OFF:
             snapshot, new_skills = await _learn_from(crew, snapshot, number, passed, tasks)
@@ -137,12 +165,22 @@ async def _one_batch(
             if settings.distill:
                 spec = _writing(crew, snapshot, number, cycle, "distill", tasks)
                 snapshot = (await write_skill(spec)).after
-        await stability.note(crew.runtime, new_skills, solved=[item.task_id for item in passed])
-        pending = [_named(tasks, item) for item in failed]
+        solved = tuple(item.task_id for item in passed)
+        cycles.append(CycleNote(new_skills=new_skills, solved=solved))
+        await stability.note(crew.runtime, cycles[-1:])
+        pending = [task_of(tasks, item.task_id) for item in failed]
         if not pending or cycle == settings.max_cycles:
             break
         if settings.task_skill_mode is not TaskSkillMode.OFF:
             snapshot = await _task_skills(crew, snapshot, number, cycle, pending, episodes=failed)
+    await finish_batch(
+        crew.runtime,
+        number,
+        [task.task_id for task in tasks],
+        unscored=unscored,
+        cycles=cycles,
+        after=snapshot,
+    )
     return snapshot
 
 
@@ -178,7 +216,7 @@ async def _learn_from(
     """Draft skills from first-attempt passes; return how many were promoted with it."""
     promoted = 0
     for episode in passed:
-        spec = _writing(crew, snapshot, batch, 1, "success", [_named(tasks, episode)])
+        spec = _writing(crew, snapshot, batch, 1, "success", [task_of(tasks, episode.task_id)])
         about = {"task_id": episode.task_id, "episode_id": episode.episode_id}
         written = await write_skill(spec.model_copy(update=about))
         snapshot, promoted = written.after, promoted + len(written.result.promoted)
@@ -258,7 +296,3 @@ def _writing(
         batch=batch,
         cycle=cycle,
     )
-
-
-def _named(tasks: Sequence[Task], episode: Episode) -> Task:
-    return next(task for task in tasks if task.task_id == episode.task_id)

@@ -1,5 +1,6 @@
 """When a step's result may stand for the step, and when a step is tried again."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -46,3 +47,17 @@ async def infrastructure_only(task: Task[..., Any], run: TaskRun, state: State[A
 def results_of(home: Path, run_key: str) -> Path:
     """Return where a run's step results are kept: with the run, so they go when it goes."""
     return (home / "runs" / run_key / "results").absolute()
+
+
+def drop_torn_results(home: Path, run_key: str) -> None:
+    """Remove results that a kill left half written: Prefect would stumble over them.
+
+    Only for a run that no process is working on.
+    """
+    for path in results_of(home, run_key).glob("*"):
+        try:
+            whole = path.is_dir() or "result" in json.loads(path.read_bytes())
+        except ValueError:
+            whole = False
+        if not whole:
+            path.unlink()

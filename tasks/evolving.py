@@ -110,6 +110,7 @@ async def _evolve(spec: EvolveSpec) -> Evolved:
         cost_usd=runtime.cost_of(step),
         started=started,
     )
+    await runtime.record_calls()
     runtime.tell(Progress("evolved", result.tag, _in_words(result), cycle=spec.cycle))
     return evolved
 

@@ -2,11 +2,12 @@
 
 import asyncio
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from grindstone.attempt.plan import Planned
 from grindstone.attempt.spec import SolverSettings
 from grindstone.base import Frozen
+from grindstone.errors import InputError
 from grindstone.files import write_atomic
 from grindstone.ledger.markdown import headline, render_markdown
 from grindstone.ledger.plots import as_markdown_image, render_svg, report_plots
@@ -36,7 +37,12 @@ class Finished(Frozen):
 async def start_run(
     runtime: Runtime, planned: Planned, settings: RunSettings, solver: SolverSettings
 ) -> None:
-    """Note that a run begins, or goes on."""
+    """Note that a run begins, or goes on.
+
+    Raises:
+        InputError: `auto` stands for something else than when the run began.
+    """
+    await _check_same_choices(runtime, solver)
     for problem in planned.broken:
         runtime.tell(Progress("note", detail=f"Left out: {problem}"))
     count = len(planned.tasks)
@@ -55,24 +61,43 @@ async def start_run(
     )
 
 
+async def _check_same_choices(runtime: Runtime, solver: SolverSettings) -> None:
+    rows = await asyncio.to_thread(runtime.ledger.rows, RunRow, runtime.run_key)
+    for row in rows[:1]:
+        for name, was, now in (
+            ("--model-id", row.model, solver.model_id),
+            ("--sandbox", row.sandbox, solver.sandbox),
+        ):
+            if was != now:
+                problem = f"stands for {now} now; run {runtime.run_key} began with {was}"
+                raise InputError(name, problem, was)
+
+
 async def finish_run(
-    runtime: Runtime, planned: Planned, *, note: str = "", converged: bool | None = None
+    runtime: Runtime,
+    planned: Planned,
+    *,
+    status: Literal["completed", "stopped", "failed"] | None = None,
+    note: str = "",
+    converged: bool | None = None,
 ) -> Finished:
     """Close a run: state, report, plots and what the Prefect UI shows.
 
     Args:
         runtime: The run's resources.
         planned: What it was to do.
+        status: By default stopped where there is a note, else completed.
         note: Why it stopped early; empty when it did all.
         converged: Whether its skill library settled.
     """
-    await asyncio.to_thread(runtime.record_calls)
-    status = "stopped" if note else "completed"
+    await runtime.reread_calls()
+    await runtime.record_calls()
+    status = status or ("stopped" if note else "completed")
     await _append(runtime, planned, status, note=note, converged=converged)
     report, images = await asyncio.to_thread(_write, runtime)
     await _publish(report, images)
     if note:
-        runtime.tell(Progress("note", detail=f"Stopped: {note}"))
+        runtime.tell(Progress("note", detail=f"{status.capitalize()}: {note}"))
     return Finished(report=report, folder=runtime.run_dir)
 
 

@@ -1,11 +1,15 @@
 """Bringing what happened into the ledger."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Protocol
 
+from pydantic import TypeAdapter
+
 from grindstone.attempt.run import Attempted
 from grindstone.evolve import EvolutionResult, WriterResult
+from grindstone.files import write_atomic
 from grindstone.ledger import Ledger
 from grindstone.ledger.tables.attempts import (
     SignalsRow,
@@ -37,9 +41,26 @@ class Writing(Protocol):
     def cycle(self) -> int: ...  # noqa: D102
 
 
-async def record_attempt(ledger: Ledger, attempted: Attempted) -> None:
-    """Append an attempt's rows; the episode last, so that an episode has all its rows."""
-    await asyncio.to_thread(_record, ledger, attempted)
+_ATTEMPTED = TypeAdapter(Attempted)
+
+
+async def record_attempt(
+    runtime: Runtime, episode_id: str, make: Callable[[], Awaitable[Attempted]]
+) -> Attempted:
+    """Make an attempt and append its rows; the episode last, so that it has all its rows.
+
+    What the attempt left is on disk as one file before the first row: a run that is killed
+    between two tables goes on with that, and never mixes rows of two attempts.
+    """
+    path = runtime.run_dir / "attempts" / f"{episode_id}.json"
+    if path.is_file():
+        attempted = _ATTEMPTED.validate_json(await asyncio.to_thread(path.read_bytes))
+    else:
+        attempted = await make()
+        await asyncio.to_thread(write_atomic, path, _ATTEMPTED.dump_json(attempted))
+    await asyncio.to_thread(_record, runtime.ledger, attempted)
+    path.unlink()
+    return attempted
 
 
 def _record(ledger: Ledger, attempted: Attempted) -> None:

@@ -13,12 +13,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from blocks import credentials
+from grindstone.attempt.spec import Spending
 from grindstone.ledger import Ledger
 from grindstone.llm import CallRecord, Journal, Models, open_models
 from grindstone.sandbox import Provider, open_provider
 from grindstone.sandbox.provider import Choice
 from grindstone.workspace import Workspace
+from tasks.adopting import sole_process, tagged
+from tasks.caching import drop_torn_results
 from tasks.progress import Progress, Watcher, ignore
+
+Calls = defaultdict[str, dict[str, CallRecord]]
+"""Calls by scope and id."""
 
 STARTS_AT_ONCE = 3
 """Attempts that may be starting together. SQLite answers "database is locked" to more, and
@@ -38,7 +44,9 @@ class Runtime:
     models: Models
     watch: Watcher = ignore
     starts: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(STARTS_AT_ONCE))
-    calls: defaultdict[str, list[CallRecord]] = field(default_factory=lambda: defaultdict(list))
+    spending: Spending = field(default_factory=Spending)
+    calls: Calls = field(default_factory=lambda: defaultdict(dict))
+    booked: set[str] = field(default_factory=set)
     starting: set[str] = field(default_factory=set)
 
     @property
@@ -50,15 +58,21 @@ class Runtime:
         """Return a folder with the workspace as of a commit, shared and not to be written."""
         return await asyncio.to_thread(self.workspace.frozen, commit)
 
-    def record_calls(self) -> None:
-        """Bring the journal's calls into the ledger: those of processes that died included."""
-        records = [entry.record for entry in Journal(self.run_dir / "journal").entries()]
-        if records:
-            self.ledger.append(records, run_key=self.run_key)
+    async def record_calls(self) -> None:
+        """Bring into the ledger the calls it lacks, those of processes that died included."""
+        every = [call for calls in self.calls.values() for call in calls.values()]
+        missing = [call for call in every if call.call_id not in self.booked]
+        await asyncio.to_thread(self.ledger.append, missing, run_key=self.run_key)
+        self.booked.update(call.call_id for call in missing)
+
+    async def reread_calls(self) -> None:
+        """Take over what other processes wrote into the journal: attempts on other machines."""
+        for scope, calls in (await asyncio.to_thread(_journaled, self.run_dir)).items():
+            self.calls[scope] = calls | self.calls[scope]
 
     def calls_of(self, scope: str) -> Sequence[CallRecord]:
-        """Return the model calls made so far on behalf of an episode or a step."""
-        return self.calls[scope]
+        """Return the model calls made on behalf of an episode or a step, by any process so far."""
+        return tuple(self.calls[scope].values())
 
     def cost_of(self, scope: str) -> float | None:
         """Return US dollars spent on behalf of an episode or a step; None: a price is unknown."""
@@ -99,8 +113,9 @@ async def open_runtime(
     model_block: str | None = None,
     max_cost_usd: float | None = None,
     max_tokens_total: int | None = None,
+    rehearsal_price_as: str | None = None,
     watch: Watcher = ignore,
-    reap: bool = True,
+    whole: bool = True,
 ) -> AsyncIterator[Runtime]:
     """Open a run's resources, and sweep away what dead runs left behind, before and after.
 
@@ -112,42 +127,70 @@ async def open_runtime(
         model_block: A saved block with credentials; None for the environment's.
         max_cost_usd: The run's ceiling.
         max_tokens_total: Likewise, in tokens.
+        rehearsal_price_as: The model whose prices a rehearsal is metered at.
         watch: Told what happens.
-        reap: False for a part of a run, which must leave the run's other parts alone.
+        whole: False for a part of a run, which must leave the run's other parts alone.
+
+    Raises:
+        InputError: Another process drives this run.
     """
-    ledger = Ledger(home)
-    workspace = await asyncio.to_thread(Workspace.open, home / "agents" / agent_id / "workspace")
-    provider = await open_provider(sandbox)
-    calls: defaultdict[str, list[CallRecord]] = defaultdict(list)
-    try:
-        if reap:
+    run_dir = home / "runs" / run_key
+    spending = Spending(
+        max_cost_usd=max_cost_usd,
+        max_tokens_total=max_tokens_total,
+        rehearsal_price_as=rehearsal_price_as,
+    )
+    async with contextlib.AsyncExitStack() as exits:
+        if whole:
+            exits.enter_context(sole_process(run_dir, run_key))
+            await asyncio.to_thread(drop_torn_results, home, run_key)
+            await exits.enter_async_context(tagged(run_key))
+        folder = home / "agents" / agent_id / "workspace"
+        workspace = await asyncio.to_thread(Workspace.open, folder)
+        provider = await open_provider(sandbox)
+        exits.push_async_callback(provider.close)
+        if whole:
             await provider.reap()
-        async with open_models(
-            run_key=run_key,
-            journal_dir=home / "runs" / run_key / "journal",
-            max_cost_usd=max_cost_usd,
-            max_tokens_total=max_tokens_total,
-            on_call=lambda record: calls[record.scope].append(record),
-            environ=await credentials(model_block),
-        ) as models:
-            runtime = Runtime(
-                home=home,
+            exits.push_async_callback(provider.reap, run_key=run_key)
+        calls = await asyncio.to_thread(_journaled, run_dir)
+
+        def keep(call: CallRecord) -> None:
+            calls[call.scope].setdefault(call.call_id, call)
+
+        models = await exits.enter_async_context(
+            open_models(
                 run_key=run_key,
-                agent_id=agent_id,
-                workspace=workspace,
-                ledger=ledger,
-                provider=provider,
-                models=models,
-                watch=watch,
-                calls=calls,
+                journal_dir=run_dir / "journal",
+                max_cost_usd=max_cost_usd,
+                max_tokens_total=max_tokens_total,
+                on_call=keep,
+                environ=await credentials(model_block),
+                price_as=rehearsal_price_as,
             )
-            token = CURRENT.set(runtime)
-            try:
-                yield runtime
-            finally:
-                CURRENT.reset(token)
-                await asyncio.to_thread(runtime.record_calls)
-    finally:
-        if reap:
-            await provider.reap(run_key=run_key)
-        await provider.close()
+        )
+        runtime = Runtime(
+            home=home,
+            run_key=run_key,
+            agent_id=agent_id,
+            workspace=workspace,
+            ledger=Ledger(home),
+            provider=provider,
+            models=models,
+            watch=watch,
+            spending=spending,
+            calls=calls,
+        )
+        exits.push_async_callback(runtime.record_calls)
+        token = CURRENT.set(runtime)
+        try:
+            yield runtime
+        finally:
+            CURRENT.reset(token)
+
+
+def _journaled(run_dir: Path) -> Calls:
+    """Return the calls that were paid for so far, each once."""
+    found: Calls = defaultdict(dict)
+    for entry in Journal(run_dir / "journal").entries():
+        found[entry.record.scope].setdefault(entry.record.call_id, entry.record)
+    return found

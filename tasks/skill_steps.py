@@ -102,6 +102,7 @@ async def _write_skill(spec: WriteSpec) -> Written:
         await asyncio.to_thread(runtime.workspace.snapshot, result.commit) if changed else spec.base
     )
     await record_writing(runtime, spec, result, after=after, started=started)
+    await runtime.record_calls()
     if changed:
         names = ", ".join((*result.written, *result.promoted))
         runtime.tell(Progress("evolved", spec.kind.replace("_", " "), names, cycle=spec.cycle))

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 from grindstone.gate import compute_egl, is_converged
-from grindstone.ledger.tables.runs import EglRow
+from grindstone.ledger.tables.runs import CycleNote, EglRow
 from tasks.runtime import Runtime
 
 
@@ -23,20 +23,24 @@ class Stability:
         """Whether EGL stayed below the threshold for the window."""
         return is_converged(self._history, threshold=self._threshold, window=self._window)
 
-    async def note(self, runtime: Runtime, new_skills: int, *, solved: Sequence[str]) -> None:
-        """Add a cycle."""
-        self._solved.update(solved)
-        self._skills += new_skills
-        egl = compute_egl(new_skills, len(self._solved))
+    async def note(self, runtime: Runtime, cycles: Sequence[CycleNote]) -> None:
+        """Add cycles."""
+        for cycle in cycles:
+            row = self._row(runtime.run_key, cycle)
+            await asyncio.to_thread(runtime.ledger.append, [row], run_key=runtime.run_key)
+
+    def _row(self, run_key: str, cycle: CycleNote) -> EglRow:
+        self._solved.update(cycle.solved)
+        self._skills += cycle.new_skills
+        egl = compute_egl(cycle.new_skills, len(self._solved))
         self._history.append(egl)
-        row = EglRow(
-            run_key=runtime.run_key,
+        return EglRow(
+            run_key=run_key,
             index=len(self._history) - 1,
-            new_skills=new_skills,
+            new_skills=cycle.new_skills,
             tasks_solved=len(self._solved),
             cumulative_skills=self._skills,
             egl=egl,
             threshold=self._threshold,
             converged=self.converged,
         )
-        await asyncio.to_thread(runtime.ledger.append, [row], run_key=runtime.run_key)

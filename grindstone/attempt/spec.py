@@ -45,6 +45,14 @@ class SolverSettings(Frozen):
         )
 
 
+class Spending(Frozen):
+    """A run's ceilings and how its rehearsals are priced."""
+
+    max_cost_usd: PositiveFloat | None = None
+    max_tokens_total: PositiveInt | None = None
+    rehearsal_price_as: str | None = None
+
+
 class AttemptSpec(Frozen):
     """One attempt to make.
 
@@ -67,6 +75,9 @@ class AttemptSpec(Frozen):
     cycle: NonNegativeInt = 0
     batch: NonNegativeInt = 0
     model_block: str | None = Field(None, description="Saved block with the credentials.")
+    spending: Spending = Field(
+        Spending(), description="The run's; an attempt that is sent elsewhere takes it along."
+    )
 
     @property
     def label(self) -> str:

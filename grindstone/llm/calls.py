@@ -5,6 +5,7 @@ from pydantic import AwareDatetime, Field, NonNegativeFloat, NonNegativeInt, Pos
 from grindstone.base import Frozen
 from grindstone.digest import digest
 from grindstone.llm.messages import CallSite, Request
+from grindstone.llm.volatile import settled
 from grindstone.records import Role, Usage
 
 
@@ -15,7 +16,7 @@ class CallRecord(Frozen):
     `replayed`; so rows keyed by `call_id` count each payment once.
     """
 
-    call_id: str = Field(description="Digest of run, site, request and model.")
+    call_id: str = Field(description="Digest of run, site, request and model; see `volatile`.")
     run_key: str
     role: Role
     scope: str
@@ -47,7 +48,7 @@ def call_key(run_key: str, site: CallSite, request: Request, model_id: str) -> s
             "role": site.role.value,
             "scope": site.scope,
             "turn": site.turn,
-            "request": digest(request),
+            "request": digest(settled(request)),
             "model": model_id,
         }
     )

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from grindstone.llm.clients import Client
 
 
+REHEARSAL_URL = "GRINDSTONE_REHEARSAL_URL"
+"""Names a rehearsal server that runs already, as `grindstone rehearsal` starts one."""
+
+
 class Models:
     """What `open_models` gives. Belongs to the event loop it was opened in."""
 
@@ -35,7 +39,7 @@ class Models:
         self._books = books
         self._exits = exits
         self._environ = environ
-        self._rehearsal_url = rehearsal_url
+        self._rehearsal_url = rehearsal_url or environ.get(REHEARSAL_URL)
         self._starting = asyncio.Lock()
         self._models: dict[tuple[str, str | None], AnthropicModel] = {}
 
@@ -129,14 +133,16 @@ async def open_models(
         max_cost_usd: Ceiling in US dollars; a rehearsal costs nothing unless `price_as`.
         max_tokens_total: Ceiling in tokens, cached ones included.
         on_call: Told each call once per process, replayed ones too; must not block.
-        rehearsal_url: A rehearsal server that runs already; without it, one is started in
-            this process when the rehearsal model is first called.
+        rehearsal_url: A rehearsal server that runs already; without it, the one that
+            GRINDSTONE_REHEARSAL_URL names, and without that, one is started in this process
+            when the rehearsal model is first called.
         environ: Where credentials and base URLs are read; `os.environ` as a rule.
-        patience: Time limits and pauses.
+        patience: Time limits and pauses; without it, as GRINDSTONE_PATIENCE says.
         price_as: Price the rehearsal's tokens as this Anthropic model's.
         spent_before: Calls of the run that the journal may lack, from the ledger, say,
             when other machines took part; calls it has are not counted twice.
     """
+    environ = dict(os.environ if environ is None else environ)
     journal = Journal(journal_dir)
     meter = Meter(max_cost_usd=max_cost_usd, max_tokens_total=max_tokens_total)
     for record in await asyncio.to_thread(lambda: [entry.record for entry in journal.entries()]):
@@ -147,7 +153,7 @@ async def open_models(
         run_key=run_key,
         journal=journal,
         meter=meter,
-        patience=patience or Patience(),
+        patience=patience or Patience.of_environment(environ),
         price_as=price_as,
         on_call=on_call,
     )
@@ -155,6 +161,6 @@ async def open_models(
         yield Models(
             books,
             exits=exits,
-            environ=dict(os.environ if environ is None else environ),
+            environ=environ,
             rehearsal_url=rehearsal_url,
         )

@@ -1,10 +1,16 @@
 """How long to wait for a model, and how long between tries. Pure but for the settings."""
 
 import hashlib
+from collections.abc import Mapping
+from typing import Self
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat
+from pydantic import Field, NonNegativeFloat, PositiveFloat, ValidationError
 
 from grindstone.base import Frozen
+from grindstone.errors import InputError
+
+PATIENCE = "GRINDSTONE_PATIENCE"
+"""A JSON object of `Patience`'s fields; those it lacks keep their defaults."""
 
 
 class Patience(Frozen):
@@ -20,6 +26,19 @@ class Patience(Frozen):
     retry_after_cap_s: NonNegativeFloat = Field(
         30.0, description="Longest pause a service's retry-after is granted."
     )
+
+    @classmethod
+    def of_environment(cls, environ: Mapping[str, str]) -> Self:
+        """Return the defaults, changed as GRINDSTONE_PATIENCE says.
+
+        Raises:
+            InputError: It is no JSON object of these fields.
+        """
+        try:
+            return cls.model_validate_json(environ.get(PATIENCE) or "{}")
+        except ValidationError as error:
+            expected = f"a JSON object of seconds, by {', '.join(cls.model_fields)}"
+            raise InputError(PATIENCE, str(error.errors()[0]["msg"]).lower(), expected) from error
 
 
 def pause_before_retry(
