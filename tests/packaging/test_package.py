@@ -1,0 +1,77 @@
+"""The wheel, installed away from the checkout, brings its command and what it bundles."""
+
+import json
+import os
+import subprocess
+import sys
+import sysconfig
+import venv
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The `bin` folder of an environment that has the wheel and none of the checkout."""
+    folder = tmp_path_factory.mktemp("package")
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+    )
+    (wheel,) = folder.glob("*.whl")
+    venv.create(folder / "venv", with_pip=True)
+    programs = folder / "venv" / "bin"
+    subprocess.run(
+        [str(programs / "pip"), "install", "--quiet", "--no-deps", "--no-index", str(wheel)],
+        check=True,
+    )
+    return programs
+
+
+def run(installed: Path, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    # The dependencies are this environment's; a path of its own keeps .pth files, and with
+    # them the editable checkout, out.
+    environment = os.environ | {"PYTHONPATH": sysconfig.get_path("purelib")}
+    return subprocess.run(
+        [str(installed / "grindstone"), *arguments],
+        cwd=cwd,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_command_lists_itself(installed: Path, tmp_path: Path):
+    done = run(installed, "--help", cwd=tmp_path)
+    assert done.returncode == 0
+    assert "grind" in done.stdout
+
+
+def test_bundled_tasks_are_found_away_from_the_checkout(installed: Path, tmp_path: Path):
+    done = run(installed, "doctor", "--json", cwd=tmp_path)
+    if not json.loads(done.stdout)["can_run_tasks"]:
+        pytest.skip("no sandbox on this machine")
+    done = run(installed, "check", "--task-ids", "plain-inventory", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (reports,) = json.loads(done.stdout)["reports"].values()
+    assert [report["task_id"] for report in reports] == ["plain-inventory"]
+
+
+def test_the_wheel_holds_what_the_code_reads(installed: Path):
+    packages = next(installed.parent.glob("lib/python*/site-packages"))
+    for name in (
+        "grindstone/_bundled/seed_workspaces/skillbench/manifest.yaml",
+        "grindstone/_bundled/seed_workspaces/terminal/manifest.yaml",
+        "grindstone/_bundled/examples/tasks/branch-sales/task.toml",
+        "grindstone/_bundled/prefect.yaml",
+        "grindstone/agents/prompts/system.md",
+        "grindstone/sandbox/seccomp.json",
+        "grindstone/py.typed",
+    ):
+        assert (packages / name).is_file(), name
