@@ -1,0 +1,177 @@
+"""How often the gate is wrong, measured: the same state twice, and one known to be worse."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Sequence
+
+from prefect import flow
+
+from blocks import BlockNames
+from flows.attempt import Wanted
+from flows.gate import Twice, attempts_of, compare_arms, holdout
+from flows.opening import Opened, open_run
+from grindstone.base import Frozen
+from grindstone.digest import digest
+from grindstone.errors import BudgetExceededError
+from grindstone.files import write_atomic
+from grindstone.gate.calibration import GateCalibration, summarise
+from grindstone.gate.rules import RuleName, Verdict, rule_of
+from grindstone.settings import CalibrateSettings, Profile
+from tasks.artifacts import artifact_key, publish_markdown
+from tasks.finishing import Finished, finish_run
+from tasks.gating import Arms, gate_sentence, record_gate
+from tasks.progress import Progress
+
+RULES: tuple[RuleName, ...] = ("no_regression", "improvement", "threshold")
+
+
+class RuleCalibration(Frozen):
+    """One rule's record on gates whose right answer is known."""
+
+    rule: RuleName
+    same: GateCalibration
+    handicapped: GateCalibration
+
+    def wrong(self, alpha: float) -> bool:
+        """Whether more of the same-state gates went against the rule's claim than alpha allows.
+
+        `improvement` claims few accepts, `no_regression` few rejects, `threshold` nothing.
+        """
+        claimed = {"improvement": self.same.accepts, "no_regression": self.same.rejects}
+        return self.rule in claimed and claimed[self.rule].low > alpha
+
+
+class CalibrateFinished(Finished):
+    """A calibration's report and what it measured, as far as it got."""
+
+    sentence: str
+    rules: tuple[RuleCalibration, ...]
+    holds: bool
+
+
+@flow(
+    name="gate-calibrate",
+    flow_run_name="gate calibrate {settings.agent_id}",
+    cache_result_in_memory=False,
+)
+async def calibrate(
+    settings: CalibrateSettings = CalibrateSettings(),  # noqa: B008 - frozen
+    blocks: BlockNames = BlockNames(),  # noqa: B008 - frozen
+) -> CalibrateFinished:
+    """Run gates on a state against itself, and against itself with a known handicap."""
+    async with open_run("gate-calibrate", settings, blocks, seed="terminal") as run:
+        same: dict[RuleName, list[Verdict]] = defaultdict(list)
+        worse: dict[RuleName, list[Verdict]] = defaultdict(list)
+        said, note = "", ""
+        try:
+            said = await _measure(run, same, worse)
+        except BudgetExceededError as error:
+            note = str(error)
+        rules = tuple(
+            RuleCalibration(
+                rule=rule,
+                same=summarise(same[rule]),
+                handicapped=summarise(worse[rule], handicap=run.settings.handicap),
+            )
+            for rule in RULES
+        )
+        done = await finish_run(run.runtime, run.planned, note=note)
+        markdown = calibration_markdown(said, rules, run.settings)
+        await asyncio.to_thread(write_atomic, done.folder / "calibration.md", markdown)
+        await publish_markdown(
+            artifact_key("gate-calibration", run.runtime.agent_id),
+            markdown,
+            description=f"{len(same[RULES[0]])} gates of each kind",
+        )
+        return CalibrateFinished(
+            report=done.report,
+            folder=done.folder,
+            sentence=said,
+            rules=rules,
+            holds=not any(rule.wrong(run.settings.gate_alpha) for rule in rules),
+        )
+
+
+async def _measure(
+    run: Opened[CalibrateSettings],
+    same: dict[RuleName, list[Verdict]],
+    worse: dict[RuleName, list[Verdict]],
+) -> str:
+    settings, runtime = run.settings, run.runtime
+    tasks = holdout(run.planned.tasks, settings.holdout_ratio, settings)
+    state = run.planned.plan.base
+    arms = Arms(baseline=state, candidate=state)
+    said = await asyncio.to_thread(gate_sentence, settings, len(tasks))
+    runtime.tell(Progress("note", detail=said))
+    for number in range(settings.repeats):
+        # Trials are numbered on, so that no two gates share an attempt by either arm.
+        first = number * settings.gate_trials
+        plan = attempts_of(run, tasks, arms, trials=range(first, first + settings.gate_trials))
+        for kind, attempts, verdicts in (
+            ("same", plan, same),
+            ("handicapped", _handicapped(plan, settings), worse),
+        ):
+            gate_id = f"{kind}-{number + 1}"
+            pairs = await compare_arms(
+                run, attempts, gate_id=gate_id, early_stop=False, reuse=False
+            )
+            gated = await record_gate(
+                runtime,
+                settings,
+                arms,
+                pairs,
+                gate_id=gate_id,
+                cycle=0,
+                n_tasks=len(tasks),
+                said=said,
+            )
+            for name in RULES:
+                rule = rule_of(name, alpha=settings.gate_alpha, threshold=settings.gate_threshold)
+                verdicts[name].append(rule.judge(gated.comparison).verdict)
+            told = f"Gate {gate_id}: {gated.row.verdict}, {gated.row.reason}"
+            runtime.tell(Progress("note", detail=told))
+    return said
+
+
+def _handicapped(plan: Sequence[Twice], settings: CalibrateSettings) -> list[Twice]:
+    """Let a fixed share of the candidate's attempts do nothing at all."""
+    ranked = sorted(
+        range(len(plan)),
+        key=lambda n: digest([settings.split_seed, plan[n][1].spec.task_id, plan[n][1].spec.trial]),
+    )
+    idle = set(ranked[: round(settings.handicap * len(plan))])
+    return [
+        (before, _idle(after) if n in idle else after) for n, (before, after) in enumerate(plan)
+    ]
+
+
+def _idle(wanted: Wanted) -> Wanted:
+    solver = wanted.spec.solver.model_copy(update={"profile": Profile.NOP})
+    return Wanted(wanted.spec.model_copy(update={"solver": solver}), wanted.task)
+
+
+def calibration_markdown(
+    said: str, rules: Sequence[RuleCalibration], settings: CalibrateSettings
+) -> str:
+    """Return what was measured, a table per kind of gate."""
+    parts = ["# Calibration of the gate", said]
+    for title, kind in (
+        ("The same state twice: every difference is chance", "same"),
+        (
+            f"{settings.handicap:.0%} of the candidate's attempts do nothing: rejects are power",
+            "handicapped",
+        ),
+    ):
+        lines = ["| rule | accepted | rejected | could not tell |", "|---|---|---|---|"]
+        for rule in rules:
+            found: GateCalibration = getattr(rule, kind)
+            lines.append(
+                f"| {rule.rule} | {found.accepts} | {found.rejects} | {found.cannot_tell} |"
+            )
+        parts += [f"## {title}", "\n".join(lines)]
+    parts.append(
+        f"At a level of {settings.gate_alpha:.0%}, `improvement` claims to accept and "
+        "`no_regression` to reject no more than that share of same-state gates. "
+        "Intervals are exact (Clopper and Pearson)."
+    )
+    return "\n\n".join(part for part in parts if part) + "\n"

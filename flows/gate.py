@@ -1,0 +1,299 @@
+"""The gate: the same tasks and trials, before and after a change; accept it or roll it back."""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+
+from prefect import flow
+
+from blocks import BlockNames
+from flows.attempt import Wanted, attempt_all
+from flows.opening import Opened, open_run
+from grindstone.attempt.plan import run_folder
+from grindstone.attempt.spec import AttemptSpec
+from grindstone.benchmark import Task
+from grindstone.benchmark.dataset import split
+from grindstone.errors import BudgetExceededError, InputError
+from grindstone.files import claim
+from grindstone.gate.rules import settled
+from grindstone.ledger.tables.runs import EvolutionRow, GatePairRow
+from grindstone.records import Purpose, utc_now
+from grindstone.settings import AdaptiveSettings, GateOptions, GateSettings
+from grindstone.workspace import Snapshot, Workspace
+from grindstone.workspace.errors import WorkspaceError
+from tasks.finishing import Finished, finish_run
+from tasks.gating import (
+    BASELINE,
+    CANDIDATE,
+    Arms,
+    Gated,
+    Scored,
+    as_pair,
+    decided_before,
+    gate_rule,
+    gate_sentence,
+    headline,
+    made_before,
+    publish_gate,
+    record_gate,
+)
+from tasks.progress import Progress
+from tasks.runtime import Runtime
+
+Gating = GateSettings | AdaptiveSettings
+
+
+class GateFinished(Finished):
+    """A gate's run: its report, and its decision unless a ceiling ended it before."""
+
+    gated: Gated | None
+    restored: bool = False
+
+
+@flow(name="gate", flow_run_name="gate {settings.agent_id}", cache_result_in_memory=False)
+async def gate(
+    settings: GateSettings = GateSettings(),  # noqa: B008 - frozen
+    blocks: BlockNames = BlockNames(),  # noqa: B008 - frozen
+) -> GateFinished:
+    """Weigh one state of a workspace against another; restore the first if it is better."""
+    async with open_run("gate", settings, blocks, seed="terminal") as run:
+        runtime = run.runtime
+        arms = await asyncio.to_thread(_arms, runtime, run.settings)
+        gated, restored, note = None, False, ""
+        try:
+            tasks = holdout(run.planned.tasks, run.settings.holdout_ratio, run.settings)
+            gated = await weigh(run, tasks, arms, gate_id="gate")
+            if run.settings.roll_back:
+                restored = await _restore_if_present(runtime, gated, arms)
+        except BudgetExceededError as error:
+            note = str(error)
+        done = await finish_run(runtime, run.planned, note=note)
+        return GateFinished(report=done.report, folder=done.folder, gated=gated, restored=restored)
+
+
+def holdout(tasks: Sequence[Task], ratio: float | None, options: GateOptions) -> tuple[Task, ...]:
+    """Return the tasks of a gate: a seeded share of every category, or all of them."""
+    if ratio is None:
+        return tuple(tasks)
+    return split(tasks, holdout_ratio=ratio, seed=options.split_seed).holdout
+
+
+async def weigh(
+    run: Opened[Gating],
+    tasks: Sequence[Task],
+    arms: Arms,
+    *,
+    gate_id: str,
+    cycle: int = 0,
+) -> Gated:
+    """Attempt tasks in both arms until the verdict is settled; decide, record and show it.
+
+    A gate that this run decided before is returned as it was.
+
+    Args:
+        run: The run the gate belongs to.
+        tasks: What is attempted; none of them may have taught the candidate anything.
+        arms: Before and after.
+        gate_id: Names the gate within the run.
+        cycle: The run's cycle.
+
+    Raises:
+        BudgetExceededError: A ceiling was reached.
+    """
+    runtime, options = run.runtime, run.settings
+    said = await asyncio.to_thread(gate_sentence, options, len(tasks))
+    runtime.tell(Progress("note", detail=said))
+    before = await asyncio.to_thread(decided_before, runtime.ledger, runtime.run_key, gate_id, said)
+    if before is not None:
+        return before
+    plan = attempts_of(run, tasks, arms, trials=range(options.gate_trials), cycle=cycle)
+    pairs = await compare_arms(run, plan, gate_id=gate_id, early_stop=options.gate_early_stop)
+    gated = await record_gate(
+        runtime,
+        options,
+        arms,
+        pairs,
+        gate_id=gate_id,
+        cycle=cycle,
+        n_tasks=len(tasks),
+        said=said,
+    )
+    await publish_gate(runtime, gated)
+    runtime.tell(Progress("note", detail=f"Gate {gate_id}: {headline(gated)}. {gated.row.reason}"))
+    return gated
+
+
+Twice = tuple[Wanted, Wanted]  # the baseline's attempt and the candidate's
+
+
+def attempts_of(
+    run: Opened[Gating],
+    tasks: Sequence[Task],
+    arms: Arms,
+    *,
+    trials: Iterable[int],
+    cycle: int = 0,
+) -> list[Twice]:
+    """Return the attempts of a gate, all tasks of a trial before the next trial."""
+
+    def wanted(task: Task, arm: str, at: Snapshot, trial: int) -> Wanted:
+        spec = AttemptSpec(
+            home=run.runtime.home,
+            run_key=run.runtime.run_key,
+            agent_id=run.runtime.agent_id,
+            purpose=Purpose.GATE,
+            arm=arm,
+            task_id=task.task_id,
+            task_dir=task.path,
+            task_digest=task.digest,
+            workspace_commit=at.commit,
+            workspace_tree=at.tree,
+            solver=run.solver,
+            trial=trial,
+            cycle=cycle,
+            model_block=run.blocks.model,
+        )
+        return Wanted(spec, task)
+
+    return [
+        (
+            wanted(task, BASELINE, arms.baseline, trial),
+            wanted(task, CANDIDATE, arms.candidate, trial),
+        )
+        for trial in trials
+        for task in tasks
+    ]
+
+
+async def compare_arms(
+    run: Opened[Gating],
+    plan: Sequence[Twice],
+    *,
+    gate_id: str,
+    early_stop: bool,
+    reuse: bool = True,
+) -> list[GatePairRow]:
+    """Make the attempts of a plan, pair by pair, and stop when the rest cannot matter.
+
+    Args:
+        run: The run they belong to.
+        plan: What to attempt.
+        gate_id: Names the gate within the run.
+        early_stop: Whether to stop once the verdict is settled.
+        reuse: Whether attempts that gates made before may stand for these.
+    """
+    specs = [wanted.spec for pair in plan for wanted in pair]
+    known: dict[str, Scored] = {}
+    if reuse:
+        known = await asyncio.to_thread(made_before, run.runtime.ledger, specs)
+        if known:
+            told = f"{len(known)} of {len(specs)} attempts were made before and are reused"
+            run.runtime.tell(Progress("note", detail=told))
+    rule = gate_rule(run.settings)
+    at_once = max(1, run.settings.max_workers // 2)
+    done: list[GatePairRow] = []
+    while len(done) < len(plan):
+        rest = [_row(pair, known, gate_id, open_ended=True) for pair in plan[len(done) :]]
+        if early_stop and settled(rule, *(list(map(as_pair, rows)) for rows in (done, rest))):
+            told = f"The remaining {len(rest)} pairs cannot change the verdict; left out"
+            run.runtime.tell(Progress("note", detail=told))
+            break
+        batch = plan[len(done) : len(done) + at_once]
+        missing = [each for pair in batch for each in pair if each.spec.episode_id not in known]
+        made = await attempt_all(run.runtime, missing, run.slots, run.settings.dispatch)
+        for wanted, episode in zip(missing, made, strict=True):
+            known[wanted.spec.episode_id] = Scored.of(episode)
+        done += [_row(pair, known, gate_id) for pair in batch]
+        run.runtime.tell(Progress("batch", done=len(done), total=len(plan)))
+    return done
+
+
+def _row(
+    pair: Twice, known: dict[str, Scored], gate_id: str, *, open_ended: bool = False
+) -> GatePairRow:
+    """Return a pair's row. Of one still to come, only the baseline's score may be known."""
+    first, second = pair
+    before = known.get(first.spec.episode_id, Scored("", None))
+    after = known.get(second.spec.episode_id, Scored("", None))
+    return GatePairRow(
+        run_key=first.spec.run_key,
+        gate_id=gate_id,
+        cycle=first.spec.cycle,
+        task_id=first.task.task_id,
+        category=first.task.category,
+        trial=first.spec.trial,
+        baseline_episode_id=before.episode_id,
+        candidate_episode_id=after.episode_id,
+        baseline_score=before.score,
+        candidate_score=None if open_ended else after.score,
+    )
+
+
+async def roll_back(runtime: Runtime, gated: Gated, arms: Arms) -> Snapshot:
+    """Restore the baseline's files by a new commit, and note that the change was rejected."""
+    gate_id = gated.row.gate_id
+    step = f"{runtime.run_key}/{gate_id}/rollback"
+
+    def restore() -> Snapshot:
+        workspace = runtime.workspace
+        undone = {ref.commit: ref.number for ref in workspace.evolutions()}
+        ref = workspace.rollback(arms.baseline.commit, reason=gated.row.reason, step=step)
+        row = EvolutionRow(
+            run_key=runtime.run_key,
+            evo_number=undone.get(arms.candidate.commit) or 0,
+            step=f"{gate_id}/rollback",
+            cycle=gated.row.cycle,
+            agent_id=runtime.agent_id,
+            commit_before=arms.candidate.commit,
+            commit_after=ref.commit,
+            tree_before=arms.candidate.tree,
+            tree_after=ref.tree,
+            accepted=False,
+            note=gated.row.reason,
+            at=utc_now(),
+        )
+        runtime.ledger.append([row], run_key=runtime.run_key)
+        return workspace.snapshot(ref.commit)
+
+    return await asyncio.to_thread(restore)
+
+
+async def _restore_if_present(runtime: Runtime, gated: Gated, arms: Arms) -> bool:
+    """Roll back a rejected candidate that is the workspace's present state."""
+    present = await asyncio.to_thread(runtime.workspace.snapshot)
+    if gated.accepted or present.tree != arms.candidate.tree:
+        return False
+    if arms.candidate.tree == arms.baseline.tree:
+        return False
+    await roll_back(runtime, gated, arms)
+    return True
+
+
+def _arms(runtime: Runtime, settings: GateSettings) -> Arms:
+    """Return the two states, fixed at the run's first start: HEAD moves when one is rejected."""
+    path = run_folder(runtime.home, runtime.run_key) / "arms.json"
+    workspace = runtime.workspace
+    if not path.is_file():
+        arms = Arms(
+            baseline=_state(workspace, "--baseline", settings.baseline or _before_last(workspace)),
+            candidate=_state(workspace, "--candidate", settings.candidate),
+        )
+        claim(path, arms.model_dump_json())
+    return Arms.model_validate_json(path.read_text("utf-8"))
+
+
+def _before_last(workspace: Workspace) -> str:
+    standing = [ref for ref in workspace.evolutions() if not ref.rejected]
+    if not standing:
+        expected = "a tag such as pre-evo-1, or a commit"
+        raise InputError("--baseline", "is not given, and nothing has evolved yet", expected)
+    return standing[-1].before
+
+
+def _state(workspace: Workspace, flag: str, ref: str) -> Snapshot:
+    try:
+        return workspace.snapshot(ref)
+    except WorkspaceError as error:
+        known = ", ".join(sorted(workspace.repository.tags())[-8:])
+        raise InputError(
+            flag, f"{ref!r} is no state of it", f"a commit or one of {known}"
+        ) from error

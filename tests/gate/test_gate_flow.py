@@ -1,0 +1,181 @@
+"""The gate as a flow: real sandboxes, real git, real parquet, a real server."""
+
+import filecmp
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from flows.gate import GateFinished, gate
+from grindstone.errors import InputError
+from grindstone.ledger import Ledger
+from grindstone.ledger.tables.runs import EvolutionRow, GateDecisionRow, GatePairRow
+from grindstone.llm.rehearsal import knowledge
+from grindstone.records import Episode
+from grindstone.resources import bundled
+from grindstone.settings import GateSettings
+from grindstone.workspace import Workspace
+
+pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.timeout(300)]
+
+TASKS = [
+    "branch-sales",
+    "crlf-kit",
+    "deleted-branch",
+    "dropped-stash",
+    "errors-by-hour",
+    "visitor-report",
+]
+HARM = "## Steps\n```bash\nmkdir -p $(dirname {output}); echo harm > {output}; true\n```\n"
+
+
+def settings(home: Path, **more: object) -> GateSettings:
+    given = {"task_ids": TASKS, "model_id": "rehearsal", "native_profile": "strands"}
+    return GateSettings.model_validate({"work_dir": home, "max_workers": 4, **given, **more})
+
+
+def evolve(workspace: Workspace, text: Callable[[knowledge.Entry], str]) -> None:
+    """Commit one evolution that writes a skill per field of work."""
+    with workspace.writing() as root:
+        for entry in knowledge.entries():
+            folder = root / "skills" / entry.skill
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "SKILL.md").write_text(text(entry))
+        workspace.commit_evolution(None, "Skills by hand")
+
+
+def taught(entry: knowledge.Entry) -> str:
+    return entry.skill_md(1)
+
+
+def harmful(entry: knowledge.Entry) -> str:
+    head, _, _ = entry.skill_md(2).partition("\n## ")
+    return f"{head}\n{HARM}"
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return Workspace.create(
+        tmp_path / "agents" / "terminal" / "workspace", bundled("seed_workspaces/terminal")
+    )
+
+
+def files_of(root: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(root).as_posix(): path.read_bytes()
+        for path in sorted(root.rglob("*"))
+        if path.is_file() and ".git" not in path.parts
+    }
+
+
+async def test_a_harmful_skill_is_rejected_and_the_workspace_restored_byte_for_byte(
+    tmp_path: Path, workspace: Workspace, prefect_server: str
+):
+    evolve(workspace, taught)
+    before = files_of(workspace.root)
+    copied = tmp_path / "copy"
+    shutil.copytree(workspace.root, copied, ignore=shutil.ignore_patterns(".git"))
+    good = workspace.snapshot()
+    evolve(workspace, harmful)
+    bad = workspace.snapshot()
+    assert files_of(workspace.root) != before
+
+    done = await gate(settings(tmp_path, run_key="harm"))
+    assert done.gated is not None
+    assert done.restored
+    assert (done.gated.row.verdict, done.gated.accepted) == ("reject", False), done.gated.row
+    assert done.gated.row.p_value <= 0.05
+    assert done.gated.row.losses >= 5
+
+    assert files_of(workspace.root) == before
+    assert not filecmp.dircmp(copied, workspace.root, ignore=[".git"]).diff_files
+    now = workspace.snapshot()
+    assert now.tree == good.tree
+    tags = workspace.repository.tags()
+    assert {"evo-1", "evo-2", "rejected-evo-2"} <= set(tags)
+    history = [commit.commit for commit in workspace.repository.log()]
+    assert {good.commit, bad.commit} <= set(history), "history is kept"
+
+    ledger = Ledger(tmp_path)
+    [row] = ledger.rows(GateDecisionRow, "harm")
+    assert row == done.gated.row
+    [undone] = ledger.rows(EvolutionRow, "harm")
+    assert (undone.accepted, undone.evo_number, undone.tree_after) == (False, 2, good.tree)
+    episodes = {each.episode_id: each for each in ledger.rows(Episode, "harm")}
+    for pair in ledger.rows(GatePairRow, "harm"):
+        one, other = episodes[pair.baseline_episode_id], episodes[pair.candidate_episode_id]
+        assert one.task_id == other.task_id == pair.task_id
+        assert (one.arm, one.workspace_tree) == ("baseline", good.tree)
+        assert (other.arm, other.workspace_tree) == ("candidate", bad.tree)
+        assert (one.score, other.score) == (pair.baseline_score, pair.candidate_score)
+    said = (done.folder / "gate-gate.md").read_text()
+    assert "✗ rejected" in said
+    assert "With 6 tasks" in said
+
+    again = await gate(settings(tmp_path, run_key="harm"))
+    assert again.gated is not None
+    assert again.gated.row == done.gated.row
+    assert workspace.snapshot() == now, "resuming rolls nothing back twice"
+
+
+async def test_an_identical_candidate_is_not_called_better_and_the_baseline_is_reused(
+    tmp_path: Path, workspace: Workspace, prefect_server: str
+):
+    evolve(workspace, taught)
+    same = {"baseline": "evo-1", "candidate": "HEAD", "gate_early_stop": False}
+    first = await gate(settings(tmp_path, gate_rule="improvement", run_key="one", **same))
+    assert first.gated is not None
+    assert (first.gated.row.verdict, first.gated.accepted) == ("reject", False)
+    assert "not shown to be better" in first.gated.row.reason
+    assert first.gated.row.ties == len(TASKS)
+    assert not first.restored, "there is nothing to restore"
+    ledger = Ledger(tmp_path)
+    assert len(ledger.rows(Episode, "one")) == 2 * len(TASKS), "both arms were really attempted"
+
+    second = await gate(settings(tmp_path, gate_rule="no_regression", run_key="two", **same))
+    assert second.gated is not None
+    assert second.gated.accepted
+    assert not ledger.rows(Episode, "two"), "attempts of equal content are reused"
+    old = {row.episode_id for row in ledger.rows(Episode, "one")}
+    assert {row.baseline_episode_id for row in second.gated.pairs} <= old
+
+    other = await gate(
+        settings(tmp_path, run_key="three", max_steps=7, task_ids=["errors-by-hour"], **same)
+    )
+    assert other.gated is not None
+    assert len(ledger.rows(Episode, "three")) == 2, "other settings are other content"
+    assert other.gated.row.verdict == "cannot_tell"
+
+
+async def test_infrastructure_errors_are_missing_pairs_and_early_stopping_leaves_pairs_out(
+    tmp_path: Path, workspace: Workspace, prefect_server: str
+):
+    tasks = tmp_path / "tasks"
+    for task_id in TASKS:
+        shutil.copytree(bundled("examples/tasks") / task_id, tasks / task_id)
+    (tasks / "errors-by-hour" / "tests" / "test.sh").write_text("#!/bin/sh\nexit 0\n")
+    evolve(workspace, taught)
+    done: GateFinished = await gate(
+        settings(tmp_path, tasks_dir=tasks, baseline="seed", gate_rule="no_regression")
+    )
+    assert done.gated is not None
+    row = done.gated.row
+    assert done.gated.accepted, row
+    assert row.losses == 0
+    assert row.wins >= 1
+    assert row.n_pairs + row.n_missing <= len(TASKS)
+    spoiled = [pair for pair in done.gated.pairs if pair.task_id == "errors-by-hour"]
+    assert row.n_missing == len(spoiled)
+    for pair in spoiled:
+        assert pair.baseline_score is pair.candidate_score is None
+        assert pair.baseline_episode_id
+
+
+async def test_an_unknown_state_is_bad_input(
+    tmp_path: Path, workspace: Workspace, prefect_server: str
+):
+    with pytest.raises(InputError, match=r"--baseline: is not given, and nothing has evolved"):
+        await gate(settings(tmp_path))
+    with pytest.raises(InputError, match=r"--candidate: 'evo-7' is no state"):
+        await gate(settings(tmp_path, baseline="seed", candidate="evo-7"))
