@@ -11,11 +11,13 @@ from grindstone.benchmark import load_task
 from grindstone.digest import digest
 from grindstone.evolve import EvolutionEngine, EvolutionResult, EvolveConfig
 from grindstone.evolve.engine import last_refusals
-from grindstone.ledger.recall import Recalled, recall
-from grindstone.observe.observation import LabelledObservation
+from grindstone.evolve.prompts import Observed
+from grindstone.ledger import Ledger
+from grindstone.ledger.recall import recall
 from grindstone.records import utc_now
 from grindstone.settings import EvolveScope, FeedbackLevel, SuccessMode
 from grindstone.workspace import Snapshot
+from tasks.behaviour import JudgedAttempt, observe_behaviour, recall_behaviour
 from tasks.caching import MOST_TRIES, RETRY_DELAYS_S, infrastructure_only, key_of, results_of
 from tasks.guarding import leak_check
 from tasks.observing import observe
@@ -40,6 +42,7 @@ class EvolveSpec(Frozen):
     batch: int = 0
     cycle: int = 0
     success_mode: SuccessMode = SuccessMode.OFF
+    judged: tuple[JudgedAttempt, ...] | None = None  # given: behaviour alone is shown, no verdict
 
     @property
     def cache_key(self) -> str:
@@ -75,8 +78,7 @@ class Evolved(Frozen):
 async def _evolve(spec: EvolveSpec) -> Evolved:
     runtime = CURRENT.get()
     assert runtime is not None
-    attempts = await asyncio.to_thread(recall, runtime.ledger, spec.run_key, spec.episode_ids)
-    observations = await asyncio.to_thread(_observe, spec, attempts)
+    observations = await asyncio.to_thread(_observe, spec, runtime.ledger)
     started = utc_now()
     engine = EvolutionEngine(
         EvolveConfig.of(spec.scope, evolver_model=spec.model_id),
@@ -106,7 +108,7 @@ async def _evolve(spec: EvolveSpec) -> Evolved:
         after=after,
         batch=spec.batch,
         cycle=spec.cycle,
-        task_ids=tuple(sorted({item.episode.task_id for item in attempts})),
+        task_ids=tuple(sorted({item.task_id for item in observations})),
         cost_usd=runtime.cost_of(step),
         started=started,
     )
@@ -121,10 +123,21 @@ async def evolve(spec: EvolveSpec) -> Evolved:
     return await stored(spec)
 
 
-def _observe(spec: EvolveSpec, attempts: Sequence[Recalled]) -> list[LabelledObservation]:
+def _observe(spec: EvolveSpec, ledger: Ledger) -> Sequence[Observed]:
+    """Return what the evolver sees: labelled at the feedback level, or judged behaviour."""
+    if spec.judged is None:
+        return [
+            observe(item, load_task(spec.task_dirs[item.episode.task_id]), spec.feedback_level)
+            for item in recall(ledger, spec.run_key, spec.episode_ids)
+        ]
+    judged = {item.episode_id: item for item in spec.judged}
     return [
-        observe(item, load_task(spec.task_dirs[item.episode.task_id]), spec.feedback_level)
-        for item in attempts
+        observe_behaviour(
+            seen,
+            load_task(spec.task_dirs[judged[seen.episode_id].task_id]),
+            judged[seen.episode_id].verdict,
+        )
+        for seen in recall_behaviour(ledger, spec.run_key, spec.episode_ids)
     ]
 
 

@@ -16,11 +16,12 @@ from grindstone.evolve import (
     evolve_task_skill,
 )
 from grindstone.evolve.permissions import Check
-from grindstone.ledger.recall import Recalled, recall
+from grindstone.ledger.recall import recall
 from grindstone.llm.messages import Model
 from grindstone.records import utc_now
 from grindstone.settings import FeedbackLevel, SuccessMode
 from grindstone.workspace import Snapshot
+from tasks.behaviour import recall_behaviour
 from tasks.caching import MOST_TRIES, RETRY_DELAYS_S, infrastructure_only, key_of, results_of
 from tasks.guarding import leak_check
 from tasks.observing import observe
@@ -92,11 +93,8 @@ async def _write_skill(spec: WriteSpec) -> Written:
     assert runtime is not None
     started = utc_now()
     leaks = await asyncio.to_thread(leak_check, spec.task_dirs) if spec.no_direct_answers else None
-    attempts = await asyncio.to_thread(
-        recall, runtime.ledger, spec.run_key, [spec.episode_id] if spec.episode_id else []
-    )
     model = runtime.models.get(spec.model_id, spec.region)
-    result = await _writer(spec, runtime, model, attempts[0] if attempts else None, leaks)
+    result = await _writer(spec, runtime, model, leaks)
     changed = bool(result.written or result.promoted)
     after = (
         await asyncio.to_thread(runtime.workspace.snapshot, result.commit) if changed else spec.base
@@ -116,24 +114,26 @@ async def write_skill(spec: WriteSpec) -> Written:
 
 
 async def _writer(
-    spec: WriteSpec, runtime: Runtime, model: Model, seen: Recalled | None, leaks: Check | None
+    spec: WriteSpec, runtime: Runtime, model: Model, leaks: Check | None
 ) -> WriterResult:
     step = f"{spec.run_key}/{spec.step}"
     if spec.kind == "distill":
         return await distill_bloated(runtime.workspace, model=model, step=step, leaks=leaks)
     about = load_task(spec.task_dirs[spec.task_id])
+    ids = [spec.episode_id] if spec.episode_id else []
     if spec.kind == "task_skill":
+        attempts = await asyncio.to_thread(recall, runtime.ledger, spec.run_key, ids)
         return await evolve_task_skill(
             runtime.workspace,
             model=model,
             task_id=about.task_id,
             instruction=about.instruction,
             category=about.category,
-            observation=observe(seen, about, spec.feedback_level) if seen else None,
+            observation=observe(attempts[0], about, spec.feedback_level) if attempts else None,
             step=step,
             leaks=leaks,
         )
-    assert seen is not None
+    [seen] = await asyncio.to_thread(recall_behaviour, runtime.ledger, spec.run_key, ids)
     return await draft_from_success(
         runtime.workspace,
         model=model,
