@@ -1,0 +1,151 @@
+"""The audit trail on disk: numbered files, each naming the digest of the one before.
+
+    <home>/audit/000042.json     one event, canonical JSON, never changed
+    <home>/audit/head.json       the last event's number and digest: tells a cut-off end
+
+A number is claimed by creating its file, which fails when it exists, so that any number of
+processes may append and the chain neither forks nor loses an event. Whoever loses a claim
+decides again with the new event in view.
+"""
+
+import fcntl
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Lock
+
+from pydantic import Field, NonNegativeInt, ValidationError
+
+from grindstone.base import Frozen
+from grindstone.digest import canonical_json
+from grindstone.files import claim, write_atomic
+from grindstone.graduation.audit.event import (
+    GENESIS,
+    AuditError,
+    AuditEvent,
+    Draft,
+    digest_of,
+    seal,
+)
+
+Decide = Callable[[tuple[AuditEvent, ...]], Draft | None]
+"""Makes an event in view of all earlier ones; None when there is nothing to say."""
+
+
+class Head(Frozen):
+    """The end of the chain."""
+
+    sequence: NonNegativeInt = 0
+    digest: str = Field(GENESIS, pattern=r"^[0-9a-f]{64}$")
+
+
+class Chain:
+    """The events of one home."""
+
+    def __init__(self, home: Path) -> None:
+        self.folder = Path(home) / "audit"
+        self._known: tuple[AuditEvent, ...] = ()
+        self._lock = Lock()
+
+    def path(self, sequence: int) -> Path:
+        """Return the file of an event."""
+        return self.folder / f"{sequence:06d}.json"
+
+    @property
+    def head_path(self) -> Path:
+        """Return the file that names the last event."""
+        return self.folder / "head.json"
+
+    def events(self) -> tuple[AuditEvent, ...]:
+        """Return all events, in order.
+
+        Raises:
+            AuditError: An event is damaged or missing.
+        """
+        with self._lock:
+            return self._read()
+
+    def _read(self) -> tuple[AuditEvent, ...]:
+        # The head first: an event that comes after it was read is found by its file.
+        head = self.head()
+        found = list(self._known)
+        while (path := self.path(len(found) + 1)).exists():
+            found.append(read_event(path, found[-1] if found else None))
+        if len(found) < head.sequence:
+            raise AuditError(
+                f"{self.path(len(found) + 1)}: is missing; expected events up to "
+                f"{head.sequence}, which head.json names"
+            )
+        self._known = tuple(found)
+        return self._known
+
+    def head(self) -> Head:
+        """Return what head.json says.
+
+        Raises:
+            AuditError: It cannot be read.
+        """
+        try:
+            return Head.model_validate_json(self.head_path.read_bytes())
+        except FileNotFoundError:
+            return Head()
+        except ValidationError as error:
+            raise AuditError(f"{self.head_path}: is damaged; expected a number and a digest") from (
+                error
+            )
+
+    def append(self, decide: Decide) -> AuditEvent | None:
+        """Add one event.
+
+        Args:
+            decide: Called with all events so far, again whenever another writer was first;
+                what it raises is raised.
+
+        Returns:
+            The event as it stands in the chain; None when there was nothing to say.
+        """
+        with self._lock:
+            while True:
+                events = self._read()
+                draft = decide(events)
+                if draft is None:
+                    return None
+                previous = events[-1].digest if events else GENESIS
+                event = seal(draft, sequence=len(events) + 1, previous=previous)
+                if claim(self.path(event.sequence), event.file()):
+                    self._advance(event)
+                    self._known = (*events, event)
+                    return event
+
+    def _advance(self, event: AuditEvent) -> None:
+        with self._head_locked():
+            if self.head().sequence < event.sequence:
+                head = Head(sequence=event.sequence, digest=event.digest)
+                write_atomic(self.head_path, canonical_json(head) + "\n")
+
+    @contextmanager
+    def _head_locked(self) -> Iterator[None]:
+        with (self.folder / ".head.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield  # closing the file gives the lock back
+
+
+def read_event(path: Path, previous: AuditEvent | None) -> AuditEvent:
+    """Read one event and hold it against its place.
+
+    Raises:
+        AuditError: It is not what was written there.
+    """
+    content = path.read_bytes()
+    try:
+        event = AuditEvent.model_validate_json(content)
+    except ValidationError as error:
+        raise AuditError(f"{path}: was changed: it is no event any more") from error
+    if event.file() != content or digest_of(event) != event.digest:
+        raise AuditError(f"{path}: was changed: its content does not have its digest")
+    expected = previous.sequence + 1 if previous else 1
+    if event.sequence != expected:
+        raise AuditError(f"{path}: was reordered: it holds event {event.sequence}")
+    if event.previous != (previous.digest if previous else GENESIS):
+        raise AuditError(f"{path}: does not follow the event before it, which was replaced")
+    return event

@@ -1,0 +1,188 @@
+"""Rule packs: what a domain asks of an agent's work, as a YAML file."""
+
+import re
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationError, field_validator
+
+from grindstone.base import Frozen
+from grindstone.digest import digest
+from grindstone.errors import InputError
+from grindstone.graduation.constitution.knowledge import FUNCTIONS, Facts, Knowledge, load_facts
+from grindstone.graduation.policy import input_error, read_yaml
+from grindstone.resources import bundled
+
+Severity = Literal["critical", "major", "minor"]
+Where = Literal["said", "done", "anywhere"]
+
+
+def _pattern(value: str) -> str:
+    try:
+        re.compile(value)
+    except re.error as error:
+        raise ValueError(f"{value!r} is no regular expression: {error}") from error
+    return value
+
+
+class Base(Frozen):
+    """What every rule says of itself."""
+
+    id: str
+    title: str
+    severity: Severity = "major"
+    source: str = Field("", description="Law, standard or house rule it comes from.")
+
+
+class NumericRule(Base):
+    """A number in the work equals what the facts give, or a constant."""
+
+    kind: Literal["numeric"]
+    values: tuple[str, ...] = Field((), description="Fields that hold the number.")
+    amount: tuple[str, ...] = Field((), description="Fields of an amount; with `base`, a ratio.")
+    base: tuple[str, ...] = ()
+    text: str | None = Field(None, description="Pattern with a group `value`, for free text.")
+    scale: float = Field(1.0, description="What the text's number is multiplied with.")
+    expected: float | None = None
+    function: str | None = Field(None, description="Computes the expectation from the facts.")
+    arguments: dict[str, tuple[str, ...]] = Field(
+        {}, description="Argument → fields that name it; names in the text do as well."
+    )
+    kinds: dict[str, str] = Field({}, description="Argument → kind of node it is.")
+    optional: tuple[str, ...] = Field((), description="Arguments that may stay unknown.")
+    tolerance: float = Field(0.0005, ge=0.0)
+
+    @field_validator("text")
+    @classmethod
+    def _has_group(cls, value: str | None) -> str | None:
+        if value is not None and "value" not in re.compile(_pattern(value)).groupindex:
+            raise ValueError("has no group (?P<value>…)")
+        return value
+
+    @field_validator("function")
+    @classmethod
+    def _is_known(cls, value: str | None) -> str | None:
+        if value is not None and value not in FUNCTIONS:
+            raise ValueError(f"is unknown; there is {', '.join(FUNCTIONS)}")
+        return value
+
+
+class PatternRule(Base):
+    """A pattern that must not, or must, be found in what the agent said or did."""
+
+    kind: Literal["pattern"]
+    pattern: str
+    must: Literal["not_appear", "appear"] = "not_appear"
+    where: Where = "anywhere"
+    tools: str | None = Field(None, description="Only in calls of tools like this.")
+
+    _compiles = field_validator("pattern")(_pattern)
+
+
+class RequiredStepRule(Base):
+    """A step that must have been taken, before another where one is named."""
+
+    kind: Literal["required_step"]
+    step: str = Field(description="Pattern of the step's tool, arguments or words.")
+    before: str | None = Field(None, description="Pattern of what it must come before.")
+
+    _compiles = field_validator("step")(_pattern)
+
+
+class ForbiddenActionRule(Base):
+    """A call that must not be made."""
+
+    kind: Literal["forbidden_action"]
+    tool: str = Field(".*", description="Pattern of the whole tool name.")
+    arguments: str = Field(".*", description="Pattern found in the arguments.")
+    unless: str | None = Field(None, description="Pattern of an earlier step that allows it.")
+
+    _compiles = field_validator("tool", "arguments")(_pattern)
+
+
+class JudgedRule(Base):
+    """A question only a reader can answer; asked of a model."""
+
+    kind: Literal["judged"]
+    question: str = Field(description="Asks whether the rule was violated.")
+
+
+Rule = Annotated[
+    NumericRule | PatternRule | RequiredStepRule | ForbiddenActionRule | JudgedRule,
+    Field(discriminator="kind"),
+]
+
+
+class RulePack(Frozen):
+    """A domain's rules.
+
+    A pack applies when the agent's policy names it; beyond that when the episode is labelled
+    with its domain, when `signs` of it are found in what the episode says and does, or always.
+    A label can therefore call for a pack, but a wrong or missing one never keeps it away.
+    """
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")
+    version: str
+    about: str = ""
+    always: bool = False
+    domains: tuple[str, ...] = ()
+    signs: tuple[str, ...] = Field((), description="Patterns that show the domain, any case.")
+    facts: tuple[str, ...] = Field((), description="Facts files beside the pack.")
+    rules: tuple[Rule, ...] = Field(min_length=1)
+
+    @field_validator("signs")
+    @classmethod
+    def _compile(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(_pattern(each) for each in value)
+
+
+class Pack(Frozen):
+    """A rule pack with its facts; its digest covers both."""
+
+    rules: RulePack
+    facts: tuple[Facts, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The pack's name."""
+        return self.rules.name
+
+    @cached_property
+    def digest(self) -> str:
+        """The pack by content."""
+        return digest(self)
+
+    @cached_property
+    def knowledge(self) -> Knowledge:
+        """The graph of its facts."""
+        return Knowledge(*self.facts)
+
+
+def load_pack(path: Path) -> Pack:
+    """Read a rule pack and the facts it names.
+
+    Raises:
+        InputError: A file cannot be used; names the field and what was expected.
+    """
+    try:
+        rules = RulePack.model_validate(read_yaml(path))
+    except ValidationError as error:
+        raise input_error(path, error, "a rule pack as docs/graduation.md describes it") from error
+    ids = [rule.id for rule in rules.rules]
+    if twice := {each for each in ids if ids.count(each) > 1}:
+        raise InputError(f"{path}: rules", f"two are called {min(twice)}", "one of each id")
+    return Pack(rules=rules, facts=tuple(load_facts(path.parent / name) for name in rules.facts))
+
+
+def load_packs(folder: Path | None = None) -> dict[str, Pack]:
+    """Read a folder of packs (`*.yaml`; facts lie in `facts/`), by name; the bundled ones else.
+
+    Raises:
+        InputError: A file cannot be used.
+    """
+    root = folder or bundled("examples/constitution")
+    if not root.is_dir():
+        raise InputError(str(root), "no such folder", "a folder of rule packs (*.yaml)")
+    packs = [load_pack(path) for path in sorted(root.glob("*.yaml"))]
+    return {pack.name: pack for pack in packs}
