@@ -24,6 +24,8 @@ SECONDS_PER_DAY = 86_400.0
 TAIL = 0.025
 NO_EVIDENCE_ARMS = ("baseline", "without")
 """Arms in which the agent ran on purpose without what it knows now."""
+NOT_ITSELF = (Purpose.CHECK, Purpose.GATE, Purpose.COMPARE)
+"""Attempts that check tasks, or try changes that may have been rejected."""
 UNAIDED_PROFILES = ("oracle", "nop")
 
 Grouping = Literal["category", "tags"]
@@ -64,7 +66,7 @@ def measure(
     half_life_days: float | None = None,
     as_of: datetime | None = None,
     min_episodes: int = 5,
-    leave_out: Sequence[Purpose] = (Purpose.CHECK,),
+    leave_out: Sequence[Purpose] = NOT_ITSELF,
 ) -> pl.DataFrame:
     """Return competency per agent and domain.
 

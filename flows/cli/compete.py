@@ -1,0 +1,98 @@
+"""`grindstone compete`: score an agent's domains and train the weakest."""
+
+import shutil
+import sys
+from io import StringIO
+from typing import Any
+
+import typer
+
+from flows.cli.options import takes_settings
+from flows.cli.output import JsonFlag, Verbose, emit, finish
+from grindstone.settings import CompetencySettings
+
+PANELS = (
+    dict.fromkeys(("tasks_dir", "category", "difficulty", "task_ids", "limit"), "Tasks")
+    | dict.fromkeys(
+        (
+            *("base", "domains", "domains_by", "dependency", "default_weight"),
+            *("min_episodes", "prior_strength", "half_life_days", "probe", "trials"),
+        ),
+        "Competency",
+    )
+    | dict.fromkeys(
+        (
+            *("target_index", "max_jobs", "deficit_threshold", "train", "job_kind", "max_cycles"),
+            "evolver_model_id",
+        ),
+        "Training",
+    )
+    | dict.fromkeys(
+        (
+            *("model_id", "region", "max_tokens", "native_profile", "score_mode"),
+            *("seed_workspace", "agent_id", "max_steps", "skill_select_limit", "selection"),
+        ),
+        "Agent",
+    )
+    | dict.fromkeys(("max_cost_usd", "max_tokens_total", "rehearsal_price_as"), "Spend")
+)
+HIDDEN = frozenset({"use_skills", "tasks_with_skills_dir", "tasks_without_skills_dir"})
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("compete")(takes_settings(CompetencySettings, PANELS, hidden=HIDDEN)(compete))
+
+
+def compete(
+    settings: CompetencySettings, as_json: JsonFlag = False, verbose: Verbose = False
+) -> None:
+    """Score an agent's domains from its attempts, and train it where it matters most.
+
+    Exit code 0: scored, and trained where that was asked for; 1: a spending ceiling ended it
+    early; 2: unusable input; 3: infrastructure.
+    """
+    from flows.cli.running import run_flow
+
+    result: Any = run_flow("flows.compete", "compete", settings, verbose=verbose)
+    emit(result, as_json=as_json, text="" if as_json else _text(result))
+    finish(not result.note)
+
+
+def _text(result: Any) -> str:
+    from rich.table import Table
+
+    from tasks.training import headline, table_rows
+
+    parts: list[Any] = []
+    for scored in result.scorings:
+        when = "after training" if scored.index else "now"
+        table = Table(title=f"{headline(scored.result)} ({when})", title_justify="left")
+        rows = table_rows(scored)
+        for name in rows[0]:
+            right = name not in {"domain", "note"}
+            table.add_column(name, justify="right" if right else "left")
+        for row in rows:
+            table.add_row(*row.values())
+        parts += [table, scored.result.balance_reason]
+    jobs = Table(title="Training", title_justify="left")
+    for name in ("domain", "state", "before", "after", "note"):
+        jobs.add_column(name)
+    for job in result.jobs:
+        numbers = ("" if value is None else f"{value:.2f}" for value in (job.before, job.after))
+        jobs.add_row(job.domain, job.status, *numbers, job.note)
+    if result.jobs:
+        parts.append(jobs)
+    return rendered(*parts, *([f"Stopped: {result.note}"] if result.note else []))
+
+
+def rendered(*parts: Any) -> str:
+    """Return tables and sentences as they look on the terminal, or on a wide page in a pipe."""
+    from rich.console import Console
+
+    out = StringIO()
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 140
+    console = Console(file=out, width=width, force_terminal=sys.stdout.isatty())
+    for part in parts:
+        console.print(part, markup=False, highlight=False)
+    return out.getvalue()

@@ -1,0 +1,168 @@
+"""Score an agent's domains from the ledger, order training for the weakest, train, score again."""
+
+import asyncio
+from collections.abc import Sequence
+
+from prefect import flow
+from prefect.deployments import arun_deployment
+
+from blocks import BlockNames, configure
+from flows.attempt import Wanted, attempt_all
+from flows.opening import Opened, open_run
+from flows.train import domains_of, train
+from grindstone.attempt.plan import new_run_key
+from grindstone.attempt.spec import AttemptSpec
+from grindstone.base import Frozen
+from grindstone.competency.checking import check_names, folded
+from grindstone.competency.jobs import TrainingJob, TrainingJobs
+from grindstone.errors import BudgetExceededError
+from grindstone.ledger.tables.autonomy import JobRow
+from grindstone.records import Purpose
+from grindstone.settings import CompetencySettings
+from tasks.progress import Progress
+from tasks.training import (
+    Scored,
+    close_run,
+    headline,
+    measure_agent,
+    publish_scored,
+    score_agent,
+)
+
+DEPLOYMENT = "train/train"
+"""The deployment training jobs are sent to when a work pool runs them."""
+
+
+class Competed(Frozen):
+    """What a scoring run returns."""
+
+    run_key: str
+    agent_id: str
+    scorings: tuple[Scored, ...]  # the first before training, the last after it
+    enqueued: tuple[TrainingJob, ...]
+    jobs: tuple[JobRow, ...]  # each domain's last job, as it stands now
+    note: str = ""
+
+
+@flow(name="compete", flow_run_name="compete {settings.agent_id}", cache_result_in_memory=False)
+async def compete(
+    settings: CompetencySettings = CompetencySettings(),  # noqa: B008 - frozen
+    blocks: BlockNames = BlockNames(),  # noqa: B008 - frozen
+) -> Competed:
+    """Say how competent an agent is in every domain, and train it where it matters most."""
+    settings = await configure(settings, blocks)
+    blocks = BlockNames(model=blocks.model)  # the others are applied; a job has its own tasks
+    settings = settings.model_copy(update={"run_key": settings.run_key or new_run_key("compete")})
+    async with open_run("compete", settings, blocks) as run:
+        domains = _domains(run)
+        note = await _probe(run, domains) if settings.probe else ""
+        first = await _score(run, domains, 0)
+    jobs = TrainingJobs(settings.work_dir.absolute(), settings.agent_id, kind=settings.job_kind)
+    enqueued: list[TrainingJob] = []
+    if not note and first.result.index < settings.target_index:
+        enqueued = await asyncio.to_thread(
+            jobs.enqueue_from_competency,
+            first.result,
+            max_jobs=settings.max_jobs,
+            deficit_threshold=min(settings.deficit_threshold, settings.base),
+        )
+    trained = 0 if note else await _train_pending(jobs, settings, blocks)
+    async with open_run("compete", settings, blocks) as run:
+        scorings = [first, await _score(run, domains, 1)] if trained else [first]
+        if enqueued and not trained:
+            await publish_scored(run.runtime, first, settings)
+        await close_run(run.runtime, note=note)
+    return Competed(
+        run_key=run.runtime.run_key,
+        agent_id=settings.agent_id,
+        scorings=tuple(scorings),
+        enqueued=tuple(enqueued),
+        jobs=tuple(await asyncio.to_thread(jobs.latest)),
+        note=note,
+    )
+
+
+def _domains(run: Opened[CompetencySettings]) -> tuple[str, ...]:
+    if run.settings.domains:
+        return check_names(run.settings.domains)
+    by = run.settings.domains_by
+    found = {folded(name): name for task in run.planned.tasks for name in domains_of(task, by)}
+    return check_names(sorted(found.values()))
+
+
+async def _probe(run: Opened[CompetencySettings], domains: Sequence[str]) -> str:
+    """Attempt the tasks of domains with too few attempts; return what ended that early."""
+    runtime, settings = run.runtime, run.settings
+    known = await asyncio.to_thread(measure_agent, runtime, settings, domains)
+    lacking = {folded(name) for name in domains if not known[name].enough}
+    at = run.planned.plan.base
+    wanted = [
+        Wanted(
+            AttemptSpec(
+                home=runtime.home,
+                run_key=runtime.run_key,
+                agent_id=runtime.agent_id,
+                purpose=Purpose.TRAIN,
+                task_id=task.task_id,
+                task_dir=task.path,
+                task_digest=task.digest,
+                workspace_commit=at.commit,
+                workspace_tree=at.tree,
+                solver=run.solver,
+                trial=trial,
+                model_block=run.blocks.model,
+            ),
+            task,
+        )
+        for trial in range(settings.trials)
+        for task in run.planned.tasks
+        if lacking.intersection(map(folded, domains_of(task, settings.domains_by)))
+    ]
+    if not wanted:
+        return ""
+    told = f"Probing {len(lacking)} domains with too few attempts: {len(wanted)} attempts"
+    runtime.tell(Progress("note", detail=told))
+    try:
+        await attempt_all(runtime, wanted, run.slots, settings.dispatch)
+    except BudgetExceededError as error:
+        return str(error)
+    return ""
+
+
+async def _score(run: Opened[CompetencySettings], domains: Sequence[str], index: int) -> Scored:
+    scored = await asyncio.to_thread(score_agent, run.runtime, run.settings, domains, index=index)
+    await publish_scored(run.runtime, scored, run.settings)
+    run.runtime.tell(Progress("note", detail=headline(scored.result)))
+    return scored
+
+
+async def _train_pending(
+    jobs: TrainingJobs, settings: CompetencySettings, blocks: BlockNames
+) -> int:
+    """Run the active jobs, those of loops before this one too; return how many ended."""
+    if settings.train == "queue":
+        return 0
+    ended = 0
+    for job in await asyncio.to_thread(jobs.pending):
+        if settings.train == "deployment":
+            await _train_elsewhere(job, settings, blocks)
+        elif await train(job, settings, blocks) is not None:
+            ended += 1
+    return ended
+
+
+async def _train_elsewhere(
+    job: TrainingJob, settings: CompetencySettings, blocks: BlockNames
+) -> None:
+    """Have a worker run a job; nobody waits for it, the next scoring sees what came of it."""
+    await arun_deployment(
+        DEPLOYMENT,
+        parameters={
+            "job": job.model_dump(mode="json"),
+            "settings": settings.model_dump(mode="json"),
+            "blocks": blocks.model_dump(mode="json"),
+        },
+        timeout=0,
+        idempotency_key=job.job_id,
+        tags=[f"agent:{job.agent_id}"],
+    )
