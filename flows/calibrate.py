@@ -9,10 +9,10 @@ from prefect import flow
 from blocks import BlockNames
 from flows.attempt import Wanted
 from flows.gate import Twice, attempts_of, compare_arms, holdout
-from flows.opening import Opened, open_run
+from flows.opening import Opened, open_run, work_of
 from grindstone.base import Frozen
+from grindstone.benchmark import Task
 from grindstone.digest import digest
-from grindstone.errors import BudgetExceededError
 from grindstone.files import write_atomic
 from grindstone.gate.calibration import GateCalibration, summarise
 from grindstone.gate.rules import RuleName, Verdict, rule_of
@@ -62,11 +62,10 @@ async def calibrate(
     async with open_run("gate-calibrate", settings, blocks, seed="terminal") as run:
         same: dict[RuleName, list[Verdict]] = defaultdict(list)
         worse: dict[RuleName, list[Verdict]] = defaultdict(list)
-        said, note = "", ""
-        try:
-            said = await _measure(run, same, worse)
-        except BudgetExceededError as error:
-            note = str(error)
+        tasks = holdout(run.planned.tasks, run.settings.holdout_ratio, run.settings)
+        said = await asyncio.to_thread(gate_sentence, run.settings, len(tasks))
+        run.runtime.tell(Progress("note", detail=said))
+        note = await work_of(run, _measure(run, tasks, said, same, worse))
         rules = tuple(
             RuleCalibration(
                 rule=rule,
@@ -94,15 +93,14 @@ async def calibrate(
 
 async def _measure(
     run: Opened[CalibrateSettings],
+    tasks: Sequence[Task],
+    said: str,
     same: dict[RuleName, list[Verdict]],
     worse: dict[RuleName, list[Verdict]],
-) -> str:
+) -> None:
     settings, runtime = run.settings, run.runtime
-    tasks = holdout(run.planned.tasks, settings.holdout_ratio, settings)
     state = run.planned.plan.base
     arms = Arms(baseline=state, candidate=state)
-    said = await asyncio.to_thread(gate_sentence, settings, len(tasks))
-    runtime.tell(Progress("note", detail=said))
     for number in range(settings.repeats):
         # Trials are numbered on, so that no two gates share an attempt by either arm.
         first = number * settings.gate_trials
@@ -130,7 +128,6 @@ async def _measure(
                 verdicts[name].append(rule.judge(gated.comparison).verdict)
             told = f"Gate {gate_id}: {gated.row.verdict}, {gated.row.reason}"
             runtime.tell(Progress("note", detail=told))
-    return said
 
 
 def _handicapped(plan: Sequence[Twice], settings: CalibrateSettings) -> list[Twice]:

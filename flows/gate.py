@@ -7,12 +7,12 @@ from prefect import flow
 
 from blocks import BlockNames
 from flows.attempt import Wanted, attempt_all
-from flows.opening import Opened, open_run
+from flows.opening import Opened, open_run, work_of
 from grindstone.attempt.plan import run_folder
 from grindstone.attempt.spec import AttemptSpec
 from grindstone.benchmark import Task
 from grindstone.benchmark.dataset import split
-from grindstone.errors import BudgetExceededError, InputError
+from grindstone.errors import InputError
 from grindstone.files import claim
 from grindstone.gate.rules import settled
 from grindstone.ledger.tables.runs import EvolutionRow, GatePairRow
@@ -56,18 +56,25 @@ async def gate(
 ) -> GateFinished:
     """Weigh one state of a workspace against another; restore the first if it is better."""
     async with open_run("gate", settings, blocks, seed="terminal") as run:
-        runtime = run.runtime
-        arms = await asyncio.to_thread(_arms, runtime, run.settings)
-        gated, restored, note = None, False, ""
-        try:
-            tasks = holdout(run.planned.tasks, run.settings.holdout_ratio, run.settings)
-            gated = await weigh(run, tasks, arms, gate_id="gate")
+        arms = await asyncio.to_thread(_arms, run.runtime, run.settings)
+        tasks = holdout(run.planned.tasks, run.settings.holdout_ratio, run.settings)
+        decided: list[Gated] = []
+        restored = False
+
+        async def work() -> None:
+            nonlocal restored
+            decided.append(await weigh(run, tasks, arms, gate_id="gate"))
             if run.settings.roll_back:
-                restored = await _restore_if_present(runtime, gated, arms)
-        except BudgetExceededError as error:
-            note = str(error)
-        done = await finish_run(runtime, run.planned, note=note)
-        return GateFinished(report=done.report, folder=done.folder, gated=gated, restored=restored)
+                restored = await _restore_if_present(run.runtime, decided[0], arms)
+
+        note = await work_of(run, work())
+        done = await finish_run(run.runtime, run.planned, note=note)
+        return GateFinished(
+            report=done.report,
+            folder=done.folder,
+            gated=next(iter(decided), None),
+            restored=restored,
+        )
 
 
 def holdout(tasks: Sequence[Task], ratio: float | None, options: GateOptions) -> tuple[Task, ...]:

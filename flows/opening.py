@@ -2,15 +2,16 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from blocks import BlockNames, configure
 from grindstone.attempt.plan import Planned, open_workspace, plan_run
 from grindstone.attempt.spec import SolverSettings
+from grindstone.errors import BudgetExceededError, InfrastructureError
 from grindstone.settings import RunSettings
-from tasks.finishing import start_run
+from tasks.finishing import finish_run, start_run
 from tasks.progress import Progress, current_watcher
 from tasks.runtime import Runtime, open_runtime
 
@@ -61,6 +62,7 @@ async def open_run(
         model_block=blocks.model,
         max_cost_usd=settings.max_cost_usd,
         max_tokens_total=settings.max_tokens_total,
+        rehearsal_price_as=settings.rehearsal_price_as,
         watch=current_watcher(),
     ) as runtime:
         resolved = runtime.models.resolve(settings.model_id)
@@ -72,3 +74,19 @@ async def open_run(
         await start_run(runtime, planned, settings, solver)
         slots = asyncio.Semaphore(settings.max_workers)
         yield Opened(settings, blocks, planned, runtime, solver, slots)
+
+
+async def work_of(run: Opened[RunSettings], work: Awaitable[None]) -> str:
+    """Do a run's work and return why it ended early; empty when it did all.
+
+    Raises:
+        InfrastructureError: It gave way; the run is noted as failed, and its key resumes it.
+    """
+    try:
+        await work
+    except BudgetExceededError as error:
+        return str(error)
+    except InfrastructureError as error:
+        await finish_run(run.runtime, run.planned, status="failed", note=str(error))
+        raise
+    return ""

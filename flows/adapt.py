@@ -1,0 +1,275 @@
+"""Learning without labels: attempt, judge, evolve under a budget, weigh, until it settles."""
+
+import asyncio
+from collections.abc import Sequence
+
+from prefect import flow
+
+from blocks import BlockNames
+from flows.attempt import Wanted, attempt_all
+from flows.gate import holdout, roll_back, weigh
+from flows.opening import Opened, open_run, work_of
+from grindstone.attempt.spec import AttemptSpec
+from grindstone.benchmark import Task
+from grindstone.digest import digest
+from grindstone.ledger.tables.runs import CycleNote
+from grindstone.observe.calibration import Calibration
+from grindstone.observe.judge import PASSING_SCORE
+from grindstone.records import Episode, Purpose
+from grindstone.settings import AdaptiveSettings, SuccessMode
+from grindstone.workspace import Snapshot
+from tasks.batches import finish_batch, finished_batches, snapshot_after
+from tasks.behaviour import JudgedAttempt
+from tasks.evolving import Evolved, EvolveSpec, evolve
+from tasks.finishing import Finished, finish_run
+from tasks.gating import Arms
+from tasks.judging import (
+    JudgeSpec,
+    calibration_sentence,
+    judge_attempts,
+    judge_calibration,
+    note_patterns,
+)
+from tasks.progress import Progress
+from tasks.skill_steps import WriteSpec, write_skill
+from tasks.stability import Stability
+
+Run = Opened[AdaptiveSettings]
+
+
+class Adapted(Finished):
+    """An adaptive run's report; with the judge's calibration where it was asked for."""
+
+    judge: Calibration | None = None
+
+
+@flow(name="adapt", flow_run_name="adapt {settings.agent_id}", cache_result_in_memory=False)
+async def adapt(
+    settings: AdaptiveSettings = AdaptiveSettings(),  # noqa: B008 - frozen
+    blocks: BlockNames = BlockNames(),  # noqa: B008 - frozen
+    calibrate_judge: bool = False,
+) -> Adapted:
+    """Learn skills from what the agent does, without being told whether it succeeded.
+
+    Args:
+        settings: What to learn from, and under which rules.
+        blocks: Saved blocks that decide some of the settings.
+        calibrate_judge: Afterwards, say how the judge's scores agree with the verdicts.
+    """
+    async with open_run("adapt", settings, blocks, seed="terminal") as run:
+        options = run.settings
+        stability = Stability(options.egl_threshold, options.egl_window)
+        note = await work_of(run, _cycles(run, stability))
+        done = await finish_run(run.runtime, run.planned, note=note, converged=stability.converged)
+        found = None
+        if calibrate_judge:
+            found = await asyncio.to_thread(
+                judge_calibration, run.runtime.ledger, run.runtime.run_key
+            )
+            run.runtime.tell(Progress("note", detail=calibration_sentence(found)))
+        return Adapted(report=done.report, folder=done.folder, judge=found)
+
+
+async def _cycles(run: Run, stability: Stability) -> None:
+    """Work through what is left of the run's cycles."""
+    runtime, options = run.runtime, run.settings
+    held: tuple[Task, ...] = ()
+    if options.holdout_ratio > 0 and len(run.planned.tasks) > 1:
+        held = holdout(run.planned.tasks, options.holdout_ratio, options)
+    train = _mixed([task for task in run.planned.tasks if task not in held], options.split_seed)
+    told = f"{len(train)} tasks to learn from, {len(held)} held out for the gate"
+    runtime.tell(Progress("note", detail=told if held else f"{told}: no gate"))
+    done = await finished_batches(runtime)
+    snapshot = snapshot_after(done) or run.planned.plan.base
+    for row in done:
+        await stability.note(runtime, row.cycles)
+    for cycle in range(len(done) + 1, options.max_cycles + 1):
+        if stability.converged:
+            told = f"Settled: no new skill in {options.egl_window} cycles in a row"
+            runtime.tell(Progress("note", detail=told))
+            break
+        batch = _batch(train, options.batch_size, cycle)
+        snapshot, note = await _one_cycle(run, cycle, batch, held, snapshot)
+        await stability.note(runtime, [note])
+        await finish_batch(
+            runtime,
+            cycle,
+            [task.task_id for task in batch],
+            unscored=(),
+            cycles=[note],
+            after=snapshot,
+        )
+        runtime.tell(Progress("batch", done=cycle, total=options.max_cycles))
+
+
+async def _one_cycle(
+    run: Run,
+    cycle: int,
+    tasks: Sequence[Task],
+    held: Sequence[Task],
+    snapshot: Snapshot,
+) -> tuple[Snapshot, CycleNote]:
+    """Attempt, look, evolve, weigh; return what the next cycle begins with, and the count.
+
+    Without labels a task counts as solved when the judge says so; the verdicts are not read.
+    """
+    options = run.settings
+    episodes = await _attempts(run, tasks, snapshot, cycle)
+    by_id = {task.task_id: task for task in tasks}
+    judged: list[JudgedAttempt] = []
+    if options.trajectory_only:
+        judged = await _judge(run, episodes, by_id, cycle)
+        worth_it = bool(await note_patterns(run.runtime, judged, cycle=cycle))
+        solved = [item for item in judged if item.verdict and item.verdict.score >= PASSING_SCORE]
+        good = [(item.task_id, item.episode_id) for item in solved]
+    else:
+        worth_it = any(episode.passed is False for episode in episodes)
+        good = [(item.task_id, item.episode_id) for item in episodes if item.passed]
+    if options.solver_proposed:
+        snapshot = await _proposals(run, snapshot, cycle, good, by_id)
+    new_skills = 0
+    if worth_it:
+        evolved = await evolve(_evolution(run, snapshot, cycle, episodes, judged, by_id))
+        snapshot, accepted = await _weighed(run, snapshot, evolved, held, cycle)
+        new_skills = len(evolved.result.skills_added) if accepted else 0
+    else:
+        run.runtime.tell(Progress("note", detail=f"Cycle {cycle}: nothing that tasks share"))
+    return snapshot, CycleNote(new_skills=new_skills, solved=tuple(task_id for task_id, _ in good))
+
+
+async def _attempts(
+    run: Run, tasks: Sequence[Task], snapshot: Snapshot, cycle: int
+) -> list[Episode]:
+    """Attempt a batch; attempts that infrastructure spoiled are left to the report."""
+    wanted = [
+        Wanted(
+            AttemptSpec(
+                home=run.runtime.home,
+                run_key=run.runtime.run_key,
+                agent_id=run.runtime.agent_id,
+                purpose=Purpose.ADAPT,
+                task_id=task.task_id,
+                task_dir=task.path,
+                task_digest=task.digest,
+                workspace_commit=snapshot.commit,
+                workspace_tree=snapshot.tree,
+                solver=run.solver,
+                cycle=cycle,
+                batch=cycle,
+                model_block=run.blocks.model,
+            ),
+            task,
+        )
+        for task in tasks
+    ]
+    made = await attempt_all(run.runtime, wanted, run.slots, run.settings.dispatch)
+    return [episode for episode in made if episode.passed is not None]
+
+
+async def _judge(
+    run: Run, episodes: Sequence[Episode], tasks: dict[str, Task], cycle: int
+) -> list[JudgedAttempt]:
+    specs = [
+        JudgeSpec(
+            home=run.runtime.home,
+            run_key=run.runtime.run_key,
+            episode_id=episode.episode_id,
+            task_id=episode.task_id,
+            task_dir=tasks[episode.task_id].path,
+            model_id=run.model(run.settings.judge_model_id),
+            region=run.settings.region,
+            cycle=cycle,
+        )
+        for episode in episodes
+    ]
+    judged = await judge_attempts(specs, run.slots)
+    silent = sum(item.verdict is None for item in judged)
+    if silent:
+        told = f"Cycle {cycle}: the judge left {silent} of {len(judged)} attempts without a score"
+        run.runtime.tell(Progress("note", detail=told))
+    return judged
+
+
+async def _proposals(
+    run: Run,
+    snapshot: Snapshot,
+    cycle: int,
+    good: Sequence[tuple[str, str]],
+    tasks: dict[str, Task],
+) -> Snapshot:
+    """Let the solver's model draft a skill from each attempt that seems to have succeeded."""
+    for task_id, episode_id in good:
+        spec = WriteSpec(
+            home=run.runtime.home,
+            run_key=run.runtime.run_key,
+            kind="success",
+            base=snapshot,
+            model_id=run.solver.model_id,
+            region=run.settings.region,
+            feedback_level=run.settings.feedback_level,
+            no_direct_answers=run.settings.no_direct_answers,
+            success_mode=SuccessMode.DRAFT_ONLY,
+            task_dirs={task_id: tasks[task_id].path},
+            task_id=task_id,
+            episode_id=episode_id,
+            batch=cycle,
+            cycle=cycle,
+        )
+        snapshot = (await write_skill(spec)).after
+    return snapshot
+
+
+def _evolution(
+    run: Run,
+    snapshot: Snapshot,
+    cycle: int,
+    episodes: Sequence[Episode],
+    judged: Sequence[JudgedAttempt],
+    tasks: dict[str, Task],
+) -> EvolveSpec:
+    options = run.settings
+    shown = [item.episode_id for item in episodes if options.trajectory_only or not item.passed]
+    run.runtime.tell(Progress("evolve", f"from {len(shown)} attempts", cycle=cycle))
+    return EvolveSpec(
+        home=run.runtime.home,
+        run_key=run.runtime.run_key,
+        step=f"cycle-{cycle}",
+        base=snapshot,
+        scope=options.scope(),
+        model_id=run.model(options.evolver_model_id),
+        region=options.region,
+        feedback_level=options.feedback_level,
+        episode_ids=tuple(shown),
+        task_dirs={task_id: task.path for task_id, task in tasks.items()},
+        batch=cycle,
+        cycle=cycle,
+        # Drafts are shown to the evolver under this mode alone; adapt promotes none by itself.
+        success_mode=SuccessMode.GATED_PROMOTION if options.solver_proposed else SuccessMode.OFF,
+        judged=tuple(judged) if options.trajectory_only else None,
+    )
+
+
+async def _weighed(
+    run: Run, before: Snapshot, evolved: Evolved, held: Sequence[Task], cycle: int
+) -> tuple[Snapshot, bool]:
+    """Weigh a change on the held-out tasks; return what stands, and whether it is the change."""
+    if not evolved.result.changed or not held:
+        return evolved.after, evolved.result.changed
+    arms = Arms(baseline=before, candidate=evolved.after)
+    gated = await weigh(run, held, arms, gate_id=f"cycle-{cycle}", cycle=cycle)
+    if gated.accepted:
+        return evolved.after, True
+    return await roll_back(run.runtime, gated, arms), False
+
+
+def _mixed(tasks: Sequence[Task], seed: int) -> list[Task]:
+    """Return tasks in an order that depends on the seed alone, so that batches mix fields."""
+    return sorted(tasks, key=lambda task: digest([seed, task.task_id]))
+
+
+def _batch(tasks: Sequence[Task], size: int, cycle: int) -> list[Task]:
+    """Return a cycle's tasks: the next ones, from the start again after the last."""
+    if len(tasks) <= size:
+        return list(tasks)
+    first = (cycle - 1) * size
+    return [tasks[(first + n) % len(tasks)] for n in range(size)]

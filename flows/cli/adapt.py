@@ -1,0 +1,65 @@
+"""`grindstone adapt`: learn skills without labels."""
+
+import os
+from typing import Annotated, Any
+
+import typer
+
+from flows.cli.options import takes_settings
+from flows.cli.output import JsonFlag, Verbose, emit, finish, say
+from grindstone.settings import AdaptiveSettings, GateOptions
+
+PANELS = (
+    dict.fromkeys(
+        (
+            *("trajectory_only", "max_skills", "evolve_skills", "evolve_prompts"),
+            *("evolve_memory", "protect_skills", "solver_proposed", "prompt_only"),
+            *("batch_size", "holdout_ratio", "egl_threshold", "egl_window"),
+            *("max_cycles", "max_skill_chars", "feedback_level", "no_direct_answers"),
+        ),
+        "Adaptive skill",
+    )
+    | dict.fromkeys(GateOptions.model_fields, "Gate")
+    | dict.fromkeys(("tasks_dir", "category", "difficulty", "task_ids", "limit"), "Tasks")
+    | dict.fromkeys(("judge_model_id", "evolver_model_id", "model_id"), "Models")
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("adapt")(takes_settings(AdaptiveSettings, PANELS)(adapt))
+
+
+def adapt(
+    settings: AdaptiveSettings,
+    calibrate_judge: Annotated[
+        bool,
+        typer.Option(
+            "--calibrate-judge",
+            help="Afterwards, compare the judge's scores with the verdicts in the ledger.",
+        ),
+    ] = False,
+    as_json: JsonFlag = False,
+    verbose: Verbose = False,
+) -> None:
+    """Attempt a batch, judge it from behaviour, evolve under a budget, weigh on holdout tasks.
+
+    The same --run-key again resumes a run. Exit code 0: the run ended and reported;
+    1: a spending ceiling ended it early; 2: unusable input; 3: infrastructure.
+    """
+    from flows.cli.running import run_flow
+
+    result: Any = run_flow(
+        "flows.adapt", "adapt", settings, verbose=verbose, calibrate_judge=calibrate_judge
+    )
+    text = (result.folder / "report.md").read_text("utf-8")
+    document = result.report
+    if calibrate_judge:
+        from tasks.judging import calibration_sentence
+
+        judged = None if result.judge is None else result.judge.model_dump(mode="json")
+        document = result.report.model_dump(mode="json") | {"judge": judged}
+        text = f"{text}\n## Judge\n\n{calibration_sentence(result.judge)}\n"
+    emit(document, as_json=as_json, text=text)
+    say(f"Report: {os.path.relpath(result.folder / 'report.md')}")
+    finish(result.report.status == "completed")
