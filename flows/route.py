@@ -1,0 +1,286 @@
+"""Send a task to the member that does its domain best, and learn from what came of it."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, Literal
+
+from prefect import flow
+from prefect.exceptions import FlowPauseTimeout
+from prefect.flow_runs import pause_flow_run
+from prefect.input import RunInput
+from prefect.runtime import flow_run
+from pydantic import Field
+
+from blocks import BlockNames, configure, credentials
+from flows.attempt import Wanted, attempt_all
+from flows.opening import Opened, open_run
+from grindstone.attempt.plan import new_run_key
+from grindstone.attempt.spec import AttemptSpec
+from grindstone.base import Frozen
+from grindstone.benchmark import Task, load_task, load_tasks
+from grindstone.competency.checking import check_names
+from grindstone.competency.domains import (
+    DomainClassifier,
+    KeywordClassifier,
+    LLMDomainClassifier,
+    TagClassifier,
+)
+from grindstone.competency.free_text import make_task
+from grindstone.competency.router import CompetencyRouter
+from grindstone.competency.routing import RoutingDecision, Rules
+from grindstone.errors import BudgetExceededError, InputError
+from grindstone.ledger import Ledger
+from grindstone.ledger.tables.attempts import TrajectoryRow
+from grindstone.llm import Models, open_models
+from grindstone.records import Episode, Purpose
+from grindstone.resources import bundled
+from grindstone.settings import RouteSettings
+from tasks.finishing import finish_run
+from tasks.progress import Progress, current_watcher
+from tasks.routing import (
+    decision_sentence,
+    keywords_of,
+    members_of,
+    publish_decision,
+    review_text,
+)
+
+Status = Literal["done", "failed", "error", "stopped", "escalated", "declined", "decided"]
+
+
+class Review(RunInput):
+    """What the person says who reviews a routed task."""
+
+    approve: bool = Field(False, description="Let the member do the task.")
+    reviewer: str = Field("", description="Who decides.")
+    reason: str = Field("", description="Why.")
+
+
+class Routed(Frozen):
+    """What became of a routed task."""
+
+    status: Status
+    decision: RoutingDecision
+    response: str = ""  # the agent's closing words
+    run_key: str
+    episode_id: str = ""
+    note: str = ""
+
+
+def _name() -> str:
+    task = " ".join(flow_run.parameters["settings"].task.split())
+    return f"route {task[:60]}{'…' * (len(task) > 60)}"
+
+
+@flow(name="route", flow_run_name=_name, cache_result_in_memory=False)
+async def route(
+    settings: RouteSettings = RouteSettings(),  # noqa: B008 - frozen
+    blocks: BlockNames = BlockNames(),  # noqa: B008 - frozen
+) -> Routed:
+    """Find a task's domain, choose the member, let it work as far as it may be trusted, learn."""
+    settings = await configure(settings, blocks)
+    blocks = BlockNames(model=blocks.model)
+    key = settings.run_key or new_run_key("route")
+    settings = settings.model_copy(update={"run_key": key})
+    home = settings.work_dir.absolute()
+    known = await asyncio.to_thread(_tasks, settings)
+    task = await asyncio.to_thread(_task, settings, known, home / "routed")
+    text = task.instruction if task else settings.task
+    if not text.strip():
+        raise InputError("task", "is empty", "what is to be done, or a task's id")
+    tags = [settings.domain] if settings.domain else [task.category, *task.tags] if task else []
+    async with _models(home, settings, blocks) as models:
+        router = await asyncio.to_thread(_router, settings, known, models, Ledger(home))
+        decision = await router.adecide(text, tags=tags)
+    current_watcher()(Progress("note", detail=decision_sentence(decision)))
+    permitted = await _permitted(settings, decision, text, task, key)
+    if isinstance(permitted, Routed):
+        routed = permitted
+    else:
+        assert task is not None
+        routed = await _attempted(settings, blocks, router, permitted, task)
+    await publish_decision(
+        routed.decision,
+        status=routed.status,
+        response=routed.response,
+        base=settings.base,
+        note=settings.model_id == "rehearsal",
+    )
+    return routed
+
+
+def _tasks(settings: RouteSettings) -> tuple[Task, ...]:
+    return load_tasks(settings.tasks_dir or bundled("examples/tasks")).tasks
+
+
+def _task(settings: RouteSettings, known: tuple[Task, ...], folder: Path) -> Task | None:
+    """Return the task with tests: a known one, or free text with its check; else None."""
+    named = next((task for task in known if task.task_id == settings.task.strip()), None)
+    if named is not None or settings.check is None:
+        return named
+    return load_task(make_task(folder, settings.task, settings.check, settings.environment_dir))
+
+
+def _router(
+    settings: RouteSettings, known: tuple[Task, ...], models: Models | None, ledger: Ledger
+) -> CompetencyRouter:
+    found = settings.domains or sorted({task.category for task in known})
+    named = settings.domain
+    domains = check_names([*found, named] if named and named not in found else found)
+    words = keywords_of(settings.keywords)
+    if not words:
+        for task in known:
+            if task.category in domains:
+                words.setdefault(task.category, []).extend(task.tags)
+    methods: list[DomainClassifier] = [
+        TagClassifier(domains),
+        KeywordClassifier(domains, words, min_confidence=settings.min_confidence),
+    ]
+    if models is not None:
+        model = models.get(settings.model_id, settings.region)
+        methods.append(LLMDomainClassifier(model, domains, min_confidence=settings.min_confidence))
+    return CompetencyRouter(
+        members_of(ledger, settings, domains),
+        settings.base,
+        domains,
+        settings.strong_model_id,
+        classifiers=methods,
+        rules=Rules(exploration=settings.exploration, allow_escalated=settings.allow_escalated),
+        ledger=ledger,
+    )
+
+
+@contextlib.asynccontextmanager
+async def _models(
+    home: Path, settings: RouteSettings, blocks: BlockNames
+) -> AsyncIterator[Models | None]:
+    if not settings.classifier:
+        yield None
+        return
+    async with open_models(
+        run_key=str(settings.run_key),
+        journal_dir=home / "runs" / str(settings.run_key) / "journal",
+        max_cost_usd=settings.max_cost_usd,
+        max_tokens_total=settings.max_tokens_total,
+        environ=await credentials(blocks.model),
+    ) as models:
+        yield models
+
+
+async def _permitted(
+    settings: RouteSettings,
+    decision: RoutingDecision,
+    text: str,
+    task: Task | None,
+    key: str,
+) -> Routed | RoutingDecision:
+    """Return the decision to act on, or how it ended where policy or a missing check forbids."""
+    if decision.policy == "escalate" and not settings.allow_escalated:
+        return _ended("escalated", decision, key, f"nobody is good enough: {decision.why}")
+    if task is None:
+        return _ended("decided", decision, key, "not run: free text needs a check to be graded by")
+    if decision.policy != "review":
+        return decision
+    if settings.approved_by:
+        return decision.model_copy(update={"note": f"approved by {settings.approved_by}"})
+    return await _reviewed(settings, decision, text, key)
+
+
+async def _reviewed(
+    settings: RouteSettings, decision: RoutingDecision, text: str, key: str
+) -> Routed | RoutingDecision:
+    """Wait for a person's word in the Prefect UI."""
+    current_watcher()(Progress("note", detail="Waiting for a review in the Prefect UI …"))
+    asked = Review.with_initial_data(description=review_text(decision, text))
+    try:
+        # Typed as if it were not to be awaited, which within an async flow it is.
+        answer: Any = pause_flow_run(wait_for_input=asked, timeout=settings.review_timeout_s)
+        review: Review = await answer
+    except FlowPauseTimeout:
+        waited = f"nobody reviewed it within {settings.review_timeout_s} s"
+        return _ended("declined", decision, key, waited)
+    who = review.reviewer or "a reviewer"
+    why = f": {review.reason}" if review.reason else ""
+    if not review.approve:
+        return _ended("declined", decision, key, f"{who} said no{why}")
+    return decision.model_copy(update={"note": f"approved by {who}{why}"})
+
+
+def _ended(status: Status, decision: RoutingDecision, key: str, note: str) -> Routed:
+    noted = decision.model_copy(update={"note": note})
+    return Routed(status=status, decision=noted, run_key=key, note=note)
+
+
+async def _attempted(
+    settings: RouteSettings,
+    blocks: BlockNames,
+    router: CompetencyRouter,
+    decision: RoutingDecision,
+    task: Task,
+) -> Routed:
+    """Let the member try the task, and record what came of it."""
+    strong = settings.strong_model_id if decision.model_tier == "strong" else None
+    own = settings.model_copy(
+        update={
+            "agent_id": decision.member_name,
+            "tasks_dir": task.path.parent,
+            "task_ids": [task.task_id],
+            "category": [],
+            "difficulty": [],
+            "limit": None,
+            "model_id": strong or settings.model_id,
+        }
+    )
+    async with open_run("route", own, blocks) as run:
+        try:
+            episode = await _attempt(run, task)
+        except BudgetExceededError as error:
+            await finish_run(run.runtime, run.planned, note=str(error))
+            return Routed(
+                status="stopped", decision=decision, run_key=run.runtime.run_key, note=str(error)
+            )
+        await finish_run(run.runtime, run.planned)
+        response = await asyncio.to_thread(_response, run.runtime.ledger, episode)
+    if episode.passed is None:
+        status: Status = "error"
+    else:
+        status = "done" if episode.passed else "failed"
+        decision = await asyncio.to_thread(
+            router.settle, decision, episode.passed, episode_id=episode.episode_id
+        )
+    return Routed(
+        status=status,
+        decision=decision,
+        response=response,
+        run_key=episode.run_key,
+        episode_id=episode.episode_id,
+        note=episode.error_detail,
+    )
+
+
+async def _attempt(run: Opened[RouteSettings], task: Task) -> Episode:
+    at = run.planned.plan.base
+    spec = AttemptSpec(
+        home=run.runtime.home,
+        run_key=run.runtime.run_key,
+        agent_id=run.runtime.agent_id,
+        purpose=Purpose.ROUTE,
+        task_id=task.task_id,
+        task_dir=task.path,
+        task_digest=task.digest,
+        workspace_commit=at.commit,
+        workspace_tree=at.tree,
+        solver=run.solver,
+        model_block=run.blocks.model,
+    )
+    (episode,) = await attempt_all(
+        run.runtime, [Wanted(spec, task)], run.slots, run.settings.dispatch
+    )
+    return episode
+
+
+def _response(ledger: Ledger, episode: Episode) -> str:
+    rows = ledger.rows(TrajectoryRow, episode.run_key)
+    return next((row.submission for row in rows if row.episode_id == episode.episode_id), "")
