@@ -19,6 +19,7 @@ Machines are noisy: read ratios within one run.
 import argparse
 import asyncio
 import contextlib
+import itertools
 import json
 import os
 import resource
@@ -214,7 +215,7 @@ def child(order: dict) -> None:
         for width in WIDTHS
     }
     ends = measure(order["growth"], 4, "growth")
-    gaps = [late - early for early, late in zip(ends, ends[1:], strict=False)]
+    gaps = [late - early for early, late in itertools.pairwise(ends)]
     answer = {
         "seconds": seconds,
         "first": statistics.mean(gaps[: len(gaps) // 4]),

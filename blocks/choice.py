@@ -45,7 +45,7 @@ async def configure(settings: S, names: BlockNames) -> S:
         InputError: A named block is not saved.
     """
     decided: dict[str, Any] = {}
-    for field, block_type in TYPES.items():
+    for field in TYPES:
         name = getattr(names, field)
         if name is None:
             continue
