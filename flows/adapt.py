@@ -207,7 +207,8 @@ async def _proposals(
             model_id=run.solver.model_id,
             region=run.settings.region,
             feedback_level=run.settings.feedback_level,
-            no_direct_answers=run.settings.no_direct_answers,
+            # The guard is made of the tests, and nothing of them is looked at without labels.
+            no_direct_answers=run.settings.no_direct_answers and not run.settings.trajectory_only,
             success_mode=SuccessMode.DRAFT_ONLY,
             task_dirs={task_id: tasks[task_id].path},
             task_id=task_id,

@@ -256,7 +256,8 @@ class AdaptiveSettings(RunSettings, GateOptions):
         FeedbackLevel.TESTS, description="What the evolver sees when trajectory_only is off."
     )
     no_direct_answers: bool = Field(
-        True, description="Refuse skills that hold expected values or test source."
+        True,
+        description="With labels: refuse skills that hold expected values or test source.",
     )
     agent_id: str = Field(
         "terminal", pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$", description="Whose workspace evolves."

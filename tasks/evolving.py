@@ -11,9 +11,12 @@ from grindstone.benchmark import load_task
 from grindstone.digest import digest
 from grindstone.evolve import EvolutionEngine, EvolutionResult, EvolveConfig
 from grindstone.evolve.engine import last_refusals
+from grindstone.evolve.permissions import Check
 from grindstone.evolve.prompts import Observed
 from grindstone.ledger import Ledger
 from grindstone.ledger.recall import recall
+from grindstone.observe.judge import PASSING_SCORE
+from grindstone.observe.observation import LabelledObservation
 from grindstone.records import utc_now
 from grindstone.settings import EvolveScope, FeedbackLevel, SuccessMode
 from grindstone.workspace import Snapshot
@@ -93,7 +96,7 @@ async def _evolve(spec: EvolveSpec) -> Evolved:
         step=step,
         refused=await asyncio.to_thread(last_refusals, runtime.workspace),
         success_mode=spec.success_mode,
-        leaks=await asyncio.to_thread(leak_check, spec.task_dirs),
+        leaks=await asyncio.to_thread(_leaks, spec),
     )
     after = (
         await asyncio.to_thread(runtime.workspace.snapshot, result.commit)
@@ -108,7 +111,7 @@ async def _evolve(spec: EvolveSpec) -> Evolved:
         after=after,
         batch=spec.batch,
         cycle=spec.cycle,
-        task_ids=tuple(sorted({item.task_id for item in observations})),
+        task_ids=_taught_by(observations),
         cost_usd=runtime.cost_of(step),
         started=started,
     )
@@ -139,6 +142,30 @@ def _observe(spec: EvolveSpec, ledger: Ledger) -> Sequence[Observed]:
         )
         for seen in recall_behaviour(ledger, spec.run_key, spec.episode_ids)
     ]
+
+
+def _leaks(spec: EvolveSpec) -> Check | None:
+    """Return the leak guard; none where no label is shown.
+
+    The guard is made of the tests, so its refusals would tell an evolver about them that is
+    to know of none. What it never saw it cannot give away.
+    """
+    return leak_check(spec.task_dirs) if spec.judged is None else None
+
+
+def _taught_by(observations: Sequence[Observed]) -> tuple[str, ...]:
+    """Return the tasks whose failures, real or judged, were there to learn from."""
+    return tuple(
+        sorted(
+            {
+                item.task_id
+                for item in observations
+                if isinstance(item, LabelledObservation)
+                or item.judgement is None
+                or item.judgement.score < PASSING_SCORE
+            }
+        )
+    )
 
 
 def _in_words(result: EvolutionResult) -> str:
