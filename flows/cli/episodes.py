@@ -46,9 +46,11 @@ def episodes(
 def _line(row: Episode) -> str:
     mark = {"passed": "✓", "failed": "✗", "error": "⚠"}[row.outcome.value]
     reward = "" if row.reward is None else f"reward {row.reward:.2f}"
+    place = [row.arm, f"cycle {row.cycle}" if row.cycle else ""]
+    place.append(f"trial {row.trial}" if row.trial else "")
     return (
         f"{row.episode_id[:12]}  {row.started_at:%Y-%m-%d %H:%M}  {mark} {row.task_id:<32} "
-        f"{row.purpose.value:<8} cycle {row.cycle}  {reward}  {row.run_key}"
+        f"{row.purpose.value:<8} {' '.join(filter(None, place)):<10} {reward}  {row.run_key}"
     )
 
 

@@ -1,0 +1,133 @@
+"""0: did what was asked; 1: the answer is no; 2: wrong input; 3: infrastructure."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "tasks"
+NOWHERE = "tcp://127.0.0.1:1"
+
+
+def test_an_unknown_flag_is_wrong_usage(command):
+    done = command("grind", "--no-such-flag")
+    assert (done.code, done.out) == (2, "")
+    assert "--no-such-flag" in done.err
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "said"),
+    [
+        ("--max-cycles", "0", "--max-cycles: input should be greater than or equal to 1"),
+        ("--agent-id", "A B", "--agent-id: string should match pattern"),
+        ("--feedback-level", "all", "none"),
+    ],
+)
+def test_a_value_out_of_range_names_flag_and_range(command, flag, value, said):
+    done = command("grind", flag, value)
+    assert (done.code, done.out) == (2, "")
+    assert flag in done.err
+    assert said in done.err
+
+
+@pytest.mark.parametrize("name", ["report", "episodes", "skills list", "skills show x"])
+def test_a_home_without_runs_is_said_plainly(command, name):
+    done = command(*name.split())
+    assert done.code == (0 if name == "episodes" else 2)
+    assert done.out == ("No attempts yet.\n" if name == "episodes" else "")
+    assert "Traceback" not in done.err
+
+
+def test_an_unknown_run_is_wrong_input(command, tmp_path: Path):
+    done = command("report", "nothing", "--json")
+    assert (done.code, done.out) == (2, "")
+    assert "nothing: is no run of this home" in done.err
+
+
+@pytest.mark.server
+@pytest.mark.timeout(300)
+def test_wrong_names_on_a_real_home(real_run, tmp_path: Path):
+    bad = {
+        ("report", "first", "--export", str(tmp_path), "--format", "docx"): "--format",
+        ("report", "second"): "is no run of this home (first)",
+        ("episodes", "zzz"): "names no attempt",
+        ("episodes", ""): "fits",
+        ("skills", "show", "no-such-skill"): "no-such-skill",
+        ("skills", "rollback", "evo-99"): "evo-99",
+    }
+    for arguments, said in bad.items():
+        done = real_run(*arguments)
+        assert (done.code, done.out) == (2, ""), (arguments, done)
+        assert said.split()[0] in done.err, (arguments, done.err)
+        assert "Traceback" not in done.err
+
+
+@pytest.mark.server
+@pytest.mark.timeout(300)
+def test_a_damaged_ledger_is_infrastructure(real_run, tmp_path: Path):
+    shutil.copytree(real_run.folder / "home", tmp_path / "home", symlinks=True)
+    part = next((tmp_path / "home" / "ledger" / "episodes" / "run=first").glob("*.parquet"))
+    part.write_bytes(part.read_bytes()[:-20])
+    done = real_run._replace(folder=tmp_path)("report", "first")
+    assert (done.code, done.out) == (3, "")
+    assert part.name in done.err
+    assert "damaged" in done.err
+
+
+@pytest.mark.server
+@pytest.mark.timeout(300)
+def test_a_ceiling_ends_a_run_in_order(command, prefect_server):
+    done = command(
+        *("grind", "--model-id", "rehearsal", "--task-ids", "plain-inventory", "--json"),
+        *("--max-tokens-total", "1"),
+        PREFECT_API_URL=prefect_server,
+    )
+    assert done.code == 1, done.err
+    assert done.document["status"] == "stopped"
+    assert "max_tokens_total" in done.err or "tokens" in done.err
+
+
+@pytest.mark.server
+@pytest.mark.timeout(300)
+def test_an_engine_that_is_not_there_is_infrastructure(command, prefect_server):
+    arguments = ("--sandbox", "docker", "--task-ids", "plain-inventory", "--json")
+    for name in ("grind", "check"):
+        done = command(name, *arguments, DOCKER_HOST=NOWHERE, PREFECT_API_URL=prefect_server)
+        assert (done.code, done.out) == (3, ""), (name, done)
+        assert done.err.splitlines()[-1].startswith("grindstone: "), done.err
+
+
+def test_check_says_no_to_a_folder_that_is_no_task(command, tmp_path: Path):
+    tasks = tmp_path / "tasks"
+    shutil.copytree(EXAMPLES / "plain-inventory", tasks / "whole")
+    shutil.copytree(EXAMPLES / "plain-inventory", tasks / "broken")
+    (tasks / "broken" / "tests" / "test.sh").unlink()
+    done = command("check", "--tasks-dir", tasks, "--task-ids", "whole", "--json")
+    assert done.code == 2, done.err
+    assert "broken/tests/test.sh" in done.document["broken"][0]
+
+
+@pytest.mark.timeout(120)
+def test_check_answers_yes_and_no(command, tmp_path: Path):
+    assert command("check", "--task-ids", "plain-inventory", "--json").code == 0
+    shutil.copytree(EXAMPLES / "plain-inventory", tmp_path / "tasks" / "easy")
+    (tmp_path / "tasks" / "easy" / "solution" / "solve.sh").write_text("#!/bin/sh\nexit 0\n")
+    done = command("check", "--tasks-dir", "tasks", "--json")
+    assert done.code == 1, done.err
+    (report,) = next(iter(done.document["reports"].values()))
+    assert (report["task_id"], report["ok"]) == ("easy", False)
+
+
+def test_a_skill_is_checked_against_the_format(command, tmp_path: Path):
+    good = tmp_path / "csv-data"
+    good.mkdir()
+    file = good / "SKILL.md"
+    file.write_text("---\nname: csv-data\ndescription: Use when a CSV is read.\n---\n\nText.\n")
+    assert command("skills", "validate", good).code == 0
+    assert command("skills", "validate", file, "--json").document == []
+    file.write_text("---\nname: other\ndescription: Use when a CSV is read.\n---\n\nText.\n")
+    done = command("skills", "validate", good, "--json")
+    assert done.code == 1
+    assert "name" in json.dumps(done.document)
+    assert command("skills", "validate", tmp_path / "nothing").code == 2
