@@ -22,7 +22,7 @@ def number(where: str, value: object, *, low: float, high: float) -> float:
         InputError: It is none; NaN, infinities and truth values are none.
     """
     expected = f"a number from {low:g} to {high:g}"
-    if isinstance(value, bool) or not isinstance(value, Real):
+    if isinstance(value, bool) or not isinstance(value, (float, int, Real)):
         raise InputError(where, f"is {value!r}", expected)
     found = float(value)
     if not low <= found <= high:  # NaN is within nothing
@@ -47,11 +47,11 @@ def check_names(names: Iterable[str]) -> tuple[str, ...]:
     if len(found) > MOST_DOMAINS:
         raise InputError("domains", f"are {len(found)}", f"at most {MOST_DOMAINS}")
     for name in found:
-        if not isinstance(name, str) or not name.strip():
+        if not isinstance(name, str) or not name or name.isspace():
             raise InputError("domains", f"one is named {name!r}", "a text that is not empty")
-    counts = Counter(folded(name) for name in found)
-    twice = [name for name in found if counts[folded(name)] > 1]
-    if twice:
+    counts = Counter(map(folded, found))
+    if len(counts) < len(found):
+        twice = [name for name in found if counts[folded(name)] > 1]
         raise InputError("domains", f"the same one twice: {', '.join(twice)}", "each once")
     return found
 
@@ -64,10 +64,12 @@ def check_domains(domains: Domains, base: float) -> dict[str, float | None]:
     """
     pairs = list(domains.items() if isinstance(domains, Mapping) else domains)
     names = check_names(name for name, _ in pairs)
-    values = [
-        None if value is None else number(f"domains[{name!r}]", value, low=0.0, high=base)
-        for name, value in pairs
-    ]
+    values: list[float | None] = []
+    for name, value in pairs:
+        # What is plainly right is not asked twice: there may be thousands.
+        plain = value is None or (type(value) is float and 0.0 <= value <= base)
+        kept = value if plain else number(f"domains[{name!r}]", value, low=0.0, high=base)
+        values.append(kept)
     return dict(zip(names, values, strict=True))
 
 

@@ -21,6 +21,7 @@ class DependencyGraph:
     Attributes:
         names: The domains, in the matrix's order.
         weights: n by n, symmetric, not negative, zero on the diagonal.
+        total: Their sum, every pair counted twice.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class DependencyGraph:
         else:
             self.weights = _laid({} if dependency is None else dependency, self.names, default)
         self.weights.setflags(write=False)
+        self.total = float(self.weights.sum())
 
 
 def _laid(pairs: Pairs, names: tuple[str, ...], default: float) -> NDArray[np.float64]:

@@ -53,18 +53,19 @@ def score(
         base: The scale's upper end.
         centrality_weight: λ.
     """
-    pull = graph.weights @ competency
+    roots = np.sqrt(np.sqrt(competency / base))
+    # One pass over the matrix serves both indices.
+    pull, roots_pull = (graph.weights @ np.stack([competency, roots], axis=1)).T
     contributions = competency * pull
     vertical = float(competency @ competency)
     crosswise = float(contributions.sum())
     integrated = vertical + crosswise
-    room = len(graph.names) + float(graph.weights.sum())
+    room = len(graph.names) + graph.total
     maximum = base * base * room
     largest = float(contributions.max())
     centrality = contributions / largest if largest > 0 else np.zeros_like(competency)
     deficits = base - competency
-    roots = np.sqrt(np.sqrt(competency / base))
-    balanced = float(roots @ roots + roots @ graph.weights @ roots) / room
+    balanced = float(roots @ roots + roots @ roots_pull) / room
     return Scores(
         vertical=vertical,
         crosswise=crosswise,
