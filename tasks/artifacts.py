@@ -1,14 +1,18 @@
 """What a person reads in the Prefect UI: reports, verdicts, curves, trajectories.
 
 Artifacts of one key are versions of one thing, so a task's trajectories over cycles and
-runs lie behind one another. Keys take lowercase letters, digits and dashes.
+runs lie behind one another. Keys take lowercase letters, digits and dashes. A link by key
+leads to all versions; a link to a page leads to the one that is meant.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
+from uuid import UUID
 
+from prefect import get_client
 from prefect.artifacts import acreate_markdown_artifact, acreate_table_artifact
+from prefect.client.schemas.filters import ArtifactCollectionFilter, ArtifactCollectionFilterKey
 from prefect.context import get_run_context
 from prefect.exceptions import MissingContextError
 from prefect.settings import get_current_settings
@@ -24,9 +28,26 @@ def artifact_key(*parts: str) -> str:
 
 
 def artifact_link(key: str, text: str) -> str:
-    """Return a markdown link to an artifact's page in the UI."""
-    ui = get_current_settings().ui_url or ""
-    return f"[{text}]({ui}/artifacts/key/{key})"
+    """Return a markdown link to all versions of an artifact in the UI."""
+    return f"[{text}]({_ui()}/artifacts/key/{key})"
+
+
+async def newest_pages(keys: Collection[str]) -> dict[str, str]:
+    """Return the addresses of the newest artifacts by key; keys without one are left out."""
+    if not keys or not _in_a_run():
+        return {}
+    wanted = ArtifactCollectionFilter(key=ArtifactCollectionFilterKey(any_=sorted(keys)))
+    async with get_client() as client:
+        found = await client.read_latest_artifacts(artifact_filter=wanted)
+    return {item.key: _page(item.latest_id) for item in found}
+
+
+def _ui() -> str:
+    return get_current_settings().ui_url or ""
+
+
+def _page(artifact_id: UUID) -> str:
+    return f"{_ui()}/artifacts/artifact/{artifact_id}"
 
 
 def trajectory_key(task_id: str) -> str:
@@ -45,16 +66,23 @@ async def publish_trajectory(attempted: Attempted) -> None:
     )
 
 
-async def publish_markdown(key: str, markdown: str, *, description: str) -> None:
-    """Publish a markdown artifact, where a run is there to carry it."""
-    if _in_a_run():
+async def publish_markdown(key: str, markdown: str, *, description: str) -> str:
+    """Publish a markdown artifact, where a run is there to carry it; return its address."""
+    if not _in_a_run():
+        return ""
+    return _page(
         await acreate_markdown_artifact(markdown=markdown, key=key, description=description)
+    )
 
 
-async def publish_table(key: str, rows: Sequence[dict[str, Any]], *, description: str) -> None:
-    """Publish a table artifact, where a run is there to carry it."""
-    if _in_a_run():
-        await acreate_table_artifact(table=list(rows), key=key, description=description)
+async def publish_table(key: str, rows: Sequence[dict[str, Any]], *, description: str) -> str:
+    """Publish a table artifact, where a run is there to carry it; return its address.
+
+    The newer UI shows a table's cells as they are: a link belongs in a last column.
+    """
+    if not _in_a_run():
+        return ""
+    return _page(await acreate_table_artifact(table=list(rows), key=key, description=description))
 
 
 def _in_a_run() -> bool:

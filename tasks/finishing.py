@@ -11,13 +11,14 @@ from grindstone.errors import InputError
 from grindstone.files import write_atomic
 from grindstone.ledger.markdown import headline, render_markdown
 from grindstone.ledger.plots import as_markdown_image, render_svg, report_plots
-from grindstone.ledger.report import RunReport, build_report, to_json
+from grindstone.ledger.report import RunReport, TaskLine, build_report, to_json
 from grindstone.ledger.tables.runs import RunRow
 from grindstone.records import utc_now
 from grindstone.settings import RunSettings
 from tasks.artifacts import (
     artifact_key,
     artifact_link,
+    newest_pages,
     publish_markdown,
     publish_table,
     trajectory_key,
@@ -135,51 +136,49 @@ def _write(runtime: Runtime) -> tuple[RunReport, dict[str, str]]:
 
 
 async def _publish(report: RunReport, images: dict[str, str]) -> None:
-    agent = report.agent_id
+    """Show tables and curves, then the report with links to them and to every trajectory."""
+    agent, said = report.agent_id, headline(report)
+    report_key = artifact_key("report", agent)
+    back = artifact_link(report_key, "← report")
     await publish_comparison(report, images.get("comparison", ""))
-    egl_key, verdicts_key = artifact_key("egl", agent), artifact_key("verdicts", agent)
-    shown = [
-        artifact_link(verdicts_key, "verdict table") if report.tasks else "",
-        artifact_link(egl_key, "EGL curve") if "egl" in images else "",
-        artifact_link(artifact_key("comparison", agent), "with against without skills")
-        if report.comparison
-        else "",
-    ]
-    links = " · ".join(filter(None, shown))
-    tasks = "\n".join(
-        f"- {artifact_link(trajectory_key(line.task_id), line.task_id)}" for line in report.tasks
-    )
-    await publish_markdown(
-        artifact_key("report", agent),
-        f"{links}\n\n{render_markdown(report, images)}\n"
-        + (f"## Trajectories\n\n{tasks}\n" if tasks else ""),
-        description=headline(report),
-    )
+    keys = {line.task_id: trajectory_key(line.task_id) for line in report.tasks}
+    newest = await newest_pages(keys.values())
+    pages = {task: newest[key] for task, key in keys.items() if key in newest}
+    links = []
     if report.tasks:
-        await publish_table(
-            verdicts_key,
-            [_verdict_row(report, index) for index in range(len(report.tasks))],
-            description=headline(report),
-        )
+        rows = [_verdict_row(line, pages.get(line.task_id, "")) for line in report.tasks]
+        page = await publish_table(artifact_key("verdicts", agent), rows, description=said)
+        links.append(f"[verdict table]({page})")
     if "egl" in images:
-        await publish_markdown(
-            egl_key,
-            f"# EGL of {report.run_key}\n\nNew skills per thousand solved tasks, per cycle. "
-            f"{links}\n\n{images['egl']}\n",
-            description=f"EGL of {report.run_key}",
+        about = f"New skills per thousand solved tasks, per cycle, in run `{report.run_key}`."
+        page = await publish_markdown(
+            artifact_key("egl", agent),
+            f"# EGL of {agent}\n\n{about} {back}\n\n{images['egl']}\n",
+            description=f"EGL curve of {report.run_key}",
         )
+        links.append(f"[EGL curve]({page})")
+    if report.comparison:
+        links.append(
+            artifact_link(artifact_key("comparison", agent), "with against without skills")
+        )
+    links.append(artifact_link(report_key, "earlier reports"))
+    await publish_markdown(
+        report_key,
+        f"{render_markdown(report, images, pages)}\n---\n\n{' · '.join(links)}\n",
+        description=said,
+    )
 
 
-def _verdict_row(report: RunReport, index: int) -> dict[str, Any]:
-    line = report.tasks[index]
+def _verdict_row(line: TaskLine, page: str) -> dict[str, Any]:
     last = line.attempts[-1] if line.attempts else None
     marks = {"passed": "✓", "failed": "✗", "error": "⚠"}
     return {
-        "task": artifact_link(trajectory_key(line.task_id), line.task_id),
+        "task": line.task_id,
         "category": line.category,
         "difficulty": line.difficulty,
         "cycles": " ".join(marks[item.outcome.value] for item in line.attempts),
         "tests": f"{last.tests_passed}/{last.tests_total}" if last else "",
         "skills that helped": ", ".join(line.helped),
         "cost (USD)": "unknown" if line.cost_usd is None else f"{line.cost_usd:.4f}",
+        "trajectory": f"[read it]({page})" if page else "",
     }

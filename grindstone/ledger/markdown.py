@@ -40,20 +40,25 @@ def headline(report: RunReport) -> str:
     return start + text + (f"; {unscored} without a score" if unscored else "")
 
 
-def render_markdown(report: RunReport, images: Mapping[str, str] | None = None) -> str:
+def render_markdown(
+    report: RunReport,
+    images: Mapping[str, str] | None = None,
+    pages: Mapping[str, str] | None = None,
+) -> str:
     """Return the report as Markdown.
 
     Args:
         report: What `build_report` returned.
         images: Markdown images by section, named as `plots.report_plots` names them; they
             are put where they belong.
+        pages: Addresses of the tasks' trajectories by task id, where there are some.
     """
     images = images or {}
     parts = [f"# {headline(report)}", _facts(report)]
     if report.n_tasks or report.comparison is None:
         parts += [_numbers(report), images.get("pass_rate", "")]
     parts += [comparison_section(report), images.get("comparison", "")]
-    parts += [_verdicts(report), images.get("verdicts", "")]
+    parts += [_verdicts(report, pages or {}), images.get("verdicts", "")]
     parts += [_learned(report), _skill_use(report), _refused(report), _gates(report)]
     parts += [_groups(report), images.get("categories", ""), _egl(report), images.get("egl", "")]
     parts += [_costs(report), images.get("cost", ""), _errors(report)]
@@ -122,7 +127,7 @@ def _numbers(report: RunReport) -> str:
     return table(("", ""), rows)
 
 
-def _verdicts(report: RunReport) -> str:
+def _verdicts(report: RunReport, pages: Mapping[str, str]) -> str:
     if not report.tasks:
         return ""
     cycles = cycles_of(report)
@@ -135,7 +140,7 @@ def _verdicts(report: RunReport) -> str:
         )
         rows.append(
             [
-                *(line.task_id, line.category, line.difficulty),
+                *(_linked(line.task_id, pages), line.category, line.difficulty),
                 *marks,
                 *(tests(line), helped, money(line.cost_usd, line.unpriced_calls)),
             ]
@@ -146,6 +151,10 @@ def _verdicts(report: RunReport) -> str:
         + table([*head, "tests", "skills that helped", "cost"], rows, [len(head), len(head) + 2])
         + "\n\n✓ passed, ✗ failed, ⚠ infrastructure error (no score)"
     )
+
+
+def _linked(task_id: str, pages: Mapping[str, str]) -> str:
+    return f"[{task_id}]({pages[task_id]})" if task_id in pages else task_id
 
 
 def _learned(report: RunReport) -> str:

@@ -55,6 +55,8 @@ def egl_curve(report: "RunReport", *, threshold: float | None = None) -> "alt.To
     converged = next((cycle for cycle, _, done in rows if done), None)
     if converged is not None:
         title = f"The library is complete: stable since cycle {converged}"
+    elif rows and limit is not None and rows[-1][1] < limit:
+        title = "Nothing new was needed last, though not for long enough to call it complete"
     elif rows:
         title = f"Still learning: {rows[-1][1]:.1f} new skills per 1000 solved tasks"
     else:
