@@ -17,7 +17,7 @@ import json
 import random
 import threading
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from enum import StrEnum
 from types import TracebackType
 from typing import NamedTuple, Self
@@ -95,7 +95,10 @@ class WireFaults:
         in_a_row: int = 2,
         stall_s: float = 30.0,
         retry_after_s: float = 3600.0,
+        before_answer: Callable[[int], None] = lambda count: None,
+        after_answer: Callable[[int], None] = lambda count: None,
     ) -> None:
+        """Prepare a proxy; the two functions are told which answer it is, counted from 1."""
         self._upstream = upstream.rstrip("/")
         self._seed = seed
         self._rate = rate
@@ -104,6 +107,8 @@ class WireFaults:
         self._in_a_row = in_a_row
         self._stall_s = stall_s
         self._retry_after_s = retry_after_s
+        self._before_answer = before_answer
+        self._after_answer = after_answer
         self._came: Counter[str] = Counter()
         self._seen: list[Seen] = []
         self._ready = threading.Event()
@@ -200,6 +205,8 @@ class WireFaults:
             content=request.body,
         )
         self._note(request, digest, fault, forwarded=True, usage=usage_told(answer.content))
+        number = sum(seen.forwarded for seen in self._seen)
+        self._before_answer(number)
         passed = {
             name: value
             for name, value in answer.headers.items()
@@ -207,6 +214,7 @@ class WireFaults:
         }
         if fault is None or answer.status_code != 200:
             await _send(writer, answer.status_code, passed, answer.content)
+            self._after_answer(number)
             return
         half = _half(answer.content)
         tail = {WireFault.ERROR_EVENT: _ERROR_EVENT, WireFault.GARBAGE: _GARBAGE_EVENT}
