@@ -16,9 +16,7 @@ def settings_tables(model: type[Settings], panels: Mapping[str, str]) -> str:
         model: Whose fields are the flags.
         panels: Panel by field name; fields it leaves out are in "Run".
     """
-    groups: dict[str, list[str]] = {name: [] for name in dict.fromkeys(panels.values())} | {
-        "Run": []
-    }
+    groups: dict[str, list[str]] = {name: [] for name in (*panels.values(), "Run")}
     for name, info in model.model_fields.items():
         default = _shown(info.get_default(call_default_factory=True))
         flag = f"`--{name.replace('_', '-')}`"

@@ -6,7 +6,9 @@ from typing import Annotated
 import typer
 
 from flows.cli.output import JsonFlag, emit, say
+from grindstone.errors import InputError
 from grindstone.workspace import Workspace
+from grindstone.workspace.errors import WorkspaceError
 
 WorkDir = Annotated[Path, typer.Option("--work-dir", help="Home of everything kept.")]
 AgentId = Annotated[str, typer.Option("--agent-id", help="Whose skills.")]
@@ -92,7 +94,15 @@ def rollback(
     reason: Annotated[str, typer.Option(help="Why; kept in the history.")] = "",
 ) -> None:
     """Restore the workspace as of a tag or commit, by a new commit; nothing is lost."""
-    ref = _workspace(work_dir, agent_id).rollback(to, reason=reason)
+    workspace = _workspace(work_dir, agent_id)
+    try:
+        workspace.snapshot(to)
+    except WorkspaceError as error:
+        known = [f"evo-{ref.number}" for ref in workspace.evolutions() if ref.number is not None]
+        shown = ", ".join(known[-5:]) or "none yet"
+        expected = f"a commit, or a tag of an evolution ({shown})"
+        raise InputError(to, "is nothing to go back to", expected) from error
+    ref = workspace.rollback(to, reason=reason)
     say(f"The workspace is as it was at {to} (commit {ref.commit[:10]}).")
 
 

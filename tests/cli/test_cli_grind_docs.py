@@ -1,0 +1,56 @@
+"""docs/grind.md: its table is the model's, and its commands and code run as they stand."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from flows.cli.grind import PANELS
+from flows.cli.settings_table import settings_tables
+from grindstone.ledger.report import RunReport
+from grindstone.settings import GrindSettings
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = (ROOT / "docs" / "grind.md").read_text("utf-8")
+COMMANDS = re.findall(r"^\$ (.+)$", PAGE, re.MULTILINE)
+CODE = re.findall(r"```python\n(.+?)```", PAGE, re.DOTALL)
+
+
+def test_the_settings_are_the_models(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("GRINDSTONE_WORK_DIR", raising=False)
+    table = re.search(r"<!-- settings.*?-->\n\n(.+?)\n\n<!-- end", PAGE, re.DOTALL)
+    assert table is not None
+    assert table[1] == settings_tables(GrindSettings, PANELS)
+
+
+@pytest.mark.server
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_its_commands_run_in_its_order(command, prefect_server, tmp_path: Path):
+    assert len(COMMANDS) >= 11
+    for line in COMMANDS:
+        words = shlex.split(line)
+        given = words[: words.index("grindstone")]
+        environment = dict(word.split("=", 1) for word in given)
+        arguments = words[len(given) + 1 :]
+        done = command(*arguments, PREFECT_API_URL=prefect_server, **environment)
+        assert done.code == 0, (line, done.err)
+    assert (tmp_path / "report.html").is_file()
+    assert {path.name for path in (tmp_path / "only-data").iterdir()} == {"csv", "atif"}
+    kept = tmp_path / "evolution_workdir" / "runs"
+    compared = RunReport.model_validate_json((kept / "compared" / "report.json").read_text())
+    assert compared.comparison is not None
+    assert compared.comparison.trials == 2
+
+
+@pytest.mark.server
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_its_code_runs(prefect_server, tmp_path: Path, monkeypatch, capsys):
+    (code,) = CODE
+    (tmp_path / "seed_workspaces").symlink_to(ROOT / "seed_workspaces")
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, "docs/grind.md", "exec"), {})
+    assert capsys.readouterr().out.splitlines()[-1] == "1.0 False"
+    assert (tmp_path / "evolved" / "agents" / "skillbench").is_dir()
