@@ -204,6 +204,8 @@ def build_report(ledger: Ledger, run_key: str) -> RunReport:
     evolutions = sorted(
         ledger.rows(EvolutionRow, run_key), key=lambda row: (row.evo_number, row.at)
     )
+    undone = {row.evo_number for row in evolutions if not row.accepted}
+    standing = [row for row in evolutions if row.evo_number not in undone]
     overall = queries.pass_ratio(tasks.lazy()).collect().row(0, named=True)
     spent = [CostLine(**line) for line in queries.costs(calls, "role").collect().to_dicts()]
     lines = _task_lines(tasks, every, _helpers(every, uses), queries.costs(calls, "task_id"))
@@ -244,8 +246,8 @@ def build_report(ledger: Ledger, run_key: str) -> RunReport:
         total_tokens=_tokens(spent, about),
         unpriced_calls=sum(line.unpriced for line in spent),
         learned=_learned(
-            ledger.rows(SkillRow, run_key),
-            evolutions,
+            [row for row in ledger.rows(SkillRow, run_key) if row.evo_number not in undone],
+            standing,
             lines,
             effects,
         ),
@@ -265,7 +267,7 @@ def build_report(ledger: Ledger, run_key: str) -> RunReport:
             )
             for row in about.filter(pl.col("outcome") == Outcome.ERROR.value).to_dicts()
         ),
-        n_evolutions=sum(evo.accepted for evo in evolutions),
+        n_evolutions=len(standing),
         egl=tuple(egl),
         converged=egl[-1].converged if egl else (last.converged if last else None),
         gates=tuple(sorted(ledger.rows(GateDecisionRow, run_key), key=lambda row: row.cycle)),
@@ -344,7 +346,7 @@ def _learned(
         newest[row.skill, row.scope] = row
         taught.setdefault((row.skill, row.scope), set()).update(row.learned_from)
     for evo in evolutions:
-        for name in evo.skills_added if evo.accepted else ():
+        for name in evo.skills_added:
             taught.setdefault((name, "general"), set()).update(evo.task_ids)
     first = {name: evo.evo_number for evo in reversed(evolutions) for name in evo.skills_added}
     return tuple(
