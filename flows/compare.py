@@ -26,7 +26,12 @@ async def compare(
     settings: CompareSettings = CompareSettings(),  # noqa: B008 - frozen
     blocks: BlockNames = BlockNames(),  # noqa: B008 - frozen
 ) -> Finished:
-    """Attempt the same tasks with an agent's skills and without any, and tell the difference."""
+    """Attempt the same tasks with an agent's skills and without any, and tell the difference.
+
+    Args:
+        settings: Which tasks, whose skills, and how often.
+        blocks: Saved blocks laid over the settings.
+    """
     settings = await configure(settings, blocks)
     workspace = await asyncio.to_thread(open_workspace, settings)
     planned = await asyncio.to_thread(plan_run, "compare", settings, workspace)

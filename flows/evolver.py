@@ -103,6 +103,12 @@ async def evolve_loop(
     Cycle n is a run of its own, `<run_key>-c<n>`, so the same run key again goes on where a
     loop was ended. The loop ends after `cycles`, when EGL has stayed below the threshold
     for the window, or at a ceiling, which holds for the loop as a whole.
+
+    Args:
+        settings: Of every cycle's grind; max_cycles 1 makes the next cycle the next try.
+        cycles: At most this many.
+        compare_with_without: When the agent is compared with itself without skills.
+        blocks: Saved blocks laid over the settings.
     """
     key = settings.run_key or new_run_key("evolver")
     home = settings.work_dir.absolute()
