@@ -5,12 +5,11 @@ from typing import Annotated
 
 import typer
 
+from flows.cli.home import WorkDir
 from flows.cli.output import JsonFlag, emit
 from grindstone.errors import InputError
 from grindstone.ledger import Ledger
 from grindstone.records import Episode
-
-WorkDir = Annotated[Path, typer.Option("--work-dir", help="Home of everything kept.")]
 
 
 def register(app: typer.Typer) -> None:

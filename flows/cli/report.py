@@ -5,11 +5,10 @@ from typing import Annotated
 
 import typer
 
+from flows.cli.home import WorkDir
 from flows.cli.output import JsonFlag, emit, say
 from grindstone.errors import InputError
 from grindstone.ledger import Ledger
-
-WorkDir = Annotated[Path, typer.Option("--work-dir", help="Home of everything kept.")]
 
 
 def register(app: typer.Typer) -> None:

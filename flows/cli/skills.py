@@ -5,13 +5,11 @@ from typing import Annotated
 
 import typer
 
+from flows.cli.home import AgentId, WorkDir
 from flows.cli.output import JsonFlag, emit, say
 from grindstone.errors import InputError
 from grindstone.workspace import Workspace
 from grindstone.workspace.errors import WorkspaceError
-
-WorkDir = Annotated[Path, typer.Option("--work-dir", help="Home of everything kept.")]
-AgentId = Annotated[str, typer.Option("--agent-id", help="Whose skills.")]
 
 
 def register(app: typer.Typer) -> None:

@@ -109,6 +109,14 @@ def test_episodes_are_listed_and_shown(real_run):
     assert real_run("episodes", "--run-key", "other", "--json").document == []
 
 
+def test_the_home_is_a_variable_too(real_run, command):
+    home = str(real_run.folder / "home")
+    for name in ("GRINDSTONE_WORK_DIR", "WORK_DIR"):
+        assert command("episodes", "--json", **{name: home}).document
+    assert command("report", "--json", WORK_DIR=home).document == real_run.done.document
+    assert command("skills", "list", WORK_DIR=home, AGENT_ID="skillbench").code == 0
+
+
 def test_skills_are_listed_shown_and_dated(real_run):
     skills = {each["name"] for each in real_run("skills", "list", "--json").document["skills"]}
     (learned,) = (

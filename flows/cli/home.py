@@ -1,0 +1,24 @@
+"""Options that name a home and an agent in it, with the variables the settings have too."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flows.cli.options import environment_names
+
+WorkDir = Annotated[
+    Path,
+    typer.Option(
+        "--work-dir",
+        envvar=environment_names("work_dir"),
+        show_envvar=False,
+        help="Home of everything kept.",
+    ),
+]
+AgentId = Annotated[
+    str,
+    typer.Option(
+        "--agent-id", envvar=environment_names("agent_id"), show_envvar=False, help="Whose skills."
+    ),
+]
