@@ -61,8 +61,8 @@ def facts(
 
     Args:
         tables: The ledger's.
-        digests: Rule packs whose checks count; None for all. A check by an older edition of a
-            pack is no check by the present one.
+        digests: The rule packs an episode must have been checked against, each in its present
+            edition; None: any check will do. A breach found by any other pack counts too.
         agents: Only these; None for all.
     """
     return with_sides(scored(tables.episodes, agents=agents), sides(tables, digests=digests))
@@ -94,15 +94,19 @@ def sides(tables: Tables, *, digests: Collection[str] | None = None) -> pl.LazyF
     They are brought together first, for one join with all episodes costs a third of three.
     """
     compliance = tables.compliance
-    if digests is not None:
-        compliance = compliance.filter(pl.col("pack_digest").is_in(list(digests)))
+    needed = list(digests or ())
     rows = [
-        compliance.select(*KEY, "score", pl.lit("check").alias("kind")),
+        compliance.select(*KEY, "score", "pack_digest", pl.lit("check").alias("kind")),
         tables.interventions.select(*KEY, pl.lit("edit").alias("kind")),
         tables.ratings.select(*KEY, "rating", pl.lit("rating").alias("kind")),
     ]
     is_check = pl.col("kind") == "check"
+    demanded = is_check & (pl.col("pack_digest").is_in(needed) if needed else pl.lit(True))
     score = pl.col("score").filter(is_check)
+    complete = (
+        pl.col("pack_digest").filter(demanded).n_unique() == len(needed) if needed else pl.lit(True)
+    )
+    undecided = pl.col("score").filter(demanded).is_null().any()
     return (
         pl.concat(rows, how="diagonal")
         .group_by(KEY)
@@ -110,10 +114,10 @@ def sides(tables: Tables, *, digests: Collection[str] | None = None) -> pl.LazyF
             # A critical breach stands whatever else could not be checked.
             pl.when((score <= CRITICAL_SCORE).any())
             .then(CRITICAL_SCORE)
-            .when(score.is_not_null().all())
+            .when(complete & ~undecided)
             .then(score.min())
             .alias("checked_score"),
-            is_check.any().alias("was_checked"),
+            demanded.any().alias("was_checked"),
             (pl.col("kind") == "edit").sum().alias("edits"),
             pl.col("rating").mean(),
         )
@@ -126,10 +130,13 @@ def with_sides(found: pl.LazyFrame, beside: pl.LazyFrame) -> pl.LazyFrame:
     return (
         found.join(beside, on=KEY, how="left")
         .with_columns(
-            # What was checked here stands before what a recorder stated, unless the
-            # statement is the graver one.
-            pl.when(checked & ~(stated <= CRITICAL_SCORE).fill_null(False))
-            .then(pl.col("checked_score"))
+            # Of what was checked here and what its recorder stated, the graver stands.
+            pl.when((stated <= CRITICAL_SCORE).fill_null(False))
+            .then(CRITICAL_SCORE)
+            .when(pl.col("checked_score").is_not_null())
+            .then(pl.min_horizontal(stated, "checked_score"))
+            .when(checked)
+            .then(None)
             .otherwise(stated)
             .alias("constitutional_score"),
             (pl.col("stated_interventions") + pl.col("edits").fill_null(0)).alias("interventions"),

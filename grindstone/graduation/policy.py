@@ -159,6 +159,10 @@ class Policy(Frozen):
         return any(fnmatchcase(agent_id, pattern) for pattern in self.agents)
 
 
+GraduationPolicy = Policy
+"""The name under which the package shows it."""
+
+
 def load_policy(path: Path) -> Policy:
     """Read one policy.
 

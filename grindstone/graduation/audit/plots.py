@@ -1,0 +1,61 @@
+"""The plots of a graduation report."""
+
+from typing import TYPE_CHECKING, Any
+
+from grindstone.graduation.readiness import NAMES, Readiness
+from grindstone.ledger.plots import BLUE, GREY, HEIGHT, INK, ORANGE, WIDTH
+
+if TYPE_CHECKING:
+    import altair as alt
+
+    from grindstone.graduation.audit.trail import Trail
+
+
+def interventions_plot(trail: "Trail") -> "alt.TopLevelMixin":
+    """Return the intervention rate over the episodes with its upper bound."""
+    import altair as alt  # noqa: PLC0415 - half a second, paid where a plot is made
+
+    last = trail.curve[-1]
+    title = (
+        f"{trail.intervened_episodes} of {trail.total_episodes} episodes were corrected; the "
+        f"true rate is at most {last['bound']:.1%} (95%)"
+    )
+    base = alt.Chart(alt.InlineData(values=list(trail.curve))).encode(
+        x=alt.X("episode:Q", title="episodes")
+    )
+    rate = alt.Y("rate:Q", title="share corrected", axis=alt.Axis(format="%"))
+    area = base.mark_area(color=ORANGE, opacity=0.25).encode(y=rate, y2="bound:Q")
+    line = base.mark_line(color=BLUE, strokeWidth=2.5).encode(y=rate)
+    return _finished(alt.layer(area, line), title)
+
+
+def components_plot(found: Readiness) -> "alt.TopLevelMixin":
+    """Return the six components: points reached of points possible."""
+    import altair as alt  # noqa: PLC0415 - as above
+
+    rows = [
+        {"component": NAMES[item.name], "points": item.weighted, "possible": item.weight}
+        for item in found.components
+    ]
+    base = alt.Chart(alt.InlineData(values=rows)).encode(
+        y=alt.Y("component:N", title=None, sort=[NAMES[item.name] for item in found.components])
+    )
+    possible = base.mark_bar(color=GREY, opacity=0.35).encode(
+        x=alt.X("possible:Q", title="points of 100")
+    )
+    reached = base.mark_bar(color=BLUE).encode(x="points:Q")
+    label = base.mark_text(align="left", dx=4, color=INK).encode(
+        x="possible:Q", text=alt.Text("points:Q", format=".1f")
+    )
+    title = f"{found.score:.1f} of 100; most is to be gained in the {NAMES[found.weakest]}"
+    return _finished(alt.layer(possible, reached, label), title)
+
+
+def _finished(chart: Any, title: str) -> "alt.TopLevelMixin":
+    made: alt.TopLevelMixin = (
+        chart.properties(width=WIDTH, height=HEIGHT, title=title, background="white", padding=16)
+        .configure_view(stroke=None)
+        .configure_title(anchor="start", fontSize=14, color=INK, offset=12)
+        .configure_axis(labelColor=INK, titleColor=INK, gridColor="#e4e7eb", labelLimit=240)
+    )
+    return made

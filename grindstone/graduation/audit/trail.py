@@ -1,0 +1,321 @@
+"""One agent's audit trail as a board reads it: JSON, Markdown, or a page with plots."""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from pydantic import JsonValue
+
+from grindstone.base import Frozen
+from grindstone.graduation.audit.event import AuditEvent
+from grindstone.graduation.audit.standing import agent_of
+from grindstone.graduation.audit.verify import Verification, verify
+from grindstone.graduation.bounds import upper_bound
+from grindstone.graduation.desk import Desk
+from grindstone.graduation.levels import ORDER, Level
+from grindstone.graduation.readiness import NAMES, Readiness
+
+if TYPE_CHECKING:
+    import polars as pl
+
+RECENT = 10
+
+
+class Trail(Frozen):
+    """What is known of an agent, each number computed from the ledger."""
+
+    agent_id: str
+    agent_name: str
+    current_maturity: Level
+    policy: str
+    total_episodes: int
+    total_interventions: int
+    intervened_episodes: int
+    intervention_rate_upper: float
+    avg_constitutional_score: float | None
+    checked_episodes: int
+    episodes_by_maturity: dict[str, int]
+    recent_episodes: tuple[dict[str, JsonValue], ...]
+    events: tuple[AuditEvent, ...]
+    readiness: Readiness | None
+    verification: Verification
+    curve: tuple[dict[str, JsonValue], ...] = ()
+
+    def documented(self) -> dict[str, Any]:
+        """Return the documented keys, and what stands beside them, as plain JSON."""
+        return self.model_dump(mode="json", exclude={"curve"})
+
+
+def trail_of(desk: Desk, agent_id: str) -> Trail:
+    """Return an agent's trail."""
+    import polars as pl  # noqa: PLC0415 - loaded when the ledger is read, not before
+
+    from grindstone.graduation import measure  # noqa: PLC0415 - as above
+
+    agent, policy = agent_of(desk.chain.events(), agent_id), desk.policy(agent_id)
+    purposes = [purpose.value for purpose in policy.purposes]
+    frame = (
+        measure.facts(
+            measure.Tables.of(desk.ledger), digests=desk.digests(policy), agents=[agent_id]
+        )
+        .filter(pl.col("purpose").is_in(purposes) & policy.scope.expression())
+        .sort("started_at", "episode_id")
+        .collect()
+    )
+    touched = int((frame["interventions"] > 0).sum())
+    counts = dict(frame["maturity"].replace({"": Level.STUDENT.value}).value_counts().iter_rows())
+    score = frame["constitutional_score"]
+    above = agent.level.above
+    events = desk.chain.events()
+    own = tuple(event for event in events if event.agent_id in ("", agent_id))
+    return Trail(
+        agent_id=agent_id,
+        agent_name=agent.name or agent_id,
+        current_maturity=agent.level,
+        policy=policy.name,
+        total_episodes=frame.height,
+        total_interventions=int(frame["interventions"].sum()),
+        intervened_episodes=touched,
+        intervention_rate_upper=upper_bound(touched, frame.height),
+        avg_constitutional_score=_number(score.mean()),
+        checked_episodes=int(score.count()),
+        episodes_by_maturity={level.value: int(counts.get(level.value, 0)) for level in ORDER},
+        recent_episodes=tuple(_recent(row) for row in frame.tail(RECENT).reverse().to_dicts()),
+        events=own,
+        readiness=desk.readiness(agent_id, above) if above is not None else None,
+        verification=verify(desk.chain),
+        curve=_curve(frame),
+    )
+
+
+def to_markdown(trail: Trail, images: Mapping[str, str] | None = None) -> str:
+    """Return the trail as a report to a board.
+
+    Args:
+        trail: What is reported.
+        images: Markdown images by plot.
+    """
+    pictures = images or {}
+    parts = [
+        f"# Graduation report: {_safe(trail.agent_name)}",
+        _verdict(trail),
+        _facts(trail),
+        *([f"{pictures['interventions']}"] if "interventions" in pictures else []),
+        "## Episodes by level",
+        _table(
+            ("level", "episodes"),
+            [(name, str(count)) for name, count in trail.episodes_by_maturity.items()],
+            right=(1,),
+        ),
+    ]
+    if trail.readiness is not None:
+        parts += _readiness(trail.readiness)
+        if "components" in pictures:
+            parts.append(pictures["components"])
+    parts += ["## Latest episodes", _episodes(trail), "## Decisions", _events(trail)]
+    parts += ["## How far this can be trusted", *_trust(trail)]
+    return "\n\n".join(parts) + "\n"
+
+
+def to_html(trail: Trail, *, plots: bool = True) -> str:
+    """Return the trail as one page: no script, no outside address, plots included."""
+    from grindstone.ledger.html import POLICY, STYLE  # noqa: PLC0415 - paid by a page
+    from grindstone.ledger.html import to_html as blocks  # noqa: PLC0415 - as above
+
+    images = trail_plots(trail) if plots else {}
+    title = f"Graduation report: {trail.agent_name}"
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
+        f"{blocks(to_markdown(trail, images))}\n</body>\n</html>\n"
+    )
+
+
+def trail_plots(trail: Trail) -> dict[str, str]:
+    """Return the trail's plots as Markdown images with their data in them."""
+    from grindstone.graduation.audit.plots import (  # noqa: PLC0415 - paid where a plot is made
+        components_plot,
+        interventions_plot,
+    )
+    from grindstone.ledger.plots import data_uri, render_svg  # noqa: PLC0415 - as above
+
+    found = {}
+    if trail.curve:
+        found["interventions"] = interventions_plot(trail)
+    if trail.readiness is not None:
+        found["components"] = components_plot(trail.readiness)
+    return {name: f"![{name}]({data_uri(render_svg(chart))})" for name, chart in found.items()}
+
+
+def _verdict(trail: Trail) -> str:
+    level = trail.current_maturity.value
+    if trail.readiness is None:
+        return f"**{level}**, the highest level, under the policy {trail.policy}."
+    target = trail.readiness.target.value
+    if trail.readiness.ready:
+        return f"**{level}; its record meets every criterion for {target}** ({trail.policy})."
+    return (
+        f"**{level}; not ready for {target}**, {len(trail.readiness.gaps)} criteria of the "
+        f"policy {trail.policy} are not met."
+    )
+
+
+def _facts(trail: Trail) -> str:
+    mean = trail.avg_constitutional_score
+    rate = trail.intervened_episodes / trail.total_episodes if trail.total_episodes else 0.0
+    return _table(
+        ("", "value"),
+        [
+            ("Agent", f"`{_safe(trail.agent_id)}`"),
+            ("Current level", trail.current_maturity.value),
+            ("Episodes", str(trail.total_episodes)),
+            (
+                "Interventions",
+                f"{trail.total_interventions} in {trail.intervened_episodes} episodes ({rate:.1%})",
+            ),
+            (
+                "True intervention rate",
+                f"at most {trail.intervention_rate_upper:.1%} (exact, 95%)",
+            ),
+            (
+                "Mean constitutional score",
+                "unknown"
+                if mean is None
+                else f"{mean:.3f} over {trail.checked_episodes} checked episodes",
+            ),
+        ],
+    )
+
+
+def _readiness(found: Readiness) -> list[str]:
+    components = [
+        (
+            NAMES[item.name],
+            "unknown" if item.raw is None else f"{item.raw:.4f}",
+            f"{item.weighted:.2f} of {item.weight:g}",
+            item.evidence,
+        )
+        for item in found.components
+    ]
+    requirements = [
+        ("✓" if item.met else "✗", item.name.replace("_", " "), item.required, item.observed)
+        for item in found.requirements
+    ]
+    return [
+        f"## Readiness for {found.target.value}: {found.score:.1f} of 100",
+        _table(("component", "raw", "points", "evidence"), components, right=(1, 2)),
+        f"Most is to be gained in: {NAMES[found.weakest]}. {_safe(found.recommendation)}",
+        _table(("", "criterion", "required", "observed"), requirements),
+    ]
+
+
+def _episodes(trail: Trail) -> str:
+    if not trail.recent_episodes:
+        return "There are none yet."
+    rows = [
+        (
+            str(item["started_at"])[:16].replace("T", " "),
+            _safe(str(item["title"] or item["id"])),
+            str(item["human_intervention_count"]),
+            "unknown"
+            if item["constitutional_score"] is None
+            else f"{item['constitutional_score']:.2f}",
+            "✓" if item["success"] else "✗",
+        )
+        for item in trail.recent_episodes
+    ]
+    heads = ("started (UTC)", "episode", "interventions", "constitution", "succeeded")
+    return _table(heads, rows, right=(2, 3))
+
+
+def _events(trail: Trail) -> str:
+    if not trail.events:
+        return "None has been taken yet."
+    rows = [
+        (
+            str(event.sequence),
+            f"{event.at:%Y-%m-%d %H:%M}",
+            event.kind.value.replace("_", " "),
+            _step(event),
+            _safe(event.by),
+            _safe(event.reason[:240]),
+        )
+        for event in trail.events
+    ]
+    return _table(("no.", "when (UTC)", "what", "change", "by", "reason"), rows, right=(0,))
+
+
+def _step(event: AuditEvent) -> str:
+    if event.to_level is None:
+        return _safe(event.subject)
+    before = f"{event.from_level.value} → " if event.from_level else ""
+    what = f"{_safe(event.subject)}: " if event.subject else ""
+    return f"{what}{before}{event.to_level.value}"
+
+
+def _trust(trail: Trail) -> list[str]:
+    found = trail.verification
+    state = (
+        f"The audit trail of {found.events} events is intact; its end is event "
+        f"{found.head.sequence} with the digest `{found.head.digest}`."
+        if found.intact
+        else f"**The audit trail is damaged**: {_safe(found.problem)}"
+    )
+    return [
+        state,
+        "Each event names the digest of the one before it, so that changing, removing or moving "
+        "one is found. Someone who can write the folder could still write the whole trail anew; "
+        "keep this page elsewhere: its digest shows that, and an end cut off.",
+        f"A record of {trail.total_episodes} episodes bounds the true intervention rate, it does "
+        f"not prove it to be zero: up to {trail.intervention_rate_upper:.1%} is compatible "
+        "with it at 95%.",
+    ]
+
+
+def _curve(frame: "pl.DataFrame") -> tuple[dict[str, JsonValue], ...]:
+    """Return the running intervention rate with its bound, thinned to 200 points."""
+    total, touched = 0, 0
+    points: list[dict[str, JsonValue]] = []
+    every = max(1, frame.height // 200)
+    for count in frame["interventions"]:
+        total, touched = total + 1, touched + (count > 0)
+        if total % every == 0 or total == frame.height:
+            points.append(
+                {
+                    "episode": total,
+                    "rate": touched / total,
+                    "bound": upper_bound(touched, total),
+                }
+            )
+    return tuple(points)
+
+
+def _recent(row: Mapping[str, Any]) -> dict[str, JsonValue]:
+    return {
+        "id": row["episode_id"],
+        "title": row["title"],
+        "started_at": row["started_at"].isoformat(),
+        "human_intervention_count": row["interventions"],
+        "constitutional_score": row["constitutional_score"],
+        "success": row["passed"],
+    }
+
+
+def _table(
+    head: tuple[str, ...], rows: Sequence[tuple[str, ...]], right: tuple[int, ...] = ()
+) -> str:
+    rule = ["---:" if index in right else "---" for index in range(len(head))]
+    lines = [head, rule, *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _safe(text: str) -> str:
+    """Keep what an agent or a person wrote from becoming markup."""
+    flat = " ".join(text.split())
+    return flat.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) else None

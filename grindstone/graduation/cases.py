@@ -1,0 +1,155 @@
+"""Edge cases: tasks on which an agent once failed, kept so that others are tried on them.
+
+    <home>/edge_cases/<case_id>/case.json     where it comes from and what went wrong
+    <home>/edge_cases/<case_id>/<task_id>/    the task folder as it was then
+
+A case is added whole or not at all, and never changed.
+"""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from pydantic import AwareDatetime, ValidationError
+
+from grindstone.base import Frozen
+from grindstone.benchmark import Task, load_task
+from grindstone.digest import SHORT, digest_tree
+from grindstone.errors import InputError
+from grindstone.graduation.audit.event import Draft, EventKind
+from grindstone.graduation.desk import Desk
+from grindstone.ledger.recall import rows_of
+from grindstone.ledger.tables.autonomy import InterventionRow
+from grindstone.records import Episode
+
+
+class EdgeCase(Frozen):
+    """One case."""
+
+    case_id: str
+    task_id: str
+    task_digest: str
+    title: str
+    description: str = ""
+    topics: tuple[str, ...] = ()
+    episode_id: str  # the failure it was made of
+    agent_id: str  # who failed
+    corrections: tuple[str, ...] = ()
+    added_by: str
+    added_at: AwareDatetime
+
+
+def cases_folder(home: Path) -> Path:
+    """Return where a home's edge cases lie."""
+    return home / "edge_cases"
+
+
+def case_ids(home: Path) -> tuple[str, ...]:
+    """Return the ids of a home's edge cases, sorted."""
+    root = cases_folder(home)
+    found = root.glob("*/case.json") if root.is_dir() else ()
+    return tuple(sorted(path.parent.name for path in found))
+
+
+def load_case(home: Path, case_id: str) -> EdgeCase:
+    """Read a case, by its own id or by the failed episode's.
+
+    Raises:
+        InputError: There is none, or it is damaged.
+    """
+    known = case_ids(home)
+    for name in known:
+        path = cases_folder(home) / name / "case.json"
+        try:
+            case = EdgeCase.model_validate_json(path.read_bytes())
+        except ValidationError as error:
+            raise InputError(str(path), "is damaged", "an edge case as it was added") from error
+        if case_id in (case.case_id, case.episode_id):
+            return case
+    raise InputError(
+        f"edge case {case_id}", "does not exist", f"one of {', '.join(known) or 'none so far'}"
+    )
+
+
+def case_task(home: Path, case: EdgeCase) -> Task:
+    """Return a case's task.
+
+    Raises:
+        InputError: Its files are no longer those that were added.
+    """
+    task = load_task(cases_folder(home) / case.case_id / case.task_id)
+    if task.digest != case.task_digest:
+        raise InputError(str(task.path), "was changed", "the edge case as it was added")
+    return task
+
+
+def add_case(
+    desk: Desk, episode: Episode, task_dir: Path, *, added_by: str, description: str = ""
+) -> EdgeCase:
+    """Keep a failed episode's task as an edge case; adding it again changes nothing.
+
+    Args:
+        desk: The home.
+        episode: The failure.
+        task_dir: The task it failed on.
+        added_by: Who adds it.
+        description: What went wrong, for people.
+
+    Raises:
+        InputError: The episode was no failure, or the folder is not the task it failed on.
+    """
+    edits = rows_of(desk.ledger, InterventionRow, episode.run_key, [episode.episode_id])
+    uncorrected = not edits and episode.human_intervention_count == 0
+    if episode.passed and uncorrected and episode.constitutional_score != 0.0:
+        raise InputError(
+            f"episode {episode.episode_id}", "succeeded uncorrected", "a recorded failure"
+        )
+    task = load_task(task_dir)
+    if episode.task_digest and task.digest != episode.task_digest:
+        raise InputError(str(task_dir), f"is not {episode.task_id} as it was", "the same files")
+    case = EdgeCase(
+        case_id=f"{task.task_id}-{task.digest[:SHORT]}",
+        task_id=task.task_id,
+        task_digest=task.digest,
+        title=episode.title or task.title or task.task_id,
+        description=description,
+        topics=episode.topics,
+        episode_id=episode.episode_id,
+        agent_id=episode.agent_id,
+        corrections=tuple(
+            f"{edit.field}: {edit.original} → {edit.correction} ({edit.reason})" for edit in edits
+        ),
+        added_by=added_by,
+        added_at=desk.clock(),
+    )
+    if case.case_id not in case_ids(desk.home):
+        _lay(desk.home, case, task)
+        desk.chain.append(lambda _: _event(case))
+    return load_case(desk.home, case.case_id)
+
+
+def _lay(home: Path, case: EdgeCase, task: Task) -> None:
+    root = cases_folder(home)
+    root.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".new-", dir=root) as scratch:
+        made = Path(scratch) / case.case_id
+        shutil.copytree(task.path, made / case.task_id, symlinks=True)
+        if digest_tree(made / case.task_id) != digest_tree(task.path):
+            raise InputError(str(task.path), "changed while it was copied", "files at rest")
+        (made / "case.json").write_text(case.model_dump_json(indent=2) + "\n", "utf-8")
+        try:
+            made.rename(root / case.case_id)
+        except OSError:
+            if not (root / case.case_id / "case.json").exists():
+                raise  # not that another process was first
+
+
+def _event(case: EdgeCase) -> Draft:
+    return Draft(
+        kind=EventKind.CASE_ADDED,
+        subject=case.case_id,
+        by=case.added_by,
+        reason=case.description or f"{case.agent_id} failed on {case.task_id}",
+        evidence={"episode_id": case.episode_id, "task_digest": case.task_digest},
+        at=case.added_at,
+    )

@@ -1,0 +1,107 @@
+"""Checking episodes against the constitution, into the ledger."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+from grindstone.graduation.constitution.evaluate import Answer, Compliance, evaluate
+from grindstone.graduation.constitution.judging import ask_judge
+from grindstone.graduation.constitution.material import Material, material_of
+from grindstone.graduation.desk import Desk
+from grindstone.ledger.recall import rows_of
+from grindstone.ledger.tables.attempts import StepRow, TrajectoryRow, trajectory_of
+from grindstone.ledger.tables.autonomy import ComplianceRow
+from grindstone.llm.messages import Model
+from grindstone.records import Episode, Trajectory
+
+AT_ONCE = 500
+"""Episodes whose steps are held in memory together."""
+
+
+async def check(
+    desk: Desk, episodes: Sequence[Episode], *, judge: Model | None = None
+) -> dict[str, tuple[Compliance, ...]]:
+    """Hold episodes against their agents' rule packs and keep the result.
+
+    Besides the packs an agent's policy demands, any other that an episode calls for is
+    checked too. Checking again with the same packs changes nothing.
+
+    Args:
+        desk: Ledger and packs.
+        episodes: What to check.
+        judge: Decides judged rules; without it they stay undecided.
+    """
+    found: dict[str, tuple[Compliance, ...]] = {}
+    for start in range(0, len(episodes), AT_ONCE):
+        part = episodes[start : start + AT_ONCE]
+        materials = _materials(desk, part)
+        answers: dict[str, dict[str, Answer]] = {}
+        if judge is not None:
+            for episode in part:
+                demanded = desk.demanded(desk.policy(episode.agent_id))
+                material = materials[episode.episode_id]
+                answers[episode.episode_id] = await ask_judge(material, demanded, judge)
+        rows: defaultdict[str, list[ComplianceRow]] = defaultdict(list)
+        for episode in part:
+            results = hold(
+                desk, episode, materials[episode.episode_id], answers.get(episode.episode_id)
+            )
+            found[episode.episode_id] = results
+            rows[episode.run_key] += [_row(episode, result) for result in results]
+        for run_key, batch in rows.items():
+            desk.ledger.append(batch, run_key=run_key)
+    return found
+
+
+def hold(
+    desk: Desk, episode: Episode, material: Material, answers: Mapping[str, Answer] | None = None
+) -> tuple[Compliance, ...]:
+    """Return how an episode stands against each pack that concerns it."""
+    demanded = desk.demanded(desk.policy(episode.agent_id))
+    names = {pack.name for pack in demanded}
+    others = [pack for name, pack in desk.packs.items() if name not in names]
+    results = [evaluate(material, pack, answers, demanded=True) for pack in demanded]
+    called = [evaluate(material, pack, answers) for pack in others]
+    return (*results, *(each for each in called if each.applies))
+
+
+def overall(results: Sequence[Compliance], stated: float | None) -> float | None:
+    """Return an episode's score over its packs: the lowest, or None while one is unknown."""
+    scores = [result.score for result in results]
+    if stated is not None:
+        scores.append(stated)
+    known = [score for score in scores if score is not None]
+    if known and min(known) <= 0.0:
+        return 0.0
+    return None if len(known) < len(scores) or not known else min(known)
+
+
+def _materials(desk: Desk, episodes: Sequence[Episode]) -> dict[str, Material]:
+    by_run: defaultdict[str, list[str]] = defaultdict(list)
+    for episode in episodes:
+        by_run[episode.run_key].append(episode.episode_id)
+    trajectories: dict[tuple[str, str], Trajectory] = {}
+    for run_key, ids in by_run.items():
+        steps: defaultdict[str, list[StepRow]] = defaultdict(list)
+        for step in rows_of(desk.ledger, StepRow, run_key, ids):
+            steps[step.episode_id].append(step)
+        for end in rows_of(desk.ledger, TrajectoryRow, run_key, ids):
+            trajectories[run_key, end.episode_id] = trajectory_of(end, steps[end.episode_id])
+    return {
+        episode.episode_id: material_of(
+            episode, trajectories.get((episode.run_key, episode.episode_id))
+        )
+        for episode in episodes
+    }
+
+
+def _row(episode: Episode, result: Compliance) -> ComplianceRow:
+    return ComplianceRow(
+        episode_id=episode.episode_id,
+        agent_id=episode.agent_id,
+        pack=result.pack,
+        pack_digest=result.pack_digest,
+        score=result.score,
+        n_rules=result.rules_applied,
+        violations=result.violations,
+        note=result.note,
+    )

@@ -1,0 +1,159 @@
+"""What graduation works with: ledger, audit trail, policies and rule packs of one home."""
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from grindstone.errors import InputError
+from grindstone.graduation.audit.chain import Chain
+from grindstone.graduation.audit.event import AuditEvent
+from grindstone.graduation.audit.standing import Agent, agent_of, agents_of
+from grindstone.graduation.constitution.pack import Pack
+from grindstone.graduation.levels import Level
+from grindstone.graduation.policy import Policy, policy_for
+from grindstone.graduation.readiness import Readiness, Record, assess
+from grindstone.graduation.scope import Scope
+from grindstone.ledger import Ledger
+from grindstone.ledger.recall import rows_of
+from grindstone.records import Episode, Outcome, utc_now
+
+
+@dataclass(frozen=True)
+class Desk:
+    """One home's graduation office; its answers are computed anew each time."""
+
+    home: Path
+    ledger: Ledger
+    chain: Chain
+    policies: tuple[Policy, ...]
+    packs: dict[str, Pack]
+    clock: Callable[[], datetime] = field(default=utc_now)
+
+    def policy(self, agent_id: str) -> Policy:
+        """Return the policy that governs an agent."""
+        return policy_for(agent_id, self.policies)
+
+    def demanded(self, policy: Policy) -> tuple[Pack, ...]:
+        """Return the rule packs a policy names.
+
+        Raises:
+            InputError: One of them does not exist.
+        """
+        missing = [name for name in policy.packs if name not in self.packs]
+        if missing:
+            raise InputError(
+                f"policy {policy.name}: packs",
+                f"{', '.join(missing)} not found",
+                f"some of {', '.join(self.packs) or 'no packs at all'}",
+            )
+        return tuple(self.packs[name] for name in policy.packs)
+
+    def digests(self, policy: Policy) -> tuple[str, ...]:
+        """Return the present editions of the packs a policy names."""
+        return tuple(pack.digest for pack in self.demanded(policy))
+
+    def agent(self, agent_id: str) -> Agent:
+        """Return an agent as the audit trail has it."""
+        return agent_of(self.chain.events(), agent_id)
+
+    def agents(self) -> dict[str, Agent]:
+        """Return every agent that the trail or the ledger names."""
+        import polars as pl  # noqa: PLC0415 - loaded when the ledger is read, not before
+
+        known = agents_of(self.chain.events())
+        names = self.ledger.scan(Episode).select(pl.col("agent_id").unique().sort()).collect()
+        found = {name: known.get(name) or Agent(agent_id=name) for name in names["agent_id"]}
+        return dict(sorted((known | found).items()))
+
+    def target_of(self, agent_id: str, target: str | Level | None) -> Level:
+        """Return the level asked about, the next one up when none is named.
+
+        Raises:
+            InputError: There is no such level, or none above the agent's.
+        """
+        if target is not None:
+            found = Level.parse(target)
+            if found is Level.STUDENT:
+                raise InputError("target_maturity", "is STUDENT", "a level one can be promoted to")
+            return found
+        above = self.agent(agent_id).level.above
+        if above is None:
+            raise InputError("target_maturity", f"{agent_id} is AUTONOMOUS", "a level to ask about")
+        return above
+
+    def readiness(self, agent_id: str, target: Level, *, scope: Scope | None = None) -> Readiness:
+        """Return how ready an agent is, by its own policy.
+
+        Args:
+            agent_id: The agent.
+            target: The level asked about.
+            scope: Other episodes than the policy's.
+        """
+        policy = self.policy(agent_id)
+        if scope is not None:
+            policy = policy.model_copy(update={"scope": scope})
+        return self.readiness_of([agent_id], policy, target)[agent_id]
+
+    def readiness_of(
+        self, agent_ids: Collection[str], policy: Policy, target: Level
+    ) -> dict[str, Readiness]:
+        """Return how ready agents are by one policy; read from the ledger in one pass."""
+        from grindstone.graduation import measure  # noqa: PLC0415 - polars, when it is needed
+
+        agents = agents_of(self.chain.events())
+        chosen = {name: agents.get(name) or Agent(agent_id=name) for name in agent_ids}
+        levels = {name: measure.Since(agent.level, agent.since) for name, agent in chosen.items()}
+        tables, step = measure.Tables.of(self.ledger), policy.step_to(target)
+        digests = self.digests(policy)
+        frame = measure.measure(
+            tables, policy, levels, latest=step.considered, digests=digests, agents=agent_ids
+        )
+        records = measure.records(frame)
+        groups = {}
+        if step.groups:
+            counted = measure.in_scope(
+                measure.facts(tables, digests=digests, agents=agent_ids), policy, levels
+            )
+            scopes = {group.name: group.scope for group in step.groups}
+            needed = step.groups_min_episodes or step.min_episodes
+            groups = measure.group_records(counted, scopes, needed)
+        return {
+            name: assess(
+                records.get(name) or Record(agent_id=name),
+                policy,
+                current=agent.level,
+                target=target,
+                groups={
+                    group: by_agent[name] for group, by_agent in groups.items() if name in by_agent
+                },
+            )
+            for name, agent in chosen.items()
+        }
+
+    def episode(self, episode_id: str) -> Episode:
+        """Return a scored episode.
+
+        Raises:
+            InputError: The ledger has none of that id.
+        """
+        found = rows_of(self.ledger, Episode, None, [episode_id])
+        scored = [row for row in found if row.outcome is not Outcome.ERROR]
+        if not scored:
+            raise InputError(f"episode {episode_id}", "is not in the ledger", "a scored episode")
+        return scored[0]
+
+    def episodes(self, episode_ids: Iterable[str]) -> Sequence[Episode]:
+        """Return the scored episodes among those named, in the order they started."""
+        found = rows_of(self.ledger, Episode, None, list(episode_ids))
+        scored = [row for row in found if row.outcome is not Outcome.ERROR]
+        return sorted(scored, key=lambda row: (row.started_at, row.episode_id))
+
+
+def level_at(events: Iterable[AuditEvent], agent_id: str, moment: datetime) -> Level:
+    """Return the level an agent had at a moment, as the trail tells."""
+    level = Level.STUDENT
+    for change in agent_of(events, agent_id).changes:
+        if (change.effective_at or change.at) <= moment and change.to_level is not None:
+            level = change.to_level
+    return level

@@ -1,0 +1,157 @@
+"""The exam: an agent really attempts edge cases on which others failed.
+
+How an attempt is made is the caller's: a flow, or in this process. Without cases there is
+nothing to pass, and infrastructure that gave way leaves the exam unfinished, not failed
+and not passed.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from fnmatch import fnmatchcase
+
+from grindstone.base import Frozen
+from grindstone.errors import InfrastructureError
+from grindstone.graduation.audit.event import AuditEvent, Draft, EventKind
+from grindstone.graduation.audit.standing import agent_of
+from grindstone.graduation.cases import EdgeCase, case_ids, case_task, load_case
+from grindstone.graduation.desk import Desk
+from grindstone.graduation.levels import Level
+from grindstone.graduation.policy import Policy
+from grindstone.records import Episode
+
+Examiner = Callable[[str, Sequence[EdgeCase]], Awaitable[Sequence["Episode | InfrastructureError"]]]
+"""Has an agent attempt cases; one episode, or what kept it from one, per case in order."""
+
+
+class CaseResult(Frozen):
+    """What came of one case."""
+
+    case_id: str
+    title: str
+    passed: bool | None  # None: infrastructure gave way
+    score: float | None = None
+    episode_id: str = ""
+    detail: str = ""
+
+
+class ExamResult(Frozen):
+    """What came of an exam."""
+
+    agent_id: str
+    target: Level
+    passed: bool
+    score: float  # 0 to 100: the share of cases passed
+    cases: tuple[CaseResult, ...]
+    cost_usd: float | None  # None: a price is unknown
+    reason: str
+    workspace_tree: str = ""
+    rehearsal: bool = False
+
+
+def cases_for(desk: Desk, policy: Policy) -> tuple[EdgeCase, ...]:
+    """Return the edge cases a policy's exam is made of."""
+    return tuple(
+        load_case(desk.home, name)
+        for name in case_ids(desk.home)
+        if any(fnmatchcase(name, pattern) for pattern in policy.exam.cases)
+    )
+
+
+async def examine(
+    desk: Desk,
+    agent_id: str,
+    target: Level,
+    cases: Sequence[EdgeCase],
+    examiner: Examiner,
+) -> ExamResult:
+    """Have an agent attempt cases and keep the result in the audit trail.
+
+    Args:
+        desk: Policies, cases, audit trail.
+        agent_id: Who is examined.
+        target: The level the exam is for.
+        cases: What is to be attempted.
+        examiner: Makes the attempts.
+    """
+    policy = desk.policy(agent_id)
+    for case in cases:
+        case_task(desk.home, case)  # whole, or nobody is examined on it
+    episodes = list(await examiner(agent_id, cases)) if cases else []
+    results = tuple(_result(case, episode) for case, episode in zip(cases, episodes, strict=True))
+    result = _verdict(agent_id, target, policy, results, episodes)
+    desk.chain.append(lambda events: _event(desk, events, policy, result))
+    return result
+
+
+def _result(case: EdgeCase, episode: Episode | InfrastructureError) -> CaseResult:
+    if isinstance(episode, InfrastructureError):
+        return CaseResult(
+            case_id=case.case_id, title=case.title, passed=None, detail=str(episode)[:500]
+        )
+    return CaseResult(
+        case_id=case.case_id,
+        title=case.title,
+        passed=episode.passed,
+        score=episode.score,
+        episode_id=episode.episode_id,
+        detail=episode.error_detail
+        or f"{episode.tests_passed} of {episode.tests_total} tests passed",
+    )
+
+
+def _verdict(
+    agent_id: str,
+    target: Level,
+    policy: Policy,
+    results: tuple[CaseResult, ...],
+    episodes: Sequence[Episode | InfrastructureError],
+) -> ExamResult:
+    scored = [each for each in episodes if isinstance(each, Episode)]
+    costs = [each.cost_usd for each in scored]
+    known = [cost for cost in costs if cost is not None]
+    done = sum(each.passed is True for each in results)
+    share = done / len(results) if results else 0.0
+    unfinished = sum(each.passed is None for each in results)
+    enough = len(results) >= policy.exam.min_cases
+    passed = enough and not unfinished and share >= policy.exam.pass_mark - 1e-9
+    if not results:
+        reason = "there was no edge case to attempt; without cases no exam is passed"
+    elif unfinished:
+        reason = f"{unfinished} of {len(results)} cases could not be run; the exam is unfinished"
+    elif not enough:
+        reason = f"{len(results)} cases are too few; the policy asks for {policy.exam.min_cases}"
+    else:
+        reason = f"{done} of {len(results)} cases passed; the mark is {policy.exam.pass_mark:.0%}"
+    return ExamResult(
+        agent_id=agent_id,
+        target=target,
+        passed=passed,
+        score=share * 100,
+        cases=results,
+        cost_usd=sum(known) if len(known) == len(costs) else None,
+        reason=reason,
+        workspace_tree=scored[0].workspace_tree if scored else "",
+        rehearsal=any(each.rehearsal for each in scored),
+    )
+
+
+def _event(desk: Desk, events: tuple[AuditEvent, ...], policy: Policy, result: ExamResult) -> Draft:
+    return Draft(
+        kind=EventKind.EXAMINED,
+        agent_id=result.agent_id,
+        from_level=agent_of(events, result.agent_id).level,
+        to_level=result.target,
+        by="grindstone",
+        reason=result.reason,
+        policy=policy.name,
+        policy_digest=policy.digest,
+        evidence={
+            "passed": result.passed,
+            "score": result.score,
+            "cases": [case.case_id for case in result.cases],
+            "results": [case.model_dump(mode="json") for case in result.cases],
+            "cost_usd": result.cost_usd,
+            "workspace_tree": result.workspace_tree,
+            "rehearsal": result.rehearsal,
+        },
+        at=desk.clock(),
+    )

@@ -1,0 +1,194 @@
+"""Episodes of other systems, from JSONL or Parquet: a file is taken whole or not at all."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import JsonValue, NonNegativeInt, ValidationError
+
+from grindstone.base import Frozen
+from grindstone.errors import InputError
+from grindstone.graduation.audit.event import Draft, EventKind
+from grindstone.graduation.desk import Desk
+from grindstone.graduation.recording import Recorded, Work, keep, rows_for
+from grindstone.ledger.recall import rows_of
+from grindstone.records import Episode, Purpose
+
+REPORTED = 1000
+"""Refused rows the report lists; it counts all."""
+
+
+class RefusedRow(Frozen):
+    """One row that cannot be an episode."""
+
+    row: NonNegativeInt  # from 1
+    field: str
+    problem: str
+
+
+class ImportReport(Frozen):
+    """What became of a file."""
+
+    path: str
+    rows: NonNegativeInt
+    imported: NonNegativeInt  # all rows or none
+    refused_count: NonNegativeInt
+    refused: tuple[RefusedRow, ...]
+    agents: tuple[str, ...] = ()
+    run_key: str = ""
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the file went in."""
+        return self.refused_count == 0 and self.rows > 0
+
+
+def import_file(desk: Desk, path: Path, *, by: str) -> ImportReport:
+    """Take over a file's episodes; a single bad row keeps the whole file out.
+
+    The same file again changes nothing.
+
+    Args:
+        desk: Where they go.
+        path: `.jsonl`, one object per line, or `.parquet`; fields as in `Work`.
+        by: Who imports it.
+
+    Raises:
+        InputError: The file cannot be read at all.
+    """
+    content = path.read_bytes() if path.is_file() else None
+    if content is None:
+        raise InputError(str(path), "no such file", "a .jsonl or .parquet file")
+    run_key = f"import-{hashlib.sha256(content).hexdigest()[:16]}"
+    recorded: list[Recorded] = []
+    refused: list[RefusedRow] = []
+    seen: dict[str, int] = {}
+    count, now = 0, desk.clock()
+    for number, given in _rows(path, content):
+        count += 1
+        if isinstance(given, str):
+            refused.append(RefusedRow(row=number, field="", problem=given))
+            continue
+        try:
+            work = Work.model_validate(_aware(given))
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            where = ".".join(str(part) for part in first["loc"])
+            refused.append(RefusedRow(row=number, field=where, problem=first["msg"]))
+            continue
+        item = rows_for(desk, work, run_key=run_key, purpose=Purpose.IMPORT, now=now)
+        key = item.episode.episode_id
+        if key in seen:
+            problem = f"{key!r} stands in row {seen[key]} already"
+            refused.append(RefusedRow(row=number, field="episode_id", problem=problem))
+            continue
+        seen[key] = number
+        recorded.append(item)
+    refused += _known_elsewhere(desk, seen, run_key)
+    if count == 0:
+        refused.append(RefusedRow(row=0, field="", problem="the file holds no row"))
+    report = ImportReport(
+        path=str(path),
+        rows=count,
+        imported=0 if refused else count,
+        refused_count=len(refused),
+        refused=tuple(sorted(refused, key=lambda item: item.row)[:REPORTED]),
+        agents=tuple(sorted({item.episode.agent_id for item in recorded})),
+        run_key=run_key,
+    )
+    if not refused:
+        keep(desk, recorded, run_key=run_key)
+        desk.chain.append(lambda events: _event(events, report, by=by, now=now))
+    return report
+
+
+def _rows(path: Path, content: bytes) -> Iterator[tuple[int, dict[str, JsonValue] | str]]:
+    """Yield each row, or what is wrong with it, with its number from 1."""
+    if path.suffix == ".parquet":
+        yield from enumerate(_parquet(path), start=1)
+        return
+    if path.suffix not in (".jsonl", ".ndjson"):
+        raise InputError(str(path), f"ends with {path.suffix!r}", ".jsonl or .parquet")
+    for number, line in enumerate(content.split(b"\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            found = json.loads(line)
+        except ValueError as error:
+            yield number, f"is no JSON: {error}"
+            continue
+        yield number, found if isinstance(found, dict) else "is no JSON object"
+
+
+def _parquet(path: Path) -> Iterator[dict[str, Any]]:
+    import polars as pl  # noqa: PLC0415 - loaded when a file is read, not before
+
+    try:
+        frame = pl.read_parquet(path)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise InputError(str(path), f"cannot be read: {error}", "a parquet file") from error
+    nested = ("metadata", "actions", "human_edits", "ratings")
+    for row in frame.iter_rows(named=True):
+        given = {name: value for name, value in row.items() if value is not None}
+        for name in nested:
+            if isinstance(given.get(name), str):
+                try:
+                    given[name] = json.loads(given[name])
+                except ValueError:
+                    continue  # refused by the model, with its field's name
+        yield given
+
+
+def _aware(given: dict[str, JsonValue]) -> dict[str, Any]:
+    """Take a time without a zone for UTC, as the ledger's own are."""
+    found: dict[str, Any] = dict(given)
+    for name in ("started_at", "ended_at"):
+        value = found.get(name)
+        if isinstance(value, str):
+            try:
+                value = datetime.fromisoformat(value)
+            except ValueError:
+                continue
+        if isinstance(value, datetime):
+            found[name] = value if value.tzinfo is not None else value.replace(tzinfo=UTC)
+    return found
+
+
+def _known_elsewhere(desk: Desk, seen: dict[str, int], run_key: str) -> list[RefusedRow]:
+    if not seen:
+        return []
+    known = rows_of(desk.ledger, Episode, None, list(seen))
+    return [
+        RefusedRow(
+            row=seen[row.episode_id],
+            field="episode_id",
+            problem=f"{row.episode_id!r} is in the ledger already, from run {row.run_key}",
+        )
+        for row in known
+        if row.run_key != run_key
+    ]
+
+
+def _event(
+    events: tuple[Any, ...], report: ImportReport, *, by: str, now: datetime
+) -> Draft | None:
+    if any(
+        event.kind is EventKind.IMPORTED and event.evidence.get("run_key") == report.run_key
+        for event in events
+    ):
+        return None
+    return Draft(
+        kind=EventKind.IMPORTED,
+        subject=Path(report.path).name,
+        by=by,
+        reason=f"{report.imported} episodes of {len(report.agents)} agents",
+        evidence={
+            "run_key": report.run_key,
+            "rows": report.rows,
+            "agents": list(report.agents[:REPORTED]),
+        },
+        at=now,
+    )

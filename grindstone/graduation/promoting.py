@@ -1,0 +1,269 @@
+"""Changing a level: up one step when everything asked for is there, down when it is lost.
+
+Each change is decided in view of the audit trail's end and takes the next place in it, so
+of two processes that promote the same agent at once the second sees what the first did.
+"""
+
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+
+from pydantic import JsonValue
+
+from grindstone.errors import InputError, RefusedError
+from grindstone.graduation.audit.event import AuditEvent, Draft, EventKind
+from grindstone.graduation.audit.standing import Agent, agent_of
+from grindstone.graduation.cases import case_ids
+from grindstone.graduation.desk import Desk
+from grindstone.graduation.levels import Level
+from grindstone.graduation.policy import Policy
+from grindstone.graduation.readiness import Readiness, Requirement
+
+SYSTEM = "grindstone"
+"""Who decided, where no human did."""
+
+
+def obstacles(
+    desk: Desk, agent: Agent, readiness: Readiness, *, validated_by: str
+) -> tuple[Requirement, ...]:
+    """Return every requirement of a promotion, met or not.
+
+    Args:
+        desk: Policies and edge cases.
+        agent: The agent as the trail has it.
+        readiness: Its readiness for the level.
+        validated_by: Who asks for it; empty or the system's own name: nobody.
+    """
+    policy, target = desk.policy(agent.agent_id), readiness.target
+    one_up = agent.level.above is target
+    direction = Requirement(
+        name="one_level_up",
+        required=f"the level above {agent.level.value}",
+        observed=target.value,
+        met=one_up,
+        gap="" if one_up else f"{target.value} is not the next level up from {agent.level.value}",
+    )
+    return (
+        direction,
+        *readiness.requirements,
+        *_examined(desk, agent, policy, target),
+        *_approved(agent, policy, target, validated_by),
+    )
+
+
+def promote(desk: Desk, agent_id: str, target: Level, *, validated_by: str) -> AuditEvent:
+    """Raise an agent's level by one.
+
+    Raises:
+        RefusedError: Something is missing; the message lists all of it.
+    """
+    readiness = desk.readiness(agent_id, target)
+
+    def decide(events: tuple[AuditEvent, ...]) -> Draft:
+        agent = agent_of(events, agent_id)
+        missing = [
+            item.gap
+            for item in obstacles(desk, agent, readiness, validated_by=validated_by)
+            if not item.met
+        ]
+        if missing:
+            listed = "\n".join(f"  - {gap}" for gap in missing)
+            raise RefusedError(f"{agent_id} is not promoted to {target.value}:\n{listed}")
+        policy = desk.policy(agent_id)
+        return Draft(
+            kind=EventKind.PROMOTED,
+            agent_id=agent_id,
+            from_level=agent.level,
+            to_level=target,
+            by=validated_by or SYSTEM,
+            reason=readiness.recommendation,
+            policy=policy.name,
+            policy_digest=policy.digest,
+            evidence=evidence_of(readiness)
+            | {
+                "exams": [event.sequence for event in agent.exams],
+                "approvals": [event.sequence for event in agent.approvals],
+            },
+            at=desk.clock(),
+        )
+
+    event = desk.chain.append(decide)
+    assert event is not None
+    return event
+
+
+def demote(
+    desk: Desk,
+    agent_id: str,
+    target: Level,
+    *,
+    by: str,
+    reason: str,
+    evidence: dict[str, JsonValue] | None = None,
+) -> AuditEvent:
+    """Lower an agent's level; for this a reason is enough.
+
+    Raises:
+        RefusedError: The level is not below the agent's.
+        InputError: No reason or name is given.
+    """
+    if not by.strip() or not reason.strip():
+        raise InputError("demotion", "has no name or no reason", "who demotes, and why")
+
+    def decide(events: tuple[AuditEvent, ...]) -> Draft:
+        agent, policy = agent_of(events, agent_id), desk.policy(agent_id)
+        if target.rank >= agent.level.rank:
+            raise RefusedError(
+                f"{agent_id} is not demoted: {target.value} is not below {agent.level.value}"
+            )
+        return Draft(
+            kind=EventKind.DEMOTED,
+            agent_id=agent_id,
+            from_level=agent.level,
+            to_level=target,
+            by=by,
+            reason=reason,
+            policy=policy.name,
+            policy_digest=policy.digest,
+            evidence=evidence or {},
+            at=desk.clock(),
+        )
+
+    event = desk.chain.append(decide)
+    assert event is not None
+    return event
+
+
+def answer(
+    desk: Desk, agent_id: str, target: Level, *, approved: bool, by: str, reason: str, channel: str
+) -> AuditEvent:
+    """Keep a named human's answer to a proposal.
+
+    Raises:
+        InputError: Nobody is named.
+    """
+    name = named_human(by)
+
+    def decide(events: tuple[AuditEvent, ...]) -> Draft:
+        agent, policy = agent_of(events, agent_id), desk.policy(agent_id)
+        return Draft(
+            kind=EventKind.APPROVED if approved else EventKind.REFUSED,
+            agent_id=agent_id,
+            from_level=agent.level,
+            to_level=target,
+            by=name,
+            reason=reason,
+            policy=policy.name,
+            policy_digest=policy.digest,
+            evidence={"channel": channel},
+            at=desk.clock(),
+        )
+
+    event = desk.chain.append(decide)
+    assert event is not None
+    return event
+
+
+def propose(
+    desk: Desk, agent_id: str, target: Level, *, reason: str, evidence: dict[str, JsonValue]
+) -> AuditEvent | None:
+    """Note that a change of level is due; None when the same is proposed already."""
+
+    def decide(events: tuple[AuditEvent, ...]) -> Draft | None:
+        agent, policy = agent_of(events, agent_id), desk.policy(agent_id)
+        if any(event.to_level is target for event in (*agent.proposals, *agent.approvals)):
+            return None
+        return Draft(
+            kind=EventKind.PROPOSED,
+            agent_id=agent_id,
+            from_level=agent.level,
+            to_level=target,
+            by=SYSTEM,
+            reason=reason,
+            policy=policy.name,
+            policy_digest=policy.digest,
+            evidence=evidence,
+            at=desk.clock(),
+        )
+
+    return desk.chain.append(decide)
+
+
+def named_human(name: str, where: str = "by") -> str:
+    """Return a human's name, trimmed.
+
+    Raises:
+        InputError: There is none, or it is the system's own.
+    """
+    found = " ".join(name.split())
+    if not found or found.lower() in (SYSTEM, "system", "auto"):
+        raise InputError(where, f"is {name!r}", "the name of the human who answers for it")
+    return found
+
+
+def evidence_of(readiness: Readiness) -> dict[str, JsonValue]:
+    """Return a readiness as an event keeps it."""
+    return {
+        "readiness": readiness.model_dump(mode="json", exclude={"recommendation"}),
+    }
+
+
+def _examined(desk: Desk, agent: Agent, policy: Policy, target: Level) -> Sequence[Requirement]:
+    if not policy.exam.required:
+        return ()
+    wanted = {
+        case
+        for case in case_ids(desk.home)
+        if any(fnmatchcase(case, pattern) for pattern in policy.exam.cases)
+    }
+    passed = [event for event in agent.exams if _passed(event, target, wanted)]
+    enough = len(wanted) >= policy.exam.min_cases
+    met = bool(passed) and enough
+    observed = f"{len(agent.exams)} since the last change of level, {len(passed)} of them passed"
+    if not enough:
+        gap = (
+            f"there are {len(wanted)} edge cases to be examined on (at least "
+            f"{policy.exam.min_cases}); without cases no exam is passed"
+        )
+    else:
+        gap = f"no exam for {target.value} over all {len(wanted)} edge cases has been passed"
+    return (
+        Requirement(
+            name="exam",
+            required=f"a passed exam on all {len(wanted)} edge cases",
+            observed=observed,
+            met=met,
+            gap="" if met else gap,
+        ),
+    )
+
+
+def _passed(event: AuditEvent, target: Level, wanted: set[str]) -> bool:
+    cases = event.evidence.get("cases")
+    tried = {str(case) for case in cases} if isinstance(cases, list) else set()
+    return event.evidence.get("passed") is True and event.to_level is target and wanted <= tried
+
+
+def _approved(
+    agent: Agent, policy: Policy, target: Level, validated_by: str
+) -> Sequence[Requirement]:
+    if policy.approval == "none":
+        return ()
+    if policy.approval == "named":
+        name = " ".join(validated_by.split())
+        met = bool(name) and name.lower() not in (SYSTEM, "system", "auto")
+        gap = "no named human validates it"
+    else:
+        met = any(
+            event.to_level is target and event.evidence.get("channel") == "ui"
+            for event in agent.approvals
+        )
+        gap = f"no human has approved {target.value} in the Prefect UI"
+    return (
+        Requirement(
+            name="approval",
+            required="a named human" if policy.approval == "named" else "approval in the UI",
+            observed=validated_by or "nobody",
+            met=met,
+            gap="" if met else gap,
+        ),
+    )

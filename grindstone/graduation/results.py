@@ -1,0 +1,104 @@
+"""The documented results, as plain dictionaries with the documented keys."""
+
+from typing import Any, TypedDict
+
+from grindstone.graduation.exam import ExamResult
+from grindstone.graduation.readiness import Readiness
+from grindstone.ledger.tables.autonomy import RuleViolation
+
+
+class ReadinessResult(TypedDict):
+    """What `calculate_readiness_score` returns."""
+
+    agent_id: str
+    current_maturity: str
+    target_maturity: str
+    policy: str
+    ready: bool
+    score: float  # 0 to 100, to one decimal; the components are unrounded
+    gaps: list[str]
+    recommendation: str
+    components: list[dict[str, Any]]
+    requirements: list[dict[str, Any]]
+    weakest_component: str
+    episode_count: int
+    intervention_rate: float
+    intervention_rate_upper_bound: float
+    interventions_per_episode: float
+    avg_constitutional_score: float | None
+
+
+class ExamOutcome(TypedDict):
+    """What `run_graduation_exam` returns."""
+
+    agent_id: str
+    target_maturity: str
+    passed: bool
+    score: float
+    reason: str
+    cases: list[dict[str, Any]]
+    cost_usd: float | None
+    rehearsal: bool
+
+
+class ComplianceResult(TypedDict):
+    """What `validate_constitutional_compliance` returns."""
+
+    compliant: bool
+    score: float | None  # None: a rule could not be decided
+    violations: list[dict[str, Any]]
+    episode_id: str
+    packs: list[dict[str, Any]]
+
+
+class LevelChange(TypedDict):
+    """What `promote_agent` and `demote_agent` return."""
+
+    agent_id: str
+    previous_maturity: str
+    new_maturity: str
+    validated_by: str
+    event: int
+    digest: str
+    at: str
+
+
+def readiness_result(found: Readiness) -> ReadinessResult:
+    """Return a readiness under the documented keys."""
+    return ReadinessResult(
+        agent_id=found.agent_id,
+        current_maturity=found.current.value,
+        target_maturity=found.target.value,
+        policy=found.policy,
+        ready=found.ready,
+        score=round(found.score, 1),
+        gaps=list(found.gaps),
+        recommendation=found.recommendation,
+        components=[item.model_dump(mode="json") for item in found.components],
+        requirements=[item.model_dump(mode="json") for item in found.requirements],
+        weakest_component=found.weakest,
+        episode_count=found.record.episodes,
+        intervention_rate=found.intervention_rate,
+        intervention_rate_upper_bound=found.intervention_rate_upper,
+        interventions_per_episode=found.interventions_per_episode,
+        avg_constitutional_score=found.record.constitutional_score,
+    )
+
+
+def exam_outcome(found: ExamResult) -> ExamOutcome:
+    """Return an exam's result under the documented keys."""
+    return ExamOutcome(
+        agent_id=found.agent_id,
+        target_maturity=found.target.value,
+        passed=found.passed,
+        score=round(found.score, 1),
+        reason=found.reason,
+        cases=[case.model_dump(mode="json") for case in found.cases],
+        cost_usd=found.cost_usd,
+        rehearsal=found.rehearsal,
+    )
+
+
+def violation_result(pack: str, found: RuleViolation) -> dict[str, Any]:
+    """Return a violation with the pack it comes from."""
+    return {"pack": pack, **found.model_dump(mode="json")}

@@ -1,0 +1,77 @@
+"""Work to put into a home, a clock for it, and attempts without a sandbox."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from grindstone.graduation import GraduationService
+from grindstone.graduation.cases import EdgeCase
+from grindstone.graduation.exam import Examiner
+from grindstone.records import Episode, Outcome, Purpose
+
+START = datetime(2026, 1, 5, 8, tzinfo=UTC)
+
+
+class Clock:
+    """Time that passes when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = START
+
+    def __call__(self) -> datetime:
+        self.now += timedelta(seconds=1)
+        return self.now
+
+
+def passing(outcome: Outcome = Outcome.PASSED) -> Examiner:
+    """Attempts as a flow would return them, without a sandbox."""
+
+    async def attempt(agent_id: str, cases: Sequence[EdgeCase]) -> list[Episode]:
+        return [
+            Episode(
+                episode_id=f"exam-{case.case_id}",
+                run_key="exam",
+                agent_id=agent_id,
+                purpose=Purpose.EXAM,
+                task_id=case.task_id,
+                outcome=outcome,
+                score=float(outcome is Outcome.PASSED),
+                cost_usd=0.01,
+                started_at=START,
+                ended_at=START,
+            )
+            for case in cases
+        ]
+
+    return attempt
+
+
+def work(number: int, **more: Any) -> dict[str, Any]:
+    """One clean, fully rated piece of work, the `number`th."""
+    return {
+        "agent_id": "ada",
+        "episode_id": f"ep-{number}",
+        "title": f"Work {number}",
+        "success": True,
+        "started_at": START + timedelta(minutes=number),
+        "confidence": 1.0,
+        "skills": [f"skill-{number % 20}"],
+        "ratings": [{"rated_by": "Grace", "stars": 5}],
+        "actions": [{"tool": "present", "text": "Here it is."}],
+        "verified_by": "Grace",
+    } | more
+
+
+async def fill(service: GraduationService, count: int, *, first: int = 0, **more: Any) -> None:
+    """Record several pieces of work in one go, and check them."""
+    from grindstone.graduation.checking import check
+    from grindstone.graduation.recording import Work, keep, rows_for
+
+    items = [Work.model_validate(work(first + i, **more)) for i in range(count)]
+    run_key = f"fill-{first}-{count}-{items[0].agent_id if items else ''}"
+    desk = service.desk
+    rows = [
+        rows_for(desk, item, run_key=run_key, purpose=Purpose.ROUTE, now=START) for item in items
+    ]
+    keep(desk, rows, run_key=run_key)
+    await check(desk, [item.episode for item in rows])
