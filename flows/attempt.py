@@ -5,9 +5,10 @@ import itertools
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from prefect import flow, task
+from prefect import flow, get_client, task
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterIdempotencyKey
 from prefect.deployments import arun_deployment
-from prefect.states import araise_state_exception
+from prefect.states import Cancelling, araise_state_exception
 
 from grindstone.attempt.run import UNAIDED, Attempted, Rig, error_episode
 from grindstone.attempt.run import attempt as make_attempt
@@ -134,18 +135,32 @@ async def _attempt_elsewhere(spec: AttemptSpec) -> Episode:
     taken_along = {"spending": runtime.spending} if runtime is not None else {}
     began = utc_now()
     for number in itertools.count():
-        run = await arun_deployment(
-            DEPLOYMENT,
-            parameters={"spec": spec.model_copy(update=taken_along).model_dump(mode="json")},
-            idempotency_key=f"{spec.run_key}-{spec.episode_id}-{number}",
-            tags=[run_tag(spec.run_key)],
-        )
+        key = f"{spec.run_key}-{spec.episode_id}-{number}"
+        try:
+            run = await arun_deployment(
+                DEPLOYMENT,
+                parameters={"spec": spec.model_copy(update=taken_along).model_dump(mode="json")},
+                idempotency_key=key,
+                tags=[run_tag(spec.run_key)],
+            )
+        except asyncio.CancelledError:
+            await _call_off(key)
+            raise
         assert run.state is not None
         if run.state.is_completed():
             return Episode.model_validate(await run.state.aresult())
         if run.created is None or run.created >= began:
             await araise_state_exception(run.state)
     raise AssertionError("unreachable")
+
+
+async def _call_off(key: str) -> None:
+    """Cancel an attempt on a worker, which Prefect would let run when its parent is cancelled."""
+    wanted = FlowRunFilter(idempotency_key=FlowRunFilterIdempotencyKey(any_=[key]))
+    async with get_client() as client:
+        for run in await client.read_flow_runs(flow_run_filter=wanted):
+            if run.state is not None and not run.state.is_final():
+                await client.set_flow_run_state(run.id, Cancelling())
 
 
 async def attempt_once(

@@ -162,10 +162,9 @@ async def _publish(report: RunReport, images: dict[str, str]) -> None:
             artifact_link(artifact_key("comparison", agent), "with against without skills")
         )
     links.append(artifact_link(report_key, "earlier reports"))
+    title, _, rest = render_markdown(report, images, pages).partition("\n\n")
     await publish_markdown(
-        report_key,
-        f"{render_markdown(report, images, pages)}\n---\n\n{' · '.join(links)}\n",
-        description=said,
+        report_key, f"{title}\n\n{' · '.join(links)}\n\n{rest}", description=said
     )
 
 
