@@ -95,10 +95,15 @@ class WireFaults:
         in_a_row: int = 2,
         stall_s: float = 30.0,
         retry_after_s: float = 3600.0,
+        only: bytes = b"",
         before_answer: Callable[[int], None] = lambda count: None,
         after_answer: Callable[[int], None] = lambda count: None,
     ) -> None:
-        """Prepare a proxy; the two functions are told which answer it is, counted from 1."""
+        """Prepare a proxy.
+
+        Requests that do not hold `only` are let through. The two functions are told which
+        answer it is, counted from 1.
+        """
         self._upstream = upstream.rstrip("/")
         self._seed = seed
         self._rate = rate
@@ -107,6 +112,7 @@ class WireFaults:
         self._in_a_row = in_a_row
         self._stall_s = stall_s
         self._retry_after_s = retry_after_s
+        self._only = only
         self._before_answer = before_answer
         self._after_answer = after_answer
         self._came: Counter[str] = Counter()
@@ -193,7 +199,8 @@ class WireFaults:
 
     async def _answer(self, request: _Request, writer: asyncio.StreamWriter) -> None:
         digest = hashlib.sha256(request.path.encode() + b"\0" + request.body).hexdigest()
-        fault = self._choose(digest) if request.method == "POST" else None
+        spoilable = request.method == "POST" and self._only in request.body
+        fault = self._choose(digest) if spoilable else None
         if fault is not None and fault not in FORWARDING:
             self._note(request, digest, fault, forwarded=False, usage=Usage())
             await self._refuse(fault, writer)
