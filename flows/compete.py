@@ -163,6 +163,7 @@ async def _train_elsewhere(
             "blocks": blocks.model_dump(mode="json"),
         },
         timeout=0,
-        idempotency_key=job.job_id,
+        # Once per scoring run: a job whose worker died is sent again by the next one.
+        idempotency_key=f"{job.job_id}-{settings.run_key}",
         tags=[f"agent:{job.agent_id}"],
     )

@@ -337,7 +337,7 @@ class CompetencySettings(RunSettings):
     domains_by: Literal["category", "tags"] = Field(
         "category", description="What a task's domain is: its category, or each of its tags."
     )
-    dependency: list[str] = Field(
+    dependency: list[Annotated[str, Field(pattern=r"^[^:=]+:[^:=]+=[0-9.eE+-]+$")]] = Field(
         [], description="Weights of pairs of domains, as in sql:python=0.4."
     )
     default_weight: float = Field(1.0, ge=0, description="Weight of the pairs not listed.")
@@ -380,7 +380,7 @@ class RouteSettings(RunSettings):
     base: float = Field(10.0, gt=0, le=1e9, description="Upper end of the competency scale.")
     domains: list[str] = Field([], description="Empty: the categories of the tasks in the folder.")
     domain: str | None = Field(None, description="The task's domain, where it is known.")
-    keywords: list[str] = Field(
+    keywords: list[Annotated[str, Field(pattern=r"^[^=]+=.+$")]] = Field(
         [], description="Words that tell a domain, as in sql=select,join. Empty: the tasks' tags."
     )
     classifier: bool = Field(
@@ -417,4 +417,40 @@ class RouteSettings(RunSettings):
     )
     half_life_days: float | None = Field(
         None, gt=0, description="Days after which an attempt weighs half. Empty: all weigh alike."
+    )
+
+
+class GraduationSettings(RunSettings):
+    """Reviews, exams and promotions: who may act alone."""
+
+    policies_dir: Path | None = Field(
+        None, description="Folder of policies (*.yaml). Empty: the bundled ones."
+    )
+    constitution_dir: Path | None = Field(
+        None, description="Folder of rule packs (*.yaml). Empty: the bundled ones."
+    )
+    agents: list[str] = Field([], description="Only these agents. Empty: all in a review.")
+    target: Literal["INTERN", "SUPERVISED", "AUTONOMOUS"] | None = Field(
+        None, description="Level asked about. Empty: the next one up."
+    )
+    cases: list[str] = Field(
+        [], description="Edge cases of an exam, by id. Empty: all that the agent's policy names."
+    )
+    validated_by: str = Field("", description="The human who answers for a promotion.")
+    ask: bool = Field(
+        False, description="Pause for a person's answer in the Prefect UI before promoting."
+    )
+    approval_timeout_s: int = Field(
+        86_400, ge=1, description="Seconds an approval is waited for; then it counts as refused."
+    )
+    judge_model_id: str | None = Field(
+        None, description="Model that decides judged rules. Empty: they stay undecided."
+    )
+    notify_block: str | None = Field(
+        None,
+        description="Saved Prefect notification block told of decisions, as in slack-webhook/ops.",
+    )
+    weekly: bool = Field(False, description="Tell of every agent, not only of what changed.")
+    signing_key: Path | None = Field(
+        None, description="ed25519 key (PEM) that signs the audit trail's end after a change."
     )

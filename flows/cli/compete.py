@@ -74,7 +74,8 @@ def _text(result: Any) -> str:
             table.add_column(name, justify="right" if right else "left")
         for row in rows:
             table.add_row(*row.values())
-        parts += [table, scored.result.balance_reason]
+        reason = scored.result.balance_reason
+        parts += [table, f"{reason[0].upper()}{reason[1:]}.", ""]
     jobs = Table(title="Training", title_justify="left")
     for name in ("domain", "state", "before", "after", "note"):
         jobs.add_column(name)
