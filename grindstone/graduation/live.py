@@ -41,7 +41,7 @@ class LiveTool(NamedTuple):
     spec: ToolSpec
     action: ActionClass
     handler: Handler
-    capability: str = ""  # its own level counts instead of the agent's, once it has one
+    capability: str = ""  # where it names one, that capability's level counts, not the agent's
 
 
 class Ask(Frozen):
@@ -81,7 +81,7 @@ class LiveToolbox:
         agent_id: Who works.
         level: The agent's level.
         tools: All tools of the task.
-        capability_levels: Capabilities that have a level of their own.
+        capability_levels: The capabilities' own levels; one not named is a STUDENT's.
         approve: Asks a human; None refuses whatever would need one.
     """
 
@@ -104,7 +104,7 @@ class LiveToolbox:
 
     def level_of(self, tool: LiveTool) -> Level:
         """Return the level that counts for a tool."""
-        return self._own.get(tool.capability, self._level) if tool.capability else self._level
+        return self._own.get(tool.capability, Level.STUDENT) if tool.capability else self._level
 
     def permission_of(self, name: str) -> Permission:
         """Return what may be done with a tool; a tool nobody knows is forbidden."""

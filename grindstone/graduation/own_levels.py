@@ -48,11 +48,11 @@ class OwnLevels(Frozen):
     capabilities: tuple[CapabilityStanding, ...] = ()
 
     def of_capability(self, name: str) -> Level:
-        """Return what a capability may do: its own level once it has one, else the agent's."""
+        """Return what a capability may do: its own level, STUDENT until it has earned another."""
         for item in self.capabilities:
             if item.capability == name:
                 return item.level
-        return self.level
+        return Level.STUDENT
 
 
 def own_levels(desk: Desk, agent_id: str) -> OwnLevels:

@@ -427,14 +427,14 @@ async def test_skills_and_capabilities_follow_the_record(service_at: Make, clock
     assert (found.skills[0].earned, found.skills[0].level) == (True, Level.AUTONOMOUS)
     await fill(service, 2, first=10, metadata={"capability": "query"})
     assert (await service.own_levels("ada")).of_capability("query") is Level.INTERN
-    assert (await service.own_levels("ada")).of_capability("shell") is Level.AUTONOMOUS
+    assert (await service.own_levels("ada")).of_capability("shell") is Level.STUDENT
     await service.record_intervention("ep-2", field="x", corrected_by="Grace")
     kinds = [event.kind for event in service.desk.chain.events()]
     assert kinds.count(EventKind.SKILL_PROMOTED) == 1
     assert kinds.count(EventKind.SKILL_DEMOTED) == 1
     clock.now = START + timedelta(minutes=11)
     await service.reset_capability("ada", "query", by="Grace", reason="a complaint")
-    assert (await service.own_levels("ada")).of_capability("query") is Level.AUTONOMOUS
+    assert (await service.own_levels("ada")).of_capability("query") is Level.STUDENT
 
 
 async def test_unverified_outcomes_raise_no_capability(service_at: Make) -> None:

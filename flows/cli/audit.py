@@ -1,0 +1,142 @@
+"""`grindstone audit`: the trail of all decisions about autonomy."""
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flows.cli.home import AgentId, WorkDir
+from flows.cli.output import JsonFlag, emit, finish, say
+
+HOME = Path("evolution_workdir")
+
+
+class Form(StrEnum):
+    """How a trail is written."""
+
+    JSON = "json"
+    MARKDOWN = "md"
+    HTML = "html"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command group."""
+    group = typer.Typer(name="audit", help="The trail of all decisions about autonomy.")
+    group.command("verify")(verify)
+    group.command("trail")(trail)
+    group.command("export")(export)
+    group.command("keys")(keys)
+    group.command("sign")(sign)
+    group.command("import")(import_episodes)
+    app.add_typer(group)
+
+
+def verify(
+    anchor: Annotated[
+        list[str] | None,
+        typer.Option(help="An end noted earlier and kept elsewhere, as number:digest."),
+    ] = None,
+    public_key: Annotated[
+        Path | None, typer.Option(help="PEM file; checkpoints must bear its signature.")
+    ] = None,
+    work_dir: WorkDir = HOME,
+    as_json: JsonFlag = False,
+) -> None:
+    """Check every event; name the first that was changed, removed or reordered.
+
+    Exit code 0: intact; 1: not; 2: unusable input.
+    """
+    from grindstone.graduation.audit.chain import Chain
+    from grindstone.graduation.audit.verify import parse_anchor
+    from grindstone.graduation.audit.verify import verify as check
+
+    found = check(
+        Chain(work_dir.absolute()),
+        anchors=[parse_anchor(text) for text in anchor or ()],
+        public_key=public_key,
+    )
+    end = f"{found.head.sequence}:{found.head.digest}"
+    text = (
+        f"Intact: {found.events} events. Keep this end elsewhere, to check against: {end}"
+        if found.intact
+        else f"NOT INTACT at {found.first_bad}: {found.problem}"
+    )
+    emit(found, as_json=as_json, text="\n".join([text, *found.notes]))
+    finish(found.intact)
+
+
+def trail(
+    agent_id: AgentId = "skillbench", work_dir: WorkDir = HOME, as_json: JsonFlag = False
+) -> None:
+    """Show an agent's trail: record, readiness, latest episodes, decisions."""
+    from grindstone.graduation import GraduationService
+    from grindstone.graduation.audit.trail import to_markdown
+
+    found = GraduationService(work_dir.absolute()).sync.trail(agent_id)
+    emit(found.documented(), as_json=as_json, text=to_markdown(found))
+
+
+def export(
+    agent_id: AgentId = "skillbench",
+    form: Annotated[Form, typer.Option("--format", help="json, md or html.")] = Form.HTML,
+    output: Annotated[Path | None, typer.Option(help="Where to. Empty: beside the trail.")] = None,
+    work_dir: WorkDir = HOME,
+) -> None:
+    """Write an agent's trail as a file for a board, a regulator or a program."""
+    from grindstone.files import write_atomic
+    from grindstone.graduation import GraduationService
+    from grindstone.graduation.audit.trail import to_html, to_markdown
+
+    home = work_dir.absolute()
+    found = GraduationService(home).sync.trail(agent_id)
+    content = {
+        Form.JSON: lambda: json.dumps(found.documented(), indent=2, ensure_ascii=False) + "\n",
+        Form.MARKDOWN: lambda: to_markdown(found),
+        Form.HTML: lambda: to_html(found),
+    }[form]()
+    path = output or home / "reports" / f"graduation-{agent_id}.{form.value}"
+    write_atomic(path, content)
+    emit({"path": str(path)}, as_json=False, text=str(path))
+
+
+def keys(private_key: Annotated[Path, typer.Argument(help="File to make.")]) -> None:
+    """Make an ed25519 key pair; keep the private half where the trail's writers cannot."""
+    from grindstone.graduation.audit.signing import make_keys
+
+    say(f"Public half: {make_keys(private_key)}")
+
+
+def sign(
+    key: Annotated[Path, typer.Option(help="The private key's PEM file.")],
+    work_dir: WorkDir = HOME,
+    as_json: JsonFlag = False,
+) -> None:
+    """Sign the trail's present end: one signature covers every event before it."""
+    from grindstone.graduation.audit.chain import Chain
+    from grindstone.graduation.audit.signing import sign_end
+
+    point = sign_end(Chain(work_dir.absolute()), key)
+    plain = point.model_dump(mode="json") if point else None
+    text = f"Signed up to event {point.sequence}." if point else "There was nothing new to sign."
+    emit({"checkpoint": plain}, as_json=as_json, text=text)
+
+
+def import_episodes(
+    path: Annotated[Path, typer.Argument(help="A .jsonl or .parquet file.")],
+    by: Annotated[str, typer.Option(help="Who imports it.")],
+    work_dir: WorkDir = HOME,
+    as_json: JsonFlag = False,
+) -> None:
+    """Take over another system's episodes: the whole file, or nothing and why.
+
+    Exit code 0: all rows are in; 1: a row was refused and none is in; 2: no readable file.
+    """
+    from grindstone.graduation import GraduationService
+
+    report = GraduationService(work_dir.absolute()).sync.import_episodes(path, by=by)
+    lines = [f"{report.imported} of {report.rows} rows imported."]
+    lines += [f"row {item.row}: {item.field or 'row'}: {item.problem}" for item in report.refused]
+    emit(report, as_json=as_json, text="\n".join(lines))
+    finish(report.accepted)

@@ -1,0 +1,103 @@
+"""`grindstone exam`: edge cases made of failures, and an agent's exam on them."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from flows.cli.home import WorkDir
+from flows.cli.options import takes_settings
+from flows.cli.output import JsonFlag, Verbose, emit, finish, say
+from grindstone.errors import InputError
+from grindstone.settings import GraduationSettings
+
+HIDDEN = frozenset(
+    {
+        *("tasks_dir", "category", "difficulty", "task_ids", "limit", "use_skills", "agents"),
+        *("tasks_with_skills_dir", "tasks_without_skills_dir", "validated_by", "ask"),
+        *("approval_timeout_s", "notify_block", "weekly"),
+    }
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command group."""
+    group = typer.Typer(name="exam", help="Edge cases made of failures, and exams on them.")
+    group.command("run")(takes_settings(GraduationSettings, {}, hidden=HIDDEN)(run))
+    group.command("add")(add)
+    group.command("list")(list_cases)
+    app.add_typer(group)
+
+
+def run(settings: GraduationSettings, as_json: JsonFlag = False, verbose: Verbose = False) -> None:
+    """Have an agent attempt the edge cases in sandboxes.
+
+    Exit code 0: passed; 1: not passed, also where there was no case; 2: unusable input;
+    3: infrastructure.
+    """
+    from flows.cli.running import run_flow
+
+    found: Any = run_flow("flows.exam", "exam", settings, verbose=verbose)
+    marks = {True: "✓", False: "✗", None: "⚠"}
+    lines = [f"{marks[case.passed]} {case.title}: {case.detail}" for case in found.cases]
+    cost = "unknown" if found.cost_usd is None else f"${found.cost_usd:.4f}"
+    verdict = "passed" if found.passed else "not passed"
+    lines.append(f"Exam of {found.agent_id} for {found.target.value}: {verdict}; {found.reason}.")
+    lines.append(f"Cost: {cost}{' (a rehearsal)' if found.rehearsal else ''}")
+    emit(found, as_json=as_json, text="\n".join(lines))
+    if any(case.passed is None for case in found.cases):
+        raise typer.Exit(3)
+    finish(found.passed)
+
+
+def add(
+    episode: Annotated[str, typer.Option("--episode", help="Id of the recorded failure.")],
+    added_by: Annotated[str, typer.Option("--by", help="Who adds it.")],
+    task_dir: Annotated[
+        Path | None,
+        typer.Option(help="The task it failed on. Empty: found through the run's own plan."),
+    ] = None,
+    description: Annotated[str, typer.Option(help="What went wrong, for people.")] = "",
+    work_dir: WorkDir = Path("evolution_workdir"),
+    as_json: JsonFlag = False,
+) -> None:
+    """Keep a failed episode's task, so that others are examined on it."""
+    from grindstone.graduation import GraduationService
+
+    service = GraduationService(work_dir.absolute())
+    found = service.desk.episode(episode)
+    folder = task_dir or _task_of(work_dir.absolute(), found.run_key, found.task_id)
+    case = service.sync.add_edge_case(episode, folder, added_by=added_by, description=description)
+    emit(case, as_json=as_json, text=case.case_id)
+    say(f"{case.title}: {case.agent_id} failed on it in episode {case.episode_id}.")
+
+
+def list_cases(work_dir: WorkDir = Path("evolution_workdir"), as_json: JsonFlag = False) -> None:
+    """List the edge cases of a home."""
+    from grindstone.graduation.cases import case_ids, load_case
+
+    home = work_dir.absolute()
+    cases = [load_case(home, name) for name in case_ids(home)]
+    lines = [f"{case.case_id:<48} {case.title} ({case.agent_id})" for case in cases]
+    emit(
+        [case.model_dump(mode="json") for case in cases],
+        as_json=as_json,
+        text="\n".join(lines) or "No edge cases yet; `grindstone exam add` makes them.",
+    )
+
+
+def _task_of(home: Path, run_key: str, task_id: str) -> Path:
+    """Return a task's folder as the run's plan names it, else the bundled one."""
+    import json
+
+    from grindstone.attempt.plan import run_folder
+    from grindstone.resources import bundled
+
+    plan = run_folder(home, run_key) / "plan.json"
+    named = None
+    if plan.is_file():
+        named = json.loads(plan.read_text("utf-8")).get("settings", {}).get("tasks_dir")
+    folder = (Path(named) if named else bundled("examples/tasks")) / task_id
+    if not folder.is_dir():
+        raise InputError("--task-dir", f"{folder} is not there", f"the folder of task {task_id}")
+    return folder

@@ -1,0 +1,43 @@
+"""`grindstone promote`: raise an agent's level by one, if everything allows it."""
+
+from typing import Any
+
+import typer
+
+from flows.cli.options import takes_settings
+from flows.cli.output import JsonFlag, Verbose, emit, finish, say
+from grindstone.settings import GraduationSettings
+
+HIDDEN = frozenset(
+    {
+        *("tasks_dir", "category", "difficulty", "task_ids", "limit", "use_skills", "agents"),
+        *("tasks_with_skills_dir", "tasks_without_skills_dir", "cases", "weekly"),
+    }
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("promote")(takes_settings(GraduationSettings, {}, hidden=HIDDEN)(promote))
+
+
+def promote(
+    settings: GraduationSettings, as_json: JsonFlag = False, verbose: Verbose = False
+) -> None:
+    """Promote an agent to the next level, or list everything that is missing.
+
+    With `--ask true` a person answers in the Prefect UI; else `--validated-by` names who
+    answers for it. Exit code 0: promoted; 1: refused; 2: unusable input; 3: infrastructure.
+    """
+    from flows.cli.running import run_flow
+
+    if settings.ask:
+        say("Waiting for an answer in the Prefect UI, under the paused run's Resume button …")
+    found: Any = run_flow("flows.graduate", "graduate", settings, verbose=verbose)
+    if found.promoted:
+        text = f"{found.agent_id} is {found.level.value} now (event {found.event.sequence})."
+    else:
+        gaps = "\n".join(f"  - {gap}" for gap in found.missing)
+        text = f"{found.agent_id} stays {found.level.value}; for {found.target.value}:\n{gaps}"
+    emit(found, as_json=as_json, text=text)
+    finish(found.promoted)

@@ -1,0 +1,129 @@
+"""The exam: edge cases, attempted for real."""
+
+import asyncio
+from collections.abc import Sequence
+
+from prefect import flow
+
+from blocks import BlockNames, configure
+from flows.attempt import Wanted, attempt_all
+from grindstone.attempt.plan import Planned, RunPlan, new_run_key, open_workspace
+from grindstone.attempt.spec import AttemptSpec, SolverSettings
+from grindstone.errors import Cause, InfrastructureError
+from grindstone.graduation.cases import EdgeCase, case_task, load_case
+from grindstone.graduation.exam import Examiner, ExamResult, cases_for, examine
+from grindstone.records import Episode, Outcome, Purpose
+from grindstone.settings import GraduationSettings
+from tasks.finishing import finish_run, start_run
+from tasks.graduating import open_service, publish_exam, publish_trail, seal_changes
+from tasks.progress import Progress, current_watcher
+from tasks.runtime import open_runtime
+
+
+@flow(name="exam", flow_run_name="exam {settings.agent_id}", cache_result_in_memory=False)
+async def exam(
+    settings: GraduationSettings = GraduationSettings(),  # noqa: B008 - frozen
+    blocks: BlockNames = BlockNames(),  # noqa: B008 - frozen
+) -> ExamResult:
+    """Have an agent attempt the edge cases on which others failed; keep what came of it."""
+    settings = await configure(settings, blocks)
+    key = settings.run_key or new_run_key("exam")
+    settings = settings.model_copy(update={"run_key": key})
+    take = examiner(settings, blocks)
+    async with open_service(settings, run_key=key, model_block=blocks.model) as service:
+        desk = service.desk
+        known = len(await asyncio.to_thread(desk.chain.events))
+        target = await asyncio.to_thread(desk.target_of, settings.agent_id, settings.target)
+        cases = (
+            tuple(load_case(desk.home, name) for name in settings.cases)
+            if settings.cases
+            else await asyncio.to_thread(cases_for, desk, desk.policy(settings.agent_id))
+        )
+        found = await examine(desk, settings.agent_id, target, cases, take)
+        await seal_changes(service, known, settings)
+        await publish_exam(found)
+        await publish_trail(await service.trail(settings.agent_id))
+    return found
+
+
+def examiner(settings: GraduationSettings, blocks: BlockNames = BlockNames()) -> Examiner:  # noqa: B008
+    """Return what makes an exam's attempts, by the settings of a run.
+
+    Args:
+        settings: Model, profile, sandbox, ceilings; `run_key` resumes an exam.
+        blocks: Saved blocks.
+    """
+
+    async def attempt_cases(
+        agent_id: str, cases: Sequence[EdgeCase]
+    ) -> Sequence[Episode | InfrastructureError]:
+        return await _attempt_cases(settings, blocks, agent_id, cases)
+
+    return attempt_cases
+
+
+async def _attempt_cases(
+    settings: GraduationSettings, blocks: BlockNames, agent_id: str, cases: Sequence[EdgeCase]
+) -> Sequence[Episode | InfrastructureError]:
+    settings = settings.model_copy(update={"agent_id": agent_id})
+    key = settings.run_key or new_run_key("exam")
+    home = settings.work_dir.absolute()
+    tasks = [await asyncio.to_thread(case_task, home, case) for case in cases]
+    workspace = await asyncio.to_thread(open_workspace, settings)
+    base = await asyncio.to_thread(workspace.snapshot)
+    plan = RunPlan(
+        run_key=key,
+        kind="exam",
+        settings={},
+        tasks={task.task_id: task.digest for task in tasks},
+        base=base,
+    )
+    planned = Planned(plan=plan, tasks=tuple(tasks), broken=(), resumed=False)
+    async with open_runtime(
+        home=home,
+        run_key=key,
+        agent_id=agent_id,
+        sandbox=settings.sandbox,
+        model_block=blocks.model,
+        max_cost_usd=settings.max_cost_usd,
+        max_tokens_total=settings.max_tokens_total,
+        watch=current_watcher(),
+    ) as runtime:
+        resolved = runtime.models.resolve(settings.model_id)
+        runtime.tell(Progress("note", detail=resolved.reason))
+        solver = SolverSettings.of(
+            settings, model_id=resolved.model_id, sandbox=runtime.provider.kind
+        )
+        await start_run(runtime, planned, settings, solver)
+        wanted = [
+            Wanted(
+                AttemptSpec(
+                    home=home,
+                    run_key=key,
+                    agent_id=agent_id,
+                    purpose=Purpose.EXAM,
+                    task_id=task.task_id,
+                    task_dir=task.path,
+                    task_digest=task.digest,
+                    workspace_commit=base.commit,
+                    workspace_tree=base.tree,
+                    solver=solver,
+                    trial=number,
+                    model_block=blocks.model,
+                ),
+                task,
+            )
+            for number, task in enumerate(tasks)
+        ]
+        slots = asyncio.Semaphore(settings.max_workers)
+        episodes = await attempt_all(runtime, wanted, slots, settings.dispatch)
+        await finish_run(runtime, planned)
+    return [_or_error(episode) for episode in episodes]
+
+
+def _or_error(episode: Episode) -> Episode | InfrastructureError:
+    if episode.outcome is not Outcome.ERROR:
+        return episode
+    known = episode.error_cause in set(Cause)
+    cause = Cause(episode.error_cause) if known else Cause.SANDBOX_IO
+    return InfrastructureError(cause, episode.error_detail)

@@ -1,0 +1,241 @@
+"""Promotion with a person's answer, and live work under permissions."""
+
+import asyncio
+from collections.abc import Sequence
+
+from prefect import flow
+
+from blocks import BlockNames, configure, credentials
+from flows.exam import exam
+from grindstone.attempt.plan import new_run_key, open_workspace
+from grindstone.base import Frozen
+from grindstone.errors import RefusedError
+from grindstone.graduation.audit.event import AuditEvent, Draft, EventKind
+from grindstone.graduation.levels import Level
+from grindstone.graduation.live import Answered, Ask, LiveResult, LiveTool, LiveToolbox, work_live
+from grindstone.graduation.promoting import obstacles
+from grindstone.graduation.recording import Deed, Work
+from grindstone.graduation.service import GraduationService
+from grindstone.llm import open_models
+from grindstone.records import utc_now
+from grindstone.settings import GraduationSettings
+from tasks.approving import Answer, ask
+from tasks.graduating import (
+    notify,
+    open_service,
+    publish_trail,
+    readiness_markdown,
+    seal_changes,
+)
+
+
+class Graduated(Frozen):
+    """What became of a wish for promotion."""
+
+    agent_id: str
+    level: Level
+    target: Level
+    promoted: bool
+    missing: tuple[str, ...] = ()
+    answer: Answer | None = None
+    event: AuditEvent | None = None
+
+
+@flow(name="graduate", flow_run_name="graduate {settings.agent_id}", cache_result_in_memory=False)
+async def graduate(
+    settings: GraduationSettings = GraduationSettings(),  # noqa: B008 - frozen
+    blocks: BlockNames = BlockNames(),  # noqa: B008 - frozen
+) -> Graduated:
+    """Promote an agent by one level, if its record, its exam and a person allow it.
+
+    With `ask` the flow pauses, and the person answers in the Prefect UI under Resume; nobody
+    is asked about an agent that lacks anything but the answer.
+    """
+    settings = await configure(settings, blocks)
+    key = settings.run_key or new_run_key("graduate")
+    agent_id = settings.agent_id
+    async with open_service(settings, run_key=key, model_block=blocks.model) as service:
+        known = len(await asyncio.to_thread(service.desk.chain.events))
+        target = await asyncio.to_thread(service.desk.target_of, agent_id, settings.target)
+        try:
+            return await _graduate(service, settings, blocks, target)
+        finally:
+            await seal_changes(service, known, settings)
+            await publish_trail(await service.trail(agent_id))
+
+
+async def _graduate(
+    service: GraduationService, settings: GraduationSettings, blocks: BlockNames, target: Level
+) -> Graduated:
+    agent_id, answer, human = settings.agent_id, None, settings.validated_by
+    missing = await _missing(service, agent_id, target, human)
+    if settings.ask and set(missing) == {"exam"} | ({"approval"} & set(missing)):
+        await exam(settings.model_copy(update={"run_key": None}), blocks)
+        missing = await _missing(service, agent_id, target, human)
+    if settings.ask and set(missing) <= {"approval"}:
+        readiness = await service.assess(agent_id, target)
+        question = readiness_markdown(readiness)
+        await notify(settings, f"Grindstone: approve {agent_id} for {target.value}?", question)
+        answer = await ask(question, timeout_s=settings.approval_timeout_s, key="promotion")
+        if answer.by != "nobody":
+            await service.answer_proposal(
+                agent_id,
+                target,
+                approved=answer.approved,
+                by=answer.by,
+                reason=answer.reason,
+                channel="ui",
+            )
+        human = answer.by if answer.approved else ""
+        missing = await _missing(service, agent_id, target, human)
+        if not answer.approved:
+            why = f": {answer.reason}" if answer.reason else ""
+            missing["approval"] = f"{answer.by} refused it{why}"
+    level = (await asyncio.to_thread(service.desk.agent, agent_id)).level
+    if missing:
+        return Graduated(
+            agent_id=agent_id,
+            level=level,
+            target=target,
+            promoted=False,
+            missing=tuple(missing.values()),
+            answer=answer,
+        )
+    try:
+        change = await service.promote_agent(agent_id, target, human)
+    except RefusedError as error:  # it changed between the question and the answer
+        return Graduated(
+            agent_id=agent_id,
+            level=level,
+            target=target,
+            promoted=False,
+            missing=(str(error),),
+            answer=answer,
+        )
+    event = (await asyncio.to_thread(service.desk.chain.events))[change["event"] - 1]
+    return Graduated(
+        agent_id=agent_id, level=target, target=target, promoted=True, answer=answer, event=event
+    )
+
+
+async def _missing(
+    service: GraduationService, agent_id: str, target: Level, human: str
+) -> dict[str, str]:
+    readiness = await service.assess(agent_id, target)
+    agent = await asyncio.to_thread(service.desk.agent, agent_id)
+    found = await asyncio.to_thread(obstacles, service.desk, agent, readiness, validated_by=human)
+    return {item.name: item.gap for item in found if not item.met}
+
+
+@flow(
+    name="live",
+    flow_run_name="live {settings.agent_id}",
+    cache_result_in_memory=False,
+    validate_parameters=False,  # the tools hold functions
+)
+async def live(
+    instruction: str,
+    tools: Sequence[LiveTool],
+    settings: GraduationSettings = GraduationSettings(),  # noqa: B008 - frozen
+    blocks: BlockNames = BlockNames(),  # noqa: B008 - frozen
+    title: str = "",
+) -> LiveResult:
+    """Let an agent do real work with the tools its level allows; keep it as an episode.
+
+    A tool above the level is not given to it; a state change of a SUPERVISED agent waits for
+    a person's answer in the UI. Tools are functions, so this flow is called from Python.
+
+    Args:
+        instruction: What is to be done.
+        tools: Everything the work could need.
+        settings: Agent, model, ceilings, how long an approval is waited for.
+        blocks: Saved blocks.
+        title: The episode's; the instruction's first line by default.
+    """
+    settings = await configure(settings, blocks)
+    key = settings.run_key or new_run_key("live")
+    agent_id, started = settings.agent_id, utc_now()
+    async with open_service(settings, run_key=key, model_block=blocks.model) as service:
+        known = len(await asyncio.to_thread(service.desk.chain.events))
+        own = await service.own_levels(agent_id)
+        asked = 0
+
+        async def approve(what: Ask) -> Answered:
+            nonlocal asked
+            asked += 1
+            said = await ask(
+                _question(what), timeout_s=settings.approval_timeout_s, key=f"action-{asked}"
+            )
+            await asyncio.to_thread(service.desk.chain.append, lambda _: _action(what, said))
+            return Answered(approved=said.approved, by=said.by, reason=said.reason)
+
+        toolbox = LiveToolbox(
+            agent_id,
+            own.level,
+            tools,
+            capability_levels={item.capability: item.level for item in own.capabilities},
+            approve=approve,
+        )
+        workspace = await asyncio.to_thread(open_workspace, settings)
+        prompt = (workspace.root / "prompts" / "system.md").read_text("utf-8")
+        home = settings.work_dir.absolute()
+        async with open_models(
+            run_key=key,
+            journal_dir=home / "runs" / key / "journal",
+            max_cost_usd=settings.max_cost_usd,
+            max_tokens_total=settings.max_tokens_total,
+            environ=await credentials(blocks.model),
+        ) as models:
+            resolved = models.resolve(settings.model_id)
+            result = await work_live(
+                toolbox,
+                model=models.get(resolved.model_id, settings.region),
+                scope=key,
+                instruction=instruction,
+                system_prompt=prompt,
+            )
+        await service.record_work(_work(agent_id, key, title or instruction, result, started))
+        await seal_changes(service, known, settings)
+        await publish_trail(await service.trail(agent_id))
+    return result
+
+
+def _work(agent_id: str, key: str, title: str, result: LiveResult, started: object) -> Work:
+    refused = [answer for answer in result.approvals if not answer.approved]
+    return Work.model_validate(
+        {
+            "agent_id": agent_id,
+            "episode_id": key,
+            "title": title.strip().splitlines()[0][:120],
+            "success": result.trajectory.stop_reason.value == "submitted",
+            "started_at": started,
+            "ended_at": utc_now(),
+            "actions": result.deeds or (Deed(text=result.trajectory.submission or "(nothing)"),),
+            "metadata": {"refused_calls": list(result.refused), "offered": list(result.offered)},
+            # A person who refuses an action corrects the agent.
+            "human_edits": [
+                {"field": "action", "reason": answer.reason, "corrected_by": answer.by}
+                for answer in refused
+            ],
+        }
+    )
+
+
+def _question(what: Ask) -> str:
+    lines = "\n".join(f"- **{name}**: `{value}`" for name, value in what.arguments.items())
+    return (
+        f"## {what.agent_id} ({what.level.value}) wants to run `{what.tool}`\n\n{lines}\n\n"
+        "It changes something outside. Nothing happens until you answer."
+    )
+
+
+def _action(what: Ask, said: Answer) -> Draft:
+    return Draft(
+        kind=EventKind.ACTION_APPROVED if said.approved else EventKind.ACTION_REFUSED,
+        agent_id=what.agent_id,
+        subject=what.tool,
+        by=said.by,
+        reason=said.reason,
+        evidence={"arguments": what.arguments, "level": what.level.value},
+        at=utc_now(),
+    )

@@ -1,0 +1,67 @@
+"""The review: every agent's readiness, what is due, and what the policies let the system do."""
+
+import asyncio
+
+from prefect import flow
+
+from blocks import BlockNames, configure
+from grindstone.attempt.plan import new_run_key
+from grindstone.graduation.reviewing import Review
+from grindstone.settings import GraduationSettings
+from tasks.graduating import (
+    decision_line,
+    notify,
+    open_service,
+    publish_review,
+    publish_trail,
+    review_line,
+    seal_changes,
+)
+from tasks.progress import Progress, current_watcher
+
+
+@flow(name="review", cache_result_in_memory=False)
+async def review(
+    settings: GraduationSettings = GraduationSettings(),  # noqa: B008 - frozen
+    blocks: BlockNames = BlockNames(),  # noqa: B008 - frozen
+) -> Review:
+    """Check what is unchecked, look at every agent, propose or do what its policy says."""
+    settings = await configure(settings, blocks)
+    key = settings.run_key or new_run_key("review")
+    async with open_service(settings, run_key=key, model_block=blocks.model) as service:
+        known = len(await asyncio.to_thread(service.desk.chain.events))
+        found = await service.review(settings.agents)
+        changed = await seal_changes(service, known, settings)
+        current_watcher()(Progress("note", detail=review_line(found)))
+        await publish_review(found)
+        concerned = {event.agent_id for event in changed if event.agent_id}
+        for agent_id in sorted(concerned):
+            await publish_trail(await service.trail(agent_id))
+    told = (
+        found.decisions
+        if settings.weekly
+        else [
+            item for item in found.decisions if item.agent_id in concerned and item.action != "none"
+        ]
+    )
+    if told:
+        lines = "\n".join(decision_line(item) for item in told)
+        await notify(settings, f"Grindstone: {review_line(found)}", lines)
+    return found
+
+
+@flow(name="check-episode", flow_run_name="check {agent_id}", cache_result_in_memory=False)
+async def check_episode(
+    agent_id: str,
+    episode_id: str = "",
+    settings: GraduationSettings = GraduationSettings(),  # noqa: B008 - frozen
+) -> Review:
+    """Review one agent after an episode: what an automation starts on its event.
+
+    Args:
+        agent_id: Whose episode it was.
+        episode_id: The episode, named in the run's log alone: the review finds it unchecked.
+        settings: Home, policies, notification.
+    """
+    current_watcher()(Progress("note", detail=f"{agent_id}: after episode {episode_id}"))
+    return await review(settings.model_copy(update={"agents": [agent_id]}))

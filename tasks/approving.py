@@ -1,0 +1,55 @@
+"""Asking a person in the Prefect UI, and what they said."""
+
+from typing import Literal
+
+from prefect.exceptions import FlowPauseTimeout
+from prefect.flow_runs import apause_flow_run
+from prefect.input import RunInput
+from pydantic import Field
+
+from grindstone.base import Frozen
+from grindstone.errors import InputError
+from grindstone.graduation.promoting import named_human
+
+
+class Approval(RunInput):
+    """What a person answers."""
+
+    decision: Literal["refuse", "approve"] = Field("refuse", description="Your answer.")
+    name: str = Field("", description="Your name; it goes into the audit trail.")
+    reason: str = Field("", description="Why, for those who read the trail.")
+
+
+class Answer(Frozen):
+    """A named person's answer, or that nobody answered."""
+
+    approved: bool
+    by: str
+    reason: str = ""
+
+
+async def ask(question: str, *, timeout_s: int, key: str) -> Answer:
+    """Pause the flow until a person answers under Resume; silence and namelessness refuse.
+
+    Args:
+        question: Markdown shown above the form.
+        timeout_s: How long to wait.
+        key: Tells several pauses of one run apart.
+    """
+    form = Approval.with_initial_data(description=question)
+    again = ""
+    for number in range(3):
+        shown = form if not again else Approval.with_initial_data(description=again + question)
+        try:
+            given = await apause_flow_run(
+                wait_for_input=shown, timeout=timeout_s, key=f"{key}-{number}", poll_interval=1
+            )
+        except FlowPauseTimeout:
+            return Answer(approved=False, by="nobody", reason=f"no answer within {timeout_s} s")
+        try:
+            name = named_human(given.name, "name")
+        except InputError:
+            again = "**Your name is needed; nothing is approved without one.**\n\n"
+            continue
+        return Answer(approved=given.decision == "approve", by=name, reason=given.reason)
+    return Answer(approved=False, by="nobody", reason="no name was given")
