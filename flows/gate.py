@@ -289,7 +289,7 @@ def _arms(runtime: Runtime, settings: GateSettings) -> Arms:
 
 
 def _before_last(workspace: Workspace) -> str:
-    standing = [ref for ref in workspace.evolutions() if not ref.rejected]
+    standing = [ref for ref in workspace.evolutions() if ref.changed and not ref.rejected]
     if not standing:
         expected = "a tag such as pre-evo-1, or a commit"
         raise InputError("--baseline", "is not given, and nothing has evolved yet", expected)
