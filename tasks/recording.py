@@ -76,6 +76,7 @@ def _record(ledger: Ledger, attempted: Attempted) -> None:
             scope="task" if item.own else "general",
             selection_method=item.method,
             selection_score=item.score,
+            selection_reason=item.reason,
             offered=True,
             loaded=uses[item.skill.name].loaded,
             followed=uses[item.skill.name].followed,

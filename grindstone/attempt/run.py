@@ -61,8 +61,9 @@ class Offered(NamedTuple):
 
     skill: Skill
     own: bool  # the task's own skill
-    method: str
+    method: str  # all, keyword, semantic, bm25 or own
     score: float
+    reason: str = ""
 
 
 class Attempted(NamedTuple):
@@ -161,7 +162,13 @@ def _choose(spec: AttemptSpec, task: Task, workspace: Path) -> tuple[Offered, ..
         method=solver.selection.value,
     )
     offered = [
-        Offered(skills[item.name], own=False, method=item.reason, score=item.score)
+        Offered(
+            skills[item.name],
+            own=False,
+            method=item.method,
+            score=item.score,
+            reason=item.reason,
+        )
         for item in chosen
     ]
     own = library.task_skill(task.task_id)

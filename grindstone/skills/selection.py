@@ -28,6 +28,7 @@ class Selected(NamedTuple):
     name: str
     score: float  # a count of words; a cosine in [-1, 1]; a BM25 score; 0 where all are taken
     reason: str  # for a person; says when BM25 stood in for meaning
+    method: Method = "all"  # what ranked it; bm25 where that stood in for semantic
 
 
 class SkillIndex(Protocol):
@@ -87,7 +88,12 @@ class KeywordIndex:
         scores = shared + bonus
         taken = [at for at in _best(scores.astype(np.float64), limit) if scores[at] >= MIN_SCORE]
         return tuple(
-            Selected(self._names[at], float(scores[at]), _shared_reason(shared[at], bonus[at]))
+            Selected(
+                self._names[at],
+                float(scores[at]),
+                _shared_reason(shared[at], bonus[at]),
+                "keyword",
+            )
             for at in taken
         )
 
@@ -117,7 +123,7 @@ class Bm25Index:
             return ()
         scores = self._index.get_scores(terms)
         return tuple(
-            Selected(self._names[at], float(scores[at]), self._why)
+            Selected(self._names[at], float(scores[at]), self._why, "bm25")
             for at in _best(scores, limit)
             if scores[at] > 0
         )
@@ -158,7 +164,7 @@ class SemanticIndex:
         query = self._embedder.embed([text], tokens=QUERY_TOKENS)[0]
         scores = self._vectors @ query
         return tuple(
-            Selected(self._names[at], float(scores[at]), "near in meaning")
+            Selected(self._names[at], float(scores[at]), "near in meaning", "semantic")
             for at in _best(scores, limit)
         )
 

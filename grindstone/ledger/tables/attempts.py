@@ -101,8 +101,9 @@ class SkillUseRow(Row):
     skill: str
     skill_digest: str = ""
     scope: str = Field("general", description="general: shared by all tasks; task: this one's own.")
-    selection_method: str = Field("", description="all, keyword, semantic or bm25.")
+    selection_method: str = Field("", description="all, keyword, semantic, bm25 or own.")
     selection_score: float | None = None
+    selection_reason: str = Field("", description="In words, such as what was shared.")
     offered: bool = True
     loaded: bool = False
     followed: bool = Field(False, description="At least one command it teaches was run.")
