@@ -19,7 +19,7 @@ from grindstone.gate.rules import RuleName, Verdict, rule_of
 from grindstone.settings import CalibrateSettings, Profile
 from tasks.artifacts import artifact_key, publish_markdown
 from tasks.finishing import Finished, finish_run
-from tasks.gating import Arms, gate_sentence, record_gate
+from tasks.gating import REHEARSED, Arms, gate_sentence, record_gate
 from tasks.progress import Progress
 
 RULES: tuple[RuleName, ...] = ("no_regression", "improvement", "threshold")
@@ -75,7 +75,8 @@ async def calibrate(
             for rule in RULES
         )
         done = await finish_run(run.runtime, run.planned, note=note)
-        markdown = calibration_markdown(said, rules, run.settings)
+        note = REHEARSED if run.solver.model_id == "rehearsal" else ""
+        markdown = calibration_markdown(said, rules, run.settings, note=note)
         await asyncio.to_thread(write_atomic, done.folder / "calibration.md", markdown)
         await publish_markdown(
             artifact_key("gate-calibration", run.runtime.agent_id),
@@ -148,10 +149,10 @@ def _idle(wanted: Wanted) -> Wanted:
 
 
 def calibration_markdown(
-    said: str, rules: Sequence[RuleCalibration], settings: CalibrateSettings
+    said: str, rules: Sequence[RuleCalibration], settings: CalibrateSettings, *, note: str = ""
 ) -> str:
     """Return what was measured, a table per kind of gate."""
-    parts = ["# Calibration of the gate", said]
+    parts = ["# Calibration of the gate", note, said]
     for title, kind in (
         ("The same state twice: every difference is chance", "same"),
         (

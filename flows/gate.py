@@ -110,8 +110,9 @@ async def weigh(
     said = await asyncio.to_thread(gate_sentence, options, len(tasks))
     runtime.tell(Progress("note", detail=said))
     before = await asyncio.to_thread(decided_before, runtime.ledger, runtime.run_key, gate_id, said)
+    about = {"rehearsal": run.solver.model_id == "rehearsal"}
     if before is not None:
-        return before
+        return before.model_copy(update=about)
     plan = attempts_of(run, tasks, arms, trials=range(options.gate_trials), cycle=cycle)
     pairs = await compare_arms(run, plan, gate_id=gate_id, early_stop=options.gate_early_stop)
     gated = await record_gate(
@@ -124,6 +125,7 @@ async def weigh(
         n_tasks=len(tasks),
         said=said,
     )
+    gated = gated.model_copy(update=about)
     await publish_gate(runtime, gated)
     runtime.tell(Progress("note", detail=f"Gate {gate_id}: {headline(gated)}. {gated.row.reason}"))
     return gated

@@ -20,6 +20,7 @@ from tasks.artifacts import artifact_key, artifact_link, publish_markdown, traje
 from tasks.runtime import Runtime
 
 BASELINE, CANDIDATE = "baseline", "candidate"
+REHEARSED = "> This was a rehearsal: a local program stood in for the model."
 MARKS = {"accept": "✓ accepted", "reject": "✗ rejected"}
 
 
@@ -50,6 +51,7 @@ class Gated(Frozen):
     pairs: tuple[GatePairRow, ...]
     comparison: PairedComparison
     sentence: str
+    rehearsal: bool = False
 
     @property
     def accepted(self) -> bool:
@@ -200,7 +202,7 @@ def _row(
 
 async def publish_gate(runtime: Runtime, gated: Gated) -> None:
     """Show a decision: in the run's folder, and as an artifact with links to trajectories."""
-    svg = await asyncio.to_thread(_plot, gated, runtime)
+    svg = await asyncio.to_thread(_plot, gated)
     name = artifact_key("gate", gated.row.gate_id)
     await asyncio.to_thread(write_atomic, runtime.run_dir / "plots" / f"{name}.svg", svg)
     in_folder = gate_markdown(gated, f"![differences](plots/{name}.svg)")
@@ -237,7 +239,7 @@ def gate_markdown(gated: Gated, image: str = "", *, links: bool = False) -> str:
     facts = (
         f"- rule: {row.rule}{level}\n"
         f"- {row.reason}\n"
-        f"- {seen.wins} tasks better, {seen.losses} worse, {seen.ties} the same{interval}\n"
+        f"- tasks: {seen.wins} better, {seen.losses} worse, {seen.ties} the same{interval}\n"
         f"- {seen.n_pairs} pairs, {seen.n_missing} missing for want of a score\n"
         f"- baseline {row.commit_before[:12]}, candidate {row.commit_after[:12]}"
     )
@@ -251,14 +253,15 @@ def gate_markdown(gated: Gated, image: str = "", *, links: bool = False) -> str:
     head = "| task | category | trial | before | after | episode before | episode after |"
     table = "\n".join([head, "|---|---|---|---|---|---|---|", *lines])
     title = f"# Gate {row.gate_id}: {headline(gated)}"
-    return "\n\n".join(filter(None, [title, gated.sentence, facts, image, table])) + "\n"
+    note = REHEARSED if gated.rehearsal else ""
+    return "\n\n".join(filter(None, [title, note, gated.sentence, facts, image, table])) + "\n"
 
 
 def _cell(score: float | None) -> str:
     return "missing" if score is None else f"{score:.2f}"
 
 
-def _plot(gated: Gated, runtime: Runtime) -> bytes:
+def _plot(gated: Gated) -> bytes:
     """Draw each task's difference, and the mean with its interval."""
     seen = gated.comparison
     by_task: dict[str, list[Pair]] = {}
@@ -273,6 +276,11 @@ def _plot(gated: Gated, runtime: Runtime) -> bytes:
         mean = Bar("all tasks", seen.difference, seen.interval_low, seen.interval_high)
         bars.insert(0, mean)
     chart = bars_with_intervals(
-        bars, headline(gated), value="candidate minus baseline", percent=True, target=0.0
+        bars,
+        headline(gated),
+        value="candidate minus baseline",
+        percent=True,
+        target=0.0,
+        note=gated.rehearsal,
     )
     return render_svg(chart)

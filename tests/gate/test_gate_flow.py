@@ -112,6 +112,7 @@ async def test_a_harmful_skill_is_rejected_and_the_workspace_restored_byte_for_b
     said = (done.folder / "gate-gate.md").read_text()
     assert "✗ rejected" in said
     assert "With 6 tasks" in said
+    assert "This was a rehearsal" in said
 
     again = await gate(settings(tmp_path, run_key="harm"))
     assert again.gated is not None
