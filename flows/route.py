@@ -33,7 +33,7 @@ from grindstone.competency.routing import RoutingDecision, Rules
 from grindstone.errors import BudgetExceededError, InputError
 from grindstone.ledger import Ledger
 from grindstone.ledger.tables.attempts import TrajectoryRow
-from grindstone.llm import Models, open_models
+from grindstone.llm import Models, open_models, resolve_model_id
 from grindstone.records import Episode, Purpose
 from grindstone.resources import bundled
 from grindstone.settings import RouteSettings
@@ -106,7 +106,7 @@ async def route(
         status=routed.status,
         response=routed.response,
         base=settings.base,
-        note=settings.model_id == "rehearsal",
+        note=resolve_model_id(settings.model_id, await credentials(blocks.model)).rehearsal,
     )
     return routed
 

@@ -15,10 +15,10 @@ from grindstone.resources import bundled
 from grindstone.settings import CompetencySettings, RouteSettings
 from grindstone.workspace import Workspace
 
-pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.timeout(900)]
 
 GIT, LOGS = "version-control", "log-analysis"
-TASKS = ["lost-commit", "rotated-error-rate"]
+TASKS = ["deleted-branch", "merged-timeline"]
 
 
 def workspace(home: Path, agent: str, skill: str = "") -> Workspace:
@@ -77,10 +77,7 @@ async def test_the_full_loop(tmp_path: Path, prefect_server: str):
     assert gitta[GIT].score > logan[GIT].score
     assert logan[LOGS].score > gitta[LOGS].score
 
-    routed = [
-        await route(routing.model_copy(update={"task": task}))
-        for task in ("lost-commit", "rotated-error-rate")
-    ]
+    routed = [await route(routing.model_copy(update={"task": task})) for task in TASKS]
     assert [each.decision.member_name for each in routed] == ["gitta", "logan"]
     assert [each.decision.domain for each in routed] == [GIT, LOGS]
     assert [each.status for each in routed] == ["done", "done"]
@@ -114,7 +111,7 @@ async def test_the_full_loop(tmp_path: Path, prefect_server: str):
     assert any(row.run_key.endswith("-grind") for row in ledger.rows(RunRow))
 
     # And now gitta can be asked for what it could not do.
-    task = {"task": "rotated-error-rate", "member": ["gitta"]}
+    task = {"task": "merged-timeline", "member": ["gitta"]}
     taught = await route(routing.model_copy(update=task))
     assert (taught.status, taught.decision.policy) == ("done", "proceed")
 
