@@ -1,0 +1,182 @@
+"""A grind started from the Prefect UI's form, and what is read there afterwards."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Locator, Page
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.server,
+    pytest.mark.slow,
+    pytest.mark.timeout(900),
+    pytest.mark.xdist_group("up"),
+]
+
+FLAGS = (
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+)
+PATIENCE_MS = 120_000
+
+
+@pytest.fixture(scope="module")
+def page(chromium: str) -> Iterator["Page"]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        opened = browser.new_page(viewport={"width": 1400, "height": 1000})
+        opened.set_default_timeout(PATIENCE_MS)
+        yield opened
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def screenshots(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where screenshots go: GRINDSTONE_SCREENSHOTS, or a temporary folder."""
+    named = os.environ.get("GRINDSTONE_SCREENSHOTS")
+    folder = Path(named) if named else tmp_path_factory.mktemp("screenshots")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def field(page: "Page", description: str) -> "Locator":
+    """The form field with a description."""
+    return page.locator(".schema-form-property").filter(has_text=description).last
+
+
+def read(page: "Page", url: str, expected: str) -> str:
+    """The text of a page of the UI, once it shows what is expected."""
+    page.goto(url)
+    page.get_by_text(expected, exact=False).first.wait_for()
+    return page.inner_text("body")
+
+
+def shoot(page: "Page", path: Path) -> str:
+    """Write a screenshot of all that the page holds; return its text."""
+    tallest = "Math.max(...[...document.querySelectorAll('*')].map(each => each.scrollHeight))"
+    page.wait_for_load_state("networkidle")
+    page.set_viewport_size({"width": 1400, "height": min(page.evaluate(tallest) + 20, 6000)})
+    page.screenshot(path=path)
+    page.set_viewport_size({"width": 1400, "height": 1000})
+    return page.inner_text("body")
+
+
+def follow(page: "Page", text: str) -> None:
+    """Open in this tab what a link opens in a new one."""
+    address = page.get_by_role("link", name=text, exact=True).first.get_attribute("href")
+    assert address is not None
+    page.goto(address)
+
+
+def shown_images(page: "Page") -> int:
+    """How many images within the text were decoded."""
+    page.wait_for_function("[...document.images].every(each => each.complete)")
+    drawn = "[...document.images].filter(each => each.src.startsWith('data:') && each.naturalWidth)"
+    return int(page.evaluate(f"{drawn}.length"))
+
+
+@pytest.fixture(scope="module")
+def grind_run(up: Any, page: "Page", screenshots: Path) -> dict[str, Any]:
+    """A run of the grind deployment, started by filling in its form."""
+    page.goto(f"{up.ui}/deployments/deployment/{up.deployment('grind')['id']}/run")
+    page.get_by_text("At most this many tasks.").wait_for()
+    text = page.inner_text("body")
+    assert "The grind cycle: solve, fail, evolve, retry." in text
+    assert "How much verifier feedback the evolver sees." in text
+    assert "Names of saved blocks" in text
+
+    limit = field(page, "At most this many tasks.")
+    limit.get_by_role("button", name="int").click()
+    limit.locator("input").fill("1")
+    field(page, "Solver model: claude").locator("textarea").fill("rehearsal")
+    level = field(page, "How much verifier feedback")
+    level.scroll_into_view_if_needed()
+    level.locator("button.p-select-button__control").press("ArrowDown")
+    page.get_by_role("option", name="masked").wait_for()
+    page.screenshot(path=screenshots / "form.png")
+    page.get_by_role("option", name="masked").click()
+
+    with page.expect_response(lambda answer: "create_flow_run" in answer.url) as created:
+        page.get_by_role("button", name="Submit").click()
+    run: dict[str, Any] = up.finished(created.value.json()["id"])
+    assert run["state_type"] == "COMPLETED", up.logs(run["id"])
+    return run
+
+
+def test_the_form_reaches_the_run_and_the_run_its_home(up: Any, grind_run: dict[str, Any]):
+    from grindstone.ledger import Ledger
+    from grindstone.ledger.tables.runs import RunRow
+
+    settings = grind_run["parameters"]["settings"]
+    assert settings["limit"] == 1
+    assert settings["model_id"] == "rehearsal"
+    assert settings["feedback_level"] == "masked"
+    assert settings["work_dir"] == str(up.home)
+    assert [row.status for row in Ledger(up.home).rows(RunRow)][-1] == "completed"
+
+
+def test_report_table_curve_and_trajectory_are_read_in_the_ui(
+    up: Any, page: "Page", grind_run: dict[str, Any], screenshots: Path
+):
+    from grindstone.ledger import Ledger
+    from grindstone.records import Episode
+
+    task = Ledger(up.home).rows(Episode)[0].task_id
+    found = "Rehearsal: 1 of 1 task passed; 1 needed grinding and 1 of them was resolved"
+    read(page, f"{up.ui}/runs/flow-run/{grind_run['id']}", "Completed")
+    shoot(page, screenshots / "run.png")
+
+    read(page, f"{up.ui}/artifacts/key/report-skillbench", found)
+    page.locator("a[href*='/artifacts/artifact/']").first.click()
+    page.get_by_role("heading", name=found).wait_for()
+    text = shoot(page, screenshots / "report.png")
+    for heading in ("Verdicts", "What was learned", "Cost by role"):
+        assert heading in text
+    assert "data:image" not in text
+    assert "<a id" not in text
+    assert shown_images(page) >= 4
+
+    report = page.url
+    follow(page, task)
+    page.get_by_text(f"passed: {task}, cycle 2").first.wait_for()
+    text = shoot(page, screenshots / "trajectory.png")
+    assert "5/5 tests" in text
+    assert "skill offered" in text
+
+    page.goto(report)
+    follow(page, "verdict table")
+    page.get_by_text("skills that helped").wait_for()
+    text = shoot(page, screenshots / "verdicts.png")
+    assert task in text
+    assert "✗ ✓" in text
+    follow(page, "read it")
+    page.get_by_text(f"passed: {task}, cycle 2").first.wait_for()
+
+    page.goto(report)
+    follow(page, "EGL curve")
+    page.get_by_role("heading", name="EGL of skillbench").wait_for()
+    text = shoot(page, screenshots / "egl.png")
+    assert "New skills per thousand solved tasks" in text
+    assert "data:image" not in text
+    assert shown_images(page) == 1
+
+
+def test_the_newer_ui_shows_the_same(
+    up: Any, page: "Page", grind_run: dict[str, Any], screenshots: Path
+):
+    newest = {item["key"]: item["latest_id"] for item in up.post("/artifacts/latest/filter")}
+    address = f"{up.ui}/v2/artifacts/artifact"
+    text = read(page, f"{address}/{newest['report-skillbench']}", "What was learned")
+    shoot(page, screenshots / "report-v2.png")
+    assert "Rehearsal: 1 of 1 task passed" in text
+    assert "data:image" not in text
+    text = read(page, f"{address}/{newest['verdicts-skillbench']}", "skills that helped")
+    shoot(page, screenshots / "verdicts-v2.png")
+    assert "✗ ✓" in text

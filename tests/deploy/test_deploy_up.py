@@ -1,0 +1,116 @@
+"""`grindstone up` and `down`: what they say when they cannot, and PostgreSQL."""
+
+import contextlib
+import getpass
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from flows.server import free_port, remembered, start_time
+
+Command = Callable[..., "subprocess.CompletedProcess[str]"]
+BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+
+
+def test_a_port_in_use_is_said_and_nothing_is_left(tmp_path: Path, run_grindstone: Command):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        done = run_grindstone("up", "--work-dir", str(tmp_path), "--port", port)
+    assert done.returncode == 2
+    assert f"--port {port}" in done.stderr
+    assert "a free port" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "server" / "server.json").exists()
+
+
+def test_down_where_nothing_runs_says_so(tmp_path: Path, run_grindstone: Command):
+    done = run_grindstone("down", "--work-dir", str(tmp_path))
+    assert done.returncode == 1
+    assert "Nothing was running" in done.stdout
+
+
+def as_postgres(*command: str) -> None:
+    """Run a command as a user whom PostgreSQL accepts: anyone but root."""
+    switch = ("runuser", "-u", "postgres", "--") if os.geteuid() == 0 else ()
+    subprocess.run([*switch, *command], check=True, capture_output=True, cwd="/")
+
+
+@pytest.fixture
+def postgresql() -> Iterator[str]:
+    """The address of a database in a PostgreSQL server of the test's own."""
+    if not BINARIES:
+        pytest.skip("no PostgreSQL server on this machine")
+    folder = Path(tempfile.mkdtemp(prefix="grindstone-pg-"))
+    if os.geteuid() == 0:
+        shutil.chown(folder, "postgres", "postgres")
+    user = "postgres" if os.geteuid() == 0 else getpass.getuser()
+    data, port, programs = str(folder / "data"), free_port(), BINARIES[-1].parent
+    as_postgres(str(programs / "initdb"), "-D", data, "-A", "trust", "-N", "-U", user)
+    options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
+    control = (str(programs / "pg_ctl"), "-D", data, "-w")
+    as_postgres(*control, "-l", str(folder / "log"), "-o", options, "start")
+    try:
+        yield f"postgresql+asyncpg://{user}@127.0.0.1:{port}/postgres"
+    finally:
+        as_postgres(*control, "-m", "immediate", "stop")
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.mark.server
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_up_on_postgresql_and_down_ends_it(
+    tmp_path: Path, postgresql: str, run_grindstone: Command
+):
+    arguments = ("--work-dir", str(tmp_path), "--port", str(free_port()), "--json")
+    done = run_grindstone("up", *arguments, "--database-url", postgresql)
+    try:
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["ui_url"].startswith("http://127.0.0.1:")
+        assert not (tmp_path / "server" / "prefect.db").exists()
+        state = remembered(tmp_path)
+        assert state is not None
+        assert state.worker is not None
+        assert state.server.alive
+        assert state.worker.alive
+        environment = Path(f"/proc/{state.worker.pid}/environ").read_bytes()
+        assert postgresql.encode() not in environment
+    finally:
+        ended = run_grindstone("down", "--work-dir", str(tmp_path), "--json")
+    assert json.loads(ended.stdout) == {"ended": ["worker", "server"]}
+    assert start_time(state.server.pid) is None
+    assert start_time(state.worker.pid) is None
+
+
+@pytest.mark.server
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_server_that_was_killed_is_replaced(tmp_path: Path, run_grindstone: Command):
+    from flows.server import Running, ServerState, find, remember, start
+
+    state = start(tmp_path, detached=True)
+    sleeper = subprocess.Popen(["sleep", "600"], start_new_session=True)
+    try:
+        left = state.model_copy(update={"worker": Running.of(sleeper.pid)})
+        remember(tmp_path, ServerState.model_validate(left.model_dump()))
+        os.killpg(state.server.pid, signal.SIGKILL)
+        while state.server.alive:
+            time.sleep(0.05)
+        assert find(tmp_path) is None
+        done = run_grindstone("down", "--work-dir", str(tmp_path), "--json")
+        assert json.loads(done.stdout) == {"ended": ["worker"]}
+        assert sleeper.wait(5) != 0
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            sleeper.kill()

@@ -1,0 +1,183 @@
+"""Runs on a worker: attempts sent to the work pool, credentials out of a saved block."""
+
+import contextlib
+import json
+import os
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = [
+    pytest.mark.server,
+    pytest.mark.slow,
+    pytest.mark.timeout(900),
+    pytest.mark.xdist_group("up"),
+]
+
+PLANTED = "sk-ant-api03-planted-where-nobody-may-see-it"
+QUICK = {
+    "max_cycles": 1,
+    "limit": 1,
+    "evolve_skills": False,
+    "task_skill_mode": "off",
+    "success_mode": "off",
+}
+
+
+def test_every_entry_is_deployed_and_the_schedule_sleeps(up: Any):
+    deployed = {item["name"]: item for item in up.post("/deployments/filter")}
+    assert {"grind", "attempt", "try-one-task"} <= deployed.keys()
+    for item in deployed.values():
+        assert item["description"]
+        assert item["entrypoint"].startswith("flows.")
+        assert item["work_pool_name"] == "grindstone"
+    [nightly] = deployed["grind"]["schedules"]
+    assert not nightly["active"]
+    assert nightly["slug"] == "nightly"
+
+
+def test_up_again_changes_nothing(up: Any):
+    before = (up.home / "server" / "server.json").read_bytes()
+    done = up.command("up", "--work-dir", str(up.home))
+    assert done.returncode == 0
+    assert up.ui in done.stdout
+    assert (up.home / "server" / "server.json").read_bytes() == before
+
+
+def test_attempts_on_the_work_pool_equal_those_inline(up: Any):
+    from grindstone.ledger import Ledger
+    from grindstone.records import Episode
+
+    common = ("--work-dir", str(up.home), "--native-profile", "oracle", "--agent-id", "pooled")
+    tasks = ("--task-ids", "crlf-kit", "--task-ids", "branch-sales", "--max-cycles", "1")
+    more = ("--batch-size", "2", "--max-workers", "2", "--task-skill-mode", "off")
+    found = {}
+    for dispatch in ("inline", "deployment"):
+        done = up.command(
+            *("grind", *common, *tasks, *more, "--success-mode", "off"),
+            *("--dispatch", dispatch, "--run-key", dispatch),
+        )
+        assert done.returncode == 0, done.stderr
+        found[dispatch] = {
+            row.task_id: (row.outcome, row.reward, row.tests_passed, row.tests_total)
+            for row in Ledger(up.home).rows(Episode, dispatch)
+        }
+    assert len(found["inline"]) == 2
+    assert found["deployment"] == found["inline"]
+    runs = up.post(
+        "/flow_runs/filter",
+        {"deployments": {"id": {"any_": [up.deployment("attempt")["id"]]}}},
+    )
+    assert {run["state_type"] for run in runs} == {"COMPLETED"}
+    assert len(runs) == 2
+
+
+def test_cancelling_a_run_calls_off_its_attempts(up: Any):
+    settings = {
+        **QUICK,
+        "work_dir": str(up.home),
+        "agent_id": "cancelled",
+        "model_id": "rehearsal",
+        "dispatch": "deployment",
+        "run_key": "cancelled",
+    }
+    parent = up.post(
+        f"/deployments/{up.deployment('grind')['id']}/create_flow_run",
+        {"parameters": {"settings": settings}},
+    )
+    ours = {"flow_runs": {"tags": {"all_": ["run:cancelled"]}}}
+    sent: list[dict[str, Any]] = []
+    deadline = time.monotonic() + 300
+    while not sent:
+        assert time.monotonic() < deadline, up.logs(parent["id"])
+        time.sleep(0.5)
+        sent = [
+            run
+            for run in up.post("/flow_runs/filter", ours)
+            if run["deployment_id"] == up.deployment("attempt")["id"]
+        ]
+    up.post(
+        f"/flow_runs/{parent['id']}/set_state",
+        {"state": {"type": "CANCELLING", "name": "Cancelling"}},
+    )
+    assert up.finished(parent["id"])["state_type"] == "CANCELLED"
+    assert up.finished(sent[0]["id"])["state_type"] == "CANCELLED"
+
+
+@pytest.fixture
+def asked() -> Iterator[tuple[str, list[str]]]:
+    """A Messages API that notes the keys it is called with."""
+    import uvicorn
+    from starlette.types import Receive, Scope, Send
+
+    from flows.server import free_port
+    from grindstone.llm.rehearsal.server import app
+
+    keys: list[str] = []
+    answering = app()
+
+    async def noting(scope: Scope, receive: Receive, send: Send) -> None:
+        headers = dict(scope.get("headers", ()))
+        if b"x-api-key" in headers:
+            keys.append(headers[b"x-api-key"].decode())
+        await answering(scope, receive, send)
+
+    port = free_port()
+    server = uvicorn.Server(uvicorn.Config(noting, port=port, log_level="error"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        time.sleep(0.05)
+    try:
+        yield f"http://127.0.0.1:{port}", keys
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+def test_a_blocks_key_reaches_the_model_and_nothing_else(up: Any, asked: tuple[str, list[str]]):
+    address, keys = asked
+    kind = up.get("/block_types/slug/grindstone-model")
+    [schema] = up.post(
+        "/block_schemas/filter",
+        {"block_schemas": {"block_type_id": {"any_": [kind["id"]]}}},
+    )
+    up.post(
+        "/block_documents/",
+        {
+            "name": "planted",
+            "block_type_id": kind["id"],
+            "block_schema_id": schema["id"],
+            "data": {"model_id": "claude-sonnet-4-5", "api_key": PLANTED, "base_url": address},
+        },
+    )
+    run = up.post(
+        f"/deployments/{up.deployment('grind')['id']}/create_flow_run",
+        {
+            "parameters": {
+                "settings": {**QUICK, "work_dir": str(up.home), "agent_id": "keyed"},
+                "blocks": {"model": "planted"},
+            }
+        },
+    )
+    finished = up.finished(run["id"])
+    logs = up.logs(run["id"])
+    assert finished["state_type"] == "COMPLETED", logs
+    assert set(keys) == {PLANTED}
+    assert PLANTED not in json.dumps(finished) + logs
+    holding = [str(path) for path in files(up.home) if PLANTED.encode() in content(path)]
+    assert holding == []
+
+
+def files(folder: Path) -> list[Path]:
+    return [Path(root, name) for root, _, names in os.walk(folder) for name in names]
+
+
+def content(path: Path) -> bytes:
+    with contextlib.suppress(OSError):
+        return path.read_bytes()
+    return b""
