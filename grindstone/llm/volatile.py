@@ -13,9 +13,9 @@ from grindstone.llm.messages import Block, Message, Request, Text, ToolResult
 
 _MONTHS = "Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec"
 _PATTERNS = (
-    r"\b\d{4}-\d{2}-\d{2}\b",  # dates
+    r"\b\d{4}-\d{2}-\d{2}(?:T\d{2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?Z?|\b)",  # dates
     rf"\b(?:{_MONTHS})\w* +\d{{1,2}}\b(?:,? +\d{{4}}\b)?",
-    rf"\b\d{{1,2}} +(?:{_MONTHS})\w*\b(?: +\d{{4}}\b)?",
+    rf"\b\d{{1,2}} +(?:{_MONTHS})\w*\b(?! +\d{{1,2}}\b)(?: +\d{{4}}\b)?",
     r"\b(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)\b",
     r"\b\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?\b",  # clocks
     r"\b1[5-9]\d{8}(?:\.\d+)?\b",  # seconds since 1970

@@ -1,4 +1,8 @@
-"""Runs killed at many points of their life, and what they come to when they are resumed."""
+"""Runs killed at many points of their life, and what they come to when they are resumed.
+
+The solver is the `strands` profile, whose commands run to their end: what a terminal's screen
+shows depends on how busy the machine is, and an answer to another screen is another answer.
+"""
 
 from pathlib import Path
 from typing import NamedTuple

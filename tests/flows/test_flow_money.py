@@ -19,7 +19,7 @@ pytestmark = [
 ]
 
 TASK = "crlf-kit"
-PRICED_AS = "claude-sonnet-5-5"
+PRICED_AS = "claude-haiku-4-5"
 
 
 def grind(home: Path, url: str, *more: str) -> Command:

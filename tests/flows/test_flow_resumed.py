@@ -1,0 +1,70 @@
+"""Going on with a run: torn results, a second process, flow runs of the dead."""
+
+from pathlib import Path
+
+import pytest
+
+from grindstone.errors import InputError
+from grindstone.settings import GrindSettings, Profile
+
+pytestmark = [pytest.mark.server, pytest.mark.timeout(300)]
+
+
+def settings(home: Path) -> GrindSettings:
+    return GrindSettings(
+        work_dir=home,
+        task_ids=["plain-inventory"],
+        model_id="rehearsal",
+        native_profile=Profile.ORACLE,
+        task_skill_mode="off",
+        success_mode="off",
+        run_key="K",
+    )
+
+
+async def test_a_torn_result_is_made_again(tmp_path: Path, prefect_server: str):
+    from flows.grind import grind
+    from grindstone.ledger import Ledger
+    from grindstone.ledger.tables.runs import BatchRow
+
+    first = (await grind(settings(tmp_path))).report
+    results = [path for path in (tmp_path / "runs/K/results").iterdir() if path.is_file()]
+    assert results
+    for path in results:
+        path.write_bytes(path.read_bytes()[:40])
+    for path in Ledger(tmp_path).folder("batches", "K").iterdir():
+        path.unlink()  # as if the process had ended before the batch was noted
+    second = (await grind(settings(tmp_path))).report
+    assert second == first
+    assert len(Ledger(tmp_path).rows(BatchRow, "K")) == 1
+
+
+async def test_a_run_is_driven_by_one_process(tmp_path: Path, prefect_server: str):
+    from flows.grind import grind
+    from tasks.adopting import sole_process
+
+    with (
+        sole_process(tmp_path / "runs" / "K", "K"),
+        pytest.raises(InputError, match="is being run by another process"),
+    ):
+        await grind(settings(tmp_path))
+    assert (await grind(settings(tmp_path))).report.passed == 1
+
+
+async def test_flow_runs_of_a_dead_process_are_closed(tmp_path: Path, prefect_server: str):
+    from prefect import get_client
+    from prefect.states import Running
+
+    from flows.attempt import attempt
+    from flows.grind import grind
+
+    async with get_client() as client:
+        left = await client.create_flow_run(attempt, parameters={}, tags=["run:K"], state=Running())
+        other = await client.create_flow_run(attempt, tags=["run:other"], state=Running())
+        await grind(settings(tmp_path))
+        closed = (await client.read_flow_run(left.id)).state
+        untouched = (await client.read_flow_run(other.id)).state
+    assert closed is not None
+    assert closed.is_crashed()
+    assert untouched is not None
+    assert untouched.is_running()
