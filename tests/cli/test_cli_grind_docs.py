@@ -26,7 +26,7 @@ def test_the_settings_are_the_models(monkeypatch: pytest.MonkeyPatch):
 
 @pytest.mark.server
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_its_commands_run_in_its_order(command, prefect_server, tmp_path: Path):
     assert len(COMMANDS) >= 11
     for line in COMMANDS:
@@ -46,7 +46,7 @@ def test_its_commands_run_in_its_order(command, prefect_server, tmp_path: Path):
 
 @pytest.mark.server
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_its_code_runs(prefect_server, tmp_path: Path, monkeypatch, capsys):
     (code,) = CODE
     (tmp_path / "seed_workspaces").symlink_to(ROOT / "seed_workspaces")
