@@ -11,7 +11,7 @@ from blocks import BlockNames, configure
 from flows.attempt import Wanted, attempt_all
 from flows.grind import grind
 from flows.opening import Opened, open_run
-from grindstone.attempt.plan import choose_tasks
+from grindstone.attempt.plan import choose_tasks, open_workspace
 from grindstone.attempt.spec import AttemptSpec
 from grindstone.benchmark import Task
 from grindstone.competency.checking import folded
@@ -92,22 +92,44 @@ async def _train(
     async with open_run("train", own, blocks) as run:
         base = run.planned.plan.base
         before = await _measure(run, base, BEFORE)
+        if jobs.cancelled(job):
+            await finish_run(run.runtime, run.planned, note="cancelled")
+            return TrainingOutcome(status="cancelled", note="before it trained")
+    try:
+        await _practise(job, own, blocks)
+        async with open_run("train", own, blocks) as run:
+            outcome = await _weigh(run, jobs, job, base, before)
+            told = f"{job.domain}: {outcome.status}, {outcome.note}"
+            run.runtime.tell(Progress("note", detail=told))
+            await finish_run(run.runtime, run.planned)
+    except InfrastructureError:
+        raise
+    except GrindstoneError as error:
+        # What was learned and not measured is not kept.
+        await asyncio.to_thread(_take_back, own, base, None, str(error))
+        raise
+    return outcome
+
+
+async def _weigh(
+    run: Opened[CompetencySettings],
+    jobs: TrainingJobs,
+    job: TrainingJob,
+    base: Snapshot,
+    before: Measured,
+) -> TrainingOutcome:
+    """Measure what was learned; take it back where it does not help."""
+    learned = await asyncio.to_thread(run.runtime.workspace.snapshot)
+    changed = learned.tree != base.tree
     if jobs.cancelled(job):
-        return TrainingOutcome(status="cancelled", note="before it trained")
-    await _practise(job, own, blocks)
-    async with open_run("train", own, blocks) as run:
-        after_training = await asyncio.to_thread(run.runtime.workspace.snapshot)
-        after = before
-        if after_training.tree != base.tree:
-            after = await _measure(run, after_training, AFTER)
-        outcome = _outcome(before, after, base, after_training, scale=own.base)
-        if outcome.status == "unhelpful" and after_training.tree != base.tree:
-            await asyncio.to_thread(_take_back, run, base, after_training, outcome.note)
+        outcome = TrainingOutcome(status="cancelled", note="after it trained; rolled back")
+    else:
+        after = await _measure(run, learned, AFTER) if changed else before
+        outcome = _outcome(before, after, base, learned, scale=run.settings.base)
         if outcome.status == "done":
             await asyncio.to_thread(_tell_tracker, run, job, after.episodes)
-        told = f"{job.domain}: {outcome.status}, {outcome.note}"
-        run.runtime.tell(Progress("note", detail=told))
-        await finish_run(run.runtime, run.planned)
+    if changed and outcome.status != "done":
+        await asyncio.to_thread(_take_back, run.settings, base, learned, outcome.note)
     return outcome
 
 
@@ -197,13 +219,14 @@ def _outcome(
 
 
 def _take_back(
-    run: Opened[CompetencySettings], base: Snapshot, learned: Snapshot, why: str
+    settings: CompetencySettings, base: Snapshot, learned: Snapshot | None, why: str
 ) -> None:
-    """Undo what the training changed, unless somebody changed the workspace since."""
-    workspace = run.runtime.workspace
+    """Undo what the training changed, unless somebody changed the workspace since it was seen."""
+    workspace = open_workspace(settings)
     with workspace.writing():
-        if workspace.snapshot().commit == learned.commit:
-            step = f"{run.runtime.run_key}/rollback"
+        now = workspace.snapshot()
+        if now.tree != base.tree and (learned is None or now.commit == learned.commit):
+            step = f"{settings.run_key}/rollback"
             workspace.rollback(base.commit, reason=f"Training did not help: {why}", step=step)
 
 

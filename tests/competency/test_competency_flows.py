@@ -205,7 +205,7 @@ async def test_a_review_waits_for_a_person(tmp_path: Path, prefect_server: str):
         work_dir=tmp_path, model_id="rehearsal", task="dropped-stash", run_key=tmp_path.name[-60:]
     )
 
-    async def paused() -> str:
+    async def paused(key: str) -> str:
         async with get_client() as client:
             while True:
                 runs = await client.read_flow_runs(
@@ -213,23 +213,28 @@ async def test_a_review_waits_for_a_person(tmp_path: Path, prefect_server: str):
                         {"state": {"type": {"any_": ["PAUSED"]}}}
                     )
                 )
-                mine = [
-                    run.id
-                    for run in runs
-                    if run.parameters["settings"]["run_key"] == settings.run_key
-                ]
+                mine = [run.id for run in runs if run.parameters["settings"]["run_key"] == key]
                 if mine:
                     return mine[0]
                 await asyncio.sleep(0.2)
 
-    async def answer(**said) -> None:
-        await resume_flow_run(await paused(), run_input=said)
+    async def answer(key: str, **said) -> None:
+        await resume_flow_run(await paused(key), run_input=said)
 
     routed, _ = await asyncio.gather(
-        route(settings), answer(approve=False, reviewer="Ada", reason="not today")
+        route(settings),
+        answer(settings.run_key, approve=False, reviewer="Ada", reason="not today"),
     )
     assert (routed.status, routed.note) == ("declined", "Ada said no: not today")
     assert Ledger(tmp_path).rows(Episode) == []
     late = await route(settings.model_copy(update={"review_timeout_s": 1}))
     assert late.status == "declined"
     assert "within 1 s" in late.note
+    key = f"{settings.run_key}-yes"
+    allowed, _ = await asyncio.gather(
+        route(settings.model_copy(update={"run_key": key})),
+        answer(key, approve=True, reviewer="Ada"),
+    )
+    assert allowed.status == "done"
+    assert "approved by Ada" in allowed.decision.note
+    assert allowed.decision.success is True
