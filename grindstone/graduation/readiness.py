@@ -281,7 +281,7 @@ def criteria_met(
             f"{prefix}checked",
             "every latest episode",
             f"{recent.checked} of {recent.episodes}",
-            met=recent.episodes > 0 and unchecked == 0,
+            met=unchecked == 0,
             gap=f"{unchecked} of the latest {recent.episodes} episodes could not be checked "
             "against the constitution",
         ),
