@@ -122,8 +122,9 @@ def asked() -> Iterator[tuple[str, list[str]]]:
 
     async def noting(scope: Scope, receive: Receive, send: Send) -> None:
         headers = dict(scope.get("headers", ()))
-        if b"x-api-key" in headers:
-            keys.append(headers[b"x-api-key"].decode())
+        sent = headers.get(b"x-api-key") or headers.get(b"authorization")
+        if sent is not None:
+            keys.append(sent.decode().removeprefix("Bearer "))
         await answering(scope, receive, send)
 
     port = free_port()
