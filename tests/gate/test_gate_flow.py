@@ -19,14 +19,7 @@ from grindstone.workspace import Workspace
 
 pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.timeout(300)]
 
-TASKS = [
-    "branch-sales",
-    "crlf-kit",
-    "deleted-branch",
-    "dropped-stash",
-    "errors-by-hour",
-    "visitor-report",
-]
+TASKS = ["branch-sales", "crlf-kit", "deleted-branch", "dropped-stash", "errors-by-hour"]
 HARM = "## Steps\n```bash\nmkdir -p $(dirname {output}); echo harm > {output}; true\n```\n"
 
 
@@ -111,7 +104,7 @@ async def test_a_harmful_skill_is_rejected_and_the_workspace_restored_byte_for_b
         assert (one.score, other.score) == (pair.baseline_score, pair.candidate_score)
     said = (done.folder / "gate-gate.md").read_text()
     assert "✗ rejected" in said
-    assert "With 6 tasks" in said
+    assert "With 5 tasks" in said
     assert "This was a rehearsal" in said
 
     again = await gate(settings(tmp_path, run_key="harm"))
@@ -155,22 +148,19 @@ async def test_infrastructure_errors_are_missing_pairs_and_early_stopping_leaves
     tasks = tmp_path / "tasks"
     for task_id in TASKS:
         shutil.copytree(bundled("examples/tasks") / task_id, tasks / task_id)
-    (tasks / "errors-by-hour" / "tests" / "test.sh").write_text("#!/bin/sh\nexit 0\n")
+    (tasks / "crlf-kit" / "tests" / "test.sh").write_text("#!/bin/sh\nexit 0\n")
     evolve(workspace, taught)
     done: GateFinished = await gate(
-        settings(tmp_path, tasks_dir=tasks, baseline="seed", gate_rule="no_regression")
+        settings(tmp_path, tasks_dir=tasks, baseline="seed", gate_alpha=0.2)
     )
     assert done.gated is not None
     row = done.gated.row
-    assert done.gated.accepted, row
-    assert row.losses == 0
-    assert row.wins >= 1
-    assert row.n_pairs + row.n_missing <= len(TASKS)
-    spoiled = [pair for pair in done.gated.pairs if pair.task_id == "errors-by-hour"]
-    assert row.n_missing == len(spoiled)
-    for pair in spoiled:
-        assert pair.baseline_score is pair.candidate_score is None
-        assert pair.baseline_episode_id
+    assert (row.verdict, row.accepted, row.losses) == ("accept", True, 0), row
+    assert (row.n_pairs, row.n_missing) == (3, 1), "the fifth task could change nothing any more"
+    [spoiled] = [pair for pair in done.gated.pairs if pair.task_id == "crlf-kit"]
+    assert spoiled.baseline_score is spoiled.candidate_score is None
+    assert spoiled.baseline_episode_id
+    assert "errors-by-hour" not in {pair.task_id for pair in done.gated.pairs}
 
 
 async def test_an_unknown_state_is_bad_input(
