@@ -158,7 +158,7 @@ async def _one_batch(
         new_skills = 0
         if cycle == 1 and settings.success_mode is not SuccessMode.OFF:
             snapshot, new_skills = await _learn_from(crew, snapshot, number, passed, tasks)
-        if failed:
+        if failed and settings.scope().allows_anything:
             evolved = await evolve(_evolution(crew, snapshot, number, cycle, failed, tasks))
             snapshot = evolved.after
             new_skills += len(evolved.result.skills_added)

@@ -168,6 +168,11 @@ class EvolveScope(Settings):
         None, ge=200, description="Longest SKILL.md accepted. Empty: the format's own limit."
     )
 
+    @property
+    def allows_anything(self) -> bool:
+        """Whether an evolver could change anything at all."""
+        return any((self.evolve_skills, self.evolve_memory, self.evolve_prompts, self.evolve_tools))
+
     @model_validator(mode="after")
     def _prompt_only_is_consistent(self) -> Self:
         if self.prompt_only and not self.evolve_prompts:
