@@ -13,7 +13,7 @@ from pathlib import Path
 
 from generated import CASE, record, woodstock_sale
 
-from flows.exam import examiner
+from flows.server import server_for
 from grindstone.errors import RefusedError
 from grindstone.graduation import GraduationService, Work
 from grindstone.settings import GraduationSettings, Profile
@@ -21,6 +21,8 @@ from grindstone.settings import GraduationSettings, Profile
 
 async def main(home: Path) -> None:
     """Refuse, examine, promote."""
+    from flows.exam import examiner  # noqa: PLC0415 - reads the server's address when imported
+
     settings = GraduationSettings(work_dir=home, native_profile=Profile.ORACLE)
     service = GraduationService(home, examiner=examiner(settings))
     ready = [
@@ -49,4 +51,6 @@ async def main(home: Path) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1] if len(sys.argv) > 1 else tempfile.mkdtemp())))
+    folder = Path(sys.argv[1] if len(sys.argv) > 1 else tempfile.mkdtemp())
+    with server_for(folder):
+        asyncio.run(main(folder))

@@ -93,34 +93,38 @@ def sides(tables: Tables, *, digests: Collection[str] | None = None) -> pl.LazyF
 
     They are brought together first, for one join with all episodes costs a third of three.
     """
-    compliance = tables.compliance
     needed = list(digests or ())
+    demanded = pl.col("pack_digest").is_in(needed) if needed else pl.lit(True)
+    # Prepared row by row, so that the groups are formed by sums and minima alone.
     rows = [
-        compliance.select(*KEY, "score", "pack_digest", pl.lit("check").alias("kind")),
-        tables.interventions.select(*KEY, pl.lit("edit").alias("kind")),
-        tables.ratings.select(*KEY, "rating", pl.lit("rating").alias("kind")),
+        tables.compliance.select(
+            *KEY,
+            "score",
+            demanded.cast(pl.UInt32).alias("demanded"),
+            (demanded & pl.col("score").is_null()).cast(pl.UInt32).alias("undecided"),
+        ),
+        tables.interventions.select(*KEY, pl.lit(1, pl.UInt32).alias("edits")),
+        tables.ratings.select(*KEY, "rating"),
     ]
-    is_check = pl.col("kind") == "check"
-    demanded = is_check & (pl.col("pack_digest").is_in(needed) if needed else pl.lit(True))
-    score = pl.col("score").filter(is_check)
-    complete = (
-        pl.col("pack_digest").filter(demanded).n_unique() == len(needed) if needed else pl.lit(True)
-    )
-    undecided = pl.col("score").filter(demanded).is_null().any()
-    return (
+    counts = ("demanded", "undecided", "edits")
+    grouped = (
         pl.concat(rows, how="diagonal")
         .group_by(KEY)
-        .agg(
-            # A critical breach stands whatever else could not be checked.
-            pl.when((score <= CRITICAL_SCORE).any())
-            .then(CRITICAL_SCORE)
-            .when(complete & ~undecided)
-            .then(score.min())
-            .alias("checked_score"),
-            demanded.any().alias("was_checked"),
-            (pl.col("kind") == "edit").sum().alias("edits"),
-            pl.col("rating").mean(),
-        )
+        .agg(pl.col("score").min(), *(pl.col(name).sum() for name in counts), pl.mean("rating"))
+    )
+    # A check is one row per pack, so that counting them tells whether each was made.
+    complete = pl.col("demanded") >= max(1, len(needed))
+    return grouped.select(
+        *KEY,
+        "edits",
+        "rating",
+        # A critical breach stands whatever else could not be checked.
+        pl.when(pl.col("score") <= CRITICAL_SCORE)
+        .then(CRITICAL_SCORE)
+        .when(complete & (pl.col("undecided") == 0))
+        .then(pl.col("score"))
+        .alias("checked_score"),
+        (pl.col("demanded") > 0).alias("was_checked"),
     )
 
 

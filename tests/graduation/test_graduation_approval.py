@@ -1,0 +1,152 @@
+"""A person's answer, clicked in the Prefect UI by a real browser."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from graduation_support import fill
+from pydantic import JsonValue
+
+from grindstone.graduation import GraduationService
+from grindstone.graduation.audit.event import EventKind
+from grindstone.graduation.audit.verify import verify
+from grindstone.graduation.levels import ActionClass, Level
+from grindstone.graduation.live import LiveTool, LiveToolbox
+from grindstone.llm.messages import ToolSpec, ToolUse
+from grindstone.settings import GraduationSettings
+
+pytestmark = [pytest.mark.browser, pytest.mark.server, pytest.mark.timeout(240)]
+
+POLICY = """
+name: asks
+exam: {required: false}
+approval: ui
+"""
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture
+async def page(chromium: str) -> AsyncIterator[object]:
+    playwright = pytest.importorskip("playwright.async_api")
+    async with playwright.async_playwright() as driver:
+        browser = await driver.chromium.launch(executable_path=chromium, args=FLAGS)
+        opened = await browser.new_page(viewport={"width": 1280, "height": 1600})
+        opened.set_default_timeout(60_000)
+        yield opened
+        await browser.close()
+
+
+async def paused_run(name: str) -> str:
+    """Wait for a flow run of that name to pause; return its id."""
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName
+
+    async with get_client() as client:
+        for _ in range(240):
+            runs = await client.read_flow_runs(
+                flow_run_filter=FlowRunFilter(name=FlowRunFilterName(any_=[name]))
+            )
+            for run in runs:
+                if run.state is not None and run.state.is_paused():
+                    return str(run.id)
+            await asyncio.sleep(0.5)
+    raise AssertionError(f"{name} never paused")
+
+
+async def click_answer(page, ui: str, run_id: str, *, decision: str, name: str) -> None:
+    """Fill the form under Resume as a person does."""
+    await page.goto(f"{ui}/runs/flow-run/{run_id}")
+    await page.get_by_role("button", name="Resume").first.click()
+    dialog = page.get_by_role("dialog")
+    await dialog.wait_for()
+    if decision != "refuse":
+        await dialog.locator(".p-select-button__control").first.click()
+        await page.get_by_text(decision, exact=True).last.click()
+    boxes = dialog.get_by_role("textbox")
+    await boxes.first.fill(name)
+    await dialog.get_by_role("button", name="Submit").click()
+    await dialog.wait_for(state="hidden")
+
+
+@pytest.mark.parametrize(("decision", "promoted"), [("approve", True), ("refuse", False)])
+async def test_promotion_waits_for_a_click(
+    prefect_server: str, page, tmp_path: Path, decision: str, promoted: bool
+) -> None:
+    from flows.graduate import graduate
+
+    policies = tmp_path / "policies"
+    policies.mkdir()
+    (policies / "asks.yaml").write_text(POLICY)
+    agent = f"ada-{decision}"
+    service = GraduationService(tmp_path / "home", policies=policies)
+    await fill(service, 12, agent_id=agent, episode_id="")
+    settings = GraduationSettings(
+        work_dir=tmp_path / "home", agent_id=agent, policies_dir=policies, ask=True
+    )
+    running = asyncio.create_task(graduate(settings))
+    run_id = await paused_run(f"graduate {agent}")
+    ui = prefect_server.removesuffix("/api")
+    await click_answer(page, ui, run_id, decision=decision, name="Grace Hopper")
+    result = await running
+    assert result.promoted is promoted
+    assert result.answer is not None
+    assert result.answer.by == "Grace Hopper"
+    kinds = [event.kind for event in service.desk.chain.events()]
+    if promoted:
+        assert kinds[-2:] == [EventKind.APPROVED, EventKind.PROMOTED]
+        assert service.desk.agent(agent).level is Level.INTERN
+        assert service.desk.chain.events()[-1].by == "Grace Hopper"
+    else:
+        assert kinds[-1] is EventKind.REFUSED
+        assert EventKind.PROMOTED not in kinds
+        assert "Grace Hopper refused it" in result.missing[0]
+    assert verify(service.desk.chain).intact
+
+
+async def test_a_supervised_change_waits_for_a_click(
+    prefect_server: str, page, tmp_path: Path
+) -> None:
+    """The same path a live flow takes, with the agent's call made by hand."""
+    from prefect import flow
+
+    from grindstone.graduation.live import Answered, Ask
+    from tasks.approving import ask
+
+    done: list[JsonValue] = []
+
+    async def file_form(arguments) -> str:
+        done.append(arguments["form"])
+        return "filed"
+
+    tool = LiveTool(
+        ToolSpec(name="file_form", description="Files a form.", input_schema={"type": "object"}),
+        ActionClass.CHANGE,
+        file_form,
+    )
+
+    @flow(name="files-a-form", flow_run_name="files a form")
+    async def files() -> bool:
+        async def approve(what: Ask) -> Answered:
+            said = await ask(f"{what.tool} {what.arguments}?", timeout_s=120, key="action")
+            return Answered(approved=said.approved, by=said.by, reason=said.reason)
+
+        box = LiveToolbox("ada", Level.SUPERVISED, [tool], approve=approve)
+        output = await box.run(ToolUse(id="1", name="file_form", input={"form": "T2"}))
+        return not output.is_error
+
+    running = asyncio.create_task(files())
+    run_id = await paused_run("files a form")
+    assert not done  # nothing happens before the answer
+    ui = prefect_server.removesuffix("/api")
+    await click_answer(page, ui, run_id, decision="approve", name="Grace Hopper")
+    assert await running
+    assert done == ["T2"]
