@@ -29,15 +29,16 @@ def leak_check(task_dirs: Mapping[str, Path]) -> Callable[[str, str], Sequence[s
 
 
 def _sources(folder: Path) -> dict[str, str]:
-    """Return the text files of a task's tests and its solution, by name."""
+    """Return the text files of a task's tests, by name.
+
+    The solution is left out: what it says is how such work is done, which is what a skill
+    is to teach.
+    """
     found = {}
-    for part in ("tests", "solution"):
-        for path in sorted((folder / part).rglob("*")):
-            if path.is_symlink() or not path.is_file():
-                continue
-            if path.stat().st_size > MAX_TEST_FILE_BYTES:
-                continue
-            data = path.read_bytes()
-            if b"\0" not in data:
-                found[f"{part}/{path.relative_to(folder / part)}"] = data.decode(errors="replace")
+    for path in sorted((folder / "tests").rglob("*")):
+        if path.is_symlink() or not path.is_file() or path.stat().st_size > MAX_TEST_FILE_BYTES:
+            continue
+        data = path.read_bytes()
+        if b"\0" not in data:
+            found[str(path.relative_to(folder))] = data.decode(errors="replace")
     return found
