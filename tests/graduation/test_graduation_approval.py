@@ -40,7 +40,7 @@ async def page(chromium: str) -> AsyncIterator[object]:
     async with playwright.async_playwright() as driver:
         browser = await driver.chromium.launch(executable_path=chromium, args=FLAGS)
         opened = await browser.new_page(viewport={"width": 1280, "height": 1600})
-        opened.set_default_timeout(60_000)
+        opened.set_default_timeout(45_000)
         yield opened
         await browser.close()
 
@@ -69,8 +69,8 @@ async def click_answer(page, ui: str, run_id: str, *, decision: str, name: str) 
     dialog = page.get_by_role("dialog")
     await dialog.wait_for()
     if decision != "refuse":
-        await dialog.locator(".p-select-button__control").first.click()
-        await page.get_by_text(decision, exact=True).last.click()
+        await dialog.locator("button.p-select-button__control").first.press("ArrowDown")
+        await page.get_by_role("option", name=decision).click()
     boxes = dialog.get_by_role("textbox")
     await boxes.first.fill(name)
     await dialog.get_by_role("button", name="Submit").click()

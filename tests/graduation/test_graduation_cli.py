@@ -1,0 +1,65 @@
+"""The audit commands: exit codes, JSON, files."""
+
+import json
+from pathlib import Path
+
+import pytest
+from graduation_support import fill
+from typer.testing import CliRunner
+
+from flows.cli.app import app
+from grindstone.graduation import GraduationService
+
+RUNNER = CliRunner()
+
+
+@pytest.fixture
+async def home(tmp_path: Path) -> Path:
+    service = GraduationService(tmp_path)
+    await fill(service, 3)
+    await service.enrol_agent("ada", "INTERN", by="Grace", reason="came so")
+    await service.reset_capability("ada", "query", by="Grace", reason="a test")
+    return tmp_path
+
+
+def run(*arguments: str, code: int = 0) -> str:
+    done = RUNNER.invoke(app, list(arguments))
+    assert done.exit_code == code, done.output
+    return done.stdout
+
+
+def test_verify_says_yes_and_no(home: Path) -> None:
+    found = json.loads(run("audit", "verify", "--work-dir", str(home), "--json"))
+    assert (found["intact"], found["events"]) == (True, 2)
+    anchor = f"{found['head']['sequence']}:{found['head']['digest']}"
+    run("audit", "verify", "--work-dir", str(home), "--anchor", anchor)
+    path = home / "audit" / "000001.json"
+    path.write_bytes(path.read_bytes().replace(b"Grace", b"Alice"))
+    assert "NOT INTACT at 000001.json" in run("audit", "verify", "--work-dir", str(home), code=1)
+
+
+def test_trail_export_and_sign(home: Path, tmp_path: Path) -> None:
+    where = ("--work-dir", str(home), "--agent-id", "ada")
+    assert json.loads(run("audit", "trail", *where, "--json"))["total_episodes"] == 3
+    for form in ("json", "md", "html"):
+        output = tmp_path / f"out.{form}"
+        run("audit", "export", *where, "--format", form, "--output", str(output))
+        assert "ada" in output.read_text("utf-8")
+    key = tmp_path / "keys" / "k.pem"
+    run("audit", "keys", str(key))
+    run("audit", "sign", "--key", str(key), "--work-dir", str(home))
+    verified = ("audit", "verify", "--work-dir", str(home), "--public-key", f"{key}.pub")
+    assert "Intact" in run(*verified)
+
+
+def test_import_is_refused_with_every_row(home: Path, tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl"
+    path.write_text('{"agent_id": "b"}\n{"agent_id": "", "success": 1}\n')
+    report = json.loads(
+        run("audit", "import", str(path), "--by", "G", "--work-dir", str(home), "--json", code=1)
+    )
+    assert (report["imported"], report["refused_count"]) == (0, 2)
+
+
+def test_exam_cases_are_listed(home: Path) -> None:
+    assert "No edge cases yet" in run("exam", "list", "--work-dir", str(home))

@@ -1,0 +1,42 @@
+"""Exam and review as flows: attempts in real sandboxes, promotion after them."""
+
+from pathlib import Path
+
+import pytest
+from graduation_support import fill, work
+
+from grindstone.graduation import GraduationService
+from grindstone.graduation.audit.verify import verify
+from grindstone.resources import bundled
+from grindstone.settings import GraduationSettings, Profile
+
+pytestmark = [pytest.mark.server, pytest.mark.docker, pytest.mark.timeout(240)]
+CASE = "examples/graduation/cases/quote-farm-tractor"
+
+
+async def test_exam_review_and_promotion(prefect_server: str, tmp_path: Path) -> None:
+    from flows.exam import exam
+    from flows.graduate import graduate
+    from flows.review import review
+
+    service = GraduationService(tmp_path)
+    await fill(service, 12)
+    await service.record_episode(**work(99, agent_id="bob", success=False))
+    settings = GraduationSettings(
+        work_dir=tmp_path, agent_id="ada", agents=["ada"], native_profile=Profile.NOP
+    )
+    assert not (await exam(settings)).passed  # there is no case yet
+    await service.add_edge_case("ep-99", bundled(CASE), added_by="Grace")
+    assert (await review(settings)).decisions[0].action == "exam_due"
+    idle = await exam(settings)
+    assert [case.passed for case in idle.cases] == [False]
+    refused = await graduate(settings.model_copy(update={"validated_by": "Grace"}))
+    assert not refused.promoted
+    assert "no exam for INTERN" in refused.missing[0]
+    taken = await exam(settings.model_copy(update={"native_profile": Profile.ORACLE}))
+    assert taken.passed
+    assert service.desk.episode(taken.cases[0].episode_id).purpose.value == "exam"
+    assert (await review(settings)).decisions[0].action == "approval_due"
+    done = await graduate(settings.model_copy(update={"validated_by": "Grace"}))
+    assert (done.promoted, done.level.value) == (True, "INTERN")
+    assert verify(service.desk.chain).intact
