@@ -5,20 +5,20 @@ from collections.abc import Sequence
 
 from prefect import flow
 
-from blocks import BlockNames, configure
+from blocks import BlockNames
 from flows.attempt import Dispatch, Wanted, attempt_all
-from grindstone.attempt.plan import open_workspace, pair_tasks, plan_run
+from flows.opening import Opened, open_run, work_of
+from grindstone.attempt.plan import pair_tasks
 from grindstone.attempt.spec import AttemptSpec, SolverSettings
 from grindstone.benchmark import Task
 from grindstone.benchmark.skillbench import TaskPair
-from grindstone.errors import BudgetExceededError
 from grindstone.ledger.comparison import WITH, WITHOUT
 from grindstone.records import Episode, Purpose
 from grindstone.settings import CompareSettings
 from grindstone.workspace import Snapshot
-from tasks.finishing import Finished, finish_run, start_run
-from tasks.progress import Progress, current_watcher
-from tasks.runtime import Runtime, open_runtime
+from tasks.finishing import Finished, finish_run
+from tasks.progress import Progress
+from tasks.runtime import Runtime
 
 
 @flow(name="compare", flow_run_name="compare {settings.agent_id}", cache_result_in_memory=False)
@@ -32,42 +32,23 @@ async def compare(
         settings: Which tasks, whose skills, and how often.
         blocks: Saved blocks laid over the settings.
     """
-    settings = await configure(settings, blocks)
-    workspace = await asyncio.to_thread(open_workspace, settings)
-    planned = await asyncio.to_thread(plan_run, "compare", settings, workspace)
-    pairs = await asyncio.to_thread(pair_tasks, settings, planned.tasks)
-    async with open_runtime(
-        home=settings.work_dir.absolute(),
-        run_key=planned.plan.run_key,
-        agent_id=settings.agent_id,
-        sandbox=settings.sandbox,
-        model_block=blocks.model,
-        max_cost_usd=settings.max_cost_usd,
-        max_tokens_total=settings.max_tokens_total,
-        watch=current_watcher(),
-    ) as runtime:
-        resolved = runtime.models.resolve(settings.model_id)
-        runtime.tell(Progress("note", detail=resolved.reason))
-        runtime.tell(Progress("note", detail=f"Run {runtime.run_key}, agent {settings.agent_id}"))
-        solver = SolverSettings.of(
-            settings, model_id=resolved.model_id, sandbox=runtime.provider.kind
-        )
-        await start_run(runtime, planned, settings, solver)
-        note = ""
-        try:
-            await both_arms(
-                runtime,
-                pairs,
-                planned.plan.base,
-                solver,
-                trials=settings.trials,
-                slots=asyncio.Semaphore(settings.max_workers),
-                dispatch=settings.dispatch,
-                model_block=blocks.model,
-            )
-        except BudgetExceededError as error:
-            note = str(error)
-        return await finish_run(runtime, planned, note=note)
+    async with open_run("compare", settings, blocks) as run:
+        note = await work_of(run, _both(run))
+        return await finish_run(run.runtime, run.planned, note=note)
+
+
+async def _both(run: Opened[CompareSettings]) -> None:
+    pairs = await asyncio.to_thread(pair_tasks, run.settings, run.planned.tasks)
+    await both_arms(
+        run.runtime,
+        pairs,
+        run.planned.plan.base,
+        run.solver,
+        trials=run.settings.trials,
+        slots=run.slots,
+        dispatch=run.settings.dispatch,
+        model_block=run.blocks.model,
+    )
 
 
 async def both_arms(

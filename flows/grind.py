@@ -2,17 +2,16 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from prefect import flow
 
-from blocks import BlockNames, configure
+from blocks import BlockNames
 from flows.attempt import Wanted, attempt_all
 from flows.compare import both_arms
-from grindstone.attempt.plan import Planned, open_workspace, pair_tasks, plan_run
-from grindstone.attempt.spec import AttemptSpec, SolverSettings
+from flows.opening import Opened, open_run, work_of
+from grindstone.attempt.plan import Planned, pair_tasks
+from grindstone.attempt.spec import AttemptSpec
 from grindstone.benchmark import Task
-from grindstone.errors import BudgetExceededError, InfrastructureError
 from grindstone.ledger.tables.runs import CycleNote
 from grindstone.records import Episode, Purpose
 from grindstone.settings import GrindSettings, SuccessMode, TaskSkillMode
@@ -26,22 +25,13 @@ from tasks.batches import (
     without_score,
 )
 from tasks.evolving import EvolveSpec, evolve
-from tasks.finishing import Finished, finish_run, start_run
-from tasks.progress import Progress, current_watcher
-from tasks.runtime import Runtime, open_runtime
+from tasks.finishing import Finished, finish_run
+from tasks.progress import Progress
 from tasks.skill_steps import WriteKind, WriteSpec, write_skill
 from tasks.stability import Stability
 
-
-class Crew(NamedTuple):
-    """What every cycle of a run needs."""
-
-    runtime: Runtime
-    settings: GrindSettings
-    blocks: BlockNames
-    solver: SolverSettings
-    evolver: str
-    slots: asyncio.Semaphore
+Crew = Opened[GrindSettings]
+"""What every cycle of a run needs."""
 
 
 @flow(name="grind", flow_run_name="grind {settings.agent_id}", cache_result_in_memory=False)
@@ -50,51 +40,15 @@ async def grind(
     blocks: BlockNames = BlockNames(),  # noqa: B008 - frozen
 ) -> Finished:
     """Run an agent on tasks; turn failures into skills; try the failed tasks again."""
-    settings = await configure(settings, blocks)
-    workspace = await asyncio.to_thread(open_workspace, settings)
-    planned = await asyncio.to_thread(plan_run, "grind", settings, workspace)
-    async with open_runtime(
-        home=settings.work_dir.absolute(),
-        run_key=planned.plan.run_key,
-        agent_id=settings.agent_id,
-        sandbox=settings.sandbox,
-        model_block=blocks.model,
-        max_cost_usd=settings.max_cost_usd,
-        max_tokens_total=settings.max_tokens_total,
-        rehearsal_price_as=settings.rehearsal_price_as,
-        watch=current_watcher(),
-    ) as runtime:
-        crew = _crew(runtime, settings, blocks)
-        await start_run(runtime, planned, settings, crew.solver)
-        note = ""
-        try:
-            snapshot = await _all_batches(crew, planned)
-            if settings.compare:
-                await _compare(crew, planned, snapshot)
-        except BudgetExceededError as error:
-            note = str(error)
-        except InfrastructureError as error:
-            await finish_run(runtime, planned, status="failed", note=str(error))
-            raise
-        return await finish_run(runtime, planned, note=note)
+    async with open_run("grind", settings, blocks) as crew:
+        note = await work_of(crew, _whole(crew))
+        return await finish_run(crew.runtime, crew.planned, note=note)
 
 
-def _crew(runtime: Runtime, settings: GrindSettings, blocks: BlockNames) -> Crew:
-    resolved = runtime.models.resolve(settings.model_id)
-    runtime.tell(Progress("note", detail=resolved.reason))
-    runtime.tell(Progress("note", detail=f"Run {runtime.run_key}, agent {settings.agent_id}"))
-    return Crew(
-        runtime=runtime,
-        settings=settings,
-        blocks=blocks,
-        solver=SolverSettings.of(
-            settings,
-            model_id=resolved.model_id,
-            sandbox=runtime.provider.kind,
-        ),
-        evolver=settings.evolver_model_id or resolved.model_id,
-        slots=asyncio.Semaphore(settings.max_workers),
-    )
+async def _whole(crew: Crew) -> None:
+    snapshot = await _all_batches(crew, crew.planned)
+    if crew.settings.compare:
+        await _compare(crew, crew.planned, snapshot)
 
 
 async def _all_batches(crew: Crew, planned: Planned) -> Snapshot:
@@ -266,7 +220,7 @@ def _evolution(
         step=f"batch-{batch}/cycle-{cycle}",
         base=snapshot,
         scope=crew.settings.scope(),
-        model_id=crew.evolver,
+        model_id=crew.model(crew.settings.evolver_model_id),
         region=crew.settings.region,
         feedback_level=crew.settings.feedback_level,
         episode_ids=tuple(item.episode_id for item in failed),
@@ -286,7 +240,7 @@ def _writing(
         run_key=crew.runtime.run_key,
         kind=kind,
         base=snapshot,
-        model_id=crew.evolver,
+        model_id=crew.model(crew.settings.evolver_model_id),
         region=settings.region,
         feedback_level=settings.feedback_level,
         no_direct_answers=settings.no_direct_answers,
