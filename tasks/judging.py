@@ -131,12 +131,13 @@ async def note_patterns(
         artifact_key("judge", runtime.agent_id),
         [
             {
-                "task": artifact_link(trajectory_key(item.task_id), item.task_id),
+                "task": item.task_id,
                 "score": "-" if item.verdict is None else item.verdict.score,
                 "category": item.verdict.category if item.verdict else "",
                 "outcome": item.verdict.outcome if item.verdict else f"no verdict: {item.error}",
                 "failure reason": item.verdict.failure_reason if item.verdict else "",
                 "pattern": shared.get(item.task_id, ""),
+                "trajectory": artifact_link(trajectory_key(item.task_id), "read it"),
             }
             for item in judged
         ],
