@@ -15,7 +15,6 @@ from grindstone.attempt.run import attempt as make_attempt
 from grindstone.attempt.spec import AttemptSpec
 from grindstone.benchmark import Task
 from grindstone.errors import InfrastructureError
-from grindstone.ledger.recall import scored_episode
 from grindstone.records import Episode, utc_now
 from tasks.adopting import run_tag
 from tasks.artifacts import publish_trajectory
@@ -68,7 +67,7 @@ async def attempt(spec: AttemptSpec) -> Episode:
 
 
 async def _attempt(spec: AttemptSpec, runtime: Runtime) -> Episode:
-    known = await asyncio.to_thread(scored_episode, runtime.ledger, spec.run_key, spec.episode_id)
+    known = runtime.scored.get(spec.episode_id)
     if known is not None:  # the process ended between the ledger and the step's result
         return known
     runtime.tell(Progress("attempt", spec.task_id, cycle=spec.cycle))

@@ -7,7 +7,7 @@ on the same event loop. An attempt that was sent to another machine opens its ow
 import asyncio
 import contextlib
 from collections import defaultdict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +15,9 @@ from pathlib import Path
 from blocks import credentials
 from grindstone.attempt.spec import Spending
 from grindstone.ledger import Ledger
+from grindstone.ledger.recall import scored_episodes
 from grindstone.llm import CallRecord, Journal, Models, open_models
+from grindstone.records import Episode
 from grindstone.sandbox import Provider, open_provider
 from grindstone.sandbox.provider import Choice
 from grindstone.workspace import Workspace
@@ -48,6 +50,7 @@ class Runtime:
     calls: Calls = field(default_factory=lambda: defaultdict(dict))
     booked: set[str] = field(default_factory=set)
     starting: set[str] = field(default_factory=set)
+    scored: Mapping[str, Episode] = field(default_factory=dict)  # when the run was opened
 
     @property
     def run_dir(self) -> Path:
@@ -179,6 +182,7 @@ async def open_runtime(
             watch=watch,
             spending=spending,
             calls=calls,
+            scored=await asyncio.to_thread(scored_episodes, Ledger(home), run_key),
         )
         exits.push_async_callback(runtime.record_calls)
         token = CURRENT.set(runtime)

@@ -45,10 +45,13 @@ def rows_of(
     ]
 
 
-def scored_episode(ledger: Ledger, run_key: str, episode_id: str) -> Episode | None:
-    """Return an attempt's episode if it is there and has a score."""
-    found = rows_of(ledger, Episode, run_key, [episode_id])
-    return next((row for row in found if row.outcome is not Outcome.ERROR), None)
+def scored_episodes(ledger: Ledger, run_key: str) -> dict[str, Episode]:
+    """Return a run's attempts that have a score, by their ids."""
+    return {
+        row.episode_id: row
+        for row in ledger.rows(Episode, run_key)
+        if row.outcome is not Outcome.ERROR
+    }
 
 
 def recall(ledger: Ledger, run_key: str, episode_ids: Sequence[str]) -> list[Recalled]:
