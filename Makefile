@@ -39,7 +39,7 @@ format: setup ## Format and mend what ruff can mend
 
 lock: setup ## Pin the dependencies anew
 	$(BIN)/uv pip compile --quiet --all-extras --python-version 3.11 --no-header --no-annotate \
-		--no-emit-index-url pyproject.toml --output-file requirements.txt
+		pyproject.toml --output-file requirements.txt
 
 clean: ## Remove the environment and what the demo left
 	rm -rf .venv evolution_workdir build dist *.egg-info

@@ -18,15 +18,15 @@ async def test_a_command_runs_as_root_and_tells_its_exit_code(sandbox: Sandbox) 
 
 
 async def test_variables_folder_and_input_reach_the_command(start: Any) -> None:
-    sandbox = await start(env={"FROM_START": "a b", "LD_PRELOAD_X": "1"}, workdir="/work/here")
+    sandbox = await start(env={"FROM_START": "a b", "LD_PRELOAD_X": "1"}, workdir="/data/here")
     result = await sandbox.exec(
         'echo "$FROM_START|$FROM_EXEC|$PWD"; cat',
         timeout_s=10,
         env={"FROM_EXEC": "c'd"},
         stdin=b"given\n",
     )
-    assert result.output == "a b|c'd|/work/here\ngiven\n"
-    assert sandbox.workdir == "/work/here"
+    assert result.output == "a b|c'd|/data/here\ngiven\n"
+    assert sandbox.workdir == "/data/here"
     elsewhere = await sandbox.exec("pwd", timeout_s=10, cwd="/usr")
     assert elsewhere.output == "/usr\n"
     missing = await sandbox.exec("pwd", timeout_s=10, cwd="/no/such")
