@@ -1,0 +1,49 @@
+"""What a user may set, validated once at the edge; every field says what it does.
+
+The field descriptions are what the Prefect form, `--help` and the docs show. Defaults
+are those of the documents' tables.
+"""
+
+from grindstone.settings.autonomy import CompetencySettings, GraduationSettings, RouteSettings
+from grindstone.settings.learning import (
+    AdaptiveSettings,
+    CalibrateSettings,
+    CompareSettings,
+    EvolveScope,
+    GateOptions,
+    GateSettings,
+    GrindSettings,
+)
+from grindstone.settings.runs import Ratio, RunSettings, Settings, default_home, title
+from grindstone.settings.words import (
+    FeedbackLevel,
+    Profile,
+    ScoreMode,
+    Selection,
+    SuccessMode,
+    TaskSkillMode,
+)
+
+__all__ = [
+    "AdaptiveSettings",
+    "CalibrateSettings",
+    "CompareSettings",
+    "CompetencySettings",
+    "EvolveScope",
+    "FeedbackLevel",
+    "GateOptions",
+    "GateSettings",
+    "GraduationSettings",
+    "GrindSettings",
+    "Profile",
+    "Ratio",
+    "RouteSettings",
+    "RunSettings",
+    "ScoreMode",
+    "Selection",
+    "Settings",
+    "SuccessMode",
+    "TaskSkillMode",
+    "default_home",
+    "title",
+]

@@ -1,0 +1,191 @@
+"""Learning: what the evolver may change, the grind, learning without labels, the gate."""
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from grindstone.settings.runs import Ratio, RunSettings, Settings
+from grindstone.settings.words import FeedbackLevel, Profile, SuccessMode, TaskSkillMode
+
+
+class EvolveScope(Settings):
+    """What the evolver may change; enforced on what it wrote."""
+
+    evolve_skills: bool = Field(True, description="May create, change and delete skills.")
+    evolve_memory: bool = Field(False, description="May change memory files.")
+    evolve_prompts: bool = Field(False, description="May change the system prompt.")
+    evolve_tools: bool = Field(False, description="May create tools.")
+    protect_skills: bool = Field(False, description="Existing skills are read-only.")
+    prompt_only: bool = Field(False, description="Only the system prompt may change.")
+    max_skills: int | None = Field(
+        None, ge=0, description="At this many skills only refinement is allowed. Empty: no budget."
+    )
+    no_direct_answers: bool = Field(
+        True, description="Skills holding expected values or test source are refused."
+    )
+    max_skill_chars: int | None = Field(
+        None, ge=200, description="Longest SKILL.md accepted. Empty: the format's own limit."
+    )
+
+    @property
+    def allows_anything(self) -> bool:
+        """Whether an evolver could change anything at all."""
+        return any((self.evolve_skills, self.evolve_memory, self.evolve_prompts, self.evolve_tools))
+
+    @model_validator(mode="after")
+    def _prompt_only_is_consistent(self) -> Self:
+        if self.prompt_only and not self.evolve_prompts:
+            raise ValueError("prompt_only needs evolve_prompts to be true")
+        return self
+
+
+class GateOptions(Settings):
+    """How a change is weighed on tasks it was not learned from."""
+
+    gate_rule: Literal["no_regression", "improvement", "threshold"] = Field(
+        "no_regression",
+        description="no_regression: rejected when shown to be worse; improvement: accepted only "
+        "when shown to be better; threshold: accepted when the mean reaches gate_threshold.",
+    )
+    gate_alpha: float = Field(
+        0.05, gt=0, lt=0.5, description="Level of the exact paired test: its share of errors."
+    )
+    gate_threshold: Ratio = Field(
+        0.0, description="Under every rule, a mean score below this is rejected."
+    )
+    gate_trials: int = Field(1, ge=1, le=100, description="Attempts per holdout task and arm.")
+    gate_on_cannot_tell: Literal["accept", "reject", "accept_unless_lower"] = Field(
+        "accept_unless_lower",
+        description="What follows when so few tasks cannot be evidence of anything.",
+    )
+    gate_early_stop: bool = Field(
+        True, description="Stop once no remaining attempt could change the verdict."
+    )
+    split_seed: int = Field(42, description="Chooses the holdout tasks, by category.")
+
+
+class GateSettings(RunSettings, GateOptions):
+    """Weigh one state of a workspace against another on the same tasks."""
+
+    agent_id: str = Field(
+        "terminal", pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$", description="Whose workspace is weighed."
+    )
+    baseline: str | None = Field(
+        None, description="Tag or commit before the change. Empty: before the last evolution."
+    )
+    candidate: str = Field("HEAD", description="Tag or commit after the change.")
+    holdout_ratio: float | None = Field(
+        None, gt=0, lt=1, description="Share of the tasks that is held out. Empty: all of them."
+    )
+    roll_back: bool = Field(
+        True, description="When the candidate is the present state and is rejected, restore."
+    )
+
+
+class CalibrateSettings(GateSettings):
+    """Gates whose right answer is known: the same state twice, and a handicapped one."""
+
+    repeats: int = Field(10, ge=1, description="Gates of each kind; each makes attempts anew.")
+    handicap: float = Field(
+        0.5, gt=0, le=1, description="Share of the candidate's attempts that do nothing, in A/B."
+    )
+
+
+class AdaptiveSettings(RunSettings, GateOptions):
+    """Learn without labels: attempt, judge, evolve under a budget, weigh on holdout tasks."""
+
+    trajectory_only: bool = Field(
+        True, description="Judge and evolver see behaviour alone, no reward, test or pass."
+    )
+    max_skills: int = Field(5, ge=0, description="Skill budget: at it, skills are only refined.")
+    evolve_skills: bool = Field(True, description="Evolver may create, change, delete skills.")
+    evolve_prompts: bool = Field(True, description="Evolver may change the system prompt.")
+    evolve_memory: bool = Field(True, description="Evolver may change memory files.")
+    protect_skills: bool = Field(False, description="Existing skills are read-only.")
+    solver_proposed: bool = Field(
+        False, description="The solver drafts skills for the evolver to generalise."
+    )
+    prompt_only: bool = Field(False, description="Only the system prompt may change.")
+    batch_size: int = Field(10, ge=1, description="Tasks per evolution cycle.")
+    holdout_ratio: float = Field(
+        0.2, ge=0, lt=1, description="Share of the tasks reserved for the gate. 0: no gate."
+    )
+    egl_threshold: float = Field(0.05, ge=0, description="EGL below this counts as stable.")
+    egl_window: int = Field(3, ge=1, description="Cycles in a row that must be stable.")
+    max_cycles: int = Field(10, ge=1, description="The run ends after so many cycles at most.")
+    max_skill_chars: int = Field(2000, ge=200, description="Longest SKILL.md accepted.")
+    judge_model_id: str | None = Field(None, description="Empty: the solver's model.")
+    evolver_model_id: str | None = Field(None, description="Empty: the solver's model.")
+    feedback_level: FeedbackLevel = Field(
+        FeedbackLevel.TESTS, description="What the evolver sees when trajectory_only is off."
+    )
+    no_direct_answers: bool = Field(
+        True,
+        description="With labels: refuse skills that hold expected values or test source.",
+    )
+    agent_id: str = Field(
+        "terminal", pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$", description="Whose workspace evolves."
+    )
+    native_profile: Profile = Field(
+        Profile.STRANDS, description="Solver profile; strands reads skills on demand."
+    )
+
+    def scope(self) -> EvolveScope:
+        """Return what the evolver may change."""
+        return EvolveScope(**{name: getattr(self, name) for name in _ADAPTIVE_SCOPE})
+
+    @model_validator(mode="after")
+    def _scope_is_consistent(self) -> Self:
+        self.scope()
+        return self
+
+
+_ADAPTIVE_SCOPE = EvolveScope.model_fields.keys() & AdaptiveSettings.model_fields.keys()
+
+
+class GrindSettings(RunSettings):
+    """The grind cycle: solve, fail, evolve, retry."""
+
+    max_cycles: int = Field(3, ge=1, description="Solve-evolve-retry cycles per task.")
+    batch_size: int = Field(1, ge=1, description="Tasks per evolution; 1: evolve after each.")
+    evolve_skills: bool = Field(True, description="Evolver may create, change, delete skills.")
+    evolve_memory: bool = Field(False, description="Evolver may change memory files.")
+    evolve_prompts: bool = Field(False, description="Evolver may change the system prompt.")
+    evolve_tools: bool = Field(False, description="Evolver may create tools.")
+    distill: bool = Field(False, description="Rewrite skills over 200 lines or 6,000 bytes.")
+    feedback_level: FeedbackLevel = Field(
+        FeedbackLevel.TESTS, description="How much verifier feedback the evolver sees."
+    )
+    no_direct_answers: bool = Field(
+        True, description="Refuse skills that hold expected values or test source."
+    )
+    task_skill_mode: TaskSkillMode = Field(
+        TaskSkillMode.PRE_GENERATE_AND_RETRY,
+        description="off; retry_only: on failure; pre_generate_and_retry: before it too.",
+    )
+    success_mode: SuccessMode = Field(
+        SuccessMode.GATED_PROMOTION,
+        description="What a first-attempt pass teaches: off, draft_only, gated_promotion.",
+    )
+    promotion_threshold: int = Field(1, ge=1, description="Tasks that must support a draft.")
+    evolver_model_id: str | None = Field(None, description="Empty: the solver's model.")
+    egl_threshold: float = Field(0.05, ge=0, description="EGL below this counts as stable.")
+    egl_window: int = Field(3, ge=1, description="Cycles in a row that must be stable.")
+    compare: bool = Field(False, description="Afterwards, run with against without the skills.")
+    trials: int = Field(1, ge=1, description="Trials per task in a comparison.")
+
+    def scope(self) -> EvolveScope:
+        """Return what the evolver may change."""
+        return EvolveScope(
+            evolve_skills=self.evolve_skills,
+            evolve_memory=self.evolve_memory,
+            evolve_prompts=self.evolve_prompts,
+            evolve_tools=self.evolve_tools,
+            no_direct_answers=self.no_direct_answers,
+        )
+
+
+class CompareSettings(RunSettings):
+    """The same tasks and trials with an agent's skills and without any."""
+
+    trials: int = Field(1, ge=1, description="Attempts per task in each arm.")

@@ -1,0 +1,95 @@
+"""What every run that attempts tasks takes."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from grindstone.settings.words import Profile, ScoreMode, Selection
+
+Ratio = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+def title(name: str, _: object = None) -> str:
+    """Return a field's name as a form shows it."""
+    words = name.replace("_usd", " (USD)").replace("_", " ").replace("egl", "EGL")
+    return words[0].upper() + words[1:]
+
+
+def default_home() -> Path:
+    """Return the folder in GRINDSTONE_WORK_DIR, which workers are given, or the usual one."""
+    return Path(os.environ.get("GRINDSTONE_WORK_DIR") or "evolution_workdir")
+
+
+class Settings(BaseModel):
+    """Base of all settings: unknown fields are refused, values never change."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", field_title_generator=title)
+
+
+class RunSettings(Settings):
+    """What every run that attempts tasks needs."""
+
+    tasks_dir: Path | None = Field(
+        None, description="Folder of task folders. Empty: the bundled example tasks."
+    )
+    category: list[str] = Field([], description="Only tasks of these categories.")
+    difficulty: list[str] = Field([], description="Only tasks of these difficulties.")
+    task_ids: list[str] = Field([], description="Only these tasks.")
+    limit: int | None = Field(None, ge=1, description="At most this many tasks.")
+    use_skills: bool = Field(
+        False, description="Use the task variants that ship skills of their own."
+    )
+    tasks_with_skills_dir: Path | None = Field(
+        None, description="Tasks that ship skills. Empty: tasks_dir, with whatever skills it has."
+    )
+    tasks_without_skills_dir: Path | None = Field(
+        None, description="The same tasks without. Empty: made by leaving the skills out."
+    )
+    work_dir: Path = Field(default_factory=default_home, description="Home of everything kept.")
+    agent_id: str = Field(
+        "skillbench", pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$", description="Whose workspace evolves."
+    )
+    seed_workspace: Path | None = Field(
+        None, description="Starting workspace for a new agent. Empty: the bundled one."
+    )
+    run_key: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$",
+        description="The same key again resumes that run. Empty: a new key is made.",
+    )
+    model_id: str = Field(
+        "auto",
+        description="Solver model: claude-… (Anthropic), us.anthropic.… (Bedrock), claude-…@… "
+        "(Vertex), rehearsal (offline). auto: the best with the credentials found.",
+    )
+    region: str | None = Field(None, description="Cloud region for Bedrock and Vertex.")
+    max_tokens: int = Field(16384, ge=1, description="Output tokens of one model answer.")
+    native_profile: Profile = Field(Profile.TERMINUS2, description="Solver profile.")
+    score_mode: ScoreMode = Field(
+        ScoreMode.DUAL, description="reward: partial; binary: all or nothing; dual: the larger."
+    )
+    sandbox: Literal["auto", "docker", "bubblewrap"] = Field(
+        "auto", description="Where tasks run. auto: Docker when it answers, else bubblewrap."
+    )
+    max_workers: int = Field(1, ge=1, le=64, description="Attempts that run at once.")
+    max_steps: int = Field(100, ge=1, description="Steps of one attempt.")
+    timeout_multiplier: float = Field(1.0, gt=0, description="Scales every task's timeouts.")
+    max_cost_usd: float | None = Field(
+        None, gt=0, description="The run ends before it spends more."
+    )
+    max_tokens_total: int | None = Field(
+        None, ge=1, description="The run ends before it uses more tokens."
+    )
+    rehearsal_price_as: str | None = Field(
+        None,
+        description="Price a rehearsal's tokens as this Claude model's: what a run would cost.",
+    )
+    skill_select_limit: int = Field(
+        0, ge=0, description="Skills offered per task. 0: all; N: the N most relevant."
+    )
+    selection: Selection = Field(Selection.KEYWORD, description="How relevance is measured.")
+    dispatch: Literal["inline", "deployment"] = Field(
+        "inline", description="inline: attempts run in this process; deployment: on a work pool."
+    )
