@@ -7,6 +7,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import requests
+from docker.errors import APIError
+
 from grindstone.digest import SHORT
 from grindstone.errors import Cause, InfrastructureError
 from grindstone.sandbox.docker_build import build_image
@@ -153,8 +156,16 @@ class DockerProvider:
                 if wanted or owner is None or not owner.alive():
                     remove(self._engine, found["Id"])
                     removed += 1
-            api.prune_images({"dangling": True, "label": f"{LABEL}.image"})
+            self._prune(api)
         return removed
+
+    def _prune(self, api: Any) -> None:
+        try:
+            api.prune_images({"dangling": True, "label": f"{LABEL}.image"})
+        except APIError as error:
+            # The engine prunes once at a time: another process is at it, which serves as well.
+            if error.status_code != requests.codes.conflict:
+                raise
 
     async def close(self) -> None:
         """Close what is still open and release the connections."""

@@ -47,7 +47,7 @@ def _append_many(home: Path, worker: int, count: int) -> None:
 
 
 def test_sixteen_processes_append_without_gap_fork_or_loss(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("fork")
+    context = multiprocessing.get_context("forkserver")
     workers = [context.Process(target=_append_many, args=(tmp_path, i, 12)) for i in range(16)]
     for worker in workers:
         worker.start()
@@ -73,7 +73,7 @@ def _promote_once(home: Path, results: "multiprocessing.Queue[bool]") -> None:
 
 
 def test_of_many_that_decide_the_same_at_once_one_is_first(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("fork")
+    context = multiprocessing.get_context("forkserver")
     results = context.Queue()
     workers = [context.Process(target=_promote_once, args=(tmp_path, results)) for _ in range(8)]
     for worker in workers:

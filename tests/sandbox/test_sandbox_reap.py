@@ -81,6 +81,16 @@ async def test_a_runs_sandboxes_are_removed_by_its_key(provider: Provider) -> No
 
 
 @pytest.mark.docker
+async def test_many_may_reap_at_once(need: Callable[[str], None]) -> None:
+    """Every run reaps as it starts: an engine prunes for one of them at a time."""
+    need("docker")
+    providers = [await open_provider("docker") for _ in range(8)]
+    for _ in range(5):
+        await asyncio.gather(*(provider.reap() for provider in providers))
+    await asyncio.gather(*(provider.close() for provider in providers))
+
+
+@pytest.mark.docker
 async def test_closing_removes_anonymous_volumes(need: Callable[[str], None]) -> None:
     need("docker")
     from grindstone.digest import digest_tree
