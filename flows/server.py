@@ -195,7 +195,7 @@ def start(
     with log.open("ab") as output:
         process = subprocess.Popen(
             [
-                *(sys.executable, "-m", "prefect", "server", "start"),
+                *(sys.executable, "-m", "flows.serving", "server", "start"),
                 *("--host", "127.0.0.1", "--port", str(chosen)),
             ],
             env=environment,

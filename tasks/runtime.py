@@ -29,8 +29,9 @@ Calls = defaultdict[str, dict[str, CallRecord]]
 """Calls by scope and id."""
 
 STARTS_AT_ONCE = 3
-"""Attempts that may be starting together. SQLite answers "database is locked" to more, and
-the client then waits two seconds; how many attempts *run* at once is the user's setting."""
+"""Attempts that may be starting together. A Prefect server that is not ours (`flows.serving`)
+answers "database is locked" to more on SQLite, and the client then waits two seconds; how
+many attempts *run* at once is the user's setting."""
 
 
 @dataclass(frozen=True)

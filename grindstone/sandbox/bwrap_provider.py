@@ -16,6 +16,7 @@ from grindstone.sandbox.bwrap_box import LOWEST_ENVIRONMENT, Box, remove_left
 from grindstone.sandbox.bwrap_dockerfile import Copy, Recipe, Run, Workdir, read_recipe
 from grindstone.sandbox.bwrap_host import Host, prepare, remove_tree
 from grindstone.sandbox.bwrap_sandbox import BubblewrapSandbox
+from grindstone.sandbox.closing import Closings
 from grindstone.sandbox.owner import Owner, this_process
 from grindstone.sandbox.protocol import BuildSpec, Kind, Limits, Sandbox, StartSpec
 from grindstone.sandbox.state import cache_dir
@@ -45,6 +46,7 @@ class BubblewrapProvider:
         self._host: Host | None = None
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._open: set[BubblewrapSandbox] = set()
+        self._closings = Closings()
         self._numbers = count(1)
 
     async def _prepared(self) -> Host:
@@ -139,8 +141,13 @@ class BubblewrapProvider:
             raise
         return sandbox
 
+    def discard(self, sandbox: Sandbox) -> None:
+        """Close a sandbox without waiting for it; `reap` and `close` wait."""
+        self._closings.begin(sandbox)
+
     async def reap(self, *, run_key: str | None = None) -> int:
         """Remove boxes whose owner is dead, and those of `run_key`."""
+        await self._closings.wait()
         return await asyncio.to_thread(self._reap, run_key)
 
     def _reap(self, run_key: str | None) -> int:
@@ -166,7 +173,9 @@ class BubblewrapProvider:
 
     async def close(self) -> None:
         """Close what is still open."""
-        await asyncio.gather(*(sandbox.close() for sandbox in list(self._open)))
+        for sandbox in list(self._open):
+            self._closings.begin(sandbox)
+        await self._closings.wait()
 
 
 def _abandoned(folder: Path, owner: Owner | None) -> bool:

@@ -11,7 +11,8 @@ import requests
 from docker.errors import APIError
 
 from grindstone.digest import SHORT
-from grindstone.errors import Cause, InfrastructureError
+from grindstone.errors import Cause
+from grindstone.sandbox.closing import Closings
 from grindstone.sandbox.docker_build import build_image
 from grindstone.sandbox.docker_engine import LABEL, Engine, engine_errors
 from grindstone.sandbox.docker_runner import runner_volume
@@ -44,6 +45,7 @@ class DockerProvider:
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._built: set[str] = set()
         self._open: set[DockerSandbox] = set()
+        self._closings = Closings()
         self._workdirs: dict[str, str] = {}
         self._volume: str | None = None
 
@@ -137,8 +139,13 @@ class DockerProvider:
             f"{LABEL}.name": spec.name,
         }
 
+    def discard(self, sandbox: Sandbox) -> None:
+        """Close a sandbox without waiting for it; `reap` and `close` wait."""
+        self._closings.begin(sandbox)
+
     async def reap(self, *, run_key: str | None = None) -> int:
         """Remove containers whose owner is dead, those of `run_key`, and our dangling images."""
+        await self._closings.wait()
         return await self._engine.call(self._reap, run_key)
 
     def _reap(self, run_key: str | None) -> int:
@@ -169,10 +176,9 @@ class DockerProvider:
 
     async def close(self) -> None:
         """Close what is still open and release the connections."""
-        results = await asyncio.gather(
-            *(sandbox.close() for sandbox in list(self._open)), return_exceptions=True
-        )
-        self._engine.close()
-        for result in results:
-            if isinstance(result, BaseException) and not isinstance(result, InfrastructureError):
-                raise result
+        for sandbox in list(self._open):
+            self._closings.begin(sandbox)
+        try:
+            await self._closings.wait()
+        finally:
+            self._engine.close()

@@ -156,6 +156,10 @@ class Provider(Protocol):
         """Start a fresh sandbox."""
         ...
 
+    def discard(self, sandbox: Sandbox) -> None:
+        """Close a sandbox without waiting for it; `reap` and `close` wait."""
+        ...
+
     async def reap(self, *, run_key: str | None = None) -> int:
         """Remove what dead owners left: sandboxes, networks, processes, mounts.
 

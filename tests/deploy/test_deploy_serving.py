@@ -1,0 +1,20 @@
+import asyncio
+from http import HTTPStatus
+
+import httpx
+import pytest
+
+pytestmark = pytest.mark.server
+
+
+async def test_writers_at_the_same_time_wait_for_each_other(prefect_server: str) -> None:
+    """SQLite refuses a reader that turns writer too late; the client would pause for seconds."""
+    async with httpx.AsyncClient(base_url=prefect_server, timeout=60) as client:
+        flow = (await client.post("/flows/", json={"name": "crowd"})).json()["id"]
+
+        async def run(number: int) -> int:
+            body = {"flow_id": flow, "name": f"run-{number}", "state": {"type": "PENDING"}}
+            return (await client.post("/flow_runs/", json=body)).status_code
+
+        codes = await asyncio.gather(*(run(number) for number in range(80)))
+    assert set(codes) == {HTTPStatus.CREATED}

@@ -1,0 +1,26 @@
+import docker
+import pytest
+from docker.errors import NotFound
+
+from grindstone.sandbox import Provider, StartSpec
+from grindstone.sandbox.bwrap_sandbox import BubblewrapSandbox
+from grindstone.sandbox.docker_sandbox import DockerSandbox
+
+IMAGES = {"docker": "python:3.11-slim-bookworm", "bubblewrap": "host"}
+
+
+async def test_a_discarded_sandbox_is_gone_once_the_provider_has_waited(
+    provider: Provider,
+) -> None:
+    sandbox = await provider.start(StartSpec(image=IMAGES[provider.kind], name="thrown"))
+    provider.discard(sandbox)
+    await provider.reap()
+    if isinstance(sandbox, DockerSandbox):
+        client = docker.from_env()
+        with pytest.raises(NotFound):
+            client.containers.get(sandbox.container)
+        client.close()
+    else:
+        assert isinstance(sandbox, BubblewrapSandbox)
+        assert not sandbox.box.folder.exists()
+    await sandbox.close()  # closing again is fine
