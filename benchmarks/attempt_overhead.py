@@ -308,8 +308,10 @@ def inspect(python: str, image: str, attempts: int, folder: Path) -> dict[int, f
     compose = folder / "compose.yaml"
     compose.write_text(
         "services:\n  default:\n"
-        f"    image: {image}\n    command: sleep infinity\n    network_mode: none\n"
+        f"    image: {image}\n    command: [bash, -c, trap exit TERM; sleep infinity & wait]\n    network_mode: none\n"
         "    entrypoint: []\n"
+        # The grace Inspect's own files give: by default a stop takes ten seconds.
+        "    stop_grace_period: 1s\n"
     )
     script = folder / "inspect_task.py"
     script.write_text(INSPECT_TASK)
