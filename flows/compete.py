@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Sequence
 
 from prefect import flow
-from prefect.deployments import arun_deployment
 
 from blocks import BlockNames, configure
 from flows.attempt import Wanted, attempt_all
@@ -20,6 +19,7 @@ from grindstone.ledger.tables.autonomy import JobRow
 from grindstone.records import Purpose
 from grindstone.settings import CompetencySettings
 from tasks.progress import Progress
+from tasks.sending import send_next
 from tasks.training import (
     Scored,
     close_run,
@@ -28,9 +28,6 @@ from tasks.training import (
     publish_scored,
     score_agent,
 )
-
-DEPLOYMENT = "train/train"
-"""The deployment training jobs are sent to when a work pool runs them."""
 
 
 class Competed(Frozen):
@@ -140,30 +137,12 @@ async def _train_pending(
     jobs: TrainingJobs, settings: CompetencySettings, blocks: BlockNames
 ) -> int:
     """Run the active jobs, those of loops before this one too; return how many ended."""
-    if settings.train == "queue":
+    if settings.train == "deployment":
+        await send_next(jobs, settings, blocks)
+    if settings.train != "inline":
         return 0
     ended = 0
     for job in await asyncio.to_thread(jobs.pending):
-        if settings.train == "deployment":
-            await _train_elsewhere(job, settings, blocks)
-        elif await train(job, settings, blocks) is not None:
+        if await train(job, settings, blocks) is not None:
             ended += 1
     return ended
-
-
-async def _train_elsewhere(
-    job: TrainingJob, settings: CompetencySettings, blocks: BlockNames
-) -> None:
-    """Have a worker run a job; nobody waits for it, the next scoring sees what came of it."""
-    await arun_deployment(
-        DEPLOYMENT,
-        parameters={
-            "job": job.model_dump(mode="json"),
-            "settings": settings.model_dump(mode="json"),
-            "blocks": blocks.model_dump(mode="json"),
-        },
-        timeout=0,
-        # Once per scoring run: a job whose worker died is sent again by the next one.
-        idempotency_key=f"{job.job_id}-{settings.run_key}",
-        tags=[f"agent:{job.agent_id}"],
-    )

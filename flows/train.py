@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from prefect import flow
 
@@ -11,30 +10,22 @@ from blocks import BlockNames, configure
 from flows.attempt import Wanted, attempt_all
 from flows.grind import grind
 from flows.opening import Opened, open_run
-from grindstone.attempt.plan import choose_tasks, open_workspace
+from grindstone.attempt.plan import as_planned, choose_tasks, kept_plan, open_workspace
 from grindstone.attempt.spec import AttemptSpec
 from grindstone.benchmark import Task
 from grindstone.competency.checking import folded
 from grindstone.competency.jobs import TrainingJob, TrainingJobs, TrainingOutcome
-from grindstone.competency.outcomes import OutcomeLog
-from grindstone.competency.tracker import CompetencyTracker
 from grindstone.errors import GrindstoneError, InfrastructureError, InputError
-from grindstone.ledger.tables.autonomy import OutcomeRow
 from grindstone.records import Episode, Purpose
 from grindstone.settings import CompetencySettings, GrindSettings, RunSettings, TaskSkillMode
 from grindstone.workspace import Snapshot
 from tasks.finishing import finish_run
 from tasks.progress import Progress
+from tasks.sending import send_next
+from tasks.trained import practice_key, take_back, tell_tracker, undo, weighed
 
 BEFORE, AFTER = "baseline", "candidate"
 ANY: dict[str, object] = {"category": [], "difficulty": [], "task_ids": [], "limit": None}
-
-
-class Measured(NamedTuple):
-    """A domain's tasks attempted in one state of the workspace."""
-
-    episodes: list[Episode]
-    level: float | None  # mean score, from 0 to 1; None: nothing was scored
 
 
 @flow(name="train", flow_run_name="train {job.domain}", cache_result_in_memory=False)
@@ -45,7 +36,8 @@ async def train(
 ) -> TrainingOutcome | None:
     """Train an agent in one domain; a workspace that does no better afterwards is not kept.
 
-    The same job again goes on where it was ended.
+    The same job again goes on where it was ended. On a work pool the agent's next job is sent
+    when this one has ended.
 
     Returns:
         None when another training of this agent is running, or the job has ended.
@@ -56,21 +48,17 @@ async def train(
     settings = await configure(settings, blocks)
     blocks = BlockNames(model=blocks.model)  # the others are applied; the job has its own tasks
     jobs = TrainingJobs(settings.work_dir.absolute(), job.agent_id, kind=job.kind)
-    with jobs.alone() as alone:
-        if not alone or jobs.active(job.domain) != job:
-            return None
-        if jobs.cancelled(job):
-            outcome = TrainingOutcome(status="cancelled", note="before it ran")
-        else:
-            jobs.start(job)
-            try:
-                outcome = await _train(jobs, job, settings, blocks)
-            except InfrastructureError:
-                raise
-            except GrindstoneError as error:
-                outcome = TrainingOutcome(status="failed", note=str(error)[:500])
-        jobs.finish(job, outcome)
-        return outcome
+    try:
+        with jobs.alone() as alone:
+            if not alone or jobs.active(job.domain) != job:
+                return None
+            outcome = await _run(jobs, job, settings, blocks)
+            jobs.finish(job, outcome)
+    except InfrastructureError:
+        await _send_next(jobs, settings, blocks, job)
+        raise
+    await _send_next(jobs, settings, blocks, job)
+    return outcome
 
 
 def domain_tasks(settings: RunSettings, domain: str, by: str = "category") -> tuple[Task, ...]:
@@ -85,6 +73,37 @@ def domains_of(task: Task, by: str) -> Sequence[str]:
     return task.tags if by == "tags" else (task.category,)
 
 
+async def _send_next(
+    jobs: TrainingJobs, settings: CompetencySettings, blocks: BlockNames, job: TrainingJob
+) -> None:
+    if settings.train == "deployment":
+        await send_next(jobs, settings, blocks, after=job)
+
+
+async def _run(
+    jobs: TrainingJobs, job: TrainingJob, settings: CompetencySettings, blocks: BlockNames
+) -> TrainingOutcome:
+    """Run a job to its end; whatever keeps it from that leaves nothing half learned."""
+    if jobs.cancelled(job):
+        return await _called_off(jobs, job, settings, "before it trained")
+    jobs.start(job)
+    try:
+        return await _train(jobs, job, settings, blocks)
+    except InfrastructureError:
+        raise
+    except GrindstoneError as error:
+        await asyncio.to_thread(undo, jobs, job, settings, str(error))
+        return TrainingOutcome(status="failed", note=str(error)[:500])
+
+
+async def _called_off(
+    jobs: TrainingJobs, job: TrainingJob, settings: CompetencySettings, when: str
+) -> TrainingOutcome:
+    learned = await asyncio.to_thread(undo, jobs, job, settings, "it was cancelled")
+    note = "after it trained; rolled back" if learned else when
+    return TrainingOutcome(status="cancelled", note=note)
+
+
 async def _train(
     jobs: TrainingJobs, job: TrainingJob, settings: CompetencySettings, blocks: BlockNames
 ) -> TrainingOutcome:
@@ -94,20 +113,13 @@ async def _train(
         before = await _measure(run, base, BEFORE)
         if jobs.cancelled(job):
             await finish_run(run.runtime, run.planned, note="cancelled")
-            return TrainingOutcome(status="cancelled", note="before it trained")
-    try:
-        await _practise(job, own, blocks)
-        async with open_run("train", own, blocks) as run:
-            outcome = await _weigh(run, jobs, job, base, before)
-            told = f"{job.domain}: {outcome.status}, {outcome.note}"
-            run.runtime.tell(Progress("note", detail=told))
-            await finish_run(run.runtime, run.planned)
-    except InfrastructureError:
-        raise
-    except GrindstoneError as error:
-        # What was learned and not measured is not kept.
-        await asyncio.to_thread(_take_back, own, base, None, str(error))
-        raise
+            return await _called_off(jobs, job, settings, "before it trained")
+    await _practise(job, own, blocks)
+    async with open_run("train", own, blocks) as run:
+        outcome = await _weigh(run, jobs, job, base, before)
+        told = f"{job.domain}: {outcome.status}, {outcome.note}"
+        run.runtime.tell(Progress("note", detail=told))
+        await finish_run(run.runtime, run.planned)
     return outcome
 
 
@@ -116,7 +128,7 @@ async def _weigh(
     jobs: TrainingJobs,
     job: TrainingJob,
     base: Snapshot,
-    before: Measured,
+    before: Sequence[Episode],
 ) -> TrainingOutcome:
     """Measure what was learned; take it back where it does not help."""
     learned = await asyncio.to_thread(run.runtime.workspace.snapshot)
@@ -125,17 +137,24 @@ async def _weigh(
         outcome = TrainingOutcome(status="cancelled", note="after it trained; rolled back")
     else:
         after = await _measure(run, learned, AFTER) if changed else before
-        outcome = _outcome(before, after, base, learned, scale=run.settings.base)
+        outcome = weighed(before, after, base, learned, scale=run.settings.base)
         if outcome.status == "done":
-            await asyncio.to_thread(_tell_tracker, run, job, after.episodes)
+            ledger, scale = run.runtime.ledger, run.settings.base
+            await asyncio.to_thread(tell_tracker, ledger, job, after, base=scale)
     if changed and outcome.status != "done":
-        await asyncio.to_thread(_take_back, run.settings, base, learned, outcome.note)
+        await asyncio.to_thread(take_back, job, run.settings, base, learned, outcome.note)
     return outcome
 
 
 def _settings_of(job: TrainingJob, settings: CompetencySettings) -> CompetencySettings:
-    """Return the settings of a job's own run: its tasks, its agent, its key."""
+    """Return the settings of a job's own run: its tasks, its agent, its key.
+
+    A job that was begun goes on with those it began with, whoever takes it up.
+    """
     place: dict[str, object] = {"agent_id": job.agent_id, "run_key": job.job_id}
+    plan = kept_plan(settings.work_dir.absolute(), job.job_id)
+    if plan is not None:
+        return as_planned(plan, settings.model_copy(update=place))
     if job.data_path:
         return settings.model_copy(update=place | ANY | {"tasks_dir": Path(job.data_path)})
     tasks = domain_tasks(settings, job.domain, settings.domains_by)
@@ -149,20 +168,28 @@ def _settings_of(job: TrainingJob, settings: CompetencySettings) -> CompetencySe
 
 async def _practise(job: TrainingJob, settings: CompetencySettings, blocks: BlockNames) -> None:
     common = {name: getattr(settings, name) for name in RunSettings.model_fields}
-    common |= {"run_key": f"{job.job_id}-{job.kind}", "max_cycles": settings.max_cycles}
+    common |= {"run_key": practice_key(job), "max_cycles": settings.max_cycles}
     if settings.evolver_model_id:
         common["evolver_model_id"] = settings.evolver_model_id
     if job.kind == "adapt":
         from flows.adapt import adapt  # noqa: PLC0415 - only for jobs of that kind
         from grindstone.settings import AdaptiveSettings  # noqa: PLC0415 - likewise
 
-        await adapt(AdaptiveSettings(**common), blocks)
+        skills = await asyncio.to_thread(_skills, settings)
+        # The budget is for what one job adds: what the agent brought would use it up.
+        asked = AdaptiveSettings(**common, max_skills=skills + AdaptiveSettings().max_skills)
+        plan = kept_plan(settings.work_dir.absolute(), practice_key(job))
+        await adapt(asked if plan is None else as_planned(plan, asked), blocks)
         return
     # A task's own skill would be measured as the task's answer learned by heart.
     await grind(GrindSettings(**common, task_skill_mode=TaskSkillMode.OFF), blocks)
 
 
-async def _measure(run: Opened[CompetencySettings], at: Snapshot, arm: str) -> Measured:
+def _skills(settings: CompetencySettings) -> int:
+    return len(open_workspace(settings).library.names())
+
+
+async def _measure(run: Opened[CompetencySettings], at: Snapshot, arm: str) -> list[Episode]:
     """Attempt every task of the run in one state of the workspace.
 
     The attempts that a domain was chosen for are not used again: it was chosen because they
@@ -190,60 +217,4 @@ async def _measure(run: Opened[CompetencySettings], at: Snapshot, arm: str) -> M
         for trial in range(run.settings.trials)
         for task in run.planned.tasks
     ]
-    episodes = await attempt_all(run.runtime, wanted, run.slots, run.settings.dispatch)
-    scores = [episode.score for episode in episodes if episode.score is not None]
-    return Measured(episodes, sum(scores) / len(scores) if scores else None)
-
-
-def _outcome(
-    before: Measured, after: Measured, base: Snapshot, then: Snapshot, *, scale: float
-) -> TrainingOutcome:
-    """Compare on the tasks and trials that were scored both times."""
-    pairs = [
-        (one.score, two.score)
-        for one, two in zip(before.episodes, after.episodes, strict=True)
-        if one.score is not None and two.score is not None
-    ]
-    if not pairs:
-        return TrainingOutcome(status="failed", note="no attempt was scored both times")
-    was, now = (scale * sum(each) / len(pairs) for each in zip(*pairs, strict=True))
-    if base.tree == then.tree:
-        return TrainingOutcome(
-            status="unhelpful", before=was, after=was, note="nothing was learned"
-        )
-    told = f"{was:.2f} before, {now:.2f} after, on {len(pairs)} attempts each"
-    if now > was:
-        return TrainingOutcome(status="done", before=was, after=now, note=told)
-    note = f"{told}; the workspace was rolled back"
-    return TrainingOutcome(status="unhelpful", before=was, after=now, note=note)
-
-
-def _take_back(
-    settings: CompetencySettings, base: Snapshot, learned: Snapshot | None, why: str
-) -> None:
-    """Undo what the training changed, unless somebody changed the workspace since it was seen."""
-    workspace = open_workspace(settings)
-    with workspace.writing():
-        now = workspace.snapshot()
-        if now.tree != base.tree and (learned is None or now.commit == learned.commit):
-            step = f"{settings.run_key}/rollback"
-            workspace.rollback(base.commit, reason=f"Training did not help: {why}", step=step)
-
-
-def _tell_tracker(
-    run: Opened[CompetencySettings], job: TrainingJob, episodes: Sequence[Episode]
-) -> None:
-    """Let the router know what the trained agent can do now."""
-    log = OutcomeLog(run.runtime.ledger, job.agent_id)
-    tracker = CompetencyTracker(run.settings.base, log=log)
-    for episode in episodes:
-        if episode.passed is not None:
-            about = OutcomeRow(
-                outcome_id=episode.episode_id,
-                domain=job.domain,
-                success=episode.passed,
-                agent_id=job.agent_id,
-                episode_id=episode.episode_id,
-                at=episode.ended_at,
-            )
-            tracker.record(job.domain, episode.passed, outcome_id=episode.episode_id, about=about)
+    return await attempt_all(run.runtime, wanted, run.slots, run.settings.dispatch)

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import JsonValue, ValidationError
 
@@ -19,6 +20,8 @@ from grindstone.files import claim
 from grindstone.resources import bundled
 from grindstone.settings import RunSettings
 from grindstone.workspace import Snapshot, Workspace
+
+S = TypeVar("S", bound=RunSettings)
 
 FREE_TO_CHANGE = frozenset(
     {"max_workers", "max_cost_usd", "max_tokens_total", "dispatch", "run_key", "work_dir"}
@@ -140,6 +143,17 @@ def plan_run(kind: str, settings: RunSettings, workspace: Workspace) -> Planned:
     kept = _read(path)
     _check_same(kept, plan)
     return Planned(plan=kept, tasks=tasks, broken=broken, resumed=True)
+
+
+def kept_plan(home: Path, run_key: str) -> RunPlan | None:
+    """Return what a run was to do; None where no run of that key has begun."""
+    path = run_folder(home, run_key) / "plan.json"
+    return _read(path) if path.exists() else None
+
+
+def as_planned(plan: RunPlan, settings: S) -> S:
+    """Return settings that go on with a run: its own, but for those that are free to change."""
+    return type(settings).model_validate(settings.model_dump() | plan.settings)
 
 
 def _read(path: Path) -> RunPlan:

@@ -195,7 +195,10 @@ class TrainingJobs:
         claim(self._domain_folder(job.domain) / f"{job.number:06d}.ended", outcome.status)
 
     def cancel(self, job_id: str) -> Status:
-        """Have a job stop: at once when nobody runs it, else before its next step.
+        """Have a job stop: at once when it has not begun, else before its next step.
+
+        One whose process died ends when the next training of the agent takes it up, and takes
+        back what it had learned.
 
         Returns:
             Its status now; an ended job keeps its own.
@@ -208,7 +211,8 @@ class TrainingJobs:
             return self.status(job_id)
         claim(self._domain_folder(job.domain) / f"{job.number:06d}.cancel", "")
         with self.alone() as alone:
-            if alone and self.active(job.domain) == job:
+            begun = self.status(job_id) == "running"
+            if alone and not begun and self.active(job.domain) == job:
                 self.finish(job, TrainingOutcome(status="cancelled", note="before it ran"))
         return self.status(job_id)
 
@@ -279,6 +283,9 @@ class TrainingJobs:
             except GrindstoneError as error:
                 outcome = TrainingOutcome(status="failed", note=str(error)[:500])
             except Exception as error:
+                # The runner is the caller's and may raise anything: the job must end all the
+                # same, or its domain could never be ordered again. A killed process is no
+                # Exception, and its job is taken up again.
                 self.finish(job, TrainingOutcome(status="failed", note=repr(error)[:500]))
                 raise
         self.finish(job, outcome)

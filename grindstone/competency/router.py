@@ -129,7 +129,7 @@ class CompetencyRouter:
                 response = _wait(_awaited(response))
         except NO_SCORE:
             raise
-        except Exception as error:
+        except Exception as error:  # whatever a member raises, it did not do the task
             self.settle(decision, False, note=_in_words(error))
             raise
         return response, self._evaluated(decision, task, response, success_evaluator)
@@ -150,7 +150,7 @@ class CompetencyRouter:
                 response = await response
         except NO_SCORE:
             raise
-        except Exception as error:
+        except Exception as error:  # whatever a member raises, it did not do the task
             self.settle(decision, False, note=_in_words(error))
             raise
         return response, self._evaluated(decision, task, response, success_evaluator)

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from support.agents import agent
 
 from grindstone.competency import TrainingJobs, estimates, measure
 from grindstone.ledger import Ledger
@@ -13,29 +14,11 @@ from grindstone.ledger.tables.runs import RunRow
 from grindstone.records import Episode, Purpose
 from grindstone.resources import bundled
 from grindstone.settings import CompetencySettings, RouteSettings
-from grindstone.workspace import Workspace
 
 pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.timeout(900)]
 
 GIT, LOGS = "version-control", "log-analysis"
 TASKS = ["deleted-branch", "merged-timeline"]
-
-
-def workspace(home: Path, agent: str, skill: str = "") -> Workspace:
-    """An agent, with one skill of the rehearsal's know-how laid into its workspace."""
-    made = Workspace.create(
-        home / "agents" / agent / "workspace", bundled("seed_workspaces/skillbench")
-    )
-    if skill:
-        from grindstone.llm.rehearsal.knowledge import entries
-
-        entry = next(entry for entry in entries() if entry.category == skill)
-        with made.writing() as root:
-            folder = root / "skills" / entry.skill
-            folder.mkdir()
-            (folder / "SKILL.md").write_text(entry.skill_md(1))
-            made.commit(f"Learn {skill}")
-    return made
 
 
 def competing(home: Path, **options) -> CompetencySettings:
@@ -59,8 +42,8 @@ async def test_the_full_loop(tmp_path: Path, prefect_server: str):
     from flows.compete import compete
     from flows.route import route
 
-    workspace(tmp_path, "gitta", GIT)
-    workspace(tmp_path, "logan", LOGS)
+    agent(tmp_path, "gitta", GIT)
+    agent(tmp_path, "logan", LOGS)
     routing = RouteSettings(
         work_dir=tmp_path,
         model_id="rehearsal",
@@ -69,8 +52,8 @@ async def test_the_full_loop(tmp_path: Path, prefect_server: str):
         approved_by="the test",
     )
     # What they do is measured first: without evidence all are equal.
-    for agent in ("gitta", "logan"):
-        await compete(competing(tmp_path, agent_id=agent, train="queue", max_jobs=0))
+    for name in ("gitta", "logan"):
+        await compete(competing(tmp_path, agent_id=name, train="queue", max_jobs=0))
     ledger = Ledger(tmp_path)
     table = measure(ledger.scan(Episode))
     gitta, logan = (estimates(table, name, [GIT, LOGS]) for name in ("gitta", "logan"))
@@ -119,7 +102,7 @@ async def test_the_full_loop(tmp_path: Path, prefect_server: str):
 async def test_training_that_does_not_help_is_taken_back(tmp_path: Path, prefect_server: str):
     from flows.train import train
 
-    made = workspace(tmp_path, "gitta", GIT)
+    made = agent(tmp_path, "gitta", GIT)
     before = made.snapshot()
     tasks = tmp_path / "tasks"
     # A task nobody can pass: what is learned from it can be of no use.
@@ -141,7 +124,7 @@ async def test_training_that_does_not_help_is_taken_back(tmp_path: Path, prefect
 async def test_two_scoring_runs_at_once_order_one_job(tmp_path: Path, prefect_server: str):
     from flows.compete import compete
 
-    workspace(tmp_path, "ann")
+    agent(tmp_path, "ann")
     settings = competing(
         tmp_path, agent_id="ann", task_ids=["lost-commit"], train="queue", run_key=None
     )
@@ -158,7 +141,7 @@ async def test_escalated_tasks_stop_and_free_text_is_graded_by_its_check(
 ):
     from flows.route import route
 
-    workspace(tmp_path, "ann")
+    agent(tmp_path, "ann")
     ledger = Ledger(tmp_path)
     rows = [
         Episode(
@@ -200,7 +183,7 @@ async def test_a_review_waits_for_a_person(tmp_path: Path, prefect_server: str):
 
     from flows.route import route
 
-    workspace(tmp_path, "ann", GIT)
+    agent(tmp_path, "ann", GIT)
     settings = RouteSettings(
         work_dir=tmp_path, model_id="rehearsal", task="dropped-stash", run_key=tmp_path.name[-60:]
     )
