@@ -18,6 +18,7 @@ from grindstone.errors import InfrastructureError
 from grindstone.records import Episode, utc_now
 from tasks.adopting import run_tag
 from tasks.artifacts import publish_trajectory
+from tasks.attempt_check import check_attempt
 from tasks.caching import MOST_TRIES, RETRY_DELAYS_S, infrastructure_only, key_of, results_of
 from tasks.progress import Progress
 from tasks.recording import record_attempt
@@ -69,6 +70,7 @@ async def attempt(spec: AttemptSpec) -> Episode:
 async def _attempt(spec: AttemptSpec, runtime: Runtime) -> Episode:
     known = runtime.scored.get(spec.episode_id)
     if known is not None:  # the process ended between the ledger and the step's result
+        await check_attempt(runtime, known)
         return known
     runtime.tell(Progress("attempt", spec.task_id, cycle=spec.cycle))
 
@@ -80,6 +82,7 @@ async def _attempt(spec: AttemptSpec, runtime: Runtime) -> Episode:
     finally:
         await runtime.record_calls()
     await publish_trajectory(attempted)
+    await check_attempt(runtime, attempted.episode, attempted)
     runtime.tell(_scored(attempted))
     return attempted.episode
 

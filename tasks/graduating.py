@@ -2,13 +2,11 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
-from pathlib import Path
+from collections.abc import AsyncIterator
 from typing import Any
 
 from prefect.blocks.abstract import NotificationBlock
 from prefect.blocks.core import Block
-from prefect.events import emit_event
 
 from blocks import credentials
 from grindstone.errors import InputError
@@ -16,17 +14,13 @@ from grindstone.graduation.audit.event import AuditEvent
 from grindstone.graduation.audit.signing import sign_end
 from grindstone.graduation.audit.trail import Trail, to_markdown, trail_plots
 from grindstone.graduation.exam import Examiner, ExamResult
-from grindstone.graduation.policy import RECORD
 from grindstone.graduation.readiness import NAMES, Readiness
 from grindstone.graduation.reviewing import Decision, Review
 from grindstone.graduation.service import GraduationService
 from grindstone.llm import open_models
-from grindstone.records import Episode
 from grindstone.settings import GraduationSettings
 from tasks.artifacts import artifact_key, artifact_link, publish_markdown, publish_table
-
-EPISODE_EVENT = "grindstone.episode.recorded"
-"""Emitted after each attempt; an automation answers it with the check of its agent."""
+from tasks.telling import tell_events
 
 
 @contextlib.asynccontextmanager
@@ -62,46 +56,6 @@ async def open_service(
     ) as models:
         service.judge = models.get(settings.judge_model_id, settings.region)
         yield service
-
-
-async def check_attempt(home: Path, episode: Episode) -> None:
-    """Check an attempt against the constitution, note what it earned, and say it happened.
-
-    Called after each attempt. It needs no server: where there is none nobody hears the event.
-    """
-    if episode.purpose not in RECORD or episode.passed is None:
-        return
-    service = await asyncio.to_thread(GraduationService, home)
-    await service.after_episode(episode)
-    emit_event(
-        EPISODE_EVENT,
-        resource={"prefect.resource.id": f"grindstone.agent.{episode.agent_id}"},
-        payload={
-            "agent_id": episode.agent_id,
-            "episode_id": episode.episode_id,
-            "task_id": episode.task_id,
-            "passed": episode.passed,
-        },
-    )
-
-
-def tell_events(events: Sequence[AuditEvent]) -> None:
-    """Emit audit events into Prefect, which so becomes a second witness of their digests."""
-    for event in events:
-        emit_event(
-            f"grindstone.graduation.{event.kind.value}",
-            resource={"prefect.resource.id": f"grindstone.agent.{event.agent_id or 'all'}"},
-            payload={
-                "sequence": event.sequence,
-                "digest": event.digest,
-                "agent_id": event.agent_id,
-                "subject": event.subject,
-                "from_level": event.from_level.value if event.from_level else "",
-                "to_level": event.to_level.value if event.to_level else "",
-                "by": event.by,
-                "reason": event.reason,
-            },
-        )
 
 
 async def seal_changes(

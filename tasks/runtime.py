@@ -14,6 +14,7 @@ from pathlib import Path
 
 from blocks import credentials
 from grindstone.attempt.spec import Spending
+from grindstone.graduation.following import Follower
 from grindstone.ledger import Ledger
 from grindstone.ledger.recall import scored_episodes
 from grindstone.llm import CallRecord, Journal, Models, open_models
@@ -45,6 +46,7 @@ class Runtime:
     ledger: Ledger
     provider: Provider
     models: Models
+    follower: Follower
     watch: Watcher = ignore
     starts: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(STARTS_AT_ONCE))
     spending: Spending = field(default_factory=Spending)
@@ -180,6 +182,7 @@ async def open_runtime(
             ledger=Ledger(home),
             provider=provider,
             models=models,
+            follower=Follower(home),
             watch=watch,
             spending=spending,
             calls=calls,

@@ -57,6 +57,36 @@ class Standing(NamedTuple):
     to_next: int | None  # successes missing for the next level; None at the top
 
 
+class Tally(NamedTuple):
+    """Where the fold over a capability's outcomes has got to."""
+
+    successes: int = 0  # that count
+    failures: int = 0  # in a row
+    passed: int = 0
+    uses: int = 0
+
+    def after(self, use: Use, rule: CapabilityRule) -> "Tally":
+        """Return the tally with one more outcome, the next in order."""
+        uses = self.uses + 1
+        if use.success:
+            return Tally(self.successes + 1, 0, self.passed + 1, uses)
+        failures, successes = self.failures + 1, self.successes
+        if failures % rule.failures_in_a_row == 0:
+            # One level down, and just enough for it: the rest has to be earned again.
+            below = max(0, _rank(successes, rule) - 1)
+            successes = min(successes, rule.thresholds[below])
+        return Tally(successes, failures, self.passed, uses)
+
+    def standing(self, rule: CapabilityRule) -> Standing:
+        """Return what the outcomes so far come to."""
+        rank = _rank(self.successes, rule)
+        if self.uses and self.passed / self.uses < rule.min_success_rate:
+            rank = 0
+        above = rank + 1
+        missing = max(0, rule.thresholds[above] - self.successes) if above < len(ORDER) else None
+        return Standing(ORDER[rank], self.successes, self.uses, self.failures, missing)
+
+
 def standing(
     uses: Iterable[Use], rule: CapabilityRule, *, reset_at: datetime | None = None
 ) -> Standing:
@@ -67,26 +97,11 @@ def standing(
         rule: The thresholds.
         reset_at: When a human last reset it; outcomes up to then no longer count.
     """
-    ordered = sorted(
-        (use for use in uses if reset_at is None or use.at > reset_at),
-        key=lambda use: (use.at, use.episode_id),
-    )
-    successes, failures, passed = 0, 0, 0
-    for use in ordered:
-        if use.success:
-            successes, failures, passed = successes + 1, 0, passed + 1
-            continue
-        failures += 1
-        if failures % rule.failures_in_a_row == 0:
-            rank = _rank(successes, rule)
-            # One level down, and just enough for it: the rest has to be earned again.
-            successes = min(successes, rule.thresholds[max(0, rank - 1)])
-    rank = _rank(successes, rule)
-    if ordered and passed / len(ordered) < rule.min_success_rate:
-        rank = 0
-    above = rank + 1
-    missing = max(0, rule.thresholds[above] - successes) if above < len(ORDER) else None
-    return Standing(ORDER[rank], successes, len(ordered), failures, missing)
+    tally = Tally()
+    for use in sorted(uses, key=lambda use: (use.at, use.episode_id)):
+        if reset_at is None or use.at > reset_at:
+            tally = tally.after(use, rule)
+    return tally.standing(rule)
 
 
 def _rank(successes: int, rule: CapabilityRule) -> int:

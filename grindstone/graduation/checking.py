@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from grindstone.graduation.constitution.evaluate import Answer, Compliance, evaluate
 from grindstone.graduation.constitution.judging import ask_judge
 from grindstone.graduation.constitution.material import Material, material_of
+from grindstone.graduation.constitution.pack import JudgedRule, Pack
 from grindstone.graduation.desk import Desk
 from grindstone.ledger.recall import rows_of
 from grindstone.ledger.tables.attempts import StepRow, TrajectoryRow, trajectory_of
@@ -50,6 +51,36 @@ async def check(
         for run_key, batch in rows.items():
             desk.ledger.append(batch, run_key=run_key)
     return found
+
+
+def check_at_once(
+    desk: Desk, episode: Episode, trajectory: Trajectory | None
+) -> tuple[Compliance, ...] | None:
+    """Hold an episode against the rule packs where it was made.
+
+    Args:
+        desk: Ledger and packs.
+        episode: What to check.
+        trajectory: Its steps; None: they are read from the ledger.
+
+    Returns:
+        How it stands; None when a pack has judged rules: those are left to the review,
+        which may have a judge to ask.
+    """
+    material = (
+        _materials(desk, [episode])[episode.episode_id]
+        if trajectory is None
+        else material_of(episode, trajectory)
+    )
+    results = hold(desk, episode, material)
+    decided = [each for each in results if not _has_judged(desk.packs[each.pack])]
+    rows = [_row(episode, each) for each in decided]
+    desk.ledger.append(rows, run_key=episode.run_key)
+    return results if len(decided) == len(results) else None
+
+
+def _has_judged(pack: Pack) -> bool:
+    return any(isinstance(rule, JudgedRule) for rule in pack.rules.rules)
 
 
 def hold(

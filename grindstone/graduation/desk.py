@@ -1,6 +1,7 @@
 """What graduation works with: ledger, audit trail, policies and rule packs of one home."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -9,9 +10,9 @@ from grindstone.errors import InputError
 from grindstone.graduation.audit.chain import Chain
 from grindstone.graduation.audit.event import AuditEvent
 from grindstone.graduation.audit.standing import Agent, agent_of, agents_of
-from grindstone.graduation.constitution.pack import Pack
+from grindstone.graduation.constitution.pack import Pack, load_packs
 from grindstone.graduation.levels import Level
-from grindstone.graduation.policy import Policy, policy_for
+from grindstone.graduation.policy import Policy, load_policies, policy_for
 from grindstone.graduation.readiness import Readiness, Record, assess
 from grindstone.graduation.scope import Scope
 from grindstone.ledger import Ledger
@@ -65,6 +66,26 @@ class Desk:
         names = self.ledger.scan(Episode).select(pl.col("agent_id").unique().sort()).collect()
         found = {name: known.get(name) or Agent(agent_id=name) for name in names["agent_id"]}
         return dict(sorted((known | found).items()))
+
+    def by_policy(
+        self, agent_ids: Iterable[str], *, at_once: int | None = None
+    ) -> Iterator[tuple[Policy, list[str]]]:
+        """Yield agents with the policy they share.
+
+        Args:
+            agent_ids: The agents.
+            at_once: The most that are yielded together.
+        """
+        policies: dict[str, Policy] = {}
+        names: defaultdict[str, list[str]] = defaultdict(list)
+        for agent_id in agent_ids:
+            policy = self.policy(agent_id)
+            policies[policy.name] = policy
+            names[policy.name].append(agent_id)
+        for name, every in names.items():
+            size = at_once or len(every)
+            for start in range(0, len(every), size):
+                yield policies[name], every[start : start + size]
 
     def target_of(self, agent_id: str, target: str | Level | None) -> Level:
         """Return the level asked about, the next one up when none is named.
@@ -148,6 +169,43 @@ class Desk:
         found = rows_of(self.ledger, Episode, None, list(episode_ids))
         scored = [row for row in found if row.outcome is not Outcome.ERROR]
         return sorted(scored, key=lambda row: (row.started_at, row.episode_id))
+
+
+def open_desk(
+    home: Path | str | Ledger,
+    *,
+    policies: Sequence[Policy] | Path | None = None,
+    constitution: Mapping[str, Pack] | Path | None = None,
+    clock: Callable[[], datetime] = utc_now,
+) -> Desk:
+    """Return a home's desk.
+
+    Args:
+        home: The home folder, or its ledger.
+        policies: Policies, or a folder of them. None: the home's folder `policies`, or the
+            bundled ones where it has none.
+        constitution: Rule packs by name, or a folder of them. None: the home's folder
+            `constitution`, or the bundled ones.
+        clock: The present time.
+
+    Raises:
+        InputError: A policy or rule pack cannot be used.
+    """
+    ledger = home if isinstance(home, Ledger) else Ledger(Path(home))
+    rules = policies if policies is not None else _own(ledger.home / "policies")
+    packs = constitution if constitution is not None else _own(ledger.home / "constitution")
+    return Desk(
+        home=ledger.home,
+        ledger=ledger,
+        chain=Chain(ledger.home),
+        policies=load_policies(rules) if rules is None or isinstance(rules, Path) else tuple(rules),
+        packs=load_packs(packs) if packs is None or isinstance(packs, Path) else dict(packs),
+        clock=clock,
+    )
+
+
+def _own(folder: Path) -> Path | None:
+    return folder if folder.is_dir() else None
 
 
 def level_at(events: Iterable[AuditEvent], agent_id: str, moment: datetime) -> Level:

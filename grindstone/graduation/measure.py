@@ -71,8 +71,8 @@ def facts(
 def scored(episodes: pl.LazyFrame, *, agents: Collection[str] | None = None) -> pl.LazyFrame:
     """Return the episodes that have a score, without what other tables say of them.
 
-    Columns: run_key, episode_id, agent_id, purpose, started_at, maturity, title, tags, topics,
-    metadata, category, difficulty, task_digest, confidence, passed, stated_score,
+    Columns: run_key, episode_id, agent_id, purpose, rehearsal, started_at, maturity, title, tags,
+    topics, metadata, category, difficulty, task_digest, confidence, passed, stated_score,
     stated_interventions.
     """
     found = episodes.filter(pl.col("outcome") != Outcome.ERROR.value)
@@ -82,6 +82,7 @@ def scored(episodes: pl.LazyFrame, *, agents: Collection[str] | None = None) -> 
         *KEY,
         *("agent_id", "purpose", "started_at", "maturity", "title", "tags", "topics"),
         *("metadata", "category", "difficulty", "task_digest", "confidence"),
+        pl.col("rehearsal").fill_null(False),
         (pl.col("outcome") == Outcome.PASSED.value).alias("passed"),
         pl.col("constitutional_score").alias("stated_score"),
         pl.col("human_intervention_count").fill_null(0).alias("stated_interventions"),
@@ -149,13 +150,18 @@ def with_sides(found: pl.LazyFrame, beside: pl.LazyFrame) -> pl.LazyFrame:
     )
 
 
+def of_record(found: pl.LazyFrame, policy: Policy) -> pl.LazyFrame:
+    """Return the episodes of the kinds that a policy counts, whatever their subject."""
+    kinds = pl.col("purpose").is_in([purpose.value for purpose in policy.purposes])
+    return found.filter(kinds if policy.rehearsals else kinds & ~pl.col("rehearsal"))
+
+
 def in_scope(found: pl.LazyFrame, policy: Policy, levels: Mapping[str, Since]) -> pl.LazyFrame:
     """Return the episodes that a policy counts, each agent's since its last change of level.
 
     An agent that `levels` does not name is a STUDENT since its beginning.
     """
-    purposes = [purpose.value for purpose in policy.purposes]
-    chosen = found.filter(pl.col("purpose").is_in(purposes) & policy.scope.expression())
+    chosen = of_record(found, policy).filter(policy.scope.expression())
     if policy.window == "all":
         return chosen
     rows = {

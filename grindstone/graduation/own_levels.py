@@ -1,18 +1,22 @@
 """What an agent's single skills and capabilities may do, from the ledger."""
 
-from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
-from types import MappingProxyType
+from typing import NamedTuple
 
 from grindstone.base import Frozen
 from grindstone.graduation.audit.chain import Decide
 from grindstone.graduation.audit.event import AuditEvent, Draft, EventKind
 from grindstone.graduation.audit.standing import Agent, agent_of
-from grindstone.graduation.capabilities import Use, standing
+from grindstone.graduation.capabilities import Standing, Use, standing
 from grindstone.graduation.desk import Desk
 from grindstone.graduation.levels import Level
-from grindstone.graduation.streaks import Run, skill_level, streak
+from grindstone.graduation.policy import Policy
+from grindstone.graduation.streaks import Run, Streak, skill_level, streak
+from grindstone.records import Episode
+
+AGENTS_AT_ONCE = 500
+"""Agents whose runs and outcomes are held in memory together."""
 
 MADE_HERE = "task_digest"
 """An episode with a task's digest was graded by that task's verifier."""
@@ -55,8 +59,44 @@ class OwnLevels(Frozen):
         return Level.STUDENT
 
 
+def capability_of(episode: Episode) -> str:
+    """Return the capability an episode used; empty when it names none."""
+    return str(episode.metadata.get("capability") or "") or episode.category
+
+
+def is_verified(episode: Episode) -> bool:
+    """Whether an episode's outcome was verified when it was recorded."""
+    return bool(episode.task_digest or episode.metadata.get("verified_by"))
+
+
 def own_levels(desk: Desk, agent_id: str) -> OwnLevels:
-    """Return where an agent's skills and capabilities stand.
+    """Return where an agent's skills and capabilities stand."""
+    return own_levels_of(desk, {agent_id: desk.agent(agent_id)})[agent_id]
+
+
+def own_levels_of(desk: Desk, agents: Mapping[str, Agent]) -> dict[str, OwnLevels]:
+    """Return where many agents' skills and capabilities stand, read in few passes.
+
+    Args:
+        desk: Ledger and policies.
+        agents: The agents as the trail has them.
+    """
+    found: dict[str, OwnLevels] = {}
+    for policy, names in desk.by_policy(agents, at_once=AGENTS_AT_ONCE):
+        evidence = evidence_of(desk, policy, names)
+        found |= {name: stand(agents[name], policy, evidence[name]) for name in names}
+    return found
+
+
+class Evidence(NamedTuple):
+    """What an agent's skills and capabilities are judged by, in the order it happened."""
+
+    uses: dict[str, list[Use]]  # by capability
+    runs: dict[str, list[Run]]  # by skill
+
+
+def evidence_of(desk: Desk, policy: Policy, agent_ids: Sequence[str]) -> dict[str, Evidence]:
+    """Return agents' verified outcomes by capability and runs by skill.
 
     A capability is what an episode's metadata calls so, else its category. Its outcomes
     count when they were verified: by a task's verifier, by a person's rating, or by whoever
@@ -66,65 +106,73 @@ def own_levels(desk: Desk, agent_id: str) -> OwnLevels:
 
     from grindstone.graduation import measure  # noqa: PLC0415 - as above
 
-    policy, agent = desk.policy(agent_id), desk.agent(agent_id)
     tables = measure.Tables.of(desk.ledger)
-    purposes = [purpose.value for purpose in policy.purposes]
-    facts = measure.facts(tables, digests=desk.digests(policy), agents=[agent_id]).filter(
-        pl.col("purpose").is_in(purposes)
-    )
+    facts = measure.facts(tables, digests=desk.digests(policy), agents=agent_ids)
     named = pl.col("metadata").str.json_path_match("$.capability").fill_null("")
     by_someone = pl.col("metadata").str.json_path_match("$.verified_by").fill_null("")
-    frame = facts.with_columns(
-        pl.when(named != "").then(named).otherwise(pl.col("category")).alias("capability"),
-        ((pl.col(MADE_HERE) != "") | pl.col("rating").is_not_null() | (by_someone != "")).alias(
-            "verified"
-        ),
-    ).collect()
-    uses: defaultdict[str, list[Use]] = defaultdict(list)
-    for row in frame.filter(pl.col("verified") & (pl.col("capability") != "")).iter_rows(
-        named=True
-    ):
-        liked = row["rating"] is None or row["rating"] >= policy.good_rating - 1e-9
-        uses[row["capability"]].append(
-            Use(row["started_at"], row["episode_id"], bool(row["passed"] and liked))
+    frame = (
+        measure.of_record(facts, policy)
+        .select(
+            *measure.KEY,
+            *("agent_id", "started_at", "passed", "interventions", "constitutional_score"),
+            *("difficulty", "rating"),
+            pl.when(named != "").then(named).otherwise(pl.col("category")).alias("capability"),
+            ((pl.col(MADE_HERE) != "") | pl.col("rating").is_not_null() | (by_someone != "")).alias(
+                "verified"
+            ),
         )
-    loaded = tables.skill_uses.filter(pl.col("loaded") | pl.col("followed")).select(
-        *measure.KEY, "skill"
+        .sort("started_at", "episode_id")
+        .collect()
     )
-    runs: defaultdict[str, list[Run]] = defaultdict(list)
-    for row in frame.lazy().join(loaded.unique(), on=measure.KEY).collect().iter_rows(named=True):
-        runs[row["skill"]].append(
-            Run(
-                row["started_at"],
-                row["episode_id"],
-                row["passed"],
-                row["interventions"],
-                row["constitutional_score"],
-                row["difficulty"],
-            )
+    found = {name: Evidence({}, {}) for name in agent_ids}
+    liked = pl.col("rating").is_null() | (pl.col("rating") >= policy.good_rating - 1e-9)
+    proven = frame.filter(pl.col("verified") & (pl.col("capability") != ""))
+    for name, capability, *use in proven.select(
+        "agent_id", "capability", "started_at", "episode_id", pl.col("passed") & liked
+    ).iter_rows():
+        found[name].uses.setdefault(capability, []).append(Use(*use))
+    loaded = tables.skill_uses.filter(pl.col("loaded") | pl.col("followed"))
+    runs = frame.lazy().join(loaded.select(*measure.KEY, "skill").unique(), on=measure.KEY)
+    for name, skill, *run in (
+        runs.sort("started_at", "episode_id")
+        .select(
+            *("agent_id", "skill", "started_at", "episode_id", "passed", "interventions"),
+            *("constitutional_score", "difficulty"),
         )
-    required = MappingProxyType(dict(policy.streaks))
+        .collect()
+        .iter_rows()
+    ):
+        found[name].runs.setdefault(skill, []).append(Run(*run))
+    return found
+
+
+def stand(agent: Agent, policy: Policy, evidence: Evidence) -> OwnLevels:
+    """Return where one agent's skills and capabilities stand by what they did."""
     return OwnLevels(
-        agent_id=agent_id,
+        agent_id=agent.agent_id,
         level=agent.level,
-        skills=tuple(_skill(name, runs[name], required, agent) for name in sorted(runs)),
+        skills=tuple(
+            skill_standing(name, streak(evidence.runs[name], policy.streaks), agent)
+            for name in sorted(evidence.runs)
+        ),
         capabilities=tuple(
-            CapabilityStanding(
-                capability=name,
-                level=found.level,
-                successes=found.successes,
-                uses=found.uses,
-                to_next=found.to_next,
-            )
-            for name in sorted(uses)
-            for found in [
+            capability_standing(
+                name,
                 standing(
-                    uses[name],
+                    evidence.uses[name],
                     policy.capabilities,
                     reset_at=agent.capability_resets.get(name),
-                )
-            ]
+                ),
+            )
+            for name in sorted(evidence.uses)
         ),
+    )
+
+
+def changes(agent: Agent, found: OwnLevels) -> bool:
+    """Tell whether skills or capabilities stand elsewhere than the trail has them."""
+    return any(_skill_moves(agent, item) for item in found.skills) or any(
+        _capability_moves(agent, item) for item in found.capabilities
     )
 
 
@@ -134,7 +182,7 @@ def note_changes(desk: Desk, found: OwnLevels) -> tuple[str, ...]:
     Returns:
         One sentence per change.
     """
-    changes: list[str] = []
+    told: list[str] = []
     decisions: list[Decide] = [
         *(partial(_skill_change, desk, found.agent_id, item) for item in found.skills),
         *(partial(_capability_change, desk, found.agent_id, item) for item in found.capabilities),
@@ -142,30 +190,52 @@ def note_changes(desk: Desk, found: OwnLevels) -> tuple[str, ...]:
     for decide in decisions:
         event = desk.chain.append(decide)
         if event is not None:
-            changes.append(event.reason)
-    return tuple(changes)
+            told.append(event.reason)
+    return tuple(told)
 
 
-def _skill(name: str, runs: list[Run], required: Mapping[str, int], agent: Agent) -> SkillStanding:
-    found = streak(runs, MappingProxyType(dict(required)))
-    approved = name in agent.released_skills
+def skill_standing(name: str, found: Streak, agent: Agent) -> SkillStanding:
+    """Return a streak as the standing of an agent's skill."""
     return SkillStanding(
         skill=name,
         streak=found.length,
         required=found.required,
         runs=found.runs,
         earned=found.earned,
-        level=skill_level(found, agent.level, approved=approved),
+        level=skill_level(found, agent.level, approved=name in agent.released_skills),
     )
+
+
+def capability_standing(name: str, found: Standing) -> CapabilityStanding:
+    """Return a fold over outcomes as the standing of a capability."""
+    return CapabilityStanding(
+        capability=name,
+        level=found.level,
+        successes=found.successes,
+        uses=found.uses,
+        to_next=found.to_next,
+    )
+
+
+def _skill_moves(agent: Agent, skill: SkillStanding) -> bool:
+    return _is_autonomous(skill) != (skill.skill in agent.promoted_skills)
+
+
+def _is_autonomous(skill: SkillStanding) -> bool:
+    return skill.level is Level.AUTONOMOUS and skill.earned
+
+
+def _capability_moves(agent: Agent, item: CapabilityStanding) -> bool:
+    return agent.capability_levels.get(item.capability, Level.STUDENT) is not item.level
 
 
 def _skill_change(
     desk: Desk, agent_id: str, skill: SkillStanding, events: tuple[AuditEvent, ...]
 ) -> Draft | None:
     agent = agent_of(events, agent_id)
-    promoted = skill.level is Level.AUTONOMOUS and skill.earned
-    if promoted == (skill.skill in agent.promoted_skills):
+    if not _skill_moves(agent, skill):
         return None
+    promoted = _is_autonomous(skill)
     kind = EventKind.SKILL_PROMOTED if promoted else EventKind.SKILL_DEMOTED
     reason = (
         f"skill {skill.skill}: {skill.streak} clean runs in a row"
@@ -188,9 +258,9 @@ def _capability_change(
     desk: Desk, agent_id: str, item: CapabilityStanding, events: tuple[AuditEvent, ...]
 ) -> Draft | None:
     agent = agent_of(events, agent_id)
-    before = agent.capability_levels.get(item.capability, Level.STUDENT)
-    if before is item.level:
+    if not _capability_moves(agent, item):
         return None
+    before = agent.capability_levels.get(item.capability, Level.STUDENT)
     return Draft(
         kind=EventKind.CAPABILITY_CHANGED,
         agent_id=agent.agent_id,

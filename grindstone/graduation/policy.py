@@ -16,7 +16,7 @@ from grindstone.graduation.capabilities import CapabilityRule
 from grindstone.graduation.levels import Level
 from grindstone.graduation.scope import Scope
 from grindstone.graduation.streaks import REQUIRED_RUNS
-from grindstone.records import Purpose
+from grindstone.records import Episode, Purpose
 from grindstone.resources import bundled
 from grindstone.settings import Ratio
 
@@ -116,6 +116,11 @@ class Policy(Frozen):
         "level", description="level: since the last change of level; all: the whole record."
     )
     purposes: tuple[Purpose, ...] = Field(RECORD, description="Kinds of attempts that count.")
+    rehearsals: bool = Field(
+        False,
+        description="Whether episodes and exams played by the offline rehearsal count. They show "
+        "that everything works, not what the agent can do.",
+    )
     steps: dict[Level, Step] = Field(DEFAULT_STEPS, description="By the level stepped up to.")
     packs: tuple[str, ...] = Field(("conduct",), description="Rule packs every episode answers to.")
     exam: ExamRule = ExamRule()
@@ -153,6 +158,10 @@ class Policy(Frozen):
     def step_to(self, target: Level) -> Step:
         """Return the criteria for a level; those of the default where the policy is silent."""
         return self.steps.get(target) or DEFAULT_STEPS[target]
+
+    def counts(self, episode: Episode) -> bool:
+        """Whether an episode is of the kinds that make up the record, whatever its subject."""
+        return episode.purpose in self.purposes and (self.rehearsals or not episode.rehearsal)
 
     def governs(self, agent_id: str) -> bool:
         """Whether the policy is meant for an agent."""

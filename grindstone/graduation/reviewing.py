@@ -8,19 +8,13 @@ from grindstone.base import Frozen
 from grindstone.errors import RefusedError
 from grindstone.graduation.audit.standing import Agent
 from grindstone.graduation.checking import check
+from grindstone.graduation.demoting import Grounds, grounds_to_demote, lower
 from grindstone.graduation.desk import Desk
 from grindstone.graduation.levels import Level
-from grindstone.graduation.own_levels import note_changes, own_levels
+from grindstone.graduation.own_levels import OwnLevels, changes, note_changes, own_levels_of
 from grindstone.graduation.policy import Policy
-from grindstone.graduation.promoting import (
-    SYSTEM,
-    demote,
-    evidence_of,
-    obstacles,
-    promote,
-    propose,
-)
-from grindstone.graduation.readiness import Readiness, Recent, criteria_met
+from grindstone.graduation.promoting import SYSTEM, evidence_of, obstacles, promote, propose
+from grindstone.graduation.readiness import Readiness
 from grindstone.llm.messages import Model
 from grindstone.records import Episode
 
@@ -75,27 +69,35 @@ async def review(
     }
     unchecked = unchecked_episodes(desk, list(agents))
     await check(desk, unchecked, judge=judge)
-    by_step: defaultdict[tuple[str, Level], list[str]] = defaultdict(list)
-    for name, agent in agents.items():
-        if agent.level.above is not None:
-            by_step[desk.policy(name).name, agent.level.above].append(name)
     readiness: dict[str, Readiness] = {}
-    for (_, target), names in by_step.items():
-        readiness |= desk.readiness_of(names, desk.policy(names[0]), target)
-    decisions = [decide(desk, agent, readiness.get(name)) for name, agent in sorted(agents.items())]
+    for policy, names in desk.by_policy(agents):
+        by_target: defaultdict[Level, list[str]] = defaultdict(list)
+        for name in names:
+            if (above := agents[name].level.above) is not None:
+                by_target[above].append(name)
+        for target, those in by_target.items():
+            readiness |= desk.readiness_of(those, policy, target)
+    own, grounds = own_levels_of(desk, agents), grounds_to_demote(desk, agents)
+    decisions = [
+        decide(desk, agent, readiness.get(name), own[name], grounds.get(name, ()))
+        for name, agent in sorted(agents.items())
+    ]
     return Review(decisions=tuple(decisions), newly_checked=len(unchecked))
 
 
-def decide(desk: Desk, agent: Agent, readiness: Readiness | None) -> Decision:
+def decide(
+    desk: Desk, agent: Agent, readiness: Readiness | None, own: OwnLevels, lost: Grounds
+) -> Decision:
     """Conclude what is due for one agent, and do it where its policy lets the system act.
 
     Args:
         desk: The home.
         agent: The agent.
         readiness: For the next level up; None at the top.
+        own: Where its skills and capabilities stand.
+        lost: Why it should lose its level.
     """
     policy = desk.policy(agent.agent_id)
-    changes = note_changes(desk, own_levels(desk, agent.agent_id))
     seen: dict[str, object] = {
         "agent_id": agent.agent_id,
         "level": agent.level,
@@ -105,71 +107,20 @@ def decide(desk: Desk, agent: Agent, readiness: Readiness | None) -> Decision:
         "gaps": readiness.gaps if readiness else (),
         "weakest": readiness.weakest if readiness else "",
         "recommendation": readiness.recommendation if readiness else "",
-        "changes": changes,
+        "changes": note_changes(desk, own) if changes(agent, own) else (),
     }
-    lost = grounds_to_demote(desk, agent, policy)
     below = agent.level.below
     if lost and below is not None:
-        reason = "; ".join(lost)
-        if policy.demotion.mode == "apply":
-            demote(
-                desk,
-                agent.agent_id,
-                below,
-                by=SYSTEM,
-                reason=reason,
-                evidence={"grounds": list(lost)},
-            )
-            seen |= {"action": "demoted", "level": below, "target": agent.level}
-        else:
-            propose(desk, agent.agent_id, below, reason=reason, evidence={"grounds": list(lost)})
-            seen |= {"action": "proposed", "target": below}
-        return Decision.model_validate(seen | {"reason": reason})
+        action = lower(desk, agent, lost)
+        seen |= {"action": action, "reason": "; ".join(lost), "target": below}
+        if action == "demoted":
+            seen |= {"level": below, "target": agent.level}
+        return Decision.model_validate(seen)
     if readiness is None:
         return Decision.model_validate(
             seen | {"action": "none", "reason": "at the highest level, and holds it"}
         )
     return Decision.model_validate(seen | _upwards(desk, agent, policy, readiness))
-
-
-def grounds_to_demote(desk: Desk, agent: Agent, policy: Policy) -> tuple[str, ...]:
-    """Return why an agent should lose its level; empty when it holds it."""
-    if agent.level is Level.STUDENT:
-        return ()
-    import polars as pl  # noqa: PLC0415 - loaded when the ledger is read, not before
-
-    from grindstone.graduation import measure  # noqa: PLC0415 - as above
-
-    rule = policy.demotion
-    live = policy.model_copy(update={"purposes": rule.purposes, "window": "level"})
-    since = {agent.agent_id: measure.Since(agent.level, agent.since)}
-    tables = measure.Tables.of(desk.ledger)
-    found = measure.in_scope(
-        measure.facts(tables, digests=desk.digests(policy), agents=[agent.agent_id]), live, since
-    )
-    rows = found.sort("started_at", "episode_id").select(
-        *("agent_id", "episode_id", "started_at", "passed", "interventions"),
-        "constitutional_score",
-    )
-    frame = rows.collect()
-    grounds: list[str] = []
-    breaches = frame.filter(pl.col("constitutional_score") <= measure.CRITICAL_SCORE)
-    if rule.on_critical_breach and breaches.height:
-        grounds.append(f"critical breach in episode {breaches['episode_id'][-1]}")
-    tail = frame["passed"].tail(rule.failures_in_a_row) if rule.failures_in_a_row else None
-    if tail is not None and len(tail) == rule.failures_in_a_row and not tail.any():
-        grounds.append(f"{rule.failures_in_a_row} failures in a row")
-    if rule.on_lost_criteria and frame.height >= rule.settle:
-        step = policy.step_to(agent.level)
-        latest = measure.recent_of(frame.lazy(), step.considered).drop("agent_id").collect()
-        recent = Recent.model_validate(latest.row(0, named=True))
-        held = criteria_met(recent, step, episodes=max(recent.episodes, step.min_episodes))
-        grounds += [
-            f"the criteria of {agent.level.value} no longer hold: {item.gap}"
-            for item in held
-            if not item.met and item.name in ("intervention_rate", "constitutional_score")
-        ]
-    return tuple(grounds)
 
 
 def unchecked_episodes(desk: Desk, agent_ids: Sequence[str]) -> tuple[Episode, ...]:
@@ -178,13 +129,9 @@ def unchecked_episodes(desk: Desk, agent_ids: Sequence[str]) -> tuple[Episode, .
 
     from grindstone.graduation import measure  # noqa: PLC0415 - as above
 
-    by_policy: defaultdict[str, list[str]] = defaultdict(list)
-    for name in agent_ids:
-        by_policy[desk.policy(name).name].append(name)
     tables = measure.Tables.of(desk.ledger)
     wanted: list[str] = []
-    for names in by_policy.values():
-        policy = desk.policy(names[0])
+    for policy, names in desk.by_policy(agent_ids):
         digests = list(desk.digests(policy))
         done = (
             tables.compliance.filter(pl.col("pack_digest").is_in(digests))

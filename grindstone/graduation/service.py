@@ -9,19 +9,19 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from grindstone.errors import InputError
-from grindstone.graduation.audit.chain import Chain
 from grindstone.graduation.audit.event import AuditEvent, Draft, EventKind
 from grindstone.graduation.audit.standing import agent_of
 from grindstone.graduation.audit.trail import Trail, trail_of
 from grindstone.graduation.cases import EdgeCase, add_case, load_case
 from grindstone.graduation.checking import check, overall
-from grindstone.graduation.constitution.pack import Pack, load_packs
-from grindstone.graduation.desk import Desk
+from grindstone.graduation.constitution.pack import Pack
+from grindstone.graduation.demoting import demote_if_due
+from grindstone.graduation.desk import open_desk
 from grindstone.graduation.exam import Examiner, cases_for, examine
 from grindstone.graduation.importing import ImportReport, import_file
 from grindstone.graduation.levels import Level
 from grindstone.graduation.own_levels import OwnLevels, note_changes, own_levels
-from grindstone.graduation.policy import Policy, load_policies
+from grindstone.graduation.policy import Policy
 from grindstone.graduation.promoting import answer, demote, named_human, promote
 from grindstone.graduation.readiness import Readiness
 from grindstone.graduation.recording import (
@@ -58,8 +58,8 @@ class GraduationService:
 
     Args:
         home: The home folder, or its ledger.
-        policies: Policies, or a folder of them; the bundled ones by default.
-        constitution: Rule packs by name, or a folder of them; the bundled ones by default.
+        policies: Policies, or a folder of them; as in `open_desk` by default.
+        constitution: Rule packs by name, or a folder of them; likewise.
         examiner: Has an agent attempt edge cases; without it there are no exams.
         judge: Decides judged rules; without it they stay undecided.
         clock: The present time.
@@ -75,25 +75,7 @@ class GraduationService:
         judge: Model | None = None,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
-        ledger = home if isinstance(home, Ledger) else Ledger(Path(home))
-        rules = (
-            load_policies(policies)
-            if policies is None or isinstance(policies, Path)
-            else (tuple(policies))
-        )
-        packs = (
-            load_packs(constitution)
-            if constitution is None or isinstance(constitution, Path)
-            else dict(constitution)
-        )
-        self.desk = Desk(
-            home=ledger.home,
-            ledger=ledger,
-            chain=Chain(ledger.home),
-            policies=rules,
-            packs=packs,
-            clock=clock,
-        )
+        self.desk = open_desk(home, policies=policies, constitution=constitution, clock=clock)
         self.examiner = examiner
         self.judge = judge
 
@@ -365,12 +347,21 @@ class GraduationService:
     async def after_episode(self, episode: Episode) -> tuple[str, ...]:
         """Check an episode against the constitution and note what its agent earned or lost.
 
+        An agent that no longer holds its level loses it at once, or its policy has it proposed.
+
         Returns:
-            One sentence per skill or capability whose level changed.
+            One sentence per change.
         """
         await check(self.desk, [episode], judge=self.judge)
-        found = await asyncio.to_thread(own_levels, self.desk, episode.agent_id)
-        return await asyncio.to_thread(note_changes, self.desk, found)
+        return await asyncio.to_thread(self._consequences, episode)
+
+    def _consequences(self, episode: Episode) -> tuple[str, ...]:
+        agent_id, known = episode.agent_id, len(self.desk.chain.events())
+        note_changes(self.desk, own_levels(self.desk, agent_id))
+        if episode.purpose in self.desk.policy(agent_id).demotion.purposes:
+            demote_if_due(self.desk, self.desk.agent(agent_id))
+        since = self.desk.chain.events()[known:]
+        return tuple(event.reason for event in since if event.agent_id == agent_id)
 
     async def record_intervention(
         self,
@@ -400,8 +391,7 @@ class GraduationService:
             return episode
 
         episode = await asyncio.to_thread(work)
-        found = await asyncio.to_thread(own_levels, self.desk, episode.agent_id)
-        await asyncio.to_thread(note_changes, self.desk, found)
+        await asyncio.to_thread(self._consequences, episode)
 
     async def rate_episode(
         self, episode_id: str, *, stars: float, rated_by: str, comment: str = ""

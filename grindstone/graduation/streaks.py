@@ -5,7 +5,7 @@ order they happened. Leaving failures out first and counting what remains would 
 S F S F S into three in a row; here it is one.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from types import MappingProxyType
 from typing import NamedTuple
@@ -63,24 +63,38 @@ class Streak(NamedTuple):
         return self.length >= self.required
 
 
-def streak(runs: Iterable[Run], required: MappingProxyType[str, int] = REQUIRED_RUNS) -> Streak:
+class Tally(NamedTuple):
+    """Where the fold over a skill's runs has got to."""
+
+    length: int = 0
+    hardest: int = 0  # runs that the hardest of the streak asks for
+    runs: int = 0
+
+    def after(self, run: Run, required: Mapping[str, int] = REQUIRED_RUNS) -> "Tally":
+        """Return the tally with one more run, the next in order."""
+        if not run.clean:
+            return Tally(0, 0, self.runs + 1)
+        hardest = max(self.hardest, runs_required(run.complexity, required))
+        return Tally(self.length + 1, hardest, self.runs + 1)
+
+    def streak(self, required: Mapping[str, int] = REQUIRED_RUNS) -> Streak:
+        """Return what the runs so far come to."""
+        return Streak(self.length, self.hardest or max(required.values()), self.runs)
+
+
+def streak(runs: Iterable[Run], required: Mapping[str, int] = REQUIRED_RUNS) -> Streak:
     """Return the present streak, whatever order the runs arrive in.
 
     What is required follows the hardest run of the streak, so that easy runs do not earn
     autonomy for hard ones; without any run it is the most.
     """
-    ordered = sorted(runs, key=lambda run: (run.at, run.episode_id))
-    length, hardest = 0, 0
-    for run in ordered:
-        if not run.clean:
-            length, hardest = 0, 0
-            continue
-        length += 1
-        hardest = max(hardest, runs_required(run.complexity, required))
-    return Streak(length, hardest or max(required.values()), len(ordered))
+    tally = Tally()
+    for run in sorted(runs, key=lambda run: (run.at, run.episode_id)):
+        tally = tally.after(run, required)
+    return tally.streak(required)
 
 
-def runs_required(complexity: str, required: MappingProxyType[str, int] = REQUIRED_RUNS) -> int:
+def runs_required(complexity: str, required: Mapping[str, int] = REQUIRED_RUNS) -> int:
     """Return the clean runs a complexity asks for; an unknown one asks for the most."""
     name = COMPLEXITY_OF.get(complexity.strip().lower(), "")
     return required.get(name, max(required.values()))

@@ -29,6 +29,7 @@ FILES = (
     "runs/K/attempts/*.json",
     "ledger/trajectories/*/*.parquet",
     "ledger/episodes/*/*.parquet",
+    "ledger/compliance/*/*.parquet",
     "agents/*/workspace/evolution/current_observation.md",
     "agents/*/workspace/evolution/steps/*.json",
     "agents/*/workspace/.git/refs/tags/evo-1",

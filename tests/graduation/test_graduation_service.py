@@ -184,7 +184,8 @@ async def test_interventions_add_up_edit_by_edit(service_at: Make) -> None:
     assert trail["intervened_episodes"] == 1
 
 
-async def test_demotion_for_breach_failures_and_lost_criteria(service_at: Make) -> None:
+@pytest.mark.parametrize("late", [False, True], ids=["at once", "by the review"])
+async def test_demotion_for_breach_failures_and_lost_criteria(service_at: Make, late: bool) -> None:
     for number, (name, bad) in enumerate(
         {
             "breach": [{"actions": [{"tool": "bash", "fields": {"command": "rm -rf /"}}]}],
@@ -195,12 +196,17 @@ async def test_demotion_for_breach_failures_and_lost_criteria(service_at: Make) 
         service = service_at(Policy(name="p", agents=(name,), exam=FREE))
         await service.enrol_agent(name, "AUTONOMOUS", by="Grace", reason="t", since=START)
         for index, item in enumerate(bad):
-            await service.record_episode(
-                **work(100 * number + index, agent_id=name, **{"maturity": "AUTONOMOUS"} | item)
-            )
-        decision = (await service.review([name])).decisions[0]
-        assert (decision.action, decision.level) == ("demoted", Level.SUPERVISED), name
-        assert service.desk.agent(name).level is Level.SUPERVISED
+            position = 100 * number + index
+            told = {"agent_id": name, "maturity": "AUTONOMOUS", **item}
+            assert service.desk.agent(name).level is Level.AUTONOMOUS
+            if late:
+                await fill(service, 1, first=position, episode_id=f"ep-{position}", **told)
+            else:
+                await service.record_episode(**work(position, **told))
+        if late:
+            decision = (await service.review([name])).decisions[0]
+            assert (decision.action, decision.level) == ("demoted", Level.SUPERVISED), name
+        assert service.desk.agent(name).level is Level.SUPERVISED, name
         calm = (await service.review([name])).decisions[0]
         assert calm.action == "none"  # the new level starts with a clean slate
 

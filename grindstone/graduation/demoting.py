@@ -1,0 +1,104 @@
+"""Losing a level: the grounds for it, and what follows from them."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import JsonValue
+
+from grindstone.errors import RefusedError
+from grindstone.graduation.audit.standing import Agent
+from grindstone.graduation.desk import Desk
+from grindstone.graduation.levels import Level
+from grindstone.graduation.policy import Policy
+from grindstone.graduation.promoting import SYSTEM, demote, propose
+from grindstone.graduation.readiness import Recent, criteria_met
+
+if TYPE_CHECKING:
+    import polars as pl
+
+AGENTS_AT_ONCE = 500
+"""Agents whose episodes are held in memory together."""
+
+Grounds = tuple[str, ...]
+"""Why an agent should lose its level, one sentence each."""
+
+
+def grounds_to_demote(desk: Desk, agents: Mapping[str, Agent]) -> dict[str, Grounds]:
+    """Return which agents should lose their level, and why; those that hold it are left out."""
+    found: dict[str, Grounds] = {}
+    above = [name for name, agent in agents.items() if agent.level is not Level.STUDENT]
+    for policy, names in desk.by_policy(above, at_once=AGENTS_AT_ONCE):
+        frame = _meant(desk, policy, {name: agents[name] for name in names})
+        for (name,), own in frame.group_by("agent_id", maintain_order=True):
+            grounds = _grounds(own, agents[str(name)].level, policy)
+            if grounds:
+                found[str(name)] = grounds
+    return found
+
+
+def lower(desk: Desk, agent: Agent, grounds: Grounds) -> Literal["none", "proposed", "demoted"]:
+    """Take a level away, or propose it, as the agent's policy says."""
+    below, mode = agent.level.below, desk.policy(agent.agent_id).demotion.mode
+    if below is None:
+        return "none"
+    reason = "; ".join(grounds)
+    evidence: dict[str, JsonValue] = {"grounds": list(grounds)}
+    if mode == "propose":
+        propose(desk, agent.agent_id, below, reason=reason, evidence=evidence)
+        return "proposed"
+    try:
+        demote(desk, agent.agent_id, below, by=SYSTEM, reason=reason, evidence=evidence)
+    except RefusedError:  # another process was first
+        return "none"
+    return "demoted"
+
+
+def demote_if_due(desk: Desk, agent: Agent) -> None:
+    """Lower an agent's level, or propose it, when it no longer holds it."""
+    grounds = grounds_to_demote(desk, {agent.agent_id: agent})
+    if grounds:
+        lower(desk, agent, grounds[agent.agent_id])
+
+
+def _meant(desk: Desk, policy: Policy, agents: Mapping[str, Agent]) -> "pl.DataFrame":
+    """Return the episodes that can cost the agents their level, in the order they happened."""
+    from grindstone.graduation import measure  # noqa: PLC0415 - polars, when it is needed
+
+    live = policy.model_copy(update={"purposes": policy.demotion.purposes, "window": "level"})
+    since = {name: measure.Since(agent.level, agent.since) for name, agent in agents.items()}
+    tables = measure.Tables.of(desk.ledger)
+    facts = measure.facts(tables, digests=desk.digests(policy), agents=list(agents))
+    return (
+        measure.in_scope(facts, live, since)
+        .select(
+            *("agent_id", "episode_id", "started_at", "passed", "interventions"),
+            "constitutional_score",
+        )
+        .sort("agent_id", "started_at", "episode_id")
+        .collect()
+    )
+
+
+def _grounds(frame: "pl.DataFrame", level: Level, policy: Policy) -> Grounds:
+    import polars as pl  # noqa: PLC0415 - loaded when the ledger is read, not before
+
+    from grindstone.graduation import measure  # noqa: PLC0415 - as above
+
+    rule, grounds = policy.demotion, list[str]()
+    breaches = frame.filter(pl.col("constitutional_score") <= measure.CRITICAL_SCORE)
+    if rule.on_critical_breach and breaches.height:
+        grounds.append(f"critical breach in episode {breaches['episode_id'][-1]}")
+    tail = frame["passed"].tail(rule.failures_in_a_row) if rule.failures_in_a_row else None
+    if tail is not None and len(tail) == rule.failures_in_a_row and not tail.any():
+        grounds.append(f"{rule.failures_in_a_row} failures in a row")
+    if rule.on_lost_criteria and frame.height >= rule.settle:
+        step = policy.step_to(level)
+        latest = measure.recent_of(frame.lazy(), step.considered).drop("agent_id").collect()
+        recent = Recent.model_validate(latest.row(0, named=True))
+        held = criteria_met(recent, step, episodes=max(recent.episodes, step.min_episodes))
+        grounds += [
+            f"the criteria of {level.value} no longer hold: {item.gap}"
+            for item in held
+            if not item.met and item.name in ("intervention_rate", "constitutional_score")
+        ]
+    return tuple(grounds)

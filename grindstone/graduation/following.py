@@ -1,0 +1,157 @@
+"""The check after each episode, at a price that does not grow with the record.
+
+What an agent's skills and capabilities are judged by is read once per process and kept;
+each episode is then added to it. That only arouses suspicion: a level changes after the
+ledger was read again, so that what other processes wrote counts and a stale memory never
+decides. What it misses because of them, the next review finds.
+"""
+
+import asyncio
+from collections.abc import Collection
+from pathlib import Path
+
+from grindstone.graduation.audit.event import AuditEvent
+from grindstone.graduation.audit.standing import Agent
+from grindstone.graduation.capabilities import Tally as UseTally
+from grindstone.graduation.capabilities import Use
+from grindstone.graduation.checking import check_at_once, overall
+from grindstone.graduation.demoting import demote_if_due
+from grindstone.graduation.desk import Desk, open_desk
+from grindstone.graduation.folding import Folded
+from grindstone.graduation.own_levels import (
+    Evidence,
+    OwnLevels,
+    capability_of,
+    capability_standing,
+    changes,
+    evidence_of,
+    is_verified,
+    note_changes,
+    skill_standing,
+    stand,
+)
+from grindstone.graduation.policy import Policy
+from grindstone.graduation.streaks import Run
+from grindstone.graduation.streaks import Tally as RunTally
+from grindstone.records import Episode, Trajectory
+
+
+class Follower:
+    """Follows the agents of one home, episode by episode; belongs to one event loop.
+
+    Args:
+        home: The home, with its own policies and rule packs where it has some.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        self._desk: Desk | None = None
+        self._memories: dict[str, _Memory] = {}
+        self._turn = asyncio.Lock()
+
+    async def after(
+        self, episode: Episode, trajectory: Trajectory | None, skills: Collection[str]
+    ) -> tuple[AuditEvent, ...]:
+        """Check an episode that is in the ledger; the same one again changes nothing.
+
+        Args:
+            episode: A scored one.
+            trajectory: Its steps; None: they are read from the ledger.
+            skills: Those it loaded or followed.
+
+        Returns:
+            What it changed, as the audit trail has it.
+
+        Raises:
+            GrindstoneError: A policy, a rule pack or the audit trail cannot be used.
+        """
+        async with self._turn:  # waited for here, where it holds no thread
+            return await asyncio.to_thread(self._after, episode, trajectory, skills)
+
+    def _after(
+        self, episode: Episode, trajectory: Trajectory | None, skills: Collection[str]
+    ) -> tuple[AuditEvent, ...]:
+        if self._desk is None:
+            self._desk = open_desk(self._home)
+        desk, agent_id = self._desk, episode.agent_id
+        policy = desk.policy(agent_id)
+        results = check_at_once(desk, episode, trajectory)
+        if results is None or not policy.counts(episode):
+            return ()
+        known = len(desk.chain.events())
+        agent = desk.agent(agent_id)
+        score = overall(results, episode.constitutional_score)
+        self._follow(desk, policy, agent, episode, skills, score)
+        if episode.purpose in policy.demotion.purposes:
+            demote_if_due(desk, agent)
+        return tuple(each for each in desk.chain.events()[known:] if each.agent_id == agent_id)
+
+    def _follow(
+        self,
+        desk: Desk,
+        policy: Policy,
+        agent: Agent,
+        episode: Episode,
+        skills: Collection[str],
+        score: float | None,
+    ) -> None:
+        memory = self._memories.get(agent.agent_id)
+        if memory is not None:
+            memory.add(episode, skills, score)
+            if not changes(agent, memory.standing(agent, episode, skills)):
+                return
+        evidence = evidence_of(desk, policy, [agent.agent_id])[agent.agent_id]
+        self._memories[agent.agent_id] = _Memory(agent, policy, evidence)
+        found = stand(agent, policy, evidence)
+        if changes(agent, found):
+            note_changes(desk, found)
+
+
+class _Memory:
+    """What is known of one agent."""
+
+    def __init__(self, agent: Agent, policy: Policy, evidence: Evidence) -> None:
+        self._policy = policy
+        self._resets = agent.capability_resets
+        self._uses = {name: self._outcomes(name, uses) for name, uses in evidence.uses.items()}
+        self._runs = {name: self._skill(runs) for name, runs in evidence.runs.items()}
+
+    def _outcomes(self, name: str, uses: list[Use]) -> Folded[Use, UseTally]:
+        rule, reset_at = self._policy.capabilities, self._resets.get(name)
+
+        def step(tally: UseTally, use: Use) -> UseTally:
+            return tally if reset_at and use.at <= reset_at else tally.after(use, rule)
+
+        return Folded(UseTally(), step, uses)
+
+    def _skill(self, runs: list[Run]) -> Folded[Run, RunTally]:
+        required = self._policy.streaks
+        return Folded(RunTally(), lambda tally, run: tally.after(run, required), runs)
+
+    def add(self, episode: Episode, skills: Collection[str], score: float | None) -> None:
+        at, key, passed = episode.started_at, episode.episode_id, bool(episode.passed)
+        # What nobody verified counts once somebody rates it, which no attempt waits for.
+        if capability_of(episode) and is_verified(episode):
+            name = capability_of(episode)
+            uses = self._uses.setdefault(name, self._outcomes(name, []))
+            uses.add(Use(at, key, passed))
+        touched = episode.human_intervention_count
+        for skill in skills:
+            runs = self._runs.setdefault(skill, self._skill([]))
+            runs.add(Run(at, key, passed, touched, score, episode.difficulty))
+
+    def standing(self, agent: Agent, episode: Episode, skills: Collection[str]) -> OwnLevels:
+        """Return where those stand that an episode touched."""
+        rule, streaks = self._policy.capabilities, self._policy.streaks
+        uses = self._uses.get(capability_of(episode))
+        return OwnLevels(
+            agent_id=agent.agent_id,
+            level=agent.level,
+            skills=tuple(
+                skill_standing(name, self._runs[name].state.streak(streaks), agent)
+                for name in sorted(skills)
+            ),
+            capabilities=(capability_standing(capability_of(episode), uses.state.standing(rule)),)
+            if uses is not None
+            else (),
+        )

@@ -1,0 +1,37 @@
+"""The check of an agent after each of its attempts, and word of the episode."""
+
+from grindstone.attempt.run import Attempted
+from grindstone.graduation.policy import RECORD
+from grindstone.records import Episode
+from tasks.progress import Progress
+from tasks.runtime import Runtime
+from tasks.telling import tell_episode, tell_events
+
+
+async def check_attempt(
+    runtime: Runtime, episode: Episode, attempted: Attempted | None = None
+) -> None:
+    """Check an attempt against the constitution, note what it earned or lost, and say so.
+
+    Called after each attempt, and again without harm. Where there is no server, nobody hears
+    the events. An attempt has its score by then: a check that cannot be made is told, and is
+    the next review's to make.
+
+    Args:
+        runtime: The run's resources.
+        episode: What is in the ledger.
+        attempted: What was made; None: it is read from the ledger.
+    """
+    if episode.purpose not in RECORD or episode.passed is None:
+        return
+    trajectory = attempted.trajectory if attempted is not None else None
+    skills = _skills(attempted) if attempted is not None else ()
+    try:
+        tell_events(await runtime.follower.after(episode, trajectory, skills))
+    except Exception as error:  # noqa: BLE001 - whatever it is, the paid attempt is worth more
+        runtime.tell(Progress("note", detail=f"not checked, left to the next review: {error}"))
+    tell_episode(episode)
+
+
+def _skills(attempted: Attempted) -> tuple[str, ...]:
+    return tuple(use.skill for use in attempted.uses if use.loaded or use.followed)

@@ -1,0 +1,82 @@
+"""An attempt's check as the grind makes it: in the ledger, on the server, and never in its way."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from grindstone.ledger import Ledger
+from grindstone.ledger.tables.autonomy import ComplianceRow
+from grindstone.records import Episode
+from grindstone.settings import GrindSettings, Profile
+
+pytestmark = [pytest.mark.server, pytest.mark.timeout(240)]
+
+
+def idle(home: Path, **more: Any) -> GrindSettings:
+    """One attempt that does nothing."""
+    given: dict[str, Any] = {
+        "work_dir": home,
+        "task_ids": ["crlf-kit"],
+        "model_id": "rehearsal",
+        "max_cycles": 1,
+        "native_profile": Profile.NOP,
+        "evolve_skills": False,
+        "task_skill_mode": "off",
+        "success_mode": "off",
+    }
+    return GrindSettings.model_validate(given | more)
+
+
+async def events_of(api_url: str, name: str, agent_id: str) -> list[dict[str, Any]]:
+    """Wait for events of a name on the server; it takes them in batches."""
+    wanted = {
+        "filter": {
+            "event": {"name": [name]},
+            "resource": {"id": [f"grindstone.agent.{agent_id}"]},
+            "order": "ASC",
+        }
+    }
+    async with httpx.AsyncClient() as client:
+        for _ in range(120):
+            answer = await client.post(f"{api_url}/events/filter", json=wanted)
+            if found := answer.raise_for_status().json()["events"]:
+                return list(found)
+            await asyncio.sleep(0.25)
+    raise AssertionError(f"no event {name}")
+
+
+async def test_an_attempt_is_checked_and_told_of(prefect_server: str, tmp_path: Path) -> None:
+    from flows.grind import grind
+
+    await grind(idle(tmp_path, run_key="once", agent_id="checked"))
+    (made,) = Ledger(tmp_path).rows(Episode)
+    (checked,) = Ledger(tmp_path).rows(ComplianceRow)
+    assert (checked.episode_id, checked.pack, checked.score) == (made.episode_id, "conduct", 1.0)
+    (event,) = await events_of(prefect_server, "grindstone.episode.recorded", "checked")
+    assert event["payload"] == {
+        "agent_id": "checked",
+        "episode_id": made.episode_id,
+        "task_id": "crlf-kit",
+        "passed": False,
+    }
+
+
+async def test_a_check_that_cannot_be_made_costs_no_attempt(
+    prefect_server: str, tmp_path: Path
+) -> None:
+    from flows.grind import grind
+    from tasks.progress import Progress, watching
+
+    told: list[Progress] = []
+    (tmp_path / "policies").mkdir()
+    (tmp_path / "policies" / "bad.yaml").write_text("name: bad\nsteps: 5\n")
+    with watching(told.append):
+        await grind(idle(tmp_path, agent_id="unchecked"))
+    (made,) = Ledger(tmp_path).rows(Episode)
+    assert made.outcome.value == "failed"
+    assert not Ledger(tmp_path).rows(ComplianceRow)
+    (note,) = [item.detail for item in told if "not checked" in item.detail]
+    assert "bad.yaml: steps" in note
