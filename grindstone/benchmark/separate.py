@@ -13,8 +13,9 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from grindstone.benchmark.environment import verifier_build_spec, verifier_start_spec
+from grindstone.benchmark.settling import grade_or_settle
 from grindstone.benchmark.task import Artifact, Task
-from grindstone.benchmark.verifier import TESTS, grade, run_tests
+from grindstone.benchmark.verifier import TESTS, run_tests
 from grindstone.errors import InputError
 from grindstone.records import Verdict
 from grindstone.sandbox.protocol import Provider, Sandbox
@@ -43,12 +44,12 @@ async def grade_task(
     """Grade the way the task asks for: in the agent's sandbox, or in a fresh one.
 
     Raises:
-        InfrastructureError: As `grade` and the provider.
+        InfrastructureError: As `grade_or_settle` and the provider.
         InputError: As `grade_separately`.
     """
     if task.separate_verifier:
         return await grade_separately(task, sandbox, provider, score_mode=score_mode, labels=labels)
-    return await grade(task, sandbox, score_mode=score_mode)
+    return await grade_or_settle(task, sandbox, provider, score_mode=score_mode, labels=labels)
 
 
 async def grade_separately(
