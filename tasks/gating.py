@@ -11,6 +11,7 @@ from grindstone.gate.paired import Pair, PairedComparison, compare_paired
 from grindstone.gate.power import detectable_effect, sentence
 from grindstone.gate.rules import Decision, Policy, Rule, decide, rule_of
 from grindstone.ledger import Ledger
+from grindstone.ledger.markdown_gates import gate_headline
 from grindstone.ledger.plots import Bar, as_markdown_image, bars_with_intervals, render_svg
 from grindstone.ledger.tables.runs import GateDecisionRow, GatePairRow
 from grindstone.records import Episode, Outcome, Purpose, utc_now
@@ -21,7 +22,6 @@ from tasks.runtime import Runtime
 
 BASELINE, CANDIDATE = "baseline", "candidate"
 REHEARSED = "> This was a rehearsal: a local program stood in for the model."
-MARKS = {"accept": "✓ accepted", "reject": "✗ rejected"}
 
 
 class Arms(Frozen):
@@ -216,15 +216,7 @@ async def publish_gate(runtime: Runtime, gated: Gated) -> None:
 
 def headline(gated: Gated) -> str:
     """Return the decision in one line."""
-    row = gated.row
-    done = "accepted" if row.accepted else "rejected"
-    mark = MARKS.get(row.verdict, f"? cannot tell, {done} by policy")
-    if row.difference is None:
-        return f"{mark}: nothing was seen"
-    return (
-        f"{mark}: {row.baseline_mean or 0:.0%} → {row.candidate_mean or 0:.0%} "
-        f"({row.difference * 100:+.0f} points)"
-    )
+    return gate_headline(gated.row)
 
 
 def gate_markdown(gated: Gated, image: str = "", *, links: bool = False) -> str:

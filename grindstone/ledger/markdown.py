@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 from grindstone.ledger.markdown_arms import comparison_headline, comparison_section
+from grindstone.ledger.markdown_gates import gate_headline, gates_section
 from grindstone.ledger.report import Attempted, GroupLine, RunReport, TaskLine
 from grindstone.ledger.words import (
     MARKS,
@@ -26,6 +27,8 @@ def headline(report: RunReport) -> str:
     start = "Rehearsal: " if report.rehearsal else ""
     if report.comparison is not None and report.n_tasks == 0:
         return start + comparison_headline(report.comparison)
+    if report.n_scored == 0 and report.gates:
+        return start + f"gate: {gate_headline(report.gates[-1])}"
     if report.n_scored == 0:
         return f"{start}no scored attempts in run {report.run_key}"
     text = f"{report.passed} of {count(report.n_scored, 'task')} passed"
@@ -55,11 +58,11 @@ def render_markdown(
     """
     images = images or {}
     parts = [f"# {headline(report)}", _facts(report)]
-    if report.n_tasks or report.comparison is None:
+    if report.n_tasks or (report.comparison is None and not report.gates):
         parts += [_numbers(report), images.get("pass_rate", "")]
     parts += [comparison_section(report), images.get("comparison", "")]
     parts += [_verdicts(report, pages or {}), images.get("verdicts", "")]
-    parts += [_learned(report), _skill_use(report), _refused(report), _gates(report)]
+    parts += [_learned(report), _skill_use(report), _refused(report), gates_section(report)]
     parts += [_groups(report), images.get("categories", ""), _egl(report), images.get("egl", "")]
     parts += [_costs(report), images.get("cost", ""), _errors(report)]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -217,24 +220,6 @@ def _refused(report: RunReport) -> str:
         [str(each.evo_number), f"`{each.path}`", each.rule, each.reason] for each in report.refused
     ]
     return "## Changes that were refused\n\n" + table(("evolution", "file", "rule", "why"), rows)
-
-
-def _gates(report: RunReport) -> str:
-    if not report.gates:
-        return ""
-    rows = [
-        [
-            gate.gate_id,
-            gate.verdict.replace("_", " "),
-            f"{percent(gate.baseline_mean)} → {percent(gate.candidate_mean)}",
-            f"{gate.wins} / {gate.losses} / {gate.ties}",
-            "-" if gate.p_value is None else f"{gate.p_value:.3f}",
-            gate.reason,
-        ]
-        for gate in report.gates
-    ]
-    head = ("gate", "verdict", "before → after", "better / worse / same", "p", "why")
-    return "## Gate\n\n" + table(head, rows)
 
 
 def _groups(report: RunReport) -> str:

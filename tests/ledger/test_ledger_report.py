@@ -1,8 +1,10 @@
 import json
+from datetime import UTC, datetime
 
 from grindstone.ledger.markdown import headline, render_markdown
 from grindstone.ledger.report import RunReport, build_report, to_json
 from grindstone.ledger.store import Ledger
+from grindstone.ledger.tables.runs import GateDecisionRow
 
 RUN = "demo"
 
@@ -64,6 +66,27 @@ def test_a_run_without_anything_is_no_division_by_zero(ledger: Ledger) -> None:
     assert report == RunReport(run_key="nothing")
     assert headline(report) == "no scored attempts in run nothing"
     assert "no scored attempts" in render_markdown(report)
+
+
+def test_a_run_that_was_a_gate_says_what_it_decided(ledger: Ledger) -> None:
+    row = GateDecisionRow(
+        run_key="gated",
+        gate_id="gate",
+        rule="no_regression",
+        verdict="reject",
+        accepted=False,
+        baseline_mean=0.75,
+        candidate_mean=0.5,
+        difference=-0.25,
+        reason="two tasks went worse",
+        at=datetime(2026, 3, 1, tzinfo=UTC),
+    )
+    ledger.append([row], run_key="gated")
+    report = build_report(ledger, "gated")
+    assert headline(report) == "gate: ✗ rejected: 75% → 50% (-25 points)"
+    text = render_markdown(report)
+    assert "two tasks went worse" in text
+    assert "no scored attempts" not in text
 
 
 def test_json_is_the_report_itself(run: Ledger) -> None:

@@ -1,0 +1,38 @@
+"""What gates decided, as Markdown."""
+
+from grindstone.ledger.report import RunReport
+from grindstone.ledger.tables.runs import GateDecisionRow
+from grindstone.ledger.words import percent, table
+
+VERDICTS = {"accept": "✓ accepted", "reject": "✗ rejected"}
+
+
+def gate_headline(row: GateDecisionRow) -> str:
+    """Return a decision in one line: verdict, mean scores before and after, their difference."""
+    done = "accepted" if row.accepted else "rejected"
+    mark = VERDICTS.get(row.verdict, f"? cannot tell, {done} by policy")
+    if row.difference is None:
+        return f"{mark}: nothing was seen"
+    return (
+        f"{mark}: {row.baseline_mean or 0:.0%} → {row.candidate_mean or 0:.0%} "
+        f"({row.difference * 100:+.0f} points)"
+    )
+
+
+def gates_section(report: RunReport) -> str:
+    """Return what the run's gates decided, a line each; empty where there was none."""
+    if not report.gates:
+        return ""
+    rows = [
+        [
+            gate.gate_id,
+            gate.verdict.replace("_", " "),
+            f"{percent(gate.baseline_mean)} → {percent(gate.candidate_mean)}",
+            f"{gate.wins} / {gate.losses} / {gate.ties}",
+            "-" if gate.p_value is None else f"{gate.p_value:.3f}",
+            gate.reason,
+        ]
+        for gate in report.gates
+    ]
+    head = ("gate", "verdict", "before → after", "better / worse / same", "p", "why")
+    return "## Gate\n\n" + table(head, rows)
