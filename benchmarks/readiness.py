@@ -37,6 +37,7 @@ def make(folder: Path, episodes: int, agents: int) -> Tables:
             "category": "c",
             "difficulty": "easy",
             "task_digest": "d",
+            "profile": "terminus2",
             "run_key": f"run-{run}",
         }
         times = rng.integers(1_700_000_000_000_000, 1_760_000_000_000_000, count)
@@ -45,6 +46,7 @@ def make(folder: Path, episodes: int, agents: int) -> Tables:
                 "episode_id": [f"{number:032x}" for number in range(first, last)],
                 "agent_id": [f"agent-{n}" for n in rng.integers(0, agents, count)],
                 "outcome": rng.choice(["passed", "failed"], count, p=[0.9, 0.1]),
+                "rehearsal": rng.random(count) < 0.01,
                 "confidence": rng.random(count),
                 "constitutional_score": rng.random(count),
                 "human_intervention_count": (rng.random(count) < 0.1).astype(int),

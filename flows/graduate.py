@@ -27,6 +27,7 @@ from tasks.graduating import (
     readiness_markdown,
     seal_changes,
 )
+from tasks.telling import tell_episode
 
 
 class Graduated(Frozen):
@@ -194,7 +195,10 @@ async def live(
                 instruction=instruction,
                 system_prompt=prompt,
             )
-        await service.record_work(_work(agent_id, key, title or instruction, result, started))
+        done = _work(agent_id, key, title or instruction, result, started)
+        tell_episode(
+            await service.record_work(done.model_copy(update={"rehearsal": resolved.rehearsal}))
+        )
         await seal_changes(service, known, settings)
         await publish_trail(await service.trail(agent_id))
     return result

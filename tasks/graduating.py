@@ -166,6 +166,7 @@ def readiness_markdown(found: Readiness) -> str:
     """Return what a person is shown who is to approve a promotion."""
     parts = [
         f"## {found.agent_id}: {found.current.value} → {found.target.value}?",
+        *([f"**{found.rehearsal_note}**"] if found.rehearsal_note else []),
         found.recommendation,
         f"Score {found.score:.1f} of 100. Interventions: {found.intervention_rate:.1%} observed, "
         f"at most {found.intervention_rate_upper:.1%} (95%).",

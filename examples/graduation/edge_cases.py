@@ -3,7 +3,8 @@
     python examples/graduation/edge_cases.py [home]
 
 The exam really runs: the agent is the oracle here, which plays the task's own solution, so
-that the example needs no model. It takes a sandbox: Docker, or bubblewrap.
+that the example needs no model. Such an exam is a rehearsal and counts only because the policy
+here says so. It takes a sandbox: Docker, or bubblewrap.
 """
 
 import asyncio
@@ -15,7 +16,7 @@ from generated import CASE, record, woodstock_sale
 
 from flows.server import server_for
 from grindstone.errors import RefusedError
-from grindstone.graduation import GraduationService, Work
+from grindstone.graduation import GraduationPolicy, GraduationService, Work
 from grindstone.settings import GraduationSettings, Profile
 
 
@@ -24,7 +25,8 @@ async def main(home: Path) -> None:
     from flows.exam import examiner  # noqa: PLC0415 - reads the server's address when imported
 
     settings = GraduationSettings(work_dir=home, native_profile=Profile.ORACLE)
-    service = GraduationService(home, examiner=examiner(settings))
+    rehearsing = GraduationPolicy(name="example", rehearsals=True)
+    service = GraduationService(home, policies=[rehearsing], examiner=examiner(settings))
     ready = [
         Work.model_validate(woodstock_sale(n).model_dump() | {"agent_id": "student_agent"})
         for n in range(12)

@@ -266,8 +266,11 @@ def _episode(
     calls = rig.calls_of(spec.episode_id)
     costs = [call.cost_usd for call in calls]
     usage = sum((call.usage + call.lost for call in calls), start=Usage())
+    identity = _identity(spec, task)
+    # A server may call itself a rehearsal whatever model it is asked for.
+    identity["rehearsal"] |= any(call.rehearsal for call in calls)
     return Episode(
-        **_identity(spec, task),
+        **identity,
         outcome=Outcome.PASSED if verdict.passed else Outcome.FAILED,
         reward=verdict.reward,
         score=score_of(verdict, spec.solver.score_mode),

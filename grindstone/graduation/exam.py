@@ -15,7 +15,7 @@ from grindstone.graduation.audit.standing import agent_of
 from grindstone.graduation.cases import EdgeCase, case_ids, case_task, load_case
 from grindstone.graduation.desk import Desk
 from grindstone.graduation.levels import Level
-from grindstone.graduation.policy import Policy
+from grindstone.graduation.policy import Policy, is_rehearsal
 from grindstone.records import Episode
 
 Examiner = Callable[[str, Sequence[EdgeCase]], Awaitable[Sequence["Episode | InfrastructureError"]]]
@@ -130,7 +130,7 @@ def _verdict(
         cost_usd=sum(known) if len(known) == len(costs) else None,
         reason=reason,
         workspace_tree=scored[0].workspace_tree if scored else "",
-        rehearsal=any(each.rehearsal for each in scored),
+        rehearsal=any(is_rehearsal(each) for each in scored),
     )
 
 

@@ -9,9 +9,10 @@ from datetime import datetime
 from typing import NamedTuple
 
 import polars as pl
+import polars.selectors as cs
 
 from grindstone.graduation.levels import Level
-from grindstone.graduation.policy import Policy
+from grindstone.graduation.policy import STAND_INS, Policy
 from grindstone.graduation.readiness import Recent, Record
 from grindstone.graduation.scope import Scope
 from grindstone.ledger import Ledger
@@ -82,7 +83,9 @@ def scored(episodes: pl.LazyFrame, *, agents: Collection[str] | None = None) -> 
         *KEY,
         *("agent_id", "purpose", "started_at", "maturity", "title", "tags", "topics"),
         *("metadata", "category", "difficulty", "task_digest", "confidence"),
-        pl.col("rehearsal").fill_null(False),
+        (pl.col("rehearsal").fill_null(False) | pl.col("profile").is_in(list(STAND_INS))).alias(
+            "rehearsal"
+        ),
         (pl.col("outcome") == Outcome.PASSED.value).alias("passed"),
         pl.col("constitutional_score").alias("stated_score"),
         pl.col("human_intervention_count").fill_null(0).alias("stated_interventions"),
@@ -153,7 +156,12 @@ def with_sides(found: pl.LazyFrame, beside: pl.LazyFrame) -> pl.LazyFrame:
 def of_record(found: pl.LazyFrame, policy: Policy) -> pl.LazyFrame:
     """Return the episodes of the kinds that a policy counts, whatever their subject."""
     kinds = pl.col("purpose").is_in([purpose.value for purpose in policy.purposes])
-    return found.filter(kinds if policy.rehearsals else kinds & ~pl.col("rehearsal"))
+    return played_by_itself(found.filter(kinds), policy)
+
+
+def played_by_itself(found: pl.LazyFrame, policy: Policy) -> pl.LazyFrame:
+    """Return the episodes without rehearsals, where the policy does not count them."""
+    return found if policy.rehearsals else found.filter(~pl.col("rehearsal"))
 
 
 def in_scope(found: pl.LazyFrame, policy: Policy, levels: Mapping[str, Since]) -> pl.LazyFrame:
@@ -261,23 +269,33 @@ def measure(
         digests: As for `facts`.
         agents: Only these; None for all.
     """
-    counted = in_scope(scored(tables.episodes, agents=agents), policy, levels)
-    found = with_sides(counted, sides(tables, digests=digests))
+    # Rehearsals are read even where they do not count: a report says how many there are.
+    with_rehearsals = policy.model_copy(update={"rehearsals": True})
+    every = in_scope(scored(tables.episodes, agents=agents), with_rehearsals, levels)
+    found = with_sides(every, sides(tables, digests=digests))
     # Ten million rows of these columns are 0.6 GB; agents' names as numbers keep it there.
-    thin = found.select(pl.col("agent_id").cast(pl.Categorical), *THIN).collect(engine="streaming")
-    rows = thin.lazy()
+    columns = (pl.col("agent_id").cast(pl.Categorical), "rehearsal", *THIN)
+    thin = found.select(*columns).collect(engine="streaming").lazy()
+    played = thin.group_by("agent_id").agg(pl.col("rehearsal").sum().alias("rehearsals"))
+    rows, counted = played_by_itself(thin, policy), played_by_itself(every, policy)
     recent = recent_of(rows, latest)
     prefixed = recent.rename({name: f"recent_{name}" for name in Recent.model_fields})
-    totals, last, skills = pl.collect_all(
-        [totals_of(rows, policy.good_rating), prefixed, skills_of(counted, tables.skill_uses)],
+    known, totals, last, skills = pl.collect_all(
+        [
+            played,
+            totals_of(rows, policy.good_rating),
+            prefixed,
+            skills_of(counted, tables.skill_uses),
+        ],
         engine="streaming",
     )
     return (
-        totals.rename({"mean_confidence": "confidence"})
-        .join(last, on="agent_id")
+        known.join(totals, on="agent_id", how="left")
+        .rename({"mean_confidence": "confidence"})
+        .join(last, on="agent_id", how="left")
         .with_columns(pl.col("agent_id").cast(pl.String))
         .join(skills, on="agent_id", how="left")
-        .with_columns(pl.col("skills").fill_null(0))
+        .with_columns(cs.integer().fill_null(0))
         .sort("agent_id")
     )
 

@@ -18,13 +18,22 @@ from grindstone.graduation.scope import Scope
 from grindstone.graduation.streaks import REQUIRED_RUNS
 from grindstone.records import Episode, Purpose
 from grindstone.resources import bundled
-from grindstone.settings import Ratio
+from grindstone.settings import Profile, Ratio
 
 RECORD = (Purpose.GRIND, Purpose.ADAPT, Purpose.TRAIN, Purpose.ROUTE, Purpose.IMPORT)
 """Attempts that make up an agent's record: not those of gates, comparisons, checks or exams."""
 
 LIVE = (Purpose.ROUTE, Purpose.IMPORT)
 """Work that was meant, as opposed to training, where failing is how one learns."""
+
+
+STAND_INS = (Profile.ORACLE, Profile.NOP)
+"""Profiles that are not the agent: a task's own solution, and nobody at all."""
+
+
+def is_rehearsal(episode: Episode) -> bool:
+    """Whether another than the agent played an episode."""
+    return episode.rehearsal or episode.profile in STAND_INS
 
 
 class Criteria(Frozen):
@@ -118,8 +127,8 @@ class Policy(Frozen):
     purposes: tuple[Purpose, ...] = Field(RECORD, description="Kinds of attempts that count.")
     rehearsals: bool = Field(
         False,
-        description="Whether episodes and exams played by the offline rehearsal count. They show "
-        "that everything works, not what the agent can do.",
+        description="Whether rehearsals count: episodes and exams played by the offline stand-in "
+        "or by a task's own solution. They show that everything works, not what the agent can do.",
     )
     steps: dict[Level, Step] = Field(DEFAULT_STEPS, description="By the level stepped up to.")
     packs: tuple[str, ...] = Field(("conduct",), description="Rule packs every episode answers to.")
@@ -161,7 +170,7 @@ class Policy(Frozen):
 
     def counts(self, episode: Episode) -> bool:
         """Whether an episode is of the kinds that make up the record, whatever its subject."""
-        return episode.purpose in self.purposes and (self.rehearsals or not episode.rehearsal)
+        return episode.purpose in self.purposes and (self.rehearsals or not is_rehearsal(episode))
 
     def governs(self, agent_id: str) -> bool:
         """Whether the policy is meant for an agent."""

@@ -216,13 +216,21 @@ def _examined(desk: Desk, agent: Agent, policy: Policy, target: Level) -> Sequen
         if any(fnmatchcase(case, pattern) for pattern in policy.exam.cases)
     }
     passed = [event for event in agent.exams if _passed(event, target, wanted)]
+    rehearsed = [event for event in passed if event.evidence.get("rehearsal") is True]
     enough = len(wanted) >= policy.exam.min_cases
-    met = bool(passed) and enough
+    met = enough and len(passed) > (0 if policy.rehearsals else len(rehearsed))
     observed = f"{len(agent.exams)} since the last change of level, {len(passed)} of them passed"
+    if rehearsed:
+        observed += f", {len(rehearsed)} of those as a rehearsal"
     if not enough:
         gap = (
             f"there are {len(wanted)} edge cases to be examined on (at least "
             f"{policy.exam.min_cases}); without cases no exam is passed"
+        )
+    elif rehearsed:
+        gap = (
+            f"the exam for {target.value} was passed as a rehearsal, which does not count: the "
+            "offline stand-in or a task's own solution took it"
         )
     else:
         gap = f"no exam for {target.value} over all {len(wanted)} edge cases has been passed"

@@ -72,6 +72,9 @@ class Record(Frozen):
     rated: NonNegativeInt = Field(0, description="Episodes a person rated.")
     rated_well: NonNegativeInt = 0
     skills: NonNegativeInt = Field(0, description="Distinct skills used.")
+    rehearsals: NonNegativeInt = Field(
+        0, description="Rehearsals in scope; among the episodes only where the policy counts them."
+    )
     recent: Recent = Recent()
 
 
@@ -112,6 +115,7 @@ class Readiness(Frozen):
     intervention_rate_upper: float = Field(description="Exact upper bound at 95%.")
     interventions_per_episode: float
     record: Record
+    rehearsal_note: str = Field("", description="How much of the record is rehearsed, if any is.")
 
     @property
     def gaps(self) -> tuple[str, ...]:
@@ -215,6 +219,8 @@ def assess(
     recent, rate = record.recent, record.recent.intervention_rate
     weakest = max(components, key=lambda item: item.weight - item.weighted)
     ready = all(item.met for item in requirements)
+    note = rehearsal_note(record.rehearsals, record.episodes, policy)
+    recommendation = _recommend(ready, target, requirements, weakest, record, policy)
     return Readiness(
         agent_id=record.agent_id,
         current=current,
@@ -225,13 +231,32 @@ def assess(
         components=components,
         requirements=requirements,
         weakest=weakest.name,
-        recommendation=_recommend(ready, target, requirements, weakest, record, policy),
+        recommendation=f"{recommendation} {note}".strip(),
+        rehearsal_note=note,
         intervention_rate=rate,
         intervention_rate_upper=upper_bound(recent.intervened, recent.episodes),
         interventions_per_episode=recent.interventions / recent.episodes
         if recent.episodes
         else 0.0,
         record=record,
+    )
+
+
+def rehearsal_note(rehearsals: int, episodes: int, policy: Policy) -> str:
+    """Return what is to be said of rehearsals in a record; empty when there are none.
+
+    Args:
+        rehearsals: How many there are.
+        episodes: All that count.
+        policy: Says whether rehearsals are among those.
+    """
+    if not rehearsals:
+        return ""
+    total = episodes if policy.rehearsals else episodes + rehearsals
+    count = "They count, as the policy says" if policy.rehearsals else "They do not count"
+    return (
+        f"{rehearsals} of {total} episodes are rehearsals, played by the offline stand-in or by a "
+        f"task's own solution. {count}."
     )
 
 

@@ -96,6 +96,7 @@ class Work(Frozen):
     ratings: tuple[Rating, ...] = ()
     maturity: Literal["", "STUDENT", "INTERN", "SUPERVISED", "AUTONOMOUS"] = ""
     verified_by: str = Field("", description="Who or what established `success`.")
+    rehearsal: bool = Field(False, description="The offline stand-in played it.")
 
 
 class Recorded(Frozen):
@@ -131,6 +132,7 @@ def rows_for(desk: Desk, work: Work, *, run_key: str, purpose: Purpose, now: dat
         difficulty=work.difficulty,
         tags=work.tags,
         title=work.title,
+        rehearsal=work.rehearsal,
         topics=work.topics,
         metadata=metadata,
         outcome=Outcome.PASSED if work.success else Outcome.FAILED,

@@ -22,6 +22,7 @@ class ReadinessResult(TypedDict):
     requirements: list[dict[str, Any]]
     weakest_component: str
     episode_count: int
+    rehearsal_count: int  # in scope; they count where the policy says so
     intervention_rate: float
     intervention_rate_upper_bound: float
     interventions_per_episode: float
@@ -78,6 +79,7 @@ def readiness_result(found: Readiness) -> ReadinessResult:
         requirements=[item.model_dump(mode="json") for item in found.requirements],
         weakest_component=found.weakest,
         episode_count=found.record.episodes,
+        rehearsal_count=found.record.rehearsals,
         intervention_rate=found.intervention_rate,
         intervention_rate_upper_bound=found.intervention_rate_upper,
         interventions_per_episode=found.interventions_per_episode,

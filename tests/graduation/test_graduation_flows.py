@@ -19,6 +19,9 @@ async def test_exam_review_and_promotion(prefect_server: str, tmp_path: Path) ->
     from flows.graduate import graduate
     from flows.review import review
 
+    rehearsing = tmp_path / "policies" / "rehearsing.yaml"
+    rehearsing.parent.mkdir()
+    rehearsing.write_text("name: rehearsing\nrehearsals: true\n")
     service = GraduationService(tmp_path)
     await fill(service, 12)
     await service.record_episode(**work(99, agent_id="bob", success=False))

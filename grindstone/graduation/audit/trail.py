@@ -13,7 +13,7 @@ from grindstone.graduation.audit.verify import Verification, verify
 from grindstone.graduation.bounds import upper_bound
 from grindstone.graduation.desk import Desk
 from grindstone.graduation.levels import ORDER, Level
-from grindstone.graduation.readiness import NAMES, Readiness
+from grindstone.graduation.readiness import NAMES, Readiness, rehearsal_note
 
 if TYPE_CHECKING:
     import polars as pl
@@ -34,6 +34,8 @@ class Trail(Frozen):
     intervention_rate_upper: float
     avg_constitutional_score: float | None
     checked_episodes: int
+    rehearsals: int
+    rehearsal_note: str
     episodes_by_maturity: dict[str, int]
     recent_episodes: tuple[dict[str, JsonValue], ...]
     events: tuple[AuditEvent, ...]
@@ -48,20 +50,22 @@ class Trail(Frozen):
 
 def trail_of(desk: Desk, agent_id: str) -> Trail:
     """Return an agent's trail."""
-    import polars as pl  # noqa: PLC0415 - loaded when the ledger is read, not before
-
-    from grindstone.graduation import measure  # noqa: PLC0415 - as above
+    from grindstone.graduation import measure  # noqa: PLC0415 - polars, when it is needed
 
     agent, policy = agent_of(desk.chain.events(), agent_id), desk.policy(agent_id)
-    purposes = [purpose.value for purpose in policy.purposes]
-    frame = (
-        measure.facts(
-            measure.Tables.of(desk.ledger), digests=desk.digests(policy), agents=[agent_id]
+    every = (
+        measure.of_record(
+            measure.facts(
+                measure.Tables.of(desk.ledger), digests=desk.digests(policy), agents=[agent_id]
+            ),
+            policy.model_copy(update={"rehearsals": True}),
         )
-        .filter(pl.col("purpose").is_in(purposes) & policy.scope.expression())
+        .filter(policy.scope.expression())
         .sort("started_at", "episode_id")
         .collect()
     )
+    frame = measure.played_by_itself(every.lazy(), policy).collect()
+    rehearsals = int(every["rehearsal"].sum())
     touched = int((frame["interventions"] > 0).sum())
     counts = dict(frame["maturity"].replace({"": Level.STUDENT.value}).value_counts().iter_rows())
     score = frame["constitutional_score"]
@@ -79,6 +83,8 @@ def trail_of(desk: Desk, agent_id: str) -> Trail:
         intervention_rate_upper=upper_bound(touched, frame.height),
         avg_constitutional_score=_number(score.mean()),
         checked_episodes=int(score.count()),
+        rehearsals=rehearsals,
+        rehearsal_note=rehearsal_note(rehearsals, frame.height, policy),
         episodes_by_maturity={level.value: int(counts.get(level.value, 0)) for level in ORDER},
         recent_episodes=tuple(_recent(row) for row in frame.tail(RECENT).reverse().to_dicts()),
         events=own,
@@ -98,6 +104,7 @@ def to_markdown(trail: Trail, images: Mapping[str, str] | None = None) -> str:
     pictures = images or {}
     parts = [
         f"# Graduation report: {_safe(trail.agent_name)}",
+        *([f"> **{trail.rehearsal_note}**"] if trail.rehearsal_note else []),
         _verdict(trail),
         _facts(trail),
         *([f"{pictures['interventions']}"] if "interventions" in pictures else []),
@@ -300,6 +307,7 @@ def _recent(row: Mapping[str, Any]) -> dict[str, JsonValue]:
         "human_intervention_count": row["interventions"],
         "constitutional_score": row["constitutional_score"],
         "success": row["passed"],
+        "rehearsal": row["rehearsal"],
     }
 
 
