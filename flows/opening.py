@@ -6,10 +6,12 @@ from collections.abc import AsyncIterator, Awaitable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from httpx import TransportError
+
 from blocks import BlockNames, configure
 from grindstone.attempt.plan import Planned, open_workspace, plan_run
 from grindstone.attempt.spec import SolverSettings
-from grindstone.errors import BudgetExceededError, InfrastructureError
+from grindstone.errors import BudgetExceededError, Cause, InfrastructureError
 from grindstone.settings import RunSettings
 from tasks.finishing import finish_run, start_run
 from tasks.progress import Progress, current_watcher
@@ -89,4 +91,14 @@ async def work_of(run: Opened[RunSettings], work: Awaitable[None]) -> str:
     except InfrastructureError as error:
         await finish_run(run.runtime, run.planned, status="failed", note=str(error))
         raise
+    except TransportError as error:  # Prefect's client: models are reached by another one
+        lost = server_lost()
+        await finish_run(run.runtime, run.planned, status="failed", note=str(lost), publish=False)
+        raise lost from error
     return ""
+
+
+def server_lost() -> InfrastructureError:
+    """Return the error that ends a run whose Prefect server went away."""
+    told = "it went away during the run; what was done is kept, and the same run key goes on"
+    return InfrastructureError(Cause.PREFECT_SERVER, told)

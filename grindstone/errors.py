@@ -96,7 +96,7 @@ POLICIES: MappingProxyType[Cause, Policy] = MappingProxyType(
         Cause.VERIFIER_TIMEOUT: Policy(RetryBy.TASK, 2, "the verifier ran out of time"),
         Cause.JUDGE_UNUSABLE: Policy(RetryBy.CLIENT, 3, "the judge's answer could not be used"),
         Cause.LEDGER_IO: Policy(RetryBy.TASK, 3, "the ledger could not be written"),
-        Cause.PREFECT_SERVER: Policy(RetryBy.NOBODY, 1, "the Prefect server did not start"),
+        Cause.PREFECT_SERVER: Policy(RetryBy.NOBODY, 1, "the Prefect server cannot be used"),
     }
 )
 

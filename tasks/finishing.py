@@ -81,6 +81,7 @@ async def finish_run(
     status: Literal["completed", "stopped", "failed"] | None = None,
     note: str = "",
     converged: bool | None = None,
+    publish: bool = True,
 ) -> Finished:
     """Close a run: state, report, plots and what the Prefect UI shows.
 
@@ -90,13 +91,15 @@ async def finish_run(
         status: By default stopped where there is a note, else completed.
         note: Why it stopped early; empty when it did all.
         converged: Whether its skill library settled.
+        publish: Whether the Prefect UI is to show it.
     """
     await runtime.reread_calls()
     await runtime.record_calls()
     status = status or ("stopped" if note else "completed")
     await _append(runtime, planned, status, note=note, converged=converged)
     report, images = await asyncio.to_thread(_write, runtime)
-    await _publish(report, images)
+    if publish:
+        await _publish(report, images)
     if note:
         runtime.tell(Progress("note", detail=f"{status.capitalize()}: {note}"))
     return Finished(report=report, folder=runtime.run_dir)

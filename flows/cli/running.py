@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib
+import logging
 import os
 import sys
 from collections.abc import Awaitable, Callable
@@ -24,18 +25,30 @@ def run_flow(
     home = settings.work_dir.absolute()
     home.mkdir(parents=True, exist_ok=True)
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "INFO" if verbose else "ERROR")
+    if not verbose:
+        # The command's last line says what went wrong. Prefect would print it too, with a
+        # traceback per layer; it keeps them with the run.
+        for handler in ("CONSOLE", "DEBUG"):
+            os.environ.setdefault(f"PREFECT_LOGGING_HANDLERS_{handler}_LEVEL", "CRITICAL")
+        logging.raiseExceptions = False
     os.environ.setdefault("PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW", "ignore")
     with server_for(home) as api_url:
         say(f"Prefect: {api_url.removesuffix('/api')}")
         flow: Callable[..., Awaitable[Any]] = getattr(importlib.import_module(module), name)
-        return asyncio.run(_watched(flow, settings, more))
+        return asyncio.run(_watched(flow, settings, more, api_url))
 
 
 async def _watched(
-    flow: Callable[..., Awaitable[Any]], settings: RunSettings, more: dict[str, Any]
+    flow: Callable[..., Awaitable[Any]],
+    settings: RunSettings,
+    more: dict[str, Any],
+    api_url: str,
 ) -> Any:
+    from httpx import TransportError
     from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
+    from flows.cli.lost_server import noticing
+    from flows.opening import server_lost
     from tasks.progress import watching
 
     # A heartbeat thread is joined in steps of a second at every flow's end, and nobody
@@ -45,4 +58,8 @@ async def _watched(
         watcher(sys.stderr) as watch,
         watching(watch),
     ):
-        return await flow(settings, **more)
+        async with noticing(api_url):
+            try:
+                return await flow(settings, **more)
+            except TransportError as error:
+                raise server_lost() from error

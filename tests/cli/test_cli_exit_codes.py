@@ -47,6 +47,16 @@ def test_an_unknown_run_is_wrong_input(command, tmp_path: Path):
 
 @pytest.mark.server
 @pytest.mark.timeout(300)
+def test_what_a_flow_refuses_is_one_line(command, prefect_server: str):
+    done = command("grind", "--task-ids", "nothing", PREFECT_API_URL=prefect_server)
+    assert (done.code, done.out) == (2, "")
+    about_the_server, refusal = done.err.splitlines()
+    assert about_the_server.startswith("Prefect: ")
+    assert refusal.startswith("grindstone: task: no task has 'nothing'; expected one of ")
+
+
+@pytest.mark.server
+@pytest.mark.timeout(300)
 def test_wrong_names_on_a_real_home(real_run, tmp_path: Path):
     bad = {
         ("report", "first", "--export", str(tmp_path), "--format", "docx"): "--format",
