@@ -3,13 +3,16 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
-from prefect import Task
+from prefect import Task, task
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.context import TaskRunContext
 
 from grindstone.errors import InfrastructureError, RetryBy
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 MOST_TRIES = 3
 """The largest number of tries any cause allows the task layer (`grindstone.errors`)."""
@@ -42,6 +45,26 @@ async def infrastructure_only(task: Task[..., Any], run: TaskRun, state: State[A
     except Exception:  # noqa: BLE001 - whatever else a step raises is not to be repeated
         return False
     return False
+
+
+def step(name: str, run_name: str) -> Callable[[Callable[P, R]], Task[P, R]]:
+    """Return the decorator of a step of a run: done once, its result kept with the run.
+
+    Args:
+        name: The task's name, part of the cache key beside the `cache_key` of its `spec`.
+        run_name: The template of its runs' names.
+    """
+    return task(
+        name=name,
+        task_run_name=run_name,
+        cache_key_fn=key_of("spec"),
+        persist_result=True,
+        result_serializer="json",
+        cache_result_in_memory=False,
+        retries=MOST_TRIES - 1,
+        retry_delay_seconds=RETRY_DELAYS_S,
+        retry_condition_fn=infrastructure_only,
+    )
 
 
 def results_of(home: Path, run_key: str) -> Path:

@@ -4,8 +4,6 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
-from prefect import task
-
 from grindstone.base import Frozen
 from grindstone.benchmark import load_task
 from grindstone.digest import digest
@@ -21,7 +19,7 @@ from grindstone.records import utc_now
 from grindstone.settings import EvolveScope, FeedbackLevel, SuccessMode
 from grindstone.workspace import Snapshot
 from tasks.behaviour import JudgedAttempt, observe_behaviour, recall_behaviour
-from tasks.caching import MOST_TRIES, RETRY_DELAYS_S, infrastructure_only, key_of, results_of
+from tasks.caching import results_of, step
 from tasks.guarding import leak_check
 from tasks.observing import observe
 from tasks.progress import Progress
@@ -67,17 +65,7 @@ class Evolved(Frozen):
     result: EvolutionResult
 
 
-@task(
-    name="evolve",
-    task_run_name="{spec.step}",
-    cache_key_fn=key_of("spec"),
-    persist_result=True,
-    result_serializer="json",
-    cache_result_in_memory=False,
-    retries=MOST_TRIES - 1,
-    retry_delay_seconds=RETRY_DELAYS_S,
-    retry_condition_fn=infrastructure_only,
-)
+@step("evolve", "{spec.step}")
 async def _evolve(spec: EvolveSpec) -> Evolved:
     runtime = CURRENT.get()
     assert runtime is not None

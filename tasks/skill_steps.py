@@ -4,8 +4,6 @@ import asyncio
 from pathlib import Path
 from typing import Literal
 
-from prefect import task
-
 from grindstone.base import Frozen
 from grindstone.benchmark import load_task
 from grindstone.digest import digest
@@ -22,7 +20,7 @@ from grindstone.records import utc_now
 from grindstone.settings import FeedbackLevel, SuccessMode
 from grindstone.workspace import Snapshot
 from tasks.behaviour import recall_behaviour
-from tasks.caching import MOST_TRIES, RETRY_DELAYS_S, infrastructure_only, key_of, results_of
+from tasks.caching import results_of, step
 from tasks.guarding import leak_check
 from tasks.observing import observe
 from tasks.progress import Progress
@@ -77,17 +75,7 @@ class Written(Frozen):
     result: WriterResult
 
 
-@task(
-    name="write-skill",
-    task_run_name="{spec.kind} {spec.task_id}",
-    cache_key_fn=key_of("spec"),
-    persist_result=True,
-    result_serializer="json",
-    cache_result_in_memory=False,
-    retries=MOST_TRIES - 1,
-    retry_delay_seconds=RETRY_DELAYS_S,
-    retry_condition_fn=infrastructure_only,
-)
+@step("write-skill", "{spec.kind} {spec.task_id}")
 async def _write_skill(spec: WriteSpec) -> Written:
     runtime = CURRENT.get()
     assert runtime is not None

@@ -2,6 +2,7 @@
 
 from grindstone.competency.checking import number
 from grindstone.errors import InputError
+from grindstone.ledger.compaction import compact
 from grindstone.ledger.store import Ledger
 from grindstone.ledger.tables.autonomy import OutcomeRow
 
@@ -50,5 +51,5 @@ class OutcomeLog:
         kept = row.model_copy(update={"sequence": sequence, "member_name": self.member_name})
         self._ledger.append([kept], run_key=self._run_key)
         if len(self._ledger.live_parts("outcomes", self._run_key)) >= MERGE_AT:
-            self._ledger.compact(self._run_key)
+            compact(self._ledger, self._run_key)
         return kept

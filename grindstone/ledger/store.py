@@ -1,7 +1,7 @@
 """Append-only parquet: one part per batch, named by its keys, never changed.
 
     <home>/ledger/<table>/run=<run_key>/<64 hex digits>.parquet           one batch
-    <home>/ledger/<table>/run=<run_key>/merged-<64 hex digits>.parquet    many, by compact()
+    <home>/ledger/<table>/run=<run_key>/merged-<64 hex digits>.parquet    many, by `compaction`
 
 A part is written beside its place, synced, and linked to its name: it is there whole or
 not at all, and of two writers of the same rows the first wins. Rows with the same key in
@@ -136,12 +136,6 @@ class Ledger:
             weak = pl.col(found.weak.column) == found.weak.value
             frame = pl.concat([frame.filter(~weak), frame.filter(weak)])
         return frame.unique(list(found.full_key), keep="first", maintain_order=True)
-
-    def compact(self, run_key: str, *, min_parts: int = 8) -> tuple[Path, ...]:
-        """Merge a run's small parts while others read and write; see `compaction.compact`."""
-        from grindstone.ledger.compaction import compact  # noqa: PLC0415 - it uses this module
-
-        return compact(self, run_key, min_parts=min_parts)
 
     def rows(self, row: type[R], run_key: str | None = None) -> list[R]:
         """Return a table's rows as models, oldest part first.
