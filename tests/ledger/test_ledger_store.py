@@ -219,7 +219,6 @@ def test_compaction_keeps_every_row_once(ledger: Ledger) -> None:
     assert compact(ledger, "r", min_parts=2) == ()
 
     ledger.append([episode(3, turns=99), episode(50)], run_key="r")
-    from grindstone.ledger.compaction import compact
 
     (second,) = compact(ledger, "r", min_parts=2, grace_s=0)
     assert len(parts(ledger)) == 3  # both merged parts and the one that came between
