@@ -3,9 +3,10 @@
 import asyncio
 import itertools
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Literal, NamedTuple
 
-from prefect import flow, get_client, task
+from prefect import flow, get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterIdempotencyKey
 from prefect.deployments import arun_deployment
 from prefect.states import Cancelling, araise_state_exception
@@ -19,7 +20,7 @@ from grindstone.records import Episode, utc_now
 from tasks.adopting import run_tag
 from tasks.artifacts import publish_trajectory
 from tasks.attempt_check import check_attempt
-from tasks.caching import MOST_TRIES, RETRY_DELAYS_S, infrastructure_only, key_of, results_of
+from tasks.caching import results_of, step
 from tasks.progress import Progress
 from tasks.recording import record_attempt
 from tasks.runtime import CURRENT, Runtime, open_runtime
@@ -70,6 +71,7 @@ async def attempt(spec: AttemptSpec) -> Episode:
 async def _attempt(spec: AttemptSpec, runtime: Runtime) -> Episode:
     known = runtime.scored.get(spec.episode_id)
     if known is not None:  # the process ended between the ledger and the step's result
+        _memory(runtime, spec).unlink(missing_ok=True)
         await check_attempt(runtime, known)
         return known
     runtime.tell(Progress("attempt", spec.task_id, cycle=spec.cycle))
@@ -81,6 +83,7 @@ async def _attempt(spec: AttemptSpec, runtime: Runtime) -> Episode:
         attempted = await record_attempt(runtime, spec.episode_id, make)
     finally:
         await runtime.record_calls()
+    _memory(runtime, spec).unlink(missing_ok=True)
     await publish_trajectory(attempted)
     await check_attempt(runtime, attempted.episode, attempted)
     runtime.tell(_scored(attempted))
@@ -96,7 +99,12 @@ async def _rig(spec: AttemptSpec, runtime: Runtime) -> Rig:
         else runtime.models.get(solver.model_id, solver.region),
         workspace=await runtime.snapshot(spec.workspace_commit),
         calls_of=runtime.calls_of,
+        memory=None if solver.profile in UNAIDED else _memory(runtime, spec),
     )
+
+
+def _memory(runtime: Runtime, spec: AttemptSpec) -> Path:
+    return runtime.run_dir / "attempts" / f"{spec.episode_id}.commands"
 
 
 def _scored(attempted: Attempted) -> Progress:
@@ -106,17 +114,7 @@ def _scored(attempted: Attempted) -> Progress:
     return Progress("scored", subject, f"{episode.outcome.value} {tests}", cycle=episode.cycle)
 
 
-@task(
-    name="attempt-once",
-    task_run_name="{spec.label}",
-    cache_key_fn=key_of("spec"),
-    persist_result=True,
-    result_serializer="json",
-    cache_result_in_memory=False,
-    retries=MOST_TRIES - 1,
-    retry_delay_seconds=RETRY_DELAYS_S,
-    retry_condition_fn=infrastructure_only,
-)
+@step("attempt-once", "{spec.label}")
 async def _attempt_once(spec: AttemptSpec, dispatch: Dispatch) -> Episode:
     if dispatch == "deployment":
         return await _attempt_elsewhere(spec)

@@ -14,6 +14,7 @@ from grindstone.agents import build_system_prompt, solver_for
 from grindstone.agents.injection import inject_skills
 from grindstone.agents.protocol import Brief, Effort, SkillCard
 from grindstone.agents.skill_use import SkillUse, skill_uses
+from grindstone.attempt.remembered import RememberedSandbox
 from grindstone.attempt.spec import AttemptSpec
 from grindstone.benchmark import (
     Task,
@@ -54,6 +55,7 @@ class Rig(NamedTuple):
     model: Model | None  # None for oracle and nop
     workspace: Path  # a frozen copy of the workspace at the spec's commit
     calls_of: Callable[[str], Sequence[CallRecord]]  # the model calls of an episode so far
+    memory: Path | None = None  # the file to remember its commands in, see `remembered`
 
 
 class Offered(NamedTuple):
@@ -96,7 +98,8 @@ async def attempt(spec: AttemptSpec, rig: Rig) -> Attempted:
     try:
         cards = await _lay(spec, sandbox, offered, rig.workspace)
         brief = _brief(spec, task, cards, rig.workspace)
-        trajectory = await solver_for(spec.solver.profile).solve(brief, sandbox, rig.model)
+        at_work = RememberedSandbox(sandbox, rig.memory) if rig.memory else sandbox
+        trajectory = await solver_for(spec.solver.profile).solve(brief, at_work, rig.model)
         verdict = await grade_task(
             task,
             sandbox,
@@ -105,7 +108,7 @@ async def attempt(spec: AttemptSpec, rig: Rig) -> Attempted:
             labels=_labels(spec),
         )
     finally:
-        await sandbox.close()
+        rig.provider.discard(sandbox)
     uses = skill_uses(
         spec.episode_id, trajectory, {item.skill.name: render(item.skill) for item in offered}
     )

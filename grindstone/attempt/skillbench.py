@@ -141,6 +141,7 @@ class SkillBenchAgent:
             ) as models:
                 model = models.get(self.model_id, self.region) if aided else None
                 spec = self._spec(task, trial, model.model_id if model else "", provider.kind)
+                memory = self._runs / self.run_key / "attempts" / f"{spec.episode_id}.commands"
                 done = await attempt(
                     spec,
                     Rig(
@@ -148,8 +149,10 @@ class SkillBenchAgent:
                         model=model,
                         workspace=self._files,
                         calls_of=lambda episode: tuple(calls[episode]),
+                        memory=memory if aided else None,
                     ),
                 )
+                memory.unlink(missing_ok=True)
         finally:
             await provider.close()
         return Solved(
