@@ -2,9 +2,12 @@
 
 from typing import Literal
 
+from prefect import get_client
 from prefect.exceptions import FlowPauseTimeout
 from prefect.flow_runs import apause_flow_run
 from prefect.input import RunInput
+from prefect.runtime import flow_run
+from prefect.states import Running
 from pydantic import Field
 
 from grindstone.base import Frozen
@@ -45,6 +48,7 @@ async def ask(question: str, *, timeout_s: int, key: str) -> Answer:
                 wait_for_input=shown, timeout=timeout_s, key=f"{key}-{number}", poll_interval=1
             )
         except FlowPauseTimeout:
+            await _go_on()
             return Answer(approved=False, by="nobody", reason=f"no answer within {timeout_s} s")
         try:
             name = named_human(given.name, "name")
@@ -53,3 +57,9 @@ async def ask(question: str, *, timeout_s: int, key: str) -> Answer:
             continue
         return Answer(approved=given.decision == "approve", by=name, reason=given.reason)
     return Answer(approved=False, by="nobody", reason="no name was given")
+
+
+async def _go_on() -> None:
+    """Set the run, which the time limit leaves paused, to running: a paused one cannot pause."""
+    async with get_client() as client:
+        await client.set_flow_run_state(flow_run.id, Running(), force=True)

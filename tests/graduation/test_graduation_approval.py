@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from graduation_support import fill
+from graduation_support import fill, paused_run
 from pydantic import JsonValue
 
 from grindstone.graduation import GraduationService
@@ -43,23 +43,6 @@ async def page(chromium: str) -> AsyncIterator[object]:
         opened.set_default_timeout(45_000)
         yield opened
         await browser.close()
-
-
-async def paused_run(name: str) -> str:
-    """Wait for a flow run of that name to pause; return its id."""
-    from prefect.client.orchestration import get_client
-    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName
-
-    async with get_client() as client:
-        for _ in range(240):
-            runs = await client.read_flow_runs(
-                flow_run_filter=FlowRunFilter(name=FlowRunFilterName(any_=[name]))
-            )
-            for run in runs:
-                if run.state is not None and run.state.is_paused():
-                    return str(run.id)
-            await asyncio.sleep(0.5)
-    raise AssertionError(f"{name} never paused")
 
 
 async def click_answer(page, ui: str, run_id: str, *, decision: str, name: str) -> None:

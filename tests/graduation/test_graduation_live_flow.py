@@ -1,0 +1,117 @@
+"""Live work as a flow: the rehearsal's agent, tools by level, and a person who answers."""
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from graduation_support import START, paused_run
+from pydantic import JsonValue
+
+from grindstone.graduation import GraduationService
+from grindstone.graduation.audit.event import EventKind
+from grindstone.graduation.levels import ActionClass
+from grindstone.graduation.live import LiveTool
+from grindstone.ledger import Ledger
+from grindstone.llm.messages import ToolSpec
+from grindstone.records import Episode
+from grindstone.settings import GraduationSettings
+
+pytestmark = [pytest.mark.server, pytest.mark.timeout(240)]
+WORK = "Build the project in /srv/shop and say whether it went well."
+
+
+def tools(ran: list[str]) -> list[LiveTool]:
+    """A shell that changes something outside, and a tool that only reads."""
+
+    async def shell(arguments: Mapping[str, JsonValue]) -> str:
+        ran.append(str(arguments["command"]))
+        return "done"
+
+    async def price(arguments: Mapping[str, JsonValue]) -> str:
+        return "9.99"
+
+    schema: dict[str, Any] = {
+        "type": "object",
+        "properties": {"command": {"type": "string"}},
+        "required": ["command"],
+    }
+    bash = ToolSpec(name="bash", description="Runs a command.", input_schema=schema)
+    look = ToolSpec(name="price", description="Tells a price.", input_schema={"type": "object"})
+    return [
+        LiveTool(bash, ActionClass.CHANGE, shell),
+        LiveTool(look, ActionClass.PRESENT, price),
+    ]
+
+
+async def settings_at(home: Path, agent_id: str, level: str) -> GraduationSettings:
+    service = GraduationService(home)
+    await service.enrol_agent(agent_id, level, by="Grace", reason="t", since=START)
+    return GraduationSettings(
+        work_dir=home, agent_id=agent_id, model_id="rehearsal", approval_timeout_s=60
+    )
+
+
+async def test_a_student_is_not_given_what_changes_something(
+    prefect_server: str, tmp_path: Path
+) -> None:
+    from flows.graduate import live
+
+    ran: list[str] = []
+    result = await live(WORK, tools(ran), await settings_at(tmp_path, "pupil", "STUDENT"))
+    assert result.offered == ("price",)
+    assert (ran, result.approvals) == ([], ())
+    (kept,) = Ledger(tmp_path).rows(Episode)
+    assert (kept.agent_id, kept.rehearsal, kept.maturity) == ("pupil", True, "STUDENT")
+
+
+async def test_a_supervised_change_waits_and_is_done_only_when_approved(
+    prefect_server: str, tmp_path: Path
+) -> None:
+    from prefect.flow_runs import resume_flow_run
+
+    from flows.graduate import live
+
+    ran: list[str] = []
+    settings = await settings_at(tmp_path, "clerk", "SUPERVISED")
+    running = asyncio.create_task(live(WORK, tools(ran), settings))
+    answers = ["approve", "approve", "refuse", "approve", "refuse"]
+    given: list[str] = []
+    for answer in answers:
+        run_id = await paused_run("live clerk", done=running)
+        if run_id is None:
+            break
+        before = list(ran)
+        await asyncio.sleep(0.3)
+        assert ran == before  # nothing happens while nobody has answered
+        reason = {"reason": "not on a Friday"} if answer == "refuse" else {}
+        await resume_flow_run(
+            run_id, run_input={"decision": answer, "name": "Grace Hopper", **reason}
+        )
+        given.append(answer)
+    result = await running
+    assert set(result.offered) == {"bash", "price"}
+    assert [each.approved for each in result.approvals] == [each == "approve" for each in given]
+    assert len(ran) == given.count("approve") >= 2
+    assert given.count("refuse") >= 1
+    assert "Grace Hopper refused bash: not on a Friday" in result.refused[0]
+    events = GraduationService(tmp_path).desk.chain.events()
+    kinds = [event.kind for event in events if event.subject == "bash"]
+    told = {"approve": EventKind.ACTION_APPROVED, "refuse": EventKind.ACTION_REFUSED}
+    assert kinds == [told[each] for each in given]
+    assert events[1].by == "Grace Hopper"
+    trail = await GraduationService(tmp_path).get_graduation_audit_trail("clerk")
+    assert trail["rehearsals"] == 1
+
+
+async def test_silence_refuses(prefect_server: str, tmp_path: Path) -> None:
+    from flows.graduate import live
+
+    ran: list[str] = []
+    settings = await settings_at(tmp_path, "lone", "SUPERVISED")
+    quick = settings.model_copy(update={"approval_timeout_s": 1})
+    result = await live(WORK, tools(ran), quick)
+    assert ran == []
+    assert all("nobody refused bash" in each for each in result.refused)
+    assert result.refused
