@@ -20,6 +20,7 @@ from grindstone.graduation.service import GraduationService
 from grindstone.llm import open_models
 from grindstone.settings import GraduationSettings
 from tasks.artifacts import artifact_key, artifact_link, publish_markdown, publish_table
+from tasks.progress import Progress, current_watcher
 from tasks.telling import tell_events
 
 
@@ -72,6 +73,8 @@ async def seal_changes(
 async def notify(settings: GraduationSettings, subject: str, body: str) -> None:
     """Send a message through the saved notification block, where one is named.
 
+    What was decided stands whether or not word of it arrives; that it did not is told.
+
     Raises:
         InputError: There is no such block, or it notifies nobody.
     """
@@ -84,7 +87,10 @@ async def notify(settings: GraduationSettings, subject: str, body: str) -> None:
         raise InputError("notify_block", f"{settings.notify_block!r}: {error}", expected) from error
     if not isinstance(block, NotificationBlock):
         raise InputError("notify_block", f"{settings.notify_block!r} notifies nobody", expected)
-    await block.notify(body, subject)
+    try:
+        await block.notify(body, subject)
+    except Exception as error:  # noqa: BLE001 - each block has errors of its own
+        current_watcher()(Progress("note", detail=f"{settings.notify_block} was not told: {error}"))
 
 
 async def publish_review(found: Review) -> None:
