@@ -7,8 +7,8 @@ together pass a ceiling. The estimate is the prompt's size plus the longest answ
 by at most the sum, over the calls in flight, of what each used beyond its estimate: with
 one call at a time by no more than one answer that is longer than any before it.
 
-Tokens told by tries that brought no answer count too. Those of calls that were given up
-or cancelled are known to this process only: a resumed run starts without them.
+Tokens told by tries that brought no answer count too, also those of calls that were given
+up or cancelled; these are in no count of calls.
 """
 
 from typing import NamedTuple
@@ -136,13 +136,8 @@ class Meter:
         self._usage = self._usage + record.usage
         self._lost = self._lost + record.lost
         self._longest_answer = max(self._longest_answer, record.usage.output_tokens)
+        self._cost_usd += record.cost_usd or 0.0
         if record.cost_usd is None:
-            self._unpriced_calls += 1
+            self._unpriced_calls += record.answered
         else:
-            self._priced_calls += 1
-            self._cost_usd += record.cost_usd
-
-    def count_lost(self, usage: Usage, cost_usd: float | None) -> None:
-        """Add what a call used that never got an answer."""
-        self._lost = self._lost + usage
-        self._cost_usd += cost_usd or 0.0
+            self._priced_calls += record.answered

@@ -8,9 +8,12 @@ from grindstone.llm.messages import CallSite, Request
 from grindstone.llm.volatile import settled
 from grindstone.records import Role, Usage
 
+GIVEN_UP = "given_up"
+"""The stop reason of a call that was given up or cancelled: it has tokens, but no answer."""
+
 
 class CallRecord(Frozen):
-    """One answered model call: who asked, what it used and what it cost.
+    """One paid model call: who asked, what it used and what it cost.
 
     A call that is replayed from the journal has the record of the paid one, but for
     `replayed`; so rows keyed by `call_id` count each payment once.
@@ -38,6 +41,11 @@ class CallRecord(Frozen):
     replayed: bool = False
     started_at: AwareDatetime
     duration_s: NonNegativeFloat
+
+    @property
+    def answered(self) -> bool:
+        """Whether an answer came of it; if not, all it used is `lost`."""
+        return self.stop_reason != GIVEN_UP
 
 
 def call_key(run_key: str, site: CallSite, request: Request, model_id: str) -> str:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from grindstone.digest import digest
 from grindstone.llm.budget import Meter
-from grindstone.llm.calls import CallRecord, call_key
+from grindstone.llm.calls import GIVEN_UP, CallRecord, call_key
 from grindstone.llm.journal import Entry, Journal
 from grindstone.llm.messages import CallSite, Request, Response
 from grindstone.llm.patience import Patience
@@ -97,7 +98,7 @@ class AnthropicModel:
         """
         key = call_key(self._books.run_key, site, request, self.model_id)
         paid = await asyncio.to_thread(self._books.journal.look_up, key, site)
-        if paid is not None:
+        if paid is not None and paid.response is not None:
             self._books.enter(paid.record.model_copy(update={"replayed": True}))
             return paid.response.model_copy(update={"replayed": True})
         return await self._pay(request, site, key)
@@ -111,7 +112,11 @@ class AnthropicModel:
         try:
             started_at = utc_now()
             question = self._question(client, request, site, key)
-            response = await self._answer(question)
+            try:
+                response = await question.ask()
+            except BaseException:
+                self._give_up(question, site, key, started_at)
+                raise
             record = self._record(question, response, site, key, started_at)
             entry = Entry(record=record, response=response)
             await asyncio.to_thread(self._books.journal.append, site, entry)
@@ -134,24 +139,29 @@ class AnthropicModel:
         body = to_wire(request, self.model_id, conversation=site.role in _CONVERSATIONS)
         return Question(client, body, call_id=key, patience=self._books.patience)
 
-    async def _answer(self, question: "Question") -> Response:
-        try:
-            return await question.ask()
-        except BaseException:
-            # Given up or cancelled: there is no answer to book, but tokens may be paid for.
-            bill = self._books.price(self._resolved, question.lost, rehearsal=question.rehearsal)
-            self._books.meter.count_lost(question.lost, bill.usd)
-            raise
+    def _give_up(
+        self, question: "Question", site: CallSite, key: str, started_at: datetime
+    ) -> None:
+        """Book what a call used that was given up or cancelled; it may be asked again."""
+        if question.lost.total_tokens == 0:
+            return
+        # A name of its own: the same call may be given up twice, and then be answered.
+        name = digest([key, GIVEN_UP, started_at.isoformat()])
+        record = self._record(question, None, site, name, started_at)
+        # On the loop: a cancelled task must not wait for a thread.
+        self._books.journal.append(site, Entry(record=record, response=None))
+        self._books.enter(record)
 
     def _record(
         self,
         question: "Question",
-        response: Response,
+        response: Response | None,
         site: CallSite,
         key: str,
         started_at: datetime,
     ) -> CallRecord:
-        used = response.usage + question.lost
+        usage = response.usage if response is not None else Usage()
+        used = usage + question.lost
         bill = self._books.price(self._resolved, used, rehearsal=question.rehearsal)
         return CallRecord(
             call_id=key,
@@ -162,10 +172,10 @@ class AnthropicModel:
             task_id=site.task_id,
             model=self.model_id,
             provider=self.provider.value,
-            usage=response.usage,
+            usage=usage,
             lost=question.lost,
             tries=question.tries,
-            stop_reason=response.stop_reason,
+            stop_reason=response.stop_reason if response is not None else GIVEN_UP,
             cost_usd=bill.usd,
             price_source=bill.source,
             rehearsal=self.rehearsal or question.rehearsal,

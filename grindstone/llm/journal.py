@@ -7,8 +7,9 @@ next writer starts a new line after it. The lock is the file's, so writers in se
 processes, on one machine, may share a folder. Of two lines with one key the first holds.
 What a kill can cost is the calls that were in flight.
 
-A line keeps the answer and its `CallRecord`; of the request only a digest, and nothing
-of the connection: no header, key or environment value can get in.
+A line keeps the answer and its `CallRecord`; a call that was given up after the service had
+told tokens is a line without an answer, found by no look-up. Of the request it keeps only a
+digest, and nothing of the connection: no header, key or environment value can get in.
 """
 
 import contextlib
@@ -34,7 +35,8 @@ class Entry(Frozen):
     """One paid call."""
 
     record: CallRecord
-    response: Response
+    response: Response | None
+    """None: the call was given up after tokens were told."""
 
 
 class _Line(Frozen):

@@ -59,6 +59,7 @@ def test_faults_in_a_third_of_all_requests_change_no_score(tmp_path: Path, rehea
     assert not [row for row in Ledger(tmp_path / "storm").rows(Episode, "K") if row.error_cause]
     calls = Ledger(tmp_path / "storm").rows(CallRecord, "K")
     assert sum((call.usage for call in calls), start=Usage()) == storm.delivered_usage
+    assert sum((call.usage + call.lost for call in calls), start=Usage()) == storm.told_usage
     assert sum(call.tries for call in calls) == len(storm.seen)
 
 
@@ -71,16 +72,23 @@ def test_infrastructure_is_tried_again_by_a_resumed_run_and_a_failure_is_not(
     with WireFaults(
         rehearsal_url,
         rate=1.0,
-        faults=[WireFault.OVERLOADED],
+        faults=[WireFault.ERROR_EVENT],  # "overloaded", after tokens were told
         in_a_row=10**6,
         only=about_the_first,
     ) as proxy:
         command = grind(tmp_path, proxy.url, tasks, *off)
         assert command.wait() == 0, command.tail()
     # The client alone tried again; the attempt was made once.
-    assert proxy.faults[WireFault.OVERLOADED] == POLICIES[Cause.OVERLOADED].tries
+    assert proxy.faults[WireFault.ERROR_EVENT] == POLICIES[Cause.OVERLOADED].tries
     ledger = Ledger(tmp_path)
     report = report_of(tmp_path, "K")
+    told = proxy.told_usage
+    calls = ledger.rows(CallRecord, "K")
+    assert sum((call.usage + call.lost for call in calls), start=Usage()) == told
+    [given_up] = [call for call in calls if not call.answered]
+    assert (given_up.role.value, given_up.task_id) == ("solver", "crlf-kit")
+    assert given_up.lost.total_tokens > 0
+    assert report["total_tokens"] == told.total_tokens
     assert (report["n_tasks"], report["n_scored"], report["passed"]) == (2, 1, 1)
     assert [each["cause"] for each in report["errors"]] == ["overloaded"]
     before = {row.episode_id: row for row in ledger.rows(Episode, "K")}
@@ -93,6 +101,8 @@ def test_infrastructure_is_tried_again_by_a_resumed_run_and_a_failure_is_not(
         command = grind(tmp_path, proxy.url, tasks, *off)
         assert command.wait() == 0, command.tail()
         again = len(proxy.seen)
+        told = told + proxy.told_usage
+        assert report_of(tmp_path, "K")["total_tokens"] == told.total_tokens
         command = grind(tmp_path, proxy.url, tasks, *off)
         assert command.wait() == 0, command.tail()
     assert len(proxy.seen) == again > 0  # a third time there is nothing left to do

@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse, Response
 from support.model_service import MODEL, QUICK, request, site
 from support.wire_faults import WireFault, WireFaults
 
-from grindstone.errors import POLICIES, Cause, InfrastructureError
+from grindstone.errors import POLICIES, BudgetExceededError, Cause, InfrastructureError
 from grindstone.llm.patience import Patience, pause_before_retry
 from grindstone.records import Usage
 
@@ -70,6 +70,33 @@ async def test_tokens_of_a_broken_answer_are_told_apart_and_paid(service, opened
     assert spent.usage == proxy.delivered_usage
     prompt = 1000 * 2 + 200 * 0.1 + 100 * 2.5
     assert record.cost_usd == pytest.approx((2 * prompt + 101 * 10) / 1e6)
+
+
+async def test_tokens_of_a_call_that_is_given_up_are_booked_and_count_when_resumed(service, opened):
+    script = [WireFault.ENDED_EARLY] * 4 + [WireFault.CUT, None]
+    records = []
+    with WireFaults(service.url, script=script) as proxy:
+        async with opened(proxy.url, on_call=records.append) as models:
+            with pytest.raises(InfrastructureError):
+                await models.get(MODEL).complete(request(), site())
+            assert models.spent().lost == proxy.told_usage
+        told = proxy.told_usage
+        [given_up] = records
+        assert (given_up.lost, given_up.usage, given_up.tries) == (told, Usage(), 4)
+        assert not given_up.answered
+        assert (given_up.role, given_up.scope, given_up.task_id) == tuple(
+            getattr(site(), name) for name in ("role", "scope", "task_id")
+        )
+        async with opened(proxy.url, max_tokens_total=told.total_tokens) as models:
+            with pytest.raises(BudgetExceededError):
+                await models.get(MODEL).complete(request(), site())
+        async with opened(proxy.url, on_call=records.append) as models:
+            await models.get(MODEL).complete(request(), site())
+            spent = models.spent()
+    assert (spent.calls, spent.usage) == (1, proxy.delivered_usage)
+    assert spent.usage + spent.lost == proxy.told_usage
+    assert sum((r.usage + r.lost for r in records), start=Usage()) == proxy.told_usage
+    assert spent.cost_usd == pytest.approx(sum(r.cost_usd for r in records))
 
 
 @pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 413, 422])

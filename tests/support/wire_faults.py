@@ -66,6 +66,7 @@ class Seen(NamedTuple):
     fault: WireFault | None
     forwarded: bool
     usage: Usage  # as the upstream server counted it; zero when not forwarded
+    told: Usage  # what of that was passed on, a spoiled answer's first events included
     body: dict[str, object]
 
     @property
@@ -145,6 +146,11 @@ class WireFaults:
         return _total(seen.usage for seen in self._seen)
 
     @property
+    def told_usage(self) -> Usage:
+        """Tokens a client was told of, in whole answers and in spoiled ones."""
+        return _total(seen.told for seen in self._seen)
+
+    @property
     def faults(self) -> Counter[WireFault]:
         """How often each fault was injected."""
         return Counter(seen.fault for seen in self._seen if seen.fault is not None)
@@ -202,7 +208,7 @@ class WireFaults:
         spoilable = request.method == "POST" and self._only in request.body
         fault = self._choose(digest) if spoilable else None
         if fault is not None and fault not in FORWARDING:
-            self._note(request, digest, fault, forwarded=False, usage=Usage())
+            self._note(request, digest, fault, False, Usage(), Usage())
             await self._refuse(fault, writer)
             return
         answer = await self._client.request(
@@ -211,7 +217,9 @@ class WireFaults:
             headers=request.headers,
             content=request.body,
         )
-        self._note(request, digest, fault, forwarded=True, usage=usage_told(answer.content))
+        spoiled = fault is not None and answer.status_code == 200
+        half = _half(answer.content) if spoiled else answer.content
+        self._note(request, digest, fault, True, usage_told(answer.content), usage_told(half))
         number = sum(seen.forwarded for seen in self._seen)
         self._before_answer(number)
         passed = {
@@ -219,11 +227,10 @@ class WireFaults:
             for name, value in answer.headers.items()
             if name not in ("content-length", "transfer-encoding", "connection", "content-encoding")
         }
-        if fault is None or answer.status_code != 200:
+        if fault is None or not spoiled:
             await _send(writer, answer.status_code, passed, answer.content)
             self._after_answer(number)
             return
-        half = _half(answer.content)
         tail = {WireFault.ERROR_EVENT: _ERROR_EVENT, WireFault.GARBAGE: _GARBAGE_EVENT}
         whole = len(answer.content) if fault is WireFault.CUT else None
         await _send(writer, 200, passed, half + tail.get(fault, b""), claimed_length=whole)
@@ -256,15 +263,15 @@ class WireFaults:
         request: _Request,
         digest: str,
         fault: WireFault | None,
-        *,
         forwarded: bool,
         usage: Usage,
+        told: Usage,
     ) -> None:
         try:
             body = json.loads(request.body or b"{}")
         except ValueError:
             body = {}
-        self._seen.append(Seen(request.path, digest, fault, forwarded, usage, body))
+        self._seen.append(Seen(request.path, digest, fault, forwarded, usage, told, body))
 
 
 def usage_told(content: bytes) -> Usage:
