@@ -93,6 +93,14 @@ async def notify(settings: GraduationSettings, subject: str, body: str) -> None:
         current_watcher()(Progress("note", detail=f"{settings.notify_block} was not told: {error}"))
 
 
+NEXT = {
+    "exam_due": "run the deployment exam/exam for it",
+    "approval_due": "run the deployment graduate/graduate for it with `ask` on, and answer there",
+    "proposed": "run graduate/graduate for it, or `grindstone demote`, as the reason says",
+}
+"""What a person does about a review's finding."""
+
+
 async def publish_review(found: Review) -> None:
     """Show a review as a table: every agent, what is missing, what was done."""
     await publish_table(
@@ -106,6 +114,7 @@ async def publish_review(found: Review) -> None:
                 "ready": "✓" if item.ready else "",
                 "action": item.action.replace("_", " "),
                 "why": item.reason,
+                "what to do": NEXT.get(item.action, ""),
                 "most to gain in": NAMES.get(item.weakest, ""),
             }
             for item in found.decisions

@@ -33,6 +33,7 @@ COMMANDS = {
     "review": Listed("review", "Who is ready for more autonomy, and who no longer holds it."),
     "exam": Listed("exam", "Edge cases made of failures, and an agent's exam on them."),
     "promote": Listed("promote", "Raise an agent's level by one, if everything allows it."),
+    "demote": Listed("demote", "Lower an agent's level, on a named human's word."),
     "audit": Listed("audit", "The trail of all decisions: verify, show, export, sign, import."),
     "rehearsal": Listed("rehearsal", "Serve the offline stand-in for a model."),
     "up": Listed("up", "Start Prefect server and worker and deploy all flows."),

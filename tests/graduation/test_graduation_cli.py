@@ -8,6 +8,7 @@ from graduation_support import fill
 from typer.testing import CliRunner
 
 from flows.cli.app import app
+from grindstone.errors import InputError, RefusedError
 from grindstone.graduation import GraduationService
 
 RUNNER = CliRunner()
@@ -59,6 +60,20 @@ def test_import_is_refused_with_every_row(home: Path, tmp_path: Path) -> None:
         run("audit", "import", str(path), "--by", "G", "--work-dir", str(home), "--json", code=1)
     )
     assert (report["imported"], report["refused_count"]) == (0, 2)
+
+
+def test_a_named_human_lowers_a_level_and_says_why(home: Path) -> None:
+    where = ("demote", "--work-dir", str(home), "--agent-id", "ada", "--to", "STUDENT")
+    nobody = RUNNER.invoke(app, [*where, "--by", "system", "--reason", "x"])
+    assert isinstance(nobody.exception, InputError)
+    unsaid = RUNNER.invoke(app, [*where, "--by", "Grace", "--reason", " "])
+    assert isinstance(unsaid.exception, InputError)
+    told = json.loads(run(*where, "--by", "Grace", "--reason", "two complaints", "--json"))
+    assert (told["previous_maturity"], told["new_maturity"]) == ("INTERN", "STUDENT")
+    last = GraduationService(home).desk.chain.events()[-1]
+    assert (last.kind.value, last.by, last.reason) == ("demoted", "Grace", "two complaints")
+    lowest = RUNNER.invoke(app, [*where, "--by", "Grace", "--reason", "again"])
+    assert isinstance(lowest.exception, RefusedError)
 
 
 def test_exam_cases_are_listed(home: Path) -> None:

@@ -82,6 +82,26 @@ def test_farm_machinery_is_free_of_hst() -> None:
     assert evaluate(material(invoice(tax_rate=0.0, **lawn)), TAX).score == 0.0
 
 
+@pytest.mark.parametrize("province", ["BC", "MB", "NS", "QC", "SK"])
+@pytest.mark.parametrize(
+    "item", ["combine", "farm tractor", "basic groceries", "prescription drugs"]
+)
+def test_what_is_free_of_each_provinces_tax(province: str, item: str) -> None:
+    sale = {"jurisdiction": province, "item_kind": item}
+    assert evaluate(material(invoice(tax_rate=0.0, **sale)), TAX).score == 1.0
+    assert evaluate(material(invoice(tax_rate=0.05, **sale)), TAX).score == 0.0
+    plain = {"jurisdiction": province, "item_kind": "lawn tractor"}
+    assert evaluate(material(invoice(tax_rate=0.0, **plain)), TAX).score == 0.0
+
+
+def test_every_fact_has_a_source_with_a_day_and_a_place_to_look() -> None:
+    for file in TAX.facts:
+        for fact in file.facts:
+            source = file.sources[fact.source]
+            assert source.url.startswith("https://"), fact
+            assert date(2008, 1, 1) < source.as_of < date(2026, 1, 1), fact
+
+
 def test_an_amount_is_held_against_the_rate() -> None:
     wrong = invoice(tax=1300, subtotal=20000, province="Ontario")
     assert rules(evaluate(material(wrong), TAX)) == {"CA-TAX-AMOUNT"}

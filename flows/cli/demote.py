@@ -1,0 +1,39 @@
+"""`grindstone demote`: a named human lowers an agent's level."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flows.cli.home import AgentId, WorkDir
+from flows.cli.output import JsonFlag, emit
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("demote")(demote)
+
+
+def demote(
+    agent_id: AgentId,
+    level: Annotated[str, typer.Option("--to", help="The level it is lowered to.")],
+    by: Annotated[str, typer.Option(help="The human who answers for it.")],
+    reason: Annotated[str, typer.Option(help="Why; it goes into the audit trail.")],
+    work_dir: WorkDir = Path("evolution_workdir"),
+    as_json: JsonFlag = False,
+) -> None:
+    """Lower an agent's level; a named human's word and a reason are enough.
+
+    Exit code 0: demoted; 1: refused, the level is not a lower one; 2: unusable input.
+    """
+    from grindstone.graduation import GraduationService
+    from grindstone.graduation.promoting import named_human
+
+    service = GraduationService(work_dir.absolute())
+    change = service.sync.demote_agent(agent_id, level, named_human(by, "--by"), reason)
+    emit(
+        change,
+        as_json=as_json,
+        text=f"{agent_id}: {change['previous_maturity']} → {change['new_maturity']}, "
+        f"event {change['event']}.",
+    )
