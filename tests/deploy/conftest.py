@@ -10,11 +10,15 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
+from support.browsing import browsing
 
 from flows.server import free_port
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 
 class Up(NamedTuple):
@@ -95,3 +99,18 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
         yield Up(home, state["ui_url"], grindstone)
     finally:
         grindstone("down", "--work-dir", str(home))
+
+
+@pytest.fixture(scope="module")
+def page(chromium: str) -> Iterator["Page"]:
+    with browsing(chromium) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def screenshots(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where screenshots go: GRINDSTONE_SCREENSHOTS, or a temporary folder."""
+    named = os.environ.get("GRINDSTONE_SCREENSHOTS")
+    folder = Path(named) if named else tmp_path_factory.mktemp("screenshots")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

@@ -1,14 +1,13 @@
 """A grind started from the Prefect UI's form, and what is read there afterwards."""
 
-import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.browsing import field, follow, read, shoot, shown_images
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Locator, Page
+    from playwright.sync_api import Page
 
 pytestmark = [
     pytest.mark.browser,
@@ -17,69 +16,6 @@ pytestmark = [
     pytest.mark.timeout(900),
     pytest.mark.xdist_group("up"),
 ]
-
-FLAGS = (
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-)
-PATIENCE_MS = 120_000
-
-
-@pytest.fixture(scope="module")
-def page(chromium: str) -> Iterator["Page"]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        opened = browser.new_page(viewport={"width": 1400, "height": 1000})
-        opened.set_default_timeout(PATIENCE_MS)
-        yield opened
-        browser.close()
-
-
-@pytest.fixture(scope="module")
-def screenshots(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where screenshots go: GRINDSTONE_SCREENSHOTS, or a temporary folder."""
-    named = os.environ.get("GRINDSTONE_SCREENSHOTS")
-    folder = Path(named) if named else tmp_path_factory.mktemp("screenshots")
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
-def field(page: "Page", description: str) -> "Locator":
-    """The form field with a description."""
-    return page.locator(".schema-form-property").filter(has_text=description).last
-
-
-def read(page: "Page", url: str, expected: str) -> str:
-    """The text of a page of the UI, once it shows what is expected."""
-    page.goto(url)
-    page.get_by_text(expected, exact=False).first.wait_for()
-    return page.inner_text("body")
-
-
-def shoot(page: "Page", path: Path) -> str:
-    """Write a screenshot of all that the page holds; return its text."""
-    tallest = "Math.max(...[...document.querySelectorAll('*')].map(each => each.scrollHeight))"
-    page.wait_for_load_state("networkidle")
-    page.set_viewport_size({"width": 1400, "height": min(page.evaluate(tallest) + 20, 6000)})
-    page.screenshot(path=path)
-    page.set_viewport_size({"width": 1400, "height": 1000})
-    return page.inner_text("body")
-
-
-def follow(page: "Page", text: str) -> None:
-    """Open in this tab what a link opens in a new one."""
-    address = page.get_by_role("link", name=text, exact=True).first.get_attribute("href")
-    assert address is not None
-    page.goto(address)
-
-
-def shown_images(page: "Page") -> int:
-    """How many images within the text were decoded."""
-    page.wait_for_function("[...document.images].every(each => each.complete)")
-    drawn = "[...document.images].filter(each => each.src.startsWith('data:') && each.naturalWidth)"
-    return int(page.evaluate(f"{drawn}.length"))
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +55,8 @@ def test_the_form_reaches_the_run_and_the_run_its_home(up: Any, grind_run: dict[
     assert settings["model_id"] == "rehearsal"
     assert settings["feedback_level"] == "masked"
     assert settings["work_dir"] == str(up.home)
-    assert [row.status for row in Ledger(up.home).rows(RunRow)][-1] == "completed"
+    rows = [row for row in Ledger(up.home).rows(RunRow) if row.agent_id == "skillbench"]
+    assert rows[-1].status == "completed"
 
 
 def test_report_table_curve_and_trajectory_are_read_in_the_ui(
@@ -128,7 +65,8 @@ def test_report_table_curve_and_trajectory_are_read_in_the_ui(
     from grindstone.ledger import Ledger
     from grindstone.records import Episode
 
-    task = Ledger(up.home).rows(Episode)[0].task_id
+    rows = Ledger(up.home).rows(Episode)  # the home's other runs are of other agents
+    task = next(row.task_id for row in rows if row.agent_id == "skillbench")
     found = "Rehearsal: 1 of 1 task passed; 1 needed grinding and 1 of them was resolved"
     read(page, f"{up.ui}/runs/flow-run/{grind_run['id']}", "Completed")
     shoot(page, screenshots / "run.png")

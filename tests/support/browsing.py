@@ -1,0 +1,115 @@
+"""A real browser on the Prefect UI: what a person reads and clicks there."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from playwright.async_api import Locator as AsyncLocator
+    from playwright.async_api import Page as AsyncPage
+    from playwright.sync_api import Locator, Page
+
+FLAGS = [
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+]
+PATIENCE_MS = 120_000
+
+
+@contextlib.contextmanager
+def browsing(chromium: str) -> Iterator["Page"]:
+    """An empty page, for tests that run no event loop."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        page = browser.new_page(viewport={"width": 1400, "height": 1000})
+        page.set_default_timeout(PATIENCE_MS)
+        yield page
+        browser.close()
+
+
+@contextlib.asynccontextmanager
+async def abrowsing(chromium: str) -> AsyncIterator["AsyncPage"]:
+    """An empty page, beside a flow that runs in the same process."""
+    from playwright.async_api import async_playwright
+
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        page = await browser.new_page(viewport={"width": 1400, "height": 1600})
+        page.set_default_timeout(PATIENCE_MS)
+        yield page
+        await browser.close()
+
+
+# Reading
+
+
+def read(page: "Page", url: str, expected: str) -> str:
+    """The text of a page of the UI, once it shows what is expected."""
+    page.goto(url)
+    page.get_by_text(expected, exact=False).first.wait_for()
+    return page.inner_text("body")
+
+
+def shoot(page: "Page", path: Path) -> str:
+    """Write a screenshot of all that the page holds; return its text."""
+    tallest = "Math.max(...[...document.querySelectorAll('*')].map(each => each.scrollHeight))"
+    page.wait_for_load_state("networkidle")
+    page.set_viewport_size({"width": 1400, "height": min(page.evaluate(tallest) + 20, 6000)})
+    page.screenshot(path=path)
+    page.set_viewport_size({"width": 1400, "height": 1000})
+    return page.inner_text("body")
+
+
+def follow(page: "Page", text: str) -> None:
+    """Open in this tab what a link opens in a new one."""
+    address = page.get_by_role("link", name=text, exact=True).first.get_attribute("href")
+    assert address is not None
+    page.goto(address)
+
+
+def shown_images(page: "Page") -> int:
+    """How many images within the text were decoded."""
+    page.wait_for_function("[...document.images].every(each => each.complete)")
+    drawn = "[...document.images].filter(each => each.src.startsWith('data:') && each.naturalWidth)"
+    return int(page.evaluate(f"{drawn}.length"))
+
+
+def field(page: "Page", description: str) -> "Locator":
+    """The form field with a description."""
+    return page.locator(".schema-form-property").filter(has_text=description).last
+
+
+# Answering what a flow asks
+
+
+async def paused_run(name: str) -> str:
+    """Wait for a flow run of that name to pause; return its id."""
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName
+
+    async with get_client() as client:
+        for _ in range(240):
+            runs = await client.read_flow_runs(
+                flow_run_filter=FlowRunFilter(name=FlowRunFilterName(any_=[name]))
+            )
+            for run in runs:
+                if run.state is not None and run.state.is_paused():
+                    return str(run.id)
+            await asyncio.sleep(0.5)
+    raise AssertionError(f"{name} never paused")
+
+
+@contextlib.asynccontextmanager
+async def answering(page: "AsyncPage", api_url: str, run_id: str) -> AsyncIterator["AsyncLocator"]:
+    """The form under Resume, which is submitted when it has been filled in."""
+    await page.goto(f"{api_url.removesuffix('/api')}/runs/flow-run/{run_id}")
+    await page.get_by_role("button", name="Resume").first.click()
+    dialog = page.get_by_role("dialog")
+    await dialog.wait_for()
+    yield dialog
+    await dialog.get_by_role("button", name="Submit").click()
+    await dialog.wait_for(state="hidden")
