@@ -2,14 +2,23 @@
 
 Two columns of the ledger are left out on purpose: `verdicts.output` and
 `test_results.message` are the verifier's own words, which may quote a test.
+
+Prefect's database is read as it lies on disk, in all its tables: parameters, states, logs,
+events and artifacts. What it holds of the run is looked for too, so that an empty or another
+database cannot pass.
 """
 
+import contextlib
 import json
+import os
 import shutil
+import sqlite3
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
-from support.cli_runs import Command
 from support.wire_faults import WireFaults
 
 from grindstone.ledger import Ledger
@@ -27,11 +36,35 @@ ENVIRONMENT = {
     "AWS_SECRET_ACCESS_KEY": "canary-of-a-cloud-secret",
     "HARMLESS_SETTING": "canary-of-a-plain-variable",
 }
+LOGGING = {"PREFECT_LOGGING_LEVEL": "DEBUG", "PREFECT_LOGGING_TO_API_ENABLED": "true"}
 IN_TESTS = "canary_of_the_test_source"
 VERIFIERS_WORDS = {"verdicts": "output", "test_results": "message"}
 
 
-def test_journal_and_ledger_hold_no_secret(tmp_path: Path, rehearsal_url: str):
+def prefect_tables(database: Path) -> dict[str, str]:
+    """Return all that each table of Prefect's database holds, as text."""
+    with contextlib.closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as opened:
+        listed = opened.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+        return {
+            name: repr(opened.execute(f'SELECT * FROM "{name}"').fetchall()) for (name,) in listed
+        }
+
+
+def settled(database: Path, wanted: dict[str, str]) -> dict[str, str]:
+    """Return the tables once they hold what they must; logs and task runs arrive late."""
+    deadline = time.monotonic() + 30
+    while True:
+        tables = prefect_tables(database)
+        missing = [name for name, text in wanted.items() if text not in tables[name]]
+        if not missing:
+            return tables
+        assert time.monotonic() < deadline, f"nothing of the run in {missing}"
+        time.sleep(0.5)
+
+
+def test_nothing_a_run_writes_down_holds_a_secret(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, rehearsal_url: str
+):
     task = tmp_path / "tasks" / "crlf-kit"
     shutil.copytree(bundled("examples/tasks") / "crlf-kit", task)
     checks = task / "tests" / "checks.py"
@@ -39,18 +72,23 @@ def test_journal_and_ledger_hold_no_secret(tmp_path: Path, rehearsal_url: str):
     home = tmp_path / "home"
     home.mkdir()
     with WireFaults(rehearsal_url) as proxy:
-        command = Command(
+        done = subprocess.run(  # of its own, for its logs to go to the server
             [
+                *(sys.executable, "-m", "flows.cli"),
                 *("grind", "--run-key", "K", "--work-dir", str(home), "--sandbox", "bubblewrap"),
                 *("--tasks-dir", str(task.parent), "--model-id", "claude-sonnet-5-5"),
                 *("--max-cycles", "2"),
             ],
-            {**ENVIRONMENT, "ANTHROPIC_BASE_URL": proxy.url},
-            tmp_path / "log.txt",
+            env={**os.environ, **ENVIRONMENT, **LOGGING, "ANTHROPIC_BASE_URL": proxy.url},
+            capture_output=True,
+            text=True,
+            timeout=200,
+            check=False,
         )
-        assert command.wait() == 0, command.tail()
+    assert done.returncode == 0, done.stderr
     assert proxy.seen
     canaries = {*ENVIRONMENT.values(), IN_TESTS}
+    assert not [canary for canary in canaries if canary in done.stdout + done.stderr]
 
     # What the model was told, and so what it could have written down.
     told = json.dumps([seen.body for seen in proxy.seen])
@@ -65,6 +103,12 @@ def test_journal_and_ledger_hold_no_secret(tmp_path: Path, rehearsal_url: str):
         kept += json.dumps(frame.to_dicts(), default=str)
     assert "crlf-kit" in kept
     assert not [canary for canary in canaries if canary in kept]
+
+    [database] = tmp_path_factory.getbasetemp().glob("prefect-server[0-9]*/server/prefect.db")
+    run = str(home)
+    wanted = {"flow_run": run, "artifact": "crlf-kit", "log": "crlf-kit", "task_run": "crlf-kit"}
+    for table, held in settled(database, wanted).items():
+        assert not [canary for canary in canaries if canary in held], table
 
     journal = sorted((home / "runs" / "K" / "journal").iterdir())
     assert journal
