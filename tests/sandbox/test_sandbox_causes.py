@@ -1,0 +1,103 @@
+"""What each cause of failed infrastructure looks like when it really happens.
+
+Those of the sandbox and of the Prefect server happen here. The others are made to happen where
+their layer is tested; `SHOWN_IN` names the file that tells the cause of what was raised.
+"""
+
+import os
+import socket
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from flows.server import start as start_server
+from grindstone.digest import digest_tree
+from grindstone.errors import Cause, InfrastructureError
+from grindstone.sandbox import BuildSpec, Provider, StartSpec
+
+TESTS = Path(__file__).parents[1]
+IMAGES = {"docker": "python:3.11-slim-bookworm", "bubblewrap": "host"}
+SHOWN_IN = {
+    Cause.RATE_LIMITED: "llm/test_llm_faults.py",
+    Cause.OVERLOADED: "llm/test_llm_faults.py",
+    Cause.MODEL_SERVER: "llm/test_llm_faults.py",
+    Cause.MODEL_CONNECTION: "llm/test_llm_faults.py",
+    Cause.MODEL_TRUNCATED: "llm/test_llm_faults.py",
+    Cause.MODEL_REJECTED: "llm/test_llm_faults.py",
+    Cause.VERIFIER_BROKEN: "benchmark/test_benchmark_grading.py",
+    Cause.VERIFIER_TIMEOUT: "benchmark/test_benchmark_grading.py",
+    Cause.JUDGE_UNUSABLE: "observe/test_observe_judge.py",
+    Cause.LEDGER_IO: "ledger/test_ledger_store.py",
+}
+
+
+async def lost(provider: Provider, folder: Path) -> None:
+    key = f"lost-{os.getpid()}-{provider.kind}"
+    spec = StartSpec(image=IMAGES[provider.kind], name="lost", labels={"run_key": key})
+    sandbox = await provider.start(spec)
+    await provider.reap(run_key=key)
+    await sandbox.exec("true", timeout_s=10)
+
+
+async def unbuildable(provider: Provider, folder: Path) -> None:
+    (folder / "Dockerfile").write_text("FROM python:3.11-slim-bookworm\nRUN exit 3\n")
+    await provider.build(BuildSpec(context_dir=folder, context_digest=digest_tree(folder)))
+
+
+async def never_built(provider: Provider, folder: Path) -> None:
+    await provider.start(StartSpec(image="grindstone-nobody-built-this", name="never"))
+
+
+async def unwritable(provider: Provider, folder: Path) -> None:
+    sandbox = await provider.start(StartSpec(image=IMAGES[provider.kind], name="io"))
+    try:
+        await sandbox.write_files({"/proc/nothing/below": b""})
+    finally:
+        await sandbox.close()
+
+
+HAPPENING: dict[Cause, Callable[[Provider, Path], Awaitable[None]]] = {
+    Cause.CONTAINER_LOST: lost,
+    Cause.IMAGE_BUILD: unbuildable,
+    Cause.SANDBOX_START: never_built,
+    Cause.SANDBOX_IO: unwritable,
+}
+
+
+@pytest.mark.parametrize("cause", HAPPENING)
+async def test_it_is_called_by_its_name(cause: Cause, provider: Provider, tmp_path: Path) -> None:
+    with pytest.raises(InfrastructureError) as caught:
+        await HAPPENING[cause](provider, tmp_path)
+    assert caught.value.cause is cause
+
+
+@pytest.mark.docker
+async def test_an_engine_that_went_away(
+    need: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from grindstone.sandbox.docker_provider import DockerProvider
+
+    need("docker")
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent/docker.sock")
+    with pytest.raises(InfrastructureError) as caught:
+        await DockerProvider().start(StartSpec(image=IMAGES["docker"], name="nobody"))
+    assert caught.value.cause is Cause.ENGINE_UNAVAILABLE
+
+
+@pytest.mark.server
+def test_a_server_whose_port_is_taken(tmp_path: Path) -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as taken,
+        pytest.raises(InfrastructureError) as caught,
+    ):
+        start_server(tmp_path, port=taken.getsockname()[1], detached=False)
+    assert caught.value.cause is Cause.PREFECT_SERVER
+
+
+@pytest.mark.parametrize("cause", Cause)
+def test_no_cause_is_left_out(cause: Cause) -> None:
+    here = {*HAPPENING, Cause.ENGINE_UNAVAILABLE, Cause.PREFECT_SERVER}
+    assert (cause in here) != (cause in SHOWN_IN)
+    if cause in SHOWN_IN:
+        assert f"Cause.{cause.name}" in (TESTS / SHOWN_IN[cause]).read_text("utf-8")
