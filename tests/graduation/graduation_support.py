@@ -1,6 +1,5 @@
 """Work to put into a home, a clock for it, and attempts without a sandbox."""
 
-import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -76,24 +75,3 @@ async def fill(service: GraduationService, count: int, *, first: int = 0, **more
     ]
     keep(desk, rows, run_key=run_key)
     await check(desk, [item.episode for item in rows])
-
-
-async def paused_run(name: str, *, done: "asyncio.Task[Any] | None" = None) -> str | None:
-    """Wait for a flow run of that name to pause; return its id.
-
-    Returns:
-        The id; None when `done` ended first.
-    """
-    from prefect.client.orchestration import get_client
-    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName
-
-    wanted = FlowRunFilter(name=FlowRunFilterName(any_=[name]))
-    async with get_client() as client:
-        for _ in range(480):
-            for run in await client.read_flow_runs(flow_run_filter=wanted):
-                if run.state is not None and run.state.is_paused():
-                    return str(run.id)
-            if done is not None and done.done():
-                return None
-            await asyncio.sleep(0.25)
-    raise AssertionError(f"{name} never paused")

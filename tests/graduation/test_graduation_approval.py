@@ -5,8 +5,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from graduation_support import fill, paused_run
+from graduation_support import fill
 from pydantic import JsonValue
+from support.browsing import abrowsing, answering, paused_run
 
 from grindstone.graduation import GraduationService
 from grindstone.graduation.audit.event import EventKind
@@ -23,41 +24,21 @@ name: asks
 exam: {required: false}
 approval: ui
 """
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 
 @pytest.fixture
 async def page(chromium: str) -> AsyncIterator[object]:
-    playwright = pytest.importorskip("playwright.async_api")
-    async with playwright.async_playwright() as driver:
-        browser = await driver.chromium.launch(executable_path=chromium, args=FLAGS)
-        opened = await browser.new_page(viewport={"width": 1280, "height": 1600})
-        opened.set_default_timeout(45_000)
+    async with abrowsing(chromium) as opened:
         yield opened
-        await browser.close()
 
 
-async def click_answer(page, ui: str, run_id: str, *, decision: str, name: str) -> None:
+async def click_answer(page, api_url: str, run_id: str, *, decision: str, name: str) -> None:
     """Fill the form under Resume as a person does."""
-    await page.goto(f"{ui}/runs/flow-run/{run_id}")
-    await page.get_by_role("button", name="Resume").first.click()
-    dialog = page.get_by_role("dialog")
-    await dialog.wait_for()
-    if decision != "refuse":
-        await dialog.locator("button.p-select-button__control").first.press("ArrowDown")
-        await page.get_by_role("option", name=decision).click()
-    boxes = dialog.get_by_role("textbox")
-    await boxes.first.fill(name)
-    await dialog.get_by_role("button", name="Submit").click()
-    await dialog.wait_for(state="hidden")
+    async with answering(page, api_url, run_id) as dialog:
+        if decision != "refuse":
+            await dialog.locator("button.p-select-button__control").first.press("ArrowDown")
+            await page.get_by_role("option", name=decision).click()
+        await dialog.get_by_role("textbox").first.fill(name)
 
 
 @pytest.mark.parametrize(("decision", "promoted"), [("approve", True), ("refuse", False)])
@@ -77,8 +58,7 @@ async def test_promotion_waits_for_a_click(
     )
     running = asyncio.create_task(graduate(settings))
     run_id = await paused_run(f"graduate {agent}")
-    ui = prefect_server.removesuffix("/api")
-    await click_answer(page, ui, run_id, decision=decision, name="Grace Hopper")
+    await click_answer(page, prefect_server, run_id, decision=decision, name="Grace Hopper")
     result = await running
     assert result.promoted is promoted
     assert result.answer is not None
@@ -129,7 +109,6 @@ async def test_a_supervised_change_waits_for_a_click(
     running = asyncio.create_task(files())
     run_id = await paused_run("files a form")
     assert not done  # nothing happens before the answer
-    ui = prefect_server.removesuffix("/api")
-    await click_answer(page, ui, run_id, decision="approve", name="Grace Hopper")
+    await click_answer(page, prefect_server, run_id, decision="approve", name="Grace Hopper")
     assert await running
     assert done == ["T2"]

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from graduation_support import START, paused_run
+from graduation_support import START
 from pydantic import JsonValue
+from support.browsing import paused_run
 
 from grindstone.graduation import GraduationService
 from grindstone.graduation.audit.event import EventKind

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from playwright.async_api import Locator as AsyncLocator
@@ -86,20 +86,24 @@ def field(page: "Page", description: str) -> "Locator":
 # Answering what a flow asks
 
 
-async def paused_run(name: str) -> str:
-    """Wait for a flow run of that name to pause; return its id."""
+async def paused_run(name: str, *, done: "asyncio.Task[Any] | None" = None) -> str | None:
+    """Wait for a flow run of that name to pause; return its id.
+
+    Returns:
+        The id; None when `done` ended first.
+    """
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName
 
+    wanted = FlowRunFilter(name=FlowRunFilterName(any_=[name]))
     async with get_client() as client:
-        for _ in range(240):
-            runs = await client.read_flow_runs(
-                flow_run_filter=FlowRunFilter(name=FlowRunFilterName(any_=[name]))
-            )
-            for run in runs:
+        for _ in range(480):
+            for run in await client.read_flow_runs(flow_run_filter=wanted):
                 if run.state is not None and run.state.is_paused():
                     return str(run.id)
-            await asyncio.sleep(0.5)
+            if done is not None and done.done():
+                return None
+            await asyncio.sleep(0.25)
     raise AssertionError(f"{name} never paused")
 
 

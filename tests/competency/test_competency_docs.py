@@ -1,0 +1,100 @@
+"""docs/competency.md: its code says what it says, and its commands run."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from support.agents import agent
+
+from grindstone.competency import CompetencyTracker
+from grindstone.ledger import Ledger
+from grindstone.records import Episode, Purpose
+
+PAGE = (Path(__file__).parents[2] / "docs" / "competency.md").read_text("utf-8")
+COMMANDS = re.findall(r"^(grindstone .+?)(?:\s+#.*)?$", PAGE, re.MULTILINE)
+SCORE, LOOP, ROUTE = re.findall(r"```python\n(.+?)```", PAGE, re.DOTALL)
+SHORTER = (*("--task-ids", "errors-by-hour", "--task-ids", "plain-inventory"), "--max-cycles", "1")
+
+
+def test_the_scoring_code(capsys: pytest.CaptureFixture[str]):
+    names: dict[str, object] = {}
+    exec(SCORE, names)
+    assert round(names["result"].index, 5) == 0.40424
+    assert names["result"].weakest_domain() == "deployment"
+    assert "deployment" in capsys.readouterr().out
+
+
+def test_the_loops_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    tracker = CompetencyTracker(base=9, seed={"sql": 3})
+    names = {"measure_python": lambda: 8.0, "tracker": tracker}
+    exec(LOOP, names)
+    names["loop"].stop()
+    assert names["loop"].cycles[0].enqueued[0].domain == "sql"
+
+
+def test_the_routers_code():
+    def alice(task: str) -> SimpleNamespace:
+        raise AssertionError("asked the wrong one")
+
+    def bob(task: str) -> SimpleNamespace:
+        return SimpleNamespace(content="PASS")
+
+    names = {"alice_agent": alice, "bob_agent": bob, "strong": "a strong model"}
+    exec(ROUTE, names)
+    decision = names["decision"]
+    said = (decision.member_name, decision.policy, decision.model_tier, decision.success)
+    assert said == ("bob", "proceed", "standard", True)
+    assert "# bob, proceed, standard" in ROUTE
+
+
+def grindstone(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "flows.cli", *arguments],
+        cwd=cwd,
+        env={key: value for key, value in os.environ.items() if key != "GRINDSTONE_WORK_DIR"},
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+
+
+@pytest.mark.server
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_commands(tmp_path: Path, prefect_server: str, monkeypatch: pytest.MonkeyPatch):
+    """In the page's order, with fewer tasks to score; two agents have a record."""
+    monkeypatch.setenv("PREFECT_API_URL", prefect_server)
+    home = tmp_path / "evolution_workdir"
+    for name, outcome in (("gitta", "failed"), ("logan", "passed")):
+        agent(home, name)
+        rows = [
+            Episode(
+                episode_id=f"{name}-{k}",
+                run_key="past",
+                agent_id=name,
+                purpose=Purpose.GRIND,
+                task_id="t",
+                category="log-analysis",
+                outcome=outcome,
+                started_at="2026-01-01T00:00:00Z",
+                ended_at="2026-01-01T00:00:01Z",
+            )
+            for k in range(8)
+        ]
+        Ledger(home).append(rows, run_key="past")
+    assert len(COMMANDS) == 6
+    for line in COMMANDS:
+        _, name, *more = shlex.split(line)
+        done = grindstone(name, *more, *(SHORTER if name == "compete" else ()), cwd=tmp_path)
+        assert done.returncode == 0, (line, done.stdout, done.stderr)
+        if name == "route":
+            expected = "Status: decided" if "SQL" in line else "Status: done"
+            assert expected in done.stdout, line
+            assert "Waiting" not in done.stderr
