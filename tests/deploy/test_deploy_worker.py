@@ -182,3 +182,35 @@ def content(path: Path) -> bytes:
     with contextlib.suppress(OSError):
         return path.read_bytes()
     return b""
+
+
+def test_a_ceiling_holds_on_the_worker_and_a_resumed_run_sends_the_attempt_again(up: Any):
+    from grindstone.ledger import Ledger
+    from grindstone.llm import CallRecord
+    from grindstone.records import Episode
+
+    def grind(ceiling: int) -> int:
+        done = up.command(
+            *("grind", "--work-dir", str(up.home), "--agent-id", "capped", "--run-key", "capped"),
+            *("--task-ids", "plain-inventory", "--model-id", "rehearsal", "--max-cycles", "1"),
+            *("--task-skill-mode", "off", "--success-mode", "off", "--dispatch", "deployment"),
+            *("--max-tokens-total", str(ceiling)),
+        )
+        return int(done.returncode)
+
+    assert grind(3000) == 1
+    calls = Ledger(up.home).rows(CallRecord, "capped")
+    assert sum(call.usage.total_tokens for call in calls) <= 3000
+    assert grind(10**6) == 0
+    [episode] = Ledger(up.home).rows(Episode, "capped")
+    assert episode.outcome.value == "passed"
+    after = {call.call_id for call in Ledger(up.home).rows(CallRecord, "capped")}
+    assert {call.call_id for call in calls} < after
+    sent = {"flow_runs": {"tags": {"all_": ["run:capped"]}}}
+    states = {
+        run["idempotency_key"]: run["state_type"]
+        for run in up.post("/flow_runs/filter", sent)
+        if run["deployment_id"] == up.deployment("attempt")["id"]
+    }
+    key = f"capped-{episode.episode_id}"
+    assert states == {f"{key}-0": "FAILED", f"{key}-1": "COMPLETED"}
