@@ -11,7 +11,8 @@ from grindstone.graduation.desk import Desk
 from grindstone.graduation.levels import Level
 from grindstone.graduation.policy import Policy
 from grindstone.graduation.promoting import SYSTEM, demote, propose
-from grindstone.graduation.readiness import Recent, criteria_met
+from grindstone.graduation.readiness import criteria_met
+from grindstone.graduation.record import Recent
 
 if TYPE_CHECKING:
     import polars as pl

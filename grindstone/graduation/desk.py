@@ -13,7 +13,8 @@ from grindstone.graduation.audit.standing import Agent, agent_of, agents_of
 from grindstone.graduation.constitution.pack import Pack, load_packs
 from grindstone.graduation.levels import Level
 from grindstone.graduation.policy import Policy, load_policies, policy_for
-from grindstone.graduation.readiness import Readiness, Record, assess
+from grindstone.graduation.readiness import Readiness, assess
+from grindstone.graduation.record import Record
 from grindstone.graduation.scope import Scope
 from grindstone.ledger import Ledger
 from grindstone.ledger.recall import rows_of

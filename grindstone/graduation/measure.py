@@ -13,7 +13,7 @@ import polars.selectors as cs
 
 from grindstone.graduation.levels import Level
 from grindstone.graduation.policy import STAND_INS, Policy
-from grindstone.graduation.readiness import Recent, Record
+from grindstone.graduation.record import Recent, Record
 from grindstone.graduation.scope import Scope
 from grindstone.ledger import Ledger
 from grindstone.ledger.tables.attempts import SkillUseRow

@@ -13,7 +13,8 @@ from grindstone.graduation.bounds import upper_bound
 from grindstone.graduation.capabilities import CapabilityRule, Use, standing
 from grindstone.graduation.levels import ActionClass, Level, Permission, permission
 from grindstone.graduation.policy import Policy
-from grindstone.graduation.readiness import Recent, Record, assess, readiness_score
+from grindstone.graduation.readiness import assess, readiness_score
+from grindstone.graduation.record import Recent, Record
 from grindstone.graduation.streaks import Run, skill_level, streak
 
 NOON = datetime(2026, 2, 3, 12, tzinfo=UTC)
