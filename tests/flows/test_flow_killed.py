@@ -4,13 +4,20 @@ The solver is the `strands` profile, whose commands run to their end: what a ter
 shows depends on how busy the machine is, and an answer to another screen is another answer.
 """
 
+import contextlib
+import random
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 from support.cli_runs import Command
-from support.homes import history_of, ledger_rows, report_of
+from support.homes import history_of, ledger_rows, report_of, table_rows
 from support.wire_faults import WireFaults
+
+from grindstone.sandbox.state import cache_dir
+from grindstone.workspace.git import BRANCH, Repository
 
 pytestmark = [
     *(pytest.mark.server, pytest.mark.bubblewrap, pytest.mark.slow),
@@ -83,16 +90,35 @@ def check_same(home: Path, undisturbed: Undisturbed) -> None:
     assert report_of(home, "K") == report_of(undisturbed.home, "K")
 
 
-def check_nothing_left(home: Path) -> None:
-    """No process and no mount of the dead is left, and nothing half-written."""
-    mounts = Path("/proc/self/mountinfo").read_text()
-    assert str(home) not in mounts
-    for process in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            line = process.read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:
-            continue
-        assert not ("bwrap" in line and str(home) in line), line
+def check_on_the_way(home: Path, undisturbed: Undisturbed, before: Counter[str]) -> Counter[str]:
+    """Check what a kill left, and return the episodes there are by now."""
+    expected = history_of(undisturbed.home)["tags"]
+    root = home / "agents" / "skillbench" / "workspace"
+    if (root / ".git" / "refs" / "heads" / BRANCH).exists():
+        repository = Repository(root)
+        for tag, commit in repository.tags().items():
+            assert repository.tree_of(commit) == expected[tag], tag
+    episodes = table_rows(home, "K", "episodes")
+    # None is gone, none is there twice, and none is another than the undisturbed run's.
+    assert before <= episodes <= table_rows(undisturbed.home, "K", "episodes")
+    return episodes
+
+
+def sandboxes_of(pids: Iterable[int]) -> list[str]:
+    """Return the folders of the sandboxes some processes started, and what still runs in one."""
+    boxes = cache_dir() / "bubblewrap" / "boxes"
+    names = [f"{boxes}/{pid}-" for pid in pids]
+    found = [str(path) for path in boxes.glob("*") if str(path).startswith(tuple(names))]
+    for path in Path("/proc").glob("[0-9]*/mountinfo"):
+        with contextlib.suppress(OSError):
+            mounts = path.read_text()
+            found += [f"{path.parent}: {name}" for name in names if name in mounts]
+    return found
+
+
+def check_nothing_left(home: Path, pids: Iterable[int]) -> None:
+    """No sandbox, process or mount of the run is left, and nothing half-written."""
+    assert not sandboxes_of(pids)
     assert not list(home.glob("runs/K/attempts/*"))
     assert not list(home.glob("**/*.lock/"))
 
@@ -101,45 +127,60 @@ def check_nothing_left(home: Path) -> None:
 def test_killed_at_its_calls_it_pays_for_none_twice(
     tmp_path: Path, rehearsal_url: str, undisturbed: Undisturbed, moment: str
 ):
-    kills = 0
-    points = list(range(1, undisturbed.paid, 4))
+    chance = random.Random(f"kill {moment}")
+    points = sorted(chance.sample(range(1, undisturbed.paid - 2), undisturbed.paid // 4))
     command: Command | None = None
+    in_flight: list[str] = []
+    pids: list[int] = []
+    outlived: list[str] = []
+    episodes: Counter[str] = Counter()
 
     def kill_at(count: int) -> None:
-        nonlocal kills
-        if command is not None and points and count - kills >= points[0]:
+        asked = len({seen.digest for seen in proxy.seen})  # one that was cut off counts once
+        if command is not None and points and asked >= points[0]:
             points.pop(0)
+            outlived.extend(sandboxes_of(pids[:-1]))  # of the dead, now that the next one works
+            in_flight.append(proxy.seen[-1].digest)
             command.kill()
-            kills += 1
 
     with WireFaults(rehearsal_url, **{moment: kill_at}) as proxy:
         while True:
             command = start(tmp_path, proxy.url)
+            pids.append(command.pid)
             if (code := command.wait()) != -9:
                 break
+            episodes = check_on_the_way(tmp_path, undisturbed, episodes)
     assert code == 0, command.tail()
-    assert kills >= 6 and not points
+    assert len(in_flight) >= 6 and not points
+    assert not outlived
     # The answer that was on its way when the process died is asked for again, and no other.
-    assert len(proxy.seen) <= undisturbed.paid + kills
+    assert len(proxy.seen) <= undisturbed.paid + len(in_flight)
+    asked = Counter(seen.digest for seen in proxy.seen)
+    assert {digest for digest, times in asked.items() if times > 1} <= set(in_flight)
     check_same(tmp_path, undisturbed)
-    check_nothing_left(tmp_path)
+    check_nothing_left(tmp_path, pids)
 
 
 def test_killed_as_its_files_appear_it_ends_the_same(
     tmp_path: Path, rehearsal_url: str, undisturbed: Undisturbed
 ):
     kills = 0
+    pids: list[int] = []
+    episodes: Counter[str] = Counter()
     with WireFaults(rehearsal_url) as proxy:
         for pattern in FILES:
             command = start(tmp_path, proxy.url)
+            pids.append(command.pid)
             code = command.wait(lambda pattern=pattern: any(tmp_path.glob(pattern)))
             if code is None:
                 command.kill()
                 command.wait()
                 kills += 1
+                episodes = check_on_the_way(tmp_path, undisturbed, episodes)
         command = start(tmp_path, proxy.url)
+        pids.append(command.pid)
         assert command.wait() == 0, command.tail()
     assert kills >= len(FILES) - 2  # some files are there only for an instant
     assert len(proxy.seen) <= undisturbed.paid + kills
     check_same(tmp_path, undisturbed)
-    check_nothing_left(tmp_path)
+    check_nothing_left(tmp_path, pids)

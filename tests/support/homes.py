@@ -18,14 +18,15 @@ OF_TIME = {
 
 def ledger_rows(home: Path, run_key: str) -> dict[str, Counter[str]]:
     """Return each table's rows as JSON, times left out; of the run's states the last one."""
-    ledger = Ledger(home)
-    found = {}
-    for name in TABLES:
-        rows = ledger.scan(name, run_key).collect().to_dicts()
-        if name == "runs":
-            rows = [row | {"sequence": 0} for row in sorted(rows, key=_sequence)[-1:]]
-        found[name] = Counter(json.dumps(timeless(row), default=str) for row in rows)
-    return found
+    return {name: table_rows(home, run_key, name) for name in TABLES}
+
+
+def table_rows(home: Path, run_key: str, name: str) -> Counter[str]:
+    """Return one table's rows as JSON, times left out; of the run's states the last one."""
+    rows = Ledger(home).scan(name, run_key).collect().to_dicts()
+    if name == "runs":
+        rows = [row | {"sequence": 0} for row in sorted(rows, key=_sequence)[-1:]]
+    return Counter(json.dumps(timeless(row), default=str) for row in rows)
 
 
 def report_of(home: Path, run_key: str) -> Any:
