@@ -308,7 +308,8 @@ def inspect(python: str, image: str, attempts: int, folder: Path) -> dict[int, f
     compose = folder / "compose.yaml"
     compose.write_text(
         "services:\n  default:\n"
-        f"    image: {image}\n    command: [bash, -c, trap exit TERM; sleep infinity & wait]\n    network_mode: none\n"
+        f"    image: {image}\n    network_mode: none\n"
+        "    command: [bash, -c, trap exit TERM; sleep infinity & wait]\n"
         "    entrypoint: []\n"
         # The grace Inspect's own files give: by default a stop takes ten seconds.
         "    stop_grace_period: 1s\n"

@@ -27,9 +27,10 @@ def members_of(
     A tracker starts from what the ledger's attempts measure, and moves with every routed task.
 
     Raises:
-        InputError: There is no agent, or one is named twice.
+        InputError: There is no agent, one is named twice, or nobody has heard of one.
     """
-    names = settings.member or agents_in(settings.work_dir)
+    here = agents_in(settings.work_dir)
+    names = settings.member or here
     if not names:
         raise InputError(
             "--member",
@@ -45,6 +46,14 @@ def members_of(
         half_life_days=settings.half_life_days,
         leave_out=(*NOT_ITSELF, Purpose.ROUTE),
     )
+    known = {*here, *table["agent_id"]}
+    for name in names:
+        if name not in known:
+            raise InputError(
+                "--member",
+                f"{name} is no agent of {settings.work_dir}",
+                f"one of {', '.join(sorted(known)) or 'none so far'}",
+            )
     members = []
     for name in names:
         found = estimates(table, name, domains)

@@ -20,6 +20,8 @@ from grindstone.ledger.words import (
 from grindstone.records import Outcome
 
 DETAIL_CHARS = 160
+LABEL_FREE = "adapt"
+"""The kind of run that knows no verdicts while it learns, and so grinds nothing."""
 
 
 def headline(report: RunReport) -> str:
@@ -31,16 +33,20 @@ def headline(report: RunReport) -> str:
         return start + f"gate: {gate_headline(report.gates[-1])}"
     if report.n_scored == 0:
         return f"{start}no scored attempts in run {report.run_key}"
-    text = f"{report.passed} of {count(report.n_scored, 'task')} passed"
-    if report.needed_grinding:
-        text += (
-            f"; {report.needed_grinding} needed grinding and "
-            f"{report.resolved_by_grinding} of them {were(report.resolved_by_grinding)} resolved"
-        )
-    else:
-        text += ", all at first sight" if report.passed == report.n_scored else ""
+    text = f"{report.passed} of {count(report.n_scored, 'task')} passed{_how(report)}"
     unscored = report.n_tasks - report.n_scored
     return start + text + (f"; {unscored} without a score" if unscored else "")
+
+
+def _how(report: RunReport) -> str:
+    if report.kind == LABEL_FREE:
+        return ""
+    if not report.needed_grinding:
+        return ", all at first sight" if report.passed == report.n_scored else ""
+    return (
+        f"; {report.needed_grinding} needed grinding and {report.resolved_by_grinding} of them "
+        f"{were(report.resolved_by_grinding)} resolved"
+    )
 
 
 def render_markdown(
@@ -118,8 +124,7 @@ def _numbers(report: RunReport) -> str:
     rows = [
         ("Pass ratio", f"**{ratio}** {span(report.pass_interval)}".strip()),
         ("Passed at first sight", f"{report.first_passed} of {report.n_scored}"),
-        ("Needed grinding", str(report.needed_grinding)),
-        ("Resolved by grinding", f"{report.resolved_by_grinding} of {report.needed_grinding}"),
+        *_grinding(report),
         ("Attempts", f"{report.n_attempts}, {count(len(report.errors), 'infrastructure error')}"),
         ("Skills learned", str(sum(each.scope == "general" for each in report.learned))),
         (
@@ -128,6 +133,15 @@ def _numbers(report: RunReport) -> str:
         ),
     ]
     return table(("", ""), rows)
+
+
+def _grinding(report: RunReport) -> list[tuple[str, str]]:
+    if report.kind == LABEL_FREE:
+        return []
+    return [
+        ("Needed grinding", str(report.needed_grinding)),
+        ("Resolved by grinding", f"{report.resolved_by_grinding} of {report.needed_grinding}"),
+    ]
 
 
 def _verdicts(report: RunReport, pages: Mapping[str, str]) -> str:

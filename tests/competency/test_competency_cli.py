@@ -85,3 +85,8 @@ def test_scoring_and_routing_from_the_command_line(tmp_path: Path, prefect_serve
     assert done.returncode == 1
     assert "Status: escalated" in done.stdout
     assert "ada, 1.00 in version-control" in done.stdout
+
+    done = grindstone("route", "rescue a lost git branch", *home, "--member", "adda")
+    assert done.returncode == 2
+    assert "adda is no agent of" in done.stderr
+    assert "one of ada, bob" in done.stderr

@@ -61,6 +61,12 @@ def test_a_reader_sees_the_finding_first(run: Ledger) -> None:
     assert len(widths) == 1
 
 
+def test_a_run_without_labels_ground_nothing(run: Ledger) -> None:
+    report = build_report(run, RUN).model_copy(update={"kind": "adapt"})
+    assert headline(report) == "Rehearsal: 3 of 4 tasks passed; 1 without a score"
+    assert "rinding" not in render_markdown(report)
+
+
 def test_a_run_without_anything_is_no_division_by_zero(ledger: Ledger) -> None:
     report = build_report(ledger, "nothing")
     assert report == RunReport(run_key="nothing")
