@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,22 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):
         report.outcome = "failed"
         report.longrepr = f"skipped where nothing may be: {report.longrepr}"
     return report
+
+
+@cache
+def _absent(kind: str) -> str:
+    """Return why a kind of sandbox does not work here; empty when it does."""
+    from grindstone.sandbox import probe
+
+    tool = getattr(probe(), kind)
+    return "" if tool.works else f"{kind}: {tool.reason}"
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what needs a sandbox that this machine has not."""
+    for kind in ("docker", "bubblewrap"):
+        if item.get_closest_marker(kind) and (why := _absent(kind)):
+            pytest.skip(why)
 
 
 @pytest.fixture(scope="session", autouse=True)
