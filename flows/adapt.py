@@ -8,7 +8,7 @@ from prefect import flow
 from blocks import BlockNames
 from flows.attempt import Wanted, attempt_all
 from flows.gate import holdout, roll_back, weigh
-from flows.opening import Opened, open_run, work_of
+from flows.opening import Opened, open_run, within_budget
 from grindstone.attempt.spec import AttemptSpec
 from grindstone.benchmark import Task
 from grindstone.digest import digest
@@ -59,7 +59,7 @@ async def adapt(
     async with open_run("adapt", settings, blocks, seed="terminal") as run:
         options = run.settings
         stability = Stability(options.egl_threshold, options.egl_window)
-        note = await work_of(run, _cycles(run, stability))
+        note = await within_budget(_cycles(run, stability))
         done = await finish_run(run.runtime, run.planned, note=note, converged=stability.converged)
         found = None
         if calibrate_judge:

@@ -9,7 +9,7 @@ from prefect import flow
 from blocks import BlockNames
 from flows.attempt import Wanted
 from flows.gate import Twice, attempts_of, compare_arms, holdout
-from flows.opening import Opened, open_run, work_of
+from flows.opening import Opened, open_run, within_budget
 from grindstone.base import Frozen
 from grindstone.benchmark import Task
 from grindstone.digest import digest
@@ -65,7 +65,7 @@ async def calibrate(
         tasks = holdout(run.planned.tasks, run.settings.holdout_ratio, run.settings)
         said = await asyncio.to_thread(gate_sentence, run.settings, len(tasks))
         run.runtime.tell(Progress("note", detail=said))
-        note = await work_of(run, _measure(run, tasks, said, same, worse))
+        note = await within_budget(_measure(run, tasks, said, same, worse))
         rules = tuple(
             RuleCalibration(
                 rule=rule,

@@ -7,7 +7,7 @@ from prefect import flow
 
 from blocks import BlockNames
 from flows.attempt import Dispatch, Wanted, attempt_all
-from flows.opening import Opened, open_run, work_of
+from flows.opening import Opened, open_run, within_budget
 from grindstone.attempt.plan import pair_tasks
 from grindstone.attempt.spec import AttemptSpec, SolverSettings
 from grindstone.benchmark import Task
@@ -33,7 +33,7 @@ async def compare(
         blocks: Saved blocks laid over the settings.
     """
     async with open_run("compare", settings, blocks) as run:
-        note = await work_of(run, _both(run))
+        note = await within_budget(_both(run))
         return await finish_run(run.runtime, run.planned, note=note)
 
 

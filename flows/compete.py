@@ -7,14 +7,13 @@ from prefect import flow
 
 from blocks import BlockNames, configure
 from flows.attempt import Wanted, attempt_all
-from flows.opening import Opened, open_run
+from flows.opening import Opened, open_run, within_budget
 from flows.train import domains_of, train
 from grindstone.attempt.plan import new_run_key
 from grindstone.attempt.spec import AttemptSpec
 from grindstone.base import Frozen
 from grindstone.competency.checking import check_names, folded
 from grindstone.competency.jobs import TrainingJob, TrainingJobs
-from grindstone.errors import BudgetExceededError
 from grindstone.ledger.tables.autonomy import JobRow
 from grindstone.records import Purpose
 from grindstone.settings import CompetencySettings
@@ -119,11 +118,7 @@ async def _probe(run: Opened[CompetencySettings], domains: Sequence[str]) -> str
         return ""
     told = f"Probing {len(lacking)} domains with too few attempts: {len(wanted)} attempts"
     runtime.tell(Progress("note", detail=told))
-    try:
-        await attempt_all(runtime, wanted, run.slots, settings.dispatch)
-    except BudgetExceededError as error:
-        return str(error)
-    return ""
+    return await within_budget(attempt_all(runtime, wanted, run.slots, settings.dispatch))
 
 
 async def _score(run: Opened[CompetencySettings], domains: Sequence[str], index: int) -> Scored:

@@ -7,7 +7,7 @@ from prefect import flow
 
 from blocks import BlockNames
 from flows.attempt import Wanted, attempt_all
-from flows.opening import Opened, open_run, work_of
+from flows.opening import Opened, open_run, within_budget
 from grindstone.attempt.plan import run_folder
 from grindstone.attempt.spec import AttemptSpec
 from grindstone.benchmark import Task
@@ -67,7 +67,7 @@ async def gate(
             if run.settings.roll_back:
                 restored = await _restore_if_present(run.runtime, decided[0], arms)
 
-        note = await work_of(run, work())
+        note = await within_budget(work())
         done = await finish_run(run.runtime, run.planned, note=note)
         return GateFinished(
             report=done.report,

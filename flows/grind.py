@@ -8,7 +8,7 @@ from prefect import flow
 from blocks import BlockNames
 from flows.attempt import Wanted, attempt_all
 from flows.compare import both_arms
-from flows.opening import Opened, open_run, work_of
+from flows.opening import Opened, open_run, within_budget
 from grindstone.attempt.plan import Planned, pair_tasks
 from grindstone.attempt.spec import AttemptSpec
 from grindstone.benchmark import Task
@@ -41,7 +41,7 @@ async def grind(
 ) -> Finished:
     """Run an agent on tasks; turn failures into skills; try the failed tasks again."""
     async with open_run("grind", settings, blocks) as crew:
-        note = await work_of(crew, _whole(crew))
+        note = await within_budget(_whole(crew))
         return await finish_run(crew.runtime, crew.planned, note=note)
 
 

@@ -51,7 +51,8 @@ async def open_run(
 
     Raises:
         InputError: The settings, or the run key's own plan, do not allow it.
-        InfrastructureError: No sandbox engine answers.
+        InfrastructureError: No sandbox engine answers, or what the run stands on gave way; it
+            is noted as failed, and its key resumes it.
     """
     settings = await configure(settings, blocks)
     workspace = await asyncio.to_thread(open_workspace, settings, seed)
@@ -75,26 +76,23 @@ async def open_run(
         )
         await start_run(runtime, planned, settings, solver)
         slots = asyncio.Semaphore(settings.max_workers)
-        yield Opened(settings, blocks, planned, runtime, solver, slots)
+        try:
+            yield Opened(settings, blocks, planned, runtime, solver, slots)
+        except InfrastructureError as error:
+            await finish_run(runtime, planned, status="failed", note=str(error))
+            raise
+        except TransportError as error:  # Prefect's client: models are reached by another one
+            lost = server_lost()
+            await finish_run(runtime, planned, status="failed", note=str(lost), publish=False)
+            raise lost from error
 
 
-async def work_of(run: Opened[RunSettings], work: Awaitable[None]) -> str:
-    """Do a run's work and return why it ended early; empty when it did all.
-
-    Raises:
-        InfrastructureError: It gave way; the run is noted as failed, and its key resumes it.
-    """
+async def within_budget(work: Awaitable[object]) -> str:
+    """Do a run's work; return which ceiling ended it early, empty when none did."""
     try:
         await work
     except BudgetExceededError as error:
         return str(error)
-    except InfrastructureError as error:
-        await finish_run(run.runtime, run.planned, status="failed", note=str(error))
-        raise
-    except TransportError as error:  # Prefect's client: models are reached by another one
-        lost = server_lost()
-        await finish_run(run.runtime, run.planned, status="failed", note=str(lost), publish=False)
-        raise lost from error
     return ""
 
 

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 from grindstone.agents import build_system_prompt, solver_for
 from grindstone.agents.injection import inject_skills
 from grindstone.agents.protocol import Brief, Effort, SkillCard
+from grindstone.agents.remembered import RememberedSandbox
 from grindstone.agents.skill_use import SkillUse, skill_uses
-from grindstone.attempt.remembered import RememberedSandbox
 from grindstone.attempt.spec import AttemptSpec
 from grindstone.benchmark import (
     Task,

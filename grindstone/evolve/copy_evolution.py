@@ -1,5 +1,6 @@
 """From files and a prompt to reviewed changes: a session, its review, one chance to mend."""
 
+from pathlib import Path
 from typing import NamedTuple
 
 from grindstone.evolve.copying import Files
@@ -33,11 +34,13 @@ async def evolve_copy(
     limits: SessionLimits,
     checks: Checks,
     labels: dict[str, str] | None = None,
+    memory: Path | None = None,
 ) -> Evolved:
     """Let an evolver change a copy, and return what of it may stand.
 
     What the first review refuses is undone in the copy and told to the evolver, which may
-    mend it once; what the second refuses is left out.
+    mend it once; what the second refuses is left out. Its commands are remembered in the file
+    `memory`, where one is named, so that a step made again asks the model nothing twice.
 
     Raises:
         InfrastructureError: The sandbox or the model failed.
@@ -51,6 +54,7 @@ async def evolve_copy(
         observation=observation,
         limits=limits,
         labels=labels,
+        memory=memory,
     ) as session:
         await session.talk(prompt)
         first = await _reviewed(session, copy, scope, checks)

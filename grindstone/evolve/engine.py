@@ -13,7 +13,14 @@ from grindstone.evolve.checks import checks_for
 from grindstone.evolve.config import EvolveConfig
 from grindstone.evolve.copy_evolution import evolve_copy
 from grindstone.evolve.copying import Files, shown_files
-from grindstone.evolve.past import earlier, keep, last_refusals, recall, trailers_of
+from grindstone.evolve.past import (
+    earlier,
+    keep,
+    last_refusals,
+    memory_path,
+    recall,
+    trailers_of,
+)
 from grindstone.evolve.permissions import Check, Refusal, skill_names
 from grindstone.evolve.prompts import Observed, SkillLine, step_prompt
 from grindstone.evolve.result import EvolutionResult
@@ -150,6 +157,7 @@ class EvolutionEngine:
         history = await asyncio.to_thread(earlier, opened, observation_logs)
         observation = render_observations(observation_logs)
         await asyncio.to_thread(opened.write_observation, observation, list(observation_logs))
+        memory = memory_path(opened, step, number) if step else None
         gated = success_mode is SuccessMode.GATED_PROMOTION
         drafts = await asyncio.to_thread(read_drafts, opened.root) if gated else ()
         prompt = step_prompt(
@@ -173,6 +181,7 @@ class EvolutionEngine:
                 limits=self.config.limits,
                 checks=checks_for(self.config, observation_logs, leaks),
                 labels=self._labels,
+                memory=memory,
             )
             model_id, rehearsal = model.model_id, model.rehearsal
         changes = with_versions(before, evolved.changes)
@@ -209,6 +218,8 @@ class EvolutionEngine:
                 trailers=trailers_of(result),
             )
         )
+        if memory is not None:
+            await asyncio.to_thread(memory.unlink, missing_ok=True)
         return result.model_copy(update={"commit": ref.commit, "tag": f"evo-{ref.number}"})
 
     @contextlib.asynccontextmanager

@@ -61,6 +61,7 @@ def recall(workspace: Workspace, ref: EvolutionRef) -> EvolutionResult:
         problem = "is no evolution made by this engine"
         raise InputError(f"commit {ref.commit[:SHORT]}", problem, "one that is") from error
     found: dict[str, object] = {"commit": ref.commit, "done_before": True}
+    memory_path(workspace, result.step, result.evo_number).unlink(missing_ok=True)
     path = _kept_path(workspace, result)
     if path.is_file():
         kept = EvolutionResult.model_validate_json(path.read_bytes())
@@ -79,6 +80,14 @@ def last_refusals(workspace: Workspace) -> tuple[Refusal, ...]:
         return ()
 
 
+def memory_path(workspace: Workspace, step: str, number: int) -> Path:
+    """Return the file in which an unfinished evolution's commands are remembered."""
+    return _beside_history(workspace, step, number).with_suffix(".commands")
+
+
 def _kept_path(workspace: Workspace, result: EvolutionResult) -> Path:
-    name = digest([result.step, result.evo_number])[:SHORT]
-    return workspace.evolution_dir / "steps" / f"{name}.json"
+    return _beside_history(workspace, result.step, result.evo_number)
+
+
+def _beside_history(workspace: Workspace, step: str, number: int) -> Path:
+    return workspace.evolution_dir / "steps" / f"{digest([step, number])[:SHORT]}.json"

@@ -12,6 +12,7 @@ from typing import NamedTuple, Self
 
 from pydantic import PositiveFloat, PositiveInt
 
+from grindstone.agents.remembered import RememberedSandbox
 from grindstone.base import Frozen
 from grindstone.digest import digest_tree
 from grindstone.evolve.copying import OBSERVATION, Entry, Files, read_folder, write_folder
@@ -98,6 +99,7 @@ class EvolverSession:
         observation: str,
         limits: SessionLimits,
         labels: dict[str, str] | None = None,
+        memory: Path | None = None,
     ) -> None:
         self._model = model
         self._provider = provider
@@ -105,7 +107,9 @@ class EvolverSession:
         self._copy = {**copy, OBSERVATION: Entry(observation.encode())}
         self._limits = limits
         self._labels = labels or {}
+        self._memory = memory
         self._sandbox: Sandbox | None = None
+        self._at_work: Sandbox | None = None  # the same, as the evolver's commands see it
         self._messages: list[Message] = []
         self._pending: list[Block] = []  # the next user message, so that two never follow
         self._steps: list[Step] = []
@@ -132,6 +136,9 @@ class EvolverSession:
         except BaseException:
             await self._sandbox.close()
             raise
+        self._at_work = (
+            RememberedSandbox(self._sandbox, self._memory) if self._memory else self._sandbox
+        )
         self._started = monotonic()
         return self
 
@@ -236,7 +243,7 @@ class EvolverSession:
             return ToolOutput(call_id=use.id, content=problem, is_error=True)
         left = self._limits.time_limit_s - (monotonic() - self._started)
         timeout_s = max(1.0, min(self._limits.command_timeout_s, left))
-        done = await self._box.exec(
+        done = await (self._at_work or self._box).exec(
             command, timeout_s=timeout_s, cwd=ROOT, max_output_bytes=4 * _SHOWN_CHARS
         )
         shown = _shorten(done.output)

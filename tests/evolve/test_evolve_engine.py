@@ -5,8 +5,9 @@ import json
 
 import pytest
 from evolve_script import Evolver, skill, write
+from starlette.responses import JSONResponse
 
-from grindstone.errors import InputError
+from grindstone.errors import GrindstoneError, InputError
 from grindstone.evolve import AEvolveEngine, EvolutionEngine, EvolveConfig
 from grindstone.evolve.engine import last_refusals
 from grindstone.evolve.prompts import step_prompt
@@ -66,6 +67,30 @@ async def test_a_killed_step_asks_for_nothing_that_was_paid(
     result = await engine.aevolve(workspace, [observe()], 1, step="run/batch-1")
     assert len(evolver.requests) == asked  # the journal answered, tool outputs included
     assert result.skills_added == ("tables",)
+
+
+async def test_a_step_made_again_is_told_what_its_commands_showed(
+    evolver: Evolver, model, any_provider, workspace, observe
+):
+    """A command that shows something else each time makes no new question."""
+    evolver.plays("$ echo $RANDOM$RANDOM$RANDOM")
+    plays = evolver.service.reply
+
+    def breaks_down(body):
+        if len(evolver.requests) < 2:
+            return plays(body)
+        refusal = {"type": "invalid_request_error", "message": "not today"}
+        return JSONResponse({"type": "error", "error": refusal}, status_code=400)
+
+    evolver.service.reply = breaks_down
+    engine = EvolutionEngine(EvolveConfig(), model=model, provider=any_provider)
+    with pytest.raises(GrindstoneError, match="not today"):
+        await engine.aevolve(workspace, [observe()], step="run/batch-1")
+    evolver.service.reply = plays
+    await engine.aevolve(workspace, [observe()], step="run/batch-1")
+    _, broken, again = evolver.requests
+    assert again["messages"] == broken["messages"]
+    assert not list(workspace.evolution_dir.glob("steps/*.commands"))
 
 
 async def test_an_existing_skill_that_changed_is_a_mutation(
