@@ -24,6 +24,7 @@ from pydantic import NonNegativeFloat, ValidationError
 
 from grindstone.base import Frozen
 from grindstone.digest import digest
+from grindstone.errors import Cause, InfrastructureError
 from grindstone.llm.volatile import masked
 from grindstone.sandbox.protocol import ExecResult, Kind, Sandbox, SealedResult
 
@@ -52,6 +53,7 @@ class RememberedSandbox:
         self._path = path
         self._past = _read(path)
         self._kept = 0  # bytes of the file that stand for commands made by now
+        self._kept_before = 0  # the same, without the last command
         self._behind = False
         self._ended = time.monotonic()
 
@@ -103,7 +105,7 @@ class RememberedSandbox:
         if known is None or known.line.command != command:
             self._past = iter(())
             return None
-        self._kept = known.end
+        self._kept_before, self._kept = self._kept, known.end
         return known.line
 
     def _keep(self, line: _Remembered) -> None:
@@ -113,7 +115,13 @@ class RememberedSandbox:
             file.truncate(self._kept)
             file.seek(self._kept)
             file.write(line.model_dump_json().encode() + b"\n")
-            self._kept = file.tell()
+            self._kept_before, self._kept = self._kept, file.tell()
+
+    def forget_last(self) -> None:
+        """Forget the last command and all that was to come after it."""
+        self._past, self._kept = iter(()), self._kept_before
+        with contextlib.suppress(FileNotFoundError):
+            os.truncate(self._path, self._kept)
 
     async def write_files(self, files: Mapping[str, bytes], *, mode: int = 0o644) -> None:
         """Write files."""
@@ -156,6 +164,25 @@ class RememberedSandbox:
     async def close(self) -> None:
         """End everything."""
         await self._sandbox.close()
+
+
+@contextlib.contextmanager
+def remembering(sandbox: Sandbox, path: Path | None) -> Iterator[Sandbox]:
+    """Yield the sandbox with a memory in a file, or as it is where no file is named.
+
+    Where what a command showed was that the sandbox does not work, the next try is to see for
+    itself: that command is forgotten.
+    """
+    if path is None:
+        yield sandbox
+        return
+    remembered = RememberedSandbox(sandbox, path)
+    try:
+        yield remembered
+    except InfrastructureError as error:
+        if error.cause is Cause.SANDBOX_IO:
+            remembered.forget_last()
+        raise
 
 
 class _Place(NamedTuple):

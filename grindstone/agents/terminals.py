@@ -58,8 +58,11 @@ _CAPTURE = f"{_TMUX} capture-pane -p -S - {_PANE}"
 _SCREEN_MARK = "\x1e"
 _OPEN = (
     "export TERM=xterm-256color SHELL=/bin/bash; "
+    # On a busy machine tmux may give up on a server that it has just started.
+    f"tries=0; until {_TMUX} has-session {_PANE} 2>/dev/null || "
     f"{_TMUX} start-server \\; set-option -g history-limit {_HISTORY_LINES} \\; "
-    "new-session -d -x 160 -y 40 -s grindstone -c {workdir} bash || exit 1; "
+    "new-session -d -x 160 -y 40 -s grindstone -c {workdir} bash; do "
+    "tries=$((tries + 1)); [ $tries -lt 3 ] || exit 1; sleep 0.5; done; "
     f'for i in 1 2 3 4 5 6 7 8 9 10; do [ -n "$({_CAPTURE})" ] && break; sleep 0.2; done'
 )
 _KEY = re.compile(

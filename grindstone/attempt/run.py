@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from grindstone.agents import build_system_prompt, solver_for
 from grindstone.agents.injection import inject_skills
 from grindstone.agents.protocol import Brief, Effort, SkillCard
-from grindstone.agents.remembered import RememberedSandbox
+from grindstone.agents.remembered import remembering
 from grindstone.agents.skill_use import SkillUse, skill_uses
 from grindstone.attempt.spec import AttemptSpec
 from grindstone.benchmark import (
@@ -98,8 +98,8 @@ async def attempt(spec: AttemptSpec, rig: Rig) -> Attempted:
     try:
         cards = await _lay(spec, sandbox, offered, rig.workspace)
         brief = _brief(spec, task, cards, rig.workspace)
-        at_work = RememberedSandbox(sandbox, rig.memory) if rig.memory else sandbox
-        trajectory = await solver_for(spec.solver.profile).solve(brief, at_work, rig.model)
+        with remembering(sandbox, rig.memory) as at_work:
+            trajectory = await solver_for(spec.solver.profile).solve(brief, at_work, rig.model)
         verdict = await grade_task(
             task,
             sandbox,
