@@ -10,7 +10,11 @@ from support.atif_shape import AtifTrajectory
 
 from grindstone.ledger.report import RunReport
 
-pytestmark = [pytest.mark.server, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.server,
+    pytest.mark.timeout(300),
+    pytest.mark.xdist_group("real-run"),
+]
 
 
 def test_grind_prints_one_document_and_tells_the_rest_elsewhere(real_run):

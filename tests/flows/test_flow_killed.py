@@ -22,6 +22,7 @@ from grindstone.workspace.git import BRANCH, Repository
 pytestmark = [
     *(pytest.mark.server, pytest.mark.bubblewrap, pytest.mark.slow),
     pytest.mark.timeout(900),
+    pytest.mark.xdist_group("killed"),  # one undisturbed run to compare with
     pytest.mark.usefixtures("command_environment"),
 ]
 
