@@ -24,8 +24,9 @@ sandbox: ## Make sure that Docker answers or bubblewrap is there
 demo: setup sandbox  ## Run the whole grind on the bundled tasks, offline
 	$(BIN)/grindstone grind --work-dir evolution_workdir/demo --max-workers 2 --max-cycles 3
 
+# The tests of a file stay on one process: they share the servers and runs its fixtures make.
 test: setup sandbox  ## Run all tests
-	$(BIN)/pytest -n auto --dist loadgroup
+	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
 
 check: setup  ## Format, lint, types, import contract
 	$(BIN)/ruff format --check .

@@ -57,7 +57,6 @@ def test_what_a_flow_refuses_is_one_line(command, prefect_server: str):
 
 @pytest.mark.server
 @pytest.mark.timeout(300)
-@pytest.mark.xdist_group("real-run")
 def test_wrong_names_on_a_real_home(real_run, tmp_path: Path):
     bad = {
         ("report", "first", "--export", str(tmp_path), "--format", "docx"): "--format",
@@ -76,7 +75,6 @@ def test_wrong_names_on_a_real_home(real_run, tmp_path: Path):
 
 @pytest.mark.server
 @pytest.mark.timeout(300)
-@pytest.mark.xdist_group("real-run")
 def test_a_damaged_ledger_is_infrastructure(real_run, tmp_path: Path):
     shutil.copytree(real_run.folder / "home", tmp_path / "home", symlinks=True)
     part = next((tmp_path / "home" / "ledger" / "episodes" / "run=first").glob("*.parquet"))

@@ -13,7 +13,6 @@ from grindstone.ledger.report import RunReport
 pytestmark = [
     pytest.mark.server,
     pytest.mark.timeout(300),
-    pytest.mark.xdist_group("real-run"),
 ]
 
 

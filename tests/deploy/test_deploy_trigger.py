@@ -10,7 +10,6 @@ pytestmark = [
     pytest.mark.server,
     pytest.mark.slow,
     pytest.mark.timeout(600),
-    pytest.mark.xdist_group("up"),
 ]
 
 IDLE = (

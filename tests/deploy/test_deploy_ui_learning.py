@@ -14,7 +14,6 @@ pytestmark = [
     pytest.mark.server,
     pytest.mark.slow,
     pytest.mark.timeout(900),
-    pytest.mark.xdist_group("up"),
 ]
 
 BUILDS = ("crlf-kit", "visitor-report", "ledger-package")

@@ -15,7 +15,6 @@ pytestmark = [
     pytest.mark.server,
     pytest.mark.slow,
     pytest.mark.timeout(900),
-    pytest.mark.xdist_group("up"),
 ]
 
 PLANTED = "sk-ant-api03-planted-where-nobody-may-see-it"

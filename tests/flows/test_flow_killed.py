@@ -22,7 +22,6 @@ from grindstone.workspace.git import BRANCH, Repository
 pytestmark = [
     *(pytest.mark.server, pytest.mark.bubblewrap, pytest.mark.slow),
     pytest.mark.timeout(900),
-    pytest.mark.xdist_group("killed"),  # one undisturbed run to compare with
     pytest.mark.usefixtures("command_environment"),
 ]
 
@@ -129,7 +128,7 @@ def test_killed_at_its_calls_it_pays_for_none_twice(
     tmp_path: Path, rehearsal_url: str, undisturbed: Undisturbed, moment: str
 ):
     chance = random.Random(f"kill {moment}")
-    points = sorted(chance.sample(range(1, undisturbed.paid - 2), undisturbed.paid // 4))
+    points = sorted(chance.sample(range(1, undisturbed.paid - 2), undisturbed.paid // 6))
     command: Command | None = None
     in_flight: list[str] = []
     pids: list[int] = []
