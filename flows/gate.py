@@ -15,6 +15,7 @@ from grindstone.benchmark.dataset import split
 from grindstone.errors import InputError
 from grindstone.files import claim
 from grindstone.gate.rules import settled
+from grindstone.ledger.markdown_gates import gate_headline
 from grindstone.ledger.tables.runs import EvolutionRow, GatePairRow
 from grindstone.records import Purpose, utc_now
 from grindstone.settings import AdaptiveSettings, GateOptions, GateSettings
@@ -31,7 +32,6 @@ from tasks.gating import (
     decided_before,
     gate_rule,
     gate_sentence,
-    headline,
     made_before,
     publish_gate,
     record_gate,
@@ -127,7 +127,9 @@ async def weigh(
     )
     gated = gated.model_copy(update=about)
     await publish_gate(runtime, gated)
-    runtime.tell(Progress("note", detail=f"Gate {gate_id}: {headline(gated)}. {gated.row.reason}"))
+    runtime.tell(
+        Progress("note", detail=f"Gate {gate_id}: {gate_headline(gated.row)}. {gated.row.reason}")
+    )
     return gated
 
 

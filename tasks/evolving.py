@@ -77,11 +77,11 @@ async def _evolve(spec: EvolveSpec) -> Evolved:
         provider=runtime.provider,
         labels={"run_key": spec.run_key},
     )
-    step = f"{spec.run_key}/{spec.step}"
+    scope = f"{spec.run_key}/{spec.step}"
     result = await engine.aevolve(
         runtime.workspace,
         observations,
-        step=step,
+        step=scope,
         refused=await asyncio.to_thread(last_refusals, runtime.workspace),
         success_mode=spec.success_mode,
         leaks=await asyncio.to_thread(_leaks, spec),
@@ -100,7 +100,7 @@ async def _evolve(spec: EvolveSpec) -> Evolved:
         batch=spec.batch,
         cycle=spec.cycle,
         task_ids=_taught_by(observations),
-        cost_usd=runtime.cost_of(step),
+        cost_usd=runtime.cost_of(scope),
         started=started,
     )
     await runtime.record_calls()

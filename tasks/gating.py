@@ -210,13 +210,8 @@ async def publish_gate(runtime: Runtime, gated: Gated) -> None:
     await publish_markdown(
         artifact_key("gate", runtime.agent_id),
         gate_markdown(gated, as_markdown_image(svg, "differences"), links=True),
-        description=headline(gated),
+        description=gate_headline(gated.row),
     )
-
-
-def headline(gated: Gated) -> str:
-    """Return the decision in one line."""
-    return gate_headline(gated.row)
 
 
 def gate_markdown(gated: Gated, image: str = "", *, links: bool = False) -> str:
@@ -244,7 +239,7 @@ def gate_markdown(gated: Gated, image: str = "", *, links: bool = False) -> str:
     ]
     head = "| task | category | trial | before | after | episode before | episode after |"
     table = "\n".join([head, "|---|---|---|---|---|---|---|", *lines])
-    title = f"# Gate {row.gate_id}: {headline(gated)}"
+    title = f"# Gate {row.gate_id}: {gate_headline(row)}"
     note = REHEARSED if gated.rehearsal else ""
     return "\n\n".join(filter(None, [title, note, gated.sentence, facts, image, table])) + "\n"
 
@@ -269,7 +264,7 @@ def _plot(gated: Gated) -> bytes:
         bars.insert(0, mean)
     chart = bars_with_intervals(
         bars,
-        headline(gated),
+        gate_headline(gated.row),
         value="candidate minus baseline",
         percent=True,
         target=0.0,
