@@ -73,7 +73,7 @@ def take_back(
         now = workspace.snapshot()
         if now.tree != base.tree and (learned is None or now.commit == learned.commit):
             step = f"{job.job_id}/rollback"
-            workspace.rollback(base.commit, reason=f"Training did not help: {why}", step=step)
+            workspace.rollback(base.commit, reason=f"The training was taken back: {why}", step=step)
 
 
 def tell_tracker(
