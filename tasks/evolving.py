@@ -16,6 +16,7 @@ from grindstone.ledger.recall import recall
 from grindstone.observe.judge import PASSING_SCORE
 from grindstone.observe.observation import LabelledObservation
 from grindstone.records import utc_now
+from grindstone.sandbox.owner import run_labels
 from grindstone.settings import EvolveScope, FeedbackLevel, SuccessMode
 from grindstone.workspace import Snapshot
 from tasks.behaviour import JudgedAttempt, observe_behaviour, recall_behaviour
@@ -75,7 +76,7 @@ async def _evolve(spec: EvolveSpec) -> Evolved:
         EvolveConfig.of(spec.scope, evolver_model=spec.model_id),
         model=runtime.models.get(spec.model_id, spec.region),
         provider=runtime.provider,
-        labels={"run_key": spec.run_key},
+        labels=run_labels(spec.home, spec.run_key),
     )
     scope = f"{spec.run_key}/{spec.step}"
     result = await engine.aevolve(

@@ -20,6 +20,7 @@ from grindstone.ledger.recall import scored_episodes
 from grindstone.llm import CallRecord, Journal, Models, open_models
 from grindstone.records import Episode
 from grindstone.sandbox import Provider, open_provider
+from grindstone.sandbox.owner import run_labels
 from grindstone.sandbox.provider import Choice
 from grindstone.workspace import Workspace
 from tasks.adopting import sole_process, tagged
@@ -157,7 +158,7 @@ async def open_runtime(
         exits.push_async_callback(provider.close)
         if whole:
             await provider.reap()
-            exits.push_async_callback(provider.reap, run_key=run_key)
+            exits.push_async_callback(provider.reap, labels=run_labels(home, run_key))
         calls = await asyncio.to_thread(_journaled, run_dir)
 
         def keep(call: CallRecord) -> None:

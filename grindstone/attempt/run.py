@@ -38,6 +38,7 @@ from grindstone.records import (
     Verdict,
     utc_now,
 )
+from grindstone.sandbox.owner import run_labels
 from grindstone.sandbox.protocol import Provider, Sandbox
 from grindstone.settings import Profile
 from grindstone.skills import Skill, SkillLibrary, render
@@ -187,7 +188,7 @@ async def _start(spec: AttemptSpec, task: Task, provider: Provider) -> Sandbox:
 
 
 def _labels(spec: AttemptSpec) -> dict[str, str]:
-    return {"run_key": spec.run_key, "episode": spec.episode_id}
+    return {**run_labels(spec.home, spec.run_key), "episode": spec.episode_id}
 
 
 async def _lay(

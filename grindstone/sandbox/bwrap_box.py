@@ -22,7 +22,7 @@ from grindstone.files import write_atomic
 from grindstone.sandbox.bwrap_host import OVERLAID, Host, enter_namespace, remove_tree
 from grindstone.sandbox.cgroups import make_groups, remove_named
 from grindstone.sandbox.owner import start_time, this_process
-from grindstone.sandbox.protocol import Limits
+from grindstone.sandbox.protocol import HOSTNAME, Limits
 from grindstone.sandbox.remote import RUNNER, RUNNER_DIR
 
 CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "SETUID", "SETGID", "KILL")
@@ -153,7 +153,7 @@ class Box:
         command += ["--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"]
         if self._network == "none":
             command.append("--unshare-net")
-        command += ["--hostname", "sandbox", "--die-with-parent", "--new-session", "--as-pid-1"]
+        command += ["--hostname", HOSTNAME, "--die-with-parent", "--new-session", "--as-pid-1"]
         command += ["--cap-drop", "ALL", "--clearenv", "--chdir", "/", "--info-fd", str(info)]
         for name in CAPABILITIES:
             command += ["--cap-add", f"CAP_{name}"]

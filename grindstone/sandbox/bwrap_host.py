@@ -14,6 +14,7 @@ from typing import Literal, NamedTuple
 from grindstone.digest import SHORT, digest_files
 from grindstone.errors import Cause, InfrastructureError
 from grindstone.sandbox.docker_runner import runner_binary
+from grindstone.sandbox.protocol import HOSTNAME
 from grindstone.sandbox.state import cache_dir
 
 SYSTEM = ("bin", "lib", "lib32", "lib64", "libx32", "sbin", "usr")
@@ -141,7 +142,7 @@ def _write(where: Path, files: dict[str, bytes], links: dict[str, str], runner: 
     (root / "etc/shadow").write_text("".join(f"{name}:*:19000::::::\n" for name in names))
     (root / "etc/shadow").chmod(0o640)
     (root / "etc/hosts").write_text("127.0.0.1 localhost sandbox\n::1 localhost\n")
-    (root / "etc/hostname").write_text("sandbox\n")
+    (root / "etc/hostname").write_text(f"{HOSTNAME}\n")
     root.chmod(0o755)
     for name in _owned():
         (where / "folders" / name).mkdir(parents=True, exist_ok=True)

@@ -5,6 +5,7 @@ import fcntl
 import json
 import shutil
 from collections import defaultdict
+from collections.abc import Mapping
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,9 @@ from grindstone.sandbox.bwrap_dockerfile import Copy, Recipe, Run, Workdir, read
 from grindstone.sandbox.bwrap_host import Host, prepare, remove_tree
 from grindstone.sandbox.bwrap_sandbox import BubblewrapSandbox
 from grindstone.sandbox.closing import Closings
-from grindstone.sandbox.owner import Owner, this_process
+from grindstone.sandbox.owner import Owner, carries, this_process
 from grindstone.sandbox.protocol import BuildSpec, Kind, Limits, Sandbox, StartSpec
 from grindstone.sandbox.state import cache_dir
-
-RUN_KEY = "run_key"
 
 LOG_TAIL = 4_000
 """Characters of a failed build's log that its error carries."""
@@ -145,22 +144,18 @@ class BubblewrapProvider:
         """Close a sandbox without waiting for it; `reap` and `close` wait."""
         self._closings.begin(sandbox)
 
-    async def reap(self, *, run_key: str | None = None) -> int:
-        """Remove boxes whose owner is dead, and those of `run_key`."""
+    async def reap(self, *, labels: Mapping[str, str] | None = None) -> int:
+        """Remove boxes whose owner is dead, and those with `labels`."""
         await self._closings.wait()
-        return await asyncio.to_thread(self._reap, run_key)
+        return await asyncio.to_thread(self._reap, labels or {})
 
-    def _reap(self, run_key: str | None) -> int:
+    def _reap(self, labels: Mapping[str, str]) -> int:
         removed = 0
         mine = {sandbox.box.folder: sandbox for sandbox in self._open}
         for folder in sorted((self._base / "boxes").glob("*")):
             state = _read_state(folder)
             owner = Owner.parse(state["host"], state["pid"], state["started"]) if state else None
-            wanted = (
-                run_key is not None
-                and state is not None
-                and state["labels"].get(RUN_KEY) == run_key
-            )
+            wanted = state is not None and carries(state["labels"], labels)
             if wanted and folder in mine:
                 mine[folder].box.remove()
                 removed += 1

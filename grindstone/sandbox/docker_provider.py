@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections import defaultdict
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,9 @@ from grindstone.sandbox.docker_build import build_image
 from grindstone.sandbox.docker_engine import LABEL, Engine, engine_errors
 from grindstone.sandbox.docker_runner import runner_volume
 from grindstone.sandbox.docker_sandbox import DockerSandbox, remove
-from grindstone.sandbox.owner import Owner, this_process
-from grindstone.sandbox.protocol import BuildSpec, Kind, Limits, Sandbox, StartSpec
+from grindstone.sandbox.owner import Owner, carries, this_process
+from grindstone.sandbox.protocol import HOSTNAME, BuildSpec, Kind, Limits, Sandbox, StartSpec
 from grindstone.sandbox.remote import RUNNER, RUNNER_DIR
-
-RUN_KEY = "run_key"
-"""The label of `StartSpec.labels` that `reap(run_key=…)` looks for."""
 
 CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "SETUID", "SETGID", "KILL")
 """What root keeps inside: package managers, `su` and `kill` work, nothing of the kernel's does."""
@@ -87,6 +85,7 @@ class DockerProvider:
                 environment=spec.env,
                 working_dir=spec.workdir,
                 user="0",
+                hostname=HOSTNAME,
                 labels=self._labels(spec),
                 host_config=self._host_config(spec.limits, spec.network, volume),
             )
@@ -143,13 +142,14 @@ class DockerProvider:
         """Close a sandbox without waiting for it; `reap` and `close` wait."""
         self._closings.begin(sandbox)
 
-    async def reap(self, *, run_key: str | None = None) -> int:
-        """Remove containers whose owner is dead, those of `run_key`, and our dangling images."""
+    async def reap(self, *, labels: Mapping[str, str] | None = None) -> int:
+        """Remove containers whose owner is dead, those with `labels`, and our dangling images."""
         await self._closings.wait()
-        return await self._engine.call(self._reap, run_key)
+        return await self._engine.call(self._reap, labels or {})
 
-    def _reap(self, run_key: str | None) -> int:
+    def _reap(self, wanted: Mapping[str, str]) -> int:
         api: Any = self._engine.client.api
+        wanted = {f"{LABEL}.{key}": value for key, value in wanted.items()}
         removed = 0
         with engine_errors(Cause.ENGINE_UNAVAILABLE):
             for found in api.containers(all=True, filters={"label": f"{LABEL}.pid"}):
@@ -159,8 +159,7 @@ class DockerProvider:
                     labels[f"{LABEL}.pid"],
                     labels.get(f"{LABEL}.started", ""),
                 )
-                wanted = run_key is not None and labels.get(f"{LABEL}.{RUN_KEY}") == run_key
-                if wanted or owner is None or not owner.alive():
+                if carries(labels, wanted) or owner is None or not owner.alive():
                     remove(self._engine, found["Id"])
                     removed += 1
             self._prune(api)

@@ -1,7 +1,8 @@
-"""Who owns a sandbox: this process, told apart from every later one with its number."""
+"""Whose a sandbox is: this process's, told apart from later ones with its number, and a run's."""
 
 import os
 import socket
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -60,3 +61,13 @@ def _signalled(pid: int) -> str | None:
 def this_process() -> Owner:
     """Return the running process as an owner; a forked child is another one."""
     return Owner(this_host(), os.getpid(), start_time(os.getpid()) or "")
+
+
+def run_labels(home: Path, run_key: str) -> dict[str, str]:
+    """Return what all sandboxes of a run carry; two homes may each have a run of that name."""
+    return {"home": str(home.resolve()), "run_key": run_key}
+
+
+def carries(found: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
+    """Whether a sandbox's labels hold all of the wanted ones; false where none is wanted."""
+    return bool(wanted) and wanted.items() <= found.items()

@@ -15,6 +15,9 @@ from grindstone.base import Frozen
 
 Kind = Literal["docker", "bubblewrap"]
 
+HOSTNAME = "sandbox"
+"""What every sandbox calls itself: an agent that tries again finds the prompt it knows."""
+
 
 class ExecResult(NamedTuple):
     """What a command did."""
@@ -160,12 +163,12 @@ class Provider(Protocol):
         """Close a sandbox without waiting for it; `reap` and `close` wait."""
         ...
 
-    async def reap(self, *, run_key: str | None = None) -> int:
+    async def reap(self, *, labels: Mapping[str, str] | None = None) -> int:
         """Remove what dead owners left: sandboxes, networks, processes, mounts.
 
         An owner is the process that started a sandbox, named in its labels by host, process
-        id and that process's start time. With `run_key`, that run's are removed whoever
-        owns them. Returns how many sandboxes were removed.
+        id and that process's start time. With `labels`, those that were started with all of
+        them are removed whoever owns them. Returns how many sandboxes were removed.
         """
         ...
 

@@ -34,9 +34,9 @@ SHOWN_IN = {
 
 async def lost(provider: Provider, folder: Path) -> None:
     key = f"lost-{os.getpid()}-{provider.kind}"
-    spec = StartSpec(image=IMAGES[provider.kind], name="lost", labels={"run_key": key})
+    spec = StartSpec(image=IMAGES[provider.kind], name="lost", labels={"lost": key})
     sandbox = await provider.start(spec)
-    await provider.reap(run_key=key)
+    await provider.reap(labels={"lost": key})
     await sandbox.exec("true", timeout_s=10)
 
 

@@ -7,12 +7,12 @@ import pytest
 
 from grindstone.errors import InfrastructureError
 from grindstone.sandbox import Sandbox
-from grindstone.sandbox.protocol import Limits
+from grindstone.sandbox.protocol import HOSTNAME, Limits
 
 
 async def test_a_command_runs_as_root_and_tells_its_exit_code(sandbox: Sandbox) -> None:
-    result = await sandbox.exec("id -u; echo oops >&2; exit 3", timeout_s=10)
-    assert result.output == "0\noops\n"
+    result = await sandbox.exec("id -u; uname -n; echo oops >&2; exit 3", timeout_s=10)
+    assert result.output == f"0\n{HOSTNAME}\noops\n"
     assert result.exit_code == 3
     assert not result.timed_out
 

@@ -12,6 +12,7 @@ from docker.errors import NotFound
 
 from grindstone.errors import GrindstoneError, InfrastructureError
 from grindstone.sandbox import Provider, StartSpec, open_provider
+from grindstone.sandbox.owner import run_labels
 
 OWNER = """
 import asyncio, sys
@@ -67,13 +68,15 @@ def _processes_in(where: str) -> list[str]:
     return found
 
 
-async def test_a_runs_sandboxes_are_removed_by_its_key(provider: Provider) -> None:
+async def test_a_runs_sandboxes_are_removed_and_no_namesakes(
+    provider: Provider, tmp_path: Path
+) -> None:
     image = {"docker": "python:3.11-slim-bookworm", "bubblewrap": "host"}[provider.kind]
-    key = f"run-{os.getpid()}-{provider.kind}"
-    kept = await provider.start(StartSpec(image=image, name="kept"))
-    gone = await provider.start(StartSpec(image=image, name="gone", labels={"run_key": key}))
+    mine, namesake = (run_labels(tmp_path / home, "nightly") for home in ("mine", "other"))
+    kept = await provider.start(StartSpec(image=image, name="kept", labels=namesake))
+    gone = await provider.start(StartSpec(image=image, name="gone", labels=mine))
     # What tests beside this one left of processes they killed is swept with it.
-    assert await provider.reap(run_key=key) >= 1
+    assert await provider.reap(labels=mine) >= 1
     with pytest.raises(InfrastructureError):
         await gone.exec("true", timeout_s=10)
     assert (await kept.exec("true", timeout_s=10)).exit_code == 0
