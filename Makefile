@@ -3,6 +3,9 @@ PYTHON ?= python3
 BIN    := .venv/bin
 READY  := .venv/.ready
 
+# Every command and worker is a process of its own: without bytecode each compiles Prefect anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help demo test check format docs clean setup sandbox
 
 help:            ## Show the commands

@@ -91,7 +91,7 @@ def test_cancelling_a_run_calls_off_its_attempts(up: Any):
     ours = {"flow_runs": {"tags": {"all_": ["run:cancelled"]}}}
     sent: list[dict[str, Any]] = []
     deadline = time.monotonic() + 300
-    while not sent:
+    while not sent or sent[0]["state_type"] != "RUNNING":
         assert time.monotonic() < deadline, up.logs(parent["id"])
         time.sleep(0.5)
         sent = [
