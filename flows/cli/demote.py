@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from flows.cli.home import AgentId, WorkDir
+from flows.cli.options import environment_names
 from flows.cli.output import JsonFlag, emit
 
 
@@ -20,6 +21,14 @@ def demote(
     by: Annotated[str, typer.Option(help="The human who answers for it.")],
     reason: Annotated[str, typer.Option(help="Why; it goes into the audit trail.")],
     work_dir: WorkDir = Path("evolution_workdir"),
+    signing_key: Annotated[
+        Path | None,
+        typer.Option(
+            envvar=environment_names("signing_key"),
+            show_envvar=False,
+            help="ed25519 key (PEM) that signs the audit trail's end.",
+        ),
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Lower an agent's level; a named human's word and a reason are enough.
@@ -27,10 +36,13 @@ def demote(
     Exit code 0: demoted; 1: refused, the level is not a lower one; 2: unusable input.
     """
     from grindstone.graduation import GraduationService
+    from grindstone.graduation.audit.signing import sign_end
     from grindstone.graduation.promoting import named_human
 
     service = GraduationService(work_dir.absolute())
     change = service.sync.demote_agent(agent_id, level, named_human(by, "--by"), reason)
+    if signing_key is not None:
+        sign_end(service.desk.chain, signing_key)
     emit(
         change,
         as_json=as_json,

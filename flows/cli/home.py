@@ -19,6 +19,6 @@ WorkDir = Annotated[
 AgentId = Annotated[
     str,
     typer.Option(
-        "--agent-id", envvar=environment_names("agent_id"), show_envvar=False, help="Whose skills."
+        "--agent-id", envvar=environment_names("agent_id"), show_envvar=False, help="Which agent."
     ),
 ]
