@@ -6,10 +6,8 @@ from collections.abc import Sequence
 from prefect import flow
 
 from blocks import BlockNames
-from flows.attempt import Wanted, attempt_all
 from flows.gate import holdout, roll_back, weigh
 from flows.opening import Opened, open_run, within_budget
-from grindstone.attempt.spec import AttemptSpec
 from grindstone.benchmark import Task
 from grindstone.digest import digest
 from grindstone.ledger.tables.runs import CycleNote
@@ -141,28 +139,9 @@ async def _attempts(
     run: Run, tasks: Sequence[Task], snapshot: Snapshot, cycle: int
 ) -> list[Episode]:
     """Attempt a batch; attempts that infrastructure spoiled are left to the report."""
-    wanted = [
-        Wanted(
-            AttemptSpec(
-                home=run.runtime.home,
-                run_key=run.runtime.run_key,
-                agent_id=run.runtime.agent_id,
-                purpose=Purpose.ADAPT,
-                task_id=task.task_id,
-                task_dir=task.path,
-                task_digest=task.digest,
-                workspace_commit=snapshot.commit,
-                workspace_tree=snapshot.tree,
-                solver=run.solver,
-                cycle=cycle,
-                batch=cycle,
-                model_block=run.blocks.model,
-            ),
-            task,
-        )
-        for task in tasks
-    ]
-    made = await attempt_all(run.runtime, wanted, run.slots, run.settings.dispatch)
+    made = await run.attempt_all(
+        [run.wanted(task, snapshot, Purpose.ADAPT, cycle=cycle, batch=cycle) for task in tasks]
+    )
     return [episode for episode in made if episode.passed is not None]
 
 

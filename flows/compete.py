@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from prefect import flow
 
 from blocks import BlockNames, configure
-from flows.attempt import Wanted, attempt_all
 from flows.opening import Opened, open_run, within_budget
 from flows.train import domains_of, train
 from grindstone.attempt.plan import new_run_key
-from grindstone.attempt.spec import AttemptSpec
 from grindstone.base import Frozen
 from grindstone.competency.checking import check_names, folded
 from grindstone.competency.jobs import TrainingJob, TrainingJobs
@@ -93,23 +91,7 @@ async def _probe(run: Opened[CompetencySettings], domains: Sequence[str]) -> str
     lacking = {folded(name) for name in domains if not known[name].enough}
     at = run.planned.plan.base
     wanted = [
-        Wanted(
-            AttemptSpec(
-                home=runtime.home,
-                run_key=runtime.run_key,
-                agent_id=runtime.agent_id,
-                purpose=Purpose.TRAIN,
-                task_id=task.task_id,
-                task_dir=task.path,
-                task_digest=task.digest,
-                workspace_commit=at.commit,
-                workspace_tree=at.tree,
-                solver=run.solver,
-                trial=trial,
-                model_block=run.blocks.model,
-            ),
-            task,
-        )
+        run.wanted(task, at, Purpose.TRAIN, trial=trial)
         for trial in range(settings.trials)
         for task in run.planned.tasks
         if lacking.intersection(map(folded, domains_of(task, settings.domains_by)))
@@ -118,7 +100,7 @@ async def _probe(run: Opened[CompetencySettings], domains: Sequence[str]) -> str
         return ""
     told = f"Probing {len(lacking)} domains with too few attempts: {len(wanted)} attempts"
     runtime.tell(Progress("note", detail=told))
-    return await within_budget(attempt_all(runtime, wanted, run.slots, settings.dispatch))
+    return await within_budget(run.attempt_all(wanted))
 
 
 async def _score(run: Opened[CompetencySettings], domains: Sequence[str], index: int) -> Scored:

@@ -6,18 +6,15 @@ from collections.abc import Sequence
 from prefect import flow
 
 from blocks import BlockNames, configure
-from flows.attempt import Wanted, attempt_all
+from flows.opening import open_planned
 from grindstone.attempt.plan import Planned, RunPlan, new_run_key, open_workspace
-from grindstone.attempt.spec import AttemptSpec, SolverSettings
 from grindstone.errors import Cause, InfrastructureError
 from grindstone.graduation.cases import EdgeCase, case_task, load_case
 from grindstone.graduation.exam import Examiner, ExamResult, cases_for, examine
 from grindstone.records import Episode, Outcome, Purpose
 from grindstone.settings import GraduationSettings
-from tasks.finishing import finish_run, start_run
+from tasks.finishing import finish_run
 from tasks.graduating import open_service, publish_exam, publish_trail, seal_changes
-from tasks.progress import Progress, current_watcher
-from tasks.runtime import open_runtime
 
 
 @flow(name="exam", flow_run_name="exam {settings.agent_id}", cache_result_in_memory=False)
@@ -79,45 +76,14 @@ async def _attempt_cases(
         base=base,
     )
     planned = Planned(plan=plan, tasks=tuple(tasks), broken=(), resumed=False)
-    async with open_runtime(
-        home=home,
-        run_key=key,
-        agent_id=agent_id,
-        sandbox=settings.sandbox,
-        model_block=blocks.model,
-        max_cost_usd=settings.max_cost_usd,
-        max_tokens_total=settings.max_tokens_total,
-        watch=current_watcher(),
-    ) as runtime:
-        resolved = runtime.models.resolve(settings.model_id)
-        runtime.tell(Progress("note", detail=resolved.reason))
-        solver = SolverSettings.of(
-            settings, model_id=resolved.model_id, sandbox=runtime.provider.kind
+    async with open_planned(planned, settings, blocks) as run:
+        episodes = await run.attempt_all(
+            [
+                run.wanted(task, base, Purpose.EXAM, trial=number)
+                for number, task in enumerate(tasks)
+            ]
         )
-        await start_run(runtime, planned, settings, solver)
-        wanted = [
-            Wanted(
-                AttemptSpec(
-                    home=home,
-                    run_key=key,
-                    agent_id=agent_id,
-                    purpose=Purpose.EXAM,
-                    task_id=task.task_id,
-                    task_dir=task.path,
-                    task_digest=task.digest,
-                    workspace_commit=base.commit,
-                    workspace_tree=base.tree,
-                    solver=solver,
-                    trial=number,
-                    model_block=blocks.model,
-                ),
-                task,
-            )
-            for number, task in enumerate(tasks)
-        ]
-        slots = asyncio.Semaphore(settings.max_workers)
-        episodes = await attempt_all(runtime, wanted, slots, settings.dispatch)
-        await finish_run(runtime, planned)
+        await finish_run(run.runtime, planned)
     return [_or_error(episode) for episode in episodes]
 
 

@@ -6,10 +6,9 @@ from collections.abc import Iterable, Sequence
 from prefect import flow
 
 from blocks import BlockNames
-from flows.attempt import Wanted, attempt_all
+from flows.attempt import Wanted
 from flows.opening import Opened, open_run, within_budget
 from grindstone.attempt.plan import run_folder
-from grindstone.attempt.spec import AttemptSpec
 from grindstone.benchmark import Task
 from grindstone.benchmark.dataset import split
 from grindstone.errors import InputError
@@ -147,23 +146,7 @@ def attempts_of(
     """Return the attempts of a gate, all tasks of a trial before the next trial."""
 
     def wanted(task: Task, arm: str, at: Snapshot, trial: int) -> Wanted:
-        spec = AttemptSpec(
-            home=run.runtime.home,
-            run_key=run.runtime.run_key,
-            agent_id=run.runtime.agent_id,
-            purpose=Purpose.GATE,
-            arm=arm,
-            task_id=task.task_id,
-            task_dir=task.path,
-            task_digest=task.digest,
-            workspace_commit=at.commit,
-            workspace_tree=at.tree,
-            solver=run.solver,
-            trial=trial,
-            cycle=cycle,
-            model_block=run.blocks.model,
-        )
-        return Wanted(spec, task)
+        return run.wanted(task, at, Purpose.GATE, arm=arm, trial=trial, cycle=cycle)
 
     return [
         (
@@ -210,7 +193,7 @@ async def compare_arms(
             break
         batch = plan[len(done) : len(done) + at_once]
         missing = [each for pair in batch for each in pair if each.spec.episode_id not in known]
-        made = await attempt_all(run.runtime, missing, run.slots, run.settings.dispatch)
+        made = await run.attempt_all(missing)
         for wanted, episode in zip(missing, made, strict=True):
             known[wanted.spec.episode_id] = Scored.of(episode)
         done += [_row(pair, known, gate_id) for pair in batch]

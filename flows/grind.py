@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from prefect import flow
 
 from blocks import BlockNames
-from flows.attempt import Wanted, attempt_all
 from flows.compare import both_arms
 from flows.opening import Opened, open_run, within_budget
 from grindstone.attempt.plan import Planned, pair_tasks
-from grindstone.attempt.spec import AttemptSpec
 from grindstone.benchmark import Task
 from grindstone.ledger.tables.runs import CycleNote
 from grindstone.records import Episode, Purpose
@@ -78,16 +76,7 @@ async def _all_batches(crew: Crew, planned: Planned) -> Snapshot:
 async def _compare(crew: Crew, planned: Planned, snapshot: Snapshot) -> None:
     """Try the run's tasks with what the workspace has become and without any skill."""
     pairs = await asyncio.to_thread(pair_tasks, crew.settings, planned.tasks)
-    await both_arms(
-        crew.runtime,
-        pairs,
-        snapshot,
-        crew.solver,
-        trials=crew.settings.trials,
-        slots=crew.slots,
-        dispatch=crew.settings.dispatch,
-        model_block=crew.blocks.model,
-    )
+    await both_arms(crew, pairs, snapshot, trials=crew.settings.trials)
 
 
 def _batches(tasks: Sequence[Task], size: int) -> list[Sequence[Task]]:
@@ -181,28 +170,9 @@ async def _attempts(
     crew: Crew, tasks: Sequence[Task], snapshot: Snapshot, *, batch: int, cycle: int
 ) -> list[Episode]:
     """Attempt tasks at once."""
-    wanted = [
-        Wanted(
-            AttemptSpec(
-                home=crew.runtime.home,
-                run_key=crew.runtime.run_key,
-                agent_id=crew.settings.agent_id,
-                purpose=Purpose.GRIND,
-                task_id=task.task_id,
-                task_dir=task.path,
-                task_digest=task.digest,
-                workspace_commit=snapshot.commit,
-                workspace_tree=snapshot.tree,
-                solver=crew.solver,
-                cycle=cycle,
-                batch=batch,
-                model_block=crew.blocks.model,
-            ),
-            task,
-        )
-        for task in tasks
-    ]
-    return await attempt_all(crew.runtime, wanted, crew.slots, crew.settings.dispatch)
+    return await crew.attempt_all(
+        [crew.wanted(task, snapshot, Purpose.GRIND, cycle=cycle, batch=batch) for task in tasks]
+    )
 
 
 def _evolution(

@@ -2,17 +2,21 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from httpx import TransportError
 
 from blocks import BlockNames, configure
+from flows.attempt import Wanted, attempt_all
 from grindstone.attempt.plan import Planned, open_workspace, plan_run
-from grindstone.attempt.spec import SolverSettings
+from grindstone.attempt.spec import AttemptSpec, SolverSettings
+from grindstone.benchmark import Task
 from grindstone.errors import BudgetExceededError, Cause, InfrastructureError
+from grindstone.records import Episode, Purpose
 from grindstone.settings import RunSettings
+from grindstone.workspace import Snapshot
 from tasks.finishing import finish_run, start_run
 from tasks.progress import Progress, current_watcher
 from tasks.runtime import Runtime, open_runtime
@@ -36,6 +40,53 @@ class Opened(Generic[S_co]):
         """Return a role's model id: its own, or the solver's."""
         return choice or self.solver.model_id
 
+    def wanted(
+        self,
+        task: Task,
+        at: Snapshot,
+        purpose: Purpose,
+        *,
+        arm: str = "",
+        trial: int = 0,
+        cycle: int = 0,
+        batch: int = 0,
+        solver: SolverSettings | None = None,
+    ) -> Wanted:
+        """Return an attempt that the run's agent is to make.
+
+        Args:
+            task: What to try.
+            at: The workspace it has.
+            purpose: What the attempt is for.
+            arm: Which side of a comparison.
+            trial: Which of several tries at the same.
+            cycle: Of the run; counts from 1, 0 outside of cycles.
+            batch: Likewise.
+            solver: How the agent works, where it is not as in the rest of the run.
+        """
+        spec = AttemptSpec(
+            home=self.runtime.home,
+            run_key=self.runtime.run_key,
+            agent_id=self.runtime.agent_id,
+            purpose=purpose,
+            arm=arm,
+            task_id=task.task_id,
+            task_dir=task.path,
+            task_digest=task.digest,
+            workspace_commit=at.commit,
+            workspace_tree=at.tree,
+            solver=solver or self.solver,
+            trial=trial,
+            cycle=cycle,
+            batch=batch,
+            model_block=self.blocks.model,
+        )
+        return Wanted(spec, task)
+
+    async def attempt_all(self, wanted: Sequence[Wanted]) -> list[Episode]:
+        """Make attempts side by side, here or on a work pool; see `flows.attempt.attempt_all`."""
+        return await attempt_all(self.runtime, wanted, self.slots, self.settings.dispatch)
+
 
 @contextlib.asynccontextmanager
 async def open_run(
@@ -57,6 +108,24 @@ async def open_run(
     settings = await configure(settings, blocks)
     workspace = await asyncio.to_thread(open_workspace, settings, seed)
     planned = await asyncio.to_thread(plan_run, kind, settings, workspace)
+    async with open_planned(planned, settings, blocks) as run:
+        yield run
+
+
+@contextlib.asynccontextmanager
+async def open_planned(
+    planned: Planned, settings: S, blocks: BlockNames
+) -> AsyncIterator[Opened[S]]:
+    """Open the resources of a run that has a plan, and note that it runs.
+
+    Args:
+        planned: Its plan.
+        settings: With the saved blocks applied.
+        blocks: The saved blocks.
+
+    Raises:
+        InfrastructureError: As `open_run`.
+    """
     async with open_runtime(
         home=settings.work_dir.absolute(),
         run_key=planned.plan.run_key,

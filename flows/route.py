@@ -14,10 +14,8 @@ from prefect.runtime import flow_run
 from pydantic import Field
 
 from blocks import BlockNames, configure, credentials
-from flows.attempt import Wanted, attempt_all
 from flows.opening import Opened, open_run
 from grindstone.attempt.plan import new_run_key
-from grindstone.attempt.spec import AttemptSpec
 from grindstone.base import Frozen
 from grindstone.benchmark import Task, load_task, load_tasks
 from grindstone.competency.checking import check_names
@@ -261,23 +259,8 @@ async def _attempted(
 
 
 async def _attempt(run: Opened[RouteSettings], task: Task) -> Episode:
-    at = run.planned.plan.base
-    spec = AttemptSpec(
-        home=run.runtime.home,
-        run_key=run.runtime.run_key,
-        agent_id=run.runtime.agent_id,
-        purpose=Purpose.ROUTE,
-        task_id=task.task_id,
-        task_dir=task.path,
-        task_digest=task.digest,
-        workspace_commit=at.commit,
-        workspace_tree=at.tree,
-        solver=run.solver,
-        model_block=run.blocks.model,
-    )
-    (episode,) = await attempt_all(
-        run.runtime, [Wanted(spec, task)], run.slots, run.settings.dispatch
-    )
+    wanted = run.wanted(task, run.planned.plan.base, Purpose.ROUTE)
+    (episode,) = await run.attempt_all([wanted])
     return episode
 
 

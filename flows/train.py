@@ -7,11 +7,9 @@ from pathlib import Path
 from prefect import flow
 
 from blocks import BlockNames, configure
-from flows.attempt import Wanted, attempt_all
 from flows.grind import grind
 from flows.opening import Opened, open_run
 from grindstone.attempt.plan import as_planned, choose_tasks, kept_plan, open_workspace
-from grindstone.attempt.spec import AttemptSpec
 from grindstone.benchmark import Task
 from grindstone.competency.checking import folded
 from grindstone.competency.jobs import TrainingJob, TrainingJobs, TrainingOutcome
@@ -195,26 +193,10 @@ async def _measure(run: Opened[CompetencySettings], at: Snapshot, arm: str) -> l
     The attempts that a domain was chosen for are not used again: it was chosen because they
     went badly, and the same luck would not strike twice.
     """
-    wanted = [
-        Wanted(
-            AttemptSpec(
-                home=run.runtime.home,
-                run_key=run.runtime.run_key,
-                agent_id=run.runtime.agent_id,
-                purpose=Purpose.TRAIN,
-                arm=arm,
-                task_id=task.task_id,
-                task_dir=task.path,
-                task_digest=task.digest,
-                workspace_commit=at.commit,
-                workspace_tree=at.tree,
-                solver=run.solver,
-                trial=trial,
-                model_block=run.blocks.model,
-            ),
-            task,
-        )
-        for trial in range(run.settings.trials)
-        for task in run.planned.tasks
-    ]
-    return await attempt_all(run.runtime, wanted, run.slots, run.settings.dispatch)
+    return await run.attempt_all(
+        [
+            run.wanted(task, at, Purpose.TRAIN, arm=arm, trial=trial)
+            for trial in range(run.settings.trials)
+            for task in run.planned.tasks
+        ]
+    )
