@@ -1,8 +1,6 @@
 """A scripted Messages service over HTTP, and real sandboxes to solve in."""
 
 import json
-import shutil
-import subprocess
 import threading
 from collections.abc import AsyncIterator, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -63,18 +61,6 @@ async def model(service: Service, tmp_path: Path) -> AsyncIterator[Model]:
         yield models.get("claude-scripted-1")
 
 
-def _docker_answers() -> bool:
-    if shutil.which("docker") is None:
-        return False
-    return subprocess.run(["docker", "info"], capture_output=True, check=False).returncode == 0
-
-
-@pytest.fixture(scope="session")
-def docker_engine() -> None:
-    if not _docker_answers():
-        pytest.skip("no Docker engine answers")
-
-
 @pytest.fixture(
     params=[
         pytest.param("docker", marks=pytest.mark.docker),
@@ -112,7 +98,7 @@ async def sandbox(kind: str, tmp_path: Path) -> AsyncIterator[Sandbox]:
 
 
 @pytest.fixture
-async def bare_sandbox(docker_engine: None, tmp_path: Path) -> AsyncIterator[Sandbox]:
+async def bare_sandbox(tmp_path: Path) -> AsyncIterator[Sandbox]:
     """A sandbox without tmux and tar."""
     async for started in _started(
         "docker",

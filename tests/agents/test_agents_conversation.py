@@ -15,7 +15,7 @@ pytestmark = pytest.mark.docker
 
 
 @pytest.fixture
-def kind(docker_engine: None) -> str:
+def kind() -> str:
     return "docker"
 
 

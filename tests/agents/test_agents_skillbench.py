@@ -16,7 +16,7 @@ TASK = "examples/tasks/plain-inventory"
 
 
 @pytest.mark.docker
-async def test_one_task_from_one_call(docker_engine: None, tmp_path: Path) -> None:
+async def test_one_task_from_one_call(tmp_path: Path) -> None:
     agent = SkillBenchAgent(
         workspace_dir=tmp_path / "skillbench",
         model_id="rehearsal",
@@ -44,7 +44,7 @@ async def test_one_task_from_one_call(docker_engine: None, tmp_path: Path) -> No
 
 
 @pytest.mark.docker
-async def test_what_evolves_shows_after_reload(docker_engine: None, tmp_path: Path) -> None:
+async def test_what_evolves_shows_after_reload(tmp_path: Path) -> None:
     agent = SkillBenchAgent(
         tmp_path / "ws", "rehearsal", native_profile="strands", sandbox="docker", max_steps=1
     )

@@ -3,17 +3,11 @@ from pathlib import Path
 
 import pytest
 
-from grindstone.sandbox import Limits, Provider, Sandbox, StartSpec, open_provider, probe
-from grindstone.sandbox.capabilities import Capabilities
+from grindstone.sandbox import Limits, Provider, Sandbox, StartSpec, open_provider
 
 IMAGES = {"docker": "python:3.11-slim-bookworm", "bubblewrap": "host"}
 
 Start = Callable[..., Awaitable[Sandbox]]
-
-
-@pytest.fixture(scope="session")
-def found() -> Capabilities:
-    return probe()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -25,26 +19,13 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield folder
 
 
-@pytest.fixture
-def need(found: Capabilities) -> Callable[[str], None]:
-    def check(kind: str) -> None:
-        tool = found.docker if kind == "docker" else found.bubblewrap
-        if not tool.works:
-            pytest.skip(f"{kind}: {tool.reason}")
-
-    return check
-
-
 @pytest.fixture(
     params=[
         pytest.param("docker", marks=pytest.mark.docker),
         pytest.param("bubblewrap", marks=pytest.mark.bubblewrap),
     ]
 )
-async def provider(
-    request: pytest.FixtureRequest, need: Callable[[str], None]
-) -> AsyncIterator[Provider]:
-    need(request.param)
+async def provider(request: pytest.FixtureRequest) -> AsyncIterator[Provider]:
     opened = await open_provider(request.param)
     yield opened
     await opened.close()

@@ -73,12 +73,9 @@ async def test_it_is_called_by_its_name(cause: Cause, provider: Provider, tmp_pa
 
 
 @pytest.mark.docker
-async def test_an_engine_that_went_away(
-    need: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_engine_that_went_away(monkeypatch: pytest.MonkeyPatch) -> None:
     from grindstone.sandbox.docker_provider import DockerProvider
 
-    need("docker")
     monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent/docker.sock")
     with pytest.raises(InfrastructureError) as caught:
         await DockerProvider().start(StartSpec(image=IMAGES["docker"], name="nobody"))

@@ -3,7 +3,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import docker
@@ -84,9 +83,8 @@ async def test_a_runs_sandboxes_are_removed_and_no_namesakes(
 
 
 @pytest.mark.docker
-async def test_many_may_reap_at_once(need: Callable[[str], None]) -> None:
+async def test_many_may_reap_at_once() -> None:
     """Every run reaps as it starts: an engine prunes for one of them at a time."""
-    need("docker")
     providers = [await open_provider("docker") for _ in range(8)]
     for _ in range(5):
         await asyncio.gather(*(provider.reap() for provider in providers))
@@ -94,8 +92,7 @@ async def test_many_may_reap_at_once(need: Callable[[str], None]) -> None:
 
 
 @pytest.mark.docker
-async def test_closing_removes_anonymous_volumes(need: Callable[[str], None]) -> None:
-    need("docker")
+async def test_closing_removes_anonymous_volumes() -> None:
     from grindstone.digest import digest_tree
     from grindstone.sandbox import BuildSpec
 
@@ -126,9 +123,8 @@ async def test_no_engine_is_said_with_a_remedy(monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.bubblewrap
 async def test_auto_takes_bubblewrap_where_no_engine_answers(
-    monkeypatch: pytest.MonkeyPatch, need: Callable[[str], None]
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    need("bubblewrap")
     monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent/docker.sock")
     provider = await open_provider("auto")
     assert provider.kind == "bubblewrap"
