@@ -1,6 +1,7 @@
 """Sandboxes without a container engine: bubblewrap over the host's own system."""
 
 import asyncio
+import contextlib
 import fcntl
 import json
 import shutil
@@ -19,7 +20,7 @@ from grindstone.sandbox.bwrap_host import Host, prepare, remove_tree
 from grindstone.sandbox.bwrap_sandbox import BubblewrapSandbox
 from grindstone.sandbox.closing import Closings
 from grindstone.sandbox.owner import Owner, carries, this_process
-from grindstone.sandbox.protocol import BuildSpec, Kind, Limits, Sandbox, StartSpec
+from grindstone.sandbox.protocol import HOSTNAME, BuildSpec, Kind, Limits, Sandbox, StartSpec
 from grindstone.sandbox.state import cache_dir
 
 LOG_TAIL = 4_000
@@ -27,6 +28,8 @@ LOG_TAIL = 4_000
 
 HOST_IMAGE = "host"
 """The image that is the host's system and nothing else."""
+
+_MAKING = ".making-"  # begins the name of a layer that is not complete
 
 
 class BubblewrapProvider:
@@ -67,7 +70,7 @@ class BubblewrapProvider:
         layer = self._base / "layers" / name
         async with self._locks[name]:
             layer.parent.mkdir(parents=True, exist_ok=True)
-            with (layer.parent / f".{name}.lock").open("w") as held:
+            with _lock_of(layer).open("w") as held:
                 await asyncio.to_thread(fcntl.flock, held, fcntl.LOCK_EX)
                 if not (layer / "config.json").exists():
                     try:
@@ -126,7 +129,7 @@ class BubblewrapProvider:
             network=spec.network,
             labels={**spec.labels, "name": spec.name},
         )
-        whole = {**LOWEST_ENVIRONMENT, "HOME": "/root", "HOSTNAME": "sandbox", **env, **spec.env}
+        whole = {**LOWEST_ENVIRONMENT, "HOME": "/root", "HOSTNAME": HOSTNAME, **env, **spec.env}
         sandbox = BubblewrapSandbox(box, spec.workdir or workdir, whole, self._open.discard)
         self._open.add(sandbox)
         try:
@@ -162,8 +165,8 @@ class BubblewrapProvider:
             elif wanted or _abandoned(folder, owner):
                 remove_left(folder, state["processes"] if state else [])
                 removed += 1
-        for left in self._base.glob("layers/.making-*"):
-            remove_tree(left)
+        for left in self._base.glob(f"layers/{_MAKING}*"):
+            _remove_unless_made(left)
         return removed
 
     async def close(self) -> None:
@@ -212,8 +215,21 @@ async def _do(sandbox: BubblewrapSandbox, step: Run | Copy | Workdir, spec: Buil
         raise InfrastructureError(Cause.IMAGE_BUILD, f"{problem}\n{result.output[-LOG_TAIL:]}")
 
 
+def _lock_of(layer: Path) -> Path:
+    """Return the file whoever makes a layer holds locked."""
+    return layer.parent / f".{layer.name}.lock"
+
+
+def _remove_unless_made(making: Path) -> None:
+    """Remove what is left of a layer; one that a process is at the moment making is let be."""
+    layer = making.parent / making.name.removeprefix(_MAKING)
+    with _lock_of(layer).open("w") as held, contextlib.suppress(BlockingIOError):
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        remove_tree(making)
+
+
 def _keep(upper: Path, layer: Path, recipe: Recipe) -> None:
-    making = layer.parent / f".making-{layer.name}"
+    making = layer.parent / f"{_MAKING}{layer.name}"
     remove_tree(making)
     upper.rename(making)
     config = {"env": dict(recipe.env), "workdir": recipe.workdir}

@@ -1,4 +1,5 @@
 import asyncio
+import fcntl
 import os
 import signal
 import subprocess
@@ -80,6 +81,20 @@ async def test_a_runs_sandboxes_are_removed_and_no_namesakes(
         await gone.exec("true", timeout_s=10)
     assert (await kept.exec("true", timeout_s=10)).exit_code == 0
     await kept.close()
+
+
+@pytest.mark.bubblewrap
+async def test_a_layer_another_process_is_making_is_let_be() -> None:
+    layers = Path(os.environ["GRINDSTONE_CACHE_DIR"]) / "bubblewrap" / "layers"
+    making = layers / ".making-half-made"
+    making.mkdir(parents=True)
+    provider = await open_provider("bubblewrap")
+    with (layers / ".half-made.lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        await provider.reap()
+        assert making.exists()
+    await provider.reap()  # whoever made it is gone
+    assert not making.exists()
 
 
 @pytest.mark.docker
