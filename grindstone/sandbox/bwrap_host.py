@@ -8,6 +8,7 @@ names in `ETC`, what every user of the host may read. All else starts empty.
 import os
 import shutil
 import subprocess
+import threading
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -110,7 +111,7 @@ def prepare() -> Host:
         if not made.exists():
             base.mkdir(parents=True, exist_ok=True)
             base.chmod(0o700)
-            building = base / f".host-{key}-{os.getpid()}"
+            building = base / f".host-{key}-{os.getpid()}-{threading.get_ident()}"
             shutil.rmtree(building, ignore_errors=True)
             _write(building, files, links, content)
             try:

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import NamedTuple, ParamSpec, TypeVar
@@ -13,6 +13,7 @@ import requests
 from docker.errors import APIError, DockerException, NotFound
 
 from grindstone.errors import Cause, InfrastructureError
+from grindstone.sandbox.owner import Owner, this_process
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -26,6 +27,22 @@ DEFAULT_HOST = "unix:///var/run/docker.sock"
 
 LABEL = "dev.grindstone"
 """Prefix of every label; an object that carries it is ours to remove."""
+
+
+def owner_labels() -> dict[str, str]:
+    """Return what tells a container of this process's: once that is dead, it is removed."""
+    owner = this_process()
+    return {
+        f"{LABEL}.host": owner.host,
+        f"{LABEL}.pid": str(owner.pid),
+        f"{LABEL}.started": owner.started,
+    }
+
+
+def owner_of(labels: Mapping[str, str]) -> Owner | None:
+    """Return whose a container is, None where its labels are damaged."""
+    host, pid, started = (labels.get(f"{LABEL}.{name}", "") for name in Owner._fields)
+    return Owner.parse(host, pid, started)
 
 
 class EngineFacts(NamedTuple):

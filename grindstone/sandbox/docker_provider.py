@@ -15,10 +15,10 @@ from grindstone.digest import SHORT
 from grindstone.errors import Cause
 from grindstone.sandbox.closing import Closings
 from grindstone.sandbox.docker_build import build_image
-from grindstone.sandbox.docker_engine import LABEL, Engine, engine_errors
+from grindstone.sandbox.docker_engine import LABEL, Engine, engine_errors, owner_labels, owner_of
 from grindstone.sandbox.docker_runner import runner_volume
 from grindstone.sandbox.docker_sandbox import DockerSandbox, remove
-from grindstone.sandbox.owner import Owner, carries, this_process
+from grindstone.sandbox.owner import carries
 from grindstone.sandbox.protocol import HOSTNAME, BuildSpec, Kind, Limits, Sandbox, StartSpec
 from grindstone.sandbox.remote import RUNNER, RUNNER_DIR
 
@@ -129,12 +129,9 @@ class DockerProvider:
         return self._workdirs[image]
 
     def _labels(self, spec: StartSpec) -> dict[str, str]:
-        owner = this_process()
         return {
             **{f"{LABEL}.{key}": value for key, value in spec.labels.items()},
-            f"{LABEL}.host": owner.host,
-            f"{LABEL}.pid": str(owner.pid),
-            f"{LABEL}.started": owner.started,
+            **owner_labels(),
             f"{LABEL}.name": spec.name,
         }
 
@@ -154,11 +151,7 @@ class DockerProvider:
         with engine_errors(Cause.ENGINE_UNAVAILABLE):
             for found in api.containers(all=True, filters={"label": f"{LABEL}.pid"}):
                 labels = found["Labels"]
-                owner = Owner.parse(
-                    labels.get(f"{LABEL}.host", ""),
-                    labels[f"{LABEL}.pid"],
-                    labels.get(f"{LABEL}.started", ""),
-                )
+                owner = owner_of(labels)
                 if carries(labels, wanted) or owner is None or not owner.alive():
                     remove(self._engine, found["Id"])
                     removed += 1

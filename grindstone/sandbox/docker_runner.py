@@ -13,7 +13,7 @@ from docker.errors import NotFound
 
 from grindstone.digest import SHORT, digest_files
 from grindstone.errors import Cause, InfrastructureError
-from grindstone.sandbox.docker_engine import LABEL, Engine
+from grindstone.sandbox.docker_engine import LABEL, Engine, owner_labels
 from grindstone.sandbox.remote import RUNNER, RUNNER_DIR
 from grindstone.sandbox.state import cache_dir
 
@@ -52,7 +52,7 @@ def runner_volume(engine: Engine, image: str) -> str:
         made = api.create_container(
             image,
             command=["true"],
-            labels={f"{LABEL}.runner": "1"},
+            labels={f"{LABEL}.runner": "1", **owner_labels()},
             host_config=api.create_host_config(
                 binds={name: {"bind": RUNNER_DIR, "mode": "rw,nocopy"}}, network_mode="none"
             ),

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import docker
@@ -12,6 +13,7 @@ from docker.errors import NotFound
 
 from grindstone.errors import GrindstoneError, InfrastructureError
 from grindstone.sandbox import Provider, StartSpec, open_provider
+from grindstone.sandbox.docker_engine import owner_of
 from grindstone.sandbox.owner import run_labels
 
 OWNER = """
@@ -104,6 +106,29 @@ async def test_many_may_reap_at_once() -> None:
     for _ in range(5):
         await asyncio.gather(*(provider.reap() for provider in providers))
     await asyncio.gather(*(provider.close() for provider in providers))
+
+
+@pytest.mark.docker
+async def test_the_container_that_fills_the_runners_volume_has_an_owner() -> None:
+    """It lives for a moment; a process killed within it leaves it to the next one's reaping."""
+    client = docker.from_env()
+    begun = int(time.time())
+    provider = await open_provider("docker")
+    sandbox = await provider.start(StartSpec(image="python:3.11-slim-bookworm", name="first"))
+    await sandbox.close()
+    made = list(
+        client.events(
+            since=begun,
+            until=int(time.time()) + 1,
+            decode=True,
+            filters={"event": "create", "label": "dev.grindstone.runner"},
+        )
+    )
+    assert made
+    for event in made:
+        assert owner_of(event["Actor"]["Attributes"]) is not None
+    await provider.close()
+    client.close()
 
 
 @pytest.mark.docker
