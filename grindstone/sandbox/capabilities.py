@@ -73,10 +73,12 @@ def _bubblewrap() -> Tool:
     for program in ("bwrap", "unshare", "nsenter"):
         if shutil.which(program) is None:
             return Tool(name=name, works=False, reason=f"{program} is missing", remedy=remedy)
-    from grindstone.sandbox.bwrap_host import enter_namespace, mode  # noqa: PLC0415
+    from grindstone.sandbox.bwrap_host import SYSTEM, enter_namespace, mode  # noqa: PLC0415
 
     version = _run(["bwrap", "--version"])
-    bare = "bwrap --ro-bind / / --proc /proc --unshare-pid --unshare-net true"
+    # Not all of /: a container engine's mounts below it come and go while they are bound.
+    binds = " ".join(f"--ro-bind-try /{folder} /{folder}" for folder in SYSTEM)
+    bare = f"bwrap {binds} --proc /proc --unshare-pid --unshare-net true"
     tried = _run([*enter_namespace(), "sh", "-c", bare])
     if tried is None or tried.returncode != 0:
         reason = tried.stderr.strip()[:300] if tried else "it does not answer"

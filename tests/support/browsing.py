@@ -48,9 +48,16 @@ async def abrowsing(chromium: str) -> AsyncIterator["AsyncPage"]:
 
 
 def read(page: "Page", url: str, expected: str) -> str:
-    """The text of a page of the UI, once it shows what is expected."""
+    """The text of a page once it shows what is expected; one that hangs is reloaded."""
+    from playwright.sync_api import TimeoutError as TookTooLong
+
     page.goto(url)
-    page.get_by_text(expected, exact=False).first.wait_for()
+    wanted = page.get_by_text(expected, exact=False).first
+    try:
+        wanted.wait_for(timeout=PATIENCE_MS / 2)
+    except TookTooLong:
+        page.reload()
+        wanted.wait_for()
     return page.inner_text("body")
 
 
