@@ -31,12 +31,7 @@ LABEL = "dev.grindstone"
 
 def owner_labels() -> dict[str, str]:
     """Return what tells a container of this process's: once that is dead, it is removed."""
-    owner = this_process()
-    return {
-        f"{LABEL}.host": owner.host,
-        f"{LABEL}.pid": str(owner.pid),
-        f"{LABEL}.started": owner.started,
-    }
+    return {f"{LABEL}.{name}": str(value) for name, value in this_process()._asdict().items()}
 
 
 def owner_of(labels: Mapping[str, str]) -> Owner | None:
