@@ -6,6 +6,7 @@ import pytest
 from graduation_support import fill, work
 
 from grindstone.graduation import GraduationService
+from grindstone.graduation.audit.signing import make_keys
 from grindstone.graduation.audit.verify import verify
 from grindstone.resources import bundled
 from grindstone.settings import GraduationSettings, Profile
@@ -40,6 +41,11 @@ async def test_exam_review_and_promotion(prefect_server: str, tmp_path: Path) ->
     assert taken.passed
     assert service.desk.episode(taken.cases[0].episode_id).purpose.value == "exam"
     assert (await review(settings)).decisions[0].action == "approval_due"
-    done = await graduate(settings.model_copy(update={"validated_by": "Grace"}))
+    key = tmp_path / "audit.pem"
+    public = make_keys(key)
+    signing = {"validated_by": "Grace", "signing_key": key}
+    done = await graduate(settings.model_copy(update=signing))
     assert (done.promoted, done.level.value) == (True, "INTERN")
-    assert verify(service.desk.chain).intact
+    assert done.event is not None
+    sealed = verify(service.desk.chain, public_key=public)
+    assert (sealed.intact, sealed.signed_up_to) == (True, done.event.sequence)
