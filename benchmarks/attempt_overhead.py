@@ -132,7 +132,7 @@ def bare(image: str, attempts: int, width: int) -> float:
 
 def in_child(folder: Path, task: Path, arguments: argparse.Namespace, url: str | None) -> dict:
     """Run the flow in a process of its own, so that its memory is its own."""
-    from flows.server import start
+    from grindstone.flows.server import start
 
     folder.mkdir(parents=True)
     state = start(folder, database_url=url, detached=False)
@@ -160,13 +160,13 @@ def child(order: dict) -> None:
     from prefect import flow
     from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
-    from flows.attempt import attempt_once
     from grindstone.attempt.plan import open_workspace
     from grindstone.attempt.spec import AttemptSpec, SolverSettings
     from grindstone.benchmark import load_task
+    from grindstone.flows.attempt import attempt_once
     from grindstone.records import Purpose
     from grindstone.settings import RunSettings
-    from tasks.runtime import open_runtime
+    from grindstone.tasks.runtime import open_runtime
 
     task = load_task(Path(order["task"]))
     settings = RunSettings(work_dir=Path(order["home"]), native_profile="oracle")
@@ -233,7 +233,7 @@ def postgresql(folder: Path) -> Iterator[str | None]:
     if not programs:
         yield None
         return
-    from flows.server import free_port
+    from grindstone.flows.server import free_port
 
     port = free_port()
     folder.mkdir(parents=True)
@@ -348,7 +348,7 @@ def show_growth(name: str, answer: dict) -> None:
 def show_startup() -> None:
     for name, command in {
         "import grindstone": [sys.executable, "-c", "import grindstone"],
-        "grindstone --help": [sys.executable, "-m", "flows.cli", "--help"],
+        "grindstone --help": [sys.executable, "-m", "grindstone.flows.cli", "--help"],
     }.items():
         times = []
         for _ in range(5):

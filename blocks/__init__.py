@@ -5,12 +5,12 @@ name them in a flow's `blocks` parameters. Secrets live here and nowhere else: f
 parameters are stored in plain text, blocks are encrypted.
 """
 
-from blocks.benchmark import BenchmarkBlock
-from blocks.choice import BlockNames, configure, credentials
-from blocks.ledger import LedgerBlock
-from blocks.model import ModelBlock
-from blocks.sandbox import SandboxBlock
-from blocks.workspace import WorkspaceBlock
+from grindstone.blocks.benchmark import BenchmarkBlock
+from grindstone.blocks.choice import BlockNames, configure, credentials
+from grindstone.blocks.ledger import LedgerBlock
+from grindstone.blocks.model import ModelBlock
+from grindstone.blocks.sandbox import SandboxBlock
+from grindstone.blocks.workspace import WorkspaceBlock
 
 __all__ = [
     "BenchmarkBlock",

@@ -6,11 +6,11 @@ from typing import Any, TypeVar
 from prefect.blocks.core import Block
 from pydantic import BaseModel, ConfigDict, Field
 
-from blocks.benchmark import BenchmarkBlock
-from blocks.ledger import LedgerBlock
-from blocks.model import ModelBlock
-from blocks.sandbox import SandboxBlock
-from blocks.workspace import WorkspaceBlock
+from grindstone.blocks.benchmark import BenchmarkBlock
+from grindstone.blocks.ledger import LedgerBlock
+from grindstone.blocks.model import ModelBlock
+from grindstone.blocks.sandbox import SandboxBlock
+from grindstone.blocks.workspace import WorkspaceBlock
 from grindstone.errors import InputError
 from grindstone.settings import RunSettings
 

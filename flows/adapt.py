@@ -5,32 +5,32 @@ from collections.abc import Sequence
 
 from prefect import flow
 
-from blocks import BlockNames
-from flows.gate import holdout, roll_back, weigh
-from flows.opening import Opened, open_run, within_budget
 from grindstone.benchmark import Task
+from grindstone.blocks import BlockNames
 from grindstone.digest import digest
+from grindstone.flows.gate import holdout, roll_back, weigh
+from grindstone.flows.opening import Opened, open_run, within_budget
 from grindstone.ledger.tables.runs import CycleNote
 from grindstone.observe.calibration import Calibration
 from grindstone.observe.judge import PASSING_SCORE
 from grindstone.records import Episode, Purpose
 from grindstone.settings import AdaptiveSettings, SuccessMode
-from grindstone.workspace import Snapshot
-from tasks.batches import finish_batch, finished_batches, snapshot_after
-from tasks.behaviour import JudgedAttempt
-from tasks.evolving import Evolved, EvolveSpec, evolve
-from tasks.finishing import Finished, finish_run
-from tasks.gating import Arms
-from tasks.judging import (
+from grindstone.tasks.batches import finish_batch, finished_batches, snapshot_after
+from grindstone.tasks.behaviour import JudgedAttempt
+from grindstone.tasks.evolving import Evolved, EvolveSpec, evolve
+from grindstone.tasks.finishing import Finished, finish_run
+from grindstone.tasks.gating import Arms
+from grindstone.tasks.judging import (
     JudgeSpec,
     calibration_sentence,
     judge_attempts,
     judge_calibration,
     note_patterns,
 )
-from tasks.progress import Progress
-from tasks.skill_steps import WriteSpec, write_skill
-from tasks.stability import Stability
+from grindstone.tasks.progress import Progress
+from grindstone.tasks.skill_steps import WriteSpec, write_skill
+from grindstone.tasks.stability import Stability
+from grindstone.workspace import Snapshot
 
 Run = Opened[AdaptiveSettings]
 

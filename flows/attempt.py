@@ -17,13 +17,13 @@ from grindstone.attempt.spec import AttemptSpec
 from grindstone.benchmark import Task
 from grindstone.errors import InfrastructureError
 from grindstone.records import Episode, utc_now
-from tasks.adopting import run_tag
-from tasks.artifacts import publish_trajectory
-from tasks.attempt_check import check_attempt
-from tasks.caching import results_of, step
-from tasks.progress import Progress
-from tasks.recording import record_attempt
-from tasks.runtime import CURRENT, Runtime, open_runtime
+from grindstone.tasks.adopting import run_tag
+from grindstone.tasks.artifacts import publish_trajectory
+from grindstone.tasks.attempt_check import check_attempt
+from grindstone.tasks.caching import results_of, step
+from grindstone.tasks.progress import Progress
+from grindstone.tasks.recording import record_attempt
+from grindstone.tasks.runtime import CURRENT, Runtime, open_runtime
 
 DEPLOYMENT = "attempt/attempt"
 """The deployment attempts are sent to when they run on a work pool."""

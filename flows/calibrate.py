@@ -6,21 +6,21 @@ from collections.abc import Sequence
 
 from prefect import flow
 
-from blocks import BlockNames
-from flows.attempt import Wanted
-from flows.gate import Twice, attempts_of, compare_arms, holdout
-from flows.opening import Opened, open_run, within_budget
 from grindstone.base import Frozen
 from grindstone.benchmark import Task
+from grindstone.blocks import BlockNames
 from grindstone.digest import digest
 from grindstone.files import write_atomic
+from grindstone.flows.attempt import Wanted
+from grindstone.flows.gate import Twice, attempts_of, compare_arms, holdout
+from grindstone.flows.opening import Opened, open_run, within_budget
 from grindstone.gate.calibration import GateCalibration, summarise
 from grindstone.gate.rules import RuleName, Verdict, rule_of
 from grindstone.settings import CalibrateSettings, Profile
-from tasks.artifacts import artifact_key, publish_markdown
-from tasks.finishing import Finished, finish_run
-from tasks.gating import REHEARSED, Arms, gate_sentence, record_gate
-from tasks.progress import Progress
+from grindstone.tasks.artifacts import artifact_key, publish_markdown
+from grindstone.tasks.finishing import Finished, finish_run
+from grindstone.tasks.gating import REHEARSED, Arms, gate_sentence, record_gate
+from grindstone.tasks.progress import Progress
 
 RULES: tuple[RuleName, ...] = ("no_regression", "improvement", "threshold")
 

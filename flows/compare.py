@@ -5,16 +5,16 @@ from collections.abc import Sequence
 
 from prefect import flow
 
-from blocks import BlockNames
-from flows.opening import Opened, open_run, within_budget
 from grindstone.attempt.plan import pair_tasks
 from grindstone.benchmark.skillbench import TaskPair
+from grindstone.blocks import BlockNames
+from grindstone.flows.opening import Opened, open_run, within_budget
 from grindstone.ledger.comparison import WITH, WITHOUT
 from grindstone.records import Episode, Purpose
 from grindstone.settings import CompareSettings, RunSettings
+from grindstone.tasks.finishing import Finished, finish_run
+from grindstone.tasks.progress import Progress
 from grindstone.workspace import Snapshot
-from tasks.finishing import Finished, finish_run
-from tasks.progress import Progress
 
 
 @flow(name="compare", flow_run_name="compare {settings.agent_id}", cache_result_in_memory=False)

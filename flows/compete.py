@@ -5,19 +5,19 @@ from collections.abc import Sequence
 
 from prefect import flow
 
-from blocks import BlockNames, configure
-from flows.opening import Opened, open_run, within_budget
-from flows.train import domains_of, train
 from grindstone.attempt.plan import new_run_key
 from grindstone.base import Frozen
+from grindstone.blocks import BlockNames, configure
 from grindstone.competency.checking import check_names, folded
 from grindstone.competency.jobs import TrainingJob, TrainingJobs
+from grindstone.flows.opening import Opened, open_run, within_budget
+from grindstone.flows.train import domains_of, train
 from grindstone.ledger.tables.autonomy import JobRow
 from grindstone.records import Purpose
 from grindstone.settings import CompetencySettings
-from tasks.progress import Progress
-from tasks.sending import send_next
-from tasks.training import (
+from grindstone.tasks.progress import Progress
+from grindstone.tasks.sending import send_next
+from grindstone.tasks.training import (
     Scored,
     close_run,
     headline,

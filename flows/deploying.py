@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from flows.server import (
+from grindstone.errors import Cause, InfrastructureError
+from grindstone.flows.server import (
     Running,
     ServerState,
     down,
@@ -16,7 +17,6 @@ from flows.server import (
     server_environment,
     start,
 )
-from grindstone.errors import Cause, InfrastructureError
 from grindstone.resources import bundled
 
 POOL = "grindstone"

@@ -27,13 +27,13 @@ from prefect.settings import (
 )
 from pydantic import Field, PositiveInt, ValidationError
 
-from blocks import BlockNames
-from flows.compare import compare
-from flows.grind import grind
-from flows.server import server_for
 from grindstone.attempt.plan import new_run_key, run_folder
 from grindstone.base import Frozen
+from grindstone.blocks import BlockNames
 from grindstone.errors import InputError
+from grindstone.flows.compare import compare
+from grindstone.flows.grind import grind
+from grindstone.flows.server import server_for
 from grindstone.gate import compute_egl, is_converged
 from grindstone.ledger import Ledger
 from grindstone.ledger.comparison import Comparison

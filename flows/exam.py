@@ -5,16 +5,16 @@ from collections.abc import Sequence
 
 from prefect import flow
 
-from blocks import BlockNames, configure
-from flows.opening import open_planned
 from grindstone.attempt.plan import Planned, RunPlan, new_run_key, open_workspace
+from grindstone.blocks import BlockNames, configure
 from grindstone.errors import Cause, InfrastructureError
+from grindstone.flows.opening import open_planned
 from grindstone.graduation.cases import EdgeCase, case_task, load_case
 from grindstone.graduation.exam import Examiner, ExamResult, cases_for, examine
 from grindstone.records import Episode, Outcome, Purpose
 from grindstone.settings import GraduationSettings
-from tasks.finishing import finish_run
-from tasks.graduating import open_service, publish_exam, publish_trail, seal_changes
+from grindstone.tasks.finishing import finish_run
+from grindstone.tasks.graduating import open_service, publish_exam, publish_trail, seal_changes
 
 
 @flow(name="exam", flow_run_name="exam {settings.agent_id}", cache_result_in_memory=False)

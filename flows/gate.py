@@ -5,23 +5,21 @@ from collections.abc import Iterable, Sequence
 
 from prefect import flow
 
-from blocks import BlockNames
-from flows.attempt import Wanted
-from flows.opening import Opened, open_run, within_budget
 from grindstone.attempt.plan import run_folder
 from grindstone.benchmark import Task
 from grindstone.benchmark.dataset import split
+from grindstone.blocks import BlockNames
 from grindstone.errors import InputError
 from grindstone.files import claim
+from grindstone.flows.attempt import Wanted
+from grindstone.flows.opening import Opened, open_run, within_budget
 from grindstone.gate.rules import settled
 from grindstone.ledger.markdown_gates import gate_headline
 from grindstone.ledger.tables.runs import EvolutionRow, GatePairRow
 from grindstone.records import Purpose, utc_now
 from grindstone.settings import AdaptiveSettings, GateOptions, GateSettings
-from grindstone.workspace import Snapshot, Workspace
-from grindstone.workspace.errors import WorkspaceError
-from tasks.finishing import Finished, finish_run
-from tasks.gating import (
+from grindstone.tasks.finishing import Finished, finish_run
+from grindstone.tasks.gating import (
     BASELINE,
     CANDIDATE,
     Arms,
@@ -35,8 +33,10 @@ from tasks.gating import (
     publish_gate,
     record_gate,
 )
-from tasks.progress import Progress
-from tasks.runtime import Runtime
+from grindstone.tasks.progress import Progress
+from grindstone.tasks.runtime import Runtime
+from grindstone.workspace import Snapshot, Workspace
+from grindstone.workspace.errors import WorkspaceError
 
 Gating = GateSettings | AdaptiveSettings
 

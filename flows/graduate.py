@@ -5,11 +5,11 @@ from collections.abc import Sequence
 
 from prefect import flow
 
-from blocks import BlockNames, configure, credentials
-from flows.exam import exam
 from grindstone.attempt.plan import new_run_key, open_workspace
 from grindstone.base import Frozen
+from grindstone.blocks import BlockNames, configure, credentials
 from grindstone.errors import RefusedError
+from grindstone.flows.exam import exam
 from grindstone.graduation.audit.event import AuditEvent, Draft, EventKind
 from grindstone.graduation.levels import Level
 from grindstone.graduation.live import Answered, Ask, LiveResult, LiveTool, LiveToolbox, work_live
@@ -19,15 +19,15 @@ from grindstone.graduation.service import GraduationService
 from grindstone.llm import open_models
 from grindstone.records import utc_now
 from grindstone.settings import GraduationSettings
-from tasks.approving import Answer, ask
-from tasks.graduating import (
+from grindstone.tasks.approving import Answer, ask
+from grindstone.tasks.graduating import (
     notify,
     open_service,
     publish_trail,
     readiness_markdown,
     seal_changes,
 )
-from tasks.telling import tell_episode
+from grindstone.tasks.telling import tell_episode
 
 
 class Graduated(Frozen):

@@ -5,28 +5,28 @@ from collections.abc import Sequence
 
 from prefect import flow
 
-from blocks import BlockNames
-from flows.compare import both_arms
-from flows.opening import Opened, open_run, within_budget
 from grindstone.attempt.plan import Planned, pair_tasks
 from grindstone.benchmark import Task
+from grindstone.blocks import BlockNames
+from grindstone.flows.compare import both_arms
+from grindstone.flows.opening import Opened, open_run, within_budget
 from grindstone.ledger.tables.runs import CycleNote
 from grindstone.records import Episode, Purpose
 from grindstone.settings import GrindSettings, SuccessMode, TaskSkillMode
 from grindstone.skills import SkillLibrary
-from grindstone.workspace import Snapshot
-from tasks.batches import (
+from grindstone.tasks.batches import (
     finish_batch,
     finished_batches,
     snapshot_after,
     task_of,
     without_score,
 )
-from tasks.evolving import EvolveSpec, evolve
-from tasks.finishing import Finished, finish_run
-from tasks.progress import Progress
-from tasks.skill_steps import WriteKind, WriteSpec, write_skill
-from tasks.stability import Stability
+from grindstone.tasks.evolving import EvolveSpec, evolve
+from grindstone.tasks.finishing import Finished, finish_run
+from grindstone.tasks.progress import Progress
+from grindstone.tasks.skill_steps import WriteKind, WriteSpec, write_skill
+from grindstone.tasks.stability import Stability
+from grindstone.workspace import Snapshot
 
 Crew = Opened[GrindSettings]
 """What every cycle of a run needs."""

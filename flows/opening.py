@@ -8,18 +8,18 @@ from typing import Generic, TypeVar
 
 from httpx import TransportError
 
-from blocks import BlockNames, configure
-from flows.attempt import Wanted, attempt_all
 from grindstone.attempt.plan import Planned, open_workspace, plan_run
 from grindstone.attempt.spec import AttemptSpec, SolverSettings
 from grindstone.benchmark import Task
+from grindstone.blocks import BlockNames, configure
 from grindstone.errors import BudgetExceededError, Cause, InfrastructureError
+from grindstone.flows.attempt import Wanted, attempt_all
 from grindstone.records import Episode, Purpose
 from grindstone.settings import RunSettings
+from grindstone.tasks.finishing import finish_run, start_run
+from grindstone.tasks.progress import Progress, current_watcher
+from grindstone.tasks.runtime import Runtime, open_runtime
 from grindstone.workspace import Snapshot
-from tasks.finishing import finish_run, start_run
-from tasks.progress import Progress, current_watcher
-from tasks.runtime import Runtime, open_runtime
 
 S = TypeVar("S", bound=RunSettings)
 S_co = TypeVar("S_co", bound=RunSettings, covariant=True)
@@ -84,7 +84,7 @@ class Opened(Generic[S_co]):
         return Wanted(spec, task)
 
     async def attempt_all(self, wanted: Sequence[Wanted]) -> list[Episode]:
-        """Make attempts side by side, here or on a work pool; see `flows.attempt.attempt_all`."""
+        """Make attempts side by side, here or on a work pool; see `flows/attempt.py`."""
         return await attempt_all(self.runtime, wanted, self.slots, self.settings.dispatch)
 
 

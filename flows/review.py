@@ -4,11 +4,11 @@ import asyncio
 
 from prefect import flow
 
-from blocks import BlockNames, configure
 from grindstone.attempt.plan import new_run_key
+from grindstone.blocks import BlockNames, configure
 from grindstone.graduation.reviewing import Review
 from grindstone.settings import GraduationSettings
-from tasks.graduating import (
+from grindstone.tasks.graduating import (
     decision_line,
     notify,
     open_service,
@@ -17,7 +17,7 @@ from tasks.graduating import (
     review_line,
     seal_changes,
 )
-from tasks.progress import Progress, current_watcher
+from grindstone.tasks.progress import Progress, current_watcher
 
 
 @flow(name="review", cache_result_in_memory=False)

@@ -13,11 +13,10 @@ from prefect.input import RunInput
 from prefect.runtime import flow_run
 from pydantic import Field
 
-from blocks import BlockNames, configure, credentials
-from flows.opening import Opened, open_run
 from grindstone.attempt.plan import new_run_key
 from grindstone.base import Frozen
 from grindstone.benchmark import Task, load_task, load_tasks
+from grindstone.blocks import BlockNames, configure, credentials
 from grindstone.competency.checking import check_names
 from grindstone.competency.domains import (
     DomainClassifier,
@@ -29,15 +28,16 @@ from grindstone.competency.free_text import make_task
 from grindstone.competency.router import CompetencyRouter
 from grindstone.competency.routing import RoutingDecision, Rules
 from grindstone.errors import BudgetExceededError, InputError
+from grindstone.flows.opening import Opened, open_run
 from grindstone.ledger import Ledger
 from grindstone.ledger.tables.attempts import TrajectoryRow
 from grindstone.llm import Models, open_models, resolve_model_id
 from grindstone.records import Episode, Purpose
 from grindstone.resources import bundled
 from grindstone.settings import RouteSettings
-from tasks.finishing import finish_run
-from tasks.progress import Progress, current_watcher
-from tasks.routing import (
+from grindstone.tasks.finishing import finish_run
+from grindstone.tasks.progress import Progress, current_watcher
+from grindstone.tasks.routing import (
     decision_sentence,
     keywords_of,
     members_of,

@@ -22,10 +22,10 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from flows.database import begin_with_copy, keep_copy
 from grindstone.base import Frozen
 from grindstone.errors import Cause, InfrastructureError, InputError
 from grindstone.files import write_atomic
+from grindstone.flows.database import begin_with_copy, keep_copy
 
 START_TIMEOUT_S = 180.0
 BUSY_S = 30.0
@@ -197,7 +197,7 @@ def start(
     with log.open("ab") as output:
         process = subprocess.Popen(
             [
-                *(sys.executable, "-m", "flows.serving", "server", "start"),
+                *(sys.executable, "-m", "grindstone.flows.serving", "server", "start"),
                 *("--host", "127.0.0.1", "--port", str(chosen)),
             ],
             env=environment,

@@ -1,6 +1,6 @@
 """The program our servers run: Prefect's own command line, with patient SQLite transactions.
 
-    python -m flows.serving server start --port 4200
+    python -m grindstone.flows.serving server start --port 4200
 
 Prefect begins most of its SQLite transactions as readers. One that then writes while another
 writer was faster cannot wait: SQLite fails it at once, the API answers 503, and the client

@@ -6,21 +6,21 @@ from pathlib import Path
 
 from prefect import flow
 
-from blocks import BlockNames, configure
-from flows.grind import grind
-from flows.opening import Opened, open_run
 from grindstone.attempt.plan import as_planned, choose_tasks, kept_plan, open_workspace
 from grindstone.benchmark import Task
+from grindstone.blocks import BlockNames, configure
 from grindstone.competency.checking import folded
 from grindstone.competency.jobs import TrainingJob, TrainingJobs, TrainingOutcome
 from grindstone.errors import GrindstoneError, InfrastructureError, InputError
+from grindstone.flows.grind import grind
+from grindstone.flows.opening import Opened, open_run
 from grindstone.records import Episode, Purpose
 from grindstone.settings import CompetencySettings, GrindSettings, RunSettings, TaskSkillMode
+from grindstone.tasks.finishing import finish_run
+from grindstone.tasks.progress import Progress
+from grindstone.tasks.sending import send_next
+from grindstone.tasks.trained import practice_key, take_back, tell_tracker, undo, weighed
 from grindstone.workspace import Snapshot
-from tasks.finishing import finish_run
-from tasks.progress import Progress
-from tasks.sending import send_next
-from tasks.trained import practice_key, take_back, tell_tracker, undo, weighed
 
 BEFORE, AFTER = "baseline", "candidate"
 ANY: dict[str, object] = {"category": [], "difficulty": [], "task_ids": [], "limit": None}
@@ -170,7 +170,7 @@ async def _practise(job: TrainingJob, settings: CompetencySettings, blocks: Bloc
     if settings.evolver_model_id:
         common["evolver_model_id"] = settings.evolver_model_id
     if job.kind == "adapt":
-        from flows.adapt import adapt  # noqa: PLC0415 - only for jobs of that kind
+        from grindstone.flows.adapt import adapt  # noqa: PLC0415 - only for jobs of that kind
         from grindstone.settings import AdaptiveSettings  # noqa: PLC0415 - likewise
 
         skills = await asyncio.to_thread(_skills, settings)

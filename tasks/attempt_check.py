@@ -3,9 +3,9 @@
 from grindstone.attempt.run import Attempted
 from grindstone.graduation.policy import RECORD
 from grindstone.records import Episode
-from tasks.progress import Progress
-from tasks.runtime import Runtime
-from tasks.telling import tell_episode, tell_events
+from grindstone.tasks.progress import Progress
+from grindstone.tasks.runtime import Runtime
+from grindstone.tasks.telling import tell_episode, tell_events
 
 
 async def check_attempt(

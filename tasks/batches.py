@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from grindstone.benchmark import Task
 from grindstone.ledger.tables.runs import BatchRow, CycleNote
 from grindstone.records import utc_now
+from grindstone.tasks.runtime import Runtime
 from grindstone.workspace import Snapshot
-from tasks.runtime import Runtime
 
 
 async def finished_batches(runtime: Runtime) -> list[BatchRow]:

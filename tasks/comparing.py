@@ -3,7 +3,7 @@
 from grindstone.ledger.markdown_arms import comparison_headline, comparison_section
 from grindstone.ledger.report import RunReport
 from grindstone.ledger.words import MARKS, points
-from tasks.artifacts import artifact_key, publish_markdown, publish_table
+from grindstone.tasks.artifacts import artifact_key, publish_markdown, publish_table
 
 
 async def publish_comparison(report: RunReport, image: str) -> None:

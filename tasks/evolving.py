@@ -18,14 +18,14 @@ from grindstone.observe.observation import LabelledObservation
 from grindstone.records import utc_now
 from grindstone.sandbox.owner import run_labels
 from grindstone.settings import EvolveScope, FeedbackLevel, SuccessMode
+from grindstone.tasks.behaviour import JudgedAttempt, observe_behaviour, recall_behaviour
+from grindstone.tasks.caching import results_of, step
+from grindstone.tasks.guarding import leak_check
+from grindstone.tasks.observing import observe
+from grindstone.tasks.progress import Progress
+from grindstone.tasks.recording import record_evolution
+from grindstone.tasks.runtime import CURRENT
 from grindstone.workspace import Snapshot
-from tasks.behaviour import JudgedAttempt, observe_behaviour, recall_behaviour
-from tasks.caching import results_of, step
-from tasks.guarding import leak_check
-from tasks.observing import observe
-from tasks.progress import Progress
-from tasks.recording import record_evolution
-from tasks.runtime import CURRENT
 
 
 class EvolveSpec(Frozen):

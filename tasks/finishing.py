@@ -15,7 +15,7 @@ from grindstone.ledger.report import RunReport, TaskLine, build_report, to_json
 from grindstone.ledger.tables.runs import RunRow
 from grindstone.records import utc_now
 from grindstone.settings import RunSettings
-from tasks.artifacts import (
+from grindstone.tasks.artifacts import (
     artifact_key,
     artifact_link,
     newest_pages,
@@ -23,9 +23,9 @@ from tasks.artifacts import (
     publish_table,
     trajectory_key,
 )
-from tasks.comparing import publish_comparison
-from tasks.progress import Progress
-from tasks.runtime import Runtime
+from grindstone.tasks.comparing import publish_comparison
+from grindstone.tasks.progress import Progress
+from grindstone.tasks.runtime import Runtime
 
 
 class Finished(Frozen):

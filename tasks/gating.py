@@ -16,9 +16,9 @@ from grindstone.ledger.plots import Bar, as_markdown_image, bars_with_intervals,
 from grindstone.ledger.tables.runs import GateDecisionRow, GatePairRow
 from grindstone.records import Episode, Outcome, Purpose, utc_now
 from grindstone.settings import GateOptions
+from grindstone.tasks.artifacts import artifact_key, artifact_link, publish_markdown, trajectory_key
+from grindstone.tasks.runtime import Runtime
 from grindstone.workspace import Snapshot
-from tasks.artifacts import artifact_key, artifact_link, publish_markdown, trajectory_key
-from tasks.runtime import Runtime
 
 BASELINE, CANDIDATE = "baseline", "candidate"
 REHEARSED = "> This was a rehearsal: a local program stood in for the model."

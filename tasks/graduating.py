@@ -8,7 +8,7 @@ from typing import Any
 from prefect.blocks.abstract import NotificationBlock
 from prefect.blocks.core import Block
 
-from blocks import credentials
+from grindstone.blocks import credentials
 from grindstone.errors import InputError
 from grindstone.graduation.audit.event import AuditEvent
 from grindstone.graduation.audit.signing import sign_end
@@ -19,9 +19,9 @@ from grindstone.graduation.reviewing import Decision, Review
 from grindstone.graduation.service import GraduationService
 from grindstone.llm import open_models
 from grindstone.settings import GraduationSettings
-from tasks.artifacts import artifact_key, artifact_link, publish_markdown, publish_table
-from tasks.progress import Progress, current_watcher
-from tasks.telling import tell_events
+from grindstone.tasks.artifacts import artifact_key, artifact_link, publish_markdown, publish_table
+from grindstone.tasks.progress import Progress, current_watcher
+from grindstone.tasks.telling import tell_events
 
 
 @contextlib.asynccontextmanager

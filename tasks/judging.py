@@ -19,10 +19,10 @@ from grindstone.observe.judge import judge
 from grindstone.observe.observation import JudgeVerdict
 from grindstone.observe.patterns import Judged, Pattern, find_patterns
 from grindstone.records import Role
-from tasks.artifacts import artifact_key, artifact_link, publish_table, trajectory_key
-from tasks.behaviour import JudgedAttempt, observe_behaviour, recall_behaviour
-from tasks.caching import key_of, results_of
-from tasks.runtime import CURRENT, Runtime
+from grindstone.tasks.artifacts import artifact_key, artifact_link, publish_table, trajectory_key
+from grindstone.tasks.behaviour import JudgedAttempt, observe_behaviour, recall_behaviour
+from grindstone.tasks.caching import key_of, results_of
+from grindstone.tasks.runtime import CURRENT, Runtime
 
 
 class JudgeSpec(Frozen):

@@ -20,8 +20,8 @@ from grindstone.ledger.tables.attempts import (
 from grindstone.ledger.tables.runs import EvolutionRow, Refusal, SkillRow
 from grindstone.records import utc_now
 from grindstone.skills import Skill, SkillLibrary, render
+from grindstone.tasks.runtime import Runtime
 from grindstone.workspace import Snapshot
-from tasks.runtime import Runtime
 
 
 class Writing(Protocol):

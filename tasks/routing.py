@@ -14,7 +14,7 @@ from grindstone.ledger import Ledger
 from grindstone.ledger.plots import Bar, as_markdown_image, bars_with_intervals, render_svg
 from grindstone.records import Purpose
 from grindstone.settings import RouteSettings
-from tasks.artifacts import artifact_key, publish_markdown
+from grindstone.tasks.artifacts import artifact_key, publish_markdown
 
 MARKS = {"proceed": "✓ proceed", "review": "● review", "escalate": "✗ escalate"}
 

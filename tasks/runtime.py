@@ -12,8 +12,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from blocks import credentials
 from grindstone.attempt.spec import Spending
+from grindstone.blocks import credentials
 from grindstone.graduation.following import Follower
 from grindstone.ledger import Ledger
 from grindstone.ledger.recall import scored_episodes
@@ -22,18 +22,18 @@ from grindstone.records import Episode
 from grindstone.sandbox import Provider, open_provider
 from grindstone.sandbox.owner import run_labels
 from grindstone.sandbox.provider import Choice
+from grindstone.tasks.adopting import sole_process, tagged
+from grindstone.tasks.caching import drop_torn_results
+from grindstone.tasks.progress import Progress, Watcher, ignore
 from grindstone.workspace import Workspace
-from tasks.adopting import sole_process, tagged
-from tasks.caching import drop_torn_results
-from tasks.progress import Progress, Watcher, ignore
 
 Calls = defaultdict[str, dict[str, CallRecord]]
 """Calls by scope and id."""
 
 STARTS_AT_ONCE = 3
-"""Attempts that may be starting together. A Prefect server that is not ours (`flows.serving`)
-answers "database is locked" to more on SQLite, and the client then waits two seconds; how
-many attempts *run* at once is the user's setting."""
+"""Attempts that may be starting together. A Prefect server that is not ours (see
+`grindstone.flows.serving`) answers "database is locked" to more on SQLite, and the client then
+waits two seconds; how many attempts *run* at once is the user's setting."""
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from prefect.deployments import arun_deployment
 
-from blocks import BlockNames
+from grindstone.blocks import BlockNames
 from grindstone.competency.jobs import TrainingJob, TrainingJobs
 from grindstone.settings import CompetencySettings
 

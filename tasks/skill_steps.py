@@ -18,14 +18,14 @@ from grindstone.ledger.recall import recall
 from grindstone.llm.messages import Model
 from grindstone.records import utc_now
 from grindstone.settings import FeedbackLevel, SuccessMode
+from grindstone.tasks.behaviour import recall_behaviour
+from grindstone.tasks.caching import results_of, step
+from grindstone.tasks.guarding import leak_check
+from grindstone.tasks.observing import observe
+from grindstone.tasks.progress import Progress
+from grindstone.tasks.recording import record_writing
+from grindstone.tasks.runtime import CURRENT, Runtime
 from grindstone.workspace import Snapshot
-from tasks.behaviour import recall_behaviour
-from tasks.caching import results_of, step
-from tasks.guarding import leak_check
-from tasks.observing import observe
-from tasks.progress import Progress
-from tasks.recording import record_writing
-from tasks.runtime import CURRENT, Runtime
 
 WriteKind = Literal["task_skill", "success", "distill"]
 

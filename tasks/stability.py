@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from grindstone.gate import compute_egl, is_converged
 from grindstone.ledger.tables.runs import CycleNote, EglRow
-from tasks.runtime import Runtime
+from grindstone.tasks.runtime import Runtime
 
 
 class Stability:

@@ -22,8 +22,8 @@ from grindstone.ledger.tables.autonomy import CompetencyRow, JobRow
 from grindstone.ledger.tables.runs import RunRow
 from grindstone.records import utc_now
 from grindstone.settings import CompetencySettings
-from tasks.artifacts import artifact_key, publish_markdown, publish_table
-from tasks.runtime import Runtime
+from grindstone.tasks.artifacts import artifact_key, publish_markdown, publish_table
+from grindstone.tasks.runtime import Runtime
 
 
 class Scored(Frozen):

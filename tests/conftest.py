@@ -77,7 +77,7 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         temporary_settings,
     )
 
-    from flows.server import start
+    from grindstone.flows.server import start
 
     state = start(tmp_path_factory.mktemp("prefect-server"), detached=False)
     updates = {

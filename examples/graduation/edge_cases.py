@@ -14,15 +14,15 @@ from pathlib import Path
 
 from generated import CASE, record, woodstock_sale
 
-from flows.server import server_for
 from grindstone.errors import RefusedError
+from grindstone.flows.server import server_for
 from grindstone.graduation import GraduationPolicy, GraduationService, Work
 from grindstone.settings import GraduationSettings, Profile
 
 
 async def main(home: Path) -> None:
     """Refuse, examine, promote."""
-    from flows.exam import examiner  # noqa: PLC0415 - reads the server's address when imported
+    from grindstone.flows.exam import examiner  # noqa: PLC0415 - reads the server's address when imported
 
     settings = GraduationSettings(work_dir=home, native_profile=Profile.ORACLE)
     rehearsing = GraduationPolicy(name="example", rehearsals=True)

@@ -24,7 +24,7 @@ def exit_code(error: GrindstoneError) -> int:
 
 def main() -> None:
     """Run the command line and exit: 0 done, 1 the answer is no, 2 input, 3 infrastructure."""
-    from flows.cli.app import app
+    from grindstone.flows.cli.app import app
 
     try:
         app()

@@ -1,5 +1,5 @@
-"""`python -m flows.cli` is the `grindstone` command."""
+"""`python -m grindstone.flows.cli` is the `grindstone` command."""
 
-from flows.cli import main
+from grindstone.flows.cli import main
 
 main()

@@ -5,8 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
-from flows.cli.options import takes_settings
-from flows.cli.output import JsonFlag, Verbose, emit, finish, say
+from grindstone.flows.cli.options import takes_settings
+from grindstone.flows.cli.output import JsonFlag, Verbose, emit, finish, say
 from grindstone.settings import AdaptiveSettings, GateOptions
 
 PANELS = (
@@ -47,15 +47,19 @@ def adapt(
     The same --run-key again resumes a run. Exit code 0: the run ended and reported;
     1: a spending ceiling ended it early; 2: unusable input; 3: infrastructure.
     """
-    from flows.cli.running import run_flow
+    from grindstone.flows.cli.running import run_flow
 
     result: Any = run_flow(
-        "flows.adapt", "adapt", settings, verbose=verbose, calibrate_judge=calibrate_judge
+        "grindstone.flows.adapt",
+        "adapt",
+        settings,
+        verbose=verbose,
+        calibrate_judge=calibrate_judge,
     )
     text = (result.folder / "report.md").read_text("utf-8")
     document = result.report
     if calibrate_judge:
-        from tasks.judging import calibration_sentence
+        from grindstone.tasks.judging import calibration_sentence
 
         judged = None if result.judge is None else result.judge.model_dump(mode="json")
         document = result.report.model_dump(mode="json") | {"judge": judged}

@@ -55,7 +55,9 @@ class LazyGroup(TyperGroup):
             return None
         holder = typer.Typer()
         holder.callback()(_nothing)  # with a callback, one command makes a group too
-        importlib.import_module(f"flows.cli.{COMMANDS[cmd_name].module}").register(holder)
+        importlib.import_module(f"grindstone.flows.cli.{COMMANDS[cmd_name].module}").register(
+            holder
+        )
         group: Any = typer.main.get_command(holder)
         return group.commands[cmd_name]
 

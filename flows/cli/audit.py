@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.home import AgentId, WorkDir
-from flows.cli.output import JsonFlag, emit, finish, say
+from grindstone.flows.cli.home import AgentId, WorkDir
+from grindstone.flows.cli.output import JsonFlag, emit, finish, say
 
 HOME = Path("evolution_workdir")
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.cli.output import JsonFlag, emit, finish, say
+from grindstone.flows.cli.output import JsonFlag, emit, finish, say
 
 if TYPE_CHECKING:
     from grindstone.benchmark.checking import CheckReport

@@ -7,8 +7,8 @@ from typing import Any
 
 import typer
 
-from flows.cli.options import takes_settings
-from flows.cli.output import JsonFlag, Verbose, emit, finish
+from grindstone.flows.cli.options import takes_settings
+from grindstone.flows.cli.output import JsonFlag, Verbose, emit, finish
 from grindstone.settings import CompetencySettings
 
 PANELS = (
@@ -52,9 +52,9 @@ def compete(
     Exit code 0: scored, and trained where that was asked for; 1: a spending ceiling ended it
     early; 2: unusable input; 3: infrastructure.
     """
-    from flows.cli.running import run_flow
+    from grindstone.flows.cli.running import run_flow
 
-    result: Any = run_flow("flows.compete", "compete", settings, verbose=verbose)
+    result: Any = run_flow("grindstone.flows.compete", "compete", settings, verbose=verbose)
     emit(result, as_json=as_json, text="" if as_json else _text(result))
     finish(not result.note)
 
@@ -62,7 +62,7 @@ def compete(
 def _text(result: Any) -> str:
     from rich.table import Table
 
-    from tasks.training import headline, table_rows
+    from grindstone.tasks.training import headline, table_rows
 
     parts: list[Any] = []
     for scored in result.scorings:

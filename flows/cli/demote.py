@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.home import AgentId, WorkDir
-from flows.cli.options import environment_names
-from flows.cli.output import JsonFlag, emit
+from grindstone.flows.cli.home import AgentId, WorkDir
+from grindstone.flows.cli.options import environment_names
+from grindstone.flows.cli.output import JsonFlag, emit
 
 
 def register(app: typer.Typer) -> None:

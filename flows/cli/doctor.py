@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.output import JsonFlag, emit, finish
+from grindstone.flows.cli.output import JsonFlag, emit, finish
 from grindstone.sandbox.capabilities import Tool
 
 
@@ -95,7 +95,7 @@ def _browser() -> Tool:
 
 
 def _server(home: Path) -> Tool:
-    from flows.server import find
+    from grindstone.flows.server import find
 
     state = find(home)
     if state is None:

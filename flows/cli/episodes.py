@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.home import WorkDir
-from flows.cli.output import JsonFlag, emit
 from grindstone.errors import InputError
+from grindstone.flows.cli.home import WorkDir
+from grindstone.flows.cli.output import JsonFlag, emit
 from grindstone.ledger import Ledger
 from grindstone.records import Episode
 

@@ -5,10 +5,10 @@ from typing import Annotated, Any
 
 import typer
 
-from flows.cli.home import WorkDir
-from flows.cli.options import takes_settings
-from flows.cli.output import JsonFlag, Verbose, emit, finish, say
 from grindstone.errors import InputError
+from grindstone.flows.cli.home import WorkDir
+from grindstone.flows.cli.options import takes_settings
+from grindstone.flows.cli.output import JsonFlag, Verbose, emit, finish, say
 from grindstone.settings import GraduationSettings
 
 HIDDEN = frozenset(
@@ -35,9 +35,9 @@ def run(settings: GraduationSettings, as_json: JsonFlag = False, verbose: Verbos
     Exit code 0: passed; 1: not passed, also where there was no case; 2: unusable input;
     3: infrastructure.
     """
-    from flows.cli.running import run_flow
+    from grindstone.flows.cli.running import run_flow
 
-    found: Any = run_flow("flows.exam", "exam", settings, verbose=verbose)
+    found: Any = run_flow("grindstone.flows.exam", "exam", settings, verbose=verbose)
     marks = {True: "✓", False: "✗", None: "⚠"}
     lines = [f"{marks[case.passed]} {case.title}: {case.detail}" for case in found.cases]
     cost = "unknown" if found.cost_usd is None else f"${found.cost_usd:.4f}"

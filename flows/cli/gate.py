@@ -5,8 +5,8 @@ from typing import Any
 
 import typer
 
-from flows.cli.options import takes_settings
-from flows.cli.output import JsonFlag, Verbose, emit, finish, say
+from grindstone.flows.cli.options import takes_settings
+from grindstone.flows.cli.output import JsonFlag, Verbose, emit, finish, say
 from grindstone.settings import CalibrateSettings, GateOptions, GateSettings
 
 PANELS = dict.fromkeys(GateOptions.model_fields, "Gate") | dict.fromkeys(
@@ -29,13 +29,13 @@ def run(settings: GateSettings, as_json: JsonFlag = False, verbose: Verbose = Fa
     Exit code 0: accepted; 1: rejected, or a ceiling ended the run; 2: unusable input;
     3: infrastructure. The same --run-key again resumes a run.
     """
-    from flows.cli.running import run_flow
+    from grindstone.flows.cli.running import run_flow
 
-    result: Any = run_flow("flows.gate", "gate", settings, verbose=verbose)
+    result: Any = run_flow("grindstone.flows.gate", "gate", settings, verbose=verbose)
     if result.gated is None:
         emit(result.report, as_json=as_json, text=f"Stopped: {result.report.status}")
         finish(False)
-    from tasks.gating import gate_markdown
+    from grindstone.tasks.gating import gate_markdown
 
     emit(result.gated, as_json=as_json, text=gate_markdown(result.gated))
     say(f"Report: {os.path.relpath(result.folder / 'report.md')}")
@@ -52,9 +52,9 @@ def calibrate(
     Exit code 0: no rule broke its claim; 1: one did, or a ceiling ended the run; 2: unusable
     input; 3: infrastructure.
     """
-    from flows.cli.running import run_flow
+    from grindstone.flows.cli.running import run_flow
 
-    result: Any = run_flow("flows.calibrate", "calibrate", settings, verbose=verbose)
+    result: Any = run_flow("grindstone.flows.calibrate", "calibrate", settings, verbose=verbose)
     document = result.model_dump(mode="json", include={"sentence", "rules", "holds"})
     emit(document, as_json=as_json, text=(result.folder / "calibration.md").read_text("utf-8"))
     finish(result.holds and result.report.status == "completed")

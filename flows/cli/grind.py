@@ -5,8 +5,8 @@ from typing import Any
 
 import typer
 
-from flows.cli.options import takes_settings
-from flows.cli.output import JsonFlag, Verbose, emit, finish, say
+from grindstone.flows.cli.options import takes_settings
+from grindstone.flows.cli.output import JsonFlag, Verbose, emit, finish, say
 from grindstone.settings import GrindSettings
 
 PANELS = (
@@ -49,9 +49,9 @@ def grind(settings: GrindSettings, as_json: JsonFlag = False, verbose: Verbose =
     The same --run-key again resumes a run. Exit code 0: the run ended and reported;
     1: a spending ceiling ended it early; 2: unusable input; 3: infrastructure.
     """
-    from flows.cli.running import run_flow
+    from grindstone.flows.cli.running import run_flow
 
-    result: Any = run_flow("flows.grind", "grind", settings, verbose=verbose)
+    result: Any = run_flow("grindstone.flows.grind", "grind", settings, verbose=verbose)
     report_path = result.folder / "report.md"
     emit(result.report, as_json=as_json, text=report_path.read_text("utf-8"))
     say(f"Report: {os.path.relpath(report_path)}")

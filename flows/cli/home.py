@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.options import environment_names
+from grindstone.flows.cli.options import environment_names
 
 WorkDir = Annotated[
     Path,

@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn
 from rich.progress import Progress as Bar
 
-from tasks.progress import Progress, Watcher
+from grindstone.tasks.progress import Progress, Watcher
 
 MARKS = {"passed": "[green]✓[/]", "failed": "[red]✗[/]", "error": "[yellow]⚠[/]"}
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import typer
 
-from flows.cli.options import takes_settings
-from flows.cli.output import JsonFlag, Verbose, emit, finish, say
+from grindstone.flows.cli.options import takes_settings
+from grindstone.flows.cli.output import JsonFlag, Verbose, emit, finish, say
 from grindstone.settings import GraduationSettings
 
 HIDDEN = frozenset(
@@ -29,11 +29,11 @@ def promote(
     With `--ask true` a person answers in the Prefect UI; else `--validated-by` names who
     answers for it. Exit code 0: promoted; 1: refused; 2: unusable input; 3: infrastructure.
     """
-    from flows.cli.running import run_flow
+    from grindstone.flows.cli.running import run_flow
 
     if settings.ask:
         say("Waiting for an answer in the Prefect UI, under the paused run's Resume button …")
-    found: Any = run_flow("flows.graduate", "graduate", settings, verbose=verbose)
+    found: Any = run_flow("grindstone.flows.graduate", "graduate", settings, verbose=verbose)
     if found.promoted:
         text = f"{found.agent_id} is {found.level.value} now (event {found.event.sequence})."
     else:

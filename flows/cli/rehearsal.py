@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.output import say
+from grindstone.flows.cli.output import say
 
 
 def register(app: typer.Typer) -> None:

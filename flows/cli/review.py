@@ -4,8 +4,8 @@ from typing import Any
 
 import typer
 
-from flows.cli.options import takes_settings
-from flows.cli.output import JsonFlag, Verbose, emit
+from grindstone.flows.cli.options import takes_settings
+from grindstone.flows.cli.output import JsonFlag, Verbose, emit
 from grindstone.settings import GraduationSettings
 
 SHOWN = frozenset(
@@ -29,17 +29,17 @@ def review(
 
     Exit code 0: reviewed; 2: unusable input; 3: infrastructure.
     """
-    from flows.cli.running import run_flow
+    from grindstone.flows.cli.running import run_flow
 
-    found: Any = run_flow("flows.review", "review", settings, verbose=verbose)
+    found: Any = run_flow("grindstone.flows.review", "review", settings, verbose=verbose)
     emit(found, as_json=as_json, text="" if as_json else _text(found))
 
 
 def _text(found: Any) -> str:
     from rich.table import Table
 
-    from flows.cli.compete import rendered
-    from tasks.graduating import review_line
+    from grindstone.flows.cli.compete import rendered
+    from grindstone.tasks.graduating import review_line
 
     table = Table(title=review_line(found), title_justify="left")
     for name, right in (

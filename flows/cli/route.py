@@ -4,8 +4,8 @@ from typing import Annotated, Any
 
 import typer
 
-from flows.cli.options import takes_settings
-from flows.cli.output import JsonFlag, Verbose, emit, finish
+from grindstone.flows.cli.options import takes_settings
+from grindstone.flows.cli.output import JsonFlag, Verbose, emit, finish
 from grindstone.settings import RouteSettings
 
 PANELS = (
@@ -52,10 +52,10 @@ def route(
     otherwise. Exit code 0: done, or routed as asked; 1: failed, escalated or declined; 2:
     unusable input; 3: infrastructure.
     """
-    from flows.cli.running import run_flow
+    from grindstone.flows.cli.running import run_flow
 
     settings = settings.model_copy(update={"task": task})
-    result: Any = run_flow("flows.route", "route", settings, verbose=verbose)
+    result: Any = run_flow("grindstone.flows.route", "route", settings, verbose=verbose)
     emit(result, as_json=as_json, text="" if as_json else _text(result))
     if result.status == "error":
         raise typer.Exit(3)
@@ -65,8 +65,8 @@ def route(
 def _text(result: Any) -> str:
     from rich.table import Table
 
-    from flows.cli.compete import rendered
-    from tasks.routing import decision_rows, decision_sentence
+    from grindstone.flows.cli.compete import rendered
+    from grindstone.tasks.routing import decision_rows, decision_sentence
 
     table = Table(title=decision_sentence(result.decision), title_justify="left")
     rows = decision_rows(result.decision)

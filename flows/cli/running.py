@@ -8,9 +8,9 @@ import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from flows.cli.output import say
-from flows.cli.progress import watcher
-from flows.server import server_for
+from grindstone.flows.cli.output import say
+from grindstone.flows.cli.progress import watcher
+from grindstone.flows.server import server_for
 from grindstone.settings import RunSettings
 
 
@@ -47,9 +47,9 @@ async def _watched(
     from httpx import TransportError
     from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
-    from flows.cli.lost_server import noticing
-    from flows.opening import server_lost
-    from tasks.progress import watching
+    from grindstone.flows.cli.lost_server import noticing
+    from grindstone.flows.opening import server_lost
+    from grindstone.tasks.progress import watching
 
     # A heartbeat thread is joined in steps of a second at every flow's end, and nobody
     # watches a run of the command line for being a zombie.

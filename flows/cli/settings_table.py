@@ -39,7 +39,7 @@ def _shown(value: Any) -> str:
 
 
 if __name__ == "__main__":
-    from flows.cli.grind import PANELS
+    from grindstone.flows.cli.grind import PANELS
     from grindstone.settings import GrindSettings
 
     print(settings_tables(GrindSettings, PANELS))

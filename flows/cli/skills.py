@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.home import AgentId, WorkDir
-from flows.cli.output import JsonFlag, emit, say
 from grindstone.errors import InputError
+from grindstone.flows.cli.home import AgentId, WorkDir
+from grindstone.flows.cli.output import JsonFlag, emit, say
 from grindstone.workspace import Workspace
 from grindstone.workspace.errors import WorkspaceError
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.output import JsonFlag, emit, finish, say
+from grindstone.flows.cli.output import JsonFlag, emit, finish, say
 
 WorkDir = Annotated[Path, typer.Option("--work-dir", help="Home of everything kept.")]
 
@@ -30,7 +30,7 @@ def up(
     as_json: JsonFlag = False,
 ) -> None:
     """Start a Prefect server and a worker for this home and deploy all flows to them."""
-    from flows.deploying import bring_up
+    from grindstone.flows.deploying import bring_up
 
     state = bring_up(work_dir.absolute(), port=port, database_url=database_url, tell=say)
     emit(state, as_json=as_json, text=f"Prefect UI: {state.ui_url}")
@@ -38,7 +38,7 @@ def up(
 
 def down(work_dir: WorkDir = Path("evolution_workdir"), as_json: JsonFlag = False) -> None:
     """End the server and the worker that `up` started."""
-    from flows.server import down as end
+    from grindstone.flows.server import down as end
 
     ended = end(work_dir.absolute())
     text = f"Ended: {', '.join(ended)}" if ended else "Nothing was running."

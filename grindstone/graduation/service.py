@@ -158,7 +158,7 @@ class GraduationService(ServedLevels, ServedRecord):
             raise InputError(
                 "examiner",
                 "is missing, so nobody can attempt the cases",
-                "`flows.exam.examiner(settings)` or a function of your own",
+                "`grindstone.flows.exam.examiner(settings)` or a function of your own",
             )
         examiner = self.examiner or _nobody
         return exam_outcome(await examine(self.desk, agent_id, target, cases, examiner))

@@ -9,9 +9,9 @@ import pytest
 from starlette.responses import Response
 from wiretap import Body, Wiretap, role_of, spoken
 
-from flows.adapt import adapt
-from flows.gate import holdout
 from grindstone.benchmark import load_tasks
+from grindstone.flows.adapt import adapt
+from grindstone.flows.gate import holdout
 from grindstone.ledger import Ledger
 from grindstone.ledger.tables.attempts import JudgeVerdictRow, SignalsRow, TrajectoryRow
 from grindstone.ledger.tables.runs import (

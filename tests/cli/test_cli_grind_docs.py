@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from flows.cli.grind import PANELS
-from flows.cli.settings_table import settings_tables
+from grindstone.flows.cli.grind import PANELS
+from grindstone.flows.cli.settings_table import settings_tables
 from grindstone.ledger.report import RunReport
 from grindstone.settings import GrindSettings
 

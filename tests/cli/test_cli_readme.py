@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 from typer.main import get_command
 
-from flows.cli.app import COMMANDS, app
+from grindstone.flows.cli.app import COMMANDS, app
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "README.md").read_text("utf-8")

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import typer
 
-from flows.cli.app import app
-from flows.cli.grind import PANELS
-from flows.cli.options import settings_from
+from grindstone.flows.cli.app import app
+from grindstone.flows.cli.grind import PANELS
+from grindstone.flows.cli.options import settings_from
 from grindstone.settings import GrindSettings
 
 # The document's table "Key Parameters and Configuration", word for word.

@@ -8,7 +8,7 @@ SEED = Path(__file__).resolve().parents[2] / "seed_workspaces" / "skillbench"
 
 
 def evolver(home: Path, **settings: object):
-    from flows.evolver import SkillBenchEvolver
+    from grindstone.flows.evolver import SkillBenchEvolver
 
     given = {"model_id": "rehearsal", "task_ids": ["branch-sales"], "success_mode": "off"}
     return SkillBenchEvolver(
@@ -58,8 +58,8 @@ async def test_a_ceiling_holds_for_the_loop(tmp_path: Path, prefect_server: str)
 
 
 def test_what_cannot_be_is_named(tmp_path: Path):
-    from flows.evolver import SkillBenchEvolutionLoop
     from grindstone.errors import InputError
+    from grindstone.flows.evolver import SkillBenchEvolutionLoop
     from grindstone.settings import GrindSettings
 
     with pytest.raises(InputError, match="execution_mode: is 'cloud'"):
@@ -75,6 +75,6 @@ def test_what_cannot_be_is_named(tmp_path: Path):
 
 
 def evolver_of(**settings: object):
-    from flows.evolver import SkillBenchEvolver
+    from grindstone.flows.evolver import SkillBenchEvolver
 
     return SkillBenchEvolver(**settings)

@@ -84,7 +84,7 @@ def test_two_folders_must_differ_in_skills_alone(tmp_path, tasks):
 @pytest.mark.server
 @pytest.mark.timeout(300)
 async def test_the_arm_without_is_told_of_no_skill(tmp_path, tasks, prefect_server, recorder):
-    from flows.compare import compare
+    from grindstone.flows.compare import compare
     from grindstone.ledger import Ledger
     from grindstone.ledger.tables.attempts import SkillUseRow
     from grindstone.records import Episode
@@ -128,7 +128,7 @@ async def test_the_comparison_is_shown_in_the_ui(tmp_path, prefect_server):
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 
-    from flows.compare import compare
+    from grindstone.flows.compare import compare
 
     await compare(settings(tmp_path, EXAMPLES, task_ids=[TASK], agent_id="shown-agent"))
     keys = ["comparison-shown-agent", "comparison-tasks-shown-agent"]

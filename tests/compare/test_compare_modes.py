@@ -9,7 +9,7 @@ pytestmark = [pytest.mark.server, pytest.mark.timeout(300)]
 
 
 async def grind(home: Path, **settings: Any) -> Any:
-    from flows.grind import grind as flow
+    from grindstone.flows.grind import grind as flow
     from grindstone.settings import GrindSettings
 
     shared = {"work_dir": home, "model_id": "rehearsal", "max_cycles": 2, "run_key": "run"}

@@ -15,7 +15,7 @@ from grindstone.workspace import Workspace
 
 
 def grindstone(*arguments: str, timeout_s: float = 280) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "flows.cli", *arguments]
+    command = [sys.executable, "-m", "grindstone.flows.cli", *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False)
 
 

@@ -59,7 +59,7 @@ def test_the_routers_code():
 
 def grindstone(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "flows.cli", *arguments],
+        [sys.executable, "-m", "grindstone.flows.cli", *arguments],
         cwd=cwd,
         env={key: value for key, value in os.environ.items() if key != "GRINDSTONE_WORK_DIR"},
         capture_output=True,

@@ -39,8 +39,8 @@ def competing(home: Path, **options) -> CompetencySettings:
 
 async def test_the_full_loop(tmp_path: Path, prefect_server: str):
     """Two members, tasks routed, outcomes learned from, the weakest trained, the index risen."""
-    from flows.compete import compete
-    from flows.route import route
+    from grindstone.flows.compete import compete
+    from grindstone.flows.route import route
 
     agent(tmp_path, "gitta", GIT)
     agent(tmp_path, "logan", LOGS)
@@ -100,7 +100,7 @@ async def test_the_full_loop(tmp_path: Path, prefect_server: str):
 
 
 async def test_training_that_does_not_help_is_taken_back(tmp_path: Path, prefect_server: str):
-    from flows.train import train
+    from grindstone.flows.train import train
 
     made = agent(tmp_path, "gitta", GIT)
     before = made.snapshot()
@@ -122,7 +122,7 @@ async def test_training_that_does_not_help_is_taken_back(tmp_path: Path, prefect
 
 
 async def test_two_scoring_runs_at_once_order_one_job(tmp_path: Path, prefect_server: str):
-    from flows.compete import compete
+    from grindstone.flows.compete import compete
 
     agent(tmp_path, "ann")
     settings = competing(
@@ -139,7 +139,7 @@ async def test_two_scoring_runs_at_once_order_one_job(tmp_path: Path, prefect_se
 async def test_escalated_tasks_stop_and_free_text_is_graded_by_its_check(
     tmp_path: Path, prefect_server: str
 ):
-    from flows.route import route
+    from grindstone.flows.route import route
 
     agent(tmp_path, "ann")
     ledger = Ledger(tmp_path)
@@ -181,7 +181,7 @@ async def test_a_review_waits_for_a_person(tmp_path: Path, prefect_server: str):
     from prefect.client.schemas.filters import FlowRunFilter
     from prefect.flow_runs import resume_flow_run
 
-    from flows.route import route
+    from grindstone.flows.route import route
 
     agent(tmp_path, "ann", GIT)
     settings = RouteSettings(

@@ -5,8 +5,8 @@ import pytest
 from grindstone.benchmark import load_task
 from grindstone.competency.free_text import make_task
 from grindstone.errors import InputError
-from tasks.routing import keywords_of
-from tasks.training import dependency_of
+from grindstone.tasks.routing import keywords_of
+from grindstone.tasks.training import dependency_of
 
 
 def test_free_text_becomes_a_task_found_again(tmp_path: Path):

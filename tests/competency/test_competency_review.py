@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.server, pytest.mark.timeout(240)]
 async def test_a_person_decides_by_a_click(
     prefect_server: str, chromium: str, tmp_path: Path, approve: bool
 ):
-    from flows.route import route
+    from grindstone.flows.route import route
 
     member = "ann" if approve else "bob"
     agent(tmp_path, member)

@@ -26,7 +26,7 @@ def settings(home: Path, **options: Any) -> CompetencySettings:
 
 
 async def test_a_job_may_learn_without_labels(tmp_path: Path, prefect_server: str):
-    from flows.compete import compete
+    from grindstone.flows.compete import compete
 
     made = agent(tmp_path, "ann", "version-control")
     assert len(made.library.names()) >= AdaptiveSettings().max_skills  # its budget is used up
@@ -50,7 +50,7 @@ async def test_a_job_may_learn_without_labels(tmp_path: Path, prefect_server: st
 
 async def broken_off(home: Path) -> tuple[Workspace, TrainingJobs, TrainingJob]:
     """A training that ended with its process, when it had learned and not yet measured."""
-    from flows.train import train
+    from grindstone.flows.train import train
 
     made = agent(home, "ann")
     jobs = TrainingJobs(home, "ann")
@@ -69,7 +69,7 @@ async def broken_off(home: Path) -> tuple[Workspace, TrainingJobs, TrainingJob]:
 
 
 async def test_a_job_goes_on_with_the_settings_it_began_with(tmp_path: Path, prefect_server: str):
-    from flows.train import train
+    from grindstone.flows.train import train
 
     made, jobs, job = await broken_off(tmp_path)
     others = settings(tmp_path, task_ids=BUILDS, target_index=0.5, max_cycles=3, max_workers=1)
@@ -83,7 +83,7 @@ async def test_a_job_goes_on_with_the_settings_it_began_with(tmp_path: Path, pre
 async def test_what_a_job_learned_that_was_called_off_is_taken_back(
     tmp_path: Path, prefect_server: str
 ):
-    from flows.train import train
+    from grindstone.flows.train import train
 
     made, jobs, job = await broken_off(tmp_path)
     assert jobs.cancel(job.job_id) == "running"  # its workspace has to be put right first

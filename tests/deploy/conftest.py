@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 from support.browsing import browsing
 
-from flows.server import free_port
+from grindstone.flows.server import free_port
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -74,7 +74,7 @@ def _answer(request: urllib.request.Request) -> Any:
 
 def grindstone(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "flows.cli", *arguments],
+        [sys.executable, "-m", "grindstone.flows.cli", *arguments],
         env={**os.environ, **environ},
         capture_output=True,
         text=True,

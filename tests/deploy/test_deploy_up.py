@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.server import free_port, remembered, start_time
+from grindstone.flows.server import free_port, remembered, start_time
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
@@ -97,7 +97,7 @@ def test_up_on_postgresql_and_down_ends_it(
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_server_that_was_killed_is_replaced(tmp_path: Path, run_grindstone: Command):
-    from flows.server import Running, ServerState, find, remember, start
+    from grindstone.flows.server import Running, ServerState, find, remember, start
 
     state = start(tmp_path, detached=True)
     sleeper = subprocess.Popen(["sleep", "600"], start_new_session=True)

@@ -113,7 +113,7 @@ def asked() -> Iterator[tuple[str, list[str]]]:
     import uvicorn
     from starlette.types import Receive, Scope, Send
 
-    from flows.server import free_port
+    from grindstone.flows.server import free_port
     from grindstone.llm.rehearsal.server import app
 
     keys: list[str] = []

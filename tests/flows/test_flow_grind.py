@@ -8,7 +8,7 @@ pytestmark = [pytest.mark.server, pytest.mark.timeout(300)]
 
 
 async def test_a_failed_task_is_learned_from_and_passed(tmp_path: Path, prefect_server: str):
-    from flows.grind import grind
+    from grindstone.flows.grind import grind
     from grindstone.ledger import Ledger
     from grindstone.ledger.tables.runs import EvolutionRow
     from grindstone.records import Episode
@@ -39,7 +39,7 @@ async def test_a_failed_task_is_learned_from_and_passed(tmp_path: Path, prefect_
 
 
 async def test_the_same_run_key_finds_everything_done(tmp_path: Path, prefect_server: str):
-    from flows.grind import grind
+    from grindstone.flows.grind import grind
     from grindstone.ledger import Ledger
     from grindstone.records import Episode
     from grindstone.settings import GrindSettings
@@ -56,8 +56,8 @@ async def test_the_same_run_key_finds_everything_done(tmp_path: Path, prefect_se
 
 
 async def test_a_run_key_of_another_run_is_refused(tmp_path: Path, prefect_server: str):
-    from flows.grind import grind
     from grindstone.errors import InputError
+    from grindstone.flows.grind import grind
     from grindstone.settings import GrindSettings
 
     settings = GrindSettings(

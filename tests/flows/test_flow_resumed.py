@@ -23,7 +23,7 @@ def settings(home: Path) -> GrindSettings:
 
 
 async def test_a_torn_result_is_made_again(tmp_path: Path, prefect_server: str):
-    from flows.grind import grind
+    from grindstone.flows.grind import grind
     from grindstone.ledger import Ledger
     from grindstone.ledger.tables.runs import BatchRow
 
@@ -40,8 +40,8 @@ async def test_a_torn_result_is_made_again(tmp_path: Path, prefect_server: str):
 
 
 async def test_a_run_is_driven_by_one_process(tmp_path: Path, prefect_server: str):
-    from flows.grind import grind
-    from tasks.adopting import sole_process
+    from grindstone.flows.grind import grind
+    from grindstone.tasks.adopting import sole_process
 
     with (
         sole_process(tmp_path / "runs" / "K", "K"),
@@ -55,8 +55,8 @@ async def test_flow_runs_of_a_dead_process_are_closed(tmp_path: Path, prefect_se
     from prefect import get_client
     from prefect.states import Running
 
-    from flows.attempt import attempt
-    from flows.grind import grind
+    from grindstone.flows.attempt import attempt
+    from grindstone.flows.grind import grind
 
     async with get_client() as client:
         left = await client.create_flow_run(attempt, parameters={}, tags=["run:K"], state=Running())

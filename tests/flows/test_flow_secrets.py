@@ -74,7 +74,7 @@ def test_nothing_a_run_writes_down_holds_a_secret(
     with WireFaults(rehearsal_url) as proxy:
         done = subprocess.run(  # of its own, for its logs to go to the server
             [
-                *(sys.executable, "-m", "flows.cli"),
+                *(sys.executable, "-m", "grindstone.flows.cli"),
                 *("grind", "--run-key", "K", "--work-dir", str(home), "--sandbox", "bubblewrap"),
                 *("--tasks-dir", str(task.parent), "--model-id", "claude-sonnet-5-5"),
                 *("--max-cycles", "2"),

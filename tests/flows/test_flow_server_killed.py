@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from support.wire_faults import WireFaults
 
-from flows.server import start
+from grindstone.flows.server import start
 from grindstone.ledger import Ledger
 from grindstone.ledger.tables.runs import RunRow
 from grindstone.llm import CallRecord
@@ -30,7 +30,7 @@ def grind(home: Path, url: str, **environment: str) -> subprocess.CompletedProce
     flags += ["--native-profile", "strands", "--task-ids", "crlf-kit", "--max-cycles", "2"]
     flags += ["--task-skill-mode", "off", "--work-dir", str(home)]
     return subprocess.run(
-        [sys.executable, "-m", "flows.cli", "grind", *flags],
+        [sys.executable, "-m", "grindstone.flows.cli", "grind", *flags],
         env={**os.environ, "GRINDSTONE_REHEARSAL_URL": url, **environment},
         capture_output=True,
         text=True,

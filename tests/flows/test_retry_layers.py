@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from prefect import Task, task
 
-from flows.attempt import _attempt_once
 from grindstone.errors import POLICIES, Cause, InfrastructureError, RetryBy
-from tasks.caching import MOST_TRIES, infrastructure_only
-from tasks.evolving import _evolve
-from tasks.skill_steps import _write_skill
+from grindstone.flows.attempt import _attempt_once
+from grindstone.tasks.caching import MOST_TRIES, infrastructure_only
+from grindstone.tasks.evolving import _evolve
+from grindstone.tasks.skill_steps import _write_skill
 
 ROOT = Path(__file__).parents[2]
 STEPS: list[Task[..., object]] = [_attempt_once, _evolve, _write_skill]

@@ -21,7 +21,7 @@ TASKS = ["crlf-kit", "errors-by-hour", "ledger-package", "plain-inventory", "vis
 async def test_the_same_state_twice_is_never_told_apart_and_a_handicap_is(
     tmp_path: Path, prefect_server: str
 ):
-    from flows.calibrate import calibrate
+    from grindstone.flows.calibrate import calibrate
 
     done = await calibrate(
         CalibrateSettings(
@@ -66,7 +66,7 @@ def test_bad_input_is_told_with_the_flag_and_exit_code_2(
     tmp_path: Path, command: list[str], said: str
 ):
     done = subprocess.run(
-        [sys.executable, "-m", "flows.cli", *command],
+        [sys.executable, "-m", "grindstone.flows.cli", *command],
         cwd=Path(__file__).resolve().parents[2],
         env=os.environ | {"GRINDSTONE_WORK_DIR": str(tmp_path), "COLUMNS": "200"},
         capture_output=True,

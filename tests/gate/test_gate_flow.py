@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from flows.gate import GateFinished, gate
 from grindstone.errors import InputError
+from grindstone.flows.gate import GateFinished, gate
 from grindstone.ledger import Ledger
 from grindstone.ledger.tables.runs import EvolutionRow, GateDecisionRow, GatePairRow
 from grindstone.llm.rehearsal import knowledge

@@ -45,7 +45,7 @@ async def click_answer(page, api_url: str, run_id: str, *, decision: str, name: 
 async def test_promotion_waits_for_a_click(
     prefect_server: str, page, tmp_path: Path, decision: str, promoted: bool
 ) -> None:
-    from flows.graduate import graduate
+    from grindstone.flows.graduate import graduate
 
     policies = tmp_path / "policies"
     policies.mkdir()
@@ -82,7 +82,7 @@ async def test_a_supervised_change_waits_for_a_click(
     from prefect import flow
 
     from grindstone.graduation.live import Answered, Ask
-    from tasks.approving import ask
+    from grindstone.tasks.approving import ask
 
     done: list[JsonValue] = []
 

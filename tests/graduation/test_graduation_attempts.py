@@ -49,7 +49,7 @@ async def events_of(api_url: str, name: str, agent_id: str) -> list[dict[str, An
 
 
 async def test_an_attempt_is_checked_and_told_of(prefect_server: str, tmp_path: Path) -> None:
-    from flows.grind import grind
+    from grindstone.flows.grind import grind
 
     await grind(idle(tmp_path, run_key="once", agent_id="checked"))
     (made,) = Ledger(tmp_path).rows(Episode)
@@ -67,8 +67,8 @@ async def test_an_attempt_is_checked_and_told_of(prefect_server: str, tmp_path: 
 async def test_a_check_that_cannot_be_made_costs_no_attempt(
     prefect_server: str, tmp_path: Path
 ) -> None:
-    from flows.grind import grind
-    from tasks.progress import Progress, watching
+    from grindstone.flows.grind import grind
+    from grindstone.tasks.progress import Progress, watching
 
     told: list[Progress] = []
     (tmp_path / "policies").mkdir()

@@ -7,8 +7,8 @@ import pytest
 from graduation_support import fill
 from typer.testing import CliRunner
 
-from flows.cli.app import app
 from grindstone.errors import InputError, RefusedError
+from grindstone.flows.cli.app import app
 from grindstone.graduation import GraduationService
 
 RUNNER = CliRunner()

@@ -16,9 +16,9 @@ CASE = "examples/graduation/cases/quote-farm-tractor"
 
 
 async def test_exam_review_and_promotion(prefect_server: str, tmp_path: Path) -> None:
-    from flows.exam import exam
-    from flows.graduate import graduate
-    from flows.review import review
+    from grindstone.flows.exam import exam
+    from grindstone.flows.graduate import graduate
+    from grindstone.flows.review import review
 
     rehearsing = tmp_path / "policies" / "rehearsing.yaml"
     rehearsing.parent.mkdir()

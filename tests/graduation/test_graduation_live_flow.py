@@ -57,7 +57,7 @@ async def settings_at(home: Path, agent_id: str, level: str) -> GraduationSettin
 async def test_a_student_is_not_given_what_changes_something(
     prefect_server: str, tmp_path: Path
 ) -> None:
-    from flows.graduate import live
+    from grindstone.flows.graduate import live
 
     ran: list[str] = []
     result = await live(WORK, tools(ran), await settings_at(tmp_path, "pupil", "STUDENT"))
@@ -72,7 +72,7 @@ async def test_a_supervised_change_waits_and_is_done_only_when_approved(
 ) -> None:
     from prefect.flow_runs import resume_flow_run
 
-    from flows.graduate import live
+    from grindstone.flows.graduate import live
 
     ran: list[str] = []
     settings = await settings_at(tmp_path, "clerk", "SUPERVISED")
@@ -107,7 +107,7 @@ async def test_a_supervised_change_waits_and_is_done_only_when_approved(
 
 
 async def test_silence_refuses(prefect_server: str, tmp_path: Path) -> None:
-    from flows.graduate import live
+    from grindstone.flows.graduate import live
 
     ran: list[str] = []
     settings = await settings_at(tmp_path, "lone", "SUPERVISED")

@@ -70,7 +70,7 @@ async def save(receiver: Receiver) -> str:
 async def test_a_review_tells_of_what_changed_and_of_nothing_else(
     prefect_server: str, tmp_path: Path, receiver: Receiver
 ) -> None:
-    from flows.review import review
+    from grindstone.flows.review import review
 
     (tmp_path / "policies").mkdir()
     for name, text in POLICIES.items():
@@ -100,8 +100,8 @@ async def test_a_review_tells_of_what_changed_and_of_nothing_else(
 async def test_a_message_that_does_not_arrive_undoes_no_decision(
     prefect_server: str, tmp_path: Path, receiver: Receiver
 ) -> None:
-    from flows.review import review
-    from tasks.progress import Progress, watching
+    from grindstone.flows.review import review
+    from grindstone.tasks.progress import Progress, watching
 
     receiver.status = 503
     service = GraduationService(tmp_path)

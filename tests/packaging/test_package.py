@@ -75,3 +75,44 @@ def test_the_wheel_holds_what_the_code_reads(installed: Path):
         "grindstone/py.typed",
     ):
         assert (packages / name).is_file(), name
+
+
+@pytest.fixture
+def own_project(tmp_path: Path) -> Path:
+    """A folder with flows, tasks and blocks of its user's own, as Prefect and Celery have them."""
+    (tmp_path / "flows").mkdir()
+    (tmp_path / "flows" / "__init__.py").touch()
+    (tmp_path / "tasks.py").write_text("MINE = True\n")
+    (tmp_path / "blocks.py").write_text("MINE = True\n")
+    (tmp_path / "script.py").write_text(
+        "import flows, tasks, blocks\n"
+        "from grindstone.flows.evolver import SkillBenchEvolver\n"
+        "assert tasks.MINE and blocks.MINE and not hasattr(flows, 'grind')\n"
+        "print(SkillBenchEvolver.__module__)\n"
+    )
+    return tmp_path
+
+
+@pytest.mark.parametrize("origin", ["wheel", "editable"])
+def test_a_project_keeps_its_own_flows_and_tasks(origin: str, installed: Path, own_project: Path):
+    python = installed / "python" if origin == "wheel" else Path(sys.executable)
+    path = sysconfig.get_path("purelib") if origin == "wheel" else ""
+    done = subprocess.run(
+        [str(python), "script.py"],
+        cwd=own_project,
+        env=os.environ | {"PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.strip() == "grindstone.flows.evolver", done.stderr
+    command = installed if origin == "wheel" else Path(sys.executable).parent
+    done = subprocess.run(
+        [str(command / "grindstone"), "doctor", "--json"],
+        cwd=own_project,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [str(own_project), path]))},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert json.loads(done.stdout), done.stderr

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from flows.server import start as start_server
 from grindstone.digest import digest_tree
 from grindstone.errors import Cause, InfrastructureError
+from grindstone.flows.server import start as start_server
 from grindstone.sandbox import BuildSpec, Provider, StartSpec
 
 TESTS = Path(__file__).parents[1]

@@ -16,7 +16,12 @@ from pathlib import Path
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(
     [
-        *("flows.grind", "flows.server", "flows.cli.app", "flows.cli.running"),
+        *(
+            "grindstone.flows.grind",
+            "grindstone.flows.server",
+            "grindstone.flows.cli.app",
+            "grindstone.flows.cli.running",
+        ),
         *("grindstone.llm.clients", "grindstone.llm.asking", "grindstone.ledger.plots"),
         *("grindstone.sandbox.bwrap_provider", "genai_prices", "altair", "vl_convert"),
         "support.cli_runs",
@@ -31,7 +36,7 @@ def _command(arguments: list[str], environment: dict[str, str], log: str) -> Non
     handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(handle, 1)
     os.dup2(handle, 2)
-    from flows.cli import main
+    from grindstone.flows.cli import main
 
     sys.argv = ["grindstone", *arguments]
     main()
