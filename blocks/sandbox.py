@@ -1,9 +1,11 @@
 """Where attempts run, and how many at once."""
 
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from prefect.blocks.core import Block
 from pydantic import Field
+
+from grindstone.sandbox.registry import AUTO, AUTO_HELP, Choice
 
 
 class SandboxBlock(Block):
@@ -13,9 +15,7 @@ class SandboxBlock(Block):
     _block_type_slug: ClassVar[str] = "grindstone-sandbox"
     _description: ClassVar[str] = "Docker or bubblewrap, and how many attempts run at once."
 
-    sandbox: Literal["auto", "docker", "bubblewrap"] = Field(
-        "auto", description="auto: Docker when it answers, else bubblewrap."
-    )
+    sandbox: Choice = Field(AUTO, description=AUTO_HELP)
     max_workers: int = Field(2, ge=1, le=64, description="Attempts that run at once.")
     timeout_multiplier: float = Field(1.0, gt=0, description="Scales every task's timeouts.")
 

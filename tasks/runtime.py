@@ -21,7 +21,7 @@ from grindstone.llm import CallRecord, Journal, Models, open_models
 from grindstone.records import Episode
 from grindstone.sandbox import Provider, open_provider
 from grindstone.sandbox.owner import run_labels
-from grindstone.sandbox.provider import Choice
+from grindstone.sandbox.registry import Choice
 from grindstone.tasks.adopting import sole_process, tagged
 from grindstone.tasks.caching import drop_torn_results
 from grindstone.tasks.progress import Progress, Watcher, ignore

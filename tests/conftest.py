@@ -29,7 +29,7 @@ def _absent(kind: str) -> str:
     """Return why a kind of sandbox does not work here; empty when it does."""
     from grindstone.sandbox import probe
 
-    tool = getattr(probe(), kind)
+    tool = probe().engine(kind)
     return "" if tool.works else f"{kind}: {tool.reason}"
 
 

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from grindstone.flows.cli.output import JsonFlag, emit, finish, say
+from grindstone.sandbox.registry import AUTO, AUTO_HELP
 
 if TYPE_CHECKING:
     from grindstone.benchmark.checking import CheckReport
     from grindstone.benchmark.loading import Dataset
     from grindstone.benchmark.task import Task
-    from grindstone.sandbox.protocol import Kind, Provider
+    from grindstone.sandbox.protocol import Provider
+    from grindstone.sandbox.registry import Kind
 
 
 def register(app: typer.Typer) -> None:
@@ -30,8 +32,8 @@ def check(
     ] = [],  # noqa: B006 - Typer reads it and never writes
     limit: Annotated[int, typer.Option(help="At most this many tasks; 0: all.", min=0)] = 0,
     sandbox: Annotated[
-        list[str], typer.Option(help="docker, bubblewrap or auto; several are checked in turn.")
-    ] = ["auto"],  # noqa: B006
+        list[str], typer.Option(help=f"{AUTO_HELP} Several are checked in turn.")
+    ] = [AUTO],  # noqa: B006
     max_workers: Annotated[int, typer.Option(help="Tasks at once.", min=1, max=64)] = 2,
     as_json: JsonFlag = False,
 ) -> None:
@@ -68,7 +70,7 @@ async def _check_all(
 
     found: dict[Kind, list[CheckReport]] = {}
     for choice in sandboxes:
-        provider = await open_provider(choice)  # type: ignore[arg-type]
+        provider = await open_provider(choice)
         slots = asyncio.Semaphore(max_workers)
 
         async def one(

@@ -29,9 +29,8 @@ def doctor(
     from grindstone.sandbox import probe
 
     found = probe()
-    sandboxes = [found.docker, found.buildx, found.bubblewrap, found.tmux]
-    tools = [*sandboxes, *_models(), _semantic(), _browser(), _server(work_dir.absolute())]
-    runnable = found.docker.works or found.bubblewrap.works
+    tools = [*found.tools, *_models(), _semantic(), _browser(), _server(work_dir.absolute())]
+    runnable = found.can_run_tasks
     document = {"can_run_tasks": runnable, "tools": [tool.model_dump() for tool in tools]}
     emit(document, as_json=as_json, text=_text(tools, runnable))
     finish(runnable)

@@ -26,7 +26,8 @@ from grindstone.base import Frozen
 from grindstone.digest import digest
 from grindstone.errors import Cause, InfrastructureError
 from grindstone.llm.volatile import masked
-from grindstone.sandbox.protocol import ExecResult, Kind, Sandbox, SealedResult
+from grindstone.sandbox.protocol import ExecResult, Sandbox, SealedResult
+from grindstone.sandbox.registry import Kind
 
 _LONGEST_THOUGHT_S = 60.0
 

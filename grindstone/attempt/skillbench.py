@@ -23,6 +23,7 @@ from grindstone.llm import CallRecord, open_models
 from grindstone.records import Purpose, Trajectory, Verdict, utc_now
 from grindstone.resources import bundled
 from grindstone.sandbox import open_provider
+from grindstone.sandbox.registry import Choice, Kind
 from grindstone.settings import Profile, ScoreMode, Selection
 from grindstone.skills import SkillLibrary, render
 from grindstone.skills.selection import select_skills
@@ -78,7 +79,7 @@ class SkillBenchAgent:
         skill_select_limit: int = 0,
         *,
         selection: Selection | str = Selection.KEYWORD,
-        sandbox: Literal["auto", "docker", "bubblewrap"] = "auto",
+        sandbox: Choice = "auto",
         max_steps: int = 100,
         timeout_multiplier: float = 1.0,
         with_skills: bool = True,
@@ -165,13 +166,13 @@ class SkillBenchAgent:
             cost_usd=done.episode.cost_usd,
         )
 
-    def _spec(self, task: Task, trial: int, model_id: str, kind: str) -> AttemptSpec:
+    def _spec(self, task: Task, trial: int, model_id: str, kind: Kind) -> AttemptSpec:
         solver = SolverSettings(
             model_id=model_id,
             region=self.region,
             profile=self.native_profile,
             score_mode=self.score_mode,
-            sandbox="bubblewrap" if kind == "bubblewrap" else "docker",
+            sandbox=kind,
             max_tokens=self.max_tokens,
             max_steps=self.max_steps,
             timeout_multiplier=self.timeout_multiplier,

@@ -1,13 +1,13 @@
 """What is to be tried, small enough to travel, and its identity by content."""
 
 from pathlib import Path
-from typing import Literal
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from grindstone.base import Frozen
 from grindstone.digest import digest
 from grindstone.records import Purpose
+from grindstone.sandbox.registry import Kind
 from grindstone.settings import Profile, RunSettings, ScoreMode, Selection
 
 
@@ -18,7 +18,7 @@ class SolverSettings(Frozen):
     region: str | None = None
     profile: Profile
     score_mode: ScoreMode
-    sandbox: Literal["docker", "bubblewrap"]
+    sandbox: Kind
     max_tokens: PositiveInt = 16384
     max_steps: PositiveInt = 100
     timeout_multiplier: PositiveFloat = 1.0
@@ -27,9 +27,7 @@ class SolverSettings(Frozen):
     with_skills: bool = Field(True, description="False: the control arm, no skill of any kind.")
 
     @classmethod
-    def of(
-        cls, settings: RunSettings, *, model_id: str, sandbox: Literal["docker", "bubblewrap"]
-    ) -> "SolverSettings":
+    def of(cls, settings: RunSettings, *, model_id: str, sandbox: Kind) -> "SolverSettings":
         """Take what concerns one attempt out of a run's settings, with `auto` resolved."""
         return cls(
             model_id=model_id,

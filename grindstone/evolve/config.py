@@ -1,10 +1,9 @@
 """How an engine evolves, as the documents spell it."""
 
-from typing import Literal
-
 from pydantic import Field, JsonValue
 
 from grindstone.evolve.session import SessionLimits
+from grindstone.sandbox.registry import AUTO, Choice
 from grindstone.settings import EvolveScope
 
 
@@ -17,8 +16,8 @@ class EvolveConfig(EvolveScope):
     extra: dict[str, JsonValue] = Field(
         {}, description="`region`: cloud region of Bedrock and Vertex models."
     )
-    sandbox: Literal["auto", "docker", "bubblewrap"] = Field(
-        "auto", description="Where the evolver works, unless the engine is given a provider."
+    sandbox: Choice = Field(
+        AUTO, description="Where the evolver works, unless the engine is given a provider."
     )
     quality_gate: bool = Field(
         True,

@@ -12,8 +12,7 @@ from typing import Literal, NamedTuple, Protocol
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from grindstone.base import Frozen
-
-Kind = Literal["docker", "bubblewrap"]
+from grindstone.sandbox.registry import Kind
 
 HOSTNAME = "sandbox"
 """What every sandbox calls itself: an agent that tries again finds the prompt it knows."""

@@ -1,40 +1,31 @@
 """Choosing what provides sandboxes on this machine; never the bare host."""
 
 import asyncio
-from typing import Literal
 
-from grindstone.errors import GrindstoneError
-from grindstone.sandbox.capabilities import Capabilities, probe
+from grindstone.errors import GrindstoneError, InputError
+from grindstone.sandbox.capabilities import probe
 from grindstone.sandbox.protocol import Provider
+from grindstone.sandbox.registry import AUTO, KINDS, PROVIDERS, Choice, load
 
-Choice = Literal["auto", "docker", "bubblewrap"]
 
-
-async def open_provider(choice: Choice = "auto") -> Provider:
+async def open_provider(choice: Choice = AUTO) -> Provider:
     """Return a provider; the caller closes it.
 
     Args:
-        choice: auto takes Docker when an engine answers, else bubblewrap.
+        choice: A kind of the table, or auto for the first that works.
 
     Raises:
+        InputError: There is no such kind.
         GrindstoneError: What was chosen is not there; the message says what to install.
     """
+    if choice not in {AUTO, *KINDS}:
+        raise InputError("sandbox", f"there is no {choice!r}", ", ".join((AUTO, *KINDS)))
     found = await asyncio.to_thread(probe)
-    if choice == "docker" or (choice == "auto" and found.docker.works):
-        _require(found, "docker")
-        from grindstone.sandbox.docker_provider import DockerProvider  # noqa: PLC0415
-
-        return await asyncio.to_thread(DockerProvider)
-    _require(found, choice)
-    from grindstone.sandbox.bwrap_provider import BubblewrapProvider  # noqa: PLC0415
-
-    return BubblewrapProvider()
-
-
-def _require(found: Capabilities, choice: Choice) -> None:
-    tools = {"docker": [found.docker], "bubblewrap": [found.bubblewrap]}.get(
-        choice, [found.docker, found.bubblewrap]
-    )
-    if not any(tool.works for tool in tools):
-        missing = "; ".join(f"{tool.name}: {tool.reason} (try: {tool.remedy})" for tool in tools)
-        raise GrindstoneError(f"no sandbox on this machine: {missing}")
+    rows = [row for row in PROVIDERS if choice in {AUTO, row.kind}]
+    for row in rows:
+        if found.engine(row.kind).works:
+            opened: Provider = await asyncio.to_thread(load(row.provider))
+            return opened
+    tools = [found.engine(row.kind) for row in rows]
+    missing = "; ".join(f"{tool.name}: {tool.reason} (try: {tool.remedy})" for tool in tools)
+    raise GrindstoneError(f"no sandbox on this machine: {missing}")

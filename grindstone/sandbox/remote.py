@@ -12,7 +12,8 @@ from pathlib import Path
 
 from grindstone.errors import Cause, InfrastructureError
 from grindstone.files import write_atomic
-from grindstone.sandbox.protocol import ExecResult, Kind, SealedResult
+from grindstone.sandbox.protocol import ExecResult, SealedResult
+from grindstone.sandbox.registry import Kind
 from grindstone.sandbox.wire import END, Answer, file_record, folder_records
 
 RUNNER_DIR = "/.grindstone"

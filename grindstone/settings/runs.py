@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from grindstone.sandbox.registry import AUTO, AUTO_HELP, Choice
 from grindstone.settings.words import Profile, ScoreMode, Selection
 
 Ratio = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -70,9 +71,7 @@ class RunSettings(Settings):
     score_mode: ScoreMode = Field(
         ScoreMode.DUAL, description="reward: partial; binary: all or nothing; dual: the larger."
     )
-    sandbox: Literal["auto", "docker", "bubblewrap"] = Field(
-        "auto", description="Where tasks run. auto: Docker when it answers, else bubblewrap."
-    )
+    sandbox: Choice = Field(AUTO, description=f"Where tasks run. {AUTO_HELP}")
     max_workers: int = Field(1, ge=1, le=64, description="Attempts that run at once.")
     max_steps: int = Field(100, ge=1, description="Steps of one attempt.")
     timeout_multiplier: float = Field(1.0, gt=0, description="Scales every task's timeouts.")

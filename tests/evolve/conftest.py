@@ -49,8 +49,8 @@ async def provider(request: pytest.FixtureRequest) -> AsyncIterator[Provider]:
 async def any_provider() -> AsyncIterator[Provider]:
     """Whichever there is: for what does not depend on it."""
     found = probe()
-    if not (found.docker.works or found.bubblewrap.works):
-        pytest.skip(f"docker: {found.docker.reason}; bubblewrap: {found.bubblewrap.reason}")
+    if not found.can_run_tasks:
+        pytest.skip("; ".join(f"{tool.name}: {tool.reason}" for tool in found.tools))
     opened = await open_provider("auto")
     yield opened
     await opened.close()

@@ -21,7 +21,7 @@ from grindstone.workspace.workspace import Workspace
 
 
 def test_the_documents_own_call_works_against_the_rehearsal(workspace, observe):
-    if not (probe().docker.works or probe().bubblewrap.works):
+    if not (probe().can_run_tasks):
         pytest.skip("neither Docker nor bubblewrap works here")
     config = EvolveConfig(
         evolver_model="rehearsal",
@@ -149,7 +149,7 @@ async def test_someone_elses_change_is_not_overwritten(
 
 
 async def test_evolve_works_inside_a_running_loop(workspace, observe):
-    if not (probe().docker.works or probe().bubblewrap.works):
+    if not (probe().can_run_tasks):
         pytest.skip("neither Docker nor bubblewrap works here")
     engine = EvolutionEngine(EvolveConfig(evolver_model="rehearsal"))
     result = await asyncio.to_thread(lambda: engine.step(workspace, [observe()]))
@@ -224,8 +224,8 @@ def test_the_adaptive_prompt_has_verdicts_patterns_and_budget(observe):
 
 @pytest.mark.docker
 async def test_evolvers_leave_no_sandbox_behind(evolver, model, workspace, observe):
-    if not probe().docker.works:
-        pytest.skip(f"docker: {probe().docker.reason}")
+    if not probe().engine("docker").works:
+        pytest.skip(f"docker: {probe().engine('docker').reason}")
     provider = await open_provider("docker")
     label = f"test-{workspace.root.parent.parent.name}"
     try:

@@ -7,7 +7,7 @@ import docker
 import pytest
 from support.cli_runs import Command
 
-from grindstone.sandbox.docker_engine import LABEL
+from grindstone.sandbox.docker.engine import LABEL
 
 pytestmark = [
     *(pytest.mark.server, pytest.mark.docker, pytest.mark.slow),

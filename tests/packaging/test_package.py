@@ -71,7 +71,7 @@ def test_the_wheel_holds_what_the_code_reads(installed: Path):
         "grindstone/_bundled/examples/tasks/branch-sales/task.toml",
         "grindstone/_bundled/prefect.yaml",
         "grindstone/agents/prompts/system.md",
-        "grindstone/sandbox/seccomp.json",
+        "grindstone/sandbox/docker/seccomp.json",
         "grindstone/py.typed",
     ):
         assert (packages / name).is_file(), name

@@ -44,8 +44,7 @@ BOTH = [
 async def provider(
     request: pytest.FixtureRequest,
 ) -> AsyncIterator[Provider]:
-    found = probe()
-    tool = found.docker if request.param == "docker" else found.bubblewrap
+    tool = probe().engine(request.param)
     if not tool.works:
         pytest.skip(f"{request.param}: {tool.reason}")
     opened = await open_provider(request.param)

@@ -74,7 +74,7 @@ async def test_it_is_called_by_its_name(cause: Cause, provider: Provider, tmp_pa
 
 @pytest.mark.docker
 async def test_an_engine_that_went_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    from grindstone.sandbox.docker_provider import DockerProvider
+    from grindstone.sandbox.docker.provider import DockerProvider
 
     monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent/docker.sock")
     with pytest.raises(InfrastructureError) as caught:

@@ -3,8 +3,8 @@ import pytest
 from docker.errors import NotFound
 
 from grindstone.sandbox import Provider, StartSpec
-from grindstone.sandbox.bwrap_sandbox import BubblewrapSandbox
-from grindstone.sandbox.docker_sandbox import DockerSandbox
+from grindstone.sandbox.bubblewrap.sandbox import BubblewrapSandbox
+from grindstone.sandbox.docker.sandbox import DockerSandbox
 
 IMAGES = {"docker": "python:3.11-slim-bookworm", "bubblewrap": "host"}
 

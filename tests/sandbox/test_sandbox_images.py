@@ -99,7 +99,7 @@ async def test_a_build_has_a_time_limit(provider: Provider, context: Path) -> No
     ],
 )
 async def test_what_cannot_be_replayed_is_named(context: Path, line: str, problem: str) -> None:
-    from grindstone.sandbox.bwrap_dockerfile import read_recipe
+    from grindstone.sandbox.bubblewrap.dockerfile import read_recipe
 
     (context / "Dockerfile").write_text(f"FROM python:3.11\n\n{line}\n")
     with pytest.raises(InputError, match=problem) as caught:

@@ -13,7 +13,7 @@ from docker.errors import NotFound
 
 from grindstone.errors import GrindstoneError, InfrastructureError
 from grindstone.sandbox import Provider, StartSpec, open_provider
-from grindstone.sandbox.docker_engine import owner_of
+from grindstone.sandbox.docker.engine import owner_of
 from grindstone.sandbox.owner import run_labels
 
 OWNER = """

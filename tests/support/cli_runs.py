@@ -23,7 +23,7 @@ _CONTEXT.set_forkserver_preload(
             "grindstone.flows.cli.running",
         ),
         *("grindstone.llm.clients", "grindstone.llm.asking", "grindstone.ledger.plots"),
-        *("grindstone.sandbox.bwrap_provider", "genai_prices", "altair", "vl_convert"),
+        *("grindstone.sandbox.bubblewrap.provider", "genai_prices", "altair", "vl_convert"),
         "support.cli_runs",
     ]
 )

@@ -5,8 +5,8 @@ import contextlib
 from collections.abc import Callable, Iterable, Mapping
 
 from grindstone.errors import Cause, InfrastructureError
-from grindstone.sandbox.bwrap_box import LOWEST_ENVIRONMENT, Box
-from grindstone.sandbox.protocol import Kind
+from grindstone.sandbox.bubblewrap.box import LOWEST_ENVIRONMENT, Box
+from grindstone.sandbox.registry import Kind
 from grindstone.sandbox.remote import MOVE_TIMEOUT_S, RUNNER, RemoteSandbox, Told
 from grindstone.sandbox.wire import CHUNK, Answer, AnswerReader
 

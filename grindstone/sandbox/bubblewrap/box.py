@@ -19,8 +19,8 @@ from pathlib import Path
 
 from grindstone.errors import Cause, InfrastructureError
 from grindstone.files import write_atomic
-from grindstone.sandbox.bwrap_host import OVERLAID, Host, enter_namespace, remove_tree
-from grindstone.sandbox.cgroups import make_groups, remove_named
+from grindstone.sandbox.bubblewrap.cgroups import make_groups, remove_named
+from grindstone.sandbox.bubblewrap.host import OVERLAID, Host, enter_namespace, remove_tree
 from grindstone.sandbox.owner import start_time, this_process
 from grindstone.sandbox.protocol import HOSTNAME, Limits
 from grindstone.sandbox.remote import RUNNER, RUNNER_DIR

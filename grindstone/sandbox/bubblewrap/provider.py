@@ -14,13 +14,14 @@ from typing import Any
 from grindstone.digest import SHORT
 from grindstone.errors import Cause, InfrastructureError
 from grindstone.files import write_atomic
-from grindstone.sandbox.bwrap_box import LOWEST_ENVIRONMENT, Box, remove_left
-from grindstone.sandbox.bwrap_dockerfile import Copy, Recipe, Run, Workdir, read_recipe
-from grindstone.sandbox.bwrap_host import Host, prepare, remove_tree
-from grindstone.sandbox.bwrap_sandbox import BubblewrapSandbox
+from grindstone.sandbox.bubblewrap.box import LOWEST_ENVIRONMENT, Box, remove_left
+from grindstone.sandbox.bubblewrap.dockerfile import Copy, Recipe, Run, Workdir, read_recipe
+from grindstone.sandbox.bubblewrap.host import Host, prepare, remove_tree
+from grindstone.sandbox.bubblewrap.sandbox import BubblewrapSandbox
 from grindstone.sandbox.closing import Closings
 from grindstone.sandbox.owner import Owner, carries, this_process
-from grindstone.sandbox.protocol import HOSTNAME, BuildSpec, Kind, Limits, Sandbox, StartSpec
+from grindstone.sandbox.protocol import HOSTNAME, BuildSpec, Limits, Sandbox, StartSpec
+from grindstone.sandbox.registry import Kind
 from grindstone.sandbox.state import cache_dir
 
 LOG_TAIL = 4_000

@@ -14,8 +14,8 @@ from typing import Literal, NamedTuple
 
 from grindstone.digest import SHORT, digest_files
 from grindstone.errors import Cause, InfrastructureError
-from grindstone.sandbox.docker_runner import runner_binary
 from grindstone.sandbox.protocol import HOSTNAME
+from grindstone.sandbox.runner import runner_binary
 from grindstone.sandbox.state import cache_dir
 
 SYSTEM = ("bin", "lib", "lib32", "lib64", "libx32", "sbin", "usr")

@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterable, Mapping
 from docker.errors import APIError, NotFound
 
 from grindstone.errors import Cause, InfrastructureError
-from grindstone.sandbox.docker_engine import Engine, engine_errors
-from grindstone.sandbox.docker_stream import Stream
-from grindstone.sandbox.protocol import Kind
+from grindstone.sandbox.docker.engine import Engine, engine_errors
+from grindstone.sandbox.docker.stream import Stream
+from grindstone.sandbox.registry import Kind
 from grindstone.sandbox.remote import MOVE_TIMEOUT_S, RUNNER, RemoteSandbox, Told
 from grindstone.sandbox.wire import Answer
 

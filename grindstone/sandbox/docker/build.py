@@ -9,7 +9,7 @@ from typing import Any
 from docker.errors import BuildError, ImageNotFound
 
 from grindstone.errors import Cause, InfrastructureError
-from grindstone.sandbox.docker_engine import Engine, engine_errors
+from grindstone.sandbox.docker.engine import Engine, engine_errors
 from grindstone.sandbox.protocol import BuildSpec
 
 LOG_TAIL = 4_000

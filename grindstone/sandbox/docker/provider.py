@@ -14,12 +14,13 @@ from docker.errors import APIError
 from grindstone.digest import SHORT
 from grindstone.errors import Cause
 from grindstone.sandbox.closing import Closings
-from grindstone.sandbox.docker_build import build_image
-from grindstone.sandbox.docker_engine import LABEL, Engine, engine_errors, owner_labels, owner_of
-from grindstone.sandbox.docker_runner import runner_volume
-from grindstone.sandbox.docker_sandbox import DockerSandbox, remove
+from grindstone.sandbox.docker.build import build_image
+from grindstone.sandbox.docker.engine import LABEL, Engine, engine_errors, owner_labels, owner_of
+from grindstone.sandbox.docker.sandbox import DockerSandbox, remove
+from grindstone.sandbox.docker.volume import runner_volume
 from grindstone.sandbox.owner import carries
-from grindstone.sandbox.protocol import HOSTNAME, BuildSpec, Kind, Limits, Sandbox, StartSpec
+from grindstone.sandbox.protocol import HOSTNAME, BuildSpec, Limits, Sandbox, StartSpec
+from grindstone.sandbox.registry import Kind
 from grindstone.sandbox.remote import RUNNER, RUNNER_DIR
 
 CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "SETUID", "SETGID", "KILL")

@@ -7,31 +7,14 @@ root in the container, must not be able to change it: it comes in a volume mount
 import fcntl
 import io
 import tarfile
-from pathlib import Path
 
 from docker.errors import NotFound
 
 from grindstone.digest import SHORT, digest_files
-from grindstone.errors import Cause, InfrastructureError
-from grindstone.sandbox.docker_engine import LABEL, Engine, owner_labels
+from grindstone.sandbox.docker.engine import LABEL, Engine, owner_labels
 from grindstone.sandbox.remote import RUNNER, RUNNER_DIR
+from grindstone.sandbox.runner import runner_binary
 from grindstone.sandbox.state import cache_dir
-
-_NAMES = {"amd64": "x86_64", "arm64": "aarch64", "x86_64": "x86_64", "aarch64": "aarch64"}
-
-
-def runner_binary(architecture: str) -> Path:
-    """Return the runner for a processor.
-
-    Raises:
-        InfrastructureError: There is none for it.
-    """
-    name = _NAMES.get(architecture)
-    if name is None:
-        known = "x86_64 and aarch64"
-        problem = f"no runner for {architecture} processors, only for {known}"
-        raise InfrastructureError(Cause.SANDBOX_START, problem)
-    return Path(__file__).parent / "runner" / f"runner-{name}"
 
 
 def runner_volume(engine: Engine, image: str) -> str:
