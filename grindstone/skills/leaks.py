@@ -19,7 +19,7 @@ Whatever the task's own instruction says is no secret.
 
 import re
 from collections.abc import Collection, Mapping
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Literal, NamedTuple
 
 from grindstone.skills.literals import expected_literals
@@ -155,11 +155,15 @@ def _numbers(text: str) -> dict[Decimal, list[str]]:
 
 
 def _decimal(text: str) -> Decimal | None:
+    """Return what a text is as a number; None where it is none, or of no size that is one.
+
+    A hash such as `2672e8273026` is written like a number with an exponent.
+    """
     if not _NUMBER.fullmatch(text.strip()):
         return None
     try:
         return Decimal(text.strip().replace(",", "").replace("_", "")).normalize()
-    except InvalidOperation:
+    except ArithmeticError:
         return None
 
 

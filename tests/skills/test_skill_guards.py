@@ -170,3 +170,10 @@ def test_starter_skills_leak_nothing_of_the_bundled_tasks():
         for path in (root / "seed_workspaces" / "skillbench" / "skills").glob("*/SKILL.md"):
             leaks = find_leaks(path.read_text(), test_sources=sources, instruction=instruction)
             assert leaks == (), (tests.parent.name, path.parent.name)
+
+
+@pytest.mark.parametrize("odd", ["2672e8273026", "1e-99999999999", "7" * 5000, "1" * 5000 + "e5"])
+def test_what_is_written_like_a_number_but_is_none_is_found_as_text(odd):
+    sources = {"tests/test_it.py": f'assert read() == "{odd}"\n'}
+    assert find_leaks(f"The key is {odd} here.", test_sources=sources)
+    assert not find_leaks("Read the key from the file.", test_sources=sources)
