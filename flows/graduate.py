@@ -178,7 +178,6 @@ async def live(
             approve=approve,
         )
         workspace = await asyncio.to_thread(open_workspace, settings)
-        prompt = (workspace.root / "prompts" / "system.md").read_text("utf-8")
         home = settings.work_dir.absolute()
         async with open_models(
             run_key=key,
@@ -193,7 +192,7 @@ async def live(
                 model=models.get(resolved.model_id, settings.region),
                 scope=key,
                 instruction=instruction,
-                system_prompt=prompt,
+                system_prompt=workspace.files.system_prompt(),
             )
         done = _work(agent_id, key, title or instruction, result, started)
         tell_episode(

@@ -43,7 +43,7 @@ from grindstone.sandbox.protocol import Provider, Sandbox
 from grindstone.settings import Profile
 from grindstone.skills import Skill, SkillLibrary, render
 from grindstone.skills.selection import select_skills
-from grindstone.workspace.observations import read_jsonl
+from grindstone.workspace.files import WorkspaceFiles
 
 UNAIDED = (Profile.ORACLE, Profile.NOP)
 """Profiles that call no model and read no skill."""
@@ -208,15 +208,15 @@ async def _lay(
 
 def _brief(spec: AttemptSpec, task: Task, cards: Sequence[SkillCard], workspace: Path) -> Brief:
     solver = spec.solver
-    unaided = solver.profile in UNAIDED
-    prompt = "" if unaided else (workspace / "prompts" / "system.md").read_text("utf-8")
+    prompt = ""
+    if solver.profile not in UNAIDED:
+        files = WorkspaceFiles(workspace)
+        prompt = build_system_prompt(files.system_prompt(), files.memories(), cards, solver.profile)
     return Brief(
         episode_id=spec.episode_id,
         task_id=task.task_id,
         instruction=task.instruction,
-        system_prompt=""
-        if unaided
-        else build_system_prompt(prompt, _memories(workspace), cards, solver.profile),
+        system_prompt=prompt,
         skills=tuple(cards),
         solution_dir=str(task.solution_dir) if solver.profile is Profile.ORACLE else None,
         solution_env=task.solution_env,
@@ -226,12 +226,6 @@ def _brief(spec: AttemptSpec, task: Task, cards: Sequence[SkillCard], workspace:
             max_output_tokens=solver.max_tokens,
         ),
     )
-
-
-def _memories(workspace: Path) -> list[str]:
-    path = workspace / "memory" / "memories.jsonl"
-    rows = read_jsonl(path) if path.is_file() else ()
-    return [str(row.get("content") or row.get("text") or "") for row in rows]
 
 
 def _identity(spec: AttemptSpec, task: Task) -> dict[str, Any]:

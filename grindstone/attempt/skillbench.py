@@ -183,7 +183,7 @@ class SkillBenchAgent:
         return AttemptSpec(
             home=self._runs.parent,
             run_key=self.run_key,
-            agent_id=self.workspace.manifest.name.lower(),
+            agent_id=self.workspace.files.manifest.name.lower(),
             purpose=Purpose.GRIND,
             task_id=task.task_id,
             task_dir=task.path,

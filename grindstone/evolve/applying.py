@@ -1,14 +1,10 @@
 """Bringing reviewed changes into the workspace, with versions raised, in one commit."""
 
-import tempfile
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
-from grindstone.evolve.copying import Entry, Files, shown_files, write_folder
-from grindstone.evolve.permissions import Change, skill_of
 from grindstone.skills.format import Skill, parse_skill, raise_version, render
-from grindstone.workspace import changes as workspace_changes
+from grindstone.workspace.changes import Change, Entry, Files, skill_of
 from grindstone.workspace.errors import WorkspaceError
 from grindstone.workspace.workspace import EvolutionRef, Workspace
 
@@ -46,7 +42,7 @@ def with_versions(before: Files, changes: Sequence[Change]) -> tuple[Change, ...
         raised = _raised(old, parse_skill(entry.content, where=main), beside)
         if raised is not None:
             new = Entry(raised.encode(), entry.executable)
-            kept.append(Change(main, "modified", new))
+            kept.append(Change(main, "changed", new))
     return tuple(sorted(kept, key=lambda change: change.path))
 
 
@@ -108,25 +104,14 @@ def apply(
     Raises:
         WorkspaceError: A changed file was changed by someone else since `base`.
     """
-    with tempfile.TemporaryDirectory(prefix="grindstone-accepted-") as folder:
-        accepted = {each.path: each.entry for each in changes if each.entry is not None}
-        write_folder(accepted, Path(folder))
-        with workspace.writing():
-            if workspace.snapshot().commit != base:
-                now = shown_files(workspace.root)
-                moved = [
-                    each.path for each in changes if now.get(each.path) != before.get(each.path)
-                ]
-                if moved:
-                    raise WorkspaceError(
-                        f"{workspace.root}: {', '.join(moved)} changed while the evolver worked; "
-                        f"expected them as in {base[:12]}"
-                    )
-            workspace.apply_copy(Path(folder), [_of_workspace(change) for change in changes])
-            return workspace.commit_evolution(number, message, step=step, trailers=trailers)
-
-
-def _of_workspace(change: Change) -> workspace_changes.Change:
-    area, unit = workspace_changes.area_of(change.path)
-    kind: workspace_changes.Kind = "changed" if change.kind == "modified" else change.kind
-    return workspace_changes.Change(path=change.path, kind=kind, area=area, unit=unit)
+    with workspace.writing():
+        if workspace.snapshot().commit != base:
+            now = workspace.files.entries()
+            moved = [each.path for each in changes if now.get(each.path) != before.get(each.path)]
+            if moved:
+                raise WorkspaceError(
+                    f"{workspace.root}: {', '.join(moved)} changed while the evolver worked; "
+                    f"expected them as in {base[:12]}"
+                )
+        workspace.apply(changes)
+        return workspace.commit_evolution(number, message, step=step, trailers=trailers)

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from itertools import chain
 
 from grindstone.evolve.config import EvolveConfig
-from grindstone.evolve.permissions import Check, Checks, skill_of
+from grindstone.evolve.permissions import Check, Checks
 from grindstone.evolve.prompts import Observed
 from grindstone.skills.format import parse_skill
 from grindstone.skills.frontmatter import SkillError
 from grindstone.skills.quality import check_quality, paths_of
 from grindstone.skills.rules import validate_text
+from grindstone.workspace.changes import skill_of
 
 
 def check_format(path: str, text: str) -> Sequence[str]:

@@ -3,14 +3,15 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from grindstone.evolve.copying import Files
-from grindstone.evolve.permissions import Change, Checks, Refusal, Review, review
+from grindstone.evolve.permissions import Checks, Refusal, Review, review
 from grindstone.evolve.prompts import refused_message
 from grindstone.evolve.session import EvolverSession, SessionLimits
 from grindstone.llm.messages import CallSite, Model
 from grindstone.records import Trajectory, Usage
 from grindstone.sandbox.protocol import Provider
 from grindstone.settings import EvolveScope
+from grindstone.workspace.changes import Change, Files
+from grindstone.workspace.manifest import Manifest
 
 
 class Evolved(NamedTuple):
@@ -28,6 +29,7 @@ async def evolve_copy(
     model: Model,
     provider: Provider,
     scope: EvolveScope,
+    manifest: Manifest,
     prompt: str,
     observation: str,
     site: CallSite,
@@ -57,19 +59,30 @@ async def evolve_copy(
         memory=memory,
     ) as session:
         await session.talk(prompt)
-        first = await _reviewed(session, copy, scope, checks)
+        first = await _reviewed(session, copy, scope, manifest, checks)
         refusals = first.refusals
         last = first
         if first.refusals and not session.exhausted:
             await session.restore(first.undo, copy)
             await session.talk(refused_message(first.refusals))
-            last = await _reviewed(session, copy, scope, checks)
+            last = await _reviewed(session, copy, scope, manifest, checks)
             refusals += tuple(each for each in last.refusals if each not in first.refusals)
         return Evolved(last.accepted, refusals, session.usage, session.trajectory)
 
 
 async def _reviewed(
-    session: EvolverSession, before: Files, scope: EvolveScope, checks: Checks
+    session: EvolverSession,
+    before: Files,
+    scope: EvolveScope,
+    manifest: Manifest,
+    checks: Checks,
 ) -> Review:
     collected = await session.collect()
-    return review(before, collected.files, scope, checks=checks, specials=collected.specials)
+    return review(
+        before,
+        collected.files,
+        scope,
+        manifest=manifest,
+        checks=checks,
+        specials=collected.specials,
+    )

@@ -12,7 +12,7 @@ from grindstone.evolve.applying import apply, mutations, with_versions
 from grindstone.evolve.checks import checks_for
 from grindstone.evolve.config import EvolveConfig
 from grindstone.evolve.copy_evolution import evolve_copy
-from grindstone.evolve.copying import Files, shown_files
+from grindstone.evolve.copying import shown_files
 from grindstone.evolve.past import (
     earlier,
     keep,
@@ -21,7 +21,7 @@ from grindstone.evolve.past import (
     recall,
     trailers_of,
 )
-from grindstone.evolve.permissions import Check, Refusal, skill_names
+from grindstone.evolve.permissions import Check, Refusal
 from grindstone.evolve.prompts import Observed, SkillLine, step_prompt
 from grindstone.evolve.result import EvolutionResult
 from grindstone.llm.messages import CallSite, Model
@@ -34,6 +34,8 @@ from grindstone.settings import SuccessMode
 from grindstone.skills.drafts import read_drafts
 from grindstone.skills.format import parse_skill
 from grindstone.skills.frontmatter import SkillError
+from grindstone.workspace.changes import Files, skill_names
+from grindstone.workspace.files import WorkspaceFiles
 from grindstone.workspace.workspace import Workspace
 
 _T = TypeVar("_T")
@@ -153,7 +155,8 @@ class EvolutionEngine:
                 return await asyncio.to_thread(recall, opened, done)
         base = await asyncio.to_thread(opened.snapshot)
         number = evo_number if evo_number is not None else opened.next_number()
-        before = await asyncio.to_thread(_files_at, opened, base.commit)
+        frozen = WorkspaceFiles(await asyncio.to_thread(opened.frozen, base.commit))
+        before = await asyncio.to_thread(shown_files, frozen)
         history = await asyncio.to_thread(earlier, opened, observation_logs)
         observation = render_observations(observation_logs)
         await asyncio.to_thread(opened.write_observation, observation, list(observation_logs))
@@ -162,7 +165,7 @@ class EvolutionEngine:
         drafts = await asyncio.to_thread(read_drafts, opened.root) if gated else ()
         prompt = step_prompt(
             number=number,
-            scope=self.config,
+            scope=self.config & frozen.manifest.evolvable_layers,
             skills=_skill_lines(before),
             history=history,
             current=observation_logs,
@@ -175,6 +178,7 @@ class EvolutionEngine:
                 model=model,
                 provider=provider,
                 scope=self.config,
+                manifest=frozen.manifest,
                 prompt=prompt,
                 observation=observation,
                 site=CallSite(role=Role.EVOLVER, scope=step or f"evolve/{number}", turn=0),
@@ -273,10 +277,6 @@ def _same_kind(observations: Sequence[Observed]) -> None:
         raise InputError(
             "observation_logs", "mixes labelled and unlabelled observations", "one kind"
         )
-
-
-def _files_at(workspace: Workspace, commit: str) -> Files:
-    return shown_files(workspace.frozen(commit))
 
 
 def _skill_lines(files: Files) -> list[SkillLine]:

@@ -6,26 +6,20 @@ evolver, so none repeats what it must not know.
 """
 
 import json
-from collections.abc import Callable, Iterable, Sequence
-from typing import Literal, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from grindstone.base import Frozen
-from grindstone.evolve.copying import AREAS, Entry, Files, is_shown
+from grindstone.evolve.copying import is_shown
 from grindstone.settings import EvolveScope
+from grindstone.workspace.changes import Change, Files, compare, skill_names, skill_of
+from grindstone.workspace.manifest import Manifest
 
 MAX_FILE_BYTES = 200_000
 MAX_FILES = 200
 
 Check = Callable[[str, str], Sequence[str]]
 """Given a path and its text, returns what is wrong with it, in sentences that give nothing away."""
-
-
-class Change(NamedTuple):
-    """One file that is not as it was."""
-
-    path: str
-    kind: Literal["added", "modified", "deleted"]
-    entry: Entry | None  # None: deleted
 
 
 class Refusal(Frozen):
@@ -52,39 +46,12 @@ class Checks(NamedTuple):
     leaks: Check | None = None  # any text against what the task is checked for
 
 
-def diff(before: Files, after: Files) -> tuple[Change, ...]:
-    """Return what differs between two folders, by path."""
-    changes: list[Change] = []
-    for path in sorted(before.keys() | after.keys()):
-        old, new = before.get(path), after.get(path)
-        if old == new:
-            continue
-        kind: Literal["added", "modified", "deleted"] = "modified"
-        if new is None:
-            kind = "deleted"
-        elif old is None:
-            kind = "added"
-        changes.append(Change(path, kind, new))
-    return tuple(changes)
-
-
-def skill_of(path: str) -> str | None:
-    """Return the skill a path belongs to; None for files that are not in a skill's folder."""
-    parts = path.split("/")
-    return parts[1] if parts[0] == "skills" and len(parts) > 2 else None
-
-
-def skill_names(files: Iterable[str]) -> tuple[str, ...]:
-    """Return the names of the skills a folder holds, in order."""
-    found = {skill_of(path) for path in files if path.endswith("/SKILL.md")}
-    return tuple(sorted(name for name in found if name is not None))
-
-
 def review(
     before: Files,
     after: Files,
     scope: EvolveScope,
     *,
+    manifest: Manifest,
     checks: Checks = Checks(),  # noqa: B008 - immutable
     specials: Sequence[str] = (),
 ) -> Review:
@@ -93,11 +60,13 @@ def review(
     Args:
         before: What the evolver was given.
         after: What it left.
-        scope: What it may change.
+        scope: What it may change, as far as the manifest lets it.
+        manifest: The workspace's; its layers limit the scope.
         checks: Format, quality and leak checks; leaks only where the scope asks for it.
         specials: Links and special files found in its copy.
     """
-    changes = diff(before, after)
+    scope = scope & manifest.evolvable_layers
+    changes = compare(before, after)
     if len(after) > len(before) + MAX_FILES:
         reason = f"{len(after)} files where {len(before)} were; at most {MAX_FILES} more"
         undo = (*specials, *(change.path for change in changes))
@@ -114,7 +83,11 @@ def review(
     for change in changes:
         units.setdefault(_unit(change.path), []).append(change)
     for unit, members in units.items():
-        found = [refusal for change in members for refusal in _file_rules(change, scope, checks)]
+        found = [
+            refusal
+            for change in members
+            for refusal in _file_rules(change, scope, manifest, checks)
+        ]
         name = skill_of(members[0].path)
         skill = _SkillChange(name, tuple(members), before, after) if name is not None else None
         if skill is not None and not found:
@@ -143,19 +116,21 @@ def _room(before: Files, scope: EvolveScope) -> int | None:
     return max(0, scope.max_skills - len(skill_names(before)))
 
 
-def _file_rules(change: Change, scope: EvolveScope, checks: Checks) -> list[Refusal]:
+def _file_rules(
+    change: Change, scope: EvolveScope, manifest: Manifest, checks: Checks
+) -> list[Refusal]:
     """Return what is wrong with one file, whatever it belongs to."""
     if _has_odd_name(change.path):
         printable = change.path.encode("utf-8", "backslashreplace").decode()
         reason = "has a name that git or a person could misread"
         return [Refusal(path=printable, rule="file_name", reason=reason)]
-    misplaced = _place_rule(change, scope)
+    misplaced = _place_rule(change, scope, manifest)
     if misplaced is not None:
         rule, reason = misplaced
         return [Refusal(path=change.path, rule=rule, reason=reason)]
     if change.entry is None:
         return []
-    broken = _content_rule(change.path, change.entry.content)
+    broken = _content_rule(change.path, change.entry.content, manifest)
     if broken is not None:
         rule, reason = broken
         return [Refusal(path=change.path, rule=rule, reason=reason)]
@@ -177,10 +152,10 @@ def _has_odd_name(path: str) -> bool:
     )
 
 
-def _place_rule(change: Change, scope: EvolveScope) -> tuple[str, str] | None:
+def _place_rule(change: Change, scope: EvolveScope, manifest: Manifest) -> tuple[str, str] | None:
     """Return the rule that forbids a change where it is made, with its reason."""
     path = change.path
-    area = path.split("/", maxsplit=1)[0]
+    layer = manifest.layer_of(path)
     allowed = {
         "skills": scope.evolve_skills,
         "memory": scope.evolve_memory,
@@ -188,31 +163,31 @@ def _place_rule(change: Change, scope: EvolveScope) -> tuple[str, str] | None:
         "tools": scope.evolve_tools,
     }
     found: tuple[str, str] | None = None
-    if not is_shown(path) or area not in AREAS:
+    if layer is None or not is_shown(path, manifest):
         found = "outside", "lies outside what an evolver may change, whatever the permissions"
-    elif area == "skills" and skill_of(path) is None:
+    elif layer == "skills" and skill_of(path) is None:
         found = "outside", "is not in a skill's folder"
-    elif scope.prompt_only and area != "prompts":
+    elif scope.prompt_only and layer != "prompts":
         found = "prompt_only", "only the system prompt may change in this step"
-    elif not allowed[area]:
-        found = f"evolve_{area}", f"{area}/ may not change in this step"
-    elif change.entry is None and area == "prompts":
+    elif not allowed[layer]:
+        found = f"evolve_{layer}", f"{layer} may not change in this step"
+    elif change.entry is None and layer == "prompts":
         found = "system_prompt", "a prompt may be changed, not deleted"
     return found
 
 
-def _content_rule(path: str, content: bytes) -> tuple[str, str] | None:
+def _content_rule(path: str, content: bytes, manifest: Manifest) -> tuple[str, str] | None:
     """Return the rule that a file's content breaks, with its reason."""
-    area = path.split("/", maxsplit=1)[0]
+    layer = manifest.layer_of(path)
     if len(content) > MAX_FILE_BYTES:
         return "max_file", f"has {len(content)} bytes, more than {MAX_FILE_BYTES}"
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError:
         return "text_only", "is not UTF-8 text"
-    if area == "prompts" and not text.strip():
+    if layer == "prompts" and not text.strip():
         return "system_prompt", "is empty"
-    broken = _first_broken_line(text) if path.endswith(".jsonl") and area == "memory" else None
+    broken = _first_broken_line(text) if path.endswith(".jsonl") and layer == "memory" else None
     return ("memory_format", f"line {broken} is not a JSON object") if broken else None
 
 

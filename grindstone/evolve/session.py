@@ -15,7 +15,7 @@ from pydantic import PositiveFloat, PositiveInt
 from grindstone.agents.remembered import RememberedSandbox
 from grindstone.base import Frozen
 from grindstone.digest import digest_tree
-from grindstone.evolve.copying import OBSERVATION, Entry, Files, read_folder, write_folder
+from grindstone.evolve.copying import OBSERVATION, write_folder
 from grindstone.evolve.templates import template
 from grindstone.llm.messages import (
     Block,
@@ -40,6 +40,7 @@ from grindstone.records import (
     utc_now,
 )
 from grindstone.sandbox.protocol import BuildSpec, Limits, Provider, Sandbox, StartSpec
+from grindstone.workspace.changes import Entry, Files, read_folder
 
 ROOT = "/workspace"
 _SHOWN_CHARS = 24_000

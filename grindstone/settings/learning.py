@@ -1,11 +1,14 @@
 """Learning: what the evolver may change, the grind, learning without labels, the gate."""
 
+from collections.abc import Collection
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
 from grindstone.settings.runs import Ratio, RunSettings, Settings
 from grindstone.settings.words import FeedbackLevel, Profile, SuccessMode, TaskSkillMode
+
+EVOLVED_LAYERS = ("skills", "memory", "prompts", "tools")
 
 
 class EvolveScope(Settings):
@@ -31,6 +34,11 @@ class EvolveScope(Settings):
     def allows_anything(self) -> bool:
         """Whether an evolver could change anything at all."""
         return any((self.evolve_skills, self.evolve_memory, self.evolve_prompts, self.evolve_tools))
+
+    def __and__(self, layers: Collection[str]) -> Self:
+        """Return the scope without what lies outside some layers of a workspace."""
+        withheld = {f"evolve_{layer}" for layer in EVOLVED_LAYERS if layer not in layers}
+        return self.model_copy(update=dict.fromkeys(withheld, False))
 
     @model_validator(mode="after")
     def _prompt_only_is_consistent(self) -> Self:

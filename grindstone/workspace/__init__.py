@@ -4,17 +4,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from grindstone.workspace.changes import Change, Changes, Refusal
+    from grindstone.workspace.changes import Change
     from grindstone.workspace.errors import WorkspaceError
+    from grindstone.workspace.files import WorkspaceFiles
     from grindstone.workspace.manifest import Manifest
     from grindstone.workspace.workspace import EvolutionRef, Snapshot, Workspace
 
 _HOMES = {
     "Change": "changes",
-    "Changes": "changes",
-    "Refusal": "changes",
     "WorkspaceError": "errors",
     "Manifest": "manifest",
+    "WorkspaceFiles": "files",
     "EvolutionRef": "workspace",
     "Snapshot": "workspace",
     "Workspace": "workspace",
@@ -22,13 +22,12 @@ _HOMES = {
 
 __all__ = [
     "Change",
-    "Changes",
     "EvolutionRef",
     "Manifest",
-    "Refusal",
     "Snapshot",
     "Workspace",
     "WorkspaceError",
+    "WorkspaceFiles",
 ]
 
 

@@ -1,172 +1,90 @@
-"""What a mutated copy of a workspace changed, compared file by file with a commit."""
+"""A workspace's files in memory, and the one comparison between two states of them."""
 
-import hashlib
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from grindstone.base import Frozen
-from grindstone.workspace.git import EVOLUTION, Entry
 
-MAX_FILE_BYTES = 1_000_000
-MAX_FILES = 5_000
+class Entry(NamedTuple):
+    """One regular file."""
 
-Area = Literal["skills", "drafts", "memory", "prompts", "tools", "task_skills", "other"]
-Kind = Literal["added", "changed", "deleted"]
+    content: bytes
+    executable: bool = False
 
 
-class Change(Frozen):
-    """One file that differs."""
-
-    path: str
-    kind: Kind
-    area: Area
-    unit: str = ""
-    """The skill, draft or task-skill folder it belongs to; empty elsewhere."""
+Files = Mapping[str, Entry]
+"""Regular files by their path relative to the workspace, with forward slashes."""
 
 
-class Refusal(NamedTuple):
-    """Something in the copy that no workspace may hold; left out whatever is allowed."""
+class Change(NamedTuple):
+    """One file that is not as it was."""
 
     path: str
-    reason: str
+    kind: Literal["added", "changed", "deleted"]
+    entry: Entry | None  # None: deleted
 
 
-class Changes(Frozen):
-    """All differences, in the order of paths."""
-
-    items: tuple[Change, ...] = ()
-    refused: tuple[Refusal, ...] = ()
-
-    def __bool__(self) -> bool:
-        return bool(self.items)
-
-    def within(self, *areas: Area) -> tuple[Change, ...]:
-        """Return the differences in some areas."""
-        return tuple(change for change in self.items if change.area in areas)
-
-    def units(self, area: Area) -> tuple[str, ...]:
-        """Return the names of the skills, drafts or task skills that differ."""
-        return tuple(sorted({change.unit for change in self.within(area) if change.unit}))
+def read_folder(root: Path) -> dict[str, Entry]:
+    """Return a folder's regular files; links and histories are left out and never followed."""
+    found: dict[str, Entry] = {}
+    for folder, subfolders, names in os.walk(root, followlinks=False):
+        subfolders[:] = sorted(name for name in subfolders if name != ".git")
+        for name in sorted(names):
+            path = Path(folder) / name
+            status = path.lstat()
+            if stat.S_ISREG(status.st_mode):
+                relative = path.relative_to(root).as_posix()
+                found[relative] = Entry(path.read_bytes(), bool(status.st_mode & stat.S_IXUSR))
+    return found
 
 
-def area_of(path: str) -> tuple[Area, str]:
-    """Return the area a path lies in and the unit it belongs to."""
-    parts = path.split("/")
-    if parts[0] == "skills" and len(parts) > 2:
-        if parts[1] == "_drafts":
-            return "drafts", parts[2].rsplit(".", 1)[0]
-        return "skills", parts[1]
-    if parts[0] == "task_skills" and len(parts) > 2:
-        return "task_skills", parts[1]
-    for area in ("memory", "prompts", "tools"):
-        if parts[0] == area and len(parts) > 1:
-            return area, ""
-    return "other", ""
+def compare(before: Files, after: Files) -> tuple[Change, ...]:
+    """Return what differs between two states, by path."""
+    changes: list[Change] = []
+    for path in sorted(before.keys() | after.keys()):
+        old, new = before.get(path), after.get(path)
+        if new is None:
+            changes.append(Change(path, "deleted", None))
+        elif old is None:
+            changes.append(Change(path, "added", new))
+        elif old != new:
+            changes.append(Change(path, "changed", new))
+    return tuple(changes)
 
 
-def compare(folder: Path, base: Mapping[str, Entry]) -> Changes:
-    """Return how a folder differs from a commit's files; evolution/ is not looked at.
-
-    Below something refused nothing counts as deleted: what cannot be read is not a wish.
-    """
-    refused: list[Refusal] = []
-    found: dict[str, tuple[str, bool]] = {}
-    for relative, path in _files(folder, "", refused):
-        if len(found) >= MAX_FILES:
-            refused.append(Refusal(relative, f"more than {MAX_FILES} files"))
-            break
-        found[relative] = blob_id(path)
-    blocked = tuple(refusal.path for refusal in refused)
-    items = [
-        Change(path=path, kind=kind, area=area_of(path)[0], unit=area_of(path)[1])
-        for path in sorted(base.keys() | found.keys())
-        if (kind := _kind(base.get(path), found.get(path))) is not None
-        and not (kind == "deleted" and _below(path, blocked))
-    ]
-    return Changes(items=tuple(items), refused=tuple(refused))
-
-
-def apply_change(change: Change, copy: Path, root: Path) -> None:
-    """Bring one file of a copy into the workspace at `root`.
+def apply_changes(changes: Iterable[Change], root: Path) -> None:
+    """Bring changes into the folder `root`; a folder that they leave empty goes too.
 
     Raises:
-        OSError: The copy's file is no regular file any more, or its place is taken.
+        OSError: A file's place is taken, by a folder for instance.
     """
-    place = root / change.path
-    if change.kind == "deleted":
-        place.unlink(missing_ok=True)
-        _remove_empty(place.parent, root)
-        return
-    content, executable = read_regular(copy / change.path)
-    place.parent.mkdir(parents=True, exist_ok=True)
-    place.write_bytes(content)
-    place.chmod(0o755 if executable else 0o644)
+    # Deleted first: what was a file may be a folder now.
+    for change in sorted(changes, key=lambda change: change.entry is not None):
+        place = root / change.path
+        if change.entry is None:
+            place.unlink(missing_ok=True)
+            _remove_empty(place.parent, root)
+            continue
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(change.entry.content)
+        place.chmod(0o755 if change.entry.executable else 0o644)
+
+
+def skill_of(path: str) -> str | None:
+    """Return the skill a path belongs to; None for files that are not in a skill's folder."""
+    parts = path.split("/")
+    return parts[1] if parts[0] == "skills" and len(parts) > 2 else None
+
+
+def skill_names(paths: Iterable[str]) -> tuple[str, ...]:
+    """Return the names of the skills whose SKILL.md is among some paths, in order."""
+    found = {skill_of(path) for path in paths if path.endswith("/SKILL.md")}
+    return tuple(sorted(name for name in found if name is not None))
 
 
 def _remove_empty(folder: Path, stop: Path) -> None:
     while folder != stop and folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()
         folder = folder.parent
-
-
-def blob_id(path: Path) -> tuple[str, bool]:
-    """Return a regular file's git blob id and whether its owner may execute it.
-
-    Raises:
-        OSError: It is a link, or gone.
-    """
-    content, executable = read_regular(path)
-    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest(), executable
-
-
-def read_regular(path: Path) -> tuple[bytes, bool]:
-    """Return a regular file's content and its executable bit, following no link."""
-    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(handle, "rb") as file:
-        return file.read(), bool(os.fstat(file.fileno()).st_mode & stat.S_IXUSR)
-
-
-def _files(folder: Path, prefix: str, refused: list[Refusal]) -> Iterator[tuple[str, Path]]:
-    for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
-        relative = f"{prefix}{entry.name}"
-        if relative == EVOLUTION:
-            continue
-        if (reason := _reason(entry)) is not None:
-            printable = relative.encode("utf-8", "backslashreplace").decode()
-            refused.append(Refusal(printable, reason))
-        elif entry.is_dir(follow_symlinks=False):
-            yield from _files(Path(entry.path), f"{relative}/", refused)
-        else:
-            yield relative, Path(entry.path)
-
-
-def _reason(entry: os.DirEntry[str]) -> str | None:
-    """Say why an entry is refused, None where it is a plain file or folder."""
-    name = entry.name
-    printable = name.isprintable() and "\\" not in name  # undecodable bytes do not print
-    mode = entry.stat(follow_symlinks=False)
-    folder, regular = stat.S_ISDIR(mode.st_mode), stat.S_ISREG(mode.st_mode)
-    reasons = (
-        (name.lower() == ".git", "a git folder of its own"),
-        (not printable, "its name has characters that are not allowed"),
-        (entry.is_symlink(), "a link"),
-        (not folder and not regular, "not a regular file"),
-        (regular and mode.st_nlink > 1, "a hard link"),
-        (regular and mode.st_size > MAX_FILE_BYTES, f"more than {MAX_FILE_BYTES} bytes"),
-    )
-    return next((reason for refused, reason in reasons if refused), None)
-
-
-def _kind(before: Entry | None, now: tuple[str, bool] | None) -> Kind | None:
-    if before is None:
-        return "added"
-    if now is None:
-        return "deleted"
-    return None if now == (before.blob, before.executable) else "changed"
-
-
-def _below(path: str, blocked: tuple[str, ...]) -> bool:
-    return any(path == top or path.startswith(f"{top}/") for top in blocked)

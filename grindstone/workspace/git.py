@@ -47,7 +47,7 @@ class Commit(NamedTuple):
     trailers: Mapping[str, str]  # by lower-case name without the prefix
 
 
-class Entry(NamedTuple):
+class TreeEntry(NamedTuple):
     """One file of a commit."""
 
     path: str
@@ -135,14 +135,14 @@ class Repository:
         )
         return tuple(_commit(record) for record in output.split("\x1e") if record.strip())
 
-    def entries(self, commit: str) -> dict[str, Entry]:
+    def entries(self, commit: str) -> dict[str, TreeEntry]:
         """Return a commit's files by path."""
-        found: dict[str, Entry] = {}
+        found: dict[str, TreeEntry] = {}
         for record in self.run("ls-tree", "-r", "-z", "--full-tree", commit).split("\0"):
             if record:
                 head, path = record.split("\t", 1)
                 mode, _, blob = head.split(" ")
-                found[path] = Entry(path, blob, mode == "100755")
+                found[path] = TreeEntry(path, blob, mode == "100755")
         return found
 
     def dirty(self) -> bool:

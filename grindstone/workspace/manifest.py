@@ -1,7 +1,7 @@
 """manifest.yaml: what a workspace is called and which of its layers may evolve."""
 
 from pathlib import Path, PurePosixPath
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import Field, ValidationError, field_validator
 
@@ -11,6 +11,8 @@ from grindstone.errors import InputError
 MANIFEST = "manifest.yaml"
 
 Layer = Literal["skills", "memory", "prompts", "tools"]
+LAYERS: tuple[Layer, ...] = get_args(Layer)
+_NO_PROMPT_IN = ("skills", "memory", "tools", "task_skills", "evolution", ".git", MANIFEST)
 
 
 class AgentEntry(Frozen):
@@ -26,9 +28,11 @@ class Manifest(Frozen):
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
     version: str = "1.0"
     description: str = ""
-    system_prompt: str = Field("prompts/system.md", description="A file of the workspace.")
+    system_prompt: str = Field(
+        "prompts/system.md", description="The file that holds the agent's system prompt."
+    )
     evolvable_layers: tuple[Layer, ...] = Field(
-        ("skills", "memory", "prompts", "tools"),
+        LAYERS,
         description="What may ever change; a run's settings may allow less.",
     )
     contract_version: str = ""
@@ -46,7 +50,16 @@ class Manifest(Frozen):
         path = PurePosixPath(value)
         if path.is_absolute() or ".." in path.parts:
             raise ValueError("must be a relative path inside the workspace")
-        return value
+        if path.parts[:1] == () or path.parts[0] in _NO_PROMPT_IN:
+            raise ValueError(f"must be no part of {', '.join(_NO_PROMPT_IN)}")
+        return path.as_posix()
+
+    def layer_of(self, path: str) -> Layer | None:
+        """Return the layer a file of the workspace belongs to, None where it is in none."""
+        if path == self.system_prompt:
+            return "prompts"
+        top, _, rest = path.partition("/")
+        return next((layer for layer in LAYERS if layer == top and rest), None)
 
 
 def read_manifest(root: Path) -> Manifest:

@@ -21,11 +21,12 @@ from grindstone.digest import digest
 from grindstone.errors import InputError
 from grindstone.skills.library import SkillLibrary
 from grindstone.workspace import observations
-from grindstone.workspace.changes import Change, Changes, apply_change, compare
+from grindstone.workspace.changes import Change, apply_changes
 from grindstone.workspace.errors import WorkspaceError
+from grindstone.workspace.files import WorkspaceFiles
 from grindstone.workspace.git import BRANCH, EVOLUTION, LOCK, Commit, Repository
 from grindstone.workspace.lock import WriterLock
-from grindstone.workspace.manifest import Manifest, read_manifest
+from grindstone.workspace.manifest import read_manifest
 from grindstone.workspace.recovery import recover, set_aside
 from grindstone.workspace.seed import copy_seed
 
@@ -111,22 +112,14 @@ class Workspace:
         return workspace
 
     @property
-    def manifest(self) -> Manifest:
-        """The manifest as it is now."""
-        return read_manifest(self.root)
+    def files(self) -> WorkspaceFiles:
+        """What the workspace holds now, committed or not."""
+        return WorkspaceFiles(self.root)
 
     @property
     def evolution_dir(self) -> Path:
         """The folder of observations; outside the history."""
         return self.root / EVOLUTION
-
-    def system_prompt(self) -> str:
-        """Return the system prompt's text."""
-        return (self.root / self.manifest.system_prompt).read_text(encoding="utf-8")
-
-    def memories(self) -> tuple[dict[str, JsonValue], ...]:
-        """Return the rows of memory/memories.jsonl, the oldest first."""
-        return tuple(observations.read_jsonl(self.root / "memory" / "memories.jsonl"))
 
     def snapshot(self, commit: str = "HEAD") -> Snapshot:
         """Return what identifies the workspace at a commit, the last one by default."""
@@ -327,23 +320,18 @@ class Workspace:
                     raise
         return target
 
-    def compare_copy(self, folder: Path, *, base: str = "HEAD") -> Changes:
-        """Return how a mutated copy differs from the commit it was taken from."""
-        return compare(folder, self.repository.entries(self.repository.resolve(base)))
-
-    def apply_copy(self, folder: Path, changes: Iterable[Change]) -> None:
-        """Write a copy's changes into the workspace; to be called within `writing`.
+    def apply(self, changes: Iterable[Change]) -> None:
+        """Bring changes into the workspace; to be called within `writing`.
 
         Raises:
-            WorkspaceError: Not within `writing`, or a file turned into something else.
+            WorkspaceError: Not within `writing`, or a file's place is taken.
         """
         if not self._lock.held:
-            raise WorkspaceError(f"{self.root}: apply_copy outside of writing()")
+            raise WorkspaceError(f"{self.root}: apply outside of writing()")
         try:
-            for change in sorted(changes, key=lambda change: change.kind != "deleted"):
-                apply_change(change, folder, self.root)
+            apply_changes(changes, self.root)
         except OSError as error:
-            raise WorkspaceError(f"{folder}: a change cannot be applied: {error}") from error
+            raise WorkspaceError(f"{self.root}: a change cannot be applied: {error}") from error
 
     def write_observation(self, markdown: str, rows: Iterable[observations.Row]) -> int:
         """Replace the current observation, log the rows; returns how many were new."""

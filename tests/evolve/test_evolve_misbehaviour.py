@@ -1,11 +1,14 @@
 """An evolver that misbehaves, played at the wire, in a real sandbox on a real workspace."""
 
+import shutil
+
 import pytest
 from evolve_script import skill, use, write
 
 from grindstone.errors import BudgetExceededError, InfrastructureError
 from grindstone.evolve import EvolutionEngine, EvolveConfig, SessionLimits
 from grindstone.records import TestResult, Verdict
+from grindstone.resources import bundled
 from grindstone.settings import FeedbackLevel
 from grindstone.workspace.workspace import Workspace
 
@@ -288,3 +291,27 @@ async def test_a_spent_budget_ends_it_without_a_commit(
         with pytest.raises(BudgetExceededError):
             await engine.aevolve(workspace, [observe()])
     assert workspace.snapshot() == before
+
+
+async def test_what_the_manifest_withholds_is_told_and_undone(
+    evolver, model, any_provider, tmp_path, observe
+):
+    seed = tmp_path / "seed"
+    shutil.copytree(bundled("seed_workspaces/skillbench"), seed)
+    (seed / "prompts" / "system.md").rename(seed / "prompts" / "agent.md")
+    (seed / "manifest.yaml").write_text(
+        "name: own\nsystem_prompt: prompts/agent.md\nevolvable_layers: [skills, memory]\n"
+    )
+    workspace = Workspace.create(tmp_path / "own" / "workspace", seed)
+    before = workspace.files.system_prompt()
+    evolver.plays("$ echo hacked > prompts/agent.md; cat manifest.yaml", "done", "done")
+    engine = EvolutionEngine(
+        EvolveConfig(evolve_prompts=True, evolve_memory=True), model=model, provider=any_provider
+    )
+    result = await engine.aevolve(workspace, [observe()])
+    assert "- evolve_prompts: false" in evolver.told(0)
+    assert "- evolve_memory: true" in evolver.told(0)
+    assert [(each.path, each.rule) for each in result.refusals] == [
+        ("prompts/agent.md", "evolve_prompts")
+    ]
+    assert workspace.files.system_prompt() == before

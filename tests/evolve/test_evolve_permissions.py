@@ -4,10 +4,12 @@ import pytest
 
 from grindstone.evolve.applying import mutations, with_versions
 from grindstone.evolve.checks import check_format
-from grindstone.evolve.copying import Entry, is_shown
-from grindstone.evolve.permissions import Checks, diff, review
+from grindstone.evolve.copying import is_shown
+from grindstone.evolve.permissions import Checks, Review, review
 from grindstone.settings import EvolveScope
 from grindstone.skills.format import parse_skill
+from grindstone.workspace import Manifest
+from grindstone.workspace.changes import Entry, compare
 
 TEXT = "---\nname: {0}\ndescription: When a, b.\n---\n\n## Steps\n{1}\n"
 
@@ -28,10 +30,15 @@ BEFORE = {
     "memory/memories.jsonl": entry("{}\n"),
 }
 ALL = EvolveScope(evolve_memory=True, evolve_prompts=True, evolve_tools=True)
+MANIFEST = Manifest(name="a")
+
+
+def judged(after: dict, scope: EvolveScope = ALL, **more) -> Review:
+    return review(BEFORE, after, scope, **({"manifest": MANIFEST} | more))
 
 
 def rules(after: dict, scope: EvolveScope = ALL, **more) -> dict[str, str]:
-    found = review(BEFORE, after, scope, **more)
+    found = judged(after, scope, **more)
     return {refusal.path: refusal.rule for refusal in found.refusals}
 
 
@@ -84,7 +91,7 @@ def changed(**files: Entry | None) -> dict:
 )
 def test_a_rule_refuses(path: str, found: Entry | None, scope: EvolveScope, rule: str):
     checks = Checks(format=check_format)
-    reviewed = review(BEFORE, changed(**{path: found}), scope, checks=checks)
+    reviewed = judged(changed(**{path: found}), scope, checks=checks)
     assert [each.rule for each in reviewed.refusals] == [rule]
     assert reviewed.accepted == ()
     assert reviewed.undo == (path,)
@@ -102,7 +109,7 @@ def test_a_rule_refuses(path: str, found: Entry | None, scope: EvolveScope, rule
     ],
 )
 def test_what_is_allowed_stands(path: str, found: Entry):
-    reviewed = review(BEFORE, changed(**{path: found}), ALL, checks=Checks(format=check_format))
+    reviewed = judged(changed(**{path: found}), ALL, checks=Checks(format=check_format))
     assert [change.path for change in reviewed.accepted] == [path]
     assert reviewed.refusals == ()
 
@@ -112,7 +119,7 @@ def test_what_is_allowed_stands(path: str, found: Entry):
 )
 def test_names_that_could_be_misread_are_refused(name: str):
     path = f"skills/old/{name}"
-    reviewed = review(BEFORE, changed(**{path: entry("*\n")}), ALL)
+    reviewed = judged(changed(**{path: entry("*\n")}), ALL)
     assert [each.rule for each in reviewed.refusals] == ["file_name"]
     assert reviewed.accepted == () and reviewed.undo == (path,)
     assert reviewed.refusals[0].model_dump_json()
@@ -122,7 +129,7 @@ def test_a_skill_is_refused_as_a_whole():
     after = changed(
         **{"skills/new/SKILL.md": main("new"), "skills/new/scripts/a.sh": Entry(b"\xff")}
     )
-    reviewed = review(BEFORE, after, ALL)
+    reviewed = judged(after, ALL)
     assert reviewed.accepted == ()
     assert set(reviewed.undo) == {"skills/new/SKILL.md", "skills/new/scripts/a.sh"}
 
@@ -135,7 +142,7 @@ def test_deleting_a_skill_makes_no_room_for_another():
             "skills/new/SKILL.md": main("new"),
         }
     )
-    reviewed = review(BEFORE, after, EvolveScope(max_skills=1))
+    reviewed = judged(after, EvolveScope(max_skills=1))
     assert [each.rule for each in reviewed.refusals] == ["max_skills"]
     assert {change.kind for change in reviewed.accepted} == {"deleted"}
 
@@ -147,7 +154,7 @@ def test_at_the_budget_a_skill_may_still_be_refined():
 
 def test_the_budget_admits_as_many_as_fit():
     after = changed(**{f"skills/{name}/SKILL.md": main(name) for name in ("a", "b", "c")})
-    reviewed = review(BEFORE, after, EvolveScope(max_skills=3))
+    reviewed = judged(after, EvolveScope(max_skills=3))
     assert [change.path for change in reviewed.accepted] == [
         "skills/a/SKILL.md",
         "skills/b/SKILL.md",
@@ -156,7 +163,7 @@ def test_the_budget_admits_as_many_as_fit():
 
 def test_a_link_in_a_files_place_deletes_nothing():
     after = changed(**{"skills/old/SKILL.md": None})
-    reviewed = review(BEFORE, after, ALL, specials=("skills/old/SKILL.md",))
+    reviewed = judged(after, ALL, specials=("skills/old/SKILL.md",))
     assert [each.rule for each in reviewed.refusals] == ["regular_files"]
     assert reviewed.accepted == ()
     assert reviewed.undo == ("skills/old/SKILL.md",)
@@ -164,7 +171,7 @@ def test_a_link_in_a_files_place_deletes_nothing():
 
 def test_too_many_files_refuse_everything():
     after = changed(**{f"tools/{n}.txt": entry("x") for n in range(201)})
-    reviewed = review(BEFORE, after, ALL)
+    reviewed = judged(after, ALL)
     assert [each.rule for each in reviewed.refusals] == ["max_files"]
     assert reviewed.accepted == ()
 
@@ -178,7 +185,7 @@ def test_leaks_count_only_where_the_scope_asks():
 
 def test_an_executable_bit_is_a_change():
     after = changed(**{"skills/old/scripts/run.sh": Entry(b"ls\n", True)})
-    assert [change.kind for change in diff(BEFORE, after)] == ["modified"]
+    assert [change.kind for change in compare(BEFORE, after)] == ["changed"]
 
 
 def test_the_copy_holds_no_drafts_task_skills_or_logs():
@@ -190,20 +197,20 @@ def test_the_copy_holds_no_drafts_task_skills_or_logs():
         ".git/config",
         "x",
     )
-    assert all(map(is_shown, shown))
-    assert not any(map(is_shown, hidden))
+    assert all(is_shown(path, MANIFEST) for path in shown)
+    assert not any(is_shown(path, MANIFEST) for path in hidden)
 
 
 def test_a_change_of_content_is_a_mutation_and_raises_the_version():
     after = changed(**{"skills/old/SKILL.md": main("old", "other")})
-    changes = with_versions(BEFORE, diff(BEFORE, after))
+    changes = with_versions(BEFORE, compare(BEFORE, after))
     assert mutations(BEFORE, changes).changed == ("old",)
     assert parse_skill(changes[0].entry.content).version == "2"
 
 
 def test_a_change_beside_the_skill_raises_its_version_too():
     after = changed(**{"skills/old/scripts/run.sh": entry("ls -l\n")})
-    changes = with_versions(BEFORE, diff(BEFORE, after))
+    changes = with_versions(BEFORE, compare(BEFORE, after))
     assert [change.path for change in changes] == [
         "skills/old/SKILL.md",
         "skills/old/scripts/run.sh",
@@ -214,4 +221,33 @@ def test_a_change_beside_the_skill_raises_its_version_too():
 def test_a_version_alone_is_no_mutation():
     text = TEXT.format("old", "do it").replace("---\n\n", "metadata:\n  version: '9'\n---\n\n")
     after = changed(**{"skills/old/SKILL.md": entry(text)})
-    assert with_versions(BEFORE, diff(BEFORE, after)) == ()
+    assert with_versions(BEFORE, compare(BEFORE, after)) == ()
+
+
+@pytest.mark.parametrize("layer", ["skills", "memory", "prompts", "tools"])
+def test_a_layer_that_the_manifest_withholds_may_not_change_whatever_the_run_allows(layer: str):
+    paths = {
+        "skills": "skills/new/SKILL.md",
+        "memory": "memory/memories.jsonl",
+        "prompts": "prompts/system.md",
+        "tools": "tools/a.sh",
+    }
+    texts = {"skills": main("new"), "memory": entry('{"content": "x"}\n')}
+    after = changed(**{path: texts.get(name, entry("x")) for name, path in paths.items()})
+    others = tuple(name for name in paths if name != layer)
+    reviewed = judged(after, manifest=Manifest(name="a", evolvable_layers=others))
+    assert {(each.path, each.rule) for each in reviewed.refusals} == {
+        (paths[layer], f"evolve_{layer}")
+    }
+    assert {change.path for change in reviewed.accepted} == {paths[name] for name in others}
+
+
+def test_the_prompt_is_the_file_that_the_manifest_names_wherever_it_lies():
+    manifest = Manifest(name="a", system_prompt="AGENT.md")
+    assert is_shown("AGENT.md", manifest) and not is_shown("AGENT.md", MANIFEST)
+    after = changed(**{"AGENT.md": entry("Be better.\n")})
+    assert rules(after, EvolveScope(), manifest=manifest) == {"AGENT.md": "evolve_prompts"}
+    assert rules(after, manifest=manifest) == {}
+    assert rules(changed(**{"AGENT.md": entry(" \n")}), manifest=manifest) == {
+        "AGENT.md": "system_prompt"
+    }

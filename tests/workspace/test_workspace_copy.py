@@ -7,8 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from grindstone.digest import digest_tree
-from grindstone.workspace import Workspace, WorkspaceError
-from grindstone.workspace.changes import MAX_FILE_BYTES, area_of
+from grindstone.workspace import Workspace, WorkspaceError, WorkspaceFiles
+from grindstone.workspace.changes import Change, Entry, compare, read_folder
 
 SEED = Path(__file__).parents[2] / "seed_workspaces" / "skillbench"
 
@@ -25,73 +25,37 @@ def copy(workspace, tmp_path):
     return target
 
 
+def differences(workspace: Workspace, copy: Path) -> tuple[Change, ...]:
+    return compare(workspace.files.entries(), read_folder(copy))
+
+
 def test_an_untouched_copy_has_no_changes(workspace, copy):
-    (copy / "evolution").mkdir()
-    (copy / "evolution" / "current_observation.md").write_text("x")
-    changes = workspace.compare_copy(copy)
-    assert not changes
-    assert changes.refused == ()
+    assert differences(workspace, copy) == ()
 
 
-def test_each_kind_of_change_is_told_with_its_area(workspace, copy):
+def test_each_kind_of_change_is_told(workspace, copy):
     (copy / "skills" / "new" / "scripts").mkdir(parents=True)
-    (copy / "skills" / "new" / "SKILL.md").write_text("x")
     (copy / "skills" / "new" / "scripts" / "run.sh").write_text("x")
     (copy / "skills" / "data-formats" / "SKILL.md").write_text("x")
     shutil.rmtree(copy / "skills" / "skill-usage")
     (copy / "prompts" / "system.md").chmod(0o755)
     (copy / "manifest.yaml").unlink()
-    changes = workspace.compare_copy(copy)
-    assert [(c.path, c.kind, c.area, c.unit) for c in changes.items] == [
-        ("manifest.yaml", "deleted", "other", ""),
-        ("prompts/system.md", "changed", "prompts", ""),
-        ("skills/data-formats/SKILL.md", "changed", "skills", "data-formats"),
-        ("skills/new/SKILL.md", "added", "skills", "new"),
-        ("skills/new/scripts/run.sh", "added", "skills", "new"),
-        ("skills/skill-usage/SKILL.md", "deleted", "skills", "skill-usage"),
+    assert [(change.path, change.kind) for change in differences(workspace, copy)] == [
+        ("manifest.yaml", "deleted"),
+        ("prompts/system.md", "changed"),
+        ("skills/data-formats/SKILL.md", "changed"),
+        ("skills/new/scripts/run.sh", "added"),
+        ("skills/skill-usage/SKILL.md", "deleted"),
     ]
-    assert changes.units("skills") == ("data-formats", "new", "skill-usage")
 
 
-@pytest.mark.parametrize(
-    ("path", "area"),
-    [
-        ("skills/_drafts/a-b.md", ("drafts", "a-b")),
-        ("skills/_drafts/a-b.json", ("drafts", "a-b")),
-        ("skills/README.md", ("other", "")),
-        ("task_skills/t/SKILL.md", ("task_skills", "t")),
-        ("memory/memories.jsonl", ("memory", "")),
-        ("tools", ("other", "")),
-        ("tools/a/b.py", ("tools", "")),
-    ],
-)
-def test_areas(path, area):
-    assert area_of(path) == area
-
-
-def test_links_special_files_and_histories_are_refused(workspace, copy):
+def test_links_special_files_and_histories_are_not_read(copy):
     (copy / "memory" / "link").symlink_to("/etc/passwd")
-    shutil.rmtree(copy / "skills" / "data-formats")
-    (copy / "skills" / "data-formats").symlink_to("/etc")
-    os.link(copy / "prompts" / "system.md", copy / "prompts" / "hard.md")
+    (copy / "linked").symlink_to("/etc")
     os.mkfifo(copy / "tools_fifo")
     (copy / "tools" / ".git").mkdir(parents=True)
-    (copy / "memory" / "new\nline").write_text("x")
-    (copy / "memory" / "big").write_bytes(b"x" * (MAX_FILE_BYTES + 1))
-    (Path(os.fsdecode(os.fsencode(copy) + b"/memory/\xff"))).write_text("x")
-    changes = workspace.compare_copy(copy)
-    assert changes.items == ()  # what became a link does not count as deleted
-    assert {(r.path, r.reason) for r in changes.refused} == {
-        ("memory/big", f"more than {MAX_FILE_BYTES} bytes"),
-        ("memory/link", "a link"),
-        ("memory/new\nline", "its name has characters that are not allowed"),
-        ("memory/\\udcff", "its name has characters that are not allowed"),
-        ("prompts/hard.md", "a hard link"),
-        ("prompts/system.md", "a hard link"),
-        ("skills/data-formats", "a link"),
-        ("tools/.git", "a git folder of its own"),
-        ("tools_fifo", "not a regular file"),
-    }
+    (copy / "tools" / ".git" / "config").write_text("x")
+    assert read_folder(copy) == read_folder(SEED)
 
 
 def test_only_the_accepted_changes_are_applied(workspace, copy):
@@ -99,26 +63,40 @@ def test_only_the_accepted_changes_are_applied(workspace, copy):
     (copy / "skills" / "new" / "SKILL.md").write_text("x")
     (copy / "prompts" / "system.md").write_text("x")
     shutil.rmtree(copy / "skills" / "skill-usage")
-    prompt = workspace.system_prompt()
-    changes = workspace.compare_copy(copy)
+    prompt = workspace.files.system_prompt()
+    changes = differences(workspace, copy)
     with pytest.raises(WorkspaceError, match="outside of writing"):
-        workspace.apply_copy(copy, changes.items)
+        workspace.apply(changes)
     with workspace.writing() as root:
-        workspace.apply_copy(copy, changes.within("skills"))
+        workspace.apply(change for change in changes if change.path.startswith("skills/"))
         workspace.commit_evolution(None, "Skills only")
         assert not (root / "skills" / "skill-usage").exists()
-    assert workspace.system_prompt() == prompt
-    assert [c.path for c in workspace.compare_copy(copy).items] == ["prompts/system.md"]
+    assert workspace.files.system_prompt() == prompt
+    assert [change.path for change in differences(workspace, copy)] == ["prompts/system.md"]
 
 
-def test_a_file_turned_link_between_comparing_and_applying_is_refused(workspace, copy):
-    (copy / "memory" / "a.md").write_text("x")
-    changes = workspace.compare_copy(copy)
-    (copy / "memory" / "a.md").unlink()
-    (copy / "memory" / "a.md").symlink_to("/etc/passwd")
-    with pytest.raises(WorkspaceError), workspace.writing():
-        workspace.apply_copy(copy, changes.items)
-    assert not (workspace.root / "memory" / "a.md").exists()
+def test_a_change_whose_place_is_taken_undoes_all(workspace):
+    changes = (
+        Change("memory/a.md", "added", Entry(b"x")),
+        Change("skills/data-formats", "added", Entry(b"x")),
+    )
+    before = digest_tree(workspace.root, ignore=frozenset({".git"}))
+    with pytest.raises(WorkspaceError, match="cannot be applied"), workspace.writing():
+        workspace.apply(changes)
+    assert digest_tree(workspace.root, ignore=frozenset({".git"})) == before
+
+
+def test_a_frozen_copy_is_read_as_the_workspace_is(tmp_path):
+    seed = tmp_path / "seed"
+    shutil.copytree(SEED, seed)
+    (seed / "manifest.yaml").write_text("name: own\nsystem_prompt: AGENT.md\n")
+    (seed / "AGENT.md").write_text("I am another prompt.\n")
+    (seed / "memory" / "memories.jsonl").write_text('{"content": "Look first."}\n')
+    workspace = Workspace.create(tmp_path / "workspace", seed)
+    for files in (workspace.files, WorkspaceFiles(workspace.frozen())):
+        assert files.manifest.name == "own"
+        assert files.system_prompt() == "I am another prompt.\n"
+        assert files.memories() == ("Look first.",)
 
 
 NAMES = st.sampled_from(["a", "b", "a/b", "a/c", "b/a/c", "skills/x/SKILL.md", "memory/é ü.md"])
@@ -140,9 +118,9 @@ def test_applying_all_changes_makes_the_copy(tmp_path_factory, trees):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
             path.chmod(0o755 if executable else 0o644)
-        changes = workspace.compare_copy(copy)
+        changes = differences(workspace, copy)
         with workspace.writing():
-            workspace.apply_copy(copy, changes.items)
+            workspace.apply(changes)
             workspace.commit_evolution(None, f"Copy {at}")
         ignore = frozenset({".git"})
         assert digest_tree(workspace.root, ignore=ignore) == digest_tree(copy)

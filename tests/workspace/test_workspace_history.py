@@ -36,9 +36,9 @@ def evolve(workspace, text, *, number=None, step=""):
 
 def test_a_seed_is_copied_once(workspace):
     assert content(workspace.root) == content(SEED)
-    assert workspace.manifest.name == "skillbench"
-    assert workspace.system_prompt().strip()
-    assert workspace.memories() == ()
+    assert workspace.files.manifest.name == "skillbench"
+    assert workspace.files.system_prompt().strip()
+    assert workspace.files.memories() == ()
     assert len(workspace.library.skills()) == 4
     (workspace.root / "prompts" / "system.md").write_text("mine")
     with workspace.writing():
@@ -70,6 +70,9 @@ def test_other_folders_are_not_taken_for_a_workspace(tmp_path):
         ("name: a\nevolvable_layers: [skills, moods]", "evolvable_layers.1"),
         ("name: a\nsystem_prompt: ../x", "system_prompt"),
         ("name: a\nsystem_prompt: none.md", "system_prompt"),
+        ("name: a\nsystem_prompt: skills/a/SKILL.md", "system_prompt"),
+        ("name: a\nsystem_prompt: ./evolution/x.md", "system_prompt"),
+        ("name: a\nsystem_prompt: .", "system_prompt"),
     ],
 )
 def test_a_wrong_manifest_names_its_field(tmp_path, manifest, field):

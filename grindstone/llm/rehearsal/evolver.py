@@ -164,13 +164,16 @@ def _fold(entry: knowledge.Entry, names: tuple[str, ...], rules: Rules) -> Steps
     return False
 
 
+_PROMPT = "\"$(sed -n 's/^system_prompt: *//p' manifest.yaml | grep . || echo prompts/system.md)\""
+
+
 def _advise(entry: knowledge.Entry) -> Steps:
     """Add a field's first words to the system prompt, once."""
     advice = " ".join(entry.body.split("\n\n", 1)[0].split())
-    prompt = yield Act("Only the system prompt may change; I read it.", "cat prompts/system.md")
+    prompt = yield Act("Only the system prompt may change; I read it.", f"cat {_PROMPT}")
     if advice in prompt:
         return False
-    command = f"cat >> prompts/system.md <<'END_OF_ADVICE'\n\n{advice}\nEND_OF_ADVICE"
+    command = f"cat >> {_PROMPT} <<'END_OF_ADVICE'\n\n{advice}\nEND_OF_ADVICE"
     yield Act("I add a piece of advice to the system prompt.", command)
     return True
 
