@@ -9,8 +9,8 @@ from grindstone.attempt.plan import pair_tasks
 from grindstone.benchmark.skillbench import TaskPair
 from grindstone.blocks import BlockNames
 from grindstone.flows.opening import Opened, open_run, within_budget
-from grindstone.ledger.comparison import WITH, WITHOUT
 from grindstone.records import Episode, Purpose
+from grindstone.report.comparison import WITH, WITHOUT
 from grindstone.settings import CompareSettings, RunSettings
 from grindstone.tasks.finishing import Finished, finish_run
 from grindstone.tasks.progress import Progress

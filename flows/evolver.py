@@ -36,10 +36,10 @@ from grindstone.flows.grind import grind
 from grindstone.flows.server import server_for
 from grindstone.gate import compute_egl, is_converged
 from grindstone.ledger import Ledger
-from grindstone.ledger.comparison import Comparison
 from grindstone.ledger.queries import main_attempts
-from grindstone.ledger.report import RunReport
 from grindstone.records import Episode
+from grindstone.report.comparison import Comparison
+from grindstone.report.run_report import RunReport
 from grindstone.settings import CompareSettings, GrindSettings, RunSettings
 
 T = TypeVar("T")

@@ -14,9 +14,9 @@ from grindstone.files import claim
 from grindstone.flows.attempt import Wanted
 from grindstone.flows.opening import Opened, open_run, within_budget
 from grindstone.gate.rules import settled
-from grindstone.ledger.markdown_gates import gate_headline
 from grindstone.ledger.tables.runs import EvolutionRow, GatePairRow
 from grindstone.records import Purpose, utc_now
+from grindstone.report.markdown_gates import gate_headline
 from grindstone.settings import AdaptiveSettings, GateOptions, GateSettings
 from grindstone.tasks.finishing import Finished, finish_run
 from grindstone.tasks.gating import (

@@ -2,7 +2,10 @@
 
 Rooms, from the top down (a room uses rooms on lower lines only):
 
+    rehearsal
+    attempt
     evolve, competency, graduation
+    report
     agents, ledger
     workspace, benchmark, observe
     skills, llm, sandbox, gate

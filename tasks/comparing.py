@@ -1,8 +1,8 @@
 """A comparison with skills against without, as the Prefect UI shows it."""
 
-from grindstone.ledger.markdown_arms import comparison_headline, comparison_section
-from grindstone.ledger.report import RunReport
-from grindstone.ledger.words import MARKS, points
+from grindstone.report.markdown_arms import comparison_headline, comparison_section
+from grindstone.report.run_report import RunReport
+from grindstone.report.words import MARKS, points
 from grindstone.tasks.artifacts import artifact_key, publish_markdown, publish_table
 
 

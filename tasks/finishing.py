@@ -9,11 +9,11 @@ from grindstone.attempt.spec import SolverSettings
 from grindstone.base import Frozen
 from grindstone.errors import InputError
 from grindstone.files import write_atomic
-from grindstone.ledger.markdown import headline, render_markdown
-from grindstone.ledger.plots import as_markdown_image, render_svg, report_plots
-from grindstone.ledger.report import RunReport, TaskLine, build_report, to_json
 from grindstone.ledger.tables.runs import RunRow
 from grindstone.records import utc_now
+from grindstone.report.markdown import headline, render_markdown
+from grindstone.report.plots import as_markdown_image, render_svg, report_plots
+from grindstone.report.run_report import RunReport, TaskLine, build_report, to_json
 from grindstone.settings import RunSettings
 from grindstone.tasks.artifacts import (
     artifact_key,

@@ -11,10 +11,10 @@ from grindstone.gate.paired import Pair, PairedComparison, compare_paired
 from grindstone.gate.power import detectable_effect, sentence
 from grindstone.gate.rules import Decision, Policy, Rule, decide, rule_of
 from grindstone.ledger import Ledger
-from grindstone.ledger.markdown_gates import gate_headline
-from grindstone.ledger.plots import Bar, as_markdown_image, bars_with_intervals, render_svg
 from grindstone.ledger.tables.runs import GateDecisionRow, GatePairRow
 from grindstone.records import Episode, Outcome, Purpose, utc_now
+from grindstone.report.markdown_gates import gate_headline
+from grindstone.report.plots import Bar, as_markdown_image, bars_with_intervals, render_svg
 from grindstone.settings import GateOptions
 from grindstone.tasks.artifacts import artifact_key, artifact_link, publish_markdown, trajectory_key
 from grindstone.tasks.runtime import Runtime

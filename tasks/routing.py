@@ -11,8 +11,8 @@ from grindstone.competency.routing import MemberProfile, RoutingDecision
 from grindstone.competency.tracker import CompetencyTracker
 from grindstone.errors import InputError
 from grindstone.ledger import Ledger
-from grindstone.ledger.plots import Bar, as_markdown_image, bars_with_intervals, render_svg
 from grindstone.records import Purpose
+from grindstone.report.plots import Bar, as_markdown_image, bars_with_intervals, render_svg
 from grindstone.settings import RouteSettings
 from grindstone.tasks.artifacts import artifact_key, publish_markdown
 

@@ -10,7 +10,10 @@ from grindstone.competency.jobs import TrainingJobs
 from grindstone.competency.measured import Estimate, estimates, measure
 from grindstone.errors import InputError
 from grindstone.files import write_atomic
-from grindstone.ledger.plots import (
+from grindstone.ledger.tables.autonomy import CompetencyRow, JobRow
+from grindstone.ledger.tables.runs import RunRow
+from grindstone.records import utc_now
+from grindstone.report.plots import (
     Bar,
     Point,
     as_markdown_image,
@@ -18,9 +21,6 @@ from grindstone.ledger.plots import (
     line_over,
     render_svg,
 )
-from grindstone.ledger.tables.autonomy import CompetencyRow, JobRow
-from grindstone.ledger.tables.runs import RunRow
-from grindstone.records import utc_now
 from grindstone.settings import CompetencySettings
 from grindstone.tasks.artifacts import artifact_key, publish_markdown, publish_table
 from grindstone.tasks.runtime import Runtime

@@ -20,7 +20,7 @@ def rehearsal(
 
     Point the SDK at it: ANTHROPIC_BASE_URL=http://127.0.0.1:4499 ANTHROPIC_API_KEY=rehearsal
     """
-    from grindstone.llm.rehearsal import run
+    from grindstone.rehearsal import run
 
     say(f"Rehearsal server: ANTHROPIC_BASE_URL=http://{host}:{port} (Ctrl-C ends it)")
     run(host, port)

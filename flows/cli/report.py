@@ -32,7 +32,7 @@ def report(
 ) -> None:
     """Print a run's report, or write it as a page or as data."""
     from grindstone.files import write_atomic
-    from grindstone.ledger import build_report, render_html, render_markdown
+    from grindstone.report import build_report, render_html, render_markdown
 
     ledger = Ledger(work_dir.absolute())
     key = latest_run(ledger) if run_key is None else known_run(ledger, run_key)
@@ -46,7 +46,7 @@ def report(
 
 
 def _export(ledger: Ledger, run_key: str, folder: Path, formats: list[str]) -> None:
-    from grindstone.ledger import ExportFormat, export_run
+    from grindstone.report import ExportFormat, export_run
 
     known = [member.value for member in ExportFormat]
     for name in formats:

@@ -101,7 +101,7 @@ class Models:
         """Return the rehearsal server's URL, starting one in this process if there is none."""
         async with self._starting:
             if self._rehearsal_url is None:
-                from grindstone.llm import rehearsal  # noqa: PLC0415 - a web server
+                from grindstone import rehearsal  # noqa: PLC0415 - a web server
 
                 self._rehearsal_url = await self._exits.enter_async_context(rehearsal.serve())
             return self._rehearsal_url

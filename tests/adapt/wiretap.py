@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from support.model_service import events_of
 
-from grindstone.llm.rehearsal import serve
+from grindstone.rehearsal import serve
 
 Body = dict[str, Any]
 Answering = Callable[[Body], Response | None]

@@ -60,7 +60,7 @@ async def recorder(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Recorder]:
     import asyncio
     import socket
 
-    from grindstone.llm.rehearsal import app
+    from grindstone.rehearsal import app
 
     recorder = Recorder(app())
     with socket.socket() as listener:

@@ -145,8 +145,8 @@ async def test_the_comparison_is_shown_in_the_ui(tmp_path, prefect_server):
 
 async def test_infrastructure_is_no_score(tmp_path):
     from grindstone.ledger import Ledger
-    from grindstone.ledger.comparison import compare_arms
     from grindstone.records import Episode, Outcome, Purpose, utc_now
+    from grindstone.report.comparison import compare_arms
 
     def episode(arm: str, task: str, outcome: str) -> Episode:
         score = None if outcome == "error" else float(outcome == "passed")

@@ -114,7 +114,7 @@ def asked() -> Iterator[tuple[str, list[str]]]:
     from starlette.types import Receive, Scope, Send
 
     from grindstone.flows.server import free_port
-    from grindstone.llm.rehearsal.server import app
+    from grindstone.rehearsal.server import app
 
     keys: list[str] = []
     answering = app()

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from grindstone.llm.rehearsal import serve
+from grindstone.rehearsal import serve
 
 QUIET = {"PREFECT_LOGGING_LEVEL": "ERROR", "PREFECT_LOGGING_TO_API_ENABLED": "false"}
 

@@ -11,8 +11,8 @@ from grindstone.errors import InputError
 from grindstone.flows.gate import GateFinished, gate
 from grindstone.ledger import Ledger
 from grindstone.ledger.tables.runs import EvolutionRow, GateDecisionRow, GatePairRow
-from grindstone.llm.rehearsal import knowledge
 from grindstone.records import Episode
+from grindstone.rehearsal import knowledge
 from grindstone.resources import bundled
 from grindstone.settings import GateSettings
 from grindstone.workspace import Workspace

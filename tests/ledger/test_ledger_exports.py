@@ -8,11 +8,11 @@ import polars as pl
 import pytest
 from support.atif_shape import AtifTrajectory
 
-from grindstone.ledger.exports import export_run
-from grindstone.ledger.html import render_html
-from grindstone.ledger.report import build_report
 from grindstone.ledger.row import LedgerError
 from grindstone.ledger.store import Ledger
+from grindstone.report.exports import export_run
+from grindstone.report.html import render_html
+from grindstone.report.run_report import build_report
 
 RUN = "demo"
 

@@ -1,7 +1,8 @@
 import struct
 import xml.etree.ElementTree as ET
 
-from grindstone.ledger.plots import (
+from grindstone.ledger.store import Ledger
+from grindstone.report.plots import (
     Bar,
     Point,
     as_markdown_image,
@@ -14,8 +15,7 @@ from grindstone.ledger.plots import (
     report_plots,
     verdict_grid,
 )
-from grindstone.ledger.report import RunReport, build_report
-from grindstone.ledger.store import Ledger
+from grindstone.report.run_report import RunReport, build_report
 
 
 def words(svg: bytes) -> str:

@@ -1,10 +1,10 @@
 import json
 from datetime import UTC, datetime
 
-from grindstone.ledger.markdown import headline, render_markdown
-from grindstone.ledger.report import RunReport, build_report, to_json
 from grindstone.ledger.store import Ledger
 from grindstone.ledger.tables.runs import GateDecisionRow
+from grindstone.report.markdown import headline, render_markdown
+from grindstone.report.run_report import RunReport, build_report, to_json
 
 RUN = "demo"
 

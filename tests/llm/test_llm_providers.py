@@ -6,9 +6,9 @@ import sys
 import pytest
 from support.model_service import MODEL, request, site
 
+from grindstone import rehearsal as rehearsal_room
 from grindstone.errors import InputError
 from grindstone.llm import Provider, resolve_model_id
-from grindstone.llm import rehearsal as rehearsal_room
 
 KEY = {"ANTHROPIC_API_KEY": "k"}
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 from anthropic import AsyncAnthropic
 
-from grindstone.llm.rehearsal import serve
+from grindstone.rehearsal import serve
 
 
 @pytest.fixture

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from example_tasks import TASK_IDS, TASKS
 
-import grindstone.llm.rehearsal
-from grindstone.llm.rehearsal import knowledge
+import grindstone.rehearsal
+from grindstone.rehearsal import knowledge
 from grindstone.skills.format import parse_skill
 from grindstone.skills.leaks import find_leaks
 from grindstone.skills.quality import check_quality, paths_of
 
-PACKAGE = Path(grindstone.llm.rehearsal.__file__).parent
+PACKAGE = Path(grindstone.rehearsal.__file__).parent
 SOURCES = {
     path: path.read_text(encoding="utf-8")
     for path in sorted(PACKAGE.rglob("*"))

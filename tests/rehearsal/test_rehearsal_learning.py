@@ -15,9 +15,9 @@ from grindstone.evolve.config import EvolveConfig
 from grindstone.evolve.engine import EvolutionEngine
 from grindstone.llm import open_models
 from grindstone.llm.messages import CallSite, Message, Model, Request, Text
-from grindstone.llm.rehearsal import knowledge
 from grindstone.observe import judge, observe_labelled, observe_unlabelled
 from grindstone.records import FailureClass, Role, Trajectory, Verdict
+from grindstone.rehearsal import knowledge
 from grindstone.resources import bundled
 from grindstone.sandbox import Provider, open_provider, probe
 from grindstone.settings import FeedbackLevel, Profile, ScoreMode

@@ -12,7 +12,7 @@ import anthropic
 import pytest
 from anthropic import AsyncAnthropic
 
-from grindstone.llm.rehearsal import serve
+from grindstone.rehearsal import serve
 
 BASH = {
     "name": "bash",
@@ -252,14 +252,14 @@ async def test_a_hundred_requests_at_once(client: AsyncAnthropic):
 
 def test_the_package_is_cheap_to_import():
     code = (
-        "import sys, grindstone.llm.rehearsal; "
+        "import sys, grindstone.rehearsal; "
         "sys.exit(any(m in sys.modules for m in ('starlette', 'uvicorn', 'anthropic')))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_the_blocking_server_ends_quietly_when_interrupted():
-    code = "from grindstone.llm.rehearsal import run; run(port=int(__import__('sys').argv[1]))"
+    code = "from grindstone.rehearsal import run; run(port=int(__import__('sys').argv[1]))"
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

@@ -8,7 +8,7 @@ from grindstone.workspace import Workspace
 
 def agent(home: Path, agent_id: str, skill: str = "") -> Workspace:
     """Return a new agent's workspace, with the rehearsal's skill of one category laid into it."""
-    from grindstone.llm.rehearsal.knowledge import entries
+    from grindstone.rehearsal.knowledge import entries
 
     made = Workspace.create(
         home / "agents" / agent_id / "workspace", bundled("seed_workspaces/skillbench")

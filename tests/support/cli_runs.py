@@ -22,7 +22,7 @@ _CONTEXT.set_forkserver_preload(
             "grindstone.flows.cli.app",
             "grindstone.flows.cli.running",
         ),
-        *("grindstone.llm.clients", "grindstone.llm.asking", "grindstone.ledger.plots"),
+        *("grindstone.llm.clients", "grindstone.llm.asking", "grindstone.report.plots"),
         *("grindstone.sandbox.bubblewrap.provider", "genai_prices", "altair", "vl_convert"),
         "support.cli_runs",
     ]

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from grindstone.graduation.readiness import NAMES, Readiness
-from grindstone.ledger.plots import BLUE, GREY, HEIGHT, INK, ORANGE, WIDTH
+from grindstone.report.plots import BLUE, GREY, HEIGHT, INK, ORANGE, WIDTH
 
 if TYPE_CHECKING:
     import altair as alt

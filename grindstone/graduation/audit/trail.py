@@ -126,8 +126,8 @@ def to_markdown(trail: Trail, images: Mapping[str, str] | None = None) -> str:
 
 def to_html(trail: Trail, *, plots: bool = True) -> str:
     """Return the trail as one page: no script, no outside address, plots included."""
-    from grindstone.ledger.html import POLICY, STYLE  # noqa: PLC0415 - paid by a page
-    from grindstone.ledger.html import to_html as blocks  # noqa: PLC0415 - as above
+    from grindstone.report.html import POLICY, STYLE  # noqa: PLC0415 - paid by a page
+    from grindstone.report.html import to_html as blocks  # noqa: PLC0415 - as above
 
     images = trail_plots(trail) if plots else {}
     title = f"Graduation report: {trail.agent_name}"
@@ -146,7 +146,7 @@ def trail_plots(trail: Trail) -> dict[str, str]:
         components_plot,
         interventions_plot,
     )
-    from grindstone.ledger.plots import data_uri, render_svg  # noqa: PLC0415 - as above
+    from grindstone.report.plots import data_uri, render_svg  # noqa: PLC0415 - as above
 
     found = {}
     if trail.curve:

@@ -3,9 +3,9 @@
 import re
 from typing import NamedTuple
 
-from grindstone.llm.rehearsal import folding
-from grindstone.llm.rehearsal.brief import Brief
-from grindstone.llm.rehearsal.words import stems
+from grindstone.rehearsal import folding
+from grindstone.rehearsal.brief import Brief
+from grindstone.rehearsal.words import stems
 
 _FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```\s*$", re.DOTALL | re.MULTILINE)
 _HEADING = re.compile(r"^(#{1,3})[ \t]+(.+?)[ \t]*$", re.MULTILINE)

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Mapping
 
-from grindstone.ledger.markdown_arms import comparison_headline, comparison_section
-from grindstone.ledger.markdown_gates import gate_headline, gates_section
-from grindstone.ledger.report import Attempted, GroupLine, RunReport, TaskLine
-from grindstone.ledger.words import (
+from grindstone.records import Outcome
+from grindstone.report.markdown_arms import comparison_headline, comparison_section
+from grindstone.report.markdown_gates import gate_headline, gates_section
+from grindstone.report.run_report import Attempted, GroupLine, RunReport, TaskLine
+from grindstone.report.words import (
     MARKS,
     cell,
     count,
@@ -17,7 +18,6 @@ from grindstone.ledger.words import (
     table,
     were,
 )
-from grindstone.records import Outcome
 
 DETAIL_CHARS = 160
 LABEL_FREE = "adapt"

@@ -14,10 +14,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from grindstone.llm.rehearsal import tokens
-from grindstone.llm.rehearsal.parts import answer
-from grindstone.llm.rehearsal.reply import Reply, compose, events
-from grindstone.llm.rehearsal.wire import MODEL, BadRequestError, digest, parse
+from grindstone.rehearsal import tokens
+from grindstone.rehearsal.parts import answer
+from grindstone.rehearsal.reply import Reply, compose, events
+from grindstone.rehearsal.wire import MODEL, BadRequestError, digest, parse
 
 HEADER = "x-grindstone-rehearsal"
 _ERROR_TYPES = {400: "invalid_request_error", 404: "not_found_error", 405: "invalid_request_error"}

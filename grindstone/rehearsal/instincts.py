@@ -1,7 +1,7 @@
 """What a weak agent tries by itself: the obvious command, whatever the input is really like."""
 
-from grindstone.llm.rehearsal.brief import Brief
-from grindstone.llm.rehearsal.words import stems
+from grindstone.rehearsal.brief import Brief
+from grindstone.rehearsal.words import stems
 
 _TABLE = """\
 python3 - {source} {target} <<'EOF'

@@ -9,11 +9,11 @@ from pydantic import AwareDatetime
 
 from grindstone.base import Frozen
 from grindstone.ledger import queries
-from grindstone.ledger.comparison import Comparison, compare_arms
 from grindstone.ledger.intervals import Interval, wilson
 from grindstone.ledger.store import Ledger
 from grindstone.ledger.tables.runs import EglRow, EvolutionRow, GateDecisionRow, RunRow, SkillRow
 from grindstone.records import Episode, Outcome
+from grindstone.report.comparison import Comparison, compare_arms
 
 if TYPE_CHECKING:
     import polars as pl

@@ -10,7 +10,7 @@ from functools import cache
 from importlib import resources
 from typing import NamedTuple
 
-from grindstone.llm.rehearsal.words import stem, stems
+from grindstone.rehearsal.words import stem, stems
 
 _LEAST_MATCH = 3
 _CATEGORY_WEIGHT = 3

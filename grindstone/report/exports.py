@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 
 from grindstone.digest import digest
 from grindstone.files import write_atomic
-from grindstone.ledger.atif import to_atif
-from grindstone.ledger.html import render_html
-from grindstone.ledger.markdown import render_markdown
-from grindstone.ledger.report import build_report, to_json
 from grindstone.ledger.row import LedgerError
 from grindstone.ledger.store import Ledger, parquet_bytes
 from grindstone.ledger.tables import TABLES
 from grindstone.ledger.tables.attempts import StepRow, TrajectoryRow, trajectory_of
 from grindstone.records import Episode
+from grindstone.report.atif import to_atif
+from grindstone.report.html import render_html
+from grindstone.report.markdown import render_markdown
+from grindstone.report.run_report import build_report, to_json
 
 if TYPE_CHECKING:
     import polars as pl

@@ -1,8 +1,8 @@
 """A comparison with skills against without, as Markdown."""
 
-from grindstone.ledger.comparison import Comparison
-from grindstone.ledger.report import RunReport
-from grindstone.ledger.words import MARKS, count, duration, money, percent, points, span, table
+from grindstone.report.comparison import Comparison
+from grindstone.report.run_report import RunReport
+from grindstone.report.words import MARKS, count, duration, money, percent, points, span, table
 
 
 def comparison_headline(seen: Comparison) -> str:

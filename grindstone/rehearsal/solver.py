@@ -5,8 +5,8 @@ from collections import defaultdict, deque
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from grindstone.llm.rehearsal import memory, skillbook, terminal
-from grindstone.llm.rehearsal.play import (
+from grindstone.rehearsal import memory, skillbook, terminal
+from grindstone.rehearsal.play import (
     SKILLS,
     Action,
     Finish,
@@ -17,7 +17,7 @@ from grindstone.llm.rehearsal.play import (
     Seen,
     play,
 )
-from grindstone.llm.rehearsal.wire import Answer, Asked, Result, Use, digest
+from grindstone.rehearsal.wire import Answer, Asked, Result, Use, digest
 
 _LOADERS = ("load_skill", "read_skill")
 _LIST = f"head -n 8 {SKILLS}/*/SKILL.md 2>/dev/null; true"

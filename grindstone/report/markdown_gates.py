@@ -1,8 +1,8 @@
 """What gates decided, as Markdown."""
 
-from grindstone.ledger.report import RunReport
 from grindstone.ledger.tables.runs import GateDecisionRow
-from grindstone.ledger.words import percent, table
+from grindstone.report.run_report import RunReport
+from grindstone.report.words import percent, table
 
 VERDICTS = {"accept": "✓ accepted", "reject": "✗ rejected"}
 

@@ -3,7 +3,7 @@
 import re
 from typing import NamedTuple
 
-from grindstone.llm.rehearsal.knowledge import Entry
+from grindstone.rehearsal.knowledge import Entry
 
 _HEAD = re.compile(r"---\n.*?^description: ([^\n]+)\n.*?^---\n", re.DOTALL | re.MULTILINE)
 _POINTER = re.compile(r"^- (.+?): follow `(references/[a-z0-9-]+\.md)`", re.MULTILINE)

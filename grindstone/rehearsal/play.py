@@ -7,8 +7,8 @@ already holds, so that the server keeps no state.
 from collections.abc import Generator
 from typing import NamedTuple
 
-from grindstone.llm.rehearsal import brief as briefs
-from grindstone.llm.rehearsal import instincts, skillbook
+from grindstone.rehearsal import brief as briefs
+from grindstone.rehearsal import instincts, skillbook
 
 SKILLS = "/root/.agents/skills"
 _REPEATS = 3  # a weak agent runs a failing command again, hoping

@@ -1,8 +1,8 @@
 """Which part a request asks to be played, and who plays it."""
 
-from grindstone.llm.rehearsal import evolver, judge, solver, writers
-from grindstone.llm.rehearsal.wire import Answer, Asked
 from grindstone.records import Role
+from grindstone.rehearsal import evolver, judge, solver, writers
+from grindstone.rehearsal.wire import Answer, Asked
 
 _PLAYERS = {
     Role.SOLVER: solver.answer,

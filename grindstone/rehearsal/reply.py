@@ -4,8 +4,8 @@ import json
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from grindstone.llm.rehearsal import tokens
-from grindstone.llm.rehearsal.wire import MODEL, Answer, Asked
+from grindstone.rehearsal import tokens
+from grindstone.rehearsal.wire import MODEL, Answer, Asked
 
 _CHUNK = 64  # characters of one streamed delta
 

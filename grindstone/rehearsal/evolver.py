@@ -8,9 +8,9 @@ from collections import defaultdict, deque
 from collections.abc import Generator, Iterable
 from typing import NamedTuple
 
-from grindstone.llm.rehearsal import folding, knowledge
-from grindstone.llm.rehearsal.observed import Observed, failures
-from grindstone.llm.rehearsal.wire import Answer, Asked, Use, digest
+from grindstone.rehearsal import folding, knowledge
+from grindstone.rehearsal.observed import Observed, failures
+from grindstone.rehearsal.wire import Answer, Asked, Use, digest
 
 _TOOL = "workspace_bash"
 _LOOK = "ls skills 2>/dev/null; echo; cat evolution/current_observation.md 2>/dev/null; true"

@@ -5,8 +5,8 @@ from functools import cache
 from importlib import resources
 from string import Template
 
-from grindstone.llm.rehearsal import memory, terminal
-from grindstone.llm.rehearsal.wire import Answer, Asked, digest
+from grindstone.rehearsal import memory, terminal
+from grindstone.rehearsal.wire import Answer, Asked, digest
 
 _NOTHING = "NOTHING"
 _SPEAKER = re.compile(r"\n\n(?=(?:Agent|Environment): )")
@@ -18,7 +18,7 @@ _PROSE_CHARS = 160
 
 @cache
 def _phrase(name: str) -> Template:
-    folder = resources.files("grindstone.llm.rehearsal") / "phrases"
+    folder = resources.files("grindstone.rehearsal") / "phrases"
     return Template((folder / f"{name}.md").read_text(encoding="utf-8"))
 
 

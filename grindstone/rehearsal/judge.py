@@ -4,9 +4,9 @@ import json
 import re
 from typing import Any, NamedTuple
 
-from grindstone.llm.rehearsal import knowledge
-from grindstone.llm.rehearsal.wire import Answer, Asked
-from grindstone.llm.rehearsal.words import stems
+from grindstone.rehearsal import knowledge
+from grindstone.rehearsal.wire import Answer, Asked
+from grindstone.rehearsal.words import stems
 
 _DEFAULT = ("score", "category", "outcome", "failure_reason")
 _UNSURE = ("unknown", "other", "general")

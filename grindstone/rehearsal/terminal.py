@@ -5,9 +5,9 @@ import re
 from itertools import pairwise
 from typing import NamedTuple
 
-from grindstone.llm.rehearsal.memory import Past
-from grindstone.llm.rehearsal.play import Seen
-from grindstone.llm.rehearsal.wire import Turn, digest
+from grindstone.rehearsal.memory import Past
+from grindstone.rehearsal.play import Seen
+from grindstone.rehearsal.wire import Turn, digest
 
 _ASK_EXIT = 'echo "[exit code $?]"'
 _EXIT = re.compile(r"^\[exit code (\d+)\]\s*$", re.MULTILINE)

@@ -4,7 +4,7 @@ import re
 from collections import defaultdict, deque
 from typing import NamedTuple
 
-from grindstone.llm.rehearsal.play import Seen
+from grindstone.rehearsal.play import Seen
 
 _EXIT = re.compile(
     r"^\W*exit(?:ed)?(?:[ _-]?(?:code|status))?(?:\s+with)?\s*[:=]?\s*(\d{1,3})\W*$", re.IGNORECASE

@@ -1,0 +1,10 @@
+from .injection import inject_skills as inject_skills
+from .profiles import solver_for as solver_for
+from .protocol import Brief as Brief
+from .protocol import Effort as Effort
+from .protocol import SkillCard as SkillCard
+from .protocol import Solver as Solver
+from .skill_use import SkillUse as SkillUse
+from .skill_use import skill_uses as skill_uses
+from .skillbench import SkillBenchAgent as SkillBenchAgent
+from .system_prompt import build_system_prompt as build_system_prompt

@@ -1,0 +1,10 @@
+from .config import EvolveConfig as EvolveConfig
+from .engine import AEvolveEngine as AEvolveEngine
+from .engine import EvolutionEngine as EvolutionEngine
+from .permissions import Refusal as Refusal
+from .result import EvolutionResult as EvolutionResult
+from .session import SessionLimits as SessionLimits
+from .writers import WriterResult as WriterResult
+from .writers import distill_bloated as distill_bloated
+from .writers import draft_from_success as draft_from_success
+from .writers import evolve_task_skill as evolve_task_skill

@@ -1,0 +1,16 @@
+from .calibration import GateCalibration as GateCalibration
+from .calibration import summarise as summarise
+from .egl import compute_egl as compute_egl
+from .egl import is_converged as is_converged
+from .paired import Pair as Pair
+from .paired import PairedComparison as PairedComparison
+from .paired import compare_paired as compare_paired
+from .power import detectable_effect as detectable_effect
+from .power import pairs_needed as pairs_needed
+from .power import sentence as sentence
+from .rules import Decision as Decision
+from .rules import Policy as Policy
+from .rules import Rule as Rule
+from .rules import decide as decide
+from .rules import rule_of as rule_of
+from .rules import settled as settled

@@ -1,0 +1,5 @@
+"""What people read of the ledger: reports, plots, pages, exports."""
+
+import lazy_loader as _lazy
+
+__getattr__, __dir__, __all__ = _lazy.attach_stub(__name__, __file__)
