@@ -6,9 +6,10 @@ the user set (`BudgetExceededError`), or infrastructure (`InfrastructureError`).
 last kind never becomes a score: `POLICIES` says which layer tries again and how often.
 """
 
+from collections.abc import Sequence
 from enum import StrEnum
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class GrindstoneError(Exception):
@@ -19,19 +20,43 @@ class InputError(GrindstoneError):
     """Something the user gave is unusable; nothing was changed.
 
     Attributes:
-        where: The file, flag or field at fault.
+        where: The file, flag, variable or field at fault.
+        problem: What is wrong with it.
         expected: What would have been accepted.
+        also: What else is unusable, found in the same look.
     """
 
     def __init__(self, where: str, problem: str, expected: str) -> None:
-        super().__init__(f"{where}: {problem}; expected {expected}")
+        super().__init__(where, problem, expected)
         self.where = where
         self.problem = problem
         self.expected = expected
+        self.also: tuple[InputError, ...] = ()
 
-    def __reduce__(self) -> tuple[type["InputError"], tuple[str, str, str]]:
+    @classmethod
+    def together(cls, errors: Sequence["InputError"]) -> "InputError":
+        """Return one error, the first, that tells of all; `errors` holds at least one."""
+        first, *rest = (each for error in errors for each in error.each)
+        first.also = tuple(rest)
+        return first
+
+    @property
+    def each(self) -> tuple["InputError", ...]:
+        """This fault and the others told with it."""
+        return (self, *self.also)
+
+    @property
+    def sentence(self) -> str:
+        """This fault alone."""
+        return f"{self.where}: {self.problem}; expected {self.expected}"
+
+    def __str__(self) -> str:
+        """All faults, one a line."""
+        return "\n".join(error.sentence for error in self.each)
+
+    def __reduce__(self) -> tuple[Any, ...]:
         """Survive pickling: Prefect and process pools carry errors that way."""
-        return type(self), (self.where, self.problem, self.expected)
+        return type(self), (self.where, self.problem, self.expected), {"also": self.also}
 
 
 class RefusedError(GrindstoneError):

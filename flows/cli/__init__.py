@@ -1,36 +1,37 @@
 """The `grindstone` command. Importing it imports neither Prefect nor a model's SDK."""
 
+import io
 import sys
-
-from grindstone.errors import (
-    BudgetExceededError,
-    GrindstoneError,
-    InfrastructureError,
-    InputError,
-    RefusedError,
-)
-
-
-def exit_code(error: GrindstoneError) -> int:
-    """Return 1 for a refusal or a spent budget, 2 for bad input, 3 for infrastructure."""
-    if isinstance(error, InputError):
-        return 2
-    if isinstance(error, InfrastructureError):
-        return 3
-    if isinstance(error, (RefusedError, BudgetExceededError)):
-        return 1
-    return 3
+import traceback
 
 
 def main() -> None:
     """Run the command line and exit: 0 done, 1 the answer is no, 2 input, 3 infrastructure."""
-    from grindstone.flows.cli.app import app
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # an old locale has no ✓
+    sys.exit(_run())
 
+
+def _run() -> int:
+    from typer import TyperException
+
+    from grindstone.flows.cli.app import app
+    from grindstone.flows.cli.ending import drop_output, end, ending_of
+    from grindstone.flows.cli.usage import usage_ending
+
+    as_json = "--json" in sys.argv
     try:
-        app()
-    except GrindstoneError as error:
-        sys.stderr.write(f"grindstone: {error}\n")
-        sys.exit(exit_code(error))
+        return int(app(standalone_mode=False) or 0)
+    except TyperException as error:
+        return end(usage_ending(error), as_json=as_json)
     except KeyboardInterrupt:
         sys.stderr.write("grindstone: interrupted; the same --run-key resumes\n")
-        sys.exit(130)
+        return 130
+    except Exception as error:  # noqa: BLE001 - the last place that could tell of it
+        ending = ending_of(error)
+        if isinstance(error, OSError):
+            drop_output()
+        if ending.kind == "internal":
+            traceback.print_exc()
+        return end(ending, as_json=as_json)

@@ -5,6 +5,7 @@ pydantic and whatever else a command needs. A new command is one line in `COMMAN
 module in this package whose `register` adds it.
 """
 
+import difflib
 import importlib
 from typing import Any, NamedTuple
 
@@ -60,6 +61,15 @@ class LazyGroup(TyperGroup):
         )
         group: Any = typer.main.get_command(holder)
         return group.commands[cmd_name]
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find a command; one that is mistyped is told with the nearest."""
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-"):
+            near = difflib.get_close_matches(name, COMMANDS, n=2)
+            told = f"; did you mean {' or '.join(near)}?" if near else ""
+            ctx.fail(f"no such command: {name}{told}")
+        return super().resolve_command(ctx, args)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Show the list with the lines written above."""

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
+from grindstone.flows.cli.environment import variable_names
 from grindstone.flows.cli.home import AgentId, WorkDir
-from grindstone.flows.cli.options import environment_names
 from grindstone.flows.cli.output import JsonFlag, emit
 
 
@@ -24,7 +24,7 @@ def demote(
     signing_key: Annotated[
         Path | None,
         typer.Option(
-            envvar=environment_names("signing_key"),
+            envvar=list(variable_names("signing_key")),
             show_envvar=False,
             help="ed25519 key (PEM) that signs the audit trail's end.",
         ),

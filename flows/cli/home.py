@@ -5,13 +5,13 @@ from typing import Annotated
 
 import typer
 
-from grindstone.flows.cli.options import environment_names
+from grindstone.flows.cli.environment import variable_names
 
 WorkDir = Annotated[
     Path,
     typer.Option(
         "--work-dir",
-        envvar=environment_names("work_dir"),
+        envvar=list(variable_names("work_dir")),
         show_envvar=False,
         help="Home of everything kept.",
     ),
@@ -19,6 +19,9 @@ WorkDir = Annotated[
 AgentId = Annotated[
     str,
     typer.Option(
-        "--agent-id", envvar=environment_names("agent_id"), show_envvar=False, help="Which agent."
+        "--agent-id",
+        envvar=list(variable_names("agent_id")),
+        show_envvar=False,
+        help="Which agent.",
     ),
 ]

@@ -1,27 +1,43 @@
 """Command-line options out of a settings model, so that flags, form and docs agree.
 
 Every field becomes `--kebab-case` with the field's description as help and its default
-as default. Truth values are given as words (`--use-skills false`), as the documents do.
+as default. The model alone reads the values, so that everything wrong is told at once,
+under the name of the flag or the variable that said it. Truth values are given as words
+(`--use-skills false`), as the documents do.
 """
 
 import inspect
+import os
 import types
 from collections.abc import Callable, Mapping
-from enum import Enum, StrEnum
+from enum import Enum
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any, Literal, NamedTuple, Union, get_args, get_origin
 
 import typer
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from grindstone.errors import InputError
+from grindstone.flows.cli.environment import variable_of
+from grindstone.flows.cli.output import say
 from grindstone.settings import Settings
+from grindstone.validation import faults
+
+_WORDS: Mapping[Any, str] = {
+    bool: "[true|false]",
+    int: "INTEGER",
+    float: "NUMBER",
+    str: "TEXT",
+    Path: "PATH",
+}
 
 
-def environment_names(field: str) -> list[str]:
-    """Return the environment variables that set a field: GRINDSTONE_<NAME>, then <NAME>."""
-    return [f"GRINDSTONE_{field.upper()}", field.upper()]
+class Given(NamedTuple):
+    """A value somebody gave, and where."""
+
+    value: Any
+    where: str
 
 
 def _plain(annotation: Any) -> Any:
@@ -32,31 +48,36 @@ def _plain(annotation: Any) -> Any:
     return annotation
 
 
-class Truth(StrEnum):
-    """A truth value spelled out, so that `--use-skills false` reads as it is meant."""
-
-    TRUE = "true"
-    FALSE = "false"
-
-
-def _spelling(annotation: Any) -> Any:
-    """Return the type Typer is to see for a field's type."""
+def _words(annotation: Any) -> str:
+    """Return what `--help` says a value looks like."""
     plain = _plain(annotation)
-    if plain is bool:
-        return Truth
-    if get_origin(plain) is list:
-        return list[str]
-    known = plain in (int, float, str, Path) or get_origin(plain) is Literal
-    if known or (isinstance(plain, type) and issubclass(plain, Enum)):
-        return plain
-    raise TypeError(f"no command-line spelling for {annotation!r}")
+    if get_origin(plain) is Literal:
+        return f"[{'|'.join(map(str, get_args(plain)))}]"
+    if isinstance(plain, type) and issubclass(plain, Enum):
+        return f"[{'|'.join(str(member.value) for member in plain)}]"
+    if _is_list(annotation):
+        return "TEXT"
+    if plain not in _WORDS:
+        raise TypeError(f"no command-line spelling for {annotation!r}")
+    return _WORDS[plain]
 
 
-def _default(info: FieldInfo) -> Any:
+def _is_list(annotation: Any) -> bool:
+    return get_origin(_plain(annotation)) is list
+
+
+def _default(info: FieldInfo) -> str | bool:
     value = info.get_default(call_default_factory=True)
+    if value is None or value == []:
+        return False
     if isinstance(value, bool):
-        return Truth.TRUE if value else Truth.FALSE
-    return value
+        return str(value).lower()
+    return str(value.value if isinstance(value, Enum) else value)
+
+
+def flag(name: str) -> str:
+    """Return a field's flag."""
+    return f"--{name.replace('_', '-')}"
 
 
 def parameters(
@@ -67,40 +88,87 @@ def parameters(
     for name, info in model.model_fields.items():
         if name in hidden:
             continue
-        annotation = _spelling(info.annotation)
         option = typer.Option(
-            _default(info),
-            f"--{name.replace('_', '-')}",
+            None,
+            flag(name),
+            metavar=_words(info.annotation),
             help=info.description,
-            envvar=environment_names(name),
-            show_envvar=False,
+            show_default=_default(info),
             rich_help_panel=panels.get(name, "Run"),
         )
-        plain = annotation if annotation == list[str] else annotation | None
+        plain: Any = list[str] if _is_list(info.annotation) else str
         found.append(
             inspect.Parameter(
-                name, inspect.Parameter.KEYWORD_ONLY, default=option, annotation=plain
+                name, inspect.Parameter.KEYWORD_ONLY, default=option, annotation=plain | None
             )
         )
     return found
 
 
-def settings_from(model: type[Settings], values: Mapping[str, Any]) -> Any:
-    """Validate command-line values.
+def given_values(
+    model: type[Settings], values: Mapping[str, Any], environ: Mapping[str, str]
+) -> dict[str, Given]:
+    """Return what was given for a model's fields: by flag, else by a variable.
+
+    Args:
+        model: Whose fields.
+        values: By field, as the command line has them; None or [] where the flag was not given.
+            Fields that are not in it have no flag, and are not read from variables either.
+        environ: The environment.
+    """
+    found: dict[str, Given] = {}
+    for name in model.model_fields:
+        if name not in values:
+            continue
+        if values[name] not in (None, []):
+            found[name] = Given(values[name], flag(name))
+            continue
+        variable = variable_of(name, environ)
+        if variable is not None:
+            is_list = _is_list(model.model_fields[name].annotation)
+            value = _listed(name, variable.value) if is_list else variable.value
+            found[name] = Given(value, variable.name)
+    return found
+
+
+def _listed(name: str, text: str) -> list[str]:
+    """Return a variable's list: with commas between, which keywords themselves have."""
+    apart = text.split() if name == "keywords" else text.split(",")
+    return [part.strip() for part in apart if part.strip()]
+
+
+def settings_from(
+    model: type[Settings], values: Mapping[str, Any], environ: Mapping[str, str] | None = None
+) -> Any:
+    """Validate command-line values, laid over those of the environment.
 
     Raises:
-        InputError: Naming the first flag at fault and what it takes.
+        InputError: Naming every flag and variable at fault and what each takes.
     """
-    fields = {name: value for name, value in values.items() if name in model.model_fields}
+    given = given_values(model, values, os.environ if environ is None else environ)
     try:
-        return model(**fields)
+        return model(**{name: item.value for name, item in given.items()})
     except ValidationError as error:
-        first = error.errors()[0]
-        name = str(first["loc"][0]) if first["loc"] else model.__name__
-        flag = f"--{name.replace('_', '-')}" if first["loc"] else name
-        description = model.model_fields[name].description if name in model.model_fields else ""
-        problem = f"{first['msg'].lower()}, got {first['input']!r}"
-        raise InputError(flag, problem, description or "a valid value") from error
+        raise InputError.together(
+            [
+                InputError(_where(fault.place, given), fault.problem, fault.expected)
+                for fault in faults(error)
+            ]
+        ) from error
+
+
+def _where(place: tuple[str, ...], given: Mapping[str, Given]) -> str:
+    if not place:
+        return "settings"
+    return given[place[0]].where if place[0] in given else flag(place[0])
+
+
+def tell_variables(fields: Mapping[str, Any], environ: Mapping[str, str]) -> None:
+    """Say which variables steer a command: the fields whose flag was not given."""
+    found = (variable_of(name, environ) for name, value in fields.items() if value in (None, []))
+    told = [variable.told for variable in found if variable is not None]
+    if told:
+        say(f"From the environment: {', '.join(told)}")
 
 
 def takes_settings(
@@ -116,7 +184,9 @@ def takes_settings(
         ]
 
         def wrapper(**values: Any) -> None:
-            settings = settings_from(model, values)
+            fields = {name: value for name, value in values.items() if name in model.model_fields}
+            tell_variables(fields, os.environ)
+            settings = settings_from(model, fields)
             command(settings, **{item.name: values[item.name] for item in own})
 
         own = [item.replace(kind=inspect.Parameter.KEYWORD_ONLY) for item in own]

@@ -23,7 +23,8 @@ def emit(document: BaseModel | Any, *, as_json: bool, text: str) -> None:
     """Print the result: the document as JSON, or its text."""
     if as_json:
         plain = document.model_dump(mode="json") if isinstance(document, BaseModel) else document
-        sys.stdout.write(json.dumps(plain, indent=2, ensure_ascii=False) + "\n")
+        unicode = sys.stdout.encoding.lower().startswith("utf")
+        sys.stdout.write(json.dumps(plain, indent=2, ensure_ascii=not unicode) + "\n")
     else:
         sys.stdout.write(text.rstrip("\n") + "\n")
     sys.stdout.flush()

@@ -30,8 +30,9 @@ def select(
 
     Args:
         tasks: From which to choose.
-        ids: Ids or shell patterns such as `log-*`.
-        categories: Compared without regard to case.
+        ids: Ids or shell patterns such as `log-*`; several in one text, with commas
+            between them, unless a task has that very id.
+        categories: Compared without regard to case; likewise several.
         difficulties: Likewise.
         limit: At most so many, the first by id; 0: all.
 
@@ -41,17 +42,23 @@ def select(
     chosen = sorted(tasks, key=lambda task: task.task_id)
     if limit < 0:
         raise InputError("limit", f"is {limit}", "0 for all, or a positive number")
-    if ids:
-        for pattern in ids:
-            _require("task", pattern, [t.task_id for t in chosen], fnmatch.fnmatchcase)
-        chosen = [t for t in chosen if any(fnmatch.fnmatchcase(t.task_id, p) for p in ids)]
-    for name, wanted in (("category", categories), ("difficulty", difficulties)):
-        if not wanted:
+    for name, attribute, given, fits in (
+        ("task", "task_id", ids, fnmatch.fnmatchcase),
+        ("category", "category", categories, _same),
+        ("difficulty", "difficulty", difficulties, _same),
+    ):
+        if not given:
             continue
-        for value in wanted:
-            _require(name, value, [getattr(t, name) for t in chosen], _same)
-        folded = {value.casefold() for value in wanted}
-        chosen = [task for task in chosen if getattr(task, name).casefold() in folded]
+        have = [getattr(task, attribute) for task in chosen]
+        wanted = _apart(given, have, fits)
+        unknown = [error for value in wanted if (error := _unknown(name, value, have, fits))]
+        if unknown:
+            raise InputError.together(unknown)
+        chosen = [
+            task
+            for task in chosen
+            if any(fits(getattr(task, attribute), value) for value in wanted)
+        ]
     if not chosen:
         raise InputError("tasks", "none is left", "at least one task that loads and matches")
     return tuple(chosen[:limit] if limit else chosen)
@@ -122,11 +129,22 @@ def _same(value: str, wanted: str) -> bool:
     return value.casefold() == wanted.casefold()
 
 
-def _require(
-    name: str, wanted: str, present: list[str], matches: Callable[[str, str], bool]
-) -> None:
-    if any(matches(value, wanted) for value in present):
-        return
+def _apart(
+    given: Sequence[str], present: Sequence[str], fits: Callable[[str, str], bool]
+) -> list[str]:
+    """Take texts with commas apart, but for those that fit as they are."""
+    found: list[str] = []
+    for text in given:
+        whole = "," not in text or any(fits(value, text) for value in present)
+        found += [text] if whole else [part for raw in text.split(",") if (part := raw.strip())]
+    return found
+
+
+def _unknown(
+    name: str, wanted: str, present: Sequence[str], fits: Callable[[str, str], bool]
+) -> InputError | None:
+    if any(fits(value, wanted) for value in present):
+        return None
     known = sorted(set(present))
     shown = ", ".join(known[:12]) + (", …" if len(known) > 12 else "")
-    raise InputError(name, f"no task has {wanted!r}", f"one of {shown}" if known else "a match")
+    return InputError(name, f"no task has {wanted!r}", f"one of {shown}" if known else "a match")

@@ -17,6 +17,7 @@ from grindstone.benchmark.task import Task
 from grindstone.digest import digest, digest_tree
 from grindstone.errors import InputError
 from grindstone.sandbox.protocol import Limits
+from grindstone.validation import faults
 
 TEXT_LIMIT_BYTES = 2_000_000
 """No instruction.md or task.toml is longer; more is a mistake, and would go to a model."""
@@ -40,7 +41,8 @@ class TaskError(InputError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Survive pickling."""
-        return type(self), (self.task_id, self.file, self.field, self.problem, self.expected)
+        given = (self.task_id, self.file, self.field, self.problem, self.expected)
+        return type(self), given, {"also": self.also}
 
 
 class Dataset(NamedTuple):
@@ -216,23 +218,14 @@ def _read_config(task_id: str, path: Path) -> TaskFile:
     except tomllib.TOMLDecodeError as error:
         raise TaskError(task_id, "task.toml", "", f"is not TOML: {error}", "valid TOML") from error
     except ValidationError as error:
-        field, problem, expected = _first_problem(error)
-        raise TaskError(task_id, "task.toml", field, problem, expected) from error
-
-
-def _first_problem(error: ValidationError) -> tuple[str, str, str]:
-    first = error.errors(include_url=False)[0]
-    place = [str(part) for part in first["loc"] if part != "[key]"]
-    value = repr(first["input"])
-    shown = value if len(value) <= 60 else value[:57] + "..."
-    message = first["msg"].removeprefix("Value error, ")
-    if "; expected " in message:
-        # Raised for a whole section; the message starts with the key.
-        key, _, rest = message.partition(": ")
-        problem, _, expected = rest.partition("; expected ")
-        return ".".join([*place, key]), problem, expected
-    expected = message.removeprefix("Input should be ").removeprefix("a valid ")
-    return ".".join(place), f"is {shown}", expected
+        raise TaskError.together(
+            [
+                TaskError(
+                    task_id, "task.toml", ".".join(fault.place), fault.problem, fault.expected
+                )
+                for fault in faults(error)
+            ]
+        ) from error
 
 
 def _require_parts(task_id: str, path: Path, config: TaskFile) -> None:

@@ -28,6 +28,8 @@ from grindstone.benchmark.task import Artifact
 _SIZE = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[KMGT]?)I?B?", re.IGNORECASE)
 _MB_PER_UNIT = {"": 1.0, "K": 1 / 1024, "M": 1.0, "G": 1024.0, "T": 1024.0 * 1024}
 
+_A_SIZE = "a size such as '2G', '512M' or a number of MB"
+
 
 def parse_size_mb(value: object) -> int:
     """Return mebibytes for 2048, "512M", "2G", "1.5 GiB".
@@ -39,26 +41,26 @@ def parse_size_mb(value: object) -> int:
         ValueError: Not a size, or less than one MB.
     """
     if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise ValueError("not a size such as '2G', '512M' or a number of MB")  # noqa: TRY004
+        raise ValueError(f"is {value!r}; expected {_A_SIZE}")  # noqa: TRY004
     text = str(value).strip()
     match = _SIZE.fullmatch(text)
     if match is None:
-        raise ValueError(f"{text!r} is not a size such as '2G', '512M' or a number of MB")
+        raise ValueError(f"is {value!r}; expected {_A_SIZE}")
     size = float(match["number"]) * _MB_PER_UNIT[match["unit"].upper()]
     if size < 1:
-        raise ValueError(f"{text!r} is less than 1 MB")
+        raise ValueError(f"is {value!r}; expected at least 1 MB")
     return int(size)
 
 
 def _a_number(value: object) -> object:
     if isinstance(value, bool | str):
-        raise ValueError("not a number")  # noqa: TRY004 -- pydantic reports ValueErrors
+        raise ValueError(f"is {value!r}; expected a number")  # noqa: TRY004 -- pydantic reports ValueErrors
     return value
 
 
 def _finite(value: float) -> float:
     if not math.isfinite(value):
-        raise ValueError("not a finite number")
+        raise ValueError(f"is {value}; expected a finite number")
     return value
 
 

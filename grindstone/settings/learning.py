@@ -42,8 +42,7 @@ class EvolveScope(Settings):
 
     @model_validator(mode="after")
     def _prompt_only_is_consistent(self) -> Self:
-        if self.prompt_only and not self.evolve_prompts:
-            raise ValueError("prompt_only needs evolve_prompts to be true")
+        _prompts_may_change(self)
         return self
 
 
@@ -75,9 +74,6 @@ class GateOptions(Settings):
 class GateSettings(RunSettings, GateOptions):
     """Weigh one state of a workspace against another on the same tasks."""
 
-    agent_id: str = Field(
-        "terminal", pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$", description="Whose workspace is weighed."
-    )
     baseline: str | None = Field(
         None, description="Tag or commit before the change. Empty: before the last evolution."
     )
@@ -131,9 +127,6 @@ class AdaptiveSettings(RunSettings, GateOptions):
         True,
         description="With labels: refuse skills that hold expected values or test source.",
     )
-    agent_id: str = Field(
-        "terminal", pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$", description="Whose workspace evolves."
-    )
     native_profile: Profile = Field(
         Profile.STRANDS, description="Solver profile; strands reads skills on demand."
     )
@@ -144,8 +137,13 @@ class AdaptiveSettings(RunSettings, GateOptions):
 
     @model_validator(mode="after")
     def _scope_is_consistent(self) -> Self:
-        self.scope()
+        _prompts_may_change(self)
         return self
+
+
+def _prompts_may_change(scope: EvolveScope | AdaptiveSettings) -> None:
+    if scope.prompt_only and not scope.evolve_prompts:
+        raise ValueError("prompt_only: is true, evolve_prompts is false; expected both to be true")
 
 
 _ADAPTIVE_SCOPE = EvolveScope.model_fields.keys() & AdaptiveSettings.model_fields.keys()

@@ -38,7 +38,7 @@ class RunSettings(Settings):
     category: list[str] = Field([], description="Only tasks of these categories.")
     difficulty: list[str] = Field([], description="Only tasks of these difficulties.")
     task_ids: list[str] = Field([], description="Only these tasks.")
-    limit: int | None = Field(None, ge=1, description="At most this many tasks.")
+    limit: int | None = Field(None, ge=0, description="At most this many tasks. 0: all.")
     use_skills: bool = Field(
         False, description="Use the task variants that ship skills of their own."
     )

@@ -40,7 +40,7 @@ def settings(home: Path, **more: Any) -> AdaptiveSettings:
 
 
 def workspace_of(home: Path) -> Workspace:
-    return Workspace.open(home / "agents" / "terminal" / "workspace")
+    return Workspace.open(home / "agents" / "skillbench" / "workspace")
 
 
 def copied_tasks(home: Path, *task_ids: str) -> Path:

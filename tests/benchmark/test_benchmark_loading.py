@@ -77,7 +77,7 @@ def test_sizes(text, mb):
 
 @pytest.mark.parametrize("text", ["", "G", "-2G", "lots", "2X", "1K", True, None, [1]])
 def test_no_sizes(text):
-    with pytest.raises(ValueError, match=r"not a size|less than 1 MB"):
+    with pytest.raises(ValueError, match=r"expected (a size|at least 1 MB)"):
         parse_size_mb(text)
 
 
@@ -86,22 +86,22 @@ def test_no_sizes(text):
     [
         ('[environment]\nmemory = "much"', "environment.memory", "size"),
         ("[environment]\nmemory_mb = -1", "environment.memory_mb", "size"),
-        ("[environment]\ncpus = 0", "environment.cpus", "greater than 0"),
+        ("[environment]\ncpus = 0", "environment.cpus", "more than 0"),
         ("[environment]\ncpus = inf", "environment.cpus", "finite"),
         ('[environment]\ncpus = "2"', "environment.cpus", "number"),
-        ('[environment]\nallow_internet = "no"', "environment.allow_internet", "boolean"),
+        ('[environment]\nallow_internet = "no"', "environment.allow_internet", "true or false"),
         ('[environment]\nnetwork_mode = "allowlist"', "environment.network_mode", "no-network"),
         ("[environment]\ngpus = 1", "environment.gpus", "0"),
         ('[environment]\nmcp_servers = [{name = "x"}]', "environment.mcp_servers", "empty"),
         ('[environment]\nos = "windows"', "environment.os", "linux"),
-        ('[environment]\nworkdir = "app"', "environment.workdir", "pattern"),
-        ("[agent]\ntimeout_sec = -5", "agent.timeout_sec", "greater than 0"),
+        ('[environment]\nworkdir = "app"', "environment.workdir", "of the form ^/"),
+        ("[agent]\ntimeout_sec = -5", "agent.timeout_sec", "more than 0"),
         ("[verifier]\ntimeout_sec = nan", "verifier.timeout_sec", ""),
         ('[verifier]\nenvironment_mode = "other"', "verifier.environment_mode", "separate"),
-        ("[verifier]\nenv = [1]", "verifier.env", "dictionary"),
-        ('[verifier.env]\n"A B" = "x"', "verifier.env.A B", "pattern"),
+        ("[verifier]\nenv = [1]", "verifier.env", "a table"),
+        ('[verifier.env]\n"A B" = "x"', "verifier.env.A B", "of the form"),
         ('[agent.env]\nKEY = "${NO_SUCH_VARIABLE}"', "agent.env", "NO_SUCH_VARIABLE"),
-        ("agent = 3", "agent", "dictionary"),
+        ("agent = 3", "agent", "a table"),
         ("[metadata]\ncategory = 3", "metadata.category", "string"),
         ("[metadata]\ntags = 3", "metadata.tags", "list of strings"),
         ('[[steps]]\nname = "one"', "steps", "one step"),
@@ -115,6 +115,27 @@ def test_an_unusable_field_is_named(write_task, config, field, expected):
     assert (error.task_id, error.file, error.field) == ("answer", "task.toml", field)
     assert str(error).startswith("answer/task.toml")
     assert expected in str(error)
+
+
+def test_every_unusable_field_is_told_at_once(write_task):
+    config = """
+        [environment]
+        cpus = "two"
+        memory = "lots"
+        [agent]
+        timeout_sec = "soon"
+        [verifier]
+        timeout_sec = -5
+    """
+    with pytest.raises(TaskError) as caught:
+        load_task(write_task(**toml(config)))
+    assert str(caught.value).splitlines() == [
+        "answer/task.toml: agent.timeout_sec: is 'soon'; expected a number",
+        "answer/task.toml: environment.cpus: is 'two'; expected a number",
+        "answer/task.toml: environment.memory: is 'lots'; expected a size such as '2G', '512M' "
+        "or a number of MB",
+        "answer/task.toml: verifier.timeout_sec: is -5; expected more than 0",
+    ]
 
 
 @pytest.mark.parametrize(

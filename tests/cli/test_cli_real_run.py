@@ -114,10 +114,11 @@ def test_episodes_are_listed_and_shown(real_run):
 
 def test_the_home_is_a_variable_too(real_run, command):
     home = str(real_run.folder / "home")
-    for name in ("GRINDSTONE_WORK_DIR", "WORK_DIR"):
-        assert command("episodes", "--json", **{name: home}).document
-    assert command("report", "--json", WORK_DIR=home).document == real_run.done.document
-    assert command("skills", "list", WORK_DIR=home, AGENT_ID="skillbench").code == 0
+    there = {"GRINDSTONE_WORK_DIR": home}
+    assert command("episodes", "--json", **there).document
+    assert command("report", "--json", **there).document == real_run.done.document
+    assert command("skills", "list", GRINDSTONE_AGENT_ID="skillbench", **there).code == 0
+    assert command("episodes", "--json", WORK_DIR=home).document == []
 
 
 def test_skills_are_listed_shown_and_dated(real_run):

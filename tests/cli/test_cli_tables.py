@@ -8,6 +8,7 @@ import pytest
 import typer
 
 from grindstone.flows.cli.app import app
+from grindstone.flows.cli.environment import PLAIN, variable_names
 from grindstone.flows.cli.grind import PANELS
 from grindstone.flows.cli.options import settings_from
 from grindstone.settings import GrindSettings
@@ -118,11 +119,17 @@ def test_the_documents_environment_is_understood(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize("name", sorted(GrindSettings.model_fields))
-def test_every_setting_is_a_flag_and_two_variables(name: str):
+def test_every_setting_is_a_flag_and_a_variable(name: str):
     (option,) = [each for each in grind().params if each.name == name]
     assert option.opts == [f"--{name.replace('_', '-')}"]
-    assert option.envvar == [f"GRINDSTONE_{name.upper()}", name.upper()]
     assert option.help == GrindSettings.model_fields[name].description
+    assert variable_names(name)[0] == f"GRINDSTONE_{name.upper()}"
+
+
+def test_plain_names_are_the_documents_alone():
+    tables = {flag.removeprefix("--").replace("-", "_") for flag in DOCUMENTED}
+    shown_in_commands = {"limit", "use_skills", "task_ids"}
+    assert tables | shown_in_commands == PLAIN
 
 
 def test_help_is_in_groups(command):

@@ -50,7 +50,7 @@ def harmful(entry: knowledge.Entry) -> str:
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
     return Workspace.create(
-        tmp_path / "agents" / "terminal" / "workspace", bundled("seed_workspaces/terminal")
+        tmp_path / "agents" / "skillbench" / "workspace", bundled("seed_workspaces/terminal")
     )
 
 

@@ -1,0 +1,98 @@
+"""How a command that fails ends: a sentence, an exit code, and with `--json` a document.
+
+| exit code | meaning |
+|---|---|
+| 1 | it ran, and the answer is no: a refusal, a ceiling |
+| 2 | what was given cannot be used |
+| 3 | infrastructure: a service, an engine, a disk, or a fault of Grindstone itself |
+"""
+
+import errno
+import os
+import sys
+from typing import Any, NamedTuple
+
+from grindstone.errors import (
+    BudgetExceededError,
+    GrindstoneError,
+    InputError,
+    RefusedError,
+)
+from grindstone.flows.cli.output import emit
+
+_REMEDIES = {
+    errno.ENOSPC: "free space on that disk",
+    errno.EDQUOT: "free space in that quota",
+    errno.EROFS: "a place that can be written to; --work-dir names another home",
+    errno.EACCES: "a place this user may use; --work-dir names another home",
+    errno.EPERM: "a place this user may use; --work-dir names another home",
+    errno.EMFILE: "a higher limit of open files (`ulimit -n`)",
+}
+
+
+class Ending(NamedTuple):
+    """What a failure comes to."""
+
+    code: int
+    kind: str
+    sentences: tuple[str, ...]
+    problems: tuple[InputError, ...] = ()
+
+
+def ending_of(error: Exception) -> Ending:
+    """Return how an error ends the command."""
+    if isinstance(error, InputError):
+        each = error.each
+        return Ending(2, "input", tuple(item.sentence for item in each), each)
+    if isinstance(error, RefusedError):
+        return Ending(1, "refused", (str(error),))
+    if isinstance(error, BudgetExceededError):
+        return Ending(1, "budget", (str(error),))
+    if isinstance(error, GrindstoneError):
+        return Ending(3, "infrastructure", (str(error),))
+    if isinstance(error, OSError):
+        return Ending(3, "system", (_system(error),))
+    kind = type(error).__name__
+    return Ending(3, "internal", (f"a fault of Grindstone itself, {kind}: {error}",))
+
+
+def _system(error: OSError) -> str:
+    where = error.filename or "output"
+    problem = error.strerror or str(error) or type(error).__name__
+    place = os.fsdecode(where) if isinstance(where, (str, bytes)) else str(where)
+    remedy = _REMEDIES.get(error.errno or 0)
+    return f"{place}: {problem[0].lower()}{problem[1:]}" + (
+        f"; expected {remedy}" if remedy else ""
+    )
+
+
+def end(ending: Ending, *, as_json: bool) -> int:
+    """Tell how it ended, on standard error and, where JSON was asked for, on standard output.
+
+    Returns:
+        The exit code.
+    """
+    for sentence in ending.sentences:
+        sys.stderr.write(f"grindstone: {sentence}\n")
+    sys.stderr.flush()
+    if as_json:
+        document: dict[str, Any] = {
+            "exit_code": ending.code,
+            "kind": ending.kind,
+            "message": "\n".join(ending.sentences),
+            "problems": [
+                {"where": item.where, "problem": item.problem, "expected": item.expected}
+                for item in ending.problems
+            ],
+        }
+        try:
+            emit({"error": document}, as_json=True, text="")
+        except OSError:  # the output is what failed
+            drop_output()
+    return ending.code
+
+
+def drop_output() -> None:
+    """Let nothing more be written to standard output, not even when the process ends."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
