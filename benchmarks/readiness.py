@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from grindstone.graduation.levels import Level
-from grindstone.graduation.measure import Tables, measure, records
-from grindstone.graduation.policy import Policy
-from grindstone.graduation.readiness import assess
+from grindstone.graduation.evidence.measure import Tables, measure, records
+from grindstone.graduation.evidence.readiness import assess
+from grindstone.graduation.rules.levels import Level
+from grindstone.graduation.rules.policy import Policy
 
 RUNS = 40
 

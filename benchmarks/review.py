@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from grindstone.graduation import GraduationService
-from grindstone.graduation.policy import Policy
+from grindstone.graduation.rules.policy import Policy
 from grindstone.ledger import Ledger
 from grindstone.ledger.tables.attempts import SkillUseRow
 from grindstone.ledger.tables.autonomy import ComplianceRow
@@ -63,16 +63,16 @@ def fill(home: Path, digest: str, agents: int, episodes: int) -> None:
 
 async def measure(home: Path, agents: int, episodes: int) -> None:
     service = GraduationService(home, policies=[Policy(name="default")])
-    fill(home, service.desk.packs["conduct"].digest, agents, episodes)
+    fill(home, service.registry.packs["conduct"].digest, agents, episodes)
     for number in range(0, agents, 10):
         await service.enrol_agent(
             f"agent-{number}", "SUPERVISED", by="Grace", reason="benchmark", since=START
         )
     for name in ("first", "second"):
-        known, started = len(service.desk.chain.events()), time.perf_counter()
+        known, started = len(service.registry.chain.events()), time.perf_counter()
         found = await service.review()
         took_s = time.perf_counter() - started
-        events = len(service.desk.chain.events()) - known
+        events = len(service.registry.chain.events()) - known
         print(f"{name} review of {len(found.decisions)} agents: {took_s:.1f} s, {events} events")
 
 

@@ -9,8 +9,8 @@ from grindstone.attempt.plan import Planned, RunPlan, new_run_key, open_workspac
 from grindstone.blocks import BlockNames, configure
 from grindstone.errors import Cause, InfrastructureError
 from grindstone.flows.opening import open_planned
-from grindstone.graduation.cases import EdgeCase, case_task, load_case
-from grindstone.graduation.exam import Examiner, ExamResult, cases_for, examine
+from grindstone.graduation.decisions.edge_cases import EdgeCase, case_task, load_case
+from grindstone.graduation.decisions.exam import Examiner, ExamResult, cases_for, examine
 from grindstone.records import Episode, Outcome, Purpose
 from grindstone.settings import GraduationSettings
 from grindstone.tasks.finishing import finish_run
@@ -28,15 +28,15 @@ async def exam(
     settings = settings.model_copy(update={"run_key": key})
     take = examiner(settings, blocks)
     async with open_service(settings, run_key=key, model_block=blocks.model) as service:
-        desk = service.desk
-        known = len(await asyncio.to_thread(desk.chain.events))
-        target = await asyncio.to_thread(desk.target_of, settings.agent_id, settings.target)
+        registry = service.registry
+        known = len(await asyncio.to_thread(registry.chain.events))
+        target = await asyncio.to_thread(registry.target_of, settings.agent_id, settings.target)
         cases = (
-            tuple(load_case(desk.home, name) for name in settings.cases)
+            tuple(load_case(registry.home, name) for name in settings.cases)
             if settings.cases
-            else await asyncio.to_thread(cases_for, desk, desk.policy(settings.agent_id))
+            else await asyncio.to_thread(cases_for, registry, registry.policy(settings.agent_id))
         )
-        found = await examine(desk, settings.agent_id, target, cases, take)
+        found = await examine(registry, settings.agent_id, target, cases, take)
         await seal_changes(service, known, settings)
         await publish_exam(found)
         await publish_trail(await service.trail(settings.agent_id))

@@ -11,10 +11,17 @@ from grindstone.blocks import BlockNames, configure, credentials
 from grindstone.errors import RefusedError
 from grindstone.flows.exam import exam
 from grindstone.graduation.audit.event import AuditEvent, Draft, EventKind
-from grindstone.graduation.levels import Level
-from grindstone.graduation.live import Answered, Ask, LiveResult, LiveTool, LiveToolbox, work_live
-from grindstone.graduation.promoting import obstacles
-from grindstone.graduation.recording import Deed, Work
+from grindstone.graduation.decisions.promotion import obstacles
+from grindstone.graduation.intake.live import (
+    Answered,
+    Ask,
+    LiveResult,
+    LiveTool,
+    LiveToolbox,
+    work_live,
+)
+from grindstone.graduation.intake.recording import Deed, Work
+from grindstone.graduation.rules.levels import Level
 from grindstone.graduation.service import GraduationService
 from grindstone.llm import open_models
 from grindstone.records import utc_now
@@ -56,8 +63,8 @@ async def graduate(
     key = settings.run_key or new_run_key("graduate")
     agent_id = settings.agent_id
     async with open_service(settings, run_key=key, model_block=blocks.model) as service:
-        known = len(await asyncio.to_thread(service.desk.chain.events))
-        target = await asyncio.to_thread(service.desk.target_of, agent_id, settings.target)
+        known = len(await asyncio.to_thread(service.registry.chain.events))
+        target = await asyncio.to_thread(service.registry.target_of, agent_id, settings.target)
         try:
             return await _graduate(service, settings, blocks, target)
         finally:
@@ -92,7 +99,7 @@ async def _graduate(
         if not answer.approved:
             why = f": {answer.reason}" if answer.reason else ""
             missing["approval"] = f"{answer.by} refused it{why}"
-    level = (await asyncio.to_thread(service.desk.agent, agent_id)).level
+    level = (await asyncio.to_thread(service.registry.agent, agent_id)).level
     if missing:
         return Graduated(
             agent_id=agent_id,
@@ -113,7 +120,7 @@ async def _graduate(
             missing=(str(error),),
             answer=answer,
         )
-    event = (await asyncio.to_thread(service.desk.chain.events))[change["event"] - 1]
+    event = (await asyncio.to_thread(service.registry.chain.events))[change["event"] - 1]
     return Graduated(
         agent_id=agent_id, level=target, target=target, promoted=True, answer=answer, event=event
     )
@@ -123,8 +130,10 @@ async def _missing(
     service: GraduationService, agent_id: str, target: Level, human: str
 ) -> dict[str, str]:
     readiness = await service.assess(agent_id, target)
-    agent = await asyncio.to_thread(service.desk.agent, agent_id)
-    found = await asyncio.to_thread(obstacles, service.desk, agent, readiness, validated_by=human)
+    agent = await asyncio.to_thread(service.registry.agent, agent_id)
+    found = await asyncio.to_thread(
+        obstacles, service.registry, agent, readiness, validated_by=human
+    )
     return {item.name: item.gap for item in found if not item.met}
 
 
@@ -157,7 +166,7 @@ async def live(
     key = settings.run_key or new_run_key("live")
     agent_id, started = settings.agent_id, utc_now()
     async with open_service(settings, run_key=key, model_block=blocks.model) as service:
-        known = len(await asyncio.to_thread(service.desk.chain.events))
+        known = len(await asyncio.to_thread(service.registry.chain.events))
         own = await service.own_levels(agent_id)
         asked = 0
 
@@ -167,7 +176,7 @@ async def live(
             said = await ask(
                 _question(what), timeout_s=settings.approval_timeout_s, key=f"action-{asked}"
             )
-            await asyncio.to_thread(service.desk.chain.append, lambda _: _action(what, said))
+            await asyncio.to_thread(service.registry.chain.append, lambda _: _action(what, said))
             return Answered(approved=said.approved, by=said.by, reason=said.reason)
 
         toolbox = LiveToolbox(

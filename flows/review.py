@@ -6,7 +6,7 @@ from prefect import flow
 
 from grindstone.attempt.plan import new_run_key
 from grindstone.blocks import BlockNames, configure
-from grindstone.graduation.reviewing import Review
+from grindstone.graduation.decisions.review import Review
 from grindstone.settings import GraduationSettings
 from grindstone.tasks.graduating import (
     decision_line,
@@ -29,7 +29,7 @@ async def review(
     settings = await configure(settings, blocks)
     key = settings.run_key or new_run_key("review")
     async with open_service(settings, run_key=key, model_block=blocks.model) as service:
-        known = len(await asyncio.to_thread(service.desk.chain.events))
+        known = len(await asyncio.to_thread(service.registry.chain.events))
         found = await service.review(settings.agents)
         changed = await seal_changes(service, known, settings)
         current_watcher()(Progress("note", detail=review_line(found)))

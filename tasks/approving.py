@@ -12,7 +12,7 @@ from pydantic import Field
 
 from grindstone.base import Frozen
 from grindstone.errors import InputError
-from grindstone.graduation.promoting import named_human
+from grindstone.graduation.decisions.promotion import named_human
 
 
 class Approval(RunInput):

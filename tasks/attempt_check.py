@@ -1,7 +1,7 @@
 """The check of an agent after each of its attempts, and word of the episode."""
 
 from grindstone.attempt.run import Attempted
-from grindstone.graduation.policy import RECORD
+from grindstone.graduation.rules.policy import RECORD
 from grindstone.records import Episode
 from grindstone.tasks.progress import Progress
 from grindstone.tasks.runtime import Runtime

@@ -13,9 +13,9 @@ from grindstone.errors import InputError
 from grindstone.graduation.audit.event import AuditEvent
 from grindstone.graduation.audit.signing import sign_end
 from grindstone.graduation.audit.trail import Trail, to_markdown, trail_plots
-from grindstone.graduation.exam import Examiner, ExamResult
-from grindstone.graduation.readiness import NAMES, Readiness
-from grindstone.graduation.reviewing import Decision, Review
+from grindstone.graduation.decisions.exam import Examiner, ExamResult
+from grindstone.graduation.decisions.review import Decision, Review
+from grindstone.graduation.evidence.readiness import NAMES, Readiness
 from grindstone.graduation.service import GraduationService
 from grindstone.llm import open_models
 from grindstone.settings import GraduationSettings
@@ -63,10 +63,10 @@ async def seal_changes(
     service: GraduationService, known: int, settings: GraduationSettings
 ) -> tuple[AuditEvent, ...]:
     """Tell of the events since the `known`th, and sign the trail's end if a key is set."""
-    events = (await asyncio.to_thread(service.desk.chain.events))[known:]
+    events = (await asyncio.to_thread(service.registry.chain.events))[known:]
     tell_events(events)
     if events and settings.signing_key is not None:
-        await asyncio.to_thread(sign_end, service.desk.chain, settings.signing_key)
+        await asyncio.to_thread(sign_end, service.registry.chain, settings.signing_key)
     return events
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from grindstone.attempt.spec import Spending
 from grindstone.blocks import credentials
-from grindstone.graduation.following import Follower
+from grindstone.graduation.decisions.after_episode import Follower
 from grindstone.ledger import Ledger
 from grindstone.ledger.recall import scored_episodes
 from grindstone.llm import CallRecord, Journal, Models, open_models

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from grindstone.graduation import GraduationService, Work
-from grindstone.graduation.checking import check
-from grindstone.graduation.recording import keep, rows_for
+from grindstone.graduation.constitution.checking import check
+from grindstone.graduation.intake.recording import keep, rows_for
 from grindstone.records import Purpose
 
 START = datetime(2026, 1, 5, 9, tzinfo=UTC)
@@ -16,12 +16,13 @@ CASE = Path(__file__).parent / "cases" / "quote-farm-tractor"
 
 async def record(service: GraduationService, works: Iterable[Work], run_key: str) -> None:
     """Keep generated work and hold it against the constitution."""
-    desk = service.desk
+    registry = service.registry
     rows = [
-        rows_for(desk, work, run_key=run_key, purpose=Purpose.ROUTE, now=START) for work in works
+        rows_for(registry, work, run_key=run_key, purpose=Purpose.ROUTE, now=START)
+        for work in works
     ]
-    keep(desk, rows, run_key=run_key)
-    await check(desk, [row.episode for row in rows])
+    keep(registry, rows, run_key=run_key)
+    await check(registry, [row.episode for row in rows])
 
 
 def encounter(number: int, level: str) -> Work:

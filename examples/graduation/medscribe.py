@@ -20,7 +20,7 @@ async def main(home: Path) -> None:
     levels = ["STUDENT"] * 20 + ["INTERN"] * 30 + ["SUPERVISED"] * 50
     works = [encounter(number, level) for number, level in enumerate(levels)]
     await record(service, works, "medscribe")
-    if not service.desk.agent("medscribe_agent").changes:
+    if not service.registry.agent("medscribe_agent").changes:
         await service.enrol_agent(
             "medscribe_agent",
             "SUPERVISED",

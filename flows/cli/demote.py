@@ -37,12 +37,12 @@ def demote(
     """
     from grindstone.graduation import GraduationService
     from grindstone.graduation.audit.signing import sign_end
-    from grindstone.graduation.promoting import named_human
+    from grindstone.graduation.decisions.promotion import named_human
 
     service = GraduationService(work_dir.absolute())
     change = service.sync.demote_agent(agent_id, level, named_human(by, "--by"), reason)
     if signing_key is not None:
-        sign_end(service.desk.chain, signing_key)
+        sign_end(service.registry.chain, signing_key)
     emit(
         change,
         as_json=as_json,

@@ -65,7 +65,7 @@ def add(
     from grindstone.graduation import GraduationService
 
     service = GraduationService(work_dir.absolute())
-    found = service.desk.episode(episode)
+    found = service.registry.episode(episode)
     folder = task_dir or _task_of(work_dir.absolute(), found.run_key, found.task_id)
     case = service.sync.add_edge_case(episode, folder, added_by=added_by, description=description)
     emit(case, as_json=as_json, text=case.case_id)
@@ -74,7 +74,7 @@ def add(
 
 def list_cases(work_dir: WorkDir = Path("evolution_workdir"), as_json: JsonFlag = False) -> None:
     """List the edge cases of a home."""
-    from grindstone.graduation.cases import case_ids, load_case
+    from grindstone.graduation.decisions.edge_cases import case_ids, load_case
 
     home = work_dir.absolute()
     cases = [load_case(home, name) for name in case_ids(home)]

@@ -2,8 +2,8 @@
 
 from typing import Any, TypedDict
 
-from grindstone.graduation.exam import ExamResult
-from grindstone.graduation.readiness import Readiness
+from grindstone.graduation.decisions.exam import ExamResult
+from grindstone.graduation.evidence.readiness import Readiness
 from grindstone.ledger.tables.autonomy import RuleViolation
 
 

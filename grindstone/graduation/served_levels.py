@@ -6,16 +6,16 @@ from datetime import datetime
 from grindstone.errors import InputError
 from grindstone.graduation.audit.event import AuditEvent, Draft, EventKind
 from grindstone.graduation.audit.standing import agent_of
-from grindstone.graduation.desk import Desk
-from grindstone.graduation.levels import Level
-from grindstone.graduation.promoting import answer, demote, named_human, promote
+from grindstone.graduation.decisions.promotion import answer, demote, named_human, promote
+from grindstone.graduation.registry import Registry
 from grindstone.graduation.results import LevelChange
+from grindstone.graduation.rules.levels import Level
 
 
 class ServedLevels:
     """Promotion, demotion, answers and what only a named human may do."""
 
-    desk: Desk
+    registry: Registry
 
     async def promote_agent(
         self, agent_id: str, new_maturity: str | Level, validated_by: str
@@ -28,7 +28,9 @@ class ServedLevels:
         """
         target = Level.parse(new_maturity, "new_maturity")
         return _change(
-            await asyncio.to_thread(promote, self.desk, agent_id, target, validated_by=validated_by)
+            await asyncio.to_thread(
+                promote, self.registry, agent_id, target, validated_by=validated_by
+            )
         )
 
     async def demote_agent(
@@ -37,7 +39,7 @@ class ServedLevels:
         """Lower an agent's level."""
         target = Level.parse(new_maturity, "new_maturity")
         return _change(
-            await asyncio.to_thread(demote, self.desk, agent_id, target, by=by, reason=reason)
+            await asyncio.to_thread(demote, self.registry, agent_id, target, by=by, reason=reason)
         )
 
     async def answer_proposal(
@@ -53,7 +55,7 @@ class ServedLevels:
         """Keep a named human's answer; `channel` is `ui` for the Prefect UI."""
         return await asyncio.to_thread(
             answer,
-            self.desk,
+            self.registry,
             agent_id,
             Level.parse(target),
             approved=approved,
@@ -89,11 +91,11 @@ class ServedLevels:
                 by=human,
                 reason=reason,
                 evidence={"name": name} if name else {},
-                at=self.desk.clock(),
+                at=self.registry.clock(),
                 effective_at=since,
             )
 
-        event = await asyncio.to_thread(self.desk.chain.append, decide)
+        event = await asyncio.to_thread(self.registry.chain.append, decide)
         assert event is not None
         return event
 
@@ -116,9 +118,9 @@ class ServedLevels:
             subject=subject,
             by=named_human(by),
             reason=reason,
-            at=self.desk.clock(),
+            at=self.registry.clock(),
         )
-        event = await asyncio.to_thread(self.desk.chain.append, lambda _: draft)
+        event = await asyncio.to_thread(self.registry.chain.append, lambda _: draft)
         assert event is not None
         return event
 

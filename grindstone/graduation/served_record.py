@@ -8,12 +8,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from grindstone.errors import InputError
-from grindstone.graduation.checking import check
-from grindstone.graduation.demoting import demote_if_due
-from grindstone.graduation.desk import Desk
-from grindstone.graduation.importing import ImportReport, import_file
-from grindstone.graduation.own_levels import note_changes, own_levels
-from grindstone.graduation.recording import (
+from grindstone.graduation.constitution.checking import check
+from grindstone.graduation.decisions.demotion import demote_if_due
+from grindstone.graduation.evidence.skill_levels import note_changes, own_levels
+from grindstone.graduation.intake.importing import ImportReport, import_file
+from grindstone.graduation.intake.recording import (
     Edit,
     Rating,
     Work,
@@ -24,6 +23,7 @@ from grindstone.graduation.recording import (
     rows_for,
     work_of_session,
 )
+from grindstone.graduation.registry import Registry
 from grindstone.llm.messages import Model
 from grindstone.records import Episode, Purpose
 
@@ -31,7 +31,7 @@ from grindstone.records import Episode, Purpose
 class ServedRecord:
     """Episodes, sessions, corrections, ratings and imports; each episode is checked at once."""
 
-    desk: Desk
+    registry: Registry
     judge: Model | None
 
     async def record_episode(self, **work: Any) -> Episode:
@@ -52,9 +52,14 @@ class ServedRecord:
         """Keep one piece of live work and check it at once."""
         run_key = live_run(work.agent_id, work.started_at)
         recorded = await asyncio.to_thread(
-            rows_for, self.desk, work, run_key=run_key, purpose=purpose, now=self.desk.clock()
+            rows_for,
+            self.registry,
+            work,
+            run_key=run_key,
+            purpose=purpose,
+            now=self.registry.clock(),
         )
-        await asyncio.to_thread(keep, self.desk, [recorded], run_key=run_key)
+        await asyncio.to_thread(keep, self.registry, [recorded], run_key=run_key)
         await self.after_episode(recorded.episode)
         return recorded.episode
 
@@ -67,7 +72,7 @@ class ServedRecord:
             InputError: There is no such session, or it has not ended.
         """
         work = await asyncio.to_thread(
-            work_of_session, self.desk.home, session_id, agent_id=agent_id, title=title
+            work_of_session, self.registry.home, session_id, agent_id=agent_id, title=title
         )
         return await self.record_work(work)
 
@@ -79,15 +84,15 @@ class ServedRecord:
         Returns:
             One sentence per change.
         """
-        await check(self.desk, [episode], judge=self.judge)
+        await check(self.registry, [episode], judge=self.judge)
         return await asyncio.to_thread(self._consequences, episode)
 
     def _consequences(self, episode: Episode) -> tuple[str, ...]:
-        agent_id, known = episode.agent_id, len(self.desk.chain.events())
-        note_changes(self.desk, own_levels(self.desk, agent_id))
-        if episode.purpose in self.desk.policy(agent_id).demotion.purposes:
-            demote_if_due(self.desk, self.desk.agent(agent_id))
-        since = self.desk.chain.events()[known:]
+        agent_id, known = episode.agent_id, len(self.registry.chain.events())
+        note_changes(self.registry, own_levels(self.registry, agent_id))
+        if episode.purpose in self.registry.policy(agent_id).demotion.purposes:
+            demote_if_due(self.registry, self.registry.agent(agent_id))
+        since = self.registry.chain.events()[known:]
         return tuple(event.reason for event in since if event.agent_id == agent_id)
 
     async def record_intervention(
@@ -112,9 +117,9 @@ class ServedRecord:
         )
 
         def work() -> Episode:
-            episode = self.desk.episode(episode_id)
-            row = edit_row(episode, edit, now=self.desk.clock())
-            self.desk.ledger.append([row], run_key=episode.run_key)
+            episode = self.registry.episode(episode_id)
+            row = edit_row(episode, edit, now=self.registry.clock())
+            self.registry.ledger.append([row], run_key=episode.run_key)
             return episode
 
         episode = await asyncio.to_thread(work)
@@ -127,20 +132,20 @@ class ServedRecord:
         rating = Rating(rated_by=rated_by, stars=stars, comment=comment)
 
         def work() -> None:
-            episode = self.desk.episode(episode_id)
-            row = rating_row(episode, rating, now=self.desk.clock())
-            self.desk.ledger.append([row], run_key=episode.run_key)
+            episode = self.registry.episode(episode_id)
+            row = rating_row(episode, rating, now=self.registry.clock())
+            self.registry.ledger.append([row], run_key=episode.run_key)
 
         await asyncio.to_thread(work)
 
     async def import_episodes(self, path: Path, *, by: str) -> ImportReport:
         """Take over another system's episodes, all of a file or none, and check them."""
-        report = await asyncio.to_thread(import_file, self.desk, path, by=by)
+        report = await asyncio.to_thread(import_file, self.registry, path, by=by)
         if report.accepted:
-            from grindstone.graduation.reviewing import unchecked_episodes  # noqa: PLC0415
+            from grindstone.graduation.decisions.review import unchecked_episodes  # noqa: PLC0415
 
             while rest := await asyncio.to_thread(
-                unchecked_episodes, self.desk, list(report.agents)
+                unchecked_episodes, self.registry, list(report.agents)
             ):
-                await check(self.desk, rest, judge=self.judge)
+                await check(self.registry, rest, judge=self.judge)
         return report

@@ -8,15 +8,14 @@ from typing import Any
 
 from grindstone.errors import InputError
 from grindstone.graduation.audit.trail import Trail, trail_of
-from grindstone.graduation.cases import EdgeCase, add_case, load_case
-from grindstone.graduation.checking import check, overall
+from grindstone.graduation.constitution.checking import check, overall
 from grindstone.graduation.constitution.pack import Pack
-from grindstone.graduation.desk import open_desk
-from grindstone.graduation.exam import Examiner, cases_for, examine
-from grindstone.graduation.levels import Level
-from grindstone.graduation.own_levels import OwnLevels, own_levels
-from grindstone.graduation.policy import Policy
-from grindstone.graduation.readiness import Readiness
+from grindstone.graduation.decisions.edge_cases import EdgeCase, add_case, load_case
+from grindstone.graduation.decisions.exam import Examiner, cases_for, examine
+from grindstone.graduation.decisions.review import Review, review
+from grindstone.graduation.evidence.readiness import Readiness
+from grindstone.graduation.evidence.skill_levels import SkillLevels, own_levels
+from grindstone.graduation.registry import open_desk
 from grindstone.graduation.results import (
     ComplianceResult,
     ExamOutcome,
@@ -25,8 +24,9 @@ from grindstone.graduation.results import (
     readiness_result,
     violation_result,
 )
-from grindstone.graduation.reviewing import Review, review
-from grindstone.graduation.scope import Scope
+from grindstone.graduation.rules.levels import Level
+from grindstone.graduation.rules.policy import Policy
+from grindstone.graduation.rules.scope import Scope
 from grindstone.graduation.served_levels import ServedLevels
 from grindstone.graduation.served_record import ServedRecord
 from grindstone.graduation.served_sync import SyncGraduationService
@@ -57,7 +57,7 @@ class GraduationService(ServedLevels, ServedRecord):
         judge: Model | None = None,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
-        self.desk = open_desk(home, policies=policies, constitution=constitution, clock=clock)
+        self.registry = open_desk(home, policies=policies, constitution=constitution, clock=clock)
         self.examiner = examiner
         self.judge = judge
 
@@ -88,18 +88,18 @@ class GraduationService(ServedLevels, ServedRecord):
         """Return the same as a record."""
 
         def work() -> Readiness:
-            target = self.desk.target_of(agent_id, target_maturity)
-            return self.desk.readiness(agent_id, target, scope=scope)
+            target = self.registry.target_of(agent_id, target_maturity)
+            return self.registry.readiness(agent_id, target, scope=scope)
 
         return await asyncio.to_thread(work)
 
-    async def own_levels(self, agent_id: str) -> OwnLevels:
+    async def own_levels(self, agent_id: str) -> SkillLevels:
         """Return where an agent's skills and capabilities stand."""
-        return await asyncio.to_thread(own_levels, self.desk, agent_id)
+        return await asyncio.to_thread(own_levels, self.registry, agent_id)
 
     async def review(self, agent_ids: Sequence[str] = ()) -> Review:
         """Look at all agents, or some, and do what their policies say."""
-        return await review(self.desk, agent_ids, judge=self.judge)
+        return await review(self.registry, agent_ids, judge=self.judge)
 
     # Constitution
 
@@ -109,8 +109,8 @@ class GraduationService(ServedLevels, ServedRecord):
         Raises:
             InputError: There is no scored episode of that id.
         """
-        episode = await asyncio.to_thread(self.desk.episode, episode_id)
-        results = (await check(self.desk, [episode], judge=self.judge))[episode_id]
+        episode = await asyncio.to_thread(self.registry.episode, episode_id)
+        results = (await check(self.registry, [episode], judge=self.judge))[episode_id]
         score = overall(results, episode.constitutional_score)
         broken = [violation_result(each.pack, item) for each in results for item in each.violations]
         return ComplianceResult(
@@ -148,12 +148,12 @@ class GraduationService(ServedLevels, ServedRecord):
         Raises:
             InputError: A case does not exist, or nothing here can make an attempt.
         """
-        target = await asyncio.to_thread(self.desk.target_of, agent_id, target_maturity)
-        policy = self.desk.policy(agent_id)
+        target = await asyncio.to_thread(self.registry.target_of, agent_id, target_maturity)
+        policy = self.registry.policy(agent_id)
         if edge_case_episodes is None:
-            cases = cases_for(self.desk, policy)
+            cases = cases_for(self.registry, policy)
         else:
-            cases = tuple(load_case(self.desk.home, each) for each in edge_case_episodes)
+            cases = tuple(load_case(self.registry.home, each) for each in edge_case_episodes)
         if cases and self.examiner is None:
             raise InputError(
                 "examiner",
@@ -161,15 +161,15 @@ class GraduationService(ServedLevels, ServedRecord):
                 "`grindstone.flows.exam.examiner(settings)` or a function of your own",
             )
         examiner = self.examiner or _nobody
-        return exam_outcome(await examine(self.desk, agent_id, target, cases, examiner))
+        return exam_outcome(await examine(self.registry, agent_id, target, cases, examiner))
 
     async def add_edge_case(
         self, episode_id: str, task_dir: Path, *, added_by: str, description: str = ""
     ) -> EdgeCase:
         """Keep a recorded failure's task for exams."""
-        episode = await asyncio.to_thread(self.desk.episode, episode_id)
+        episode = await asyncio.to_thread(self.registry.episode, episode_id)
         return await asyncio.to_thread(
-            add_case, self.desk, episode, task_dir, added_by=added_by, description=description
+            add_case, self.registry, episode, task_dir, added_by=added_by, description=description
         )
 
     # Audit
@@ -180,7 +180,7 @@ class GraduationService(ServedLevels, ServedRecord):
 
     async def trail(self, agent_id: str) -> Trail:
         """Return the same as a record."""
-        return await asyncio.to_thread(trail_of, self.desk, agent_id)
+        return await asyncio.to_thread(trail_of, self.registry, agent_id)
 
 
 async def _nobody(agent_id: str, cases: Sequence[EdgeCase]) -> Sequence[Episode]:

@@ -9,7 +9,7 @@ import pytest
 from grindstone.graduation import GraduationService
 from grindstone.graduation.audit.event import EventKind
 from grindstone.graduation.audit.verify import verify
-from grindstone.graduation.levels import Level
+from grindstone.graduation.rules.levels import Level
 
 pytestmark = [
     pytest.mark.server,
@@ -56,11 +56,11 @@ def test_a_promotion_waits_on_its_worker_for_an_answer(up: Any, tmp_path: Path):
     )
     paused = up.until(run["id"], {"PAUSED", "COMPLETED", "FAILED", "CRASHED"})
     assert paused["state_type"] == "PAUSED", up.logs(run["id"])
-    assert service.desk.agent("ada").level is Level.STUDENT
+    assert service.registry.agent("ada").level is Level.STUDENT
     answer = {"decision": "approve", "name": "Grace Hopper", "reason": "a clean record"}
     up.post(f"/flow_runs/{run['id']}/resume", {"run_input": answer})
     assert up.finished(run["id"])["state_type"] == "COMPLETED", up.logs(run["id"])
-    assert service.desk.agent("ada").level is Level.INTERN
-    promoted = service.desk.agent("ada").changes[-1]
+    assert service.registry.agent("ada").level is Level.INTERN
+    promoted = service.registry.agent("ada").changes[-1]
     assert (promoted.kind, promoted.by) == (EventKind.PROMOTED, "Grace Hopper")
-    assert verify(service.desk.chain).intact
+    assert verify(service.registry.chain).intact

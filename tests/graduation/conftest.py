@@ -8,7 +8,7 @@ import pytest
 from graduation_support import Clock, passing
 
 from grindstone.graduation import GraduationService
-from grindstone.graduation.policy import Policy
+from grindstone.graduation.rules.policy import Policy
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from grindstone.graduation import GraduationService
-from grindstone.graduation.cases import EdgeCase
-from grindstone.graduation.exam import Examiner
+from grindstone.graduation.decisions.edge_cases import EdgeCase
+from grindstone.graduation.decisions.exam import Examiner
 from grindstone.records import Episode, Outcome, Purpose
 
 START = datetime(2026, 1, 5, 8, tzinfo=UTC)
@@ -64,14 +64,15 @@ def work(number: int, **more: Any) -> dict[str, Any]:
 
 async def fill(service: GraduationService, count: int, *, first: int = 0, **more: Any) -> None:
     """Record several pieces of work in one go, and check them."""
-    from grindstone.graduation.checking import check
-    from grindstone.graduation.recording import Work, keep, rows_for
+    from grindstone.graduation.constitution.checking import check
+    from grindstone.graduation.intake.recording import Work, keep, rows_for
 
     items = [Work.model_validate(work(first + i, **more)) for i in range(count)]
     run_key = f"fill-{first}-{count}-{items[0].agent_id if items else ''}"
-    desk = service.desk
+    registry = service.registry
     rows = [
-        rows_for(desk, item, run_key=run_key, purpose=Purpose.ROUTE, now=START) for item in items
+        rows_for(registry, item, run_key=run_key, purpose=Purpose.ROUTE, now=START)
+        for item in items
     ]
-    keep(desk, rows, run_key=run_key)
-    await check(desk, [item.episode for item in rows])
+    keep(registry, rows, run_key=run_key)
+    await check(registry, [item.episode for item in rows])

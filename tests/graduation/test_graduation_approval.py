@@ -12,8 +12,8 @@ from support.browsing import abrowsing, answering, paused_run
 from grindstone.graduation import GraduationService
 from grindstone.graduation.audit.event import EventKind
 from grindstone.graduation.audit.verify import verify
-from grindstone.graduation.levels import ActionClass, Level
-from grindstone.graduation.live import LiveTool, LiveToolbox
+from grindstone.graduation.intake.live import LiveTool, LiveToolbox
+from grindstone.graduation.rules.levels import ActionClass, Level
 from grindstone.llm.messages import ToolSpec, ToolUse
 from grindstone.settings import GraduationSettings
 
@@ -63,16 +63,16 @@ async def test_promotion_waits_for_a_click(
     assert result.promoted is promoted
     assert result.answer is not None
     assert result.answer.by == "Grace Hopper"
-    kinds = [event.kind for event in service.desk.chain.events()]
+    kinds = [event.kind for event in service.registry.chain.events()]
     if promoted:
         assert kinds[-2:] == [EventKind.APPROVED, EventKind.PROMOTED]
-        assert service.desk.agent(agent).level is Level.INTERN
-        assert service.desk.chain.events()[-1].by == "Grace Hopper"
+        assert service.registry.agent(agent).level is Level.INTERN
+        assert service.registry.chain.events()[-1].by == "Grace Hopper"
     else:
         assert kinds[-1] is EventKind.REFUSED
         assert EventKind.PROMOTED not in kinds
         assert "Grace Hopper refused it" in result.missing[0]
-    assert verify(service.desk.chain).intact
+    assert verify(service.registry.chain).intact
 
 
 async def test_a_supervised_change_waits_for_a_click(
@@ -81,7 +81,7 @@ async def test_a_supervised_change_waits_for_a_click(
     """The same path a live flow takes, with the agent's call made by hand."""
     from prefect import flow
 
-    from grindstone.graduation.live import Answered, Ask
+    from grindstone.graduation.intake.live import Answered, Ask
     from grindstone.tasks.approving import ask
 
     done: list[JsonValue] = []

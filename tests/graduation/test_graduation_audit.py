@@ -15,7 +15,7 @@ from grindstone.graduation.audit.chain import Chain, Head
 from grindstone.graduation.audit.event import AuditError, AuditEvent, Draft, EventKind
 from grindstone.graduation.audit.signing import make_keys, sign_end
 from grindstone.graduation.audit.verify import parse_anchor, verify
-from grindstone.graduation.levels import Level
+from grindstone.graduation.rules.levels import Level
 
 NOON = datetime(2026, 2, 3, 12, tzinfo=UTC)
 

@@ -73,7 +73,7 @@ def test_a_named_human_lowers_a_level_and_says_why(home: Path) -> None:
     signed = ("--signing-key", str(key), "--json")
     told = json.loads(run(*where, "--by", "Grace", "--reason", "two complaints", *signed))
     assert (told["previous_maturity"], told["new_maturity"]) == ("INTERN", "STUDENT")
-    last = GraduationService(home).desk.chain.events()[-1]
+    last = GraduationService(home).registry.chain.events()[-1]
     assert (last.kind.value, last.by, last.reason) == ("demoted", "Grace", "two complaints")
     assert "Intact" in run("audit", "verify", "--work-dir", str(home), "--public-key", f"{key}.pub")
     lowest = RUNNER.invoke(app, [*where, "--by", "Grace", "--reason", "again"])

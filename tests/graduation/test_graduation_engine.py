@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 
 from grindstone.errors import InputError
-from grindstone.graduation.bounds import upper_bound
-from grindstone.graduation.capabilities import CapabilityRule, Use, standing
-from grindstone.graduation.levels import ActionClass, Level, Permission, permission
-from grindstone.graduation.policy import Policy
-from grindstone.graduation.readiness import assess, readiness_score
-from grindstone.graduation.record import Recent, Record
-from grindstone.graduation.streaks import Run, skill_level, streak
+from grindstone.graduation.evidence.readiness import assess, readiness_score
+from grindstone.graduation.evidence.record import Recent, Record
+from grindstone.graduation.rules.bounds import upper_bound
+from grindstone.graduation.rules.capabilities import CapabilityRule, Use, standing
+from grindstone.graduation.rules.levels import ActionClass, Level, Permission, permission
+from grindstone.graduation.rules.policy import Policy
+from grindstone.graduation.rules.streaks import Run, skill_level, streak
 
 NOON = datetime(2026, 2, 3, 12, tzinfo=UTC)
 

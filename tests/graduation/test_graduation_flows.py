@@ -39,7 +39,7 @@ async def test_exam_review_and_promotion(prefect_server: str, tmp_path: Path) ->
     assert "no exam for INTERN" in refused.missing[0]
     taken = await exam(settings.model_copy(update={"native_profile": Profile.ORACLE}))
     assert taken.passed
-    assert service.desk.episode(taken.cases[0].episode_id).purpose.value == "exam"
+    assert service.registry.episode(taken.cases[0].episode_id).purpose.value == "exam"
     assert (await review(settings)).decisions[0].action == "approval_due"
     key = tmp_path / "audit.pem"
     public = make_keys(key)
@@ -47,5 +47,5 @@ async def test_exam_review_and_promotion(prefect_server: str, tmp_path: Path) ->
     done = await graduate(settings.model_copy(update=signing))
     assert (done.promoted, done.level.value) == (True, "INTERN")
     assert done.event is not None
-    sealed = verify(service.desk.chain, public_key=public)
+    sealed = verify(service.registry.chain, public_key=public)
     assert (sealed.intact, sealed.signed_up_to) == (True, done.event.sequence)

@@ -11,8 +11,8 @@ from graduation_support import START
 
 from grindstone.graduation import GraduationService
 from grindstone.graduation.audit.event import AuditEvent, EventKind
-from grindstone.graduation.following import Follower
-from grindstone.graduation.levels import Level
+from grindstone.graduation.decisions.after_episode import Follower
+from grindstone.graduation.rules.levels import Level
 from grindstone.ledger import Ledger
 from grindstone.ledger.tables.attempts import SkillUseRow
 from grindstone.ledger.tables.autonomy import ComplianceRow
@@ -99,7 +99,7 @@ async def test_a_streak_is_followed_whatever_order_the_attempts_end_in(tmp_path:
     for each in made:
         await attempts(tmp_path, follower, [each], ["invoices"])
         own = await service.own_levels("ada")
-        trail = service.desk.agent("ada")
+        trail = service.registry.agent("ada")
         assert ("invoices" in trail.promoted_skills) == own.skills[0].earned
         assert trail.capability_levels.get("builds", Level.STUDENT) is own.of_capability("builds")
     assert trail.promoted_skills == {"invoices"}  # 10 to 15 are clean
@@ -109,7 +109,7 @@ async def test_what_another_process_wrote_counts_before_a_level_changes(tmp_path
     here, there = Follower(tmp_path), Follower(tmp_path)
     await attempts(tmp_path, here, [episode(0)])
     await attempts(tmp_path, there, [episode(i, run_key="other") for i in range(1, 5)])
-    assert GraduationService(tmp_path).desk.agent("ada").capability_levels == {
+    assert GraduationService(tmp_path).registry.agent("ada").capability_levels == {
         "builds": Level.INTERN
     }
     assert not await attempts(tmp_path, here, [episode(9)])  # knows of 2, sees the trail, reads 6
@@ -125,7 +125,7 @@ async def test_live_work_costs_the_level_at_once_and_training_does_not(tmp_path:
     events = await attempts(tmp_path, follower, routed)
     assert [event.kind for event in events] == [EventKind.DEMOTED]
     assert events[0].reason == "3 failures in a row"
-    assert service.desk.agent("ada").level is Level.INTERN
+    assert service.registry.agent("ada").level is Level.INTERN
 
 
 async def test_rehearsals_are_checked_and_earn_nothing(tmp_path: Path) -> None:
@@ -157,5 +157,5 @@ async def test_attempts_at_once_are_checked_one_by_one(tmp_path: Path) -> None:
     for each in made:
         record(tmp_path, each)
     await asyncio.gather(*(follower.after(each, DID_NOTHING, ()) for each in made))
-    events = GraduationService(tmp_path).desk.chain.events()
+    events = GraduationService(tmp_path).registry.chain.events()
     assert events[-1].to_level is Level.SUPERVISED

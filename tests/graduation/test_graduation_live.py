@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from pydantic import JsonValue
 
-from grindstone.graduation.levels import ActionClass, Level
-from grindstone.graduation.live import Answered, Ask, LiveTool, LiveToolbox
+from grindstone.graduation.intake.live import Answered, Ask, LiveTool, LiveToolbox
+from grindstone.graduation.rules.levels import ActionClass, Level
 from grindstone.llm.messages import ToolSpec, ToolUse
 
 

@@ -12,8 +12,8 @@ from support.browsing import paused_run
 
 from grindstone.graduation import GraduationService
 from grindstone.graduation.audit.event import EventKind
-from grindstone.graduation.levels import ActionClass
-from grindstone.graduation.live import LiveTool
+from grindstone.graduation.intake.live import LiveTool
+from grindstone.graduation.rules.levels import ActionClass
 from grindstone.ledger import Ledger
 from grindstone.llm.messages import ToolSpec
 from grindstone.records import Episode
@@ -97,7 +97,7 @@ async def test_a_supervised_change_waits_and_is_done_only_when_approved(
     assert len(ran) == given.count("approve") >= 2
     assert given.count("refuse") >= 1
     assert "Grace Hopper refused bash: not on a Friday" in result.refused[0]
-    events = GraduationService(tmp_path).desk.chain.events()
+    events = GraduationService(tmp_path).registry.chain.events()
     kinds = [event.kind for event in events if event.subject == "bash"]
     told = {"approve": EventKind.ACTION_APPROVED, "refuse": EventKind.ACTION_REFUSED}
     assert kinds == [told[each] for each in given]

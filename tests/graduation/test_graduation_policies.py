@@ -10,8 +10,8 @@ from graduation_support import START, Clock, fill, work
 from grindstone.errors import InputError
 from grindstone.graduation import GraduationService
 from grindstone.graduation.audit.event import EventKind
-from grindstone.graduation.levels import Level
-from grindstone.graduation.policy import (
+from grindstone.graduation.rules.levels import Level
+from grindstone.graduation.rules.policy import (
     Criteria,
     ExamRule,
     Policy,
@@ -37,7 +37,7 @@ async def test_skills_and_capabilities_follow_the_record(service_at: Make, clock
     assert (await service.own_levels("ada")).of_capability("query") is Level.INTERN
     assert (await service.own_levels("ada")).of_capability("shell") is Level.STUDENT
     await service.record_intervention("ep-2", field="x", corrected_by="Grace")
-    kinds = [event.kind for event in service.desk.chain.events()]
+    kinds = [event.kind for event in service.registry.chain.events()]
     assert kinds.count(EventKind.SKILL_PROMOTED) == 1
     assert kinds.count(EventKind.SKILL_DEMOTED) == 1
     clock.now = START + timedelta(minutes=11)
@@ -58,7 +58,7 @@ def test_sync_twin_and_bundled_policies(service_at: Make) -> None:
     assert found["ready"] is False
     assert "10 more completed episodes are needed" in found["gaps"][0]
     with pytest.raises(AttributeError, match="awaits no method"):
-        _ = service.sync.desk
+        _ = service.sync.registry
     policies = load_policies()
     names = {policy.name for policy in policies}
     assert names == {"default", "medscribe", "woodstock", "tax-multi-province"}

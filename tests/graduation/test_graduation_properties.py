@@ -8,10 +8,10 @@ from graduation_support import START
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grindstone.graduation.levels import Level
-from grindstone.graduation.measure import Since, Tables, measure, records
-from grindstone.graduation.policy import Policy
-from grindstone.graduation.readiness import Readiness, assess
+from grindstone.graduation.evidence.measure import Since, Tables, measure, records
+from grindstone.graduation.evidence.readiness import Readiness, assess
+from grindstone.graduation.rules.levels import Level
+from grindstone.graduation.rules.policy import Policy
 from grindstone.ledger.row import table_of
 from grindstone.ledger.store import frame_of
 from grindstone.ledger.tables.attempts import SkillUseRow

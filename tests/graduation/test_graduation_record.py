@@ -14,12 +14,12 @@ from grindstone.errors import InputError
 from grindstone.graduation import GraduationService, log_session
 from grindstone.graduation.audit.event import EventKind
 from grindstone.graduation.audit.trail import to_html, to_markdown
-from grindstone.graduation.policy import (
+from grindstone.graduation.intake.recording import SessionAction, SessionEdit, SessionEnd
+from grindstone.graduation.rules.policy import (
     ExamRule,
     Policy,
 )
-from grindstone.graduation.recording import SessionAction, SessionEdit, SessionEnd
-from grindstone.graduation.scope import Scope
+from grindstone.graduation.rules.scope import Scope
 
 Make = Callable[..., GraduationService]
 FREE = ExamRule(required=False)
@@ -154,14 +154,14 @@ async def test_imports_are_whole_or_not_at_all(service_at: Make, tmp_path: Path)
         (10, "episode_id"),
         (12, "surprise"),
     ]
-    assert "mallory" not in service.desk.agents()
+    assert "mallory" not in service.registry.agents()
     report = await service.import_episodes(good, by="Grace")
     assert (report.accepted, report.imported) == (True, 20)
     again = await service.import_episodes(good, by="Grace")
     assert again.accepted
     trail = await service.get_graduation_audit_trail("other")
     assert (trail["total_episodes"], trail["total_interventions"]) == (20, 10)
-    kinds = [event.kind for event in service.desk.chain.events()]
+    kinds = [event.kind for event in service.registry.chain.events()]
     assert kinds.count(EventKind.IMPORTED) == 1
     twin = tmp_path / "twin.jsonl"
     twin.write_text(json.dumps(rows(1)[0] | {"title": "other"}))

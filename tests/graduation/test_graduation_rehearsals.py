@@ -9,8 +9,8 @@ from graduation_support import START, fill, passing, work
 from grindstone.errors import RefusedError
 from grindstone.graduation import GraduationService
 from grindstone.graduation.audit.trail import to_html, to_markdown
-from grindstone.graduation.cases import EdgeCase
-from grindstone.graduation.policy import ExamRule, Policy
+from grindstone.graduation.decisions.edge_cases import EdgeCase
+from grindstone.graduation.rules.policy import ExamRule, Policy
 from grindstone.records import Episode, Outcome, Purpose
 
 Make = Callable[..., GraduationService]
@@ -52,14 +52,14 @@ async def test_a_policy_may_count_them_and_still_says_so(service_at: Make) -> No
     note = "3 of 12 episodes are rehearsals, played by the offline stand-in"
     assert note in found["recommendation"]
     await service.promote_agent("ada", "INTERN", "Grace")
-    kept = service.desk.chain.events()[-1].evidence["readiness"]
+    kept = service.registry.chain.events()[-1].evidence["readiness"]
     assert isinstance(kept, dict)
     assert note in str(kept["rehearsal_note"])
 
 
 async def test_a_tasks_own_solution_is_not_the_agent(service_at: Make) -> None:
     service = service_at()
-    ledger = service.desk.ledger
+    ledger = service.registry.ledger
     rows = [
         Episode(
             episode_id=f"ep-{profile}",

@@ -11,9 +11,9 @@ from grindstone.errors import InputError, RefusedError
 from grindstone.graduation import GraduationService
 from grindstone.graduation.audit.event import EventKind
 from grindstone.graduation.audit.verify import verify
-from grindstone.graduation.cases import case_ids
-from grindstone.graduation.levels import Level
-from grindstone.graduation.policy import (
+from grindstone.graduation.decisions.edge_cases import case_ids
+from grindstone.graduation.rules.levels import Level
+from grindstone.graduation.rules.policy import (
     DemotionRule,
     ExamRule,
     Policy,
@@ -35,10 +35,10 @@ async def test_promotion_with_everything_there(service_at: Make, edge_task: Path
     assert (exam["passed"], exam["score"], exam["cost_usd"]) == (True, 100.0, 0.01)
     change = await service.promote_agent("ada", "INTERN", "Grace")
     assert (change["previous_maturity"], change["new_maturity"]) == ("STUDENT", "INTERN")
-    assert service.desk.agent("ada").level is Level.INTERN
+    assert service.registry.agent("ada").level is Level.INTERN
     again = await service.calculate_readiness_score("ada")
     assert (again["target_maturity"], again["episode_count"]) == ("SUPERVISED", 0)
-    assert verify(service.desk.chain).intact
+    assert verify(service.registry.chain).intact
 
 
 def lacking() -> list[Any]:
@@ -88,18 +88,18 @@ async def test_promotion_is_refused_for_each_criterion_missing_alone(
         await service.promote_agent("ada", lack.get("target", "INTERN"), lack.get("by", "Grace"))
     if "target" not in lack:
         assert str(refused.value).count("  - ") == 1
-    assert service.desk.agent("ada").level is Level.STUDENT
-    kinds = {event.kind for event in service.desk.chain.events()}
+    assert service.registry.agent("ada").level is Level.STUDENT
+    kinds = {event.kind for event in service.registry.chain.events()}
     assert EventKind.PROMOTED not in kinds
 
 
 async def _unchecked(service: GraduationService) -> None:
-    from grindstone.graduation.recording import Work, keep, rows_for
+    from grindstone.graduation.intake.recording import Work, keep, rows_for
     from grindstone.records import Purpose
 
     item = Work.model_validate(work(71))
-    rows = rows_for(service.desk, item, run_key="raw", purpose=Purpose.ROUTE, now=START)
-    keep(service.desk, [rows], run_key="raw")
+    rows = rows_for(service.registry, item, run_key="raw", purpose=Purpose.ROUTE, now=START)
+    keep(service.registry, [rows], run_key="raw")
 
 
 async def test_all_that_is_missing_is_listed(service_at: Make) -> None:
@@ -156,8 +156,8 @@ async def test_only_failures_become_edge_cases_and_only_once(
     two = await service.add_edge_case("ep-1", edge_task, added_by="Grace")
     assert one == two
     assert one.corrections == ("tax_rate: 0.13 → 0.0 ()",)
-    assert case_ids(service.desk.home) == (one.case_id,)
-    kinds = [event.kind for event in service.desk.chain.events()]
+    assert case_ids(service.registry.home) == (one.case_id,)
+    kinds = [event.kind for event in service.registry.chain.events()]
     assert kinds.count(EventKind.CASE_ADDED) == 1
 
 
@@ -175,7 +175,7 @@ async def test_demotion_for_breach_failures_and_lost_criteria(service_at: Make, 
         for index, item in enumerate(bad):
             position = 100 * number + index
             told = {"agent_id": name, "maturity": "AUTONOMOUS", **item}
-            assert service.desk.agent(name).level is Level.AUTONOMOUS
+            assert service.registry.agent(name).level is Level.AUTONOMOUS
             if late:
                 await fill(service, 1, first=position, episode_id=f"ep-{position}", **told)
             else:
@@ -183,13 +183,13 @@ async def test_demotion_for_breach_failures_and_lost_criteria(service_at: Make, 
         if late:
             decision = (await service.review([name])).decisions[0]
             assert (decision.action, decision.level) == ("demoted", Level.SUPERVISED), name
-        assert service.desk.agent(name).level is Level.SUPERVISED, name
+        assert service.registry.agent(name).level is Level.SUPERVISED, name
         calm = (await service.review([name])).decisions[0]
         assert calm.action == "none"  # the new level starts with a clean slate
 
 
 async def test_training_failures_do_not_demote(service_at: Make) -> None:
-    from grindstone.graduation.recording import Work
+    from grindstone.graduation.intake.recording import Work
     from grindstone.records import Purpose
 
     service = service_at()
@@ -206,9 +206,9 @@ async def test_demotion_may_only_be_proposed(service_at: Make) -> None:
     for number in range(3):
         await service.record_episode(**work(number, success=False, maturity="INTERN"))
     assert (await service.review()).decisions[0].action == "proposed"
-    assert service.desk.agent("ada").level is Level.INTERN
+    assert service.registry.agent("ada").level is Level.INTERN
     await service.review()
-    kinds = [event.kind for event in service.desk.chain.events()]
+    kinds = [event.kind for event in service.registry.chain.events()]
     assert kinds.count(EventKind.PROPOSED) == 1  # proposing again says nothing new
 
 

@@ -7,7 +7,7 @@ from pydantic import AwareDatetime, Field, JsonValue, PositiveInt
 from grindstone.base import Frozen
 from grindstone.digest import canonical_json, digest
 from grindstone.errors import GrindstoneError
-from grindstone.graduation.levels import Level
+from grindstone.graduation.rules.levels import Level
 
 GENESIS = "0" * 64
 """What the first event names as its predecessor."""

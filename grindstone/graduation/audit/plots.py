@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from grindstone.graduation.readiness import NAMES, Readiness
+from grindstone.graduation.evidence.readiness import NAMES, Readiness
 from grindstone.report.plots import BLUE, GREY, HEIGHT, INK, ORANGE, WIDTH
 
 if TYPE_CHECKING:

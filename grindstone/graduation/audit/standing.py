@@ -5,7 +5,7 @@ from datetime import datetime
 
 from grindstone.base import Frozen
 from grindstone.graduation.audit.event import AuditEvent, EventKind
-from grindstone.graduation.levels import Level
+from grindstone.graduation.rules.levels import Level
 
 LEVEL_CHANGES = (EventKind.ENROLLED, EventKind.PROMOTED, EventKind.DEMOTED)
 

@@ -10,10 +10,10 @@ from grindstone.base import Frozen
 from grindstone.graduation.audit.event import AuditEvent
 from grindstone.graduation.audit.standing import agent_of
 from grindstone.graduation.audit.verify import Verification, verify
-from grindstone.graduation.bounds import upper_bound
-from grindstone.graduation.desk import Desk
-from grindstone.graduation.levels import ORDER, Level
-from grindstone.graduation.readiness import NAMES, Readiness, rehearsal_note
+from grindstone.graduation.evidence.readiness import NAMES, Readiness, rehearsal_note
+from grindstone.graduation.registry import Registry
+from grindstone.graduation.rules.bounds import upper_bound
+from grindstone.graduation.rules.levels import ORDER, Level
 
 if TYPE_CHECKING:
     import polars as pl
@@ -48,15 +48,17 @@ class Trail(Frozen):
         return self.model_dump(mode="json", exclude={"curve"})
 
 
-def trail_of(desk: Desk, agent_id: str) -> Trail:
+def trail_of(registry: Registry, agent_id: str) -> Trail:
     """Return an agent's trail."""
-    from grindstone.graduation import measure  # noqa: PLC0415 - polars, when it is needed
+    from grindstone.graduation.evidence import measure  # noqa: PLC0415 - polars, when it is needed
 
-    agent, policy = agent_of(desk.chain.events(), agent_id), desk.policy(agent_id)
+    agent, policy = agent_of(registry.chain.events(), agent_id), registry.policy(agent_id)
     every = (
         measure.of_record(
             measure.facts(
-                measure.Tables.of(desk.ledger), digests=desk.digests(policy), agents=[agent_id]
+                measure.Tables.of(registry.ledger),
+                digests=registry.digests(policy),
+                agents=[agent_id],
             ),
             policy.model_copy(update={"rehearsals": True}),
         )
@@ -70,7 +72,7 @@ def trail_of(desk: Desk, agent_id: str) -> Trail:
     counts = dict(frame["maturity"].replace({"": Level.STUDENT.value}).value_counts().iter_rows())
     score = frame["constitutional_score"]
     above = agent.level.above
-    events = desk.chain.events()
+    events = registry.chain.events()
     own = tuple(event for event in events if event.agent_id in ("", agent_id))
     return Trail(
         agent_id=agent_id,
@@ -88,8 +90,8 @@ def trail_of(desk: Desk, agent_id: str) -> Trail:
         episodes_by_maturity={level.value: int(counts.get(level.value, 0)) for level in ORDER},
         recent_episodes=tuple(_recent(row) for row in frame.tail(RECENT).reverse().to_dicts()),
         events=own,
-        readiness=desk.readiness(agent_id, above) if above is not None else None,
-        verification=verify(desk.chain),
+        readiness=registry.readiness(agent_id, above) if above is not None else None,
+        verification=verify(registry.chain),
         curve=_curve(frame),
     )
 

@@ -17,7 +17,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from grindstone.base import Frozen
 from grindstone.digest import digest
-from grindstone.graduation.policy import input_error, read_yaml
+from grindstone.graduation.rules.policy import input_error, read_yaml
 
 if TYPE_CHECKING:
     import networkx as nx

@@ -11,7 +11,7 @@ from grindstone.base import Frozen
 from grindstone.digest import digest
 from grindstone.errors import InputError
 from grindstone.graduation.constitution.knowledge import FUNCTIONS, Facts, Knowledge, load_facts
-from grindstone.graduation.policy import input_error, read_yaml
+from grindstone.graduation.rules.policy import input_error, read_yaml
 from grindstone.resources import bundled
 
 Severity = Literal["critical", "major", "minor"]

@@ -7,7 +7,7 @@ from grindstone.graduation.constitution.evaluate import Answer, Compliance, eval
 from grindstone.graduation.constitution.judging import ask_judge
 from grindstone.graduation.constitution.material import Material, material_of
 from grindstone.graduation.constitution.pack import JudgedRule, Pack
-from grindstone.graduation.desk import Desk
+from grindstone.graduation.registry import Registry
 from grindstone.ledger.recall import rows_of
 from grindstone.ledger.tables.attempts import StepRow, TrajectoryRow, trajectory_of
 from grindstone.ledger.tables.autonomy import ComplianceRow
@@ -19,7 +19,7 @@ AT_ONCE = 500
 
 
 async def check(
-    desk: Desk, episodes: Sequence[Episode], *, judge: Model | None = None
+    registry: Registry, episodes: Sequence[Episode], *, judge: Model | None = None
 ) -> dict[str, tuple[Compliance, ...]]:
     """Hold episodes against their agents' rule packs and keep the result.
 
@@ -27,39 +27,39 @@ async def check(
     checked too. Checking again with the same packs changes nothing.
 
     Args:
-        desk: Ledger and packs.
+        registry: Ledger and packs.
         episodes: What to check.
         judge: Decides judged rules; without it they stay undecided.
     """
     found: dict[str, tuple[Compliance, ...]] = {}
     for start in range(0, len(episodes), AT_ONCE):
         part = episodes[start : start + AT_ONCE]
-        materials = _materials(desk, part)
+        materials = _materials(registry, part)
         answers: dict[str, dict[str, Answer]] = {}
         if judge is not None:
             for episode in part:
-                demanded = desk.demanded(desk.policy(episode.agent_id))
+                demanded = registry.demanded(registry.policy(episode.agent_id))
                 material = materials[episode.episode_id]
                 answers[episode.episode_id] = await ask_judge(material, demanded, judge)
         rows: defaultdict[str, list[ComplianceRow]] = defaultdict(list)
         for episode in part:
             results = hold(
-                desk, episode, materials[episode.episode_id], answers.get(episode.episode_id)
+                registry, episode, materials[episode.episode_id], answers.get(episode.episode_id)
             )
             found[episode.episode_id] = results
             rows[episode.run_key] += [_row(episode, result) for result in results]
         for run_key, batch in rows.items():
-            desk.ledger.append(batch, run_key=run_key)
+            registry.ledger.append(batch, run_key=run_key)
     return found
 
 
 def check_at_once(
-    desk: Desk, episode: Episode, trajectory: Trajectory | None
+    registry: Registry, episode: Episode, trajectory: Trajectory | None
 ) -> tuple[Compliance, ...] | None:
     """Hold an episode against the rule packs where it was made.
 
     Args:
-        desk: Ledger and packs.
+        registry: Ledger and packs.
         episode: What to check.
         trajectory: Its steps; None: they are read from the ledger.
 
@@ -68,14 +68,14 @@ def check_at_once(
         which may have a judge to ask.
     """
     material = (
-        _materials(desk, [episode])[episode.episode_id]
+        _materials(registry, [episode])[episode.episode_id]
         if trajectory is None
         else material_of(episode, trajectory)
     )
-    results = hold(desk, episode, material)
-    decided = [each for each in results if not _has_judged(desk.packs[each.pack])]
+    results = hold(registry, episode, material)
+    decided = [each for each in results if not _has_judged(registry.packs[each.pack])]
     rows = [_row(episode, each) for each in decided]
-    desk.ledger.append(rows, run_key=episode.run_key)
+    registry.ledger.append(rows, run_key=episode.run_key)
     return results if len(decided) == len(results) else None
 
 
@@ -84,12 +84,15 @@ def _has_judged(pack: Pack) -> bool:
 
 
 def hold(
-    desk: Desk, episode: Episode, material: Material, answers: Mapping[str, Answer] | None = None
+    registry: Registry,
+    episode: Episode,
+    material: Material,
+    answers: Mapping[str, Answer] | None = None,
 ) -> tuple[Compliance, ...]:
     """Return how an episode stands against each pack that concerns it."""
-    demanded = desk.demanded(desk.policy(episode.agent_id))
+    demanded = registry.demanded(registry.policy(episode.agent_id))
     names = {pack.name for pack in demanded}
-    others = [pack for name, pack in desk.packs.items() if name not in names]
+    others = [pack for name, pack in registry.packs.items() if name not in names]
     results = [evaluate(material, pack, answers, demanded=True) for pack in demanded]
     called = [evaluate(material, pack, answers) for pack in others]
     return (*results, *(each for each in called if each.applies))
@@ -106,16 +109,16 @@ def overall(results: Sequence[Compliance], stated: float | None) -> float | None
     return None if len(known) < len(scores) or not known else min(known)
 
 
-def _materials(desk: Desk, episodes: Sequence[Episode]) -> dict[str, Material]:
+def _materials(registry: Registry, episodes: Sequence[Episode]) -> dict[str, Material]:
     by_run: defaultdict[str, list[str]] = defaultdict(list)
     for episode in episodes:
         by_run[episode.run_key].append(episode.episode_id)
     trajectories: dict[tuple[str, str], Trajectory] = {}
     for run_key, ids in by_run.items():
         steps: defaultdict[str, list[StepRow]] = defaultdict(list)
-        for step in rows_of(desk.ledger, StepRow, run_key, ids):
+        for step in rows_of(registry.ledger, StepRow, run_key, ids):
             steps[step.episode_id].append(step)
-        for end in rows_of(desk.ledger, TrajectoryRow, run_key, ids):
+        for end in rows_of(registry.ledger, TrajectoryRow, run_key, ids):
             trajectories[run_key, end.episode_id] = trajectory_of(end, steps[end.episode_id])
     return {
         episode.episode_id: material_of(

@@ -10,7 +10,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import NamedTuple
 
-from grindstone.graduation.levels import Level, lower_of
+from grindstone.graduation.rules.levels import Level, lower_of
 
 CLEAN_SCORE = 0.95
 """Constitutional score a clean run needs at least."""

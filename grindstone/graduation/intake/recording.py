@@ -19,7 +19,7 @@ from pydantic import (
 from grindstone.base import Frozen
 from grindstone.digest import digest
 from grindstone.errors import InputError
-from grindstone.graduation.desk import Desk, level_at
+from grindstone.graduation.registry import Registry, level_at
 from grindstone.ledger.tables.attempts import (
     SkillUseRow,
     StepRow,
@@ -109,7 +109,9 @@ class Recorded(Frozen):
     uses: tuple[SkillUseRow, ...]
 
 
-def rows_for(desk: Desk, work: Work, *, run_key: str, purpose: Purpose, now: datetime) -> Recorded:
+def rows_for(
+    registry: Registry, work: Work, *, run_key: str, purpose: Purpose, now: datetime
+) -> Recorded:
     """Return the rows of a piece of work; the same work gives the same rows."""
     content = work.model_dump(mode="json")
     key = work.episode_id or digest(content)[:32]
@@ -121,7 +123,7 @@ def rows_for(desk: Desk, work: Work, *, run_key: str, purpose: Purpose, now: dat
         metadata.setdefault("description", work.description)
     if work.verified_by:
         metadata["verified_by"] = work.verified_by
-    level = work.maturity or level_at(desk.chain.events(), work.agent_id, work.started_at).value
+    level = work.maturity or level_at(registry.chain.events(), work.agent_id, work.started_at).value
     episode = Episode(
         episode_id=key,
         run_key=run_key,
@@ -160,7 +162,7 @@ def rows_for(desk: Desk, work: Work, *, run_key: str, purpose: Purpose, now: dat
     )
 
 
-def keep(desk: Desk, recorded: Sequence[Recorded], *, run_key: str) -> None:
+def keep(registry: Registry, recorded: Sequence[Recorded], *, run_key: str) -> None:
     """Append rows; the episodes last, so that an episode has all its rows."""
     ends: list[TrajectoryRow] = []
     steps: list[StepRow] = []
@@ -169,7 +171,7 @@ def keep(desk: Desk, recorded: Sequence[Recorded], *, run_key: str) -> None:
             end, turns = trajectory_rows(item.episode.episode_id, item.trajectory)
             ends.append(end)
             steps += turns
-    ledger = desk.ledger
+    ledger = registry.ledger
     ledger.append(steps, run_key=run_key)
     ledger.append(ends, run_key=run_key)
     ledger.append([row for item in recorded for row in item.uses], run_key=run_key)

@@ -12,8 +12,8 @@ from pydantic import JsonValue, NonNegativeInt, ValidationError
 from grindstone.base import Frozen
 from grindstone.errors import InputError
 from grindstone.graduation.audit.event import Draft, EventKind
-from grindstone.graduation.desk import Desk
-from grindstone.graduation.recording import Recorded, Work, keep, rows_for
+from grindstone.graduation.intake.recording import Recorded, Work, keep, rows_for
+from grindstone.graduation.registry import Registry
 from grindstone.ledger.recall import rows_of
 from grindstone.records import Episode, Purpose
 
@@ -46,13 +46,13 @@ class ImportReport(Frozen):
         return self.refused_count == 0 and self.rows > 0
 
 
-def import_file(desk: Desk, path: Path, *, by: str) -> ImportReport:
+def import_file(registry: Registry, path: Path, *, by: str) -> ImportReport:
     """Take over a file's episodes; a single bad row keeps the whole file out.
 
     The same file again changes nothing.
 
     Args:
-        desk: Where they go.
+        registry: Where they go.
         path: `.jsonl`, one object per line, or `.parquet`; fields as in `Work`.
         by: Who imports it.
 
@@ -66,7 +66,7 @@ def import_file(desk: Desk, path: Path, *, by: str) -> ImportReport:
     recorded: list[Recorded] = []
     refused: list[RefusedRow] = []
     seen: dict[str, int] = {}
-    count, now = 0, desk.clock()
+    count, now = 0, registry.clock()
     for number, given in _rows(path, content):
         count += 1
         if isinstance(given, str):
@@ -79,7 +79,7 @@ def import_file(desk: Desk, path: Path, *, by: str) -> ImportReport:
             where = ".".join(str(part) for part in first["loc"])
             refused.append(RefusedRow(row=number, field=where, problem=first["msg"]))
             continue
-        item = rows_for(desk, work, run_key=run_key, purpose=Purpose.IMPORT, now=now)
+        item = rows_for(registry, work, run_key=run_key, purpose=Purpose.IMPORT, now=now)
         key = item.episode.episode_id
         if key in seen:
             problem = f"{key!r} stands in row {seen[key]} already"
@@ -87,7 +87,7 @@ def import_file(desk: Desk, path: Path, *, by: str) -> ImportReport:
             continue
         seen[key] = number
         recorded.append(item)
-    refused += _known_elsewhere(desk, seen, run_key)
+    refused += _known_elsewhere(registry, seen, run_key)
     if count == 0:
         refused.append(RefusedRow(row=0, field="", problem="the file holds no row"))
     report = ImportReport(
@@ -100,8 +100,8 @@ def import_file(desk: Desk, path: Path, *, by: str) -> ImportReport:
         run_key=run_key,
     )
     if not refused:
-        keep(desk, recorded, run_key=run_key)
-        desk.chain.append(lambda events: _event(events, report, by=by, now=now))
+        keep(registry, recorded, run_key=run_key)
+        registry.chain.append(lambda events: _event(events, report, by=by, now=now))
     return report
 
 
@@ -157,10 +157,10 @@ def _aware(given: dict[str, JsonValue]) -> dict[str, Any]:
     return found
 
 
-def _known_elsewhere(desk: Desk, seen: dict[str, int], run_key: str) -> list[RefusedRow]:
+def _known_elsewhere(registry: Registry, seen: dict[str, int], run_key: str) -> list[RefusedRow]:
     if not seen:
         return []
-    known = rows_of(desk.ledger, Episode, None, list(seen))
+    known = rows_of(registry.ledger, Episode, None, list(seen))
     return [
         RefusedRow(
             row=seen[row.episode_id],

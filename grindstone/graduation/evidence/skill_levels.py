@@ -8,11 +8,11 @@ from grindstone.base import Frozen
 from grindstone.graduation.audit.chain import Decide
 from grindstone.graduation.audit.event import AuditEvent, Draft, EventKind
 from grindstone.graduation.audit.standing import Agent, agent_of
-from grindstone.graduation.capabilities import Standing, Use, standing
-from grindstone.graduation.desk import Desk
-from grindstone.graduation.levels import Level
-from grindstone.graduation.policy import Policy
-from grindstone.graduation.streaks import Run, Streak, skill_level, streak
+from grindstone.graduation.registry import Registry
+from grindstone.graduation.rules.capabilities import Standing, Use, standing
+from grindstone.graduation.rules.levels import Level
+from grindstone.graduation.rules.policy import Policy
+from grindstone.graduation.rules.streaks import Run, Streak, skill_level, streak
 from grindstone.records import Episode
 
 AGENTS_AT_ONCE = 500
@@ -43,7 +43,7 @@ class CapabilityStanding(Frozen):
     to_next: int | None
 
 
-class OwnLevels(Frozen):
+class SkillLevels(Frozen):
     """An agent's skills and capabilities."""
 
     agent_id: str
@@ -69,21 +69,21 @@ def is_verified(episode: Episode) -> bool:
     return bool(episode.task_digest or episode.metadata.get("verified_by"))
 
 
-def own_levels(desk: Desk, agent_id: str) -> OwnLevels:
+def own_levels(registry: Registry, agent_id: str) -> SkillLevels:
     """Return where an agent's skills and capabilities stand."""
-    return own_levels_of(desk, {agent_id: desk.agent(agent_id)})[agent_id]
+    return own_levels_of(registry, {agent_id: registry.agent(agent_id)})[agent_id]
 
 
-def own_levels_of(desk: Desk, agents: Mapping[str, Agent]) -> dict[str, OwnLevels]:
+def own_levels_of(registry: Registry, agents: Mapping[str, Agent]) -> dict[str, SkillLevels]:
     """Return where many agents' skills and capabilities stand, read in few passes.
 
     Args:
-        desk: Ledger and policies.
+        registry: Ledger and policies.
         agents: The agents as the trail has them.
     """
-    found: dict[str, OwnLevels] = {}
-    for policy, names in desk.by_policy(agents, at_once=AGENTS_AT_ONCE):
-        evidence = evidence_of(desk, policy, names)
+    found: dict[str, SkillLevels] = {}
+    for policy, names in registry.by_policy(agents, at_once=AGENTS_AT_ONCE):
+        evidence = evidence_of(registry, policy, names)
         found |= {name: stand(agents[name], policy, evidence[name]) for name in names}
     return found
 
@@ -95,7 +95,9 @@ class Evidence(NamedTuple):
     runs: dict[str, list[Run]]  # by skill
 
 
-def evidence_of(desk: Desk, policy: Policy, agent_ids: Sequence[str]) -> dict[str, Evidence]:
+def evidence_of(
+    registry: Registry, policy: Policy, agent_ids: Sequence[str]
+) -> dict[str, Evidence]:
     """Return agents' verified outcomes by capability and runs by skill.
 
     A capability is what an episode's metadata calls so, else its category. Its outcomes
@@ -104,10 +106,10 @@ def evidence_of(desk: Desk, policy: Policy, agent_ids: Sequence[str]) -> dict[st
     """
     import polars as pl  # noqa: PLC0415 - loaded when the ledger is read, not before
 
-    from grindstone.graduation import measure  # noqa: PLC0415 - as above
+    from grindstone.graduation.evidence import measure  # noqa: PLC0415 - as above
 
-    tables = measure.Tables.of(desk.ledger)
-    facts = measure.facts(tables, digests=desk.digests(policy), agents=agent_ids)
+    tables = measure.Tables.of(registry.ledger)
+    facts = measure.facts(tables, digests=registry.digests(policy), agents=agent_ids)
     named = pl.col("metadata").str.json_path_match("$.capability").fill_null("")
     by_someone = pl.col("metadata").str.json_path_match("$.verified_by").fill_null("")
     frame = (
@@ -146,9 +148,9 @@ def evidence_of(desk: Desk, policy: Policy, agent_ids: Sequence[str]) -> dict[st
     return found
 
 
-def stand(agent: Agent, policy: Policy, evidence: Evidence) -> OwnLevels:
+def stand(agent: Agent, policy: Policy, evidence: Evidence) -> SkillLevels:
     """Return where one agent's skills and capabilities stand by what they did."""
-    return OwnLevels(
+    return SkillLevels(
         agent_id=agent.agent_id,
         level=agent.level,
         skills=tuple(
@@ -169,14 +171,14 @@ def stand(agent: Agent, policy: Policy, evidence: Evidence) -> OwnLevels:
     )
 
 
-def changes(agent: Agent, found: OwnLevels) -> bool:
+def changes(agent: Agent, found: SkillLevels) -> bool:
     """Tell whether skills or capabilities stand elsewhere than the trail has them."""
     return any(_skill_moves(agent, item) for item in found.skills) or any(
         _capability_moves(agent, item) for item in found.capabilities
     )
 
 
-def note_changes(desk: Desk, found: OwnLevels) -> tuple[str, ...]:
+def note_changes(registry: Registry, found: SkillLevels) -> tuple[str, ...]:
     """Bring skills and capabilities whose level changed into the audit trail.
 
     Returns:
@@ -184,11 +186,14 @@ def note_changes(desk: Desk, found: OwnLevels) -> tuple[str, ...]:
     """
     told: list[str] = []
     decisions: list[Decide] = [
-        *(partial(_skill_change, desk, found.agent_id, item) for item in found.skills),
-        *(partial(_capability_change, desk, found.agent_id, item) for item in found.capabilities),
+        *(partial(_skill_change, registry, found.agent_id, item) for item in found.skills),
+        *(
+            partial(_capability_change, registry, found.agent_id, item)
+            for item in found.capabilities
+        ),
     ]
     for decide in decisions:
-        event = desk.chain.append(decide)
+        event = registry.chain.append(decide)
         if event is not None:
             told.append(event.reason)
     return tuple(told)
@@ -230,7 +235,7 @@ def _capability_moves(agent: Agent, item: CapabilityStanding) -> bool:
 
 
 def _skill_change(
-    desk: Desk, agent_id: str, skill: SkillStanding, events: tuple[AuditEvent, ...]
+    registry: Registry, agent_id: str, skill: SkillStanding, events: tuple[AuditEvent, ...]
 ) -> Draft | None:
     agent = agent_of(events, agent_id)
     if not _skill_moves(agent, skill):
@@ -250,12 +255,12 @@ def _skill_change(
         by="grindstone",
         reason=reason,
         evidence={"streak": skill.streak, "required": skill.required, "runs": skill.runs},
-        at=desk.clock(),
+        at=registry.clock(),
     )
 
 
 def _capability_change(
-    desk: Desk, agent_id: str, item: CapabilityStanding, events: tuple[AuditEvent, ...]
+    registry: Registry, agent_id: str, item: CapabilityStanding, events: tuple[AuditEvent, ...]
 ) -> Draft | None:
     agent = agent_of(events, agent_id)
     if not _capability_moves(agent, item):
@@ -271,5 +276,5 @@ def _capability_change(
         reason=f"capability {item.capability}: {before.value} → {item.level.value} after "
         f"{item.successes} verified successes",
         evidence={"successes": item.successes, "uses": item.uses},
-        at=desk.clock(),
+        at=registry.clock(),
     )

@@ -16,8 +16,8 @@ from grindstone.agents.limits import Meter
 from grindstone.agents.protocol import Brief, Effort
 from grindstone.agents.recorder import Recorder
 from grindstone.base import Frozen
-from grindstone.graduation.levels import ActionClass, Level, Permission, permission
-from grindstone.graduation.recording import Deed
+from grindstone.graduation.intake.recording import Deed
+from grindstone.graduation.rules.levels import ActionClass, Level, Permission, permission
 from grindstone.llm.messages import Model, Text, ToolResult, ToolSpec, ToolUse
 from grindstone.records import StepKind, StopReason, ToolCall, ToolOutput, Trajectory, utc_now
 

@@ -11,10 +11,10 @@ from typing import NamedTuple
 import polars as pl
 import polars.selectors as cs
 
-from grindstone.graduation.levels import Level
-from grindstone.graduation.policy import STAND_INS, Policy
-from grindstone.graduation.record import Recent, Record
-from grindstone.graduation.scope import Scope
+from grindstone.graduation.evidence.record import Recent, Record
+from grindstone.graduation.rules.levels import Level
+from grindstone.graduation.rules.policy import STAND_INS, Policy
+from grindstone.graduation.rules.scope import Scope
 from grindstone.ledger import Ledger
 from grindstone.ledger.tables.attempts import SkillUseRow
 from grindstone.ledger.tables.autonomy import ComplianceRow, InterventionRow, RatingRow

@@ -12,10 +12,10 @@ from pydantic import Field, PositiveInt, ValidationError, model_validator
 from grindstone.base import Frozen
 from grindstone.digest import digest
 from grindstone.errors import InputError
-from grindstone.graduation.capabilities import CapabilityRule
-from grindstone.graduation.levels import Level
-from grindstone.graduation.scope import Scope
-from grindstone.graduation.streaks import REQUIRED_RUNS
+from grindstone.graduation.rules.capabilities import CapabilityRule
+from grindstone.graduation.rules.levels import Level
+from grindstone.graduation.rules.scope import Scope
+from grindstone.graduation.rules.streaks import REQUIRED_RUNS
 from grindstone.records import Episode, Purpose
 from grindstone.resources import bundled
 from grindstone.settings import Profile, Ratio

@@ -7,12 +7,12 @@ from pydantic import JsonValue
 
 from grindstone.errors import RefusedError
 from grindstone.graduation.audit.standing import Agent
-from grindstone.graduation.desk import Desk
-from grindstone.graduation.levels import Level
-from grindstone.graduation.policy import Policy
-from grindstone.graduation.promoting import SYSTEM, demote, propose
-from grindstone.graduation.readiness import criteria_met
-from grindstone.graduation.record import Recent
+from grindstone.graduation.decisions.promotion import SYSTEM, demote, propose
+from grindstone.graduation.evidence.readiness import criteria_met
+from grindstone.graduation.evidence.record import Recent
+from grindstone.graduation.registry import Registry
+from grindstone.graduation.rules.levels import Level
+from grindstone.graduation.rules.policy import Policy
 
 if TYPE_CHECKING:
     import polars as pl
@@ -24,12 +24,12 @@ Grounds = tuple[str, ...]
 """Why an agent should lose its level, one sentence each."""
 
 
-def grounds_to_demote(desk: Desk, agents: Mapping[str, Agent]) -> dict[str, Grounds]:
+def grounds_to_demote(registry: Registry, agents: Mapping[str, Agent]) -> dict[str, Grounds]:
     """Return which agents should lose their level, and why; those that hold it are left out."""
     found: dict[str, Grounds] = {}
     above = [name for name, agent in agents.items() if agent.level is not Level.STUDENT]
-    for policy, names in desk.by_policy(above, at_once=AGENTS_AT_ONCE):
-        frame = _meant(desk, policy, {name: agents[name] for name in names})
+    for policy, names in registry.by_policy(above, at_once=AGENTS_AT_ONCE):
+        frame = _meant(registry, policy, {name: agents[name] for name in names})
         for (name,), own in frame.group_by("agent_id", maintain_order=True):
             grounds = _grounds(own, agents[str(name)].level, policy)
             if grounds:
@@ -37,38 +37,40 @@ def grounds_to_demote(desk: Desk, agents: Mapping[str, Agent]) -> dict[str, Grou
     return found
 
 
-def lower(desk: Desk, agent: Agent, grounds: Grounds) -> Literal["none", "proposed", "demoted"]:
+def lower(
+    registry: Registry, agent: Agent, grounds: Grounds
+) -> Literal["none", "proposed", "demoted"]:
     """Take a level away, or propose it, as the agent's policy says."""
-    below, mode = agent.level.below, desk.policy(agent.agent_id).demotion.mode
+    below, mode = agent.level.below, registry.policy(agent.agent_id).demotion.mode
     if below is None:
         return "none"
     reason = "; ".join(grounds)
     evidence: dict[str, JsonValue] = {"grounds": list(grounds)}
     if mode == "propose":
-        propose(desk, agent.agent_id, below, reason=reason, evidence=evidence)
+        propose(registry, agent.agent_id, below, reason=reason, evidence=evidence)
         return "proposed"
     try:
-        demote(desk, agent.agent_id, below, by=SYSTEM, reason=reason, evidence=evidence)
+        demote(registry, agent.agent_id, below, by=SYSTEM, reason=reason, evidence=evidence)
     except RefusedError:  # another process was first
         return "none"
     return "demoted"
 
 
-def demote_if_due(desk: Desk, agent: Agent) -> None:
+def demote_if_due(registry: Registry, agent: Agent) -> None:
     """Lower an agent's level, or propose it, when it no longer holds it."""
-    grounds = grounds_to_demote(desk, {agent.agent_id: agent})
+    grounds = grounds_to_demote(registry, {agent.agent_id: agent})
     if grounds:
-        lower(desk, agent, grounds[agent.agent_id])
+        lower(registry, agent, grounds[agent.agent_id])
 
 
-def _meant(desk: Desk, policy: Policy, agents: Mapping[str, Agent]) -> "pl.DataFrame":
+def _meant(registry: Registry, policy: Policy, agents: Mapping[str, Agent]) -> "pl.DataFrame":
     """Return the episodes that can cost the agents their level, in the order they happened."""
-    from grindstone.graduation import measure  # noqa: PLC0415 - polars, when it is needed
+    from grindstone.graduation.evidence import measure  # noqa: PLC0415 - polars, when it is needed
 
     live = policy.model_copy(update={"purposes": policy.demotion.purposes, "window": "level"})
     since = {name: measure.Since(agent.level, agent.since) for name, agent in agents.items()}
-    tables = measure.Tables.of(desk.ledger)
-    facts = measure.facts(tables, digests=desk.digests(policy), agents=list(agents))
+    tables = measure.Tables.of(registry.ledger)
+    facts = measure.facts(tables, digests=registry.digests(policy), agents=list(agents))
     return (
         measure.in_scope(facts, live, since)
         .select(
@@ -83,7 +85,7 @@ def _meant(desk: Desk, policy: Policy, agents: Mapping[str, Agent]) -> "pl.DataF
 def _grounds(frame: "pl.DataFrame", level: Level, policy: Policy) -> Grounds:
     import polars as pl  # noqa: PLC0415 - loaded when the ledger is read, not before
 
-    from grindstone.graduation import measure  # noqa: PLC0415 - as above
+    from grindstone.graduation.evidence import measure  # noqa: PLC0415 - as above
 
     rule, grounds = policy.demotion, list[str]()
     breaches = frame.filter(pl.col("constitutional_score") <= measure.CRITICAL_SCORE)

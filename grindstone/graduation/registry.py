@@ -11,18 +11,18 @@ from grindstone.graduation.audit.chain import Chain
 from grindstone.graduation.audit.event import AuditEvent
 from grindstone.graduation.audit.standing import Agent, agent_of, agents_of
 from grindstone.graduation.constitution.pack import Pack, load_packs
-from grindstone.graduation.levels import Level
-from grindstone.graduation.policy import Policy, load_policies, policy_for
-from grindstone.graduation.readiness import Readiness, assess
-from grindstone.graduation.record import Record
-from grindstone.graduation.scope import Scope
+from grindstone.graduation.evidence.readiness import Readiness, assess
+from grindstone.graduation.evidence.record import Record
+from grindstone.graduation.rules.levels import Level
+from grindstone.graduation.rules.policy import Policy, load_policies, policy_for
+from grindstone.graduation.rules.scope import Scope
 from grindstone.ledger import Ledger
 from grindstone.ledger.recall import rows_of
 from grindstone.records import Episode, Outcome, utc_now
 
 
 @dataclass(frozen=True)
-class Desk:
+class Registry:
     """One home's graduation office; its answers are computed anew each time."""
 
     home: Path
@@ -121,7 +121,7 @@ class Desk:
         self, agent_ids: Collection[str], policy: Policy, target: Level
     ) -> dict[str, Readiness]:
         """Return how ready agents are by one policy; read from the ledger in one pass."""
-        from grindstone.graduation import measure  # noqa: PLC0415 - polars, when it is needed
+        from grindstone.graduation.evidence import measure  # noqa: PLC0415 - polars, when it is needed
 
         agents = agents_of(self.chain.events())
         chosen = {name: agents.get(name) or Agent(agent_id=name) for name in agent_ids}
@@ -178,8 +178,8 @@ def open_desk(
     policies: Sequence[Policy] | Path | None = None,
     constitution: Mapping[str, Pack] | Path | None = None,
     clock: Callable[[], datetime] = utc_now,
-) -> Desk:
-    """Return a home's desk.
+) -> Registry:
+    """Return a home's registry.
 
     Args:
         home: The home folder, or its ledger.
@@ -195,7 +195,7 @@ def open_desk(
     ledger = home if isinstance(home, Ledger) else Ledger(Path(home))
     rules = policies if policies is not None else _own(ledger.home / "policies")
     packs = constitution if constitution is not None else _own(ledger.home / "constitution")
-    return Desk(
+    return Registry(
         home=ledger.home,
         ledger=ledger,
         chain=Chain(ledger.home),

@@ -12,28 +12,28 @@ from pydantic import JsonValue
 from grindstone.errors import InputError, RefusedError
 from grindstone.graduation.audit.event import AuditEvent, Draft, EventKind
 from grindstone.graduation.audit.standing import Agent, agent_of
-from grindstone.graduation.cases import case_ids
-from grindstone.graduation.desk import Desk
-from grindstone.graduation.levels import Level
-from grindstone.graduation.policy import Policy
-from grindstone.graduation.readiness import Readiness, Requirement
+from grindstone.graduation.decisions.edge_cases import case_ids
+from grindstone.graduation.evidence.readiness import Readiness, Requirement
+from grindstone.graduation.registry import Registry
+from grindstone.graduation.rules.levels import Level
+from grindstone.graduation.rules.policy import Policy
 
 SYSTEM = "grindstone"
 """Who decided, where no human did."""
 
 
 def obstacles(
-    desk: Desk, agent: Agent, readiness: Readiness, *, validated_by: str
+    registry: Registry, agent: Agent, readiness: Readiness, *, validated_by: str
 ) -> tuple[Requirement, ...]:
     """Return every requirement of a promotion, met or not.
 
     Args:
-        desk: Policies and edge cases.
+        registry: Policies and edge cases.
         agent: The agent as the trail has it.
         readiness: Its readiness for the level.
         validated_by: Who asks for it; empty or the system's own name: nobody.
     """
-    policy, target = desk.policy(agent.agent_id), readiness.target
+    policy, target = registry.policy(agent.agent_id), readiness.target
     one_up = agent.level.above is target
     direction = Requirement(
         name="one_level_up",
@@ -45,30 +45,30 @@ def obstacles(
     return (
         direction,
         *readiness.requirements,
-        *_examined(desk, agent, policy, target),
+        *_examined(registry, agent, policy, target),
         *_approved(agent, policy, target, validated_by),
     )
 
 
-def promote(desk: Desk, agent_id: str, target: Level, *, validated_by: str) -> AuditEvent:
+def promote(registry: Registry, agent_id: str, target: Level, *, validated_by: str) -> AuditEvent:
     """Raise an agent's level by one.
 
     Raises:
         RefusedError: Something is missing; the message lists all of it.
     """
-    readiness = desk.readiness(agent_id, target)
+    readiness = registry.readiness(agent_id, target)
 
     def decide(events: tuple[AuditEvent, ...]) -> Draft:
         agent = agent_of(events, agent_id)
         missing = [
             item.gap
-            for item in obstacles(desk, agent, readiness, validated_by=validated_by)
+            for item in obstacles(registry, agent, readiness, validated_by=validated_by)
             if not item.met
         ]
         if missing:
             listed = "\n".join(f"  - {gap}" for gap in missing)
             raise RefusedError(f"{agent_id} is not promoted to {target.value}:\n{listed}")
-        policy = desk.policy(agent_id)
+        policy = registry.policy(agent_id)
         return Draft(
             kind=EventKind.PROMOTED,
             agent_id=agent_id,
@@ -83,16 +83,16 @@ def promote(desk: Desk, agent_id: str, target: Level, *, validated_by: str) -> A
                 "exams": [event.sequence for event in agent.exams],
                 "approvals": [event.sequence for event in agent.approvals],
             },
-            at=desk.clock(),
+            at=registry.clock(),
         )
 
-    event = desk.chain.append(decide)
+    event = registry.chain.append(decide)
     assert event is not None
     return event
 
 
 def demote(
-    desk: Desk,
+    registry: Registry,
     agent_id: str,
     target: Level,
     *,
@@ -110,7 +110,7 @@ def demote(
         raise InputError("demotion", "has no name or no reason", "who demotes, and why")
 
     def decide(events: tuple[AuditEvent, ...]) -> Draft:
-        agent, policy = agent_of(events, agent_id), desk.policy(agent_id)
+        agent, policy = agent_of(events, agent_id), registry.policy(agent_id)
         if target.rank >= agent.level.rank:
             raise RefusedError(
                 f"{agent_id} is not demoted: {target.value} is not below {agent.level.value}"
@@ -125,16 +125,23 @@ def demote(
             policy=policy.name,
             policy_digest=policy.digest,
             evidence=evidence or {},
-            at=desk.clock(),
+            at=registry.clock(),
         )
 
-    event = desk.chain.append(decide)
+    event = registry.chain.append(decide)
     assert event is not None
     return event
 
 
 def answer(
-    desk: Desk, agent_id: str, target: Level, *, approved: bool, by: str, reason: str, channel: str
+    registry: Registry,
+    agent_id: str,
+    target: Level,
+    *,
+    approved: bool,
+    by: str,
+    reason: str,
+    channel: str,
 ) -> AuditEvent:
     """Keep a named human's answer to a proposal.
 
@@ -144,7 +151,7 @@ def answer(
     name = named_human(by)
 
     def decide(events: tuple[AuditEvent, ...]) -> Draft:
-        agent, policy = agent_of(events, agent_id), desk.policy(agent_id)
+        agent, policy = agent_of(events, agent_id), registry.policy(agent_id)
         return Draft(
             kind=EventKind.APPROVED if approved else EventKind.REFUSED,
             agent_id=agent_id,
@@ -155,21 +162,21 @@ def answer(
             policy=policy.name,
             policy_digest=policy.digest,
             evidence={"channel": channel},
-            at=desk.clock(),
+            at=registry.clock(),
         )
 
-    event = desk.chain.append(decide)
+    event = registry.chain.append(decide)
     assert event is not None
     return event
 
 
 def propose(
-    desk: Desk, agent_id: str, target: Level, *, reason: str, evidence: dict[str, JsonValue]
+    registry: Registry, agent_id: str, target: Level, *, reason: str, evidence: dict[str, JsonValue]
 ) -> AuditEvent | None:
     """Note that a change of level is due; None when the same is proposed already."""
 
     def decide(events: tuple[AuditEvent, ...]) -> Draft | None:
-        agent, policy = agent_of(events, agent_id), desk.policy(agent_id)
+        agent, policy = agent_of(events, agent_id), registry.policy(agent_id)
         if any(event.to_level is target for event in (*agent.proposals, *agent.approvals)):
             return None
         return Draft(
@@ -182,10 +189,10 @@ def propose(
             policy=policy.name,
             policy_digest=policy.digest,
             evidence=evidence,
-            at=desk.clock(),
+            at=registry.clock(),
         )
 
-    return desk.chain.append(decide)
+    return registry.chain.append(decide)
 
 
 def named_human(name: str, where: str = "by") -> str:
@@ -207,12 +214,14 @@ def evidence_of(readiness: Readiness) -> dict[str, JsonValue]:
     }
 
 
-def _examined(desk: Desk, agent: Agent, policy: Policy, target: Level) -> Sequence[Requirement]:
+def _examined(
+    registry: Registry, agent: Agent, policy: Policy, target: Level
+) -> Sequence[Requirement]:
     if not policy.exam.required:
         return ()
     wanted = {
         case
-        for case in case_ids(desk.home)
+        for case in case_ids(registry.home)
         if any(fnmatchcase(case, pattern) for pattern in policy.exam.cases)
     }
     passed = [event for event in agent.exams if _passed(event, target, wanted)]

@@ -12,15 +12,12 @@ from pathlib import Path
 
 from grindstone.graduation.audit.event import AuditEvent
 from grindstone.graduation.audit.standing import Agent
-from grindstone.graduation.capabilities import Tally as UseTally
-from grindstone.graduation.capabilities import Use
-from grindstone.graduation.checking import check_at_once, overall
-from grindstone.graduation.demoting import demote_if_due
-from grindstone.graduation.desk import Desk, open_desk
-from grindstone.graduation.folding import Folded
-from grindstone.graduation.own_levels import (
+from grindstone.graduation.constitution.checking import check_at_once, overall
+from grindstone.graduation.decisions.demotion import demote_if_due
+from grindstone.graduation.evidence.ordered_fold import Folded
+from grindstone.graduation.evidence.skill_levels import (
     Evidence,
-    OwnLevels,
+    SkillLevels,
     capability_of,
     capability_standing,
     changes,
@@ -30,9 +27,12 @@ from grindstone.graduation.own_levels import (
     skill_standing,
     stand,
 )
-from grindstone.graduation.policy import Policy
-from grindstone.graduation.streaks import Run
-from grindstone.graduation.streaks import Tally as RunTally
+from grindstone.graduation.registry import Registry, open_desk
+from grindstone.graduation.rules.capabilities import Tally as UseTally
+from grindstone.graduation.rules.capabilities import Use
+from grindstone.graduation.rules.policy import Policy
+from grindstone.graduation.rules.streaks import Run
+from grindstone.graduation.rules.streaks import Tally as RunTally
 from grindstone.records import Episode, Trajectory
 
 
@@ -45,7 +45,7 @@ class Follower:
 
     def __init__(self, home: Path) -> None:
         self._home = home
-        self._desk: Desk | None = None
+        self._desk: Registry | None = None
         self._memories: dict[str, _Memory] = {}
         self._turn = asyncio.Lock()
 
@@ -73,22 +73,22 @@ class Follower:
     ) -> tuple[AuditEvent, ...]:
         if self._desk is None:
             self._desk = open_desk(self._home)
-        desk, agent_id = self._desk, episode.agent_id
-        policy = desk.policy(agent_id)
-        results = check_at_once(desk, episode, trajectory)
+        registry, agent_id = self._desk, episode.agent_id
+        policy = registry.policy(agent_id)
+        results = check_at_once(registry, episode, trajectory)
         if results is None or not policy.counts(episode):
             return ()
-        known = len(desk.chain.events())
-        agent = desk.agent(agent_id)
+        known = len(registry.chain.events())
+        agent = registry.agent(agent_id)
         score = overall(results, episode.constitutional_score)
-        self._follow(desk, policy, agent, episode, skills, score)
+        self._follow(registry, policy, agent, episode, skills, score)
         if episode.purpose in policy.demotion.purposes:
-            demote_if_due(desk, agent)
-        return tuple(each for each in desk.chain.events()[known:] if each.agent_id == agent_id)
+            demote_if_due(registry, agent)
+        return tuple(each for each in registry.chain.events()[known:] if each.agent_id == agent_id)
 
     def _follow(
         self,
-        desk: Desk,
+        registry: Registry,
         policy: Policy,
         agent: Agent,
         episode: Episode,
@@ -100,11 +100,11 @@ class Follower:
             memory.add(episode, skills, score)
             if not changes(agent, memory.standing(agent, episode, skills)):
                 return
-        evidence = evidence_of(desk, policy, [agent.agent_id])[agent.agent_id]
+        evidence = evidence_of(registry, policy, [agent.agent_id])[agent.agent_id]
         self._memories[agent.agent_id] = _Memory(agent, policy, evidence)
         found = stand(agent, policy, evidence)
         if changes(agent, found):
-            note_changes(desk, found)
+            note_changes(registry, found)
 
 
 class _Memory:
@@ -140,11 +140,11 @@ class _Memory:
             runs = self._runs.setdefault(skill, self._skill([]))
             runs.add(Run(at, key, passed, touched, score, episode.difficulty))
 
-    def standing(self, agent: Agent, episode: Episode, skills: Collection[str]) -> OwnLevels:
+    def standing(self, agent: Agent, episode: Episode, skills: Collection[str]) -> SkillLevels:
         """Return where those stand that an episode touched."""
         rule, streaks = self._policy.capabilities, self._policy.streaks
         uses = self._uses.get(capability_of(episode))
-        return OwnLevels(
+        return SkillLevels(
             agent_id=agent.agent_id,
             level=agent.level,
             skills=tuple(

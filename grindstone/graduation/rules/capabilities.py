@@ -13,7 +13,7 @@ from typing import NamedTuple
 from pydantic import Field, model_validator
 
 from grindstone.base import Frozen
-from grindstone.graduation.levels import ORDER, Level
+from grindstone.graduation.rules.levels import ORDER, Level
 
 
 class CapabilityRule(Frozen):

@@ -12,10 +12,10 @@ from grindstone.base import Frozen
 from grindstone.errors import InfrastructureError
 from grindstone.graduation.audit.event import AuditEvent, Draft, EventKind
 from grindstone.graduation.audit.standing import agent_of
-from grindstone.graduation.cases import EdgeCase, case_ids, case_task, load_case
-from grindstone.graduation.desk import Desk
-from grindstone.graduation.levels import Level
-from grindstone.graduation.policy import Policy, is_rehearsal
+from grindstone.graduation.decisions.edge_cases import EdgeCase, case_ids, case_task, load_case
+from grindstone.graduation.registry import Registry
+from grindstone.graduation.rules.levels import Level
+from grindstone.graduation.rules.policy import Policy, is_rehearsal
 from grindstone.records import Episode
 
 Examiner = Callable[[str, Sequence[EdgeCase]], Awaitable[Sequence["Episode | InfrastructureError"]]]
@@ -47,17 +47,17 @@ class ExamResult(Frozen):
     rehearsal: bool = False
 
 
-def cases_for(desk: Desk, policy: Policy) -> tuple[EdgeCase, ...]:
+def cases_for(registry: Registry, policy: Policy) -> tuple[EdgeCase, ...]:
     """Return the edge cases a policy's exam is made of."""
     return tuple(
-        load_case(desk.home, name)
-        for name in case_ids(desk.home)
+        load_case(registry.home, name)
+        for name in case_ids(registry.home)
         if any(fnmatchcase(name, pattern) for pattern in policy.exam.cases)
     )
 
 
 async def examine(
-    desk: Desk,
+    registry: Registry,
     agent_id: str,
     target: Level,
     cases: Sequence[EdgeCase],
@@ -66,19 +66,19 @@ async def examine(
     """Have an agent attempt cases and keep the result in the audit trail.
 
     Args:
-        desk: Policies, cases, audit trail.
+        registry: Policies, cases, audit trail.
         agent_id: Who is examined.
         target: The level the exam is for.
         cases: What is to be attempted.
         examiner: Makes the attempts.
     """
-    policy = desk.policy(agent_id)
+    policy = registry.policy(agent_id)
     for case in cases:
-        case_task(desk.home, case)  # whole, or nobody is examined on it
+        case_task(registry.home, case)  # whole, or nobody is examined on it
     episodes = list(await examiner(agent_id, cases)) if cases else []
     results = tuple(_result(case, episode) for case, episode in zip(cases, episodes, strict=True))
     result = _verdict(agent_id, target, policy, results, episodes)
-    desk.chain.append(lambda events: _event(desk, events, policy, result))
+    registry.chain.append(lambda events: _event(registry, events, policy, result))
     return result
 
 
@@ -134,7 +134,9 @@ def _verdict(
     )
 
 
-def _event(desk: Desk, events: tuple[AuditEvent, ...], policy: Policy, result: ExamResult) -> Draft:
+def _event(
+    registry: Registry, events: tuple[AuditEvent, ...], policy: Policy, result: ExamResult
+) -> Draft:
     return Draft(
         kind=EventKind.EXAMINED,
         agent_id=result.agent_id,
@@ -153,5 +155,5 @@ def _event(desk: Desk, events: tuple[AuditEvent, ...], policy: Policy, result: E
             "workspace_tree": result.workspace_tree,
             "rehearsal": result.rehearsal,
         },
-        at=desk.clock(),
+        at=registry.clock(),
     )

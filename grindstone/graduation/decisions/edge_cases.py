@@ -17,7 +17,7 @@ from grindstone.benchmark import Task, load_task
 from grindstone.digest import SHORT, digest_tree
 from grindstone.errors import InputError
 from grindstone.graduation.audit.event import Draft, EventKind
-from grindstone.graduation.desk import Desk
+from grindstone.graduation.registry import Registry
 from grindstone.ledger.recall import rows_of
 from grindstone.ledger.tables.autonomy import InterventionRow
 from grindstone.records import Episode
@@ -84,12 +84,12 @@ def case_task(home: Path, case: EdgeCase) -> Task:
 
 
 def add_case(
-    desk: Desk, episode: Episode, task_dir: Path, *, added_by: str, description: str = ""
+    registry: Registry, episode: Episode, task_dir: Path, *, added_by: str, description: str = ""
 ) -> EdgeCase:
     """Keep a failed episode's task as an edge case; adding it again changes nothing.
 
     Args:
-        desk: The home.
+        registry: The home.
         episode: The failure.
         task_dir: The task it failed on.
         added_by: Who adds it.
@@ -98,7 +98,7 @@ def add_case(
     Raises:
         InputError: The episode was no failure, or the folder is not the task it failed on.
     """
-    edits = rows_of(desk.ledger, InterventionRow, episode.run_key, [episode.episode_id])
+    edits = rows_of(registry.ledger, InterventionRow, episode.run_key, [episode.episode_id])
     uncorrected = not edits and episode.human_intervention_count == 0
     if episode.passed and uncorrected and episode.constitutional_score != 0.0:
         raise InputError(
@@ -120,12 +120,12 @@ def add_case(
             f"{edit.field}: {edit.original} → {edit.correction} ({edit.reason})" for edit in edits
         ),
         added_by=added_by,
-        added_at=desk.clock(),
+        added_at=registry.clock(),
     )
-    if case.case_id not in case_ids(desk.home):
-        _lay(desk.home, case, task)
-        desk.chain.append(lambda _: _event(case))
-    return load_case(desk.home, case.case_id)
+    if case.case_id not in case_ids(registry.home):
+        _lay(registry.home, case, task)
+        registry.chain.append(lambda _: _event(case))
+    return load_case(registry.home, case.case_id)
 
 
 def _lay(home: Path, case: EdgeCase, task: Task) -> None:

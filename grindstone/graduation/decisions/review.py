@@ -7,14 +7,25 @@ from typing import Literal
 from grindstone.base import Frozen
 from grindstone.errors import RefusedError
 from grindstone.graduation.audit.standing import Agent
-from grindstone.graduation.checking import check
-from grindstone.graduation.demoting import Grounds, grounds_to_demote, lower
-from grindstone.graduation.desk import Desk
-from grindstone.graduation.levels import Level
-from grindstone.graduation.own_levels import OwnLevels, changes, note_changes, own_levels_of
-from grindstone.graduation.policy import Policy
-from grindstone.graduation.promoting import SYSTEM, evidence_of, obstacles, promote, propose
-from grindstone.graduation.readiness import Readiness
+from grindstone.graduation.constitution.checking import check
+from grindstone.graduation.decisions.demotion import Grounds, grounds_to_demote, lower
+from grindstone.graduation.decisions.promotion import (
+    SYSTEM,
+    evidence_of,
+    obstacles,
+    promote,
+    propose,
+)
+from grindstone.graduation.evidence.readiness import Readiness
+from grindstone.graduation.evidence.skill_levels import (
+    SkillLevels,
+    changes,
+    note_changes,
+    own_levels_of,
+)
+from grindstone.graduation.registry import Registry
+from grindstone.graduation.rules.levels import Level
+from grindstone.graduation.rules.policy import Policy
 from grindstone.llm.messages import Model
 from grindstone.records import Episode
 
@@ -55,49 +66,51 @@ class Review(Frozen):
 
 
 async def review(
-    desk: Desk, agent_ids: Sequence[str] = (), *, judge: Model | None = None
+    registry: Registry, agent_ids: Sequence[str] = (), *, judge: Model | None = None
 ) -> Review:
     """Check what is unchecked, then look at every agent once.
 
     Args:
-        desk: The home.
+        registry: The home.
         agent_ids: Only these; empty for all.
         judge: Decides judged rules.
     """
     agents = {
-        name: agent for name, agent in desk.agents().items() if not agent_ids or name in agent_ids
+        name: agent
+        for name, agent in registry.agents().items()
+        if not agent_ids or name in agent_ids
     }
-    unchecked = unchecked_episodes(desk, list(agents))
-    await check(desk, unchecked, judge=judge)
+    unchecked = unchecked_episodes(registry, list(agents))
+    await check(registry, unchecked, judge=judge)
     readiness: dict[str, Readiness] = {}
-    for policy, names in desk.by_policy(agents):
+    for policy, names in registry.by_policy(agents):
         by_target: defaultdict[Level, list[str]] = defaultdict(list)
         for name in names:
             if (above := agents[name].level.above) is not None:
                 by_target[above].append(name)
         for target, those in by_target.items():
-            readiness |= desk.readiness_of(those, policy, target)
-    own, grounds = own_levels_of(desk, agents), grounds_to_demote(desk, agents)
+            readiness |= registry.readiness_of(those, policy, target)
+    own, grounds = own_levels_of(registry, agents), grounds_to_demote(registry, agents)
     decisions = [
-        decide(desk, agent, readiness.get(name), own[name], grounds.get(name, ()))
+        decide(registry, agent, readiness.get(name), own[name], grounds.get(name, ()))
         for name, agent in sorted(agents.items())
     ]
     return Review(decisions=tuple(decisions), newly_checked=len(unchecked))
 
 
 def decide(
-    desk: Desk, agent: Agent, readiness: Readiness | None, own: OwnLevels, lost: Grounds
+    registry: Registry, agent: Agent, readiness: Readiness | None, own: SkillLevels, lost: Grounds
 ) -> Decision:
     """Conclude what is due for one agent, and do it where its policy lets the system act.
 
     Args:
-        desk: The home.
+        registry: The home.
         agent: The agent.
         readiness: For the next level up; None at the top.
         own: Where its skills and capabilities stand.
         lost: Why it should lose its level.
     """
-    policy = desk.policy(agent.agent_id)
+    policy = registry.policy(agent.agent_id)
     seen: dict[str, object] = {
         "agent_id": agent.agent_id,
         "level": agent.level,
@@ -107,11 +120,11 @@ def decide(
         "gaps": readiness.gaps if readiness else (),
         "weakest": readiness.weakest if readiness else "",
         "recommendation": readiness.recommendation if readiness else "",
-        "changes": note_changes(desk, own) if changes(agent, own) else (),
+        "changes": note_changes(registry, own) if changes(agent, own) else (),
     }
     below = agent.level.below
     if lost and below is not None:
-        action = lower(desk, agent, lost)
+        action = lower(registry, agent, lost)
         seen |= {"action": action, "reason": "; ".join(lost), "target": below}
         if action == "demoted":
             seen |= {"level": below, "target": agent.level}
@@ -120,19 +133,19 @@ def decide(
         return Decision.model_validate(
             seen | {"action": "none", "reason": "at the highest level, and holds it"}
         )
-    return Decision.model_validate(seen | _upwards(desk, agent, policy, readiness))
+    return Decision.model_validate(seen | _upwards(registry, agent, policy, readiness))
 
 
-def unchecked_episodes(desk: Desk, agent_ids: Sequence[str]) -> tuple[Episode, ...]:
+def unchecked_episodes(registry: Registry, agent_ids: Sequence[str]) -> tuple[Episode, ...]:
     """Return episodes without a check by their policies' present packs, the latest first."""
     import polars as pl  # noqa: PLC0415 - loaded when the ledger is read, not before
 
-    from grindstone.graduation import measure  # noqa: PLC0415 - as above
+    from grindstone.graduation.evidence import measure  # noqa: PLC0415 - as above
 
-    tables = measure.Tables.of(desk.ledger)
+    tables = measure.Tables.of(registry.ledger)
     wanted: list[str] = []
-    for policy, names in desk.by_policy(agent_ids):
-        digests = list(desk.digests(policy))
+    for policy, names in registry.by_policy(agent_ids):
+        digests = list(registry.digests(policy))
         done = (
             tables.compliance.filter(pl.col("pack_digest").is_in(digests))
             .group_by(measure.KEY)
@@ -150,23 +163,25 @@ def unchecked_episodes(desk: Desk, agent_ids: Sequence[str]) -> tuple[Episode, .
             .collect()
         )
         wanted += missing["episode_id"].to_list()
-    return tuple(desk.episodes(wanted[:CHECKED_PER_REVIEW])) if wanted else ()
+    return tuple(registry.episodes(wanted[:CHECKED_PER_REVIEW])) if wanted else ()
 
 
-def _upwards(desk: Desk, agent: Agent, policy: Policy, readiness: Readiness) -> dict[str, object]:
+def _upwards(
+    registry: Registry, agent: Agent, policy: Policy, readiness: Readiness
+) -> dict[str, object]:
     agent_id, target = agent.agent_id, readiness.target
     if not readiness.ready:
         return {"action": "none", "reason": readiness.recommendation}
     # Asking without a human shows what else is missing.
     missing = [
-        item for item in obstacles(desk, agent, readiness, validated_by=SYSTEM) if not item.met
+        item for item in obstacles(registry, agent, readiness, validated_by=SYSTEM) if not item.met
     ]
     names = {item.name for item in missing}
     if "exam" in names:
         return {"action": "exam_due", "reason": _said(missing)}
     if "approval" in names:
         propose(
-            desk,
+            registry,
             agent_id,
             target,
             reason=readiness.recommendation,
@@ -175,12 +190,12 @@ def _upwards(desk: Desk, agent: Agent, policy: Policy, readiness: Readiness) -> 
         return {"action": "approval_due", "reason": _said(missing)}
     if policy.promotion == "apply":
         try:
-            event = promote(desk, agent_id, target, validated_by=SYSTEM)
+            event = promote(registry, agent_id, target, validated_by=SYSTEM)
         except RefusedError as error:  # another process was first
             return {"action": "none", "reason": str(error)}
         return {"action": "promoted", "reason": event.reason, "level": target}
     propose(
-        desk, agent_id, target, reason=readiness.recommendation, evidence=evidence_of(readiness)
+        registry, agent_id, target, reason=readiness.recommendation, evidence=evidence_of(readiness)
     )
     return {"action": "proposed", "reason": readiness.recommendation}
 

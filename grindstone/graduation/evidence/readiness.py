@@ -12,10 +12,10 @@ from typing import NamedTuple
 from pydantic import Field
 
 from grindstone.base import Frozen
-from grindstone.graduation.bounds import upper_bound
-from grindstone.graduation.levels import Level
-from grindstone.graduation.policy import Criteria, Policy, Step
-from grindstone.graduation.record import Recent, Record
+from grindstone.graduation.evidence.record import Recent, Record
+from grindstone.graduation.rules.bounds import upper_bound
+from grindstone.graduation.rules.levels import Level
+from grindstone.graduation.rules.policy import Criteria, Policy, Step
 
 WEIGHTS: MappingProxyType[str, float] = MappingProxyType(
     {

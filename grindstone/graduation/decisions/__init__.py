@@ -1,0 +1,1 @@
+"""What changes a level: examination, promotion, demotion, review."""

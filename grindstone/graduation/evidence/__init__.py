@@ -1,0 +1,1 @@
+"""What counts: an agent's record, its measures, its readiness."""

@@ -1,0 +1,1 @@
+"""How episodes come in: recorded, imported, done live."""

@@ -1,0 +1,1 @@
+"""What must be met: levels, scopes, policies, streaks, capabilities."""
