@@ -1,8 +1,11 @@
 """One bubblewrap process that holds a sandbox's namespaces for as long as it lives.
 
-Commands enter the namespaces one by one (nsenter), so services they leave running live on
-between them. The alternative, an init inside that takes commands over a socket, would have
-to be trusted inside the sandbox with what it is told; here the inside holds nothing.
+Commands enter the namespaces one by one (`runner enter`), so services they leave running live
+on between them. What is entered, and the program that is then executed, are descriptors that
+were opened before anything of the agent's ran: whatever becomes of process 1 later, its
+namespaces are not asked for again. The alternative, an init inside that takes commands over a
+socket, would have to be trusted inside the sandbox with what it is told; here the inside holds
+nothing.
 
 The overlays are mounted in a mount namespace that only this process and its children are
 in: when the sandbox dies, by whatever hand, the mounts are gone with it.
@@ -40,6 +43,9 @@ MASKED_PROC = (
     "kallsyms",
 )
 
+NAMESPACES = ("cgroup", "ipc", "uts", "net", "pid", "mnt")
+"""In the order they are entered; the mount namespace last, the user's first where there is one."""
+
 READY_S = 20.0
 
 LOWEST_ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
@@ -68,6 +74,8 @@ class Box:
         self.groups = make_groups(folder.name, limits)
         self._process: subprocess.Popen[bytes] | None = None
         self.first = 0  # the first process inside, by its number outside
+        self._namespaces: list[int] = []  # descriptors, as long as it runs
+        self._program = -1  # the runner's, on the mount that is read-only inside
 
     async def start(self) -> None:
         """Mount and start; on a later call, start anew over the same files.
@@ -113,6 +121,13 @@ class Box:
             problem = process.stderr.read().decode(errors="replace").strip()
             raise InfrastructureError(Cause.SANDBOX_START, f"bubblewrap: {problem}")
         self.first = int(json.loads(told)["child-pid"])
+        self._open_ways_in(Path(f"/proc/{self.first}"))
+
+    def _open_ways_in(self, process: Path) -> None:
+        names = NAMESPACES if self._host.mode == "root" else ("user", *NAMESPACES)
+        for name in names:
+            self._namespaces.append(os.open(process / "ns" / name, os.O_RDONLY))
+        self._program = os.open(f"{process}/root{RUNNER}", os.O_RDONLY)
 
     def _record(self) -> None:
         owner = this_process()
@@ -157,22 +172,24 @@ class Box:
         command += ["--cap-drop", "ALL", "--clearenv", "--chdir", "/", "--info-fd", str(info)]
         for name in CAPABILITIES:
             command += ["--cap-add", f"CAP_{name}"]
-        inner = "\n".join([*lines, f"exec {shlex.join([*command, '--', RUNNER, 'init'])}"])
+        inner = "\n".join(
+            [*lines, f"exec {shlex.join([*command, '--', RUNNER, 'init', '--filter'])}"]
+        )
         entering = shlex.join([*enter_namespace(), "sh", "-ec", inner])
         return f"{self.groups.join()}exec {entering}"
 
-    def enter(self) -> list[str]:
-        """Return the command that runs another inside, with every privilege there is there."""
-        command = ["nsenter", "--target", str(self.first)]
-        if self._host.mode == "rootless":
-            command += ["--user", "--preserve-credentials"]
-        command += ["--mount", "--uts", "--ipc", "--pid"]
-        if self._network == "none":
-            command.append("--net")
-        if not self.groups.enforced:
-            return command
-        script = f'{self.groups.join()}exec "$@"'
-        return ["sh", "-ec", script, "enter", *command]
+    def enter(self) -> tuple[list[str], list[int]]:
+        """Return the command that runs the runner inside, with every privilege there is there.
+
+        The runner's arguments are to follow it; the descriptors are to be passed on to it.
+        """
+        command = [str(self._host.runner / Path(RUNNER).name), "enter"]
+        for file in self.groups.files():
+            command += ["--group", str(file)]
+        for descriptor in self._namespaces:
+            command += ["--namespace", str(descriptor)]
+        command += ["--program", str(self._program), "--"]
+        return command, [*self._namespaces, self._program]
 
     def alive(self) -> bool:
         """Whether it still runs."""
@@ -190,6 +207,10 @@ class Box:
         for pipe in (process.stdout, process.stderr):
             if pipe:
                 pipe.close()
+        for descriptor in (*self._namespaces, self._program):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._namespaces, self._program = [], -1
         self.first = 0
 
     def remove(self) -> None:

@@ -23,9 +23,13 @@ class Groups(NamedTuple):
         """Whether there is any."""
         return bool(self.folders)
 
+    def files(self) -> list[Path]:
+        """Return the files that a process writes to join them."""
+        return [folder / "cgroup.procs" for folder in self.folders]
+
     def join(self) -> str:
         """Return shell commands that put the shell into them."""
-        return "".join(f"echo $$ >{folder}/cgroup.procs\n" for folder in self.folders)
+        return "".join(f"echo $$ >{file}\n" for file in self.files())
 
     def remove(self) -> None:
         """Remove them; their processes may take a moment to be gone."""

@@ -12,7 +12,7 @@ NAME = "bubblewrap"
 def probe() -> tuple[Tool, ...]:
     """Return bubblewrap, tried; blocks for up to a few seconds."""
     remedy = "sudo apt-get install bubblewrap uidmap"
-    for program in ("bwrap", "unshare", "nsenter"):
+    for program in ("bwrap", "unshare"):
         if shutil.which(program) is None:
             return (Tool(name=NAME, works=False, reason=f"{program} is missing", remedy=remedy),)
     version = ask(["bwrap", "--version"])

@@ -1,4 +1,4 @@
-"""A bubblewrap box as a sandbox: how the runner is reached through nsenter."""
+"""A bubblewrap box as a sandbox: how the runner inside is reached."""
 
 import asyncio
 import contextlib
@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from grindstone.errors import Cause, InfrastructureError
 from grindstone.sandbox.bubblewrap.box import LOWEST_ENVIRONMENT, Box
 from grindstone.sandbox.registry import Kind
-from grindstone.sandbox.remote import MOVE_TIMEOUT_S, RUNNER, RemoteSandbox, Told
+from grindstone.sandbox.remote import MOVE_TIMEOUT_S, RemoteSandbox, Told
 from grindstone.sandbox.wire import CHUNK, Answer, AnswerReader
 
 PREFIX = "SANDBOX_ENV_"
@@ -49,11 +49,9 @@ class BubblewrapSandbox(RemoteSandbox):
         if not self._box.alive():
             raise InfrastructureError(Cause.CONTAINER_LOST, "the bubblewrap process is gone")
         verb, *rest = arguments
-        options = ["--env"]
-        if verb in {"exec", "seal"}:
-            options.append("--filter")
-            if not self._box.groups.enforced:
-                options += ["--nproc", str(self._box.limits.pids)]
+        options = ["--env", "--filter"]
+        if verb in {"exec", "seal"} and not self._box.groups.enforced:
+            options += ["--nproc", str(self._box.limits.pids)]
         pieces = None if give is None else list(give)
         answer = None
         for _ in range(2):
@@ -71,10 +69,11 @@ class BubblewrapSandbox(RemoteSandbox):
         wait_s: float,
     ) -> Answer | None:
         variables = {f"{PREFIX}{name}": value for name, value in {**self._env, **env}.items()}
+        entering, descriptors = self._box.enter()
         process = await asyncio.create_subprocess_exec(
-            *self._box.enter(),
-            RUNNER,
+            *entering,
             *arguments,
+            pass_fds=descriptors,
             stdin=asyncio.subprocess.DEVNULL if give is None else asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
@@ -96,7 +95,7 @@ class BubblewrapSandbox(RemoteSandbox):
         if answer.trailer is None:
             if not self._box.alive():
                 raise InfrastructureError(Cause.CONTAINER_LOST, "the sandbox's first process died")
-            if problem and not answer.output:  # nsenter could not start the runner
+            if problem and not answer.output:  # the runner could not be started
                 return None
         elif answer.trailer.problem.startswith("cannot start a process"):
             return None

@@ -1,11 +1,14 @@
 /* The one program Grindstone brings into a sandbox; static, so that nothing inside can bend it.
  *
- *   runner init                                 process 1: waits for orphans
+ *   runner init [--filter]                      process 1: waits for orphans
+ *   runner enter [--group FILE]… [--namespace FD]… --program FD -- args…
+ *                                               outside: become the runner inside a sandbox
  *   runner exec [options] -- program args…      run, with a time limit that ends everything
  *   runner seal [options] LOG_DIR INPUT… -- …   the same in a mount namespace of its own
  *   runner put                                  records on standard input become files
  *   runner cat MAX PATH                         a regular file becomes records
  *   runner tree MAX PATH                        a folder's regular files become records
+ *   runner source                               the digest of the source it was made from
  *
  * Options: --timeout MS, --max BYTES (of output kept), --cwd DIR, --stdin (give it to the
  * command), --filter (refuse system calls that only a kernel's administrator needs; for
@@ -18,6 +21,10 @@
  *   'O' bytes of the command's output, or of the file begun last     'F' a file begins
  *   'D' a folder   'L' a link (its data is the target)   'E' the end of standard input's records
  *   'T' the end: "exit timed_out total problem"
+ *
+ * Nothing in here is the agent's to look into or to steer: no runner is dumpable, so neither ptrace
+ * nor /proc/PID/{mem,fd,root,ns} of it opens to a process without CAP_SYS_PTRACE, and the filter is
+ * on before process 1 waits and before a command's process is made.
  *
  * Privileges. exec, put, cat and tree first give up every capability that the agent has not.
  * Only seal keeps them, and until the command has its own, weaker set, it runs and follows
@@ -57,6 +64,10 @@
 #define KEPT_CAPS 0xEBull /* CHOWN DAC_OVERRIDE FOWNER KILL SETGID SETUID */
 #define SEAL_CAP 36       /* BLOCK_SUSPEND: worth nothing, but the agent lacks it, and the
                              kernel lets no one look into a process that holds more */
+
+#ifndef SOURCE
+#define SOURCE "unknown" /* build.sh: the digest of this file */
+#endif
 
 struct options {
     long timeout_ms;
@@ -157,9 +168,12 @@ static void filter_calls(void) {
         SYS_swapon, SYS_swapoff, SYS_acct, SYS_quotactl, SYS_name_to_handle_at,
         SYS_open_by_handle_at, SYS_syslog, SYS_settimeofday, SYS_clock_settime,
         425 /* io_uring_setup */, 426, 427,
+        /* One process of the sandbox is no other's to change: */
+        SYS_ptrace, SYS_process_vm_readv, SYS_process_vm_writev, SYS_kcmp,
+        438 /* pidfd_getfd */, 440 /* process_madvise */,
     };
     enum { N = sizeof refused / sizeof *refused };
-    struct sock_filter code[N * 2 + 16];
+    struct sock_filter code[N * 2 + 24];
     unsigned n = 0;
 #define STMT(c, k) code[n++] = (struct sock_filter)BPF_STMT(c, k)
 #define JUMP(c, k, t, f) code[n++] = (struct sock_filter)BPF_JUMP(c, k, t, f)
@@ -175,12 +189,19 @@ static void filter_calls(void) {
         JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)refused[i], 0, 1);
         STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM);
     }
+    /* Another's limits: a second of processor time for process 1 would end the sandbox. */
+    JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_prlimit64, 0, 4);
+    STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[0]));
+    JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 1);
+    STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+    STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM);
     JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone, 0, 3);
     STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[0]));
     JUMP(BPF_JMP | BPF_JSET | BPF_K, 0x7E020000 /* any CLONE_NEW… */, 0, 1);
     STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM);
     STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
     struct sock_fprog program = {(unsigned short)n, code};
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) die("no_new_privs");
     if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) != 0) die("the call filter");
 }
 
@@ -261,7 +282,7 @@ static void start(char **argv, const struct options *o, int out, uint64_t caps) 
     signal(SIGPIPE, SIG_DFL);
     setsid();
     if (!o->stdin_on) {
-        int null = open("/dev/null", O_RDONLY);
+        int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
         if (null > 0) dup2(null, 0);
     }
     dup2(out, 1);
@@ -271,7 +292,6 @@ static void start(char **argv, const struct options *o, int out, uint64_t caps) 
         setrlimit(RLIMIT_NPROC, &limit);
     }
     drop_caps(caps);
-    if (o->filter) filter_calls();
     if (o->cwd && chdir(o->cwd) != 0) {
         dprintf(2, "cannot enter %s: %s\n", o->cwd, strerror(errno));
         _exit(126);
@@ -581,6 +601,7 @@ static void seal(char **argv, const struct options *o, char **paths, int n) {
     if (chdir(NEW_ROOT) != 0 || syscall(SYS_pivot_root, ".", ".") != 0) die("pivot_root");
     if (umount2(".", MNT_DETACH) != 0 || chdir("/") != 0) die("leaving the shared root");
     int code, timed_out;
+    if (o->filter) filter_calls();
     run(argv, o, KEPT_CAPS | 1ull << SEAL_CAP, 1, &code, &timed_out);
     size_t room = LOG_BYTES;
     int logs = open(paths[0], O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -596,8 +617,50 @@ static void clean_environment(void) {
     *next = NULL;
 }
 
-static void init(void) {
+/* Namespaces, control groups and program come as descriptors (groups as files outside) that were
+ * opened before anything of the agent's ran: no name is looked up where it could have laid
+ * something, and what process 1 is made to do later changes nothing. */
+static void enter(int argc, char **argv) {
+    const char *failed = "usage";
+    int program = -1, status, i = 2;
+    errno = EINVAL;
+    for (; i + 1 < argc && strcmp(argv[i], "--"); i += 2) {
+        int fd = atoi(argv[i + 1]);
+        failed = argv[i];
+        if (!strcmp(argv[i], "--group")) {
+            if ((fd = open(argv[i + 1], O_WRONLY | O_CLOEXEC)) < 0 || write(fd, "0", 1) != 1)
+                goto wrong;
+            close(fd);
+        } else if (!strcmp(argv[i], "--namespace")) {
+            if (setns(fd, 0) != 0) goto wrong;
+            close(fd);
+        } else if (!strcmp(argv[i], "--program") && fcntl(fd, F_SETFD, FD_CLOEXEC) == 0)
+            program = fd;
+        else
+            goto wrong;
+    }
+    if (i >= argc || program < 0) goto wrong;
+    failed = "a process";
+    pid_t pid = fork(); /* a PID namespace is entered by children only */
+    if (pid < 0) goto wrong;
+    if (pid == 0) {
+        argv[i] = "runner";
+        syscall(SYS_execveat, program, "", argv + i, environ, AT_EMPTY_PATH);
+        dprintf(2, "the runner: %s\n", strerror(errno));
+        _exit(125);
+    }
+    close(0);
+    close(1);
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {}
+    _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
+wrong:
+    dprintf(2, "entering: %s: %s\n", failed, strerror(errno));
+    _exit(125);
+}
+
+static void init(int filter) {
     sigset_t all;
+    if (filter) filter_calls();
     write_all("ready\n", 6);
     for (int fd = 0, null = open("/dev/null", O_RDWR); fd < 3 && null >= 0; fd++) dup2(null, fd);
     sigfillset(&all);
@@ -614,7 +677,9 @@ int main(int argc, char **argv) {
     const char *what = argc > 1 ? argv[1] : "";
     int i = 2, first;
     signal(SIGPIPE, SIG_IGN);
-    if (!strcmp(what, "init")) init();
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    if (!strcmp(what, "enter")) enter(argc, argv);
+    if (!strcmp(what, "source")) return puts(SOURCE) < 0;
     for (; i < argc && !strncmp(argv[i], "--", 2) && argv[i][2]; i++) {
         if (!strcmp(argv[i], "--stdin")) o.stdin_on = 1;
         else if (!strcmp(argv[i], "--filter")) o.filter = 1;
@@ -625,12 +690,14 @@ int main(int argc, char **argv) {
         else if (i + 1 < argc && !strcmp(argv[i], "--nproc")) o.nproc = atol(argv[++i]);
         else break;
     }
+    if (!strcmp(what, "init")) init(o.filter);
     first = i;
     while (i < argc && strcmp(argv[i], "--")) i++;
     int given = i - first;
     char **program = argv + (i < argc ? i + 1 : argc);
     if (!strcmp(what, "seal") && *program) seal(program, &o, argv + first, given);
     drop_caps(KEPT_CAPS);
+    if (o.filter) filter_calls();
     if (!strcmp(what, "exec") && *program) {
         int code, timed_out;
         run(program, &o, KEPT_CAPS, 0, &code, &timed_out);

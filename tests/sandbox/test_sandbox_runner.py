@@ -1,0 +1,47 @@
+"""The runners that are shipped are what their source gives."""
+
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from grindstone.sandbox.runner import runner_binary
+
+HERE = Path(runner_binary("x86_64")).parent
+SOURCE = HERE / "runner.c"
+
+
+@pytest.mark.parametrize("processor", ["x86_64", "aarch64"])
+def test_a_shipped_runner_was_made_from_this_source(processor: str) -> None:
+    """Else: run runner/build.sh and commit what it makes."""
+    digest = hashlib.sha256(SOURCE.read_bytes()).hexdigest()
+    assert digest.encode() in runner_binary(processor).read_bytes()
+
+
+def test_the_shipped_runner_behaves_as_one_made_here(tmp_path: Path) -> None:
+    processor = platform.machine()
+    if shutil.which(f"{processor}-linux-gnu-gcc") is None:
+        pytest.skip("no compiler")
+    environment = {**os.environ, "OUT": str(tmp_path)}
+    subprocess.run(["bash", HERE / "build.sh", processor], check=True, env=environment)
+    made, shipped = tmp_path / f"runner-{processor}", runner_binary(processor)
+    if made.read_bytes() == shipped.read_bytes():
+        return
+    (tmp_path / "file").write_bytes(b"content")  # another compiler's bytes differ
+    for arguments in (
+        ["source"],
+        ["exec", "--timeout", "5000", "--", "sh", "-c", "echo out; exit 3"],
+        ["exec", "--timeout", "100", "--", "sleep", "5"],
+        ["cat", "100", str(tmp_path / "file")],
+        ["tree", "2", str(tmp_path)],
+        ["nonsense"],
+    ):
+        told = [
+            subprocess.run([binary, *arguments], capture_output=True, check=False).stdout
+            for binary in (made, shipped)
+        ]
+        assert told[0] == told[1], arguments

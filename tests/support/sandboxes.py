@@ -1,0 +1,53 @@
+"""Fixtures of the tests that open sandboxes: each test runs on every engine there is."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from grindstone.sandbox import Limits, Provider, Sandbox, StartSpec, open_provider
+
+IMAGES = {"docker": "python:3.11-slim-bookworm", "bubblewrap": "host"}
+
+Start = Callable[..., Awaitable[Sandbox]]
+
+__all__ = ["IMAGES", "Start", "cache", "provider", "sandbox", "start"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A cache folder of the tests' own; the user's is left alone."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("cache")
+        patch.setenv("GRINDSTONE_CACHE_DIR", str(folder))
+        yield folder
+
+
+@pytest.fixture(
+    params=[
+        pytest.param("docker", marks=pytest.mark.docker),
+        pytest.param("bubblewrap", marks=pytest.mark.bubblewrap),
+    ]
+)
+async def provider(request: pytest.FixtureRequest) -> AsyncIterator[Provider]:
+    opened = await open_provider(request.param)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def start(provider: Provider) -> Start:
+    async def begin(**wanted: object) -> Sandbox:
+        wanted.setdefault("limits", Limits(memory_mb=512, pids=128))
+        return await provider.start(
+            StartSpec(image=IMAGES[provider.kind], name="test", **wanted)  # type: ignore[arg-type]
+        )
+
+    return begin
+
+
+@pytest.fixture
+async def sandbox(start: Start) -> AsyncIterator[Sandbox]:
+    opened = await start()
+    yield opened
+    await opened.close()
