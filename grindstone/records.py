@@ -140,6 +140,13 @@ class FailureClass(StrEnum):
     NOT_SUBMITTED = "not_submitted"  # ended at a limit of steps, tokens or format errors
 
 
+Basis = Literal["tests", "settled", "disputed", "void"]
+"""What a score rests on. `tests`: the tests' verdict beside the agent's leavings. `settled`: the
+same verdict there and in a fresh sandbox, after the first one was in doubt. `disputed`: the two
+differ, or contradict themselves; worth nothing unless trusted. `void`: the agent made a verdict
+impossible; worth nothing."""
+
+
 class Verdict(Frozen):
     """What the verifier said of one attempt."""
 
@@ -149,6 +156,11 @@ class Verdict(Frozen):
     output: str = Field("", description="The verifier's output; never shown to the agent.")
     exit_code: int | None = None
     duration_s: NonNegativeFloat = 0.0
+    basis: Basis = "tests"
+    evidence: tuple[str, ...] = Field((), description="What spoke against the first verdict.")
+    leftovers: str = Field(
+        "", description="What ran when the tests began: 'ended' or 'kept', how many, which."
+    )
 
     @property
     def tests_passed(self) -> int:
@@ -213,6 +225,11 @@ class Episode(Frozen):
     failure_class: FailureClass = FailureClass.NONE
     error_cause: str = ""
     error_detail: str = ""
+    basis: Basis = "tests"
+    evidence: str = Field("", description="Why the score does not rest on the tests alone.")
+    exposed: bool = Field(
+        False, description="The task's tests run the agent's programs as their own user."
+    )
     stop_reason: str = ""
     turns: NonNegativeInt = 0
     tool_calls: NonNegativeInt = 0

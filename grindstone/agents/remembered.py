@@ -26,7 +26,7 @@ from grindstone.base import Frozen
 from grindstone.digest import digest
 from grindstone.errors import Cause, InfrastructureError
 from grindstone.llm.volatile import masked
-from grindstone.sandbox.protocol import ExecResult, Sandbox, SealedResult
+from grindstone.sandbox.protocol import ExecResult, Keep, Sandbox, SealedResult
 from grindstone.sandbox.registry import Kind
 
 _LONGEST_THOUGHT_S = 60.0
@@ -150,6 +150,7 @@ class RememberedSandbox:
         cwd: str | None = None,
         env: Mapping[str, str] | None = None,
         max_output_bytes: int = 4_000_000,
+        keep: Keep = "nothing",
     ) -> SealedResult:
         """Run a sealed command."""
         return await self._sandbox.exec_sealed(
@@ -160,6 +161,7 @@ class RememberedSandbox:
             cwd=cwd,
             env=env,
             max_output_bytes=max_output_bytes,
+            keep=keep,
         )
 
     async def close(self) -> None:

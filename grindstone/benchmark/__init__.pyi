@@ -13,7 +13,7 @@ from .loading import load_task as load_task
 from .loading import load_tasks as load_tasks
 from .scoring import score_of as score_of
 from .separate import grade_separately as grade_separately
-from .separate import grade_task as grade_task
+from .settling import grade_task as grade_task
 from .skillbench import SkillBenchBenchmark as SkillBenchBenchmark
 from .task import Task as Task
 from .variants import find_baked_skills as find_baked_skills

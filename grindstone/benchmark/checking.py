@@ -13,7 +13,7 @@ from pydantic import NonNegativeFloat
 from grindstone.base import Frozen
 from grindstone.benchmark.environment import build_spec, start_spec
 from grindstone.benchmark.linting import Finding, lint_task
-from grindstone.benchmark.separate import grade_task
+from grindstone.benchmark.settling import grade_task
 from grindstone.benchmark.task import Task
 from grindstone.benchmark.verifier import cap
 from grindstone.errors import InfrastructureError, InputError

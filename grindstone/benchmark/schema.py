@@ -99,6 +99,7 @@ class EnvironmentSection(_Section):
     mcp_servers: list[Any] = []
     env: Env = {}
     workdir: AbsolutePath | None = None
+    keep_processes: StrictBool | None = None  # ours: what the agent left runs on beside the tests
     os: StrictStr = "linux"
 
     @property

@@ -3,7 +3,7 @@
 What the agent did to interpreters, libraries or the system stays behind. Services it left
 running do too: a task whose tests need one is graded in the agent's sandbox.
 
-Regular files are carried over with their modes; links are not.
+Folders and regular files are carried over with their modes; links are not.
 """
 
 import asyncio
@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from grindstone.benchmark.environment import verifier_build_spec, verifier_start_spec
-from grindstone.benchmark.settling import grade_or_settle
 from grindstone.benchmark.task import Artifact, Task
 from grindstone.benchmark.verifier import TESTS, run_tests
 from grindstone.errors import InputError
@@ -24,6 +23,9 @@ from grindstone.settings import ScoreMode
 COLLECTED = "/logs/artifacts"
 """Carried over besides what the task declares, where the agent's sandbox has it."""
 
+CARRIED_BYTES = 200_000_000
+"""More than this in one folder is not carried, and the attempt is void."""
+
 _SYSTEM = frozenset(
     f"/{name}"
     for name in (
@@ -31,25 +33,6 @@ _SYSTEM = frozenset(
         *("run", "sbin", "srv", "sys", "tmp", "usr", "var"),
     )
 )
-
-
-async def grade_task(
-    task: Task,
-    sandbox: Sandbox,
-    provider: Provider,
-    *,
-    score_mode: ScoreMode,
-    labels: Mapping[str, str] | None = None,
-) -> Verdict:
-    """Grade the way the task asks for: in the agent's sandbox, or in a fresh one.
-
-    Raises:
-        InfrastructureError: As `grade_or_settle` and the provider.
-        InputError: As `grade_separately`.
-    """
-    if task.separate_verifier:
-        return await grade_separately(task, sandbox, provider, score_mode=score_mode, labels=labels)
-    return await grade_or_settle(task, sandbox, provider, score_mode=score_mode, labels=labels)
 
 
 async def grade_separately(
@@ -73,16 +56,23 @@ async def grade_separately(
         labels: For the verifier's sandbox.
 
     Raises:
-        InfrastructureError: As `grade` and the provider.
+        InfrastructureError: As `grade` and the provider; SANDBOX_IO where the agent's files
+            cannot be carried.
         InputError: No artifacts are declared and the working folder is a system folder.
     """
-    carried = _carried(task, sandbox.workdir)
+    sources = carried(task, sandbox.workdir)
+    if sources is None:
+        raise InputError(
+            f"{task.task_id}/task.toml: artifacts",
+            f"none declared, and the working folder is {sandbox.workdir}",
+            "the paths a separate verifier is to get",
+        )
     image = await provider.build(verifier_build_spec(task))
     with tempfile.TemporaryDirectory(prefix="grindstone-artifacts-") as folder:
         holds = Path(folder)
         fetched = [
             (artifact.target, kept)
-            for index, artifact in enumerate(carried)
+            for index, artifact in enumerate(sources)
             if (kept := await _fetch(sandbox, artifact.source, holds / str(index))) is not None
         ]
         verifier = await provider.start(verifier_start_spec(task, image, labels=labels))
@@ -103,15 +93,12 @@ async def grade_separately(
             await verifier.close()
 
 
-def _carried(task: Task, workdir: str) -> tuple[Artifact, ...]:
+def carried(task: Task, workdir: str) -> tuple[Artifact, ...] | None:
+    """Return what a fresh sandbox gets; None where nothing tells the agent's files apart."""
     if task.artifacts:
         return (*task.artifacts, Artifact(source=COLLECTED))
     if str(PurePosixPath(workdir)) in _SYSTEM:
-        raise InputError(
-            f"{task.task_id}/task.toml: artifacts",
-            f"none declared, and the working folder is {workdir}",
-            "the paths a separate verifier is to get",
-        )
+        return None
     return (Artifact(source=workdir), Artifact(source=COLLECTED))
 
 
@@ -121,19 +108,22 @@ async def _fetch(sandbox: Sandbox, source: str, target: Path) -> Path | None:
     seen = await sandbox.exec(f"[ -d {quoted} ] && [ ! -L {quoted} ]", timeout_s=60)
     if seen.exit_code == 0:
         await asyncio.to_thread(target.mkdir)
-        await sandbox.copy_out(source, target)
+        await sandbox.copy_out(source, target, max_bytes=CARRIED_BYTES)
         return target
-    content = await sandbox.read_file(source)
+    content = await sandbox.read_file(source, max_bytes=CARRIED_BYTES)
     if content is None:
         return None
     await asyncio.to_thread(target.write_bytes, content)
+    executable = await sandbox.exec(f"[ -x {quoted} ]", timeout_s=60)
+    await asyncio.to_thread(target.chmod, 0o755 if executable.exit_code == 0 else 0o644)
     return target
 
 
 async def _lay(verifier: Sandbox, kept: Path, target: str) -> None:
     if not await asyncio.to_thread(kept.is_dir):
         content = await asyncio.to_thread(kept.read_bytes)
-        await verifier.write_files({target: content}, mode=0o755)
+        mode = await asyncio.to_thread(lambda: kept.stat().st_mode & 0o777)
+        await verifier.write_files({target: content}, mode=mode)
         return
     if str(PurePosixPath(target)) not in _SYSTEM:
         # What the agent deleted must not come back from the image.

@@ -14,7 +14,7 @@ from typing import Literal
 from pydantic import Field, JsonValue, PositiveFloat
 
 from grindstone.base import Frozen
-from grindstone.sandbox.protocol import Limits
+from grindstone.sandbox.protocol import Keep, Limits
 
 
 class Artifact(Frozen):
@@ -53,6 +53,9 @@ class Task(Frozen):
     agent_env: dict[str, str] = {}
     verifier_env: dict[str, str] = {}
     solution_env: dict[str, str] = {}
+    keep: Keep = Field(
+        "nothing", description="What the agent left running that may run on beside the tests."
+    )
     separate_verifier: bool = Field(
         False, description="Grade in a fresh container that gets the agent's files only."
     )

@@ -12,6 +12,7 @@ Only a missing or unusable reward, or the sandbox's own word that time ran out, 
 import shlex
 from pathlib import Path
 
+from grindstone.benchmark.doubts import doubts
 from grindstone.benchmark.reports import Report, read_report
 from grindstone.benchmark.rewards import RewardError, RewardMissingError, read_reward
 from grindstone.benchmark.scoring import is_pass
@@ -63,6 +64,7 @@ async def run_tests(
         inputs={TESTS: tests_dir} if tests_dir is not None else {},
         log_dir=LOGS,
         cwd=cwd,
+        keep=task.keep,
         env={"TEST_DIR": TESTS, **task.verifier_env},
     )
     return read_verdict(sealed, timeout_s=task.verifier_timeout_s, score_mode=score_mode)
@@ -91,6 +93,8 @@ def read_verdict(sealed: SealedResult, *, timeout_s: float, score_mode: ScoreMod
         output=cap(run.output),
         exit_code=run.exit_code,
         duration_s=max(run.duration_s, 0.0),
+        evidence=doubts(sealed.files, reward, report, run.exit_code),
+        leftovers=sealed.note,
     )
 
 

@@ -14,6 +14,10 @@ from pydantic import Field, PositiveFloat, PositiveInt
 from grindstone.base import Frozen
 from grindstone.sandbox.registry import Kind
 
+Keep = Literal["nothing", "listening", "all"]
+"""What a sealed run leaves alive of what runs in the sandbox already. `listening`: all of it if
+some of it listens on a socket, else nothing."""
+
 HOSTNAME = "sandbox"
 """What every sandbox calls itself: an agent that tries again finds the prompt it knows."""
 
@@ -33,6 +37,7 @@ class SealedResult(NamedTuple):
 
     run: ExecResult
     files: Mapping[str, bytes]  # by relative name; links and special files are left out
+    note: str = ""  # "ended" or "kept", how many, and the names of processes found running
 
 
 class Limits(Frozen):
@@ -109,7 +114,10 @@ class Sandbox(Protocol):
         ...
 
     async def copy_out(self, source: str, target: Path, *, max_bytes: int = 50_000_000) -> None:
-        """Copy a folder's regular files to an empty host folder; links are left out."""
+        """Copy a folder's folders and regular files, modes kept, to an empty host folder.
+
+        Links are left out.
+        """
         ...
 
     async def exec_sealed(
@@ -122,13 +130,14 @@ class Sandbox(Protocol):
         cwd: str | None = None,
         env: Mapping[str, str] | None = None,
         max_output_bytes: int = 4_000_000,
+        keep: Keep = "nothing",
     ) -> SealedResult:
-        """Run a command in a mount namespace of its own.
+        """End what runs in the sandbox, then run a command in a mount namespace of its own.
 
         Each of `inputs` (absolute folder inside → folder on the host) is copied to a fresh
-        private file system laid over that path, and `log_dir` is fresh, private and empty.
-        What else runs in the sandbox neither sees these nor can write to them. The files
-        left in `log_dir` are returned.
+        private file system laid over that path, and `log_dir` is fresh, private and empty;
+        the sandbox's other users may not enter them. What `keep` leaves running neither sees
+        these nor can write to them. The files left in `log_dir` are returned.
         """
         ...
 

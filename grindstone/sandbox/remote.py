@@ -12,7 +12,7 @@ from pathlib import Path
 
 from grindstone.errors import Cause, InfrastructureError
 from grindstone.files import write_atomic
-from grindstone.sandbox.protocol import ExecResult, SealedResult
+from grindstone.sandbox.protocol import ExecResult, Keep, SealedResult
 from grindstone.sandbox.registry import Kind
 from grindstone.sandbox.wire import END, Answer, file_record, folder_records
 
@@ -26,6 +26,15 @@ MOVE_TIMEOUT_S = 300.0
 
 GRACE_S = 20.0
 """How long past its limit a command's end may take to be heard of."""
+
+KEEP_OPTIONS: Mapping[Keep, tuple[str, ...]] = {
+    "nothing": (),
+    "listening": ("--keep-listening",),
+    "all": ("--keep",),
+}
+
+PERMISSIONS = 0o777
+"""What of a file's mode is kept on the host: not set-uid, set-gid or sticky."""
 
 LONGEST_ARGUMENT = 100_000
 """Bytes of a command passed as an argument; the kernel's limit is 131,072 (MAX_ARG_STRLEN)."""
@@ -111,10 +120,11 @@ class RemoteSandbox(ABC):
         cwd: str | None = None,
         env: Mapping[str, str] | None = None,
         max_output_bytes: int = 4_000_000,
+        keep: Keep = "nothing",
     ) -> SealedResult:
-        """Run a command in a mount namespace of its own."""
+        """End what runs already, then run a command in a mount namespace of its own."""
         command = await self._shortened(command)
-        options = self._options(timeout_s, max_output_bytes, cwd)
+        options = [*self._options(timeout_s, max_output_bytes, cwd), *KEEP_OPTIONS[keep]]
 
         def records() -> Iterable[bytes]:
             for target, source in inputs.items():
@@ -132,8 +142,9 @@ class RemoteSandbox(ABC):
             )
         except Told as late:
             run = _result(late.answer, began, max_output_bytes, exit_code=124)
-            return SealedResult(run, late.answer.files)
-        return SealedResult(_result(answer, began, max_output_bytes), answer.files)
+            return SealedResult(run, late.answer.files, late.answer.note)
+        run = _result(answer, began, max_output_bytes)
+        return SealedResult(run, answer.files, answer.note)
 
     async def write_files(self, files: Mapping[str, bytes], *, mode: int = 0o644) -> None:
         """Write files by absolute path, making folders as needed, replacing links."""
@@ -155,12 +166,16 @@ class RemoteSandbox(ABC):
         return answer.files.get("")
 
     async def copy_out(self, source: str, target: Path, *, max_bytes: int = 50_000_000) -> None:
-        """Copy a folder's regular files to an empty host folder; links are left out."""
+        """Copy a folder's folders and regular files to an empty host folder; no links."""
         answer = _checked(await self._move(["tree", str(max_bytes), source]))
-        for name, content in answer.files.items():
+        for name in (*answer.folders, *answer.files):
             if name.startswith("/") or ".." in name.split("/"):
                 raise InfrastructureError(Cause.SANDBOX_IO, f"{source}: a file is named {name!r}")
+        for name in answer.folders:
+            (target / name).mkdir(parents=True, exist_ok=True)
+        for name, content in answer.files.items():
             write_atomic(target / name, content)
+            (target / name).chmod(answer.modes.get(name, 0o644) & PERMISSIONS)
 
     async def _move(self, arguments: list[str], give: Iterable[bytes] | None = None) -> Answer:
         try:

@@ -29,6 +29,9 @@ class Answer(NamedTuple):
     output: bytes
     files: Mapping[str, bytes]
     trailer: Trailer | None  # None: it broke off
+    modes: Mapping[str, int] = {}  # of the files, by the same names
+    folders: Mapping[str, int] = {}  # their modes, by name
+    note: str = ""  # of a sealed run, on what ran already
 
 
 def file_record(path: str, content: bytes, mode: int) -> bytes:
@@ -65,26 +68,34 @@ class AnswerReader:
         self._files: dict[str, bytearray] = {}
         self._current = self._output
         self._trailer: Trailer | None = None
+        self._modes: dict[str, int] = {}
+        self._folders: dict[str, int] = {}
+        self._note = ""
 
     def feed(self, data: bytes) -> None:
         """Take the next piece."""
         self._rest += data
         at = 0
         while len(self._rest) - at >= HEADER.size:
-            kind, _, name_length, length = HEADER.unpack_from(self._rest, at)
+            kind, mode, name_length, length = HEADER.unpack_from(self._rest, at)
             body = at + HEADER.size + name_length
             if len(self._rest) < body + length:
                 break
             name = self._rest[at + HEADER.size : body].decode(errors="surrogateescape")
-            self._take(kind, name, bytes(self._rest[body : body + length]))
+            self._take(kind, mode, name, bytes(self._rest[body : body + length]))
             at = body + length
         del self._rest[:at]
 
-    def _take(self, kind: bytes, name: str, data: bytes) -> None:
+    def _take(self, kind: bytes, mode: int, name: str, data: bytes) -> None:
         if kind == b"O":
             self._current += data
         elif kind == b"F":
             self._current = self._files.setdefault(name, bytearray())
+            self._modes[name] = mode
+        elif kind == b"D":
+            self._folders[name] = mode
+        elif kind == b"N":
+            self._note = data.decode(errors="replace")
         elif kind == b"T":
             code, timed_out, total, problem = data.decode(errors="replace").split(" ", 3)
             self._trailer = Trailer(int(code), timed_out == "1", int(total), problem)
@@ -97,4 +108,6 @@ class AnswerReader:
     def answer(self) -> Answer:
         """Return what came."""
         files = {name: bytes(content) for name, content in self._files.items()}
-        return Answer(bytes(self._output), files, self._trailer)
+        return Answer(
+            bytes(self._output), files, self._trailer, self._modes, self._folders, self._note
+        )

@@ -2,7 +2,7 @@
 
 import pytest
 
-from grindstone.benchmark.separate import grade_task
+from grindstone.benchmark.settling import grade_task
 from grindstone.errors import Cause, InfrastructureError
 from grindstone.settings import ScoreMode
 
@@ -12,28 +12,26 @@ if [ "$(cat /app/answer 2>/dev/null)" = 42 ]; then reward=1; else reward=0; fi
 echo $reward > /logs/verifier/reward.txt
 """
 
-BREAKERS = {
-    "ends the verifier's processes": """(while true; do for p in /proc/[0-9]*; do
-            if tr '\\0' ' ' < $p/cmdline | grep -q tests/[t]est.sh; then kill -9 ${p#/proc/}; fi
-         done; sleep 0.05; done) > /dev/null 2>&1 &""",
-    "leaves something that never answers": "mkfifo /app/answer",
-}
+KILLER = """(while true; do for p in /proc/[0-9]*; do
+        if tr '\\0' ' ' < $p/cmdline | grep -q tests/[t]est.sh; then kill -9 ${p#/proc/}; fi
+    done; sleep 0.05; done) > /dev/null 2>&1 &"""
+FIFO = "mkfifo /app/answer"
+LIMITED = "[environment]\nallow_internet=false\nkeep_processes={}\n[verifier]\ntimeout_sec = 3\n"
 
 
-@pytest.mark.parametrize("breaker", BREAKERS.values(), ids=BREAKERS)
-async def test_breaking_the_tests_is_a_failure(start, write_task, provider, breaker):
-    folder = write_task(
-        **{
-            "tests/test.sh": SLOW,
-            "task.toml": "[environment]\nallow_internet=false\n[verifier]\ntimeout_sec = 3\n",
-        }
-    )
+@pytest.mark.parametrize(
+    ("breaker", "keeps", "basis"),
+    [(KILLER, "false", "tests"), (KILLER, "true", "settled"), (FIFO, "false", "settled")],
+    ids=["a process, ended before", "a process, kept", "what never answers"],
+)
+async def test_breaking_the_tests_is_a_failure(start, write_task, provider, breaker, keeps, basis):
+    folder = write_task(**{"tests/test.sh": SLOW, "task.toml": LIMITED.format(keeps)})
     task, sandbox = await start(folder)
     ran = await sandbox.exec(breaker, timeout_s=20)
     assert ran.exit_code == 0, ran.output
     verdict = await grade_task(task, sandbox, provider, score_mode=ScoreMode.DUAL)
-    assert (verdict.reward, verdict.passed) == (0, False)
-    assert "the agent left" in verdict.output
+    assert (verdict.reward, verdict.passed, verdict.basis) == (0, False, basis)
+    assert bool(verdict.evidence) == (basis == "settled")
 
 
 async def test_tests_that_work_nowhere_are_nobodys_failure(start, write_task, provider):

@@ -41,6 +41,7 @@ async def test_a_live_forger_gains_nothing(sandbox: Sandbox, tests_dir: Path) ->
             timeout_s=30,
             inputs={"/tests": tests_dir},
             log_dir="/logs/verifier",
+            keep="all",
         )
         assert result.run.output == "fresh\n0\n"
         assert result.files == {"reward.txt": b"0\n"}
@@ -90,6 +91,7 @@ async def test_the_agents_processes_see_nothing_of_it(sandbox: Sandbox, tests_di
         timeout_s=30,
         inputs={"/tests": tests_dir},
         log_dir="/logs/verifier",
+        keep="all",
         env={"KEY": "CANARY"},
     )
     assert result.run.output == "CANARY"
@@ -115,6 +117,7 @@ async def test_a_service_left_running_is_reached(sandbox: Sandbox, tmp_path: Pat
         timeout_s=30,
         inputs={"/tests": tmp_path},
         log_dir="/logs/verifier",
+        keep="listening",
     )
     assert "served" in result.run.output
     assert await sandbox.read_file("/srv/www/note") == b"from-verifier\n"

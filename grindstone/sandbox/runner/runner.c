@@ -7,12 +7,14 @@
  *   runner seal [options] LOG_DIR INPUT… -- …   the same in a mount namespace of its own
  *   runner put                                  records on standard input become files
  *   runner cat MAX PATH                         a regular file becomes records
- *   runner tree MAX PATH                        a folder's regular files become records
+ *   runner tree MAX PATH                        a folder's folders and regular files become records
  *   runner source                               the digest of the source it was made from
  *
  * Options: --timeout MS, --max BYTES (of output kept), --cwd DIR, --stdin (give it to the
  * command), --filter (refuse system calls that only a kernel's administrator needs; for
  * sandboxes whose engine brings no filter), --nproc N (processes of this user namespace),
+ * --keep (a sealed run leaves alive what runs already), --keep-listening (only if some of it
+ * listens on a socket),
  * --env (the environment is what is passed as SANDBOX_ENV_NAME=value, and nothing else: the
  * program that got us here ran outside, where a task's LD_PRELOAD must mean nothing).
  *
@@ -20,6 +22,7 @@
  *   type (1 byte), mode (4), path length (4), data length (8), path, data; big-endian
  *   'O' bytes of the command's output, or of the file begun last     'F' a file begins
  *   'D' a folder   'L' a link (its data is the target)   'E' the end of standard input's records
+ *   'N' a note on a sealed run: what ran already, and what was done with it
  *   'T' the end: "exit timed_out total problem"
  *
  * Nothing in here is the agent's to look into or to steer: no runner is dumpable, so neither ptrace
@@ -73,7 +76,7 @@ struct options {
     long timeout_ms;
     size_t max;
     const char *cwd;
-    int stdin_on, filter;
+    int stdin_on, filter, keep; /* keep: 0 nothing, 1 if something listens, 2 all */
     long nproc; /* 0: as it is */
 };
 
@@ -490,7 +493,7 @@ static size_t send_file(int fd, size_t max) {
     return sent;
 }
 
-/* Sends a folder's regular files. Returns 0 when `room` did not do; with `file_max`, what is too
+/* Sends a folder's folders and regular files. Returns 0 when `room` did not do; with `file_max`, what is too
  * large is left out instead. Takes over `folder`. */
 static int send_tree(int folder, const char *name, size_t *room, size_t file_max) {
     DIR *dir = fdopendir(folder);
@@ -509,6 +512,7 @@ static int send_tree(int folder, const char *name, size_t *room, size_t file_max
         int fd = openat(folder, entry->d_name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
         if (fd < 0) continue;
         if (fstat(fd, &info) == 0 && S_ISDIR(info.st_mode)) {
+            record('D', info.st_mode & 07777, path, "", 0);
             fine = send_tree(fd, path, room, file_max);
             continue;
         }
@@ -524,6 +528,119 @@ static int send_tree(int folder, const char *name, size_t *room, size_t file_max
     }
     closedir(dir);
     return fine;
+}
+
+/* ---- what ran before a sealed run ---- */
+
+static int is_running(int pid, char *name) {
+    char path[64], text[600], *end;
+    snprintf(path, sizeof path, "/proc/%d/stat", pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return 0;
+    ssize_t got = read(fd, text, sizeof text - 1);
+    close(fd);
+    if (got <= 0) return 0;
+    text[got] = 0;
+    char *begin = strchr(text, '(');
+    if (!begin || !(end = strrchr(text, ')')) || end[1] != ' ') return 0;
+    if (end[2] == 'Z' || end[2] == 'X') return 0;
+    *end = 0;
+    snprintf(name, 16, "%s", begin + 1);
+    for (char *c = name; *c; c++)
+        if (*c < 33 || *c > 126) *c = '?';
+    return 1;
+}
+
+/* Adds the inodes of sockets that wait for others: TCP and Unix ones that listen, UDP ones that
+ * are bound. */
+static int waiting_sockets(const char *table, int inode, const char *wanted, unsigned long *inodes,
+                           int n, int room) {
+    char line[512];
+    FILE *file = fopen(table, "re");
+    if (!file) return n;
+    while (n < room && fgets(line, sizeof line, file)) {
+        char *words[12] = {0}, *rest = line;
+        int count = 0;
+        while (count < 12 && (words[count] = strtok_r(rest, " \n", &rest))) count++;
+        if (count > inode && !strcmp(words[3], wanted)) /* the state in every table */
+            inodes[n++] = strtoul(words[inode], NULL, 10);
+    }
+    fclose(file);
+    return n;
+}
+
+static int holds_one_of(int pid, const unsigned long *inodes, int n) {
+    char path[64], link[64];
+    int found = 0;
+    snprintf(path, sizeof path, "/proc/%d/fd", pid);
+    DIR *fds = opendir(path);
+    if (!fds) return 0;
+    for (struct dirent *entry; !found && (entry = readdir(fds));) {
+        ssize_t size = readlinkat(dirfd(fds), entry->d_name, link, sizeof link - 1);
+        if (size <= 8 || strncmp(link, "socket:[", 8)) continue;
+        link[size] = 0;
+        unsigned long inode = strtoul(link + 8, NULL, 10);
+        for (int i = 0; !found && i < n; i++) found = inodes[i] == inode;
+    }
+    closedir(fds);
+    return found;
+}
+
+/* How many processes there are beside the first and this one; their names, or with `inodes` the
+ * names of those that hold such a socket, are put into `names`. */
+static int others(char *names, size_t room, const unsigned long *inodes, int n) {
+    int count = 0, self = getpid();
+    size_t used = 0;
+    DIR *proc = opendir("/proc");
+    if (!proc) die("/proc");
+    names[0] = 0;
+    for (struct dirent *entry; (entry = readdir(proc));) {
+        char name[16];
+        int pid = atoi(entry->d_name);
+        if (pid <= 1 || pid == self || !is_running(pid, name)) continue;
+        if (inodes && !holds_one_of(pid, inodes, n)) continue;
+        if (count++ < 20 && used + 20 < room)
+            used += (size_t)snprintf(names + used, room - used, "%s%s", count > 1 ? ", " : "", name);
+    }
+    closedir(proc);
+    return count;
+}
+
+/* Ends what the sandbox's user left running, or says why it may go on. */
+static void clear_the_field(int keep) {
+    static unsigned long inodes[16384];
+    char names[512], note[640];
+    int n = 0, room = sizeof inodes / sizeof *inodes;
+    int count = others(names, sizeof names, NULL, 0);
+    if (!count) return;
+    if (keep == 1) {
+        n = waiting_sockets("/proc/net/tcp", 9, "0A", inodes, n, room);
+        n = waiting_sockets("/proc/net/tcp6", 9, "0A", inodes, n, room);
+        n = waiting_sockets("/proc/net/udp", 9, "07", inodes, n, room);
+        n = waiting_sockets("/proc/net/udp6", 9, "07", inodes, n, room);
+        n = waiting_sockets("/proc/net/unix", 6, "00010000", inodes, n, room);
+    }
+    char listening[512];
+    int listeners = keep == 1 ? others(listening, sizeof listening, inodes, n) : 0;
+    if (keep == 2 || listeners) {
+        snprintf(note, sizeof note, "kept %d %s", count, listeners ? listening : names);
+        record('N', 0, "", note, strlen(note));
+        return;
+    }
+    /* One call: nothing can fork while it is made. */
+    kill(-1, SIGKILL);
+    long long stop_at = now_ms() + 10000;
+    char still[512];
+    while (others(still, sizeof still, NULL, 0)) {
+        if (now_ms() > stop_at) {
+            errno = EBUSY;
+            die("ending what was left running");
+        }
+        kill(-1, SIGKILL);
+        usleep(1000);
+    }
+    snprintf(note, sizeof note, "ended %d %s", count, names);
+    record('N', 0, "", note, strlen(note));
 }
 
 /* ---- the sealed view ---- */
@@ -584,6 +701,7 @@ static void seal(char **argv, const struct options *o, char **paths, int n) {
         errno = EINVAL;
         die("the number of inputs");
     }
+    clear_the_field(o->keep);
     if (unshare(CLONE_NEWNS) != 0) die("a mount namespace");
     if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0) die("making mounts private");
     if (mount("sealed", NEW_ROOT, "tmpfs", MS_NOSUID | MS_NODEV, "mode=755") != 0)
@@ -598,6 +716,10 @@ static void seal(char **argv, const struct options *o, char **paths, int n) {
         parents(folder, strlen(NEW_ROOT));
     }
     unpack(NEW_ROOT);
+    for (int i = 0; i < n; i++) {
+        snprintf(folder, sizeof folder, NEW_ROOT "%s", paths[i]);
+        if (chmod(folder, 0700) != 0) die(folder);
+    }
     if (chdir(NEW_ROOT) != 0 || syscall(SYS_pivot_root, ".", ".") != 0) die("pivot_root");
     if (umount2(".", MNT_DETACH) != 0 || chdir("/") != 0) die("leaving the shared root");
     int code, timed_out;
@@ -673,7 +795,7 @@ static void init(int filter) {
 }
 
 int main(int argc, char **argv) {
-    struct options o = {LONG_MAX / 4, 1 << 20, NULL, 0, 0, 0};
+    struct options o = {LONG_MAX / 4, 1 << 20, NULL, 0, 0, 0, 0};
     const char *what = argc > 1 ? argv[1] : "";
     int i = 2, first;
     signal(SIGPIPE, SIG_IGN);
@@ -683,6 +805,8 @@ int main(int argc, char **argv) {
     for (; i < argc && !strncmp(argv[i], "--", 2) && argv[i][2]; i++) {
         if (!strcmp(argv[i], "--stdin")) o.stdin_on = 1;
         else if (!strcmp(argv[i], "--filter")) o.filter = 1;
+        else if (!strcmp(argv[i], "--keep-listening")) o.keep = 1;
+        else if (!strcmp(argv[i], "--keep")) o.keep = 2;
         else if (!strcmp(argv[i], "--env")) clean_environment();
         else if (i + 1 < argc && !strcmp(argv[i], "--timeout")) o.timeout_ms = atol(argv[++i]);
         else if (i + 1 < argc && !strcmp(argv[i], "--max")) o.max = (size_t)atol(argv[++i]);
