@@ -7,6 +7,7 @@ with an answer of the model.
 """
 
 from collections.abc import Sequence
+from typing import Self
 
 from grindstone.agents.limits import Meter
 from grindstone.agents.protocol import Brief
@@ -37,22 +38,54 @@ _NO_TEXT = Text(text="(no text)")
 
 
 class Conversation:
-    """The turns of one attempt; `ask` speaks to the model, `reply` answers it."""
+    """The turns of one piece of work; `ask` speaks to the model, `reply` answers it.
+
+    Args:
+        model: Whom to ask.
+        meter: What it may still use; counts what it does.
+        record: Where summaries are kept.
+        site: Whose calls these are; its turn is that of the first.
+        system_prompt: Sent with every request.
+        opening: The first user turn.
+    """
 
     def __init__(
-        self, brief: Brief, model: Model, meter: Meter, record: Recorder, opening: str | None = None
+        self,
+        model: Model,
+        meter: Meter,
+        record: Recorder,
+        *,
+        site: CallSite,
+        system_prompt: str,
+        opening: str,
     ) -> None:
-        self._brief = brief
         self._model = model
         self._meter = meter
         self._record = record
-        self._opening = Text(text=opening if opening is not None else brief.instruction)
+        self._site = site
+        self._system_prompt = system_prompt
+        self._opening = Text(text=opening)
         self._summary = ""
         self._turns: list[Message] = []  # after the first user turn
         self._context = 0  # tokens of the last request and answer, as the provider counted
         self._counted = 0  # how many of `_turns` that count covers
         self._asked = 0
         self._summarised = 0
+
+    @classmethod
+    def of_brief(
+        cls, brief: Brief, model: Model, meter: Meter, record: Recorder, opening: str | None = None
+    ) -> Self:
+        """Begin what a solver is told, with its instruction or another opening."""
+        site = CallSite(role=Role.SOLVER, scope=brief.episode_id, turn=0, task_id=brief.task_id)
+        return cls(
+            model,
+            meter,
+            record,
+            site=site,
+            system_prompt=brief.system_prompt,
+            opening=brief.instruction if opening is None else opening,
+        )
 
     @property
     def messages(self) -> tuple[Message, ...]:
@@ -67,17 +100,12 @@ class Conversation:
         """Return the model's answer, which is now part of the conversation."""
         await self._make_room()
         request = Request(
-            system=self._brief.system_prompt,
+            system=self._system_prompt,
             messages=self.messages,
             tools=tuple(tools),
             max_tokens=self._meter.effort.max_output_tokens,
         )
-        site = CallSite(
-            role=Role.SOLVER,
-            scope=self._brief.episode_id,
-            turn=self._asked,
-            task_id=self._brief.task_id,
-        )
+        site = self._site.model_copy(update={"turn": self._site.turn + self._asked})
         response = await self._model.complete(request, site)
         self._asked += 1
         self._meter.steps += 1
@@ -95,7 +123,7 @@ class Conversation:
     def estimate(self) -> int:
         """Tokens of the next request: the last count, and a guess for what came since."""
         if not self._context:
-            known = len(self._brief.system_prompt) + sum(map(_chars, self.messages))
+            known = len(self._system_prompt) + sum(map(_chars, self.messages))
             return int(known / CHARS_PER_TOKEN)
         new = sum(map(_chars, self._turns[self._counted :]))
         return self._context + int(new / CHARS_PER_TOKEN)
@@ -140,12 +168,7 @@ class Conversation:
             ),
             max_tokens=self._meter.effort.max_output_tokens,
         )
-        site = CallSite(
-            role=Role.SUMMARY,
-            scope=self._brief.episode_id,
-            turn=self._summarised,
-            task_id=self._brief.task_id,
-        )
+        site = self._site.model_copy(update={"role": Role.SUMMARY, "turn": self._summarised})
         response = await self._model.complete(request, site)
         self._summarised += 1
         self._meter.count(response.usage)

@@ -53,7 +53,7 @@ class TerminusSolver:
         )
         record.add(StepKind.SYSTEM, brief.system_prompt)
         record.add(StepKind.USER, opening)
-        talk = Conversation(brief, model, meter, record, opening)
+        talk = Conversation.of_brief(brief, model, meter, record, opening)
         trajectory = await self._converse(talk, terminal, meter, record)
         timed_out = trajectory.stop_reason is StopReason.TIME_LIMIT
         await terminal.close(end_foreground=timed_out)

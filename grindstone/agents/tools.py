@@ -12,15 +12,13 @@ from typing import NamedTuple
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from grindstone.agents.limits import Meter
+from grindstone.agents.loop import OUT_OF_TIME, CallResult, malformed, refused
 from grindstone.agents.protocol import SkillCard
 from grindstone.agents.shelf import Shelf
 from grindstone.agents.text import KEPT_BYTES, shorten
 from grindstone.llm.messages import ToolSpec, ToolUse
 from grindstone.records import ToolOutput
 from grindstone.sandbox.protocol import ExecResult, Sandbox
-
-OUT_OF_TIME = "Not run: the attempt's time is over."
-CUT_OFF = "Not run: your answer was cut off at the output limit; make the call again, shorter."
 
 
 class _Arguments(BaseModel):
@@ -83,15 +81,6 @@ _TOOLS: dict[str, type[_Arguments]] = {
 _ALIASES = {"read_skill": "load_skill"}
 
 
-class Ran(NamedTuple):
-    """What came of one call."""
-
-    output: ToolOutput  # for the trajectory, whole up to a cap
-    shown: str  # for the model
-    malformed: bool = False
-    submitted: str | None = None
-
-
 class _Answer(NamedTuple):
     content: str
     is_error: bool = False
@@ -100,7 +89,7 @@ class _Answer(NamedTuple):
     submitted: str | None = None
 
 
-class Toolbox:
+class SandboxTools:
     """Runs the tool calls of one attempt."""
 
     def __init__(self, sandbox: Sandbox, skills: tuple[SkillCard, ...], meter: Meter) -> None:
@@ -109,15 +98,15 @@ class Toolbox:
         self._meter = meter
         self.specs = tuple(_spec(name, arguments) for name, arguments in _TOOLS.items())
 
-    async def run(self, use: ToolUse) -> Ran:
+    async def run(self, use: ToolUse) -> CallResult:
         """Run one call; infrastructure alone raises."""
         kind = _TOOLS.get(_ALIASES.get(use.name, use.name))
         if kind is None:
-            return _malformed(use, f"There is no tool {use.name!r}; expected {', '.join(_TOOLS)}.")
+            return malformed(use, f"There is no tool {use.name!r}; expected {', '.join(_TOOLS)}.")
         try:
             arguments = kind.model_validate(use.input)
         except ValidationError as error:
-            return _malformed(use, _complaint(use.name, error))
+            return malformed(use, _complaint(use.name, error))
         if self._meter.remaining_s <= 0:
             return refused(use, OUT_OF_TIME)
         answer = await self._handler(arguments)()
@@ -130,7 +119,7 @@ class Toolbox:
             duration_s=answer.run.duration_s if answer.run else 0.0,
         )
         shown = answer.content if answer.whole else shorten(answer.content)
-        return Ran(output, shown + _trailer(answer.run), submitted=answer.submitted)
+        return CallResult(output, shown + _trailer(answer.run), submitted=answer.submitted)
 
     def _handler(self, arguments: _Arguments) -> Callable[[], Awaitable[_Answer]]:
         match arguments:
@@ -193,15 +182,6 @@ class Toolbox:
 
     async def _submit(self, call: Submit) -> _Answer:
         return _Answer("Submitted.", submitted=call.message)
-
-
-def refused(use: ToolUse, why: str) -> Ran:
-    """Return the error result of a sound call that is not run."""
-    return Ran(ToolOutput(call_id=use.id, content=why, is_error=True), why)
-
-
-def _malformed(use: ToolUse, why: str) -> Ran:
-    return refused(use, why)._replace(malformed=True)
 
 
 def _complaint(tool: str, error: ValidationError) -> str:

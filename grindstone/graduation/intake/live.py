@@ -13,13 +13,15 @@ from pydantic import Field, JsonValue
 
 from grindstone.agents.conversation import Conversation
 from grindstone.agents.limits import Meter
+from grindstone.agents.loop import CallResult, converse
 from grindstone.agents.protocol import Brief, Effort
 from grindstone.agents.recorder import Recorder
+from grindstone.agents.text import shorten
 from grindstone.base import Frozen
 from grindstone.graduation.intake.recording import Deed
 from grindstone.graduation.rules.levels import ActionClass, Level, Permission, permission
-from grindstone.llm.messages import Model, Text, ToolResult, ToolSpec, ToolUse
-from grindstone.records import StepKind, StopReason, ToolCall, ToolOutput, Trajectory, utc_now
+from grindstone.llm.messages import Model, ToolSpec, ToolUse
+from grindstone.records import StepKind, ToolOutput, Trajectory, utc_now
 
 Handler = Callable[[Mapping[str, JsonValue]], Awaitable[str]]
 """Does what a tool does and returns what the agent is told of it."""
@@ -153,6 +155,24 @@ class LiveToolbox:
         return ToolOutput(call_id=use.id, content=f"Not done: {why}.", is_error=True)
 
 
+class _UntilSubmitted:
+    """A live toolbox with a call that ends the work."""
+
+    def __init__(self, toolbox: LiveToolbox) -> None:
+        self._toolbox = toolbox
+
+    @property
+    def specs(self) -> tuple[ToolSpec, ...]:
+        return (*self._toolbox.specs, SUBMIT)
+
+    async def run(self, use: ToolUse) -> CallResult:
+        if use.name == SUBMIT.name:
+            output = ToolOutput(call_id=use.id, content="Submitted.")
+            return CallResult(output, output.content, submitted=str(use.input.get("message", "")))
+        output = await self._toolbox.run(use)
+        return CallResult(output, shorten(output.content))
+
+
 async def work_live(
     toolbox: LiveToolbox,
     *,
@@ -180,11 +200,10 @@ async def work_live(
         effort=effort or Effort(max_steps=30),
     )
     meter, record = Meter(brief.effort), Recorder()
-    talk = Conversation(brief, model, meter, record)
+    talk = Conversation.of_brief(brief, model, meter, record)
     record.add(StepKind.SYSTEM, brief.system_prompt)
     record.add(StepKind.USER, brief.instruction)
-    specs = (*toolbox.specs, SUBMIT)
-    trajectory = await _converse(toolbox, talk, meter, record, specs)
+    trajectory = await converse(talk, _UntilSubmitted(toolbox), meter, record)
     return LiveResult(
         trajectory=trajectory,
         deeds=_deeds(trajectory),
@@ -192,40 +211,6 @@ async def work_live(
         approvals=tuple(toolbox.approvals),
         offered=tuple(spec.name for spec in toolbox.specs),
     )
-
-
-async def _converse(
-    toolbox: LiveToolbox,
-    talk: Conversation,
-    meter: Meter,
-    record: Recorder,
-    specs: Sequence[ToolSpec],
-) -> Trajectory:
-    while (limit := meter.spent()) is None:
-        response = await talk.ask(tuple(specs))
-        outputs: list[ToolOutput] = []
-        closing: str | None = None
-        for use in response.tool_uses:
-            if use.name == SUBMIT.name:
-                closing = str(use.input.get("message", ""))
-                outputs.append(ToolOutput(call_id=use.id, content="Submitted."))
-                break
-            outputs.append(await toolbox.run(use))
-        calls = tuple(
-            ToolCall(call_id=use.id, name=use.name, arguments=use.input)
-            for use in response.tool_uses[: len(outputs)]
-        )
-        record.answer(response, calls, tuple(outputs))
-        if response.stop_reason == "refusal":
-            return record.finish(StopReason.REFUSED, response.text)
-        if closing is not None or not outputs:
-            return record.finish(StopReason.SUBMITTED, closing or response.text)
-        results = [
-            ToolResult(tool_use_id=each.call_id, content=each.content, is_error=each.is_error)
-            for each in outputs
-        ]
-        talk.reply(*results, *([] if results else [Text(text="Go on.")]))
-    return record.finish(limit)
 
 
 def _deeds(trajectory: Trajectory) -> tuple[Deed, ...]:
