@@ -113,6 +113,10 @@ async def _one_cycle(
     """
     options = run.settings
     episodes = await _attempts(run, tasks, snapshot, cycle)
+    if not run.learns:
+        told = f"{options.native_profile} asks no model: nothing is learned from it"
+        run.runtime.tell(Progress("note", detail=told))
+        return snapshot, CycleNote(new_skills=0, solved=())
     by_id = {task.task_id: task for task in tasks}
     judged: list[JudgedAttempt] = []
     if options.trajectory_only:
@@ -126,7 +130,7 @@ async def _one_cycle(
     if options.solver_proposed:
         snapshot = await _proposals(run, snapshot, cycle, good, by_id)
     new_skills = 0
-    if worth_it:
+    if worth_it and run.within(options.scope()).allows_anything:
         evolved = await evolve(_evolution(run, snapshot, cycle, episodes, judged, by_id))
         snapshot, accepted = await _weighed(run, snapshot, evolved, held, cycle)
         new_skills = len(evolved.result.skills_added) if accepted else 0
