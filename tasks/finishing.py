@@ -46,6 +46,9 @@ async def start_run(
     await _check_same_choices(runtime, solver)
     for problem in planned.broken:
         runtime.tell(Progress("note", detail=f"Left out: {problem}"))
+    for task in planned.tasks:
+        for warning in task.warnings:
+            runtime.tell(Progress("note", detail=f"{task.task_id}/task.toml: {warning}"))
     count = len(planned.tasks)
     again = "resumed" if planned.resumed else "new"
     runtime.tell(Progress("plan", detail=again, total=count))

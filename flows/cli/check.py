@@ -96,6 +96,8 @@ def _line(report: "CheckReport") -> str:
 
 
 def _text(dataset: "Dataset", reports: "dict[Kind, list[CheckReport]]") -> str:
+    from grindstone.benchmark.lint_image import UNKNOWN_KEY
+
     lines = [f"✗ {error}" for error in dataset.broken]
     for kind, found in reports.items():
         sound = sum(report.ok for report in found)
@@ -112,6 +114,6 @@ def _text(dataset: "Dataset", reports: "dict[Kind, list[CheckReport]]") -> str:
                 f"    {finding.severity}: {report.task_id}/{finding.file}: {finding.message}"
                 f" ({finding.remedy})"
                 for finding in report.findings
-                if finding.severity == "error" or not report.ok
+                if finding.severity == "error" or not report.ok or finding.rule == UNKNOWN_KEY
             ]
     return "\n".join(lines)

@@ -8,6 +8,8 @@ from grindstone.benchmark.dockerfile import parse_copy
 from grindstone.benchmark.lint_source import DOCKERFILE, Finding, Rule, Source
 from grindstone.benchmark.variants import find_baked_skills
 
+UNKNOWN_KEY = "unknown-key"
+
 
 def _is_test(file: Path) -> bool:
     content = file.read_bytes()
@@ -125,7 +127,19 @@ def _separate(source: Source) -> Iterator[Finding]:
         )
 
 
+def _without_effect(source: Source) -> Iterator[Finding]:
+    for warning in source.task.warnings:
+        yield Finding(
+            severity="warning",
+            rule=UNKNOWN_KEY,
+            file="task.toml",
+            message=warning,
+            remedy="spell it as docs/tasks.md does, or leave it out",
+        )
+
+
 RULES: tuple[Rule, ...] = (
+    _without_effect,
     _tests_in_image,
     _missing_sources,
     _baked,

@@ -15,6 +15,7 @@ from grindstone.benchmark.environ import missing_variables, resolve
 from grindstone.benchmark.leftovers import what_to_keep
 from grindstone.benchmark.schema import EnvironmentSection, TaskFile
 from grindstone.benchmark.task import Task
+from grindstone.benchmark.unknown_keys import UnknownKey, unknown_keys
 from grindstone.digest import digest, digest_tree
 from grindstone.errors import InputError
 from grindstone.sandbox.protocol import Limits
@@ -103,7 +104,7 @@ def load_task(path: Path | str, *, environ: Mapping[str, str] | None = None) -> 
     instruction = _read_text(task_id, path, "instruction.md")
     if not instruction.strip():
         raise TaskError(task_id, "instruction.md", "", "is empty", "what the agent is to do")
-    config = _read_config(task_id, path)
+    config, unknown = _read_config(task_id, path)
     _require_parts(task_id, path, config)
     env_tables = {
         "environment.env": config.environment.env,
@@ -127,6 +128,7 @@ def load_task(path: Path | str, *, environ: Mapping[str, str] | None = None) -> 
         path,
         instruction,
         config,
+        warnings=tuple(f"{key.field} {key.problem}" for key in unknown),
         env=resolve(config.environment.env, environ),
         agent_env=resolve(config.agent.env, environ),
         verifier_env=resolve(env_tables["verifier.env"], environ),
@@ -147,6 +149,7 @@ def _assemble(
     instruction: str,
     config: TaskFile,
     *,
+    warnings: tuple[str, ...],
     env: dict[str, str],
     agent_env: dict[str, str],
     verifier_env: dict[str, str],
@@ -183,6 +186,7 @@ def _assemble(
         verifier_limits=_limits(separate) if separate else None,
         verifier_network=separate.network if separate else None,
         artifacts=tuple(entry.to_artifact() for entry in config.artifacts),
+        warnings=warnings,
     )
 
 
@@ -213,21 +217,23 @@ def _read_text(task_id: str, path: Path, name: str) -> str:
         ) from error
 
 
-def _read_config(task_id: str, path: Path) -> TaskFile:
+def _read_config(task_id: str, path: Path) -> tuple[TaskFile, tuple[UnknownKey, ...]]:
+    """Return task.toml, and the keys in it that change nothing."""
     text = _read_text(task_id, path, "task.toml")
     try:
-        return TaskFile.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
+        document = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise TaskError(task_id, "task.toml", "", f"is not TOML: {error}", "valid TOML") from error
+    unknown = unknown_keys(document)
+    wrong = [(key.field, key.problem, "the key itself") for key in unknown if key.is_limit]
+    config = None
+    try:
+        config = TaskFile.model_validate(document)
     except ValidationError as error:
-        raise TaskError.together(
-            [
-                TaskError(
-                    task_id, "task.toml", ".".join(fault.place), fault.problem, fault.expected
-                )
-                for fault in faults(error)
-            ]
-        ) from error
+        wrong += [(".".join(item.place), item.problem, item.expected) for item in faults(error)]
+    if wrong or config is None:
+        raise TaskError.together([TaskError(task_id, "task.toml", *fault) for fault in wrong])
+    return config, unknown
 
 
 def _require_parts(task_id: str, path: Path, config: TaskFile) -> None:

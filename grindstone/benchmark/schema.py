@@ -1,6 +1,7 @@
 """What task.toml may say: the Harbor format, its older spellings included.
 
-Unknown keys are ignored, as Harbor ignores them; known keys of the wrong type are not.
+Unknown keys are ignored, as Harbor ignores them, unless they may be misspelled limits (see
+`unknown_keys`); known keys of the wrong type are not.
 Keys that ask for something Grindstone cannot provide (GPUs, several steps, MCP servers,
 Windows, a list of allowed hosts) are refused: running such a task without it would give
 scores that mean nothing.

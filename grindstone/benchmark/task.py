@@ -65,6 +65,9 @@ class Task(Frozen):
     artifacts: tuple[Artifact, ...] = Field(
         (), description="What a separate verifier gets; none declared: the working folder."
     )
+    warnings: tuple[str, ...] = Field(
+        (), description="What of task.toml has no effect, a sentence each."
+    )
 
     @property
     def environment_dir(self) -> Path:
