@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from prefect import flow
 
+from grindstone.attempt.arms import Arms
 from grindstone.benchmark import Task
 from grindstone.blocks import BlockNames
 from grindstone.digest import digest
@@ -19,7 +20,6 @@ from grindstone.tasks.batches import finish_batch, finished_batches, snapshot_af
 from grindstone.tasks.behaviour import JudgedAttempt
 from grindstone.tasks.evolving import Evolved, EvolveSpec, evolve
 from grindstone.tasks.finishing import Finished, finish_run
-from grindstone.tasks.gating import Arms
 from grindstone.tasks.judging import (
     JudgeSpec,
     calibration_sentence,
@@ -113,10 +113,6 @@ async def _one_cycle(
     """
     options = run.settings
     episodes = await _attempts(run, tasks, snapshot, cycle)
-    if not run.learns:
-        told = f"{options.native_profile} asks no model: nothing is learned from it"
-        run.runtime.tell(Progress("note", detail=told))
-        return snapshot, CycleNote(new_skills=0, solved=())
     by_id = {task.task_id: task for task in tasks}
     judged: list[JudgedAttempt] = []
     if options.trajectory_only:
@@ -130,7 +126,7 @@ async def _one_cycle(
     if options.solver_proposed:
         snapshot = await _proposals(run, snapshot, cycle, good, by_id)
     new_skills = 0
-    if worth_it and run.within(options.scope()).allows_anything:
+    if worth_it:
         evolved = await evolve(_evolution(run, snapshot, cycle, episodes, judged, by_id))
         snapshot, accepted = await _weighed(run, snapshot, evolved, held, cycle)
         new_skills = len(evolved.result.skills_added) if accepted else 0

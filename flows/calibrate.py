@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from prefect import flow
 
+from grindstone.attempt.arms import Arms
 from grindstone.base import Frozen
 from grindstone.benchmark import Task
 from grindstone.blocks import BlockNames
@@ -19,7 +20,7 @@ from grindstone.gate.rules import RuleName, Verdict, rule_of
 from grindstone.settings import CalibrateSettings, Profile
 from grindstone.tasks.artifacts import artifact_key, publish_markdown
 from grindstone.tasks.finishing import Finished, finish_run
-from grindstone.tasks.gating import REHEARSED, Arms, gate_sentence, record_gate
+from grindstone.tasks.gating import REHEARSED, gate_sentence, record_gate
 from grindstone.tasks.progress import Progress
 
 RULES: tuple[RuleName, ...] = ("no_regression", "improvement", "threshold")

@@ -8,7 +8,7 @@ from prefect import flow
 from grindstone.attempt.plan import Planned, RunPlan, new_run_key, open_workspace
 from grindstone.blocks import BlockNames, configure
 from grindstone.errors import Cause, InfrastructureError
-from grindstone.flows.opening import open_planned
+from grindstone.flows.opening import checked, open_planned
 from grindstone.graduation.decisions.edge_cases import EdgeCase, case_task, load_case
 from grindstone.graduation.decisions.exam import Examiner, ExamResult, cases_for, examine
 from grindstone.records import Episode, Outcome, Purpose
@@ -24,6 +24,7 @@ async def exam(
 ) -> ExamResult:
     """Have an agent attempt the edge cases on which others failed; keep what came of it."""
     settings = await configure(settings, blocks)
+    await checked("exam", settings, blocks)
     key = settings.run_key or new_run_key("exam")
     settings = settings.model_copy(update={"run_key": key})
     take = examiner(settings, blocks)

@@ -5,11 +5,10 @@ from collections.abc import Iterable, Sequence
 
 from prefect import flow
 
-from grindstone.attempt.plan import run_folder
+from grindstone.attempt.arms import Arms, arms_file, arms_of
 from grindstone.benchmark import Task
 from grindstone.benchmark.dataset import split
 from grindstone.blocks import BlockNames
-from grindstone.errors import InputError
 from grindstone.files import claim
 from grindstone.flows.attempt import Wanted
 from grindstone.flows.opening import Opened, open_run, within_budget
@@ -22,7 +21,6 @@ from grindstone.tasks.finishing import Finished, finish_run
 from grindstone.tasks.gating import (
     BASELINE,
     CANDIDATE,
-    Arms,
     Gated,
     Scored,
     as_pair,
@@ -35,8 +33,7 @@ from grindstone.tasks.gating import (
 )
 from grindstone.tasks.progress import Progress
 from grindstone.tasks.runtime import Runtime
-from grindstone.workspace import Snapshot, Workspace
-from grindstone.workspace.errors import WorkspaceError
+from grindstone.workspace import Snapshot
 
 Gating = GateSettings | AdaptiveSettings
 
@@ -264,30 +261,7 @@ async def _restore_if_present(runtime: Runtime, gated: Gated, arms: Arms) -> boo
 
 def _arms(runtime: Runtime, settings: GateSettings) -> Arms:
     """Return the two states, fixed at the run's first start: HEAD moves when one is rejected."""
-    path = run_folder(runtime.home, runtime.run_key) / "arms.json"
-    workspace = runtime.workspace
+    path = arms_file(runtime.home, runtime.run_key)
     if not path.is_file():
-        arms = Arms(
-            baseline=_state(workspace, "--baseline", settings.baseline or _before_last(workspace)),
-            candidate=_state(workspace, "--candidate", settings.candidate),
-        )
-        claim(path, arms.model_dump_json())
+        claim(path, arms_of(runtime.workspace, settings).model_dump_json())
     return Arms.model_validate_json(path.read_text("utf-8"))
-
-
-def _before_last(workspace: Workspace) -> str:
-    standing = [ref for ref in workspace.evolutions() if ref.changed and not ref.rejected]
-    if not standing:
-        expected = "a tag such as pre-evo-1, or a commit"
-        raise InputError("--baseline", "is not given, and nothing has evolved yet", expected)
-    return standing[-1].before
-
-
-def _state(workspace: Workspace, flag: str, ref: str) -> Snapshot:
-    try:
-        return workspace.snapshot(ref)
-    except WorkspaceError as error:
-        known = ", ".join(sorted(workspace.repository.tags())[-8:])
-        raise InputError(
-            flag, f"{ref!r} is no state of it", f"a commit or one of {known}"
-        ) from error

@@ -10,6 +10,7 @@ from grindstone.base import Frozen
 from grindstone.blocks import BlockNames, configure, credentials
 from grindstone.errors import RefusedError
 from grindstone.flows.exam import exam
+from grindstone.flows.opening import checked
 from grindstone.graduation.audit.event import AuditEvent, Draft, EventKind
 from grindstone.graduation.decisions.promotion import obstacles
 from grindstone.graduation.intake.live import (
@@ -60,6 +61,7 @@ async def graduate(
     is asked about an agent that lacks anything but the answer.
     """
     settings = await configure(settings, blocks)
+    await checked("graduate", settings, blocks)
     key = settings.run_key or new_run_key("graduate")
     agent_id = settings.agent_id
     async with open_service(settings, run_key=key, model_block=blocks.model) as service:

@@ -57,9 +57,6 @@ async def _all_batches(crew: Crew, planned: Planned) -> Snapshot:
     the workspace as it was without them.
     """
     runtime, size = crew.runtime, crew.settings.batch_size
-    if not crew.learns:
-        told = f"{crew.settings.native_profile} asks no model: nothing is learned from it"
-        runtime.tell(Progress("note", detail=told))
     stability = Stability(crew.settings.egl_threshold, crew.settings.egl_window)
     done = await finished_batches(runtime)
     snapshot = snapshot_after(done) or planned.plan.base
@@ -93,7 +90,7 @@ async def _one_batch(
     settings, pending = crew.settings, list(tasks)
     cycles: list[CycleNote] = []
     unscored: list[str] = []
-    if crew.learns and settings.task_skill_mode is TaskSkillMode.PRE_GENERATE_AND_RETRY:
+    if settings.task_skill_mode is TaskSkillMode.PRE_GENERATE_AND_RETRY:
         new = await _without_own_skill(crew, snapshot, tasks)
         snapshot = await _task_skills(crew, snapshot, number, 1, new, episodes=())
     for cycle in range(1, settings.max_cycles + 1):
@@ -102,9 +99,9 @@ async def _one_batch(
         failed = [item for item in episodes if item.passed is False]
         unscored += [item.task_id for item in episodes if item.passed is None]
         new_skills = 0
-        if crew.learns and cycle == 1 and settings.success_mode is not SuccessMode.OFF:
+        if cycle == 1 and settings.success_mode is not SuccessMode.OFF:
             snapshot, new_skills = await _learn_from(crew, snapshot, number, passed, tasks)
-        if crew.learns and failed and crew.within(settings.scope()).allows_anything:
+        if failed and settings.scope().allows_anything:
             evolved = await evolve(_evolution(crew, snapshot, number, cycle, failed, tasks))
             snapshot = evolved.after
             new_skills += len(evolved.result.skills_added)
@@ -117,7 +114,7 @@ async def _one_batch(
         pending = [task_of(tasks, item.task_id) for item in failed]
         if not pending or cycle == settings.max_cycles:
             break
-        if crew.learns and settings.task_skill_mode is not TaskSkillMode.OFF:
+        if settings.task_skill_mode is not TaskSkillMode.OFF:
             snapshot = await _task_skills(crew, snapshot, number, cycle, pending, episodes=failed)
     await finish_batch(
         crew.runtime,

@@ -7,15 +7,18 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from httpx import TransportError
+from prefect import get_client
+from prefect.exceptions import ObjectNotFound
 
 from grindstone.attempt.plan import Planned, open_workspace, plan_run
 from grindstone.attempt.spec import AttemptSpec, SolverSettings
 from grindstone.benchmark import Task
-from grindstone.blocks import BlockNames, configure
-from grindstone.errors import BudgetExceededError, Cause, InfrastructureError
-from grindstone.flows.attempt import Wanted, attempt_all
+from grindstone.blocks import BlockNames, configure, credentials
+from grindstone.errors import BudgetExceededError, Cause, InfrastructureError, InputError
+from grindstone.flows.attempt import DEPLOYMENT, Wanted, attempt_all
+from grindstone.preflight import preflight
 from grindstone.records import Episode, Purpose
-from grindstone.settings import EvolveScope, RunSettings
+from grindstone.settings import CompetencySettings, RunSettings
 from grindstone.tasks.finishing import finish_run, start_run
 from grindstone.tasks.progress import Progress, current_watcher
 from grindstone.tasks.runtime import Runtime, open_runtime
@@ -35,15 +38,6 @@ class Opened(Generic[S_co]):
     runtime: Runtime
     solver: SolverSettings
     slots: asyncio.Semaphore  # how many attempts may run at once
-
-    @property
-    def learns(self) -> bool:
-        """Whether its attempts teach: what the solution or doing nothing leaves is no lesson."""
-        return self.settings.native_profile.aided
-
-    def within(self, scope: EvolveScope) -> EvolveScope:
-        """Return what may evolve of what the run allows: the agent's manifest may allow less."""
-        return scope & self.runtime.workspace.files.manifest.evolvable_layers
 
     def model(self, choice: str | None) -> str:
         """Return a role's model id: its own, or the solver's."""
@@ -115,10 +109,38 @@ async def open_run(
             is noted as failed, and its key resumes it.
     """
     settings = await configure(settings, blocks)
+    await checked(kind, settings, blocks)
     workspace = await asyncio.to_thread(open_workspace, settings, seed)
     planned = await asyncio.to_thread(plan_run, kind, settings, workspace)
     async with open_planned(planned, settings, blocks) as run:
         yield run
+
+
+async def checked(kind: str, settings: RunSettings, blocks: BlockNames) -> None:
+    """Look for what would fail, before anything is begun; see `grindstone.preflight`.
+
+    Raises:
+        InputError: Everything that is unusable, in one.
+    """
+    await asyncio.to_thread(preflight, kind, settings, await credentials(blocks.model))
+    if settings.dispatch == "deployment":
+        await require_deployed("dispatch", DEPLOYMENT)
+    if isinstance(settings, CompetencySettings) and settings.train == "deployment":
+        await require_deployed("train", "train/train")
+
+
+async def require_deployed(field: str, name: str) -> None:
+    """Make sure that a deployment is there to send runs to.
+
+    Raises:
+        InputError: It is not.
+    """
+    async with get_client() as client:
+        try:
+            await client.read_deployment_by_name(name)
+        except ObjectNotFound as error:
+            problem = f"is deployment, and {client.api_url} has no deployment {name}"
+            raise InputError(field, problem, "`grindstone up` to be running") from error
 
 
 @contextlib.asynccontextmanager

@@ -6,6 +6,7 @@ from prefect import flow
 
 from grindstone.attempt.plan import new_run_key
 from grindstone.blocks import BlockNames, configure
+from grindstone.flows.opening import checked
 from grindstone.graduation.decisions.review import Review
 from grindstone.settings import GraduationSettings
 from grindstone.tasks.graduating import (
@@ -27,6 +28,7 @@ async def review(
 ) -> Review:
     """Check what is unchecked, look at every agent, propose or do what its policy says."""
     settings = await configure(settings, blocks)
+    await checked("review", settings, blocks)
     key = settings.run_key or new_run_key("review")
     async with open_service(settings, run_key=key, model_block=blocks.model) as service:
         known = len(await asyncio.to_thread(service.registry.chain.events))

@@ -25,10 +25,11 @@ from grindstone.competency.domains import (
     TagClassifier,
 )
 from grindstone.competency.free_text import make_task
+from grindstone.competency.notation import keywords_of
 from grindstone.competency.router import CompetencyRouter
 from grindstone.competency.routing import RoutingDecision, Rules
 from grindstone.errors import BudgetExceededError, InputError
-from grindstone.flows.opening import Opened, open_run
+from grindstone.flows.opening import Opened, checked, open_run
 from grindstone.ledger import Ledger
 from grindstone.ledger.tables.attempts import TrajectoryRow
 from grindstone.llm import Models, open_models, resolve_model_id
@@ -39,7 +40,6 @@ from grindstone.tasks.finishing import finish_run
 from grindstone.tasks.progress import Progress, current_watcher
 from grindstone.tasks.routing import (
     decision_sentence,
-    keywords_of,
     members_of,
     publish_decision,
     review_text,
@@ -79,6 +79,7 @@ async def route(
 ) -> Routed:
     """Find a task's domain, choose the member, let it work as far as it may be trusted, learn."""
     settings = await configure(settings, blocks)
+    await checked("route", settings, blocks)
     blocks = BlockNames(model=blocks.model)
     key = settings.run_key or new_run_key("route")
     settings = settings.model_copy(update={"run_key": key})

@@ -125,6 +125,17 @@ def find(home: Path) -> ServerState | None:
     return None
 
 
+def require_up(home: Path, field: str) -> None:
+    """Make sure that a server with workers can be sent runs of a home.
+
+    Raises:
+        InputError: None is up, and the environment names none.
+    """
+    if not os.environ.get("PREFECT_API_URL") and find(home) is None:
+        problem = "is deployment, and no server with a worker is up for this home"
+        raise InputError(field, problem, "it to be started with `grindstone up`")
+
+
 def remembered(home: Path) -> ServerState | None:
     """Return what `up` noted, alive or not."""
     try:

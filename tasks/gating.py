@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from grindstone.attempt.arms import Arms
 from grindstone.attempt.spec import AttemptSpec
 from grindstone.base import Frozen
 from grindstone.files import write_atomic
@@ -18,17 +19,9 @@ from grindstone.report.plots import Bar, as_markdown_image, bars_with_intervals,
 from grindstone.settings import GateOptions
 from grindstone.tasks.artifacts import artifact_key, artifact_link, publish_markdown, trajectory_key
 from grindstone.tasks.runtime import Runtime
-from grindstone.workspace import Snapshot
 
 BASELINE, CANDIDATE = "baseline", "candidate"
 REHEARSED = "> This was a rehearsal: a local program stood in for the model."
-
-
-class Arms(Frozen):
-    """The two states of a workspace that are compared."""
-
-    baseline: Snapshot
-    candidate: Snapshot
 
 
 class Scored(NamedTuple):

@@ -2,14 +2,13 @@
 
 import asyncio
 from collections.abc import Sequence
-from pathlib import Path
 
 from grindstone.competency.domains import UNKNOWN
 from grindstone.competency.measured import NOT_ITSELF, estimates, measure
+from grindstone.competency.members import chosen_members
 from grindstone.competency.outcomes import OutcomeLog
 from grindstone.competency.routing import MemberProfile, RoutingDecision
 from grindstone.competency.tracker import CompetencyTracker
-from grindstone.errors import InputError
 from grindstone.ledger import Ledger
 from grindstone.records import Purpose
 from grindstone.report.plots import Bar, as_markdown_image, bars_with_intervals, render_svg
@@ -29,16 +28,7 @@ def members_of(
     Raises:
         InputError: There is no agent, one is named twice, or nobody has heard of one.
     """
-    here = agents_in(settings.work_dir)
-    names = settings.member or here
-    if not names:
-        raise InputError(
-            "--member",
-            f"no agent lives in {settings.work_dir}",
-            "an agent's id",
-        )
-    if len(set(names)) < len(names):
-        raise InputError("--member", f"one is named twice in {', '.join(names)}", "each once")
+    names = chosen_members(ledger, settings.member)
     table = measure(
         ledger.scan("episodes"),
         base=settings.base,
@@ -46,14 +36,6 @@ def members_of(
         half_life_days=settings.half_life_days,
         leave_out=(*NOT_ITSELF, Purpose.ROUTE),
     )
-    known = {*here, *table["agent_id"]}
-    for name in names:
-        if name not in known:
-            raise InputError(
-                "--member",
-                f"{name} is no agent of {settings.work_dir}",
-                f"one of {', '.join(sorted(known)) or 'none so far'}",
-            )
     members = []
     for name in names:
         found = estimates(table, name, domains)
@@ -65,28 +47,6 @@ def members_of(
         )
         members.append(MemberProfile(name, tracker))
     return members
-
-
-def agents_in(home: Path) -> list[str]:
-    """Return the agents of a home that have a workspace."""
-    folder = home / "agents"
-    found = folder.iterdir() if folder.is_dir() else ()
-    return sorted(path.name for path in found if (path / "workspace").is_dir())
-
-
-def keywords_of(written: Sequence[str]) -> dict[str, list[str]]:
-    """Return words by domain, from their spelling `sql=select,join`.
-
-    Raises:
-        InputError: One is spelled otherwise.
-    """
-    found: dict[str, list[str]] = {}
-    for text in written:
-        domain, equals, words = text.partition("=")
-        if not equals or not domain.strip() or not words.strip():
-            raise InputError("--keywords", f"cannot read {text!r}", "sql=select,join")
-        found.setdefault(domain.strip(), []).extend(word.strip() for word in words.split(","))
-    return found
 
 
 def decision_rows(decision: RoutingDecision) -> list[dict[str, str]]:

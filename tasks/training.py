@@ -8,7 +8,7 @@ from grindstone.base import Frozen
 from grindstone.competency.evaluation import CompetencyEval, CompetencyResult
 from grindstone.competency.jobs import TrainingJobs
 from grindstone.competency.measured import Estimate, estimates, measure
-from grindstone.errors import InputError
+from grindstone.competency.notation import dependency_of
 from grindstone.files import write_atomic
 from grindstone.ledger.tables.autonomy import CompetencyRow, JobRow
 from grindstone.ledger.tables.runs import RunRow
@@ -39,26 +39,6 @@ class Images(NamedTuple):
 
     domains: str
     trend: str
-
-
-def dependency_of(written: Sequence[str]) -> dict[tuple[str, str], float]:
-    """Return weights by pair, from their spelling `one:other=0.4`.
-
-    Raises:
-        InputError: One is spelled otherwise.
-    """
-    found: dict[tuple[str, str], float] = {}
-    for text in written:
-        pair, equals, weight = text.rpartition("=")
-        one, colon, other = pair.partition(":")
-        try:
-            value = float(weight)
-        except ValueError:
-            value = float("nan")
-        if not equals or not colon or value != value:  # noqa: PLR0124 - NaN alone differs
-            raise InputError("--dependency", f"cannot read {text!r}", "sql:python=0.4")
-        found[one.strip(), other.strip()] = value
-    return found
 
 
 def measure_agent(

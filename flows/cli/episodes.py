@@ -8,6 +8,7 @@ import typer
 from grindstone.errors import InputError
 from grindstone.flows.cli.home import WorkDir
 from grindstone.flows.cli.output import JsonFlag, emit
+from grindstone.flows.cli.report import known_run
 from grindstone.ledger import Ledger
 from grindstone.records import Episode
 
@@ -24,7 +25,7 @@ def episodes(
     work_dir: WorkDir = Path("evolution_workdir"),
     run_key: Annotated[str | None, typer.Option(help="Only of this run.")] = None,
     agent_id: Annotated[str | None, typer.Option(help="Only of this agent.")] = None,
-    limit: Annotated[int, typer.Option(help="At most so many, the latest.", min=1)] = 50,
+    limit: Annotated[int, typer.Option(help="At most so many, the latest; 0: all.", min=0)] = 50,
     as_json: JsonFlag = False,
 ) -> None:
     """List attempts, the latest last, or show one with everything the agent did."""
@@ -34,10 +35,12 @@ def episodes(
         for row in sorted(ledger.rows(Episode, run_key), key=lambda row: row.started_at)
         if agent_id is None or row.agent_id == agent_id
     ]
+    if run_key is not None and not rows:
+        known_run(ledger, run_key)
     if episode_id is not None:
         _show(ledger, [row for row in rows if row.episode_id.startswith(episode_id)], as_json)
         return
-    latest = rows[-limit:]
+    latest = rows[-limit:]  # with a limit of 0, all of them
     text = "\n".join(_line(row) for row in latest) or "No attempts yet."
     emit([row.model_dump(mode="json") for row in latest], as_json=as_json, text=text)
 

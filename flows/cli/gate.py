@@ -54,7 +54,9 @@ def calibrate(
     """
     from grindstone.flows.cli.running import run_flow
 
-    result: Any = run_flow("grindstone.flows.calibrate", "calibrate", settings, verbose=verbose)
+    result: Any = run_flow(
+        "grindstone.flows.calibrate", "calibrate", settings, kind="gate-calibrate", verbose=verbose
+    )
     document = result.model_dump(mode="json", include={"sentence", "rules", "holds"})
     emit(document, as_json=as_json, text=(result.folder / "calibration.md").read_text("utf-8"))
     finish(result.holds and result.report.status == "completed")

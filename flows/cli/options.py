@@ -137,15 +137,12 @@ def _listed(name: str, text: str) -> list[str]:
     return [part.strip() for part in apart if part.strip()]
 
 
-def settings_from(
-    model: type[Settings], values: Mapping[str, Any], environ: Mapping[str, str] | None = None
-) -> Any:
-    """Validate command-line values, laid over those of the environment.
+def settings_from(model: type[Settings], given: Mapping[str, Given]) -> Any:
+    """Validate what was given.
 
     Raises:
         InputError: Naming every flag and variable at fault and what each takes.
     """
-    given = given_values(model, values, os.environ if environ is None else environ)
     try:
         return model(**{name: item.value for name, item in given.items()})
     except ValidationError as error:
@@ -161,6 +158,18 @@ def _where(place: tuple[str, ...], given: Mapping[str, Given]) -> str:
     if not place:
         return "settings"
     return given[place[0]].where if place[0] in given else flag(place[0])
+
+
+def _by_origin(error: InputError, model: type[Settings], given: Mapping[str, Given]) -> InputError:
+    """Name the flags and variables that gave the fields which an error of the engine names."""
+    return InputError.together(
+        [
+            InputError(_where((each.where,), given), each.problem, each.expected)
+            if each.where in model.model_fields
+            else InputError(each.where, each.problem, each.expected)
+            for each in error.each
+        ]
+    )
 
 
 def tell_variables(fields: Mapping[str, Any], environ: Mapping[str, str]) -> None:
@@ -186,8 +195,12 @@ def takes_settings(
         def wrapper(**values: Any) -> None:
             fields = {name: value for name, value in values.items() if name in model.model_fields}
             tell_variables(fields, os.environ)
-            settings = settings_from(model, fields)
-            command(settings, **{item.name: values[item.name] for item in own})
+            given = given_values(model, fields, os.environ)
+            settings = settings_from(model, given)
+            try:
+                command(settings, **{item.name: values[item.name] for item in own})
+            except InputError as error:
+                raise _by_origin(error, model, given) from error
 
         own = [item.replace(kind=inspect.Parameter.KEYWORD_ONLY) for item in own]
         every = [*parameters(model, panels, hidden=hidden), *own]

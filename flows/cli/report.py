@@ -34,6 +34,7 @@ def report(
     from grindstone.files import write_atomic
     from grindstone.report import build_report, render_html, render_markdown
 
+    _check_targets(html, export, formats)
     ledger = Ledger(work_dir.absolute())
     key = latest_run(ledger) if run_key is None else known_run(ledger, run_key)
     built = build_report(ledger, key)
@@ -45,13 +46,28 @@ def report(
     emit(built, as_json=as_json, text=render_markdown(built))
 
 
+def _check_targets(html: Path | None, export: Path | None, formats: list[str]) -> None:
+    """Make sure that what is to be written has a place and a format."""
+    from grindstone.report import ExportFormat
+
+    known = [member.value for member in ExportFormat]
+    wrong = [
+        InputError("--format", f"unknown format {name!r}", f"one of {', '.join(known)}")
+        for name in formats
+        if name not in known
+    ]
+    if formats and export is None:
+        wrong.append(InputError("--format", "is for --export, which is not given", "--export too"))
+    if html is not None and not html.absolute().parent.is_dir():
+        problem = f"there is no folder {html.absolute().parent}"
+        wrong.append(InputError("--html", problem, "a file in a folder that is there"))
+    if wrong:
+        raise InputError.together(wrong)
+
+
 def _export(ledger: Ledger, run_key: str, folder: Path, formats: list[str]) -> None:
     from grindstone.report import ExportFormat, export_run
 
-    known = [member.value for member in ExportFormat]
-    for name in formats:
-        if name not in known:
-            raise InputError("--format", f"unknown format {name!r}", f"one of {', '.join(known)}")
     chosen = [ExportFormat(name) for name in formats] or list(ExportFormat)
     written = export_run(ledger, run_key, folder, chosen)
     say(f"Wrote {len(written)} files below {folder}")

@@ -9,21 +9,31 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from grindstone.flows.cli.output import say
-from grindstone.flows.cli.progress import watcher
-from grindstone.flows.server import server_for
+from grindstone.flows.server import require_up, server_for
+from grindstone.preflight import preflight
 from grindstone.settings import RunSettings
 
 
 def run_flow(
-    module: str, name: str, settings: RunSettings, *, verbose: bool = False, **more: Any
+    module: str,
+    name: str,
+    settings: RunSettings,
+    *,
+    kind: str | None = None,
+    verbose: bool = False,
+    **more: Any,
 ) -> Any:
     """Run an async flow to its end in this process and return what it returned.
 
-    Prefect is imported here and not before: what it reads from the environment at import,
-    the server's address above all, must be there first.
+    What can be known to fail is looked for first, which takes no server. Prefect is imported
+    after that: what it reads from the environment at import, the server's address above all,
+    must be there first.
     """
     home = settings.work_dir.absolute()
-    home.mkdir(parents=True, exist_ok=True)
+    preflight(kind or name, settings, os.environ)
+    for field in ("dispatch", "train"):
+        if getattr(settings, field, None) == "deployment":
+            require_up(home, field)
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "INFO" if verbose else "ERROR")
     if not verbose:
         # The command's last line says what went wrong. Prefect would print it too, with a
@@ -48,6 +58,7 @@ async def _watched(
     from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
     from grindstone.flows.cli.lost_server import noticing
+    from grindstone.flows.cli.progress import watcher
     from grindstone.flows.opening import server_lost
     from grindstone.tasks.progress import watching
 

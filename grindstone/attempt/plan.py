@@ -59,16 +59,10 @@ def run_folder(home: Path, run_key: str) -> Path:
 
 
 def open_workspace(settings: RunSettings, seed: str = "skillbench") -> Workspace:
-    """Return the agent's workspace, copied from its seed the first time.
-
-    Raises:
-        InputError: `seed_workspace` is given, and the agent was made from something else.
-    """
+    """Return the agent's workspace, copied from its seed the first time."""
     home = settings.work_dir.absolute()
     folder = home / "agents" / settings.agent_id / "workspace"
-    chosen = settings.seed_workspace
-    start = chosen or bundled(f"seed_workspaces/{seed}")
-    return Workspace.create(folder, start, chosen=chosen is not None)
+    return Workspace.create(folder, settings.seed_workspace or bundled(f"seed_workspaces/{seed}"))
 
 
 def choose_tasks(settings: RunSettings) -> tuple[tuple[Task, ...], tuple[str, ...]]:
@@ -128,6 +122,29 @@ def _variants(settings: RunSettings) -> Path:
     return settings.work_dir.absolute() / "variants"
 
 
+def check_resumable(kind: str, settings: RunSettings, tasks: Sequence[Task]) -> None:
+    """Make sure that the run key, where it is one of a run, is of this very run.
+
+    Raises:
+        InputError: It belongs to a run of other settings or of tasks that have changed.
+    """
+    kept = kept_plan(settings.work_dir.absolute(), settings.run_key) if settings.run_key else None
+    if kept is not None:
+        _check_same(kept, _planned(kept.run_key, kind, settings, tasks, kept.base))
+
+
+def _planned(
+    key: str, kind: str, settings: RunSettings, tasks: Sequence[Task], base: Snapshot
+) -> RunPlan:
+    return RunPlan(
+        run_key=key,
+        kind=kind,
+        settings=settings.model_dump(mode="json", exclude=set(FREE_TO_CHANGE)),
+        tasks={task.task_id: task.digest for task in tasks},
+        base=base,
+    )
+
+
 def plan_run(kind: str, settings: RunSettings, workspace: Workspace) -> Planned:
     """Fix what a run will do, or find what it was when its key exists already.
 
@@ -136,13 +153,7 @@ def plan_run(kind: str, settings: RunSettings, workspace: Workspace) -> Planned:
     """
     tasks, broken = choose_tasks(settings)
     key = settings.run_key or new_run_key(kind)
-    plan = RunPlan(
-        run_key=key,
-        kind=kind,
-        settings=settings.model_dump(mode="json", exclude=set(FREE_TO_CHANGE)),
-        tasks={task.task_id: task.digest for task in tasks},
-        base=workspace.snapshot(),
-    )
+    plan = _planned(key, kind, settings, tasks, workspace.snapshot())
     path = run_folder(settings.work_dir.absolute(), key) / "plan.json"
     if claim(path, plan.model_dump_json(indent=2)):
         return Planned(plan=plan, tasks=tasks, broken=broken, resumed=False)

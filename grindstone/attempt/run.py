@@ -15,7 +15,6 @@ from grindstone.agents.injection import inject_skills
 from grindstone.agents.protocol import Brief, Effort, SkillCard
 from grindstone.agents.remembered import remembering
 from grindstone.agents.skill_use import SkillUse, skill_uses
-from grindstone.agents.tool_scripts import ToolScript, lay_tools
 from grindstone.attempt.spec import AttemptSpec
 from grindstone.benchmark import (
     Task,
@@ -45,6 +44,9 @@ from grindstone.settings import Profile
 from grindstone.skills import Skill, SkillLibrary, render
 from grindstone.skills.selection import select_skills
 from grindstone.workspace.files import WorkspaceFiles
+
+UNAIDED = (Profile.ORACLE, Profile.NOP)
+"""Profiles that call no model and read no skill."""
 
 
 class Rig(NamedTuple):
@@ -92,13 +94,11 @@ async def attempt(spec: AttemptSpec, rig: Rig) -> Attempted:
             str(spec.task_dir), "changed since the run was planned", "the same files all along"
         )
     started = utc_now()
-    files = WorkspaceFiles(rig.workspace)
     offered = _choose(spec, task, rig.workspace)
     sandbox = await _start(spec, task, rig.provider)
     try:
         cards = await _lay(spec, sandbox, offered, rig.workspace)
-        tools = await lay_tools(sandbox, files.tools()) if spec.solver.profile.aided else ()
-        brief = _brief(spec, task, cards, tools, files)
+        brief = _brief(spec, task, cards, rig.workspace)
         with remembering(sandbox, rig.memory) as at_work:
             trajectory = await solver_for(spec.solver.profile).solve(brief, at_work, rig.model)
         verdict = await grade_task(
@@ -154,7 +154,7 @@ def _load(spec: AttemptSpec) -> Task:
 
 def _choose(spec: AttemptSpec, task: Task, workspace: Path) -> tuple[Offered, ...]:
     solver = spec.solver
-    if not solver.profile.aided or not solver.with_skills:
+    if solver.profile in UNAIDED or not solver.with_skills:
         return ()
     library = SkillLibrary(workspace)
     skills = {skill.name: skill for skill in library.skills()}
@@ -194,7 +194,7 @@ def _labels(spec: AttemptSpec) -> dict[str, str]:
 async def _lay(
     spec: AttemptSpec, sandbox: Sandbox, offered: Sequence[Offered], workspace: Path
 ) -> tuple[SkillCard, ...]:
-    if not spec.solver.profile.aided:
+    if spec.solver.profile in UNAIDED:
         return ()
     library = SkillLibrary(workspace)
     folders = {
@@ -206,19 +206,12 @@ async def _lay(
     return await inject_skills(sandbox, folders, strip_existing=not spec.solver.with_skills)
 
 
-def _brief(
-    spec: AttemptSpec,
-    task: Task,
-    cards: Sequence[SkillCard],
-    tools: Sequence[ToolScript],
-    files: WorkspaceFiles,
-) -> Brief:
+def _brief(spec: AttemptSpec, task: Task, cards: Sequence[SkillCard], workspace: Path) -> Brief:
     solver = spec.solver
     prompt = ""
-    if solver.profile.aided:
-        prompt = build_system_prompt(
-            files.system_prompt(), files.memories(), cards, solver.profile, tools
-        )
+    if solver.profile not in UNAIDED:
+        files = WorkspaceFiles(workspace)
+        prompt = build_system_prompt(files.system_prompt(), files.memories(), cards, solver.profile)
     return Brief(
         episode_id=spec.episode_id,
         task_id=task.task_id,

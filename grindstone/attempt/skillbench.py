@@ -14,7 +14,7 @@ from grindstone.agents.harbor import (
     run_harbor,
 )
 from grindstone.agents.skill_use import SkillUse, skill_uses
-from grindstone.attempt.run import Rig, attempt
+from grindstone.attempt.run import UNAIDED, Rig, attempt
 from grindstone.attempt.spec import AttemptSpec, SolverSettings
 from grindstone.benchmark import Task, load_task, score_of
 from grindstone.digest import digest
@@ -102,7 +102,7 @@ class SkillBenchAgent:
         self.timeout_multiplier = timeout_multiplier
         self.with_skills = with_skills
         seed = Path(seed_workspace) if seed_workspace else bundled("seed_workspaces/skillbench")
-        self.workspace = Workspace.create(Path(workspace_dir), seed, chosen=bool(seed_workspace))
+        self.workspace = Workspace.create(Path(workspace_dir), seed)
         self.run_key = run_key or f"solve-{utc_now():%Y%m%d-%H%M%S-%f}"
         self._runs = Path(runs_dir) if runs_dir else self.workspace.root.parent / "runs"
         self._snapshot: Snapshot
@@ -132,7 +132,7 @@ class SkillBenchAgent:
 
     async def _solve(self, task: Task, trial: int) -> Solved:
         calls: defaultdict[str, list[CallRecord]] = defaultdict(list)
-        aided = self.native_profile.aided
+        aided = self.native_profile not in UNAIDED
         provider = await open_provider(self.sandbox)
         try:
             async with open_models(
@@ -195,7 +195,7 @@ class SkillBenchAgent:
         )
 
     async def _solve_in_harbor(self, task: Task, trial: int) -> Solved:
-        aided = self.native_profile.aided
+        aided = self.native_profile not in UNAIDED
         options = HarborOptions(
             agent=harbor_agent(self.native_profile),
             model=harbor_model(self.model_id) if aided else None,

@@ -43,7 +43,7 @@ def select(
     if limit < 0:
         raise InputError("limit", f"is {limit}", "0 for all, or a positive number")
     for name, attribute, given, fits in (
-        ("task", "task_id", ids, fnmatch.fnmatchcase),
+        ("task_ids", "task_id", ids, fnmatch.fnmatchcase),
         ("category", "category", categories, _same),
         ("difficulty", "difficulty", difficulties, _same),
     ):

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from grindstone.llm.providers import Provider
-from grindstone.records import Usage
+from grindstone.records import Usage, utc_now
 
 _PROVIDER_IDS = {
     Provider.ANTHROPIC: "anthropic",
@@ -66,3 +66,8 @@ def price(
     except LookupError:
         return Price(None, UNKNOWN)
     return Price(float(found.total_price), source)
+
+
+def is_priced(model_id: str, provider: Provider) -> bool:
+    """Return whether a table knows what the model's tokens cost today."""
+    return price(Usage(input_tokens=1), model_id, provider, at=utc_now()).usd is not None

@@ -22,11 +22,6 @@ class Profile(StrEnum):
     ORACLE = "oracle"
     NOP = "nop"
 
-    @property
-    def aided(self) -> bool:
-        """Whether it asks a model and reads skills; one that does not teaches nothing."""
-        return self not in (Profile.ORACLE, Profile.NOP)
-
 
 class ScoreMode(StrEnum):
     """How a reward becomes a score."""

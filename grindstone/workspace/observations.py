@@ -58,7 +58,7 @@ def read_jsonl(path: Path) -> Sequence[dict[str, JsonValue]]:
     for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):
         try:
             row = json.loads(line) if line.strip() else None
-        except (ValueError, RecursionError):
+        except ValueError:
             continue
         if isinstance(row, dict):
             rows.append(row)

@@ -109,7 +109,8 @@ def test_episodes_are_listed_and_shown(real_run):
     assert shown["episode"] == first
     assert shown["trajectory"]["steps"]
     assert "branch-sales" in real_run("episodes", first["episode_id"]).out
-    assert real_run("episodes", "--run-key", "other", "--json").document == []
+    assert real_run("episodes", "--run-key", "other").code == 2
+    assert len(real_run("episodes", "--limit", "0", "--json").document) == len(rows)
 
 
 def test_the_home_is_a_variable_too(real_run, command):

@@ -1,5 +1,6 @@
 """Flags and environment variables are the documents': names, defaults, readable help."""
 
+import os
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +11,7 @@ import typer
 from grindstone.flows.cli.app import app
 from grindstone.flows.cli.environment import PLAIN, variable_names
 from grindstone.flows.cli.grind import PANELS
-from grindstone.flows.cli.options import settings_from
+from grindstone.flows.cli.options import given_values, settings_from
 from grindstone.settings import GrindSettings
 
 # The document's table "Key Parameters and Configuration", word for word.
@@ -49,7 +50,7 @@ def grind() -> Any:
 
 def parse(*arguments: str) -> GrindSettings:
     context = grind().make_context("grind", list(arguments))
-    return settings_from(GrindSettings, context.params)
+    return settings_from(GrindSettings, given_values(GrindSettings, context.params, os.environ))
 
 
 def spelled(value: Any) -> str | None:

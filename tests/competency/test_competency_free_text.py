@@ -4,9 +4,8 @@ import pytest
 
 from grindstone.benchmark import load_task
 from grindstone.competency.free_text import make_task
+from grindstone.competency.notation import dependency_of, keywords_of
 from grindstone.errors import InputError
-from grindstone.tasks.routing import keywords_of
-from grindstone.tasks.training import dependency_of
 
 
 def test_free_text_becomes_a_task_found_again(tmp_path: Path):
@@ -40,8 +39,8 @@ def test_flags_are_read_or_refused():
         ("a b", "c"): 0.1,
     }
     for wrong in ("sql=0.4", "sql:python", "sql:python=much", "sql:python=nan"):
-        with pytest.raises(InputError, match="--dependency"):
+        with pytest.raises(InputError, match="dependency"):
             dependency_of([wrong])
     assert keywords_of(["sql=select, join", "sql=where"]) == {"sql": ["select", "join", "where"]}
-    with pytest.raises(InputError, match="--keywords"):
+    with pytest.raises(InputError, match="keywords"):
         keywords_of(["sql"])

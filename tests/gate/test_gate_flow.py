@@ -42,6 +42,10 @@ def taught(entry: knowledge.Entry) -> str:
     return entry.skill_md(1)
 
 
+def said_again(entry: knowledge.Entry) -> str:
+    return entry.skill_md(2)
+
+
 def harmful(entry: knowledge.Entry) -> str:
     head, _, _ = entry.skill_md(2).partition("\n## ")
     return f"{head}\n{HARM}"
@@ -113,17 +117,29 @@ async def test_a_harmful_skill_is_rejected_and_the_workspace_restored_byte_for_b
     assert workspace.snapshot() == now, "resuming rolls nothing back twice"
 
 
-async def test_an_identical_candidate_is_not_called_better_and_the_baseline_is_reused(
+async def test_a_state_is_not_weighed_against_itself(
     tmp_path: Path, workspace: Workspace, prefect_server: str
 ):
     evolve(workspace, taught)
-    same = {"baseline": "evo-1", "candidate": "HEAD", "gate_early_stop": False}
+    same = {"baseline": "evo-1", "candidate": "HEAD"}
+    with pytest.raises(InputError, match="baseline: evo-1 and the candidate HEAD are the same"):
+        await gate(settings(tmp_path, run_key="one", **same))
+    assert not Ledger(tmp_path).rows(Episode)
+
+
+async def test_a_candidate_that_does_the_same_is_not_called_better_and_the_baseline_is_reused(
+    tmp_path: Path, workspace: Workspace, prefect_server: str
+):
+    evolve(workspace, taught)
+    evolve(workspace, said_again)
+    same = {"baseline": "evo-1", "candidate": "evo-2", "gate_early_stop": False}
+    same |= {"roll_back": False}
     first = await gate(settings(tmp_path, gate_rule="improvement", run_key="one", **same))
     assert first.gated is not None
     assert (first.gated.row.verdict, first.gated.accepted) == ("reject", False)
     assert "not shown to be better" in first.gated.row.reason
     assert first.gated.row.ties == len(TASKS)
-    assert not first.restored, "there is nothing to restore"
+    assert not first.restored
     ledger = Ledger(tmp_path)
     assert len(ledger.rows(Episode, "one")) == 2 * len(TASKS), "both arms were really attempted"
 

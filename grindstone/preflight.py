@@ -1,0 +1,156 @@
+"""What can be known to fail before a run starts: looked at together, told together.
+
+It takes tenths of a second and starts nothing. The command line looks before it starts a
+server, and the flows look again, since a form or a schedule may have started them.
+"""
+
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from grindstone.attempt.arms import arms_file, arms_of
+from grindstone.attempt.plan import check_resumable, choose_tasks
+from grindstone.benchmark import load_tasks
+from grindstone.competency.checking import check_names
+from grindstone.competency.members import agents_in, chosen_members
+from grindstone.competency.notation import dependency_of, keywords_of
+from grindstone.errors import InputError
+from grindstone.llm.prices import is_priced
+from grindstone.llm.providers import Provider, resolve_model_id
+from grindstone.resources import bundled
+from grindstone.settings import (
+    CompetencySettings,
+    GateSettings,
+    GraduationSettings,
+    RouteSettings,
+    RunSettings,
+)
+
+NEEDED_BYTES = 50_000_000
+"""Free space without which a home is not begun in: a server's database and a small run."""
+
+MODELS = ("model_id", "evolver_model_id", "judge_model_id", "strong_model_id")
+"""Settings that name a model."""
+
+Look = Callable[[], object]
+
+
+def preflight(kind: str, settings: RunSettings, environ: Mapping[str, str]) -> None:
+    """Make sure that a run can begin.
+
+    Args:
+        kind: The flow: grind, adapt, compare, gate, gate-calibrate, compete, route, review,
+            exam or graduate.
+        settings: With the saved blocks applied, where there are any.
+        environ: Where credentials are looked for.
+
+    Raises:
+        InputError: Everything that is unusable, in one.
+        OSError: The home cannot be written to, or its disk is full.
+    """
+    looks: list[Look] = [lambda: _models(settings, environ), lambda: _price_as(settings)]
+    if isinstance(settings, RouteSettings):
+        looks += _route(settings)
+    elif isinstance(settings, GraduationSettings):
+        looks.append(lambda: _graduation(kind, settings))
+    else:
+        looks.append(lambda: check_resumable(kind, settings, choose_tasks(settings)[0]))
+    if isinstance(settings, GateSettings) and kind == "gate":
+        looks.append(lambda: _gate(settings))
+    if isinstance(settings, CompetencySettings):
+        looks += [
+            lambda: dependency_of(settings.dependency),
+            lambda: check_names(settings.domains) if settings.domains else (),
+        ]
+    found: list[InputError] = []
+    for look in looks:
+        try:
+            look()
+        except InputError as error:
+            found.append(error)
+    if found:
+        raise InputError.together(found)
+    require_room(settings.work_dir.absolute())
+
+
+def require_room(home: Path) -> None:
+    """Make sure that a home can be written to, making its folder where it is new.
+
+    Raises:
+        OSError: It cannot, or next to nothing is free on its disk.
+    """
+    home.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=home, prefix=".room-"):
+        pass
+    if shutil.disk_usage(home).free < NEEDED_BYTES:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(home))
+
+
+def _models(settings: RunSettings, environ: Mapping[str, str]) -> None:
+    unusable: list[InputError] = []
+    for choice in dict.fromkeys(getattr(settings, name, None) for name in MODELS):
+        if choice is None:
+            continue
+        try:
+            resolve_model_id(choice, environ)
+        except InputError as error:
+            unusable.append(error)
+    if unusable:
+        raise InputError.together(unusable)
+
+
+def _price_as(settings: RunSettings) -> None:
+    name = settings.rehearsal_price_as
+    if name is not None and not is_priced(name, Provider.ANTHROPIC):
+        expected = "a Claude model's id, as in claude-opus-5-5"
+        raise InputError("rehearsal_price_as", f"no price of {name!r} is known", expected)
+
+
+def _gate(settings: GateSettings) -> None:
+    home = settings.work_dir.absolute()
+    if settings.run_key and arms_file(home, settings.run_key).is_file():
+        return
+    from grindstone.workspace import Workspace  # noqa: PLC0415 - git, for gates alone
+
+    folder = home / "agents" / settings.agent_id / "workspace"
+    if not folder.is_dir():
+        here = ", ".join(agents_in(home)) or "one that has run"
+        raise InputError("agent_id", f"no agent {settings.agent_id} lives in {home}", here)
+    arms_of(Workspace.open(folder), settings)
+
+
+def _route(settings: RouteSettings) -> list[Look]:
+    from grindstone.ledger import Ledger  # noqa: PLC0415
+
+    home = settings.work_dir.absolute()
+    return [
+        lambda: load_tasks(settings.tasks_dir or bundled("examples/tasks")),
+        lambda: chosen_members(Ledger(home), settings.member),
+        lambda: keywords_of(settings.keywords),
+        lambda: _is_folder("environment_dir", settings.environment_dir),
+    ]
+
+
+def _graduation(kind: str, settings: GraduationSettings) -> None:
+    from grindstone.graduation.decisions.edge_cases import load_case  # noqa: PLC0415
+    from grindstone.graduation.registry import open_desk  # noqa: PLC0415
+
+    registry = open_desk(
+        settings.work_dir.absolute(),
+        policies=settings.policies_dir,
+        constitution=settings.constitution_dir,
+    )
+    if kind != "review":
+        registry.target_of(settings.agent_id, settings.target)
+    for name in settings.cases:
+        load_case(registry.home, name)
+    if settings.signing_key is not None and not settings.signing_key.is_file():
+        raise InputError("signing_key", f"{settings.signing_key} is no file", "a PEM key")
+
+
+def _is_folder(field: str, folder: Path | None) -> None:
+    if folder is not None and not folder.is_dir():
+        raise InputError(field, f"{folder} is no folder", "a folder with a Dockerfile")

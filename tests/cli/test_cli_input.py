@@ -1,0 +1,240 @@
+"""Whatever is given wrongly ends in sentences and an exit code, before anything is started."""
+
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from grindstone.resources import bundled
+from grindstone.workspace import Workspace
+
+COMMAND = Path(sys.executable).with_name("grindstone")
+WATCHED = """
+import atexit, sys
+atexit.register(lambda: sys.stderr.write("PREFECT WAS IMPORTED" * ("prefect" in sys.modules)))
+from grindstone.flows.cli import main
+main()
+"""
+KEYS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "PREFECT_API_URL", "GRINDSTONE_WORK_DIR")
+
+
+class Wrong(NamedTuple):
+    """A command line, what it must be told, and how it ends."""
+
+    line: str
+    said: tuple[str, ...]
+    code: int = 2
+    variables: tuple[tuple[str, str], ...] = ()
+
+
+def wrong(line: str, *said: str, code: int = 2, **variables: str) -> Wrong:
+    return Wrong(line, said, code, tuple(variables.items()))
+
+
+BEFORE_A_SERVER = [
+    wrong("grind --tasks-dir /nope", "/nope: no such folder"),
+    wrong("grind --task-ids nosuch", "--task-ids: no task has 'nosuch'"),
+    wrong("grind --task-ids one,two", "no task has 'one'", "no task has 'two'"),
+    wrong("grind --category zz", "--category: no task has 'zz'"),
+    wrong("grind", "GRINDSTONE_CATEGORY: no task has 'zz'", GRINDSTONE_CATEGORY="zz"),
+    wrong("grind", "TASK_IDS: no task has 'a'", "no task has 'b'", TASK_IDS="a,b"),
+    wrong("grind --model-id gpt-5 --evolver-model-id x", "model 'gpt-5'", "model 'x'"),
+    wrong("grind --model-id claude-opus-5-5", "no credentials for the Anthropic API"),
+    wrong("grind --rehearsal-price-as gpt-4", "--rehearsal-price-as: no price of 'gpt-4' is known"),
+    wrong("grind --tasks-dir /nope --model-id gpt-5", "/nope: no such folder", "model 'gpt-5'"),
+    wrong("grind --dispatch deployment", "--dispatch: is deployment", "`grindstone up`"),
+    wrong("compete --train deployment", "--train: is deployment", "`grindstone up`"),
+    wrong("compete --domains a,a --dependency a:b=.", "--dependency: cannot read 'a:b=.'"),
+    wrong("adapt --judge-model-id gpt-5", "model 'gpt-5': is of no known form"),
+    wrong("gate run --baseline nosuch", "--baseline: 'nosuch' is no state of it"),
+    wrong("gate run --candidate x", "GRINDSTONE_BASELINE: 'y'", GRINDSTONE_BASELINE="y"),
+    wrong("gate run --baseline nosuch --candidate neither", "--baseline: 'n", "--candidate: 'n"),
+    wrong("gate run --baseline seed", "--baseline: seed and the candidate HEAD are the same"),
+    wrong("gate run", "--baseline: is not given, and nothing has evolved yet"),
+    wrong("gate run --agent-id nobody", "--agent-id: no agent nobody lives in", "skillbench"),
+    wrong("route errors-by-hour --member gitta --member logan", "--member: gitta", "logan is no"),
+    wrong("route x --keywords y --tasks-dir /nope", "--keywords: is 'y'"),
+    wrong("review --policies-dir /nope", "/nope: no such folder"),
+    wrong("review --judge-model-id gpt-5 --constitution-dir /nope", "model 'gpt-5'", "/nope: no"),
+    wrong("exam run --cases nosuch", "edge case nosuch: does not exist"),
+    wrong("promote --signing-key /nope", "--signing-key: /nope is no file"),
+]
+
+SAID_BY_THE_MODEL = [
+    wrong("grind --max-workers 0", "--max-workers: is '0'; expected at least 1"),
+    wrong(
+        "grind --max-workers many --agent-id 'A B' --limit -1",
+        "--max-workers: is 'many'; expected a whole number",
+        "--agent-id: is 'A B'; expected text of the form ^[a-z0-9][a-z0-9_-]{0,63}$",
+        "--limit: is '-1'; expected at least 0",
+    ),
+    wrong("grind --run-key ../x", "--run-key: is '../x'; expected text of the form ^[A-Za-z0-9]"),
+    wrong("grind --feedback-level all", "one of none, score, tests, masked or full"),
+    wrong("grind --evolve-skills perhaps", "--evolve-skills: is 'perhaps'; expected true or false"),
+    wrong("grind --sandbox podman", "--sandbox: is 'podman'; expected one of auto, docker"),
+    wrong("grind", "MAX_CYCLES: is 'abc'; expected a whole number", MAX_CYCLES="abc"),
+    wrong("grind", "GRINDSTONE_TRIALS: is 'x'; expected a whole", GRINDSTONE_TRIALS="x"),
+    wrong(
+        "adapt --prompt-only true --evolve-prompts false",
+        "--prompt-only: is true, evolve_prompts is false; expected both to be true",
+    ),
+]
+
+ELSEWHERE = [
+    wrong("grnd", "no such command: grnd; did you mean grind?"),
+    wrong("grind --max-cycle 1", "no such option: --max-cycle; did you mean --max-cycles"),
+    wrong("grind surplus", "unexpected extra argument"),
+    wrong("skills shw x", "Did you mean 'show'?"),
+    wrong("check --sandbox podman", "there is no 'podman'"),
+    wrong("check --limit -1", "'--limit'"),
+    wrong("check --tasks-dir /nope", "/nope: no such folder"),
+    wrong("report nosuch", "nosuch: is no run of this home"),
+    wrong("report --format pdf", "unknown format 'pdf'", "--format: is for --export"),
+    wrong("report --format csv", "--format: is for --export, which is not given"),
+    wrong("report --html /nodir/x.html", "--html: there is no folder /nodir"),
+    wrong("episodes --run-key nosuch", "nosuch: is no run of this home"),
+    wrong("episodes nosuch", "episode_id: names no attempt"),
+]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home in which one agent lives that has learned nothing."""
+    found = tmp_path_factory.mktemp("input") / "evolution_workdir"
+    seed = bundled("seed_workspaces/skillbench")
+    Workspace.create(found / "agents" / "skillbench" / "workspace", seed)
+    return found
+
+
+def run(home: Path, case: Wrong, *more: str) -> subprocess.CompletedProcess[str]:
+    environment = {name: value for name, value in os.environ.items() if name not in KEYS}
+    return subprocess.run(
+        [sys.executable, "-c", WATCHED, *shlex.split(case.line), *more],
+        env=environment | {"HOME": str(home)} | dict(case.variables),
+        cwd=home.parent,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    "case",
+    [*BEFORE_A_SERVER, *SAID_BY_THE_MODEL, *ELSEWHERE],
+    ids=lambda case: " ".join((*(f"{k}={v}" for k, v in case.variables), case.line)),
+)
+def test_it_is_told_whole_before_anything_starts(home: Path, case: Wrong):
+    before = sorted(home.rglob("*"))
+    done = run(home, case, "--json")
+    assert done.returncode == case.code, done.stderr
+    for part in case.said:
+        assert part in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "PREFECT" not in done.stderr
+    error = json.loads(done.stdout)["error"]
+    assert error["exit_code"] == case.code
+    assert all(part in error["message"] for part in case.said)
+    assert sorted(home.rglob("*")) == before
+
+
+def test_truth_is_spelled_in_many_ways(home: Path):
+    for word in ("1", "yes", "True", "true", "on"):
+        told = run(home, wrong("grind --model-id gpt-5", USE_SKILLS=word)).stderr
+        assert f"USE_SKILLS={word} (GRINDSTONE_USE_SKILLS is its name)" in told.splitlines()[0]
+        assert "expected true or false" not in told
+
+
+def test_variables_of_others_steer_nothing(home: Path):
+    others = {"TRIALS": "abc", "SANDBOX": "podman", "COMPARE": "x", "REGION": "y", "CATEGORY": "z"}
+    done = run(home, wrong("grind --model-id gpt-5", **others))
+    assert done.stderr.startswith("grindstone: model 'gpt-5'")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_place_that_cannot_be_written_to(home: Path):
+    done = run(home, wrong("grind --work-dir /proc/home --model-id rehearsal"))
+    assert done.returncode == 3
+    assert done.stderr.splitlines()[-1].startswith("grindstone: /proc/home: no such file")
+    done = run(home, wrong("up --work-dir /proc/home"))
+    assert done.returncode == 3
+    assert "Traceback" not in done.stderr
+    done = run(home, wrong("report --html /proc/x.html"))
+    assert "Traceback" not in done.stderr
+    assert done.returncode in {2, 3}
+
+
+def test_an_output_that_is_full(home: Path):
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [COMMAND, "episodes", "--work-dir", home],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    expected = "grindstone: output: no space left on device; expected free space on that disk"
+    assert (done.returncode, done.stderr.strip()) == (3, expected)
+
+
+def test_an_old_locale_gets_what_it_can_show(home: Path):
+    plain = {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C"}
+    done = run(home, wrong("doctor", **plain))
+    assert done.returncode in {0, 1}
+    assert "UnicodeEncodeError" not in done.stderr
+    told = run(home, wrong("grind --model-id gpt-5 --json", **plain))
+    assert "claude-…" in json.loads(told.stdout)["error"]["message"]
+    assert "claude-? (Anthropic)" in told.stderr
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run a command in a mount namespace where `./small` has three megabytes."""
+    (tmp_path / "small").mkdir()
+    mount = "mount -t tmpfs -o size=3m tmpfs small"
+    if (
+        shutil.which("unshare") is None
+        or subprocess.run(
+            ["unshare", "--mount", "sh", "-c", mount],
+            cwd=tmp_path,
+            check=False,
+            capture_output=True,
+        ).returncode
+    ):
+        pytest.skip("mounts need privileges")
+
+    def command(*arguments: str) -> subprocess.CompletedProcess[str]:
+        script = f'{mount} && exec "$@"'
+        return subprocess.run(
+            ["unshare", "--mount", "sh", "-c", script, "sh", COMMAND, *arguments],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    return command
+
+
+def test_a_full_disk(small_disk):
+    done = small_disk("grind", "--work-dir", "small", "--model-id", "rehearsal")
+    assert done.returncode == 3, done.stderr
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("grindstone: ")
+    assert last.endswith("small: no space left on device; expected free space on that disk")
+
+
+def test_it_takes_no_time(home: Path):
+    """Seconds of a processor, since wall time is others' too on a busy machine."""
+    before = os.times()
+    run(home, BEFORE_A_SERVER[0])
+    after = os.times()
+    assert after.children_user - before.children_user < 3
