@@ -1,4 +1,4 @@
-"""`grindstone gate run` and `grindstone gate calibrate`."""
+"""`grindstone gate run`, `grindstone gate calibrate` and `grindstone gate simulate`."""
 
 import os
 from typing import Any
@@ -7,7 +7,7 @@ import typer
 
 from grindstone.flows.cli.options import takes_settings
 from grindstone.flows.cli.output import JsonFlag, Verbose, emit, finish, say
-from grindstone.settings import CalibrateSettings, GateOptions, GateSettings
+from grindstone.settings import CalibrateSettings, GateOptions, GateSettings, SimulateSettings
 
 PANELS = dict.fromkeys(GateOptions.model_fields, "Gate") | dict.fromkeys(
     ("baseline", "candidate", "holdout_ratio", "roll_back", "repeats", "handicap"), "Gate"
@@ -20,6 +20,7 @@ def register(app: typer.Typer) -> None:
     group.command("run")(takes_settings(GateSettings, PANELS)(run))
     hidden = frozenset({"baseline", "roll_back", "gate_early_stop", "gate_on_cannot_tell"})
     group.command("calibrate")(takes_settings(CalibrateSettings, PANELS, hidden=hidden)(calibrate))
+    group.command("simulate")(takes_settings(SimulateSettings, {})(simulate))
     app.add_typer(group, name="gate")
 
 
@@ -60,3 +61,32 @@ def calibrate(
     document = result.model_dump(mode="json", include={"sentence", "rules", "holds"})
     emit(document, as_json=as_json, text=(result.folder / "calibration.md").read_text("utf-8"))
     finish(result.holds and result.report.status == "completed")
+
+
+def simulate(settings: SimulateSettings, as_json: JsonFlag = False) -> None:
+    """Simulate whole campaigns of gates: the truth, what was seen while searching, what is claimed.
+
+    Nothing is attempted and no model is asked. Exit code 0: simulated; 2: unusable input.
+    """
+    from grindstone.gate import Campaign, parse_effects, simulate_campaigns
+
+    plan = Campaign(
+        tasks=settings.tasks,
+        sealed=settings.sealed,
+        trials=settings.trials,
+        changes=settings.changes,
+        effects=parse_effects(settings.effects),
+        touched=settings.touched,
+        rule=settings.rule,
+        alpha=settings.alpha,
+        anchor=settings.anchor,
+    )
+    odds = simulate_campaigns(plan, campaigns=settings.campaigns, seed=settings.seed)
+    price = settings.usd_per_attempt
+    cost_usd = None if price is None else round(odds.attempts * price, 2)
+    document = {**odds.model_dump(mode="json"), "cost_usd": cost_usd}
+    emit(
+        {"plan": plan.model_dump(mode="json"), **document},
+        as_json=as_json,
+        text=odds.told(cost_usd),
+    )

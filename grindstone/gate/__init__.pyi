@@ -1,5 +1,9 @@
 from .calibration import GateCalibration as GateCalibration
 from .calibration import summarise as summarise
+from .campaign import Campaign as Campaign
+from .campaign import CampaignOdds as CampaignOdds
+from .campaign import parse_effects as parse_effects
+from .campaign import simulate_campaigns as simulate_campaigns
 from .egl import compute_egl as compute_egl
 from .egl import is_converged as is_converged
 from .paired import Pair as Pair

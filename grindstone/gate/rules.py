@@ -1,4 +1,4 @@
-"""When a change may stay: three rules, and what follows when the evidence says nothing.
+"""When a change may stay: four rules, and what follows when the evidence says nothing.
 
 A rule reads a comparison and answers accept, reject or cannot_tell. "Cannot tell" means
 that no result of so few tasks could have convinced it; a policy then decides, and the
@@ -14,7 +14,7 @@ from pydantic import Field
 
 from grindstone.base import Frozen
 from grindstone.errors import InputError
-from grindstone.gate.paired import Pair, PairedComparison, compare_paired
+from grindstone.gate.paired import Pair, compare_paired
 
 Verdict = Literal["accept", "reject", "cannot_tell"]
 
@@ -42,6 +42,27 @@ class Decision(Frozen):
     reason: str
 
 
+class Evidence(Protocol):
+    """What a rule reads of a comparison; see `PairedComparison`."""
+
+    @property
+    def n_tasks(self) -> int: ...  # noqa: D102 - as there
+    @property
+    def wins(self) -> int: ...  # noqa: D102
+    @property
+    def losses(self) -> int: ...  # noqa: D102
+    @property
+    def ties(self) -> int: ...  # noqa: D102
+    @property
+    def candidate_mean(self) -> float | None: ...  # noqa: D102
+    @property
+    def difference(self) -> float | None: ...  # noqa: D102
+    @property
+    def p_worse(self) -> float: ...  # noqa: D102
+    @property
+    def p_better(self) -> float: ...  # noqa: D102
+
+
 class Rule(Protocol):
     """Decides on a comparison alone."""
 
@@ -55,7 +76,7 @@ class Rule(Protocol):
         """The change it looks for."""
         ...
 
-    def judge(self, seen: PairedComparison) -> Judged:
+    def judge(self, seen: Evidence) -> Judged:
         """Return its answer."""
         ...
 
@@ -67,7 +88,7 @@ class Threshold(Frozen):
     direction: Literal["none"] = "none"
     threshold: float = Field(0.0, ge=0.0, le=1.0)
 
-    def judge(self, seen: PairedComparison) -> Judged:
+    def judge(self, seen: Evidence) -> Judged:
         """Return accept or reject; cannot_tell only without a single score."""
         if seen.candidate_mean is None:
             return _nothing()
@@ -88,7 +109,7 @@ class NoRegression(Frozen):
     alpha: float = Field(0.05, gt=0.0, lt=0.5)
     threshold: float = Field(0.0, ge=0.0, le=1.0)
 
-    def judge(self, seen: PairedComparison) -> Judged:
+    def judge(self, seen: Evidence) -> Judged:
         """Return reject when worse at alpha or below the threshold, else accept."""
         if seen.candidate_mean is None:
             return _nothing()
@@ -110,7 +131,7 @@ class Improvement(Frozen):
     alpha: float = Field(0.05, gt=0.0, lt=0.5)
     threshold: float = Field(0.0, ge=0.0, le=1.0)
 
-    def judge(self, seen: PairedComparison) -> Judged:
+    def judge(self, seen: Evidence) -> Judged:
         """Return accept when better at alpha and not below the threshold, else reject."""
         if seen.candidate_mean is None:
             return _nothing()
@@ -124,7 +145,33 @@ class Improvement(Frozen):
         )
 
 
-RuleName = Literal["threshold", "no_regression", "improvement"]
+class Higher(Frozen):
+    """Accept what scored higher: a rule to search by, which proves nothing.
+
+    It learns fastest, since it asks no evidence of a single change, and its gains are flattered
+    by their own selection: what they are worth is for tasks to say that took no part.
+    """
+
+    name: Literal["higher"] = "higher"
+    direction: Literal["gain"] = "gain"
+    threshold: float = Field(0.0, ge=0.0, le=1.0)
+
+    def judge(self, seen: Evidence) -> Judged:
+        """Return accept when the mean is strictly above the baseline's, else reject."""
+        if seen.candidate_mean is None or seen.difference is None:
+            return _nothing()
+        fallen = _floor(seen, self.threshold)
+        if fallen is not None:
+            return fallen
+        higher = seen.difference > 0
+        change = f"{100 * seen.difference:+.0f} points over {seen.n_tasks} tasks"
+        return Judged(
+            verdict="accept" if higher else "reject",
+            reason=f"{'higher' if higher else 'not higher'} while searching: {change}",
+        )
+
+
+RuleName = Literal["higher", "threshold", "no_regression", "improvement"]
 
 
 def rule_of(name: RuleName, *, alpha: float = 0.05, threshold: float = 0.0) -> Rule:
@@ -133,16 +180,18 @@ def rule_of(name: RuleName, *, alpha: float = 0.05, threshold: float = 0.0) -> R
     Raises:
         InputError: There is none of that name.
     """
+    if name == "higher":
+        return Higher(threshold=threshold)
     if name == "threshold":
         return Threshold(threshold=threshold)
     if name == "no_regression":
         return NoRegression(alpha=alpha, threshold=threshold)
     if name == "improvement":
         return Improvement(alpha=alpha, threshold=threshold)
-    raise InputError("gate rule", f"is {name!r}", "threshold, no_regression or improvement")
+    raise InputError("gate rule", f"is {name!r}", "higher, threshold, no_regression or improvement")
 
 
-def decide(rule: Rule, seen: PairedComparison, policy: Policy) -> Decision:
+def decide(rule: Rule, seen: Evidence, policy: Policy) -> Decision:
     """Apply a rule, and the policy where it cannot tell."""
     judged = rule.judge(seen)
     if judged.verdict != "cannot_tell":
@@ -198,14 +247,14 @@ def _nothing() -> Judged:
     return Judged(verdict="cannot_tell", reason="no pair has a score on both sides")
 
 
-def _floor(seen: PairedComparison, threshold: float) -> Judged | None:
+def _floor(seen: Evidence, threshold: float) -> Judged | None:
     mean = seen.candidate_mean
     if mean is None or mean >= threshold:
         return None
     return Judged(verdict="reject", reason=f"the mean {mean:.2f} is below {threshold:.2f}")
 
 
-def _too_few(seen: PairedComparison, alpha: float) -> Judged | None:
+def _too_few(seen: Evidence, alpha: float) -> Judged | None:
     needed = least_tasks(alpha)
     if seen.n_tasks >= needed:
         return None
@@ -214,7 +263,7 @@ def _too_few(seen: PairedComparison, alpha: float) -> Judged | None:
     return Judged(verdict="cannot_tell", reason=reason)
 
 
-def _shown(seen: PairedComparison, p_value: float) -> str:
+def _shown(seen: Evidence, p_value: float) -> str:
     change = 0.0 if seen.difference is None else 100 * seen.difference
     return (
         f"{change:+.0f} points over {seen.n_tasks} tasks "

@@ -5,6 +5,7 @@ are those of the documents' tables.
 """
 
 from grindstone.settings.autonomy import CompetencySettings, GraduationSettings, RouteSettings
+from grindstone.settings.campaign import SimulateSettings
 from grindstone.settings.learning import (
     AdaptiveSettings,
     CalibrateSettings,
@@ -42,6 +43,7 @@ __all__ = [
     "ScoreMode",
     "Selection",
     "Settings",
+    "SimulateSettings",
     "SuccessMode",
     "TaskSkillMode",
     "default_home",

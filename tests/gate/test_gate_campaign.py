@@ -1,0 +1,93 @@
+"""Whole campaigns, simulated: what searching flatters and what a sealed release may say."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from grindstone.errors import InputError
+from grindstone.gate import (
+    Campaign,
+    Pair,
+    compare_paired,
+    parse_effects,
+    rule_of,
+    simulate_campaigns,
+)
+
+
+def odds(**changes: object):
+    return simulate_campaigns(Campaign(**changes), campaigns=400, seed=1)
+
+
+def test_where_nothing_works_the_search_flatters_and_the_release_does_not():
+    seen = odds(effects=parse_effects("0:1"))
+    assert seen.true_gain == 0
+    assert seen.search_gain > 10
+    assert abs(seen.released_gain) < 1
+    assert seen.claims == seen.false_claims <= 0.07
+    assert seen.right_claims == 0
+
+
+def test_searching_by_the_higher_mean_gains_more_than_asking_for_no_proof_of_harm():
+    assert odds(rule="higher").true_gain > 2 * odds(rule="no_regression", anchor=False).true_gain
+
+
+def test_the_anchor_drops_what_drifted_below_the_start():
+    harmful = parse_effects("-3:1")
+    drifting = odds(rule="no_regression", effects=harmful, anchor=False)
+    assert odds(rule="no_regression", effects=harmful).true_gain > drifting.true_gain
+
+
+def test_without_sealed_tasks_nothing_is_claimed():
+    seen = odds(sealed=0)
+    assert (seen.released_gain, seen.claims) == (None, 0)
+    assert "nothing can be claimed" in seen.told()
+
+
+def test_attempts_are_those_of_the_plan():
+    # Start, ten candidates that are all refused, and a release of two sides.
+    seen = odds(rule="improvement", changes=10, effects=parse_effects("-100:1"))
+    assert seen.attempts == 20 * 3 * 11 + 2 * 20 * 3
+
+
+def test_the_same_seed_gives_the_same_figures():
+    assert odds() == odds()
+
+
+def test_higher_keeps_a_strictly_higher_mean_alone():
+    rule = rule_of("higher")
+    pairs = [Pair(task_id=str(n), baseline=0.5, candidate=0.5) for n in range(3)]
+    assert rule.judge(compare_paired(pairs)).verdict == "reject"
+    pairs.append(Pair(task_id="more", baseline=0.0, candidate=0.25))
+    judged = rule.judge(compare_paired(pairs))
+    assert judged.verdict == "accept"
+    assert "while searching" in judged.reason
+    assert rule.judge(compare_paired([])).verdict == "cannot_tell"
+
+
+@pytest.mark.parametrize("text", ["", "6", "6:1:2", "a:1", "6:.5", "6:.5,0:.6", "200:1", "6:nan"])
+def test_effects_that_make_no_whole_are_refused(text: str):
+    with pytest.raises(InputError, match=r"points:share"):
+        parse_effects(text)
+
+
+def test_the_command_prints_the_documented_figures():
+    command = [sys.executable, "-m", "grindstone.flows.cli", "gate", "simulate"]
+    plan = "--tasks 40 --trials 3 --changes 5 --effects +6:.25,0:.5,-6:.25 --sealed 20"
+    done = subprocess.run(
+        [*command, *plan.split(), "--campaigns", "50", "--usd-per-attempt", "0.1", "--json"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found = json.loads(done.stdout)
+    assert {"true_gain", "search_gain", "released_gain", "claims", "false_claims"} <= set(found)
+    assert {"ends_worse", "attempts"} <= set(found)
+    assert found["cost_usd"] == pytest.approx(found["attempts"] * 0.1, abs=0.01)
+    refused = subprocess.run(
+        [*command, "--sealed", "40"], capture_output=True, text=True, check=False
+    )
+    assert refused.returncode == 2
+    assert "--sealed: is 40; expected fewer than tasks" in refused.stderr
