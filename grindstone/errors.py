@@ -132,16 +132,19 @@ class InfrastructureError(GrindstoneError):
     Attributes:
         cause: The row of `POLICIES` that says who tries again.
         detail: What was seen.
+        agent_began: Whether the agent had begun to work by then.
     """
+
+    agent_began: bool = False
 
     def __init__(self, cause: Cause, detail: str) -> None:
         super().__init__(f"{cause.value}: {POLICIES[cause].meaning}: {detail}")
         self.cause = cause
         self.detail = detail
 
-    def __reduce__(self) -> tuple[type["InfrastructureError"], tuple[Cause, str]]:
+    def __reduce__(self) -> tuple[Any, ...]:
         """Survive pickling: Prefect and process pools carry errors that way."""
-        return type(self), (self.cause, self.detail)
+        return type(self), (self.cause, self.detail), {"agent_began": self.agent_began}
 
     @property
     def policy(self) -> Policy:

@@ -24,7 +24,7 @@ from grindstone.benchmark import (
     score_of,
     start_spec,
 )
-from grindstone.errors import InputError
+from grindstone.errors import Cause, InfrastructureError, InputError
 from grindstone.llm.calls import CallRecord
 from grindstone.llm.messages import Model
 from grindstone.observe.signals import Signals, extract_signals
@@ -106,8 +106,13 @@ async def attempt(spec: AttemptSpec, rig: Rig) -> Attempted:
             sandbox,
             rig.provider,
             score_mode=spec.solver.score_mode,
+            separate=spec.solver.verifier == "separate",
+            trust_disputed=spec.solver.trust_disputed,
             labels=_labels(spec),
         )
+    except InfrastructureError as error:
+        error.agent_began = bool(rig.calls_of(spec.episode_id))
+        raise
     finally:
         rig.provider.discard(sandbox)
     uses = skill_uses(
@@ -124,12 +129,29 @@ async def attempt(spec: AttemptSpec, rig: Rig) -> Attempted:
 
 
 def error_episode(spec: AttemptSpec, task: Task, error: Exception, cause: str) -> Episode:
-    """Return the record of an attempt that infrastructure kept from having a score.
+    """Return the record of an attempt that has no verdict after its last try.
 
-    It has the attempt's own id and gives way in the ledger to the episode with a score,
-    should the attempt be made again.
+    Infrastructure that gave way without the agent leaves no score; the record gives way in the
+    ledger to the episode with a score, should the attempt be made again. A sandbox that was lost
+    or could not be used each time, after the agent had begun to work in it, is a score of 0:
+    otherwise ending its sandbox would be better for an agent than failing.
     """
     now = utc_now()
+    if _agents_doing(error):
+        return Episode(
+            **_identity(spec, task),
+            outcome=Outcome.FAILED,
+            reward=0.0,
+            score=0.0,
+            failure_class=FailureClass.TEST_FAIL,
+            error_cause=cause,
+            error_detail=str(error)[:2000],
+            basis="void",
+            evidence=str(error)[:2000],
+            exposed=task.exposed,
+            started_at=now,
+            ended_at=now,
+        )
     return Episode(
         **_identity(spec, task),
         outcome=Outcome.ERROR,
@@ -137,6 +159,14 @@ def error_episode(spec: AttemptSpec, task: Task, error: Exception, cause: str) -
         error_detail=str(error)[:2000],
         started_at=now,
         ended_at=now,
+    )
+
+
+def _agents_doing(error: Exception) -> bool:
+    return (
+        isinstance(error, InfrastructureError)
+        and error.agent_began
+        and error.cause in (Cause.CONTAINER_LOST, Cause.SANDBOX_IO)
     )
 
 
@@ -280,6 +310,9 @@ def _episode(
         tests_total=len(verdict.tests),
         usage=usage,
         cost_usd=None if any(cost is None for cost in costs) else sum(filter(None, costs)),
+        basis=verdict.basis,
+        evidence="; ".join(verdict.evidence)[:2000],
+        exposed=task.exposed,
         started_at=started,
         ended_at=utc_now(),
     )

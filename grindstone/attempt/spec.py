@@ -1,8 +1,9 @@
 """What is to be tried, small enough to travel, and its identity by content."""
 
 from pathlib import Path
+from typing import Literal
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, JsonValue, NonNegativeInt, PositiveFloat, PositiveInt
 
 from grindstone.base import Frozen
 from grindstone.digest import digest
@@ -24,6 +25,8 @@ class SolverSettings(Frozen):
     timeout_multiplier: PositiveFloat = 1.0
     skill_select_limit: NonNegativeInt = 0
     selection: Selection = Selection.KEYWORD
+    verifier: Literal["task", "separate"] = "task"
+    trust_disputed: bool = False
     with_skills: bool = Field(True, description="False: the control arm, no skill of any kind.")
 
     @classmethod
@@ -40,7 +43,19 @@ class SolverSettings(Frozen):
             timeout_multiplier=settings.timeout_multiplier,
             skill_select_limit=settings.skill_select_limit,
             selection=settings.selection,
+            verifier=settings.verifier,
+            trust_disputed=settings.trust_disputed,
         )
+
+    def identity(self) -> dict[str, JsonValue]:
+        """Return what takes part in an attempt's identity.
+
+        A setting that came later is left out at its default, so that an older run's attempts
+        are found again.
+        """
+        later = {"verifier", "trust_disputed"}
+        unset = later - self.model_dump(exclude_defaults=True).keys()
+        return self.model_dump(mode="json", exclude=unset)
 
 
 class Spending(Frozen):
@@ -97,7 +112,7 @@ class AttemptSpec(Frozen):
                 "task": self.task_id,
                 "task_digest": self.task_digest,
                 "tree": self.workspace_tree,
-                "solver": self.solver.model_dump(mode="json"),
+                "solver": self.solver.identity(),
                 "trial": self.trial,
             }
         )

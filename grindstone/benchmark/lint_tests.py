@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
+from grindstone.benchmark.exposure import exposed_by
 from grindstone.benchmark.lint_source import TEST_SH, Finding, Rule, Source
 
 _PACKAGES = {
@@ -186,15 +187,32 @@ def _network(source: Source) -> Iterator[Finding]:
 
 
 def _shadowed(source: Source) -> Iterator[Finding]:
-    if source.task.separate_verifier:
-        return
-    if re.search(r"python3?\s+-m\s+(pytest|unittest)", source.test_sh):
+    for name, text in source.tests.items():
+        for line in text.splitlines() if name.endswith(".sh") else ():
+            if line.lstrip().startswith("#") or re.search(r"python3?\s+(-\w+\s+)*-[IP]", line):
+                continue
+            if re.search(r"python3?\s+(-\w+\s+)*(-m|-c|-(\s|$))", line):
+                yield Finding(
+                    severity="note",
+                    rule="cwd-on-path",
+                    file=name,
+                    message="puts the agent's working folder first on the module path: "
+                    + line.strip()[:80],
+                    remedy="python -P, or -I, where the tests import nothing of the agent's",
+                )
+                return
+
+
+def _exposed(source: Source) -> Iterator[Finding]:
+    found = exposed_by(source.task.path)
+    if found is not None:
         yield Finding(
             severity="note",
-            rule="cwd-on-path",
-            file=TEST_SH,
-            message="python -m puts the agent's working folder first on the module path",
-            remedy="call pytest itself, use python -P -m, or a separate verifier",
+            rule="runs-agents-programs",
+            file=found.file,
+            message="runs the agent's programs as the tests' own user, which lets them read the"
+            f" tests and write the reward: {found.line}",
+            remedy="run them as another user: su nobody -s /bin/sh -c …, subprocess.run(user=…)",
         )
 
 
@@ -220,5 +238,6 @@ RULES: tuple[Rule, ...] = (
     _test_imports,
     _network,
     _shadowed,
+    _exposed,
     _test_names,
 )

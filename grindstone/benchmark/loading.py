@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from pydantic import JsonValue, ValidationError
 
 from grindstone.benchmark.environ import missing_variables, resolve
+from grindstone.benchmark.exposure import exposed_by
 from grindstone.benchmark.leftovers import what_to_keep
 from grindstone.benchmark.schema import EnvironmentSection, TaskFile
 from grindstone.benchmark.task import Task
@@ -181,6 +182,7 @@ def _assemble(
         verifier_env=verifier_env,
         solution_env=solution_env,
         keep=what_to_keep(environment.keep_processes, path / "tests"),
+        exposed=exposed_by(path) is not None,
         separate_verifier=verifier.separate,
         verifier_image=separate.docker_image if separate else None,
         verifier_limits=_limits(separate) if separate else None,

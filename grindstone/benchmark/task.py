@@ -56,6 +56,9 @@ class Task(Frozen):
     keep: Keep = Field(
         "nothing", description="What the agent left running that may run on beside the tests."
     )
+    exposed: bool = Field(
+        False, description="The tests seem to run the agent's programs as their own user."
+    )
     separate_verifier: bool = Field(
         False, description="Grade in a fresh container that gets the agent's files only."
     )

@@ -1,5 +1,6 @@
 """A run's report as Markdown that a person wants to read."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from grindstone.records import Outcome
@@ -20,6 +21,13 @@ from grindstone.report.words import (
 )
 
 DETAIL_CHARS = 160
+BASES = {
+    "void": "voided by the agent (worth 0)",
+    "disputed": "disputed (worth 0 unless trusted)",
+    "settled": "settled in a fresh sandbox",
+}
+"""What a score rests on besides the tests, as a person reads it."""
+
 LABEL_FREE = "adapt"
 """The kind of run that knows no verdicts while it learns, and so grinds nothing."""
 
@@ -70,7 +78,7 @@ def render_markdown(
     parts += [_verdicts(report, pages or {}), images.get("verdicts", "")]
     parts += [_learned(report), _skill_use(report), _refused(report), gates_section(report)]
     parts += [_groups(report), images.get("categories", ""), _egl(report), images.get("egl", "")]
-    parts += [_costs(report), images.get("cost", ""), _errors(report)]
+    parts += [_costs(report), images.get("cost", ""), _integrity(report), _errors(report)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -294,6 +302,28 @@ def _costs(report: RunReport) -> str:
     ]
     head = ("role", "calls", "input", "cache read", "cache write", "output", "cost")
     return "## Cost by role\n\n" + table(head, rows, (1, 2, 3, 4, 5, 6))
+
+
+def _integrity(report: RunReport) -> str:
+    if not report.doubted and not report.exposed_tasks:
+        return ""
+    parts = ["## Integrity"]
+    numbers = Counter(each.basis for each in report.doubted)
+    told = [f"{numbers[basis]} {words}" for basis, words in BASES.items() if numbers[basis]]
+    if told:
+        parts.append(f"Of {count(report.n_attempts, 'attempt')}: {', '.join(told)}.")
+        rows = [
+            [each.task_id, str(each.cycle), each.basis, each.evidence[:DETAIL_CHARS]]
+            for each in report.doubted
+        ]
+        parts.append(table(("task", "cycle", "basis", "evidence"), rows))
+    if report.exposed_tasks:
+        parts.append(
+            f"The tests of {count(len(report.exposed_tasks), 'task')} seem to run the agent's "
+            "programs as their own user, which no sandbox can keep from writing the reward: "
+            f"{', '.join(report.exposed_tasks)}."
+        )
+    return "\n\n".join(parts)
 
 
 def _errors(report: RunReport) -> str:

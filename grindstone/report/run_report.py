@@ -137,6 +137,16 @@ class Spoiled(Frozen):
     detail: str
 
 
+class Doubted(Frozen):
+    """An attempt whose score does not rest on the first verdict of its tests."""
+
+    episode_id: str
+    task_id: str
+    cycle: int
+    basis: str
+    evidence: str
+
+
 class RunReport(Frozen):
     """All of it; a ratio without a scored task is None, a cost without a price too."""
 
@@ -171,6 +181,8 @@ class RunReport(Frozen):
     skill_effects: tuple[SkillEffect, ...] = ()
     refused: tuple[Refused, ...] = ()
     errors: tuple[Spoiled, ...] = ()
+    doubted: tuple[Doubted, ...] = ()
+    exposed_tasks: tuple[str, ...] = ()
     n_evolutions: int = 0
     egl: tuple[EglRow, ...] = ()
     converged: bool | None = None
@@ -266,6 +278,13 @@ def build_report(ledger: Ledger, run_key: str) -> RunReport:
                 detail=row["error_detail"],
             )
             for row in about.filter(pl.col("outcome") == Outcome.ERROR.value).to_dicts()
+        ),
+        doubted=tuple(
+            Doubted(**{name: row[name] for name in Doubted.model_fields})
+            for row in about.filter(pl.col("basis").fill_null("tests") != "tests").to_dicts()
+        ),
+        exposed_tasks=tuple(
+            sorted(about.filter(pl.col("exposed").fill_null(value=False))["task_id"].unique())
         ),
         n_evolutions=len(standing),
         egl=tuple(egl),

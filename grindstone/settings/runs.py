@@ -71,6 +71,14 @@ class RunSettings(Settings):
     score_mode: ScoreMode = Field(
         ScoreMode.DUAL, description="reward: partial; binary: all or nothing; dual: the larger."
     )
+    verifier: Literal["task", "separate"] = Field(
+        "task",
+        description="Where tests run. task: where each task says; separate: in a fresh sandbox "
+        "with the agent's files only, for every task whose files can be told apart.",
+    )
+    trust_disputed: bool = Field(
+        False, description="A verdict that a fresh sandbox does not confirm counts all the same."
+    )
     sandbox: Choice = Field(AUTO, description=f"Where tasks run. {AUTO_HELP}")
     max_workers: int = Field(1, ge=1, le=64, description="Attempts that run at once.")
     max_steps: int = Field(100, ge=1, description="Steps of one attempt.")

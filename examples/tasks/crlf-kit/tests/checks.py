@@ -3,28 +3,24 @@
 import os
 import random
 import shutil
-import subprocess
-import tempfile
 from pathlib import Path
 
 import runner
+import theirs
 
 PROJECT = Path("/app/kit")
 
 
 def built(data_name, data, product):
     """Run the build in a copy of the project with other data; return what it made."""
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / "project"
-        shutil.copytree(PROJECT, copy)
+    with theirs.copied(PROJECT) as copy:
         shutil.rmtree(copy / "dist", ignore_errors=True)
+        (copy / data_name).unlink(missing_ok=True)  # it may be a link of theirs
         (copy / data_name).write_text(data)
-        run = subprocess.run(
-            ["./build.sh"], cwd=copy, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL
-        )
+        run = theirs.run(["./build.sh"], cwd=copy, timeout=60)
         assert run.returncode == 0, f"the build ended with exit code {run.returncode}"
         made = copy / product
-        assert made.is_file(), f"the build left no {product}"
+        assert made.is_file() and not made.is_symlink(), f"the build left no {product}"
         return made.read_text()
 
 

@@ -1,19 +1,18 @@
 """The branch must be back with its history, and main where it was."""
 
-import subprocess
 import tempfile
 
 import make_data
 import runner
+import theirs
 
+SAFELY = ("-c", "safe.directory=*", "-c", "core.fsmonitor=false")
 REPO = "/app/parser"
 BRANCH = "feature/quotes"
 
 
 def git(*arguments):
-    run = subprocess.run(
-        ["git", "-c", "safe.directory=*", "-C", REPO, *arguments], capture_output=True, text=True
-    )
+    run = theirs.run(["git", *SAFELY, "-C", REPO, *arguments])
     assert run.returncode == 0, f"git {arguments[0]} failed"
     return run.stdout.strip()
 

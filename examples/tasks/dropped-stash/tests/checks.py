@@ -1,19 +1,18 @@
 """The stashed files must be on the branch; each is graded apart."""
 
-import subprocess
 import tempfile
 
 import make_data
 import runner
+import theirs
 
+SAFELY = ("-c", "safe.directory=*", "-c", "core.fsmonitor=false")
 REPO = "/app/shop"
 BRANCH = "salvage"
 
 
 def git(*arguments):
-    run = subprocess.run(
-        ["git", "-c", "safe.directory=*", "-C", REPO, *arguments], capture_output=True, text=True
-    )
+    run = theirs.run(["git", *SAFELY, "-C", REPO, *arguments])
     assert run.returncode == 0, f"git {arguments[0]} failed"
     return run.stdout.strip()
 
@@ -24,11 +23,7 @@ def expected():
 
 
 def content(name):
-    run = subprocess.run(
-        ["git", "-c", "safe.directory=*", "-C", REPO, "show", f"refs/heads/{BRANCH}:{name}"],
-        capture_output=True,
-        text=True,
-    )
+    run = theirs.run(["git", *SAFELY, "-C", REPO, "show", f"refs/heads/{BRANCH}:{name}"])
     assert run.returncode == 0, f"{name} is not on the branch"
     return run.stdout
 

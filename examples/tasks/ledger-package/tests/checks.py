@@ -1,30 +1,25 @@
 """Each module is graded apart, then the build with other entries."""
 
-import os
 import random
 import shutil
-import subprocess
-import tempfile
 from pathlib import Path
 
 import runner
+import theirs
 
 PROJECT = Path("/app/ledger")
 
 
 def built(data_name, data, product):
     """Run the build in a copy of the project with other data; return what it made."""
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / "project"
-        shutil.copytree(PROJECT, copy)
+    with theirs.copied(PROJECT) as copy:
         shutil.rmtree(copy / "dist", ignore_errors=True)
+        (copy / data_name).unlink(missing_ok=True)  # it may be a link of theirs
         (copy / data_name).write_text(data)
-        run = subprocess.run(
-            ["./build.sh"], cwd=copy, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL
-        )
+        run = theirs.run(["./build.sh"], cwd=copy, timeout=60)
         assert run.returncode == 0, f"the build ended with exit code {run.returncode}"
         made = copy / product
-        assert made.is_file(), f"the build left no {product}"
+        assert made.is_file() and not made.is_symlink(), f"the build left no {product}"
         return made.read_text()
 
 
@@ -34,10 +29,10 @@ NAMES = {"cash": "Cash box", "bank": "Bank"}
 
 def asked(code):
     """Run code where the package can be imported; return what it prints."""
-    run = subprocess.run(
-        ["python3", "-c", code], cwd=PROJECT, capture_output=True, text=True, timeout=30,
-        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
-    )
+    with theirs.copied(PROJECT) as copy:
+        run = theirs.run(
+            ["python3", "-c", code], cwd=copy, timeout=30, env={"PYTHONDONTWRITEBYTECODE": "1"}
+        )
     assert run.returncode == 0, (run.stderr.strip().splitlines() or ["it failed"])[-1]
     return run.stdout.rstrip("\n")
 

@@ -1,19 +1,18 @@
 """The branch must point at the lost commit, and nothing else may have moved."""
 
-import subprocess
 import tempfile
 
 import make_data
 import runner
+import theirs
 
+SAFELY = ("-c", "safe.directory=*", "-c", "core.fsmonitor=false")
 REPO = "/app/site"
 BRANCH = "rescue"
 
 
 def git(*arguments):
-    run = subprocess.run(
-        ["git", "-c", "safe.directory=*", "-C", REPO, *arguments], capture_output=True, text=True
-    )
+    run = theirs.run(["git", *SAFELY, "-C", REPO, *arguments])
     assert run.returncode == 0, f"git {arguments[0]} failed"
     return run.stdout.strip()
 

@@ -1,30 +1,25 @@
 """The build must run, with the given and with other visitor lists."""
 
-import os
 import random
 import shutil
-import subprocess
-import tempfile
 from pathlib import Path
 
 import runner
+import theirs
 
 PROJECT = Path("/app/report")
 
 
 def built(data_name, data, product):
     """Run the build in a copy of the project with other data; return what it made."""
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / "project"
-        shutil.copytree(PROJECT, copy)
+    with theirs.copied(PROJECT) as copy:
         shutil.rmtree(copy / "dist", ignore_errors=True)
+        (copy / data_name).unlink(missing_ok=True)  # it may be a link of theirs
         (copy / data_name).write_text(data)
-        run = subprocess.run(
-            ["./build.sh"], cwd=copy, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL
-        )
+        run = theirs.run(["./build.sh"], cwd=copy, timeout=60)
         assert run.returncode == 0, f"the build ended with exit code {run.returncode}"
         made = copy / product
-        assert made.is_file(), f"the build left no {product}"
+        assert made.is_file() and not made.is_symlink(), f"the build left no {product}"
         return made.read_text()
 
 
@@ -75,12 +70,10 @@ def test_other_visitors():
 
 def test_bad_input_still_fails():
     test_sources_compile()
-    run = subprocess.run(
-        ["python3", PROJECT / "report.py", "/dev/stdin"],
-        input="no separator\n",
-        capture_output=True,
-        text=True,
-    )
+    with theirs.copied(PROJECT) as copy:
+        (copy / "unreadable.txt").unlink(missing_ok=True)
+        (copy / "unreadable.txt").write_text("no separator\n")
+        run = theirs.run(["python3", copy / "report.py", copy / "unreadable.txt"])
     assert run.returncode == 1, "a bad line must end the program with exit code 1"
     assert "cannot read" in run.stderr and "line 1" in run.stderr, "it must say which line"
 
