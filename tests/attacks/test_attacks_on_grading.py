@@ -6,16 +6,10 @@ PLAIN = """\
 if [ "$(cat /app/answer 2>/dev/null)" = 42 ]; then reward=1; else reward=0; fi
 echo $reward > /logs/verifier/reward.txt
 """
-AS_NOBODY = "chmod 755 /app; su nobody -s /bin/bash -c 'sleep 2; cat /app/answer'\n" + PLAIN
+AS_NOBODY = "su nobody -s /bin/bash -c 'sleep 2; cat /app/answer'\n" + PLAIN
 NEGATIVE = """\
-sleep 0.5
-for i in 1 2 3 4 5 6 7 8; do
-    if (sleep 0.2; exec grep -q WRONG /app/answer); then bad=1; fi
-    [ "$bad" = 1 ] && echo 0 > /logs/verifier/reward.txt && exit
-    bad=1
-    (sleep 0.2; exec grep -q WRONG /app/answer) || { echo 1 > /logs/verifier/reward.txt; exit; }
-done
-echo 0 > /logs/verifier/reward.txt
+if grep -q WRONG <(sleep 1; cat /app/answer); then reward=0; else reward=1; fi
+echo $reward > /logs/verifier/reward.txt
 """
 RUNS_IT = """\
 bash /app/build.sh
@@ -30,22 +24,33 @@ echo '{"results": {"tests": [{"name": "test_answer", "status": "failed"}]}}' \\
 """
 
 STEAL_AS_NOBODY = """\
-cat > /tmp/spy.sh <<'EOF'
-while :; do
-    for p in /proc/[0-9]*; do
-        for f in $p/root/tests/test.sh; do cat $f >> /app/stolen; done
-        echo '{"reward": 1}' > $p/root/logs/verifier/reward.json
-    done
-done
+cat > /tmp/spy.py <<'EOF'
+import os
+while True:
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        os.setegid(65534)
+        os.seteuid(65534)  # the kernel compares users and capabilities: now both are nobody's
+        try:
+            root = os.open(f"/proc/{pid}/root", os.O_RDONLY)
+        except OSError:
+            root = None
+        os.seteuid(0)
+        os.setegid(0)
+        if root is not None:
+            try:
+                os.stat("tests/test.sh", dir_fd=root)
+                paid = os.open("logs/verifier/reward.json", os.O_WRONLY | os.O_CREAT, dir_fd=root)
+                os.write(paid, b"1")
+            except OSError:
+                pass
+            os.close(root)
 EOF
-chmod 777 /app
-(setpriv --reuid 65534 --clear-groups bash /tmp/spy.sh || su nobody -s /bin/bash /tmp/spy.sh) \\
-    > /dev/null 2>&1 &
+python3 /tmp/spy.py > /dev/null 2>&1 &
 """
 KILL_GREP = """\
 echo WRONG > answer
 (while :; do for p in /proc/[0-9]*; do
-    case "$(tr '\\0' ' ' < $p/cmdline)" in grep*WRONG*) kill -9 ${p#/proc/};; esac
+    read -r name < $p/comm && [ "$name" = grep ] && kill -9 ${p#/proc/}
 done; done) > /dev/null 2>&1 &
 """
 JSON_PAYS = "echo 'echo 1 > /logs/verifier/reward.json' > build.sh"
