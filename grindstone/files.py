@@ -5,11 +5,15 @@ import tempfile
 from pathlib import Path
 
 
+TEMPORARY = ".new-"
+"""Begins the name of a file before it is whole; short, for a file's own name may be the longest."""
+
+
 def write_atomic(path: Path, content: bytes | str) -> None:
     """Write a file beside its place and rename it there; folders are made as needed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     data = content.encode() if isinstance(content, str) else content
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    handle, temporary = tempfile.mkstemp(prefix=TEMPORARY, dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
@@ -30,7 +34,7 @@ def claim(path: Path, content: bytes | str) -> bool:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     data = content.encode() if isinstance(content, str) else content
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    handle, temporary = tempfile.mkstemp(prefix=TEMPORARY, dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)

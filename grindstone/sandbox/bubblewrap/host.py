@@ -112,12 +112,12 @@ def prepare() -> Host:
             base.mkdir(parents=True, exist_ok=True)
             base.chmod(0o700)
             building = base / f".host-{key}-{os.getpid()}-{threading.get_ident()}"
-            shutil.rmtree(building, ignore_errors=True)
+            remove_tree(building)
             _write(building, files, links, content)
             try:
                 building.rename(made)
             except OSError:  # another process was first
-                shutil.rmtree(building)
+                remove_tree(building)
     except OSError as error:
         raise InfrastructureError(Cause.SANDBOX_START, f"{base}: {error}") from error
     return Host(mode(), made / "root", made / "runner", made / "folders")
@@ -217,9 +217,25 @@ def _is_link(name: str) -> bool:
 
 
 def remove_tree(path: Path) -> None:
-    """Remove a folder whose files may belong to another user of the namespace."""
-    shutil.rmtree(path, ignore_errors=True)
+    """Remove a folder, whatever was made in it; what cannot be removed stays for the next sweep.
+
+    `rm` walks by descriptors: neither a depth nor a name that Python's walk cannot take
+    keeps it, and in a user namespace it is the owner of whatever users there made.
+    """
     if path.exists():
-        subprocess.run(
-            [*enter_namespace(), "rm", "-rf", str(path)], capture_output=True, check=False
-        )
+        entering = enter_namespace() if mode() == "rootless" else []
+        subprocess.run([*entering, "rm", "-rf", "--", str(path)], capture_output=True, check=False)
+
+
+def taken(path: Path) -> tuple[int, int]:
+    """Return the bytes and the number of files and folders below a folder; zeros if unreadable."""
+    entering = enter_namespace() if mode() == "rootless" else []
+    return _du(entering, path, "--block-size=1"), _du(entering, path, "--inodes")
+
+
+def _du(entering: list[str], path: Path, what: str) -> int:
+    told = subprocess.run(
+        [*entering, "du", "-sx", what, "--", str(path)], capture_output=True, text=True, check=False
+    )
+    words = told.stdout.split()
+    return int(words[0]) if words and words[0].isdigit() else 0

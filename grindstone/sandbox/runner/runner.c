@@ -8,6 +8,8 @@
  *   runner put                                  records on standard input become files
  *   runner cat MAX PATH                         a regular file becomes records
  *   runner tree MAX PATH                        a folder's folders and regular files become records
+ *   runner listen PORT [SOCKET]                 open 127.0.0.1:PORT in here and hand the listening
+ *                                               socket out: over the Unix socket, else over descriptor 0
  *   runner source                               the digest of the source it was made from
  *
  * Options: --timeout MS, --max BYTES (of output kept), --cwd DIR, --stdin (give it to the
@@ -52,11 +54,14 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
+#include <netinet/in.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -731,6 +736,36 @@ static void seal(char **argv, const struct options *o, char **paths, int n) {
     finish(code, timed_out, total, "");
 }
 
+/* A socket belongs to the network namespace it was made in, whoever accepts on it: this one is the
+ * sandbox's door, and outside is who decides what goes through. */
+static void open_door(int port, const char *path) {
+    struct sockaddr_in here = {AF_INET, htons((uint16_t)port), {htonl(INADDR_LOOPBACK)}, {0}};
+    struct sockaddr_un there = {AF_UNIX, ""};
+    int to = 0, one = 1, door = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    setsockopt(door, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    if (door < 0 || bind(door, (struct sockaddr *)&here, sizeof here) != 0 || listen(door, 64) != 0)
+        die("the door");
+    if (path) {
+        if (snprintf(there.sun_path, sizeof there.sun_path, "%s", path) >= (int)sizeof there.sun_path)
+            die("the path of the door");
+        to = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        if (to < 0 || connect(to, (struct sockaddr *)&there, sizeof there) != 0) die("handing out");
+    }
+    union {
+        struct cmsghdr head;
+        char room[CMSG_SPACE(sizeof(int))];
+    } control = {0};
+    struct iovec byte = {"d", 1};
+    struct msghdr message = {.msg_iov = &byte, .msg_iovlen = 1, .msg_control = control.room,
+                             .msg_controllen = sizeof control.room};
+    control.head.cmsg_level = SOL_SOCKET;
+    control.head.cmsg_type = SCM_RIGHTS;
+    control.head.cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(&control.head), &door, sizeof door);
+    if (sendmsg(to, &message, 0) != 1) die("handing out");
+    finish(0, 0, 0, "");
+}
+
 static void clean_environment(void) {
     static const char prefix[] = "SANDBOX_ENV_";
     char **next = environ;
@@ -826,6 +861,8 @@ int main(int argc, char **argv) {
         int code, timed_out;
         run(program, &o, KEPT_CAPS, 0, &code, &timed_out);
         finish(code, timed_out, total, "");
+    } else if (!strcmp(what, "listen") && given >= 1) {
+        open_door(atoi(argv[first]), given > 1 ? argv[first + 1] : NULL);
     } else if (!strcmp(what, "put")) {
         umask(022);
         unpack("");
