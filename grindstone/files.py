@@ -4,7 +4,6 @@ import os
 import tempfile
 from pathlib import Path
 
-
 TEMPORARY = ".new-"
 """Begins the name of a file before it is whole; short, for a file's own name may be the longest."""
 

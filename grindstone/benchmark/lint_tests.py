@@ -174,7 +174,7 @@ def _network(source: Source) -> Iterator[Finding]:
         match = None if line.lstrip().startswith("#") else fetches.search(line)
         if match is None or re.search(r"localhost|127\.0\.0\.1", line):
             continue
-        network = source.task.verifier_network or source.task.network
+        network = (source.task.verifier_network or source.task.network).mode
         yield Finding(
             severity="error" if network == "none" else "note",
             rule="tests-need-network",

@@ -9,6 +9,7 @@ scores that mean nothing.
 
 import math
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -25,6 +26,7 @@ from pydantic import (
 )
 
 from grindstone.benchmark.task import Artifact
+from grindstone.sandbox.network.rules import NetworkMode, Rules
 
 _SIZE = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[KMGT]?)I?B?", re.IGNORECASE)
 _MB_PER_UNIT = {"": 1.0, "K": 1 / 1024, "M": 1.0, "G": 1024.0, "T": 1024.0 * 1024}
@@ -76,7 +78,17 @@ Number = Annotated[PositiveFloat, BeforeValidator(_a_number), AfterValidator(_fi
 EnvText = Annotated[StrictStr, BeforeValidator(_scalar_text)]
 EnvName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 Env = dict[EnvName, EnvText]
+AllowedHost = Annotated[StrictStr, AfterValidator(Rules.check_host)]
 AbsolutePath = Annotated[StrictStr, Field(pattern=r"^/")]
+
+
+_NETWORKS: Mapping[str, NetworkMode] = {
+    "public": "public",
+    "bridge": "public",
+    "allowlist": "allowlist",
+    "no-network": "none",
+    "none": "none",
+}
 
 
 class _Section(BaseModel):
@@ -94,9 +106,10 @@ class EnvironmentSection(_Section):
     pids: int | None = Field(None, gt=0, validation_alias=AliasChoices("pids", "pids_limit"))
     gpus: int = Field(0, ge=0)
     allow_internet: StrictBool | None = None
-    network_mode: Literal["public", "bridge", "no-network", "none"] | None = Field(
+    network_mode: Literal["public", "bridge", "allowlist", "no-network", "none"] | None = Field(
         None, validation_alias=AliasChoices("network_mode", "network")
     )
+    allowed_hosts: tuple[AllowedHost, ...] = ()
     mcp_servers: list[Any] = []
     env: Env = {}
     workdir: AbsolutePath | None = None
@@ -104,11 +117,11 @@ class EnvironmentSection(_Section):
     os: StrictStr = "linux"
 
     @property
-    def network(self) -> Literal["none", "bridge"]:
+    def network(self) -> Rules:
         """Harbor's rule: open unless the task says otherwise."""
         if self.network_mode is not None:
-            return "bridge" if self.network_mode in ("public", "bridge") else "none"
-        return "none" if self.allow_internet is False else "bridge"
+            return Rules(mode=_NETWORKS[self.network_mode], hosts=self.allowed_hosts)
+        return Rules(mode="none" if self.allow_internet is False else "public")
 
     @model_validator(mode="after")
     def _provided(self) -> "EnvironmentSection":

@@ -91,7 +91,6 @@ class EvolverSession:
                 image=image,
                 name=f"evolver-{self._site.scope}",
                 limits=Limits(memory_mb=1024, pids=128),
-                network="none",
                 labels=self._labels,
             )
         )

@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple, Protocol
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from grindstone.base import Frozen
+from grindstone.sandbox.network.rules import Rules
 from grindstone.sandbox.registry import Kind
 
 Keep = Literal["nothing", "listening", "all"]
@@ -64,7 +65,7 @@ class StartSpec(Frozen):
     image: str = Field(description="What `build` returned.")
     name: str = Field(description="A label for people; uniqueness is the provider's business.")
     limits: Limits = Limits()
-    network: Literal["none", "bridge"] = "none"
+    network: Rules = Field(Rules(), description="What it may reach.")
     env: dict[str, str] = {}
     workdir: str | None = Field(None, description="None: the image's own.")
     labels: dict[str, str] = Field({}, description="Beside the ones that make it reapable.")

@@ -4,14 +4,17 @@ Docker and bubblewrap differ in how a process gets inside and in nothing else, s
 command, a copy or a sealed run means is written once.
 """
 
+import socket
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import count
 from pathlib import Path
 
 from grindstone.errors import Cause, InfrastructureError
 from grindstone.files import write_atomic
+from grindstone.sandbox.network.proxy import Proxy, Visit
+from grindstone.sandbox.network.rules import Rules
 from grindstone.sandbox.protocol import ExecResult, Keep, SealedResult
 from grindstone.sandbox.registry import Kind
 from grindstone.sandbox.wire import END, Answer, file_record, folder_records
@@ -53,9 +56,31 @@ class RemoteSandbox(ABC):
 
     kind: Kind
 
-    def __init__(self, workdir: str) -> None:
+    def __init__(self, workdir: str, network: Rules) -> None:
         self._workdir = workdir
         self._numbers = count(1)
+        self._proxy = None if network.mode == "none" else Proxy(network)
+        self._door_open = self._proxy is None
+
+    @property
+    def visits(self) -> Sequence[Visit]:
+        """What was asked of the network, let through or refused, up to now."""
+        return () if self._proxy is None else tuple(self._proxy.visits)
+
+    async def open_door(self) -> None:
+        """See to it that what the network rules allow can be reached from inside."""
+        if self._proxy is not None and not self._door_open:
+            await self._proxy.serve(await self._door())
+            self._door_open = True
+
+    async def shut_door(self) -> None:
+        """Let nothing more through."""
+        if self._proxy is not None:
+            await self._proxy.close()
+
+    @abstractmethod
+    async def _door(self) -> socket.socket:
+        """Return a socket that listens inside, at `doors.PORT` of its loopback."""
 
     @property
     def workdir(self) -> str:
@@ -72,7 +97,7 @@ class RemoteSandbox(ABC):
         wait_s: float = MOVE_TIMEOUT_S,
         sealing: bool = False,
     ) -> Answer:
-        """Run the runner inside and return what it said.
+        """Open the door if need be, run the runner inside and return what it said.
 
         Args:
             arguments: The runner's.

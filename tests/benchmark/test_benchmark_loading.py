@@ -42,7 +42,7 @@ def test_a_whole_task(write_task):
     assert (task.difficulty, task.tags) == ("easy", ("a", "b"))
     assert task.metadata["made"] == "2026-01-02"
     assert (task.limits.cpus, task.limits.memory_mb, task.limits.storage_mb) == (2, 2048, 10240)
-    assert task.network == "none"
+    assert task.network.mode == "none"
     assert (task.agent_timeout_s, task.verifier_timeout_s, task.build_timeout_s) == (120, 30.5, 60)
     assert task.verifier_env == {"TOKEN": "none", "N": "3"}
     assert task.env == {"LANG": "C"}
@@ -52,7 +52,7 @@ def test_a_whole_task(write_task):
 
 def test_what_is_left_out_follows_harbor(write_task):
     task = load_task(write_task(**toml("")))
-    assert task.network == "bridge"
+    assert task.network.mode == "public"
     assert (task.agent_timeout_s, task.verifier_timeout_s) == (900, 600)
     assert task.limits.memory_mb is None
     assert not task.separate_verifier
@@ -90,7 +90,17 @@ def test_no_sizes(text):
         ("[environment]\ncpus = inf", "environment.cpus", "finite"),
         ('[environment]\ncpus = "2"', "environment.cpus", "number"),
         ('[environment]\nallow_internet = "no"', "environment.allow_internet", "true or false"),
-        ('[environment]\nnetwork_mode = "allowlist"', "environment.network_mode", "no-network"),
+        ('[environment]\nnetwork_mode = "some"', "environment.network_mode", "no-network"),
+        (
+            '[environment]\nnetwork_mode = "allowlist"\nallowed_hosts = ["https://example.org/"]',
+            "environment.allowed_hosts.0",
+            "a name such as example.org",
+        ),
+        (
+            '[environment]\nnetwork_mode = "allowlist"\nallowed_hosts = ["10.0.0.1"]',
+            "environment.allowed_hosts.0",
+            "a name such as example.org",
+        ),
         ("[environment]\ngpus = 1", "environment.gpus", "0"),
         ('[environment]\nmcp_servers = [{name = "x"}]', "environment.mcp_servers", "empty"),
         ('[environment]\nos = "windows"', "environment.os", "linux"),
@@ -227,6 +237,17 @@ def test_the_digest_is_of_content_alone(write_task, tmp_path):
     assert load_task(folder).environment_digest != before.environment_digest
 
 
+def test_an_allow_list_of_hosts(write_task):
+    config = """\
+        [environment]
+        network_mode = "allowlist"
+        allowed_hosts = ["Example.org", "*.example.net", "example.com:8443"]
+        """
+    network = load_task(write_task(**toml(config))).network
+    assert network.mode == "allowlist"
+    assert network.hosts == ("example.org", "*.example.net", "example.com:8443")
+
+
 def test_a_separate_verifier(write_task):
     config = """\
         artifacts = ["/app/out", { source = "/a", destination = "/b" }]
@@ -240,7 +261,7 @@ def test_a_separate_verifier(write_task):
     assert task.verifier_image == "debian:bookworm-slim"
     assert task.verifier_limits is not None
     assert task.verifier_limits.memory_mb == 100
-    assert (task.network, task.verifier_network) == ("bridge", "none")
+    assert (task.network.mode, task.verifier_network.mode) == ("public", "none")
     assert [(a.source, a.target) for a in task.artifacts] == [
         ("/app/out", "/app/out"),
         ("/a", "/b"),

@@ -16,6 +16,7 @@ import json
 import os
 import shlex
 import signal
+import socket
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,6 +25,7 @@ from grindstone.errors import Cause, InfrastructureError
 from grindstone.files import write_atomic
 from grindstone.sandbox.bubblewrap.cgroups import make_groups, remove_named
 from grindstone.sandbox.bubblewrap.host import OVERLAID, Host, enter_namespace, remove_tree
+from grindstone.sandbox.network.doors import PORT, receive
 from grindstone.sandbox.owner import start_time, this_process
 from grindstone.sandbox.protocol import HOSTNAME, Limits
 from grindstone.sandbox.remote import RUNNER, RUNNER_DIR
@@ -62,13 +64,11 @@ class Box:
         *,
         layers: Sequence[Path],
         limits: Limits,
-        network: str,
         labels: dict[str, str],
     ) -> None:
         self.folder = folder
         self._host = host
         self._layers = layers
-        self._network = network
         self._labels = labels
         self.limits = limits
         self.groups = make_groups(folder.name, limits)
@@ -166,9 +166,14 @@ class Box:
                 command += ["--ro-bind", "/dev/null", f"/proc/{name}"]
         command += ["--ro-bind", str(self._host.runner), RUNNER_DIR]
         command += ["--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"]
-        if self._network == "none":
-            command.append("--unshare-net")
-        command += ["--hostname", HOSTNAME, "--die-with-parent", "--new-session", "--as-pid-1"]
+        command += [
+            "--unshare-net",
+            "--hostname",
+            HOSTNAME,
+            "--die-with-parent",
+            "--new-session",
+            "--as-pid-1",
+        ]
         command += ["--cap-drop", "ALL", "--clearenv", "--chdir", "/", "--info-fd", str(info)]
         for name in CAPABILITIES:
             command += ["--cap-add", f"CAP_{name}"]
@@ -190,6 +195,25 @@ class Box:
             command += ["--namespace", str(descriptor)]
         command += ["--program", str(self._program), "--"]
         return command, [*self._namespaces, self._program]
+
+    def door(self) -> socket.socket:
+        """Return a socket that listens inside, at the proxy's port of its loopback; blocks."""
+        command, descriptors = self.enter()
+        ours, theirs = socket.socketpair(socket.AF_UNIX)
+        with ours:
+            with theirs:
+                process = subprocess.Popen(
+                    [*command, "listen", str(PORT)],
+                    stdin=theirs.fileno(),
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    pass_fds=descriptors,
+                    env=LOWEST_ENVIRONMENT,
+                )
+            try:
+                return receive(ours)
+            finally:
+                process.wait()
 
     def alive(self) -> bool:
         """Whether it still runs."""

@@ -19,6 +19,8 @@ from grindstone.sandbox.bubblewrap.dockerfile import Copy, Recipe, Run, Workdir,
 from grindstone.sandbox.bubblewrap.host import Host, prepare, remove_tree
 from grindstone.sandbox.bubblewrap.sandbox import BubblewrapSandbox
 from grindstone.sandbox.closing import Closings
+from grindstone.sandbox.network.doors import ENVIRONMENT
+from grindstone.sandbox.network.rules import Rules
 from grindstone.sandbox.owner import Owner, carries, this_process
 from grindstone.sandbox.protocol import HOSTNAME, BuildSpec, Limits, Sandbox, StartSpec
 from grindstone.sandbox.registry import Kind
@@ -36,10 +38,9 @@ _MAKING = ".making-"  # begins the name of a layer that is not complete
 class BubblewrapProvider:
     """Boxes below the cache folder.
 
-    What is weaker than on Docker: the network is the host's own or none; memory, processes
-    and processors are limited through control groups where this process may make them (as
-    root, mostly), else only the number of processes is; storage is not limited; every task
-    sees the host's programs, whatever image it names.
+    What is weaker than on Docker: memory, processes and processors are limited through control
+    groups where this process may make them (as root, mostly), else only the number of processes
+    is; every task sees the host's programs, whatever image it names.
     """
 
     kind: Kind = "bubblewrap"
@@ -84,7 +85,10 @@ class BubblewrapProvider:
 
     async def _replay(self, spec: BuildSpec, recipe: Recipe, layer: Path) -> None:
         building = StartSpec(
-            image=HOST_IMAGE, name="build", network="bridge", limits=Limits(pids=4096)
+            image=HOST_IMAGE,
+            name="build",
+            network=Rules(mode="public", private=True),
+            limits=Limits(pids=4096),
         )
         sandbox = await self._open_box(building, {}, "/")
         try:
@@ -127,14 +131,17 @@ class BubblewrapProvider:
             host,
             layers=layers,
             limits=spec.limits,
-            network=spec.network,
             labels={**spec.labels, "name": spec.name},
         )
-        whole = {**LOWEST_ENVIRONMENT, "HOME": "/root", "HOSTNAME": HOSTNAME, **env, **spec.env}
-        sandbox = BubblewrapSandbox(box, spec.workdir or workdir, whole, self._open.discard)
+        whole = {**LOWEST_ENVIRONMENT, "HOME": "/root", "HOSTNAME": HOSTNAME}
+        whole |= {**(ENVIRONMENT if spec.network.mode != "none" else {}), **env, **spec.env}
+        sandbox = BubblewrapSandbox(
+            box, spec.workdir or workdir, whole, spec.network, self._open.discard
+        )
         self._open.add(sandbox)
         try:
             await box.start()
+            await sandbox.open_door()
             if spec.workdir:
                 await sandbox.exec(
                     'mkdir -p -- "$WANTED"', timeout_s=30, cwd="/", env={"WANTED": spec.workdir}

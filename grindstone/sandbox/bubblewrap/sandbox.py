@@ -2,10 +2,12 @@
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import Callable, Iterable, Mapping
 
 from grindstone.errors import Cause, InfrastructureError
 from grindstone.sandbox.bubblewrap.box import LOWEST_ENVIRONMENT, Box
+from grindstone.sandbox.network.rules import Rules
 from grindstone.sandbox.registry import Kind
 from grindstone.sandbox.remote import MOVE_TIMEOUT_S, RemoteSandbox, Told
 from grindstone.sandbox.wire import CHUNK, Answer, AnswerReader
@@ -24,9 +26,10 @@ class BubblewrapSandbox(RemoteSandbox):
         box: Box,
         workdir: str,
         env: Mapping[str, str],
+        network: Rules,
         forget: Callable[["BubblewrapSandbox"], None],
     ) -> None:
-        super().__init__(workdir)
+        super().__init__(workdir, network)
         self._box = box
         self._env = env
         self._forget = forget
@@ -48,6 +51,7 @@ class BubblewrapSandbox(RemoteSandbox):
     ) -> Answer:
         if not self._box.alive():
             raise InfrastructureError(Cause.CONTAINER_LOST, "the bubblewrap process is gone")
+        await self.open_door()
         verb, *rest = arguments
         options = ["--env", "--filter"]
         if verb in {"exec", "seal"} and not self._box.groups.enforced:
@@ -103,7 +107,11 @@ class BubblewrapSandbox(RemoteSandbox):
 
     async def _restart(self) -> None:
         self._box.stop()
+        self._door_open = self._proxy is None
         await self._box.start()
+
+    async def _door(self) -> socket.socket:
+        return await asyncio.to_thread(self._box.door)
 
     async def close(self) -> None:
         """End everything and remove it; safe to call twice."""
@@ -111,6 +119,7 @@ class BubblewrapSandbox(RemoteSandbox):
             return
         self._closed = True
         self._forget(self)
+        await self.shut_door()
         self._box.stop()
         await asyncio.to_thread(self._box.remove)
 

@@ -16,8 +16,9 @@ from grindstone.errors import Cause
 from grindstone.sandbox.closing import Closings
 from grindstone.sandbox.docker.build import build_image
 from grindstone.sandbox.docker.engine import LABEL, Engine, engine_errors, owner_labels, owner_of
-from grindstone.sandbox.docker.sandbox import DockerSandbox, remove
+from grindstone.sandbox.docker.sandbox import HATCH_DIR, DockerSandbox, remove
 from grindstone.sandbox.docker.volume import runner_volume
+from grindstone.sandbox.network.doors import ENVIRONMENT, Hatch
 from grindstone.sandbox.owner import carries
 from grindstone.sandbox.protocol import HOSTNAME, BuildSpec, Limits, Sandbox, StartSpec
 from grindstone.sandbox.registry import Kind
@@ -74,21 +75,28 @@ class DockerProvider:
             await (await starting).close()
             raise
         self._open.add(sandbox)
+        try:
+            await sandbox.open_door()
+        except BaseException:
+            await sandbox.close()
+            raise
         return sandbox
 
     def _start(self, spec: StartSpec, volume: str) -> DockerSandbox:
         api = self._engine.client.api
+        hatch = Hatch() if spec.network.mode != "none" else None
+        told = {} if hatch is None else ENVIRONMENT
         with engine_errors(Cause.SANDBOX_START):
             made = api.create_container(
                 spec.image,
                 entrypoint=[RUNNER, "init"],
                 command=[],
-                environment=spec.env,
+                environment={**told, **spec.env},
                 working_dir=spec.workdir,
                 user="0",
                 hostname=HOSTNAME,
                 labels=self._labels(spec),
-                host_config=self._host_config(spec.limits, spec.network, volume),
+                host_config=self._host_config(spec.limits, hatch, volume),
             )
             try:
                 api.start(made["Id"])
@@ -96,18 +104,23 @@ class DockerProvider:
             except BaseException:
                 remove(self._engine, made["Id"])
                 raise
-        return DockerSandbox(self._engine, made["Id"], workdir, self._open.discard)
+        return DockerSandbox(
+            self._engine, made["Id"], workdir, spec.network, hatch, self._open.discard
+        )
 
-    def _host_config(self, limits: Limits, network: str, volume: str) -> dict[str, Any]:
+    def _host_config(self, limits: Limits, hatch: Hatch | None, volume: str) -> dict[str, Any]:
         memory = limits.memory_mb and limits.memory_mb * 1024 * 1024
         cpus = limits.cpus and min(limits.cpus, self._engine.facts.cpus)
+        binds: dict[str, Mapping[str, str]] = {volume: {"bind": RUNNER_DIR, "mode": "ro"}}
+        if hatch is not None:
+            binds[str(hatch.folder)] = {"bind": HATCH_DIR, "mode": "ro"}
         security = ["no-new-privileges", f"seccomp={self._seccomp}"]
         if self._engine.facts.apparmor:
             # Its default profile denies mount to the sealed run as well. The agent has
             # neither the capability nor the system calls, with or without the profile.
             security.append("apparmor=unconfined")
         return self._engine.client.api.create_host_config(
-            binds={volume: {"bind": RUNNER_DIR, "mode": "ro"}},
+            binds=binds,
             cap_drop=["ALL"],
             cap_add=list(CAPABILITIES),
             security_opt=security,
@@ -115,7 +128,7 @@ class DockerProvider:
             memswap_limit=memory,
             pids_limit=limits.pids,
             nano_cpus=int(cpus * 1e9) if cpus else None,
-            network_mode=network,
+            network_mode="none",
         )
 
     @cached_property

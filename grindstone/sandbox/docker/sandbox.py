@@ -1,5 +1,6 @@
 """One container as a sandbox: how the runner is reached through `docker exec`."""
 
+import socket
 from collections.abc import Callable, Iterable, Mapping
 
 from docker.errors import APIError, NotFound
@@ -7,9 +8,14 @@ from docker.errors import APIError, NotFound
 from grindstone.errors import Cause, InfrastructureError
 from grindstone.sandbox.docker.engine import Engine, engine_errors
 from grindstone.sandbox.docker.stream import Stream
+from grindstone.sandbox.network.doors import PORT, Hatch, receive
+from grindstone.sandbox.network.rules import Rules
 from grindstone.sandbox.registry import Kind
 from grindstone.sandbox.remote import MOVE_TIMEOUT_S, RUNNER, RemoteSandbox, Told
 from grindstone.sandbox.wire import Answer
+
+HATCH_DIR = "/.grindstone-door"
+"""Where a container that has a network finds the folder its door is handed out through."""
 
 KILLED_CODES = frozenset({137, 143})
 """Exit codes of a runner that something inside the container killed."""
@@ -25,9 +31,12 @@ class DockerSandbox(RemoteSandbox):
         engine: Engine,
         container: str,
         workdir: str,
+        network: Rules,
+        hatch: Hatch | None,
         forget: Callable[["DockerSandbox"], None],
     ) -> None:
-        super().__init__(workdir)
+        super().__init__(workdir, network)
+        self._hatch = hatch
         self._engine = engine
         self._container = container
         self._forget = forget
@@ -47,6 +56,7 @@ class DockerSandbox(RemoteSandbox):
         wait_s: float = MOVE_TIMEOUT_S,
         sealing: bool = False,
     ) -> Answer:
+        await self.open_door()
         pieces = None if give is None else list(give)
         with engine_errors(Cause.SANDBOX_IO, self._container):
             for last in (False, True):
@@ -103,7 +113,29 @@ class DockerSandbox(RemoteSandbox):
 
     def _restart(self) -> None:
         """End every process inside and keep the files: after a fork bomb nothing else helps."""
+        self._door_open = self._proxy is None
         self._engine.client.api.restart(self._container, timeout=0)
+
+    async def _door(self) -> socket.socket:
+        with engine_errors(Cause.SANDBOX_START, self._container):
+            return await self._engine.call(self._handed_out)
+
+    def _handed_out(self) -> socket.socket:
+        assert self._hatch is not None
+        api = self._engine.client.api
+        command = [RUNNER, "listen", str(PORT), f"{HATCH_DIR}/{Hatch.NAME}"]
+        with self._hatch.open() as waiting:
+            made = api.exec_create(self._container, command, user="0")
+            api.exec_start(made["Id"], detach=True)
+            try:
+                channel, _ = waiting.accept()
+            except TimeoutError as error:
+                problem = "the engine is not on this machine: there is no way out to give"
+                raise InfrastructureError(Cause.SANDBOX_START, problem) from error
+            finally:
+                self._hatch.shut()
+        with channel:
+            return receive(channel)
 
     def _require_running(self) -> None:
         state = self._engine.client.api.inspect_container(self._container)["State"]
@@ -119,8 +151,13 @@ class DockerSandbox(RemoteSandbox):
             return
         self._closed = True
         self._forget(self)
-        with engine_errors(Cause.ENGINE_UNAVAILABLE):
-            await self._engine.call(remove, self._engine, self._container)
+        await self.shut_door()
+        try:
+            with engine_errors(Cause.ENGINE_UNAVAILABLE):
+                await self._engine.call(remove, self._engine, self._container)
+        finally:
+            if self._hatch is not None:
+                self._hatch.remove()
 
 
 def remove(engine: Engine, container: str) -> None:
