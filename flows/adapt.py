@@ -9,6 +9,7 @@ from grindstone.attempt.arms import Arms
 from grindstone.benchmark import Task
 from grindstone.blocks import BlockNames
 from grindstone.digest import digest
+from grindstone.evolve.behaviour import JudgedAttempt
 from grindstone.flows.gate import holdout, roll_back, weigh
 from grindstone.flows.opening import Opened, open_run, within_budget
 from grindstone.ledger.tables.runs import CycleNote
@@ -17,7 +18,6 @@ from grindstone.observe.judge import PASSING_SCORE
 from grindstone.records import Episode, Purpose
 from grindstone.settings import AdaptiveSettings, SuccessMode
 from grindstone.tasks.batches import finish_batch, finished_batches, snapshot_after
-from grindstone.tasks.behaviour import JudgedAttempt
 from grindstone.tasks.evolving import Evolved, EvolveSpec, evolve
 from grindstone.tasks.finishing import Finished, finish_run
 from grindstone.tasks.judging import (

@@ -8,8 +8,10 @@ from grindstone.base import Frozen
 from grindstone.benchmark import load_task
 from grindstone.digest import digest
 from grindstone.evolve import EvolutionEngine, EvolutionResult, EvolveConfig
+from grindstone.evolve.answers import ANSWERS
+from grindstone.evolve.behaviour import JudgedAttempt, observe_behaviour, recall_behaviour
 from grindstone.evolve.engine import last_refusals
-from grindstone.evolve.permissions import Check
+from grindstone.evolve.observing import observe
 from grindstone.evolve.prompts import Observed
 from grindstone.ledger import Ledger
 from grindstone.ledger.recall import recall
@@ -18,10 +20,7 @@ from grindstone.observe.observation import LabelledObservation
 from grindstone.records import utc_now
 from grindstone.sandbox.owner import run_labels
 from grindstone.settings import EvolveScope, FeedbackLevel, SuccessMode
-from grindstone.tasks.behaviour import JudgedAttempt, observe_behaviour, recall_behaviour
 from grindstone.tasks.caching import results_of, step
-from grindstone.tasks.guarding import leak_check
-from grindstone.tasks.observing import observe
 from grindstone.tasks.progress import Progress
 from grindstone.tasks.recording import record_evolution
 from grindstone.tasks.runtime import CURRENT
@@ -77,6 +76,7 @@ async def _evolve(spec: EvolveSpec) -> Evolved:
         model=runtime.models.get(spec.model_id, spec.region),
         provider=runtime.provider,
         labels=run_labels(spec.home, spec.run_key),
+        answers_dir=spec.home / ANSWERS,
     )
     scope = f"{spec.run_key}/{spec.step}"
     result = await engine.aevolve(
@@ -85,7 +85,6 @@ async def _evolve(spec: EvolveSpec) -> Evolved:
         step=scope,
         refused=await asyncio.to_thread(last_refusals, runtime.workspace),
         success_mode=spec.success_mode,
-        leaks=await asyncio.to_thread(_leaks, spec),
     )
     after = (
         await asyncio.to_thread(runtime.workspace.snapshot, result.commit)
@@ -131,15 +130,6 @@ def _observe(spec: EvolveSpec, ledger: Ledger) -> Sequence[Observed]:
         )
         for seen in recall_behaviour(ledger, spec.run_key, spec.episode_ids)
     ]
-
-
-def _leaks(spec: EvolveSpec) -> Check | None:
-    """Return the leak guard; none where no label is shown.
-
-    The guard is made of the tests, so its refusals would tell an evolver about them that is
-    to know of none. What it never saw it cannot give away.
-    """
-    return leak_check(spec.task_dirs) if spec.judged is None else None
 
 
 def _taught_by(observations: Sequence[Observed]) -> tuple[str, ...]:

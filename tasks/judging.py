@@ -10,6 +10,7 @@ from grindstone.base import Frozen
 from grindstone.benchmark import load_task
 from grindstone.digest import digest
 from grindstone.errors import InfrastructureError
+from grindstone.evolve.behaviour import JudgedAttempt, observe_behaviour, recall_behaviour
 from grindstone.ledger import Ledger
 from grindstone.ledger.tables.attempts import JudgeVerdictRow, VerdictRow
 from grindstone.ledger.tables.runs import PatternRow
@@ -20,7 +21,6 @@ from grindstone.observe.observation import JudgeVerdict
 from grindstone.observe.patterns import Judged, Pattern, find_patterns
 from grindstone.records import Role
 from grindstone.tasks.artifacts import artifact_key, artifact_link, publish_table, trajectory_key
-from grindstone.tasks.behaviour import JudgedAttempt, observe_behaviour, recall_behaviour
 from grindstone.tasks.caching import key_of, results_of
 from grindstone.tasks.runtime import CURRENT, Runtime
 

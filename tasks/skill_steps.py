@@ -13,15 +13,17 @@ from grindstone.evolve import (
     draft_from_success,
     evolve_task_skill,
 )
+from grindstone.evolve.answers import ANSWERS
+from grindstone.evolve.behaviour import recall_behaviour
+from grindstone.evolve.guard import Answers, leak_guard
+from grindstone.evolve.observing import observe
 from grindstone.evolve.permissions import Check
 from grindstone.ledger.recall import recall
 from grindstone.llm.messages import Model
 from grindstone.records import utc_now
+from grindstone.sandbox.owner import run_labels
 from grindstone.settings import FeedbackLevel, SuccessMode
-from grindstone.tasks.behaviour import recall_behaviour
 from grindstone.tasks.caching import results_of, step
-from grindstone.tasks.guarding import leak_check
-from grindstone.tasks.observing import observe
 from grindstone.tasks.progress import Progress
 from grindstone.tasks.recording import record_writing
 from grindstone.tasks.runtime import CURRENT, Runtime
@@ -80,7 +82,11 @@ async def _write_skill(spec: WriteSpec) -> Written:
     runtime = CURRENT.get()
     assert runtime is not None
     started = utc_now()
-    leaks = await asyncio.to_thread(leak_check, spec.task_dirs) if spec.no_direct_answers else None
+    leaks = None
+    if spec.no_direct_answers:
+        labels = run_labels(spec.home, spec.run_key)
+        answers = Answers(runtime.provider, spec.home / ANSWERS, labels)
+        leaks = await leak_guard(spec.task_dirs.values(), answers)
     model = runtime.models.get(spec.model_id, spec.region)
     result = await _writer(spec, runtime, model, leaks)
     changed = bool(result.written or result.promoted)

@@ -1,5 +1,7 @@
 """How an engine evolves, as the documents spell it."""
 
+from pathlib import Path
+
 from pydantic import Field, JsonValue
 
 from grindstone.evolve.session import SessionLimits
@@ -22,6 +24,11 @@ class EvolveConfig(EvolveScope):
     quality_gate: bool = Field(
         True,
         description="Skills must say when they apply, be general, and hold verification steps.",
+    )
+    tasks_dir: Path | None = Field(
+        None,
+        description="Folder of the tasks' folders, for observations that do not say where their "
+        "task lies: with it skills are kept from giving its answers away.",
     )
     limits: SessionLimits = Field(SessionLimits(), description="When its session ends.")
 

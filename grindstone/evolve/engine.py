@@ -13,12 +13,14 @@ from grindstone.evolve.checks import checks_for
 from grindstone.evolve.config import EvolveConfig
 from grindstone.evolve.copy_evolution import evolve_copy
 from grindstone.evolve.copying import shown_files
+from grindstone.evolve.guard import Answers, guard_of
 from grindstone.evolve.past import (
     earlier,
     keep,
     last_refusals,
     memory_path,
     recall,
+    tellable,
     trailers_of,
 )
 from grindstone.evolve.permissions import Check, Refusal
@@ -54,6 +56,7 @@ class EvolutionEngine:
         model: Model | None = None,
         provider: Provider | None = None,
         labels: dict[str, str] | None = None,
+        answers_dir: Path | None = None,
     ) -> None:
         """Keep what every evolution needs.
 
@@ -62,7 +65,10 @@ class EvolutionEngine:
             model: The evolver's model; belongs to the caller, who closes it.
             provider: Where it works; belongs to the caller.
             labels: Put on its sandboxes, so that a run's can be found and reaped.
+            answers_dir: Where the leak guard keeps what it knows of tasks; by default beside the
+                workspace.
         """
+        self._answers_dir = answers_dir
         self.config = config or EvolveConfig()
         self._model = model
         self._provider = provider
@@ -138,11 +144,13 @@ class EvolutionEngine:
             step: `<run_key>/<step>`. A step found in the history is returned as it was.
             success_mode: Drafts are shown under gated_promotion, and under nothing else.
             refused: What the step before refused.
-            leaks: Says what a text gives away of the tasks' checks; applied where
-                `no_direct_answers` is set.
+            leaks: Says what a text gives away of the tasks' answers, where `no_direct_answers`
+                is set; by default the guard made of the observed tasks. Without labels there
+                is none: what the evolver never saw it cannot give away.
 
         Raises:
-            InputError: Labelled and unlabelled observations are mixed.
+            InputError: Labelled and unlabelled observations are mixed; `no_direct_answers` was
+                asked for by name and a task's folder is not known.
             InfrastructureError: The model or the sandbox failed.
             BudgetExceededError: A ceiling was reached.
             WorkspaceError: The number is taken, or a file was changed by someone else.
@@ -170,9 +178,12 @@ class EvolutionEngine:
             history=history,
             current=observation_logs,
             drafts=drafts,
-            refused=refused,
+            refused=tellable(refused, observation_logs),
         )
         async with self._opened_model(opened, step) as model, self._opened_provider() as provider:
+            kept_in = self._answers_dir or opened.root.parent / f".{opened.root.name}-answers"
+            answers = Answers(provider, kept_in, self._labels)
+            guard = leaks or await guard_of(self.config, observation_logs, answers)
             evolved = await evolve_copy(
                 before,
                 model=model,
@@ -183,7 +194,7 @@ class EvolutionEngine:
                 observation=observation,
                 site=CallSite(role=Role.EVOLVER, scope=step or f"evolve/{number}", turn=0),
                 limits=self.config.limits,
-                checks=checks_for(self.config, observation_logs, leaks),
+                checks=checks_for(self.config, observation_logs, guard),
                 labels=self._labels,
                 memory=memory,
             )

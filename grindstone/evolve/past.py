@@ -7,11 +7,16 @@ from pydantic import ValidationError
 
 from grindstone.digest import SHORT, canonical_json, digest
 from grindstone.errors import InputError
-from grindstone.evolve.permissions import Refusal
+from grindstone.evolve.permissions import ANSWERS_RULE, Refusal
 from grindstone.evolve.prompts import HISTORY, Observed
 from grindstone.evolve.result import EvolutionResult
 from grindstone.files import write_atomic
-from grindstone.observe.observation import UnlabelledObservation, parse_observation
+from grindstone.observe.observation import (
+    LabelledObservation,
+    UnlabelledObservation,
+    parse_observation,
+)
+from grindstone.settings import FeedbackLevel
 from grindstone.workspace.workspace import EvolutionRef, Workspace
 
 TRAILER = "Result"
@@ -22,19 +27,31 @@ _REFUSALS_IN_COMMIT = 20
 def earlier(workspace: Workspace, current: Sequence[Observed]) -> list[Observed]:
     """Return the last observations but the present ones, the oldest first.
 
-    Where the present ones have no labels, labelled ones are left out.
+    Where the present ones have no labels, labelled ones are left out; where they have, what an
+    earlier run was told is lowered to what this one may know.
     """
     unlabelled = any(isinstance(seen, UnlabelledObservation) for seen in current)
+    levels = [seen.feedback.level for seen in current if isinstance(seen, LabelledObservation)]
+    level = min(levels, key=tuple(FeedbackLevel).index, default=FeedbackLevel.NONE)
+    present = {seen.model_dump_json() for seen in current}
     found: list[Observed] = []
     for row in workspace.recent_observations(_LOG_ROWS):
         try:
             seen = parse_observation(canonical_json(row))
         except ValidationError:
             continue  # of another program, or of another version of this one
-        if seen in current or (unlabelled and not isinstance(seen, UnlabelledObservation)):
+        if seen.model_dump_json() in present or (
+            unlabelled and not isinstance(seen, UnlabelledObservation)
+        ):
             continue
-        found.append(seen)
+        found.append(seen.lowered(level) if isinstance(seen, LabelledObservation) else seen)
     return found[-HISTORY:]
+
+
+def tellable(refusals: Sequence[Refusal], current: Sequence[Observed]) -> tuple[Refusal, ...]:
+    """Return the refusals of the step before that may be told: without labels, none from tests."""
+    unlabelled = any(isinstance(seen, UnlabelledObservation) for seen in current)
+    return tuple(each for each in refusals if not (unlabelled and each.rule == ANSWERS_RULE))
 
 
 def trailers_of(result: EvolutionResult) -> dict[str, str]:

@@ -18,6 +18,9 @@ from grindstone.workspace.manifest import Manifest
 MAX_FILE_BYTES = 200_000
 MAX_FILES = 200
 
+ANSWERS_RULE = "no_direct_answers"
+"""The one rule whose refusals are made from the tasks' tests."""
+
 Check = Callable[[str, str], Sequence[str]]
 """Given a path and its text, returns what is wrong with it, in sentences that give nothing away."""
 
@@ -137,7 +140,7 @@ def _file_rules(
     if scope.no_direct_answers and checks.leaks is not None:
         text = change.entry.content.decode("utf-8")
         return [
-            Refusal(path=change.path, rule="no_direct_answers", reason=reason)
+            Refusal(path=change.path, rule=ANSWERS_RULE, reason=reason)
             for reason in checks.leaks(change.path, text)
         ]
     return []

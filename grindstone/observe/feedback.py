@@ -8,7 +8,7 @@ full    + the output as it is
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt
@@ -17,6 +17,8 @@ from grindstone.base import Frozen
 from grindstone.observe.masking import known_paths, mask_message, mask_output, strip_parameters
 from grindstone.records import FailureClass, Verdict
 from grindstone.settings import FeedbackLevel
+
+TestStatus = Literal["passed", "failed", "skipped", "error"]
 
 _ORDER = tuple(FeedbackLevel)
 _OUTPUT_CHARS = 20_000
@@ -28,7 +30,7 @@ class TestLine(Frozen):
     __test__ = False  # not a pytest class
 
     name: str
-    status: Literal["passed", "failed", "skipped", "error"]
+    status: TestStatus
     count: PositiveInt = 1
 
 
@@ -44,6 +46,30 @@ class Feedback(Frozen):
     tests_total: NonNegativeInt | None = None
     tests: tuple[TestLine, ...] = Field((), description="From level tests on.")
     output: str = Field("", description="At masked and full; masked it holds no value.")
+
+    def lowered(self, level: FeedbackLevel) -> "Feedback":
+        """Return what a lower level would have told of the same verdict; a higher one adds nothing.
+
+        Between full and masked the paths the agent used are no longer known, so none is shown.
+        """
+        if _ORDER.index(level) >= _ORDER.index(self.level):
+            return self
+        has = _told_at(level)
+        masked = level is FeedbackLevel.MASKED
+        counts = Counter[tuple[str, TestStatus]]()
+        for test in self.tests if has[FeedbackLevel.TESTS] else ():
+            counts[strip_parameters(test.name), test.status] += test.count
+        return Feedback(
+            level=level,
+            task_id=self.task_id,
+            category=self.category,
+            failure_class=self.failure_class,
+            reward=self.reward if has[FeedbackLevel.SCORE] else None,
+            tests_passed=self.tests_passed if has[FeedbackLevel.SCORE] else None,
+            tests_total=self.tests_total if has[FeedbackLevel.SCORE] else None,
+            tests=_lines_of(counts),
+            output=mask_output(self.output, frozenset()) if masked else "",
+        )
 
     def to_markdown(self) -> str:
         """Return the feedback as a person or a model reads it."""
@@ -94,8 +120,7 @@ def build_feedback(
         instruction: What the agent was told; paths named there may be shown at `masked`.
         commands: What the agent ran; paths it used itself may be shown at `masked`.
     """
-    reach = _ORDER.index(level)
-    has = {each: reach >= _ORDER.index(each) for each in _ORDER}
+    has = _told_at(level)
     output = ""
     if has[FeedbackLevel.FULL]:
         output = _full_output(verdict)
@@ -118,12 +143,24 @@ def build_feedback(
 
 def _test_lines(verdict: Verdict, *, full: bool) -> tuple[TestLine, ...]:
     """Return one line per name and status, in the verifier's order of first appearance."""
-    counts = Counter(
-        (test.name if full else strip_parameters(test.name), test.status) for test in verdict.tests
+    return _lines_of(
+        Counter(
+            (test.name if full else strip_parameters(test.name), test.status)
+            for test in verdict.tests
+        )
     )
+
+
+def _lines_of(counts: Mapping[tuple[str, TestStatus], int]) -> tuple[TestLine, ...]:
     return tuple(
         TestLine(name=name, status=status, count=n) for (name, status), n in counts.items()
     )
+
+
+def _told_at(level: FeedbackLevel) -> dict[FeedbackLevel, bool]:
+    """Return which levels' part a level tells: its own and those before it."""
+    reach = _ORDER.index(level)
+    return {each: reach >= _ORDER.index(each) for each in _ORDER}
 
 
 def _masked_output(verdict: Verdict, known: frozenset[str]) -> str:

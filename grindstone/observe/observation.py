@@ -6,9 +6,10 @@ holds as much of the verdict as its level allows.
 """
 
 from collections.abc import Iterable
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Literal, NamedTuple
 
-from pydantic import Field, NonNegativeInt, TypeAdapter
+from pydantic import Field, NonNegativeInt, PrivateAttr, TypeAdapter
 
 from grindstone.base import Frozen
 from grindstone.observe.calls import calls_of
@@ -99,12 +100,29 @@ class UnlabelledObservation(_Observation):
         )
 
 
+class Grounds(NamedTuple):
+    """What the leak guard needs of an attempt, and nobody is shown: it is never written out."""
+
+    task_dir: Path | None = None
+    verdict: Verdict | None = None
+
+
 class LabelledObservation(_Observation):
     """An attempt with as much of its verdict as the feedback level passes on."""
 
     kind: Literal["labelled"] = "labelled"
     cycle: NonNegativeInt = 1
     feedback: Feedback
+    _grounds: Grounds = PrivateAttr(default=Grounds())
+
+    @property
+    def grounds(self) -> Grounds:
+        """The task's folder and the whole verdict, where the observation was made from them."""
+        return self._grounds
+
+    def lowered(self, level: FeedbackLevel) -> "LabelledObservation":
+        """Return the observation as it would have been made at a level, if that is lower."""
+        return self.model_copy(update={"feedback": self.feedback.lowered(level)})
 
     def to_markdown(self) -> str:
         """Return the observation as the evolver reads it."""
@@ -200,8 +218,12 @@ def observe_labelled(
     skills_offered: Iterable[str] = (),
     skills_loaded: Iterable[str] = (),
     token_budget: int = TRAJECTORY_TOKENS,
+    task_dir: Path | None = None,
 ) -> LabelledObservation:
-    """Return an attempt with its feedback at a level."""
+    """Return an attempt with its feedback at a level.
+
+    `task_dir` is the task's folder: with it a skill is kept from giving its answers away.
+    """
     feedback = build_feedback(
         verdict,
         level=level,
@@ -211,7 +233,7 @@ def observe_labelled(
         instruction=instruction,
         commands=[call.command for call in calls_of(trajectory)],
     )
-    return LabelledObservation(
+    seen = LabelledObservation(
         task_id=task_id,
         category=category,
         difficulty=difficulty,
@@ -224,6 +246,8 @@ def observe_labelled(
         trajectory=compress(trajectory, token_budget),
         feedback=feedback,
     )
+    seen._grounds = Grounds(task_dir, verdict)
+    return seen
 
 
 def render_observations(

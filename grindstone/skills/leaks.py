@@ -1,65 +1,64 @@
 """The leak guard: a skill must not hold what a task's tests look for.
 
-What counts, and from where on (chosen against false alarms, each shown by a test):
+A text is compared as its reader takes it in (`tokens.py`), so a value is the same value in
+any readable spelling. What is looked for:
 
-- Opaque words (12 characters or more, letters and at least 4 digits: identifiers, hashes,
-  canaries) anywhere in the tests' source.
-- Text a test compares with: 4 characters or more, unless it is a common word, a type or an
-  encoding. Text of several lines counts line by line from 12 characters on.
-- Numbers a test compares with: from 3 significant digits on anywhere, unless round or
-  common (ports, powers of two, years, status codes); of 2 digits, or with one decimal, on a
-  line that presents them as a result (expected, answer, must be, equals, ==); of one digit
-  never.
-- Source lines: one line that asserts something, 16 characters or more; or three other
-  lines of 24 characters or more; or 25 tokens in a row. A check that a file exists, an
-  import, and a line of punctuation do not count.
+- Values the tests compare with, from their source, from the verifier's words, or given.
+- What a right solution leaves and prints, where that is known: any stretch of it that could
+  not be hit on by chance, several values of one of its records on one line, and long
+  passages even where the task's own inputs state them.
+- Numbers that enclose such a value, or are that value rounded.
+- Lines of the tests' source: one that asserts something, or three others, or 25 tokens in a row.
 
-Whatever the task's own instruction says is no secret.
+How much is too much is a question of chance (`_threshold`): a stretch counts from about
+13 bits on, a number of four digits or a rare word; where many values would do, from as many
+bits more as there are more of them. Less than that counts on a line that presents it as a
+result. What the task's own instruction says is no secret; what its inputs say is none in a
+large answer, which is made of them, but is one in a small answer, which selects from them.
 """
 
+import itertools
+import json
+import math
 import re
-from collections.abc import Collection, Mapping
-from decimal import Decimal
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from grindstone.skills.literals import expected_literals
+from grindstone.skills.test_lines import TestLines
+from grindstone.skills.tokens import Token, readings, tokens_of
 
-MIN_TEXT = 4
-MIN_TEXT_LINE = 12
-MIN_ASSERT_LINE = 16
-MIN_LINE = 24
-LINES_TO_TELL = 3
-TOKENS_TO_TELL = 25
+_BITS = 13.0
+_CANDIDATES = 32  # from so many values on, the threshold rises
+_BITS_STEP = 2.0
+_CODE_BITS = 48.0
+_PASSAGE_BITS = 100.0
+_RECORD_BITS = 6.0  # beyond the threshold: its values need not stand together
+_PRESENTED_BITS = 6.0
+_SMALL_ANSWER = 64  # tokens
+_ENCLOSING_BITS = 9.0
+_ENCLOSING_SHARE = 0.01
+_ENCLOSING_GAP = 4
+_TELLING_TOKEN_BITS = 6.0
 
-_WORDS = (
-    "none null true false pass passed fail failed error errors warning info name names value",
-    "values type types data file files path paths text line lines dict list index total count",
-    "counts sum mean average date dates time year month week user users test tests item items",
-    "result results output input status code message utf-8 utf8 ascii latin-1 json yaml csv",
-    "html xlsx read write open close start stop main self int64 float64 object string number",
-    "integer float bool boolean array python python3 bash root home build make success default",
-    "unknown other missing empty done ready keys field fields column columns header headers",
-    "rows record records content amount price quantity",
+_CODE = re.compile(
+    r"\.(py|sh|js|mjs|ts|tsx|jsx|c|h|cc|cpp|hpp|rs|go|java|rb|php|pl|lua|r|sql|css)$", re.I
 )
-_ROUND_NUMBERS = (
-    "100 127 128 200 201 204 255 256 301 302 304 360 365 366 400 401 403 404 409 422 429 443",
-    "500 502 503 512 600 644 755 777 1000 1024 1440 1800 2000 2048 3000 3306 3600 4096 5000",
-    "5432 6379 8000 8080 8192 8443 8888 9000 10000 16384 32768 60000 65535 65536 86400 100000",
-    "1000000 0.001 0.0001 0.00001 0.000001",
-)
-_COMMON = frozenset(" ".join(_WORDS).split())
-_ROUND = frozenset(Decimal(number) for number in " ".join(_ROUND_NUMBERS).split())
-_NUMBER = re.compile(r"(?<![\w.])-?\d[\d_]*(?:,\d{3})*(?:\.\d+)?(?:[eE][+-]?\d+)?(?![\w]|\.\d)")
 _RESULT = re.compile(
     r"expect|answer|(should|must|has to|will)\s+(be|equal|return|give|print)|equals?\b|==|"
-    r"result\s*(is|:|=)|correct\s+(value|number|result)",
+    r"result\s*(is|:|=)|correct\s+(value|number|result)|solution\s*(is|:|=)",
     re.IGNORECASE,
 )
 _OPAQUE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{11,}")
-_ASSERTS = re.compile(r"^(assert\b|self\.assert|\[\[? |test |if \[|grep |diff |cmp |expect)|==")
-_EXISTS = re.compile(r"exists\(|is_file\(|is_dir\(|isfile\(|isdir\(|\[\[? ?!? ?-[efdsxr] ")
-_IMPORT = re.compile(r"^(import|from|#!|#|set -|def |class |@|if __name__)")
-_TOKEN = re.compile(r"\w+|[^\w\s]")
+_OPAQUE_DIGITS = 4
+_QUOTED = re.compile(r"\"([^\"\n]{2,200})\"|'([^'\n]{2,200})'|`([^`\n]{2,200})`")
+
+Words = tuple[str, ...]
+
+COMPARED = "a value the tests compare with"
+ANSWER = "a part of the right answer"
+ENCLOSES = "numbers that enclose a value of the right answer"
 
 
 class Leak(NamedTuple):
@@ -68,6 +67,137 @@ class Leak(NamedTuple):
     kind: Literal["expected_value", "test_source"]
     excerpt: str  # for the ledger and the person; not for the evolver
     reason: str  # says what kind of thing it is without repeating it
+    line: int  # of the skill, from 1 on
+
+
+class Known(NamedTuple):
+    """What is known of one task's answers."""
+
+    test_sources: Mapping[str, str]  # the tests' text files by name
+    expected: Collection[str] = ()  # further values the tests compare with
+    answers: Mapping[str, str] = {}  # what a right solution leaves and prints, by name
+    instruction: str = ""  # what it says is no leak
+    inputs: Mapping[str, str] = {}  # what the agent finds, by name
+
+
+class Secrets:
+    """What no skill may hold of one task; made once, asked for many texts."""
+
+    def __init__(self, known: Known) -> None:
+        told = tokens_of(known.instruction)
+        compared = [*expected_literals(known.test_sources), *_opaque(known.test_sources)]
+        literals = _units([*compared, *known.expected])
+        units = {name: tokens_of(text) for name, text in known.answers.items()}
+        small = [
+            unit
+            for name, unit in units.items()
+            if len(unit) <= _SMALL_ANSWER and not _CODE.search(name)
+        ]
+        large = {name: unit for name, unit in units.items() if unit not in small}
+        inputs = [tokens_of(text) for text in known.inputs.values()] if large else []
+        self._lines = TestLines(known.test_sources, known.instruction)
+        self._stretches: defaultdict[float, dict[Words, str]] = defaultdict(dict)
+        self._presented: dict[Words, str] = {}
+        self._records = _Records()
+        self._values: list[float] = []
+        told_once = _Told([told])
+        self._add(literals, told_once, COMPARED, _threshold(len(literals)))
+        self._add(small, told_once, ANSWER, _threshold(len(small)))
+        told_all = _Told([told, *inputs])
+        for name, unit in large.items():
+            bits = _CODE_BITS if _CODE.search(name) else None
+            threshold = self._add([unit], told_all, ANSWER, bits)
+            self._add([unit], told_once, ANSWER, _PASSAGE_BITS)
+            if bits is None:
+                self._records.add(known.answers[name], threshold + _RECORD_BITS)
+        self._records.without(known.instruction, *known.inputs.values())
+
+    def leaks(self, text: str) -> tuple[Leak, ...]:
+        """Return what a text holds of them, in the order of its lines."""
+        found = [Leak("test_source", *each) for each in self._lines.within(text)]
+        for tokens in readings(text):
+            found += self._within(tokens, text)
+        return tuple(sorted(dict.fromkeys(found), key=lambda leak: leak.line))
+
+    def _add(
+        self, units: Sequence[list[Token]], told: "_Told", reason: str, bits: float | None = None
+    ) -> float:
+        """Keep every stretch of some units that nobody was told; return what a stretch weighs."""
+        if bits is None:
+            fresh = {words for unit in units for words in _stretches(unit, _BITS)} - told.at(_BITS)
+            bits = _threshold(len(fresh))
+        known = told.at(bits)
+        for unit in units:
+            fresh = {words for words in _stretches(unit, bits) if words not in known}
+            self._stretches[bits].update(dict.fromkeys(fresh, reason))
+            self._keep_numbers(unit, fresh, bits, reason)
+            whole = tuple(token.text for token in unit)
+            weight = sum(token.bits for token in unit)
+            if _PRESENTED_BITS <= weight < bits and not told.whole(whole):
+                self._presented[whole] = reason
+        return bits
+
+    def _keep_numbers(self, unit: list[Token], fresh: set[Words], bits: float, reason: str) -> None:
+        for token in unit:
+            if token.value is None or (token.text,) not in fresh:
+                continue
+            self._values.append(token.value)
+            for decimals in range(4):
+                [rounded, *_] = tokens_of(f"{token.value:.{decimals}f}") or [token]
+                if rounded.bits >= bits:
+                    self._stretches[bits][(rounded.text,)] = reason
+
+    def _within(self, tokens: Sequence[Token], text: str) -> Iterator[Leak]:
+        for bits, secret in self._stretches.items():
+            whole: Words = ()
+            for words, at in _stretches(tokens, bits).items():
+                if words in secret and whole[-len(words) :] != words:
+                    yield Leak("expected_value", " ".join(words), secret[words], at)
+                    whole = words
+        yield from self._enclosing(tokens)
+        by_line: defaultdict[int, list[Token]] = defaultdict(list)
+        for token in tokens:
+            by_line[token.line].append(token)
+        lines = text.split("\n")
+        for at, held in by_line.items():
+            words = tuple(token.text for token in held)
+            if (shared := self._records.on(held)) is not None:
+                yield Leak("expected_value", " ".join(shared), ANSWER, at)
+            line = lines[at - 1] if at <= len(lines) else ""
+            yield from self._shown_as_result(line, words, at)
+
+    def _shown_as_result(self, line: str, words: Words, at: int) -> Iterator[Leak]:
+        if not self._presented:
+            return
+        quoted = {
+            tuple(token.text for token in tokens_of("".join(match.groups(""))))
+            for match in _QUOTED.finditer(line)
+        }
+        presents = _RESULT.search(line) is not None
+        for secret, reason in self._presented.items():
+            textual = any(not word[0].isdigit() for word in secret)
+            if (presents and _contains(words, secret)) or (textual and secret in quoted):
+                yield Leak("expected_value", " ".join(secret), reason, at)
+
+    def _enclosing(self, tokens: Sequence[Token]) -> Iterator[Leak]:
+        if not self._values:
+            return
+        numbers = [
+            (index, token)
+            for index, token in enumerate(tokens)
+            if token.value is not None and token.bits >= _ENCLOSING_BITS
+        ]
+        for (index, low), (other, high) in itertools.pairwise(numbers):
+            assert low.value is not None
+            assert high.value is not None
+            small, large = sorted((low.value, high.value))
+            if other - index > _ENCLOSING_GAP or small == large:
+                continue
+            if any(
+                small <= value <= large and large - small <= _ENCLOSING_SHARE * abs(value)
+                for value in self._values
+            ):
+                yield Leak("expected_value", f"{low.text} {high.text}", ENCLOSES, low.line)
 
 
 def find_leaks(
@@ -76,152 +206,142 @@ def find_leaks(
     test_sources: Mapping[str, str],
     expected: Collection[str] = (),
     instruction: str = "",
+    answers: Mapping[str, str] | None = None,
+    inputs: Mapping[str, str] | None = None,
 ) -> tuple[Leak, ...]:
-    """Return what a skill holds of a task's tests; empty when it is clean.
+    """Return what a skill holds of a task's tests and answers; empty when it is clean.
 
     Args:
         skill_text: SKILL.md, or any text the evolver wrote.
         test_sources: The tests' text files by name.
         expected: Further values the tests compare with, beside those their source shows.
         instruction: The task's text; what it says is no leak.
+        answers: What a right solution leaves and prints, by name.
+        inputs: What the agent finds in its sandbox, by name.
     """
-    values = dict.fromkeys([*expected_literals(test_sources), *expected])
-    found = [
-        *_opaque(skill_text, test_sources, instruction),
-        *_values(skill_text, tuple(values), instruction),
-        *_source(skill_text, test_sources, instruction),
-    ]
-    return tuple({(leak.kind, leak.excerpt): leak for leak in reversed(found)}.values())[::-1]
+    known = Known(test_sources, expected, answers or {}, instruction, inputs or {})
+    return Secrets(known).leaks(skill_text)
 
 
-def _opaque(skill: str, sources: Mapping[str, str], instruction: str) -> list[Leak]:
-    secret = {
+class _Told:
+    """Stretches of what the agent is told, by what they weigh."""
+
+    def __init__(self, texts: Sequence[list[Token]]) -> None:
+        self._texts = texts
+        self._by_bits: dict[float, set[Words]] = {}
+
+    def at(self, bits: float) -> set[Words]:
+        if bits not in self._by_bits:
+            self._by_bits[bits] = {w for text in self._texts for w in _stretches(text, bits)}
+        return self._by_bits[bits]
+
+    def whole(self, words: Words) -> bool:
+        return any(_contains(tuple(token.text for token in text), words) for text in self._texts)
+
+
+class _Records:
+    """Rows of an answer: several of one row's values on one line are that row."""
+
+    def __init__(self) -> None:
+        self._rows: list[tuple[frozenset[str], float]] = []
+        self._by_word: defaultdict[str, list[int]] = defaultdict(list)
+        self._told: defaultdict[str, set[int]] = defaultdict(set)
+
+    def add(self, answer: str, bits: float) -> None:
+        for record in _records_of(answer):
+            words = frozenset(
+                token.text for token in tokens_of(record) if token.bits > _TELLING_TOKEN_BITS
+            )
+            if len(words) > 1:
+                for word in words:
+                    self._by_word[word].append(len(self._rows))
+                self._rows.append((words, bits))
+
+    def without(self, *told: str) -> None:
+        """Let lines of what the agent is told say what they say."""
+        lines = (line for text in told for line in text.split("\n"))
+        for at, line in enumerate(lines):
+            for token in tokens_of(line):
+                if token.text in self._by_word:
+                    self._told[token.text].add(at)
+
+    def on(self, line: Sequence[Token]) -> Words | None:
+        weights = {token.text: token.bits for token in line}
+        held: defaultdict[int, set[str]] = defaultdict(set)
+        for word in weights.keys() & self._by_word.keys():
+            for row in self._by_word[word]:
+                held[row].add(word)
+        for row, words in sorted(held.items()):
+            bits = self._rows[row][1]
+            weighs = len(words) > 1 and sum(weights[word] for word in words) >= bits
+            if weighs and not set.intersection(*(self._told[word] for word in words)):
+                return tuple(sorted(words))
+        return None
+
+
+def _records_of(answer: str) -> Iterable[str]:
+    try:
+        found = list(_json_records(json.loads(answer)))
+    except (ValueError, RecursionError):
+        return answer.split("\n")
+    return found
+
+
+def _json_records(value: object) -> Iterator[str]:
+    if isinstance(value, list):
+        for item in value:
+            yield from _json_records(item)
+    elif isinstance(value, dict):
+        scalars = {k: v for k, v in value.items() if not isinstance(v, dict | list)}
+        if len(scalars) > 1:
+            yield " ".join(str(item) for item in scalars.values())
+        for key, item in scalars.items():
+            yield f"{key} {item}"
+        for item in value.values():
+            yield from _json_records(item)
+
+
+def _opaque(sources: Mapping[str, str]) -> list[str]:
+    """Return identifiers, hashes and canaries: no test holds one that it has no use for."""
+    return [
         word
         for text in sources.values()
         for word in _OPAQUE.findall(text)
-        if sum(character.isdigit() for character in word) >= 4
+        if sum(character.isdigit() for character in word) >= _OPAQUE_DIGITS
         and any(character.isalpha() for character in word)
-        and word not in instruction
-    }
-    shared = sorted(secret & set(_OPAQUE.findall(skill)))
-    return [Leak("expected_value", word, "an identifier from the tests") for word in shared]
-
-
-def _values(skill: str, values: tuple[str, ...], instruction: str) -> list[Leak]:
-    found: list[Leak] = []
-    shown = _numbers(skill)
-    told = set(_numbers(instruction))
-    plain, plain_instruction = _squeezed(skill), _squeezed(instruction)
-    for value in values:
-        number = _decimal(value)
-        if number is not None:
-            if number in told or number not in shown:
-                continue
-            if _telling(number) or _weakly(number) & any(map(_RESULT.search, shown[number])):
-                found.append(Leak("expected_value", value, "a number the tests compare with"))
-            continue
-        for part in _parts(value):
-            if part not in plain_instruction and _holds(plain, part):
-                found.append(Leak("expected_value", part, "text the tests compare with"))
-    return found
-
-
-def _parts(value: str) -> list[str]:
-    lines = [_squeezed(line) for line in value.splitlines() if line.strip()]
-    if len(lines) > 1:
-        return [line for line in lines if len(line) >= MIN_TEXT_LINE]
-    return [
-        line
-        for line in lines
-        if len(line) >= MIN_TEXT and line not in _COMMON and any(map(str.isalnum, line))
     ]
 
 
-def _holds(text: str, part: str) -> bool:
-    before = r"(?<!\w)" if part[0].isalnum() else ""
-    after = r"(?!\w)" if part[-1].isalnum() else ""
-    return re.search(before + re.escape(part) + after, text) is not None
+def _units(values: Iterable[str]) -> list[list[Token]]:
+    """Return the tokens of each value."""
+    return [unit for value in dict.fromkeys(values) if (unit := tokens_of(value))]
 
 
-def _numbers(text: str) -> dict[Decimal, list[str]]:
-    """Numbers of a text with the lines they stand on."""
-    found: dict[Decimal, list[str]] = {}
-    for line in text.splitlines():
-        for match in _NUMBER.finditer(line):
-            number = _decimal(match.group())
-            if number is not None:
-                found.setdefault(number, []).append(line)
-    return found
+def _stretches(tokens: Sequence[Token], bits: float) -> dict[Words, int]:
+    """Return, from each token on, the shortest stretch that weighs enough, with its first line.
 
-
-def _decimal(text: str) -> Decimal | None:
-    """Return what a text is as a number; None where it is none, or of no size that is one.
-
-    A hash such as `2672e8273026` is written like a number with an exponent.
+    Two texts that share a run of tokens share the stretches that lie within it: where a
+    stretch ends depends on its own tokens alone.
     """
-    if not _NUMBER.fullmatch(text.strip()):
-        return None
-    try:
-        return Decimal(text.strip().replace(",", "").replace("_", "")).normalize()
-    except ArithmeticError:
-        return None
-
-
-def _telling(number: Decimal) -> bool:
-    whole = number == number.to_integral_value()
-    year = whole and 1900 <= number <= 2100
-    return _significant(number) >= 3 and abs(number) not in _ROUND and not year
-
-
-def _weakly(number: Decimal) -> bool:
-    return abs(number) not in _ROUND and (
-        _significant(number) == 2 or abs(number) >= 10 or number != number.to_integral_value()
-    )
-
-
-def _significant(number: Decimal) -> int:
-    """Digits without leading zeros; the zeros at the end of a whole number do not count."""
-    return len(str(abs(int("".join(map(str, number.as_tuple().digits))))).rstrip("0")) or 1
-
-
-def _source(skill: str, sources: Mapping[str, str], instruction: str) -> list[Leak]:
-    known = {_squeezed(line) for line in instruction.splitlines()}
-    written = {_squeezed(line) for line in skill.splitlines()} - known
-    found: list[Leak] = []
-    tokens = _grams(skill)
-    told = _grams(instruction)
-    for name, text in sorted(sources.items()):
-        lines = dict.fromkeys(_squeezed(line) for line in text.splitlines())
-        shared = [
-            line
-            for line in lines
-            if line in written and not _IMPORT.match(line) and not _EXISTS.search(line)
-        ]
-        asserts = [
-            line for line in shared if len(line) >= MIN_ASSERT_LINE and _ASSERTS.search(line)
-        ]
-        others = [line for line in shared if len(line) >= MIN_LINE and line not in asserts]
-        found.extend(Leak("test_source", line, f"an assertion of {name}") for line in asserts)
-        if len(others) >= LINES_TO_TELL:
-            reason = f"{len(others)} lines of {name}"
-            found.extend(Leak("test_source", line, reason) for line in others)
-        elif not asserts and (run := min((_grams(text) & tokens) - told, default=None)):
-            found.append(Leak("test_source", " ".join(run), f"a passage of {name}"))
+    found: dict[Words, int] = {}
+    end, weight = 0, 0.0
+    for start, token in enumerate(tokens):
+        while weight < bits and end < len(tokens):
+            weight += tokens[end].bits
+            end += 1
+        if weight < bits:
+            break
+        found.setdefault(tuple(each.text for each in tokens[start:end]), token.line)
+        weight -= token.bits
     return found
 
 
-def _grams(text: str) -> set[tuple[str, ...]]:
-    kept = "\n".join(
-        line for line in text.splitlines() if not re.match(r"import\b|from\b|#!", line.strip())
-    )
-    tokens = _TOKEN.findall(kept.lower())
-    starts = range(len(tokens) - TOKENS_TO_TELL + 1)
-    return {
-        gram
-        for at in starts
-        if len(set(gram := tuple(tokens[at : at + TOKENS_TO_TELL]))) > TOKENS_TO_TELL // 3
-    }
+def _threshold(values: int) -> float:
+    """Return the bits from which a stretch is no chance, where so many values would do."""
+    more = math.log2(max(values / _CANDIDATES, 1.0))
+    return _BITS + math.ceil(more / _BITS_STEP) * _BITS_STEP
 
 
-def _squeezed(text: str) -> str:
-    return " ".join(text.lower().split())
+def _contains(words: Words, part: Words) -> bool:
+    width = len(part)
+    return any(words[at : at + width] == part for at in range(len(words) - width + 1))

@@ -1,6 +1,8 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from grindstone.skills import Skill, SkillLibrary, check_quality, find_leaks
 from grindstone.skills.literals import expected_literals
@@ -177,3 +179,77 @@ def test_what_is_written_like_a_number_but_is_none_is_found_as_text(odd):
     sources = {"tests/test_it.py": f'assert read() == "{odd}"\n'}
     assert find_leaks(f"The key is {odd} here.", test_sources=sources)
     assert not find_leaks("Read the key from the file.", test_sources=sources)
+
+
+DISGUISED = """
+assert total(rows) == 48213.57
+assert rows[0]["name"] == "Heliodora Quintanilla"
+"""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "48 213.57",
+        "48'213.57",
+        "48\u2019213.57",
+        "48_213.57",
+        "48.213,57",
+        "48,213.57 EUR",
+        "48213.57EUR",
+        "4821357 cents",
+        "**48213**.57",
+        "48213**.57**",
+        "4 8 2 1 3 . 5 7",
+        "\uff14\uff18\uff12\uff11\uff13.57",
+        "48\u200b213.57",
+        "48&#50;13.57",
+        "between 48213.56 and 48213.58",
+        "48213.5 < total < 48213.6",
+        "about 48,214",
+        "Heliodora-Quintanilla",
+        "Heliodora_Quintanilla",
+        "HELIODORA QUINTANILLA",
+        "HeliodoraQuintanilla",
+        "**Heliodora** **Quintanilla**",
+        "<b>Heliodora</b>&nbsp;Quintanilla",
+        "Heliodora\nQuintanilla",
+        "Heli\u043edora Quint\u0430nilla",
+        "Heli\u200bodora Quin\u00adtanilla",
+        "H\u00e9liodora Quintanill\u00e1",
+        "H e l i o d o r a",
+        "\U0001d5db\U0001d5f2liodora Quintanilla",
+    ],
+)
+def test_a_value_is_the_same_value_however_it_is_dressed(text):
+    leaks = find_leaks(f"## Steps\n\n1. {text}\n", test_sources={"t.py": DISGUISED})
+    assert leaks
+    assert leaks[0].line == 3
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Between 40000 and 50000 rows are read at once.",
+        "Version 4.8.21 of 2013-05-07.",
+        "Ask for names: first, then last.",
+        "48 of 213 rows",
+    ],
+)
+def test_what_only_resembles_a_value_is_left_alone(text):
+    assert find_leaks(f"## Steps\n\n1. {text}\n", test_sources={"t.py": DISGUISED}) == ()
+
+
+def test_values_that_comparisons_name_are_known_from_other_files():
+    sources = {
+        "tests/checks.py": "assert content(name) == data.STASHED['prices.csv']\n",
+        "tests/data.py": "STASHED = {'prices.csv': 'article;price\\nwhelk;318.25\\n'}\n",
+    }
+    assert find_leaks("one whelk is 318.25, so write whelk;318.25", test_sources=sources)
+    assert not find_leaks("each article has a price", test_sources=sources)
+
+
+@given(st.text(max_size=300))
+def test_no_text_makes_the_guard_raise(text):
+    for words in (text, "2672e8273026", "9" * 5_000, "1e999999 " + text, "\ud800" + text):
+        find_leaks(words, test_sources={"t.py": DISGUISED, "u.py": words}, expected=[words])

@@ -23,4 +23,5 @@ def observe(seen: Recalled, task: Task, level: FeedbackLevel) -> LabelledObserva
         cycle=episode.cycle,
         skills_offered=[use.skill for use in general],
         skills_loaded=[use.skill for use in general if use.loaded],
+        task_dir=task.path,
     )
