@@ -100,6 +100,7 @@ async def _rig(spec: AttemptSpec, runtime: Runtime) -> Rig:
         workspace=await runtime.snapshot(spec.workspace_commit),
         calls_of=runtime.calls_of,
         memory=None if solver.profile in UNAIDED else _memory(runtime, spec),
+        mask=runtime.models.mask,
     )
 
 

@@ -56,8 +56,9 @@ async def record_attempt(
     if path.is_file():
         attempted = _ATTEMPTED.validate_json(await asyncio.to_thread(path.read_bytes))
     else:
-        attempted = await make()
-        await asyncio.to_thread(write_atomic, path, _ATTEMPTED.dump_json(attempted))
+        text = runtime.models.mask(_ATTEMPTED.dump_json(await make()).decode())
+        attempted = _ATTEMPTED.validate_json(text)
+        await asyncio.to_thread(write_atomic, path, text)
     await asyncio.to_thread(_record, runtime.ledger, attempted)
     path.unlink()
     return attempted

@@ -6,6 +6,7 @@ on the same event loop. An attempt that was sent to another machine opens its ow
 
 import asyncio
 import contextlib
+import os
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextvars import ContextVar
@@ -13,11 +14,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from grindstone.attempt.spec import Spending
+from grindstone.benchmark.environ import passed_names
 from grindstone.blocks import credentials
 from grindstone.graduation.decisions.after_episode import Follower
 from grindstone.ledger import Ledger
 from grindstone.ledger.recall import scored_episodes
 from grindstone.llm import CallRecord, Journal, Models, open_models
+from grindstone.masking import Mask
 from grindstone.records import Episode
 from grindstone.sandbox import Provider, open_provider
 from grindstone.sandbox.owner import run_labels
@@ -171,7 +174,8 @@ async def open_runtime(
                 max_cost_usd=max_cost_usd,
                 max_tokens_total=max_tokens_total,
                 on_call=keep,
-                environ=await credentials(model_block),
+                environ=(environ := await credentials(model_block)),
+                mask=Mask.of({**os.environ, **environ}, passed_names(os.environ)),
                 price_as=rehearsal_price_as,
             )
         )

@@ -1,12 +1,15 @@
 """`grindstone check`: are these tasks sound?"""
 
 import asyncio
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from grindstone.benchmark.environ import pass_on
+from grindstone.flows.cli.options import PASS_ENV_HELP
 from grindstone.flows.cli.output import JsonFlag, emit, finish, say
 from grindstone.sandbox.registry import AUTO, AUTO_HELP
 
@@ -34,6 +37,7 @@ def check(
     sandbox: Annotated[
         list[str], typer.Option(help=f"{AUTO_HELP} Several are checked in turn.")
     ] = [AUTO],  # noqa: B006
+    pass_env: Annotated[list[str], typer.Option(help=PASS_ENV_HELP, metavar="NAME")] = [],  # noqa: B006
     max_workers: Annotated[int, typer.Option(help="Tasks at once.", min=1, max=64)] = 2,
     as_json: JsonFlag = False,
 ) -> None:
@@ -45,6 +49,7 @@ def check(
     from grindstone.benchmark.dataset import select
     from grindstone.resources import bundled
 
+    pass_on(pass_env, os.environ)
     dataset = load_tasks(tasks_dir or bundled("examples/tasks"))
     tasks = select(dataset.tasks, ids=task_ids, limit=limit) if dataset.tasks else ()
     reports = asyncio.run(_check_all(tasks, sandbox, max_workers))

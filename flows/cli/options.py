@@ -18,6 +18,7 @@ import typer
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
+from grindstone.benchmark.environ import pass_on
 from grindstone.errors import InputError
 from grindstone.flows.cli.environment import variable_of
 from grindstone.flows.cli.output import say
@@ -180,6 +181,23 @@ def tell_variables(fields: Mapping[str, Any], environ: Mapping[str, str]) -> Non
         say(f"From the environment: {', '.join(told)}")
 
 
+PASS_ENV_OPTION = "pass_env"
+PASS_ENV_HELP = "Variables of this machine that tasks may read as ${NAME}; none else is given."
+
+
+def _pass_env() -> inspect.Parameter:
+    """Return the option that is no setting: what a form asks for must not reach the host's own."""
+    option = typer.Option(
+        None, flag(PASS_ENV_OPTION), metavar="NAME", help=PASS_ENV_HELP, rich_help_panel="Tasks"
+    )
+    return inspect.Parameter(
+        PASS_ENV_OPTION,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=option,
+        annotation=list[str] | None,
+    )
+
+
 def takes_settings(
     model: type[Settings], panels: Mapping[str, str], *, hidden: frozenset[str] = frozenset()
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -193,6 +211,7 @@ def takes_settings(
         ]
 
         def wrapper(**values: Any) -> None:
+            pass_on(values.pop(PASS_ENV_OPTION) or (), os.environ)
             fields = {name: value for name, value in values.items() if name in model.model_fields}
             tell_variables(fields, os.environ)
             given = given_values(model, fields, os.environ)
@@ -203,7 +222,7 @@ def takes_settings(
                 raise _by_origin(error, model, given) from error
 
         own = [item.replace(kind=inspect.Parameter.KEYWORD_ONLY) for item in own]
-        every = [*parameters(model, panels, hidden=hidden), *own]
+        every = [*parameters(model, panels, hidden=hidden), _pass_env(), *own]
         wrapper.__signature__ = inspect.Signature(every)  # type: ignore[attr-defined]
         wrapper.__annotations__ = {item.name: item.annotation for item in every}
         wrapper.__doc__ = command.__doc__

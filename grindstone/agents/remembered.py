@@ -26,6 +26,7 @@ from grindstone.base import Frozen
 from grindstone.digest import digest
 from grindstone.errors import Cause, InfrastructureError
 from grindstone.llm.volatile import masked
+from grindstone.masking import NO_MASK, Mask
 from grindstone.sandbox.protocol import ExecResult, Keep, Sandbox, SealedResult
 from grindstone.sandbox.registry import Kind
 
@@ -49,8 +50,9 @@ class RememberedSandbox:
     it is live again, and costs no more than the calls behind it.
     """
 
-    def __init__(self, sandbox: Sandbox, path: Path) -> None:
+    def __init__(self, sandbox: Sandbox, path: Path, *, mask: Mask = NO_MASK) -> None:
         self._sandbox = sandbox
+        self._mask = mask
         self._path = path
         self._past = _read(path)
         self._kept = 0  # bytes of the file that stand for commands made by now
@@ -92,6 +94,7 @@ class RememberedSandbox:
             stdin=stdin,
             max_output_bytes=max_output_bytes,
         )
+        result = result._replace(output=self._mask(result.output))
         self._ended = time.monotonic()
         if known is not None:
             self._behind = not _alike(result, known.result)
@@ -170,16 +173,16 @@ class RememberedSandbox:
 
 
 @contextlib.contextmanager
-def remembering(sandbox: Sandbox, path: Path | None) -> Iterator[Sandbox]:
+def remembering(sandbox: Sandbox, path: Path | None, *, mask: Mask = NO_MASK) -> Iterator[Sandbox]:
     """Yield the sandbox with a memory in a file, or as it is where no file is named.
 
     Where what a command showed was that the sandbox does not work, the next try is to see for
-    itself: that command is forgotten.
+    itself: that command is forgotten. What commands show is masked before anyone sees it.
     """
     if path is None:
         yield sandbox
         return
-    remembered = RememberedSandbox(sandbox, path)
+    remembered = RememberedSandbox(sandbox, path, mask=mask)
     try:
         yield remembered
     except InfrastructureError as error:

@@ -27,6 +27,7 @@ from grindstone.benchmark import (
 from grindstone.errors import Cause, InfrastructureError, InputError
 from grindstone.llm.calls import CallRecord
 from grindstone.llm.messages import Model
+from grindstone.masking import NO_MASK, Mask
 from grindstone.observe.signals import Signals, extract_signals
 from grindstone.records import (
     Episode,
@@ -57,6 +58,7 @@ class Rig(NamedTuple):
     workspace: Path  # a frozen copy of the workspace at the spec's commit
     calls_of: Callable[[str], Sequence[CallRecord]]  # the model calls of an episode so far
     memory: Path | None = None  # the file to remember its commands in, see `remembered`
+    mask: Mask = NO_MASK  # replaces known keys in what its commands show
 
 
 class Offered(NamedTuple):
@@ -99,7 +101,7 @@ async def attempt(spec: AttemptSpec, rig: Rig) -> Attempted:
     try:
         cards = await _lay(spec, sandbox, offered, rig.workspace)
         brief = _brief(spec, task, cards, rig.workspace)
-        with remembering(sandbox, rig.memory) as at_work:
+        with remembering(sandbox, rig.memory, mask=rig.mask) as at_work:
             trajectory = await solver_for(spec.solver.profile).solve(brief, at_work, rig.model)
         verdict = await grade_task(
             task,

@@ -151,6 +151,7 @@ class SkillBenchAgent:
                         workspace=self._files,
                         calls_of=lambda episode: tuple(calls[episode]),
                         memory=memory if aided else None,
+                        mask=models.mask,
                     ),
                 )
                 memory.unlink(missing_ok=True)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from pydantic import JsonValue, ValidationError
 
-from grindstone.benchmark.environ import missing_variables, resolve
+from grindstone.benchmark.environ import missing_variables, passed, resolve
 from grindstone.benchmark.exposure import exposed_by
 from grindstone.benchmark.leftovers import what_to_keep
 from grindstone.benchmark.schema import EnvironmentSection, TaskFile
@@ -90,7 +90,8 @@ def load_task(path: Path | str, *, environ: Mapping[str, str] | None = None) -> 
 
     Args:
         path: The folder; its name is the task's id.
-        environ: Where `${VAR}` in env tables is looked up; the process's own by default.
+        environ: Where `${VAR}` in env tables is looked up; by default what was passed to tasks
+            of the process's own (see `environ`).
 
     Raises:
         TaskError: The folder cannot be used; says which file and field, and what was expected.
@@ -115,15 +116,15 @@ def load_task(path: Path | str, *, environ: Mapping[str, str] | None = None) -> 
             **config.verifier.env,
         },
     }
-    environ = os.environ if environ is None else environ
+    environ = passed(os.environ) if environ is None else environ
     for field, table in env_tables.items():
         if missing := missing_variables(table, environ):
             raise TaskError(
                 task_id,
                 "task.toml",
                 field,
-                f"the host has no variable {', '.join(missing)}",
-                "it to be set, or ${VAR:-default}",
+                f"asks for {', '.join(missing)}, which was not passed to tasks or is not set",
+                "--pass-env with its name and a value in the environment, or ${VAR:-default}",
             )
     return _assemble(
         path,

@@ -14,6 +14,7 @@ from grindstone.llm.messages import CallSite, Request, Response
 from grindstone.llm.patience import Patience
 from grindstone.llm.prices import Price, price
 from grindstone.llm.providers import Provider, Resolved
+from grindstone.masking import NO_MASK, Mask
 from grindstone.records import Role, Usage, utc_now
 
 if TYPE_CHECKING:
@@ -21,6 +22,14 @@ if TYPE_CHECKING:
     from grindstone.llm.clients import Client
 
 OnCall = Callable[[CallRecord], None]
+
+
+def masked_response(response: Response, mask: Mask) -> Response:
+    """Return an answer without known keys; the same object where it holds none."""
+    text = response.model_dump_json()
+    shown = mask(text)
+    return response if shown == text else Response.model_validate_json(shown)
+
 
 _CONVERSATIONS = frozenset({Role.SOLVER, Role.EVOLVER})
 
@@ -35,6 +44,7 @@ class Books:
     patience: Patience
     price_as: str | None
     on_call: OnCall | None
+    mask: Mask = NO_MASK
 
     def price(self, resolved: Resolved, usage: Usage, *, rehearsal: bool = False) -> Price:
         """Return what some tokens cost at a model's present price.
@@ -117,6 +127,8 @@ class AnthropicModel:
             except BaseException:
                 self._give_up(question, site, key, started_at)
                 raise
+            # Before it is used, so that what is replayed is what was lived.
+            response = masked_response(response, self._books.mask)
             record = self._record(question, response, site, key, started_at)
             entry = Entry(record=record, response=response)
             await asyncio.to_thread(self._books.journal.append, site, entry)

@@ -15,6 +15,7 @@ from grindstone.llm.client import AnthropicModel, Books, OnCall
 from grindstone.llm.journal import Journal
 from grindstone.llm.patience import Patience
 from grindstone.llm.providers import Resolved, resolve_model_id
+from grindstone.masking import Mask
 from grindstone.records import Usage
 
 if TYPE_CHECKING:
@@ -66,6 +67,11 @@ class Models:
 
             self._models[key] = AnthropicModel(resolved, self._books, open_client)
         return self._models[key]
+
+    @property
+    def mask(self) -> Mask:
+        """What replaces the keys that this run knows of in whatever it records."""
+        return self._books.mask
 
     def spent(self) -> Spend:
         """Return what the run used so far, in this process and before it was resumed."""
@@ -120,6 +126,7 @@ async def open_models(
     patience: Patience | None = None,
     price_as: str | None = None,
     spent_before: Iterable[CallRecord] = (),
+    mask: Mask | None = None,
 ) -> AsyncIterator[Models]:
     """Open a run's models, for the event loop this is called in.
 
@@ -141,6 +148,7 @@ async def open_models(
         price_as: Price the rehearsal's tokens as this Anthropic model's.
         spent_before: Calls of the run that the journal may lack, from the ledger, say,
             when other machines took part; calls it has are not counted twice.
+        mask: Replaces known keys in answers; by default those of `environ`.
     """
     environ = dict(os.environ if environ is None else environ)
     journal = Journal(journal_dir)
@@ -156,6 +164,7 @@ async def open_models(
         patience=patience or Patience.of_environment(environ),
         price_as=price_as,
         on_call=on_call,
+        mask=mask or Mask.of(environ),
     )
     async with contextlib.AsyncExitStack() as exits:
         yield Models(

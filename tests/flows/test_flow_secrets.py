@@ -34,8 +34,15 @@ pytestmark = [
 ENVIRONMENT = {
     "ANTHROPIC_API_KEY": "sk-ant-api03-canary-of-the-key",
     "AWS_SECRET_ACCESS_KEY": "canary-of-a-cloud-secret",
+    "TASKS_OWN_TOKEN": "canary-of-what-was-passed",
     "HARMLESS_SETTING": "canary-of-a-plain-variable",
 }
+TALKATIVE = """
+[environment.env]
+GIVEN = "${TASKS_OWN_TOKEN}"
+PROMPT_COMMAND = "echo given $GIVEN"
+BASH_ENV = "/etc/talkative"
+"""
 LOGGING = {"PREFECT_LOGGING_LEVEL": "DEBUG", "PREFECT_LOGGING_TO_API_ENABLED": "true"}
 IN_TESTS = "canary_of_the_test_source"
 VERIFIERS_WORDS = {"verdicts": "output", "test_results": "message"}
@@ -69,6 +76,10 @@ def test_nothing_a_run_writes_down_holds_a_secret(
     shutil.copytree(bundled("examples/tasks") / "crlf-kit", task)
     checks = task / "tests" / "checks.py"
     checks.write_text(f"# {IN_TESTS}\n{IN_TESTS} = 1\n{checks.read_text()}")
+    with (task / "task.toml").open("a") as toml:
+        toml.write(TALKATIVE)
+    with (task / "environment" / "Dockerfile").open("a") as dockerfile:
+        dockerfile.write("RUN echo 'echo given $GIVEN >&2' > /etc/talkative\n")
     home = tmp_path / "home"
     home.mkdir()
     with WireFaults(rehearsal_url) as proxy:
@@ -77,7 +88,7 @@ def test_nothing_a_run_writes_down_holds_a_secret(
                 *(sys.executable, "-m", "grindstone.flows.cli"),
                 *("grind", "--run-key", "K", "--work-dir", str(home), "--sandbox", "bubblewrap"),
                 *("--tasks-dir", str(task.parent), "--model-id", "claude-sonnet-5-5"),
-                *("--max-cycles", "2"),
+                *("--max-cycles", "2", "--pass-env", "TASKS_OWN_TOKEN"),
             ],
             env={**os.environ, **ENVIRONMENT, **LOGGING, "ANTHROPIC_BASE_URL": proxy.url},
             capture_output=True,
@@ -102,6 +113,7 @@ def test_nothing_a_run_writes_down_holds_a_secret(
             frame = frame.drop(VERIFIERS_WORDS[table])
         kept += json.dumps(frame.to_dicts(), default=str)
     assert "crlf-kit" in kept
+    assert "given [key]" in kept  # the task had it, and showed it
     assert not [canary for canary in canaries if canary in kept]
 
     [database] = tmp_path_factory.getbasetemp().glob("prefect-server[0-9]*/server/prefect.db")
