@@ -38,6 +38,7 @@ _SUMMARY_LINE = re.compile(
     r"(?P<status>PASSED|XPASS|FAILED|ERROR|XFAIL) (?P<name>\S+?(?:\[.*?\])?)(?: - (?P<message>.*))?"
     r"|SKIPPED \[\d+\] (?P<place>\S+?): (?P<reason>.*)"
 )
+_PHASE = re.compile(r"The test failed in the \w+ phase")
 _LIMIT_LINE = 2_000
 
 
@@ -88,7 +89,10 @@ def _read_ctrf(files: Mapping[str, bytes]) -> Iterator[TestResult]:
 
 def _ctrf_test(test: Mapping[str, Any]) -> TestResult:
     status = _CTRF_STATUS.get(str(test.get("status")), "error")
-    return _result(test["name"], status, test.get("message") or test.get("trace"))
+    message, trace = test.get("message"), test.get("trace")
+    # pytest-json-ctrf says the same of every failure; what failed is in its trace.
+    says_nothing = not message or (isinstance(message, str) and _PHASE.match(message))
+    return _result(test["name"], status, (trace or message) if says_nothing else message)
 
 
 def _read_junit(files: Mapping[str, bytes]) -> Iterator[TestResult]:

@@ -166,8 +166,9 @@ def _told_at(level: FeedbackLevel) -> dict[FeedbackLevel, bool]:
 def _masked_output(verdict: Verdict, known: frozenset[str]) -> str:
     parts = [mask_output(verdict.output, known)]
     for test in verdict.tests:
-        if test.status in ("failed", "error") and test.message:
-            parts.append(f"{strip_parameters(test.name)}: {mask_message(test.message, known)}")
+        masked = mask_message(test.message, known) if test.status in ("failed", "error") else ""
+        if masked:
+            parts.append(f"{strip_parameters(test.name)}: {masked}")
     return "\n".join(dict.fromkeys(part for part in parts if part))
 
 

@@ -69,6 +69,12 @@ _LOCATION = re.compile(r"^[\w./-]+\.py:\d+: (\w+)$")
 _PLAIN = re.compile(r"^(?:FAIL|FAILED|ERROR|Error|error|fatal)\b[:\s]")
 
 
+_PYTEST_SAYS = re.compile(r"^E(\s{2,}|$)")
+_PHASE = re.compile(r"^The test failed in the \w+ phase")  # pytest-json-ctrf, of every failure
+_TRACEBACK = re.compile(r"^Traceback \(most recent call last\):")
+_SAYS_SOMETHING = re.compile(r"[A-Za-z]")
+
+
 def strip_parameters(name: str) -> str:
     """Return a test's name without anything it was parametrised with.
 
@@ -125,13 +131,33 @@ def _mask_words(text: str) -> str:
 
 
 def mask_message(message: str, known: frozenset[str]) -> str:
-    """Return the first line of a failure's message with every value masked.
+    """Return the line of a failure's message that tells most, with every value masked.
+
+    It is the last line of a traceback, pytest's first `E` line, else the first line. Empty
+    when nothing but values would be left of it.
 
     Args:
-        message: Such as `AssertionError: Expected: 42` or `assert 41 == 42`.
+        message: Such as `AssertionError: Expected: 42`, `assert 41 == 42` or a traceback.
         known: Paths that may be shown, from `known_paths`.
     """
-    line = next((part.strip() for part in message.splitlines() if part.strip()), "")
+    masked = _masked_line(_telling_line(message), known)
+    return masked if _SAYS_SOMETHING.search(masked.replace(VALUE, "")) else ""
+
+
+def _telling_line(message: str) -> str:
+    lines = [line for line in message.splitlines() if line.strip()]
+    if (said := next((line for line in lines if _PYTEST_SAYS.match(line)), None)) is not None:
+        return said[1:].strip()
+    lines = [line for line in lines if not _PHASE.match(line.strip())]
+    traced = [at for at, line in enumerate(lines) if _TRACEBACK.match(line.strip())]
+    if not traced:
+        return lines[0].strip() if lines else ""
+    # The frames are indented; the exception's own line is the next that is not.
+    after = lines[traced[-1] + 1 :]
+    return next((line for line in after if not line[0].isspace()), "")
+
+
+def _masked_line(line: str, known: frozenset[str]) -> str:
     head, colon, rest = line.partition(":")
     name = head.strip().rpartition(".")[2]
     if re.fullmatch(_SEGMENT, name) and (name in _EXCEPTIONS or (colon and _RAISED.search(name))):
@@ -179,7 +205,7 @@ def mask_output(output: str, known: frozenset[str]) -> str:
     for raw in output.splitlines():
         line = raw.rstrip()
         stripped = line.strip()
-        if re.match(r"^E(\s{2,}|$)", line):
+        if _PYTEST_SAYS.match(line):
             if not in_failure:
                 add(mask_message(line[1:].strip(), known))
             in_failure = True
@@ -196,8 +222,8 @@ def mask_output(output: str, known: frozenset[str]) -> str:
         elif location := _LOCATION.match(stripped):
             if location.group(1) in _EXCEPTIONS:
                 add(f"raised {location.group(1)}")
-        elif _PLAIN.match(stripped):
-            add(f"reported: {mask_message(stripped, known)}")
+        elif _PLAIN.match(stripped) and (masked := mask_message(stripped, known)):
+            add(f"reported: {masked}")
     return "\n".join(shown)
 
 
@@ -209,4 +235,5 @@ def _summary_line(status: str, rest: str, known: frozenset[str]) -> str:
     _, dash, message = rest.rpartition(" - ")
     if not dash or "]" in message:
         return f"{status} {name}"
-    return f"{status} {name} - {mask_message(message, known)}"
+    masked = mask_message(message, known)
+    return f"{status} {name} - {masked}" if masked else f"{status} {name}"

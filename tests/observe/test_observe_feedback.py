@@ -1,5 +1,6 @@
 """Each feedback level is proven by what it does not show: canaries planted in real output."""
 
+import json
 import subprocess
 import sys
 
@@ -7,16 +8,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from grindstone.benchmark.reports import read_report
 from grindstone.observe.feedback import build_feedback
 from grindstone.observe.masking import (
     PARAMS,
     UNNAMED,
+    VALUE,
     known_paths,
     mask_message,
     mask_output,
     strip_parameters,
 )
 from grindstone.records import FailureClass, TestResult, Verdict
+from grindstone.resources import bundled
 from grindstone.settings import FeedbackLevel
 
 CANARIES = ("canaryvalue", "CanarySource", "canaryparam", "7391846", "0.73951", "CANARYSTDOUT")
@@ -226,3 +230,70 @@ SECRET = st.text(alphabet="qzxjQZXJ0123456789_-+", min_size=4, max_size=12)
 )
 def test_no_line_of_a_report_lets_a_secret_through(secret: str, line: str):
     assert secret not in mask_output(line.format(secret), frozenset())
+
+
+TRACEBACK = """Traceback (most recent call last):
+  File "/tests/checks.py", line 12, in load
+    with open(canaryvalue, encoding="utf-8") as handle:
+         ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+FileNotFoundError: [Errno 2] No such file or directory: '/app/out/sales.json'
+"""
+
+
+def test_a_traceback_is_told_by_its_last_line():
+    known = known_paths(["write /app/out/sales.json"])
+    assert mask_message(TRACEBACK, known) == (
+        f"FileNotFoundError: errno {VALUE} no such file or directory {VALUE} "
+        "(concerns /app/out/sales.json)"
+    )
+    assert "canaryvalue" not in mask_message(TRACEBACK.replace("/app/out", "canaryvalue"), known)
+    chained = (
+        TRACEBACK
+        + "\nDuring handling of the above exception:\n\n"
+        + ("Traceback (most recent call last):\n  File 'x', line 1\nKeyError: 'canaryvalue'\n")
+    )
+    assert mask_message(chained, known) == f"KeyError: {VALUE}"
+
+
+def test_what_a_ctrf_plugin_says_of_every_failure_is_passed_over():
+    message = "The test failed in the call phase due to an assertion error"
+    trace = "def test_sum():\n>       assert total() == 7391846\nE       assert 5 == 7391846\n"
+    assert mask_message(f"{message}\n{trace}", frozenset()) == f"assert {VALUE} == {VALUE}"
+    assert mask_message(message, frozenset()) == ""
+    assert mask_message("canaryvalue 7391846", frozenset()) == "", "nothing but values is nothing"
+
+
+def test_the_trace_is_read_where_the_message_says_nothing():
+    message = "The test failed in the call phase due to an assertion error"
+    tests = [{"name": "t", "status": "failed", "message": message, "trace": "E  assert 1 == 2"}]
+    report = read_report({"ctrf.json": json.dumps({"results": {"tests": tests}}).encode()}, "")
+    assert report.tests[0].message == "E  assert 1 == 2"
+
+
+def test_the_bundled_runners_own_output_says_what_went_wrong(tmp_path):
+    """branch-sales graded where the agent left nothing: its real checks, its real report."""
+    tests = bundled("examples/tasks/branch-sales/tests")
+    code = (
+        "import sys, pathlib; sys.path.insert(0, sys.argv[1]); import runner, checks; "
+        "runner.LOGS = pathlib.Path(sys.argv[2]); checks.OUT = sys.argv[2] + '/out/sales.json'; "
+        "checks.run()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-B", "-c", code, str(tests), str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    report = read_report({"ctrf.json": (tmp_path / "ctrf.json").read_bytes()}, done.stdout)
+    told = build_feedback(
+        Verdict(reward=0.0, passed=False, tests=report.tests, output=done.stdout),
+        level=FeedbackLevel.MASKED,
+        task_id="branch-sales",
+        category="data-formats",
+        failure_class=FailureClass.TEST_FAIL,
+        instruction=f"write it to {tmp_path}/out/sales.json",
+    )
+    lines = [line for line in told.output.splitlines() if line.startswith("test_plain_export")]
+    assert lines
+    assert all("FileNotFoundError" in line and "sales.json" in line for line in lines)
+    assert "most" not in told.output
