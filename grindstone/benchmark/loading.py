@@ -4,7 +4,6 @@ import datetime
 import hashlib
 import math
 import os
-import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,6 +19,7 @@ from grindstone.benchmark.unknown_keys import UnknownKey, unknown_keys
 from grindstone.digest import digest, digest_tree
 from grindstone.errors import InputError
 from grindstone.sandbox.protocol import Limits
+from grindstone.untrusted import UntrustedError, read_toml
 from grindstone.validation import faults
 
 TEXT_LIMIT_BYTES = 2_000_000
@@ -224,9 +224,9 @@ def _read_config(task_id: str, path: Path) -> tuple[TaskFile, tuple[UnknownKey, 
     """Return task.toml, and the keys in it that change nothing."""
     text = _read_text(task_id, path, "task.toml")
     try:
-        document = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise TaskError(task_id, "task.toml", "", f"is not TOML: {error}", "valid TOML") from error
+        document = read_toml(text)
+    except UntrustedError as error:
+        raise TaskError(task_id, "task.toml", "", str(error), "valid TOML within limits") from error
     unknown = unknown_keys(document)
     wrong = [(key.field, key.problem, "the key itself") for key in unknown if key.is_limit]
     config = None

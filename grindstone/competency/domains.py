@@ -1,6 +1,5 @@
 """Which domain a task belongs to: by tag, by keyword, by asking a model."""
 
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
@@ -12,6 +11,7 @@ from grindstone.competency.templates import template
 from grindstone.errors import InputError
 from grindstone.llm.messages import CallSite, Message, Model, Request, Text
 from grindstone.records import Role
+from grindstone.untrusted import read_json
 
 UNKNOWN = "unknown"
 CONFIDENT = 0.6
@@ -155,7 +155,7 @@ class LLMDomainClassifier:
         site = CallSite(role=Role.CLASSIFIER, scope=self._scope, turn=turn)
         response = await self._model.complete(request, site)
         try:
-            answer = json.loads(response.text)
+            answer = read_json(response.text)
             name = self._known.get(folded(str(answer["domain"])))
             sure = number("confidence", answer["confidence"], low=0.0, high=1.0)
         except (ValueError, KeyError, TypeError, InputError):

@@ -5,13 +5,13 @@ since half a skill is none. Everything else is judged file by file. Reasons are 
 evolver, so none repeats what it must not know.
 """
 
-import json
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from grindstone.base import Frozen
 from grindstone.evolve.copying import is_shown
 from grindstone.settings import EvolveScope
+from grindstone.untrusted import read_json
 from grindstone.workspace.changes import Change, Files, compare, skill_names, skill_of
 from grindstone.workspace.manifest import Manifest
 
@@ -199,7 +199,7 @@ def _first_broken_line(text: str) -> int | None:
         if not line.strip():
             continue
         try:
-            value = json.loads(line)
+            value = read_json(line)
         except ValueError:
             return number
         if not isinstance(value, dict):

@@ -4,7 +4,6 @@ An answer that cannot be used is asked for again; when that does not help it is 
 the judge, never a score.
 """
 
-import json
 import re
 
 from pydantic import JsonValue, ValidationError
@@ -13,6 +12,7 @@ from grindstone.errors import POLICIES, Cause, InfrastructureError
 from grindstone.llm.messages import CallSite, Message, Model, Request, Response, Text
 from grindstone.observe.observation import JudgeVerdict, UnlabelledObservation
 from grindstone.observe.templates import template
+from grindstone.untrusted import UntrustedError, read_json
 
 PASSING_SCORE = 7
 """Below it an attempt counts as failed or partial (adaptive-skill's table)."""
@@ -82,7 +82,7 @@ def read_answer(response: Response) -> JudgeVerdict:
     """
     if response.stop_reason not in ("end_turn", "stop_sequence"):
         raise ValueError(f"it ended with {response.stop_reason}")
-    given = json.loads(response.text)
+    given = read_json(response.text)
     if not isinstance(given, dict):
         raise ValueError("it is not a JSON object")  # noqa: TRY004 - of the answer, not a type
     score = given.get("score")
@@ -104,8 +104,8 @@ def read_answer(response: Response) -> JudgeVerdict:
 
 
 def _in_few_words(error: ValueError) -> str:
-    if isinstance(error, json.JSONDecodeError):
-        return f"it is not JSON ({error.msg} at character {error.pos})"
+    if isinstance(error, UntrustedError):
+        return f"it {error}"
     if isinstance(error, ValidationError):
         first = error.errors()[0]
         return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"

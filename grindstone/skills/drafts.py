@@ -17,6 +17,7 @@ from grindstone.skills.format import Skill, raise_version, read_skill, render
 from grindstone.skills.frontmatter import SkillError
 from grindstone.skills.library import DRAFTS, SKILL_FILE
 from grindstone.skills.rules import validate
+from grindstone.untrusted import read_json
 
 
 class Draft(Frozen):
@@ -127,7 +128,7 @@ def drop(root: Path, key: str) -> None:
 
 def _supporters(path: Path) -> tuple[str, ...]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = read_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return ()
     listed = found.get("supporters", []) if isinstance(found, dict) else []

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from pydantic import JsonValue
 
 from grindstone.errors import InputError
+from grindstone.untrusted import UntrustedError, read_yaml
 
 BOM = "\ufeff"
 FENCE = "---"
@@ -58,13 +59,11 @@ def load(yaml: str, where: str) -> dict[str, JsonValue]:
         SkillError: It is no YAML mapping.
     """
     from ruamel.yaml import YAML  # noqa: PLC0415 - costs 40 ms
-    from ruamel.yaml.error import YAMLError  # noqa: PLC0415
 
     try:
-        found = YAML(typ="base", pure=False).load(yaml)
-    except (YAMLError, UnicodeError) as error:
-        seen = " ".join(str(error).split())[:200]
-        raise SkillError(f"{where}: frontmatter", f"is not YAML ({seen})", "YAML") from error
+        found = read_yaml(yaml, YAML(typ="base", pure=False).load)
+    except UntrustedError as error:
+        raise SkillError(f"{where}: frontmatter", str(error), "YAML") from error
     if not isinstance(found, dict):
         raise SkillError(f"{where}: frontmatter", "is not a mapping", "`key: value` lines")
     return {str(key): value for key, value in found.items()}
@@ -95,7 +94,7 @@ def unusual_yaml(yaml: str) -> tuple[str, ...]:
                 seen.add(anchor)
             if getattr(event, "ctag", None) is not None and str(event.ctag or "") not in {"", "!"}:
                 seen.add(tag)
-    except YAMLError:
+    except (YAMLError, RecursionError):
         return ()
     return tuple(sorted(seen))
 

@@ -7,6 +7,7 @@ from pydantic import Field, ValidationError, field_validator
 
 from grindstone.base import Frozen
 from grindstone.errors import InputError
+from grindstone.untrusted import UntrustedError, read_yaml
 
 MANIFEST = "manifest.yaml"
 
@@ -69,7 +70,6 @@ def read_manifest(root: Path) -> Manifest:
         InputError: It is absent, no YAML, or a field is wrong; or the prompt is absent.
     """
     from ruamel.yaml import YAML  # noqa: PLC0415 - costs 40 ms
-    from ruamel.yaml.error import YAMLError  # noqa: PLC0415
 
     path = root / MANIFEST
     try:
@@ -77,10 +77,9 @@ def read_manifest(root: Path) -> Manifest:
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(str(path), "cannot be read", "a workspace's manifest.yaml") from error
     try:
-        found = YAML(typ="safe", pure=True).load(text)
-    except YAMLError as error:
-        seen = " ".join(str(error).split())[:200]
-        raise InputError(str(path), f"is not YAML ({seen})", "YAML") from error
+        found = read_yaml(text, YAML(typ="safe", pure=True).load)
+    except UntrustedError as error:
+        raise InputError(str(path), str(error), "YAML") from error
     if not isinstance(found, dict):
         raise InputError(str(path), "is not a mapping", "`key: value` lines such as name: …")
     try:

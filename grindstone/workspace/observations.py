@@ -1,6 +1,5 @@
 """evolution/: what the evolver is shown of the last attempts, and the log of all of them."""
 
-import json
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -9,6 +8,7 @@ from pydantic import BaseModel, JsonValue
 
 from grindstone.digest import canonical_json
 from grindstone.files import write_atomic
+from grindstone.untrusted import read_json
 
 CURRENT = "current_observation.md"
 LOG = "observations.jsonl"
@@ -57,7 +57,7 @@ def read_jsonl(path: Path) -> Sequence[dict[str, JsonValue]]:
     rows: list[dict[str, JsonValue]] = []
     for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):
         try:
-            row = json.loads(line) if line.strip() else None
+            row = read_json(line) if line.strip() else None
         except ValueError:
             continue
         if isinstance(row, dict):

@@ -202,5 +202,5 @@ def test_a_broken_pack_names_file_and_field(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"bad\.yaml: rules\.0\.pattern\.pattern"):
         load_pack(path)
     path.write_text("rules: [")
-    with pytest.raises(InputError, match="is no YAML"):
+    with pytest.raises(InputError, match="is not YAML"):
         load_pack(path)

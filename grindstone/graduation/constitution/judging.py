@@ -4,7 +4,6 @@ An answer that cannot be used is asked for again; when that does not help the ru
 undecided, which is never taken for compliance.
 """
 
-import json
 from collections.abc import Sequence
 from importlib.resources import files
 
@@ -16,6 +15,7 @@ from grindstone.graduation.constitution.material import Material
 from grindstone.graduation.constitution.pack import JudgedRule, Pack
 from grindstone.llm.messages import CallSite, Message, Model, Request, Text
 from grindstone.records import Role
+from grindstone.untrusted import read_json
 
 SHOWN_CHARS = 60_000
 MAX_OUTPUT_TOKENS = 1024
@@ -75,6 +75,6 @@ def _asked(rule: JudgedRule, material: Material) -> str:
 
 def _answer(text: str) -> Answer | None:
     try:
-        return Answer.model_validate(json.loads(text))
+        return Answer.model_validate(read_json(text))
     except (ValueError, ValidationError):
         return None

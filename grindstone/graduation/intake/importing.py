@@ -1,7 +1,6 @@
 """Episodes of other systems, from JSONL or Parquet: a file is taken whole or not at all."""
 
 import hashlib
-import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +15,7 @@ from grindstone.graduation.intake.recording import Recorded, Work, keep, rows_fo
 from grindstone.graduation.registry import Registry
 from grindstone.ledger.recall import rows_of
 from grindstone.records import Episode, Purpose
+from grindstone.untrusted import read_json
 
 REPORTED = 1000
 """Refused rows the report lists; it counts all."""
@@ -116,7 +116,7 @@ def _rows(path: Path, content: bytes) -> Iterator[tuple[int, dict[str, JsonValue
         if not line.strip():
             continue
         try:
-            found = json.loads(line)
+            found = read_json(line)
         except ValueError as error:
             yield number, f"is no JSON: {error}"
             continue
@@ -136,7 +136,7 @@ def _parquet(path: Path) -> Iterator[dict[str, Any]]:
         for name in nested:
             if isinstance(given.get(name), str):
                 try:
-                    given[name] = json.loads(given[name])
+                    given[name] = read_json(given[name])
                 except ValueError:
                     continue  # refused by the model, with its field's name
         yield given

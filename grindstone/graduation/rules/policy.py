@@ -19,6 +19,8 @@ from grindstone.graduation.rules.streaks import REQUIRED_RUNS
 from grindstone.records import Episode, Purpose
 from grindstone.resources import bundled
 from grindstone.settings import Profile, Ratio
+from grindstone.untrusted import UntrustedError
+from grindstone.untrusted import read_yaml as limited_yaml
 
 RECORD = (Purpose.GRIND, Purpose.ADAPT, Purpose.TRAIN, Purpose.ROUTE, Purpose.IMPORT)
 """Attempts that make up an agent's record: not those of gates, comparisons, checks or exams."""
@@ -233,14 +235,13 @@ def read_yaml(path: Path) -> object:
     """
     # Paid where a file is read.
     from ruamel.yaml import YAML  # noqa: PLC0415
-    from ruamel.yaml.error import YAMLError  # noqa: PLC0415
 
     if not path.is_file():
         raise InputError(str(path), "no such file", "a YAML file")
     try:
-        return YAML(typ="safe", pure=True).load(path.read_text("utf-8"))
-    except (YAMLError, UnicodeDecodeError) as error:
-        raise InputError(str(path), f"is no YAML: {error}", "valid YAML in UTF-8") from error
+        return limited_yaml(path.read_text("utf-8"), YAML(typ="safe", pure=True).load)
+    except (UntrustedError, UnicodeDecodeError) as error:
+        raise InputError(str(path), str(error), "valid YAML in UTF-8") from error
 
 
 def input_error(path: Path, error: ValidationError, expected: str) -> InputError:

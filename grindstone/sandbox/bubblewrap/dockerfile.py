@@ -5,7 +5,6 @@ the folder, RUN, and lines that change nothing about files: LABEL, CMD, ENTRYPOI
 MAINTAINER, STOPSIGNAL, HEALTHCHECK, USER root. Anything else needs Docker, and says so.
 """
 
-import json
 import re
 import shlex
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple, NoReturn
 
 from grindstone.errors import InputError
+from grindstone.untrusted import UntrustedError, read_json
 
 HARMLESS = frozenset(
     {"LABEL", "CMD", "ENTRYPOINT", "EXPOSE", "MAINTAINER", "STOPSIGNAL", "HEALTHCHECK"}
@@ -141,17 +141,23 @@ class _Reader:
             self._refuse(line, "it holds a here-document")
         command = line.rest
         if command.startswith("["):
-            try:
-                command = shlex.join(json.loads(command))
-            except (ValueError, TypeError):
-                self._refuse(line, "its list of words is not JSON")
+            command = shlex.join(self._listed(line))
         self._steps.append(Run(command, {**self._args, **self._env}, self._workdir))
+
+    def _listed(self, line: _Line) -> list[str]:
+        try:
+            words = read_json(line.rest)
+        except UntrustedError:
+            words = None
+        if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+            self._refuse(line, "its list of words is not JSON")
+        return words
 
     def _do_copy(self, line: _Line) -> None:
         mode = None
         words = self._words(line)
         if line.rest.startswith("["):
-            words = [str(word) for word in json.loads(line.rest)]
+            words = self._listed(line)
         while words and words[0].startswith("--"):
             option, _, value = words.pop(0).partition("=")
             if option == "--chmod" and re.fullmatch(r"0?[0-7]{3}", value):
