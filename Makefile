@@ -6,7 +6,7 @@ READY  := .venv/.ready
 # Every command and worker is a process of its own: without bytecode each compiles Prefect anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test check format docs clean setup sandbox
+.PHONY: help demo test check format docs clean setup sandbox drills
 
 help:            ## Show the commands
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
@@ -30,6 +30,10 @@ demo: setup sandbox  ## Run the whole grind on the bundled tasks, offline
 # The tests of a file stay on one process: they share the servers and runs its fixtures make.
 test: setup sandbox  ## Run all tests
 	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
+
+DRILL_MINUTES ?= 10
+drills: setup sandbox  ## Run the long drills, of which the tests hold a short part
+	GRINDSTONE_DRILL_MINUTES=$(DRILL_MINUTES) $(BIN)/pytest -m drill
 
 check: setup  ## Format, lint, types, import contract
 	$(BIN)/ruff format --check .

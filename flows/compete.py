@@ -5,7 +5,6 @@ from collections.abc import Sequence
 
 from prefect import flow
 
-from grindstone.attempt.plan import new_run_key
 from grindstone.base import Frozen
 from grindstone.blocks import BlockNames, configure
 from grindstone.competency.checking import check_names, folded
@@ -16,6 +15,7 @@ from grindstone.ledger.tables.autonomy import JobRow
 from grindstone.records import Purpose
 from grindstone.settings import CompetencySettings
 from grindstone.tasks.progress import Progress
+from grindstone.tasks.run_keys import run_key_of
 from grindstone.tasks.sending import send_next
 from grindstone.tasks.training import (
     Scored,
@@ -46,7 +46,7 @@ async def compete(
     """Say how competent an agent is in every domain, and train it where it matters most."""
     settings = await configure(settings, blocks)
     blocks = BlockNames(model=blocks.model)  # the others are applied; a job has its own tasks
-    settings = settings.model_copy(update={"run_key": settings.run_key or new_run_key("compete")})
+    settings = settings.model_copy(update={"run_key": run_key_of("compete", settings.run_key)})
     async with open_run("compete", settings, blocks) as run:
         domains = _domains(run)
         note = await _probe(run, domains) if settings.probe else ""

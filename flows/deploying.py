@@ -1,57 +1,76 @@
 """Bringing a home's server up with a worker and every deployment of prefect.yaml."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from grindstone.errors import Cause, InfrastructureError
+from grindstone.errors import Cause, InfrastructureError, InputError
+from grindstone.flows.definitions import has_pool, write_definitions
 from grindstone.flows.server import (
     Running,
     ServerState,
-    down,
     find,
     remember,
+    remembered,
     require_free,
     server_environment,
     start,
+    worker_name,
 )
-from grindstone.resources import bundled
 
 POOL = "grindstone"
+DEFAULT_PORT = 4200
 COMMAND_TIMEOUT_S = 300.0
 POLL_S = 2
 """How often the worker asks for runs: Prefect's own 10 s are a long wait at a form."""
 
 
 def bring_up(
-    home: Path, *, port: int, database_url: str | None, tell: Callable[[str], None]
+    home: Path, *, port: int | None, database_url: str | None, tell: Callable[[str], None]
 ) -> ServerState:
-    """Start what is not running yet; calling it again changes nothing.
+    """Start what is not running yet, and leave alone what is.
+
+    A worker that outlived its server goes on with its runs; what the user decided in the UI
+    about schedules, parameters and triggers stands.
+
+    Args:
+        home: The folder everything is kept in.
+        port: Of the server; None for the one the home had last, or 4200.
+        database_url: A PostgreSQL address; None for SQLite in the home.
+        tell: Told what happens.
 
     Raises:
-        InputError: Something else answers at the port.
+        InputError: Something else answers at the port, or a worker waits at another one.
         InfrastructureError: Server, deployments or worker could not be started.
     """
-    home.mkdir(parents=True, exist_ok=True)
-    state = find(home)
-    if state is not None and state.worker is not None and state.worker.alive:
+    former, state = remembered(home), find(home)
+    worker = former.worker if former and former.worker and former.worker.alive else None
+    _tell_what_is_not_used(state, port, tell)
+    if state is None:
+        chosen = port or (former.port if former else DEFAULT_PORT)
+        if worker and former and chosen != former.port:
+            problem = f"a worker of this home still asks port {former.port}"
+            way_out = f"--port {former.port}, or `grindstone down` first, which ends the worker"
+            raise InputError(f"--port {chosen}", problem, way_out)
+        require_free(chosen)
+        home.mkdir(parents=True, exist_ok=True)
+        tell("Starting the Prefect server …")
+        state = start(home, port=chosen, database_url=database_url, detached=True)
+        state = state.model_copy(update={"worker": worker})
+        remember(home, state)
+    elif worker:
         tell("Already up.")
         return state
-    if state is None:
-        down(home)  # a worker may have outlived its server
-        require_free(port)
-        tell("Starting the Prefect server …")
-        state = start(home, port=port, database_url=database_url, detached=True)
-        remember(home, state)
     environment = client_environment(home, state)
     tell("Registering blocks, deploying flows, starting a worker …")
     in_parallel(
         lambda: create_pool(home, environment),
-        lambda: prefect(("block", "register", "-m", "blocks"), home, environment),
+        lambda: prefect(("block", "register", "-m", "grindstone.blocks"), home, environment),
     )
-    worker = start_worker(home, environment)
+    worker = worker or start_worker(home, environment)
     state = state.model_copy(update={"worker": worker})
     remember(home, state)
     deploy(home, environment)
@@ -59,6 +78,16 @@ def bring_up(
         log = home / "server" / "worker.log"
         raise InfrastructureError(Cause.PREFECT_SERVER, f"the worker ended, see {log}")
     return state
+
+
+def _tell_what_is_not_used(
+    state: ServerState | None, port: int | None, tell: Callable[[str], None]
+) -> None:
+    named = os.environ.get("PREFECT_API_URL")
+    if named and (state is None or named != state.api_url):
+        tell(f"PREFECT_API_URL={named} is not used: `up` gives each home a server of its own.")
+    if state is not None and port not in (None, state.port):
+        tell(f"--port {port} is not used: the server is at {state.port} until `grindstone down`.")
 
 
 def in_parallel(*steps: Callable[[], None]) -> None:
@@ -70,33 +99,38 @@ def in_parallel(*steps: Callable[[], None]) -> None:
 
 def client_environment(home: Path, state: ServerState) -> dict[str, str]:
     """Return the environment of everything that talks to the home's server."""
-    port = int(state.ui_url.rpartition(":")[2])
-    environment = server_environment(home, port, None) | {
+    environment = server_environment(home, state.port, None) | {
         "PREFECT_API_URL": state.api_url,
         "PREFECT_UI_URL": state.ui_url,
         "PREFECT_WORKER_QUERY_SECONDS": str(POLL_S),
         "GRINDSTONE_WORK_DIR": str(home),
+        "GRINDSTONE_POOL": POOL,
     }
     del environment["PREFECT_API_DATABASE_CONNECTION_URL"]  # the server's alone
     return environment
 
 
 def create_pool(home: Path, environment: Mapping[str, str]) -> None:
-    """Make the work pool of local processes, or bring it up to date."""
-    prefect(("work-pool", "create", POOL, "--type", "process", "--overwrite"), home, environment)
+    """Make the work pool of local processes, unless there is one: its limits are the user's."""
+    if not has_pool(environment["PREFECT_API_URL"], POOL):
+        prefect(("work-pool", "create", POOL, "--type", "process"), home, environment)
 
 
 def deploy(home: Path, environment: Mapping[str, str]) -> None:
     """Deploy every entry of prefect.yaml, in a checkout or as installed."""
-    file = str(bundled("prefect.yaml"))
-    prefect(("--no-prompt", "deploy", "--all", "--prefect-file", file), home, environment)
+    file = home / "server" / "prefect.yaml"
+    write_definitions(environment["PREFECT_API_URL"], file)
+    prefect(("--no-prompt", "deploy", "--all", "--prefect-file", str(file)), home, environment)
 
 
 def start_worker(home: Path, environment: Mapping[str, str]) -> Running:
     """Start a process worker that outlives this process."""
     with (home / "server" / "worker.log").open("ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "prefect", "worker", "start", "--pool", POOL, "--name", POOL],
+            [
+                *(sys.executable, "-m", "prefect", "worker", "start"),
+                *("--pool", POOL, "--name", worker_name()),
+            ],
             env=dict(environment),
             cwd=home,
             stdin=subprocess.DEVNULL,

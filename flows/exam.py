@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from prefect import flow
 
-from grindstone.attempt.plan import Planned, RunPlan, new_run_key, open_workspace
+from grindstone.attempt.plan import Planned, RunPlan, open_workspace
 from grindstone.blocks import BlockNames, configure
 from grindstone.errors import Cause, InfrastructureError
 from grindstone.flows.opening import checked, open_planned
@@ -15,6 +15,7 @@ from grindstone.records import Episode, Outcome, Purpose
 from grindstone.settings import GraduationSettings
 from grindstone.tasks.finishing import finish_run
 from grindstone.tasks.graduating import open_service, publish_exam, publish_trail, seal_changes
+from grindstone.tasks.run_keys import run_key_of
 
 
 @flow(name="exam", flow_run_name="exam {settings.agent_id}", cache_result_in_memory=False)
@@ -25,7 +26,7 @@ async def exam(
     """Have an agent attempt the edge cases on which others failed; keep what came of it."""
     settings = await configure(settings, blocks)
     await checked("exam", settings, blocks)
-    key = settings.run_key or new_run_key("exam")
+    key = run_key_of("exam", settings.run_key)
     settings = settings.model_copy(update={"run_key": key})
     take = examiner(settings, blocks)
     async with open_service(settings, run_key=key, model_block=blocks.model) as service:
@@ -64,7 +65,7 @@ async def _attempt_cases(
     settings: GraduationSettings, blocks: BlockNames, agent_id: str, cases: Sequence[EdgeCase]
 ) -> Sequence[Episode | InfrastructureError]:
     settings = settings.model_copy(update={"agent_id": agent_id})
-    key = settings.run_key or new_run_key("exam")
+    key = run_key_of("exam", settings.run_key)
     home = settings.work_dir.absolute()
     tasks = [await asyncio.to_thread(case_task, home, case) for case in cases]
     workspace = await asyncio.to_thread(open_workspace, settings)

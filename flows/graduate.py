@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from prefect import flow
 
-from grindstone.attempt.plan import new_run_key, open_workspace
+from grindstone.attempt.plan import open_workspace
 from grindstone.base import Frozen
 from grindstone.blocks import BlockNames, configure, credentials
 from grindstone.errors import RefusedError
@@ -35,6 +35,7 @@ from grindstone.tasks.graduating import (
     readiness_markdown,
     seal_changes,
 )
+from grindstone.tasks.run_keys import run_key_of
 from grindstone.tasks.telling import tell_episode
 
 
@@ -62,7 +63,7 @@ async def graduate(
     """
     settings = await configure(settings, blocks)
     await checked("graduate", settings, blocks)
-    key = settings.run_key or new_run_key("graduate")
+    key = run_key_of("graduate", settings.run_key)
     agent_id = settings.agent_id
     async with open_service(settings, run_key=key, model_block=blocks.model) as service:
         known = len(await asyncio.to_thread(service.registry.chain.events))
@@ -165,7 +166,7 @@ async def live(
         title: The episode's; the instruction's first line by default.
     """
     settings = await configure(settings, blocks)
-    key = settings.run_key or new_run_key("live")
+    key = run_key_of("live", settings.run_key)
     agent_id, started = settings.agent_id, utc_now()
     async with open_service(settings, run_key=key, model_block=blocks.model) as service:
         known = len(await asyncio.to_thread(service.registry.chain.events))

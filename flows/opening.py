@@ -21,6 +21,7 @@ from grindstone.records import Episode, Purpose
 from grindstone.settings import CompetencySettings, RunSettings
 from grindstone.tasks.finishing import finish_run, start_run
 from grindstone.tasks.progress import Progress, current_watcher
+from grindstone.tasks.run_keys import run_key_of
 from grindstone.tasks.runtime import Runtime, open_runtime
 from grindstone.workspace import Snapshot
 
@@ -110,6 +111,7 @@ async def open_run(
     """
     settings = await configure(settings, blocks)
     await checked(kind, settings, blocks)
+    settings = settings.model_copy(update={"run_key": run_key_of(kind, settings.run_key)})
     workspace = await asyncio.to_thread(open_workspace, settings, seed)
     planned = await asyncio.to_thread(plan_run, kind, settings, workspace)
     async with open_planned(planned, settings, blocks) as run:

@@ -4,7 +4,6 @@ import asyncio
 
 from prefect import flow
 
-from grindstone.attempt.plan import new_run_key
 from grindstone.blocks import BlockNames, configure
 from grindstone.flows.opening import checked
 from grindstone.graduation.decisions.review import Review
@@ -19,6 +18,7 @@ from grindstone.tasks.graduating import (
     seal_changes,
 )
 from grindstone.tasks.progress import Progress, current_watcher
+from grindstone.tasks.run_keys import run_key_of
 
 
 @flow(name="review", cache_result_in_memory=False)
@@ -29,7 +29,7 @@ async def review(
     """Check what is unchecked, look at every agent, propose or do what its policy says."""
     settings = await configure(settings, blocks)
     await checked("review", settings, blocks)
-    key = settings.run_key or new_run_key("review")
+    key = run_key_of("review", settings.run_key)
     async with open_service(settings, run_key=key, model_block=blocks.model) as service:
         known = len(await asyncio.to_thread(service.registry.chain.events))
         found = await service.review(settings.agents)

@@ -13,7 +13,6 @@ from prefect.input import RunInput
 from prefect.runtime import flow_run
 from pydantic import Field
 
-from grindstone.attempt.plan import new_run_key
 from grindstone.base import Frozen
 from grindstone.benchmark import Task, load_task, load_tasks
 from grindstone.blocks import BlockNames, configure, credentials
@@ -44,6 +43,7 @@ from grindstone.tasks.routing import (
     publish_decision,
     review_text,
 )
+from grindstone.tasks.run_keys import run_key_of
 
 Status = Literal["done", "failed", "error", "stopped", "escalated", "declined", "decided"]
 
@@ -81,7 +81,7 @@ async def route(
     settings = await configure(settings, blocks)
     await checked("route", settings, blocks)
     blocks = BlockNames(model=blocks.model)
-    key = settings.run_key or new_run_key("route")
+    key = run_key_of("route", settings.run_key)
     settings = settings.model_copy(update={"run_key": key})
     home = settings.work_dir.absolute()
     known = await asyncio.to_thread(_tasks, settings)

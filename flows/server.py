@@ -82,6 +82,11 @@ class Running(Frozen):
             child.wait()
 
 
+def worker_name() -> str:
+    """Return the name of a home's worker, by which runs tell that they run on this machine."""
+    return f"grindstone@{socket.gethostname()}"
+
+
 class ServerState(Frozen):
     """What `grindstone up` left running, as `server.json` in the home tells it."""
 
@@ -89,6 +94,11 @@ class ServerState(Frozen):
     ui_url: str
     server: Running
     worker: Running | None = None
+
+    @property
+    def port(self) -> int:
+        """Where the server listens."""
+        return int(self.ui_url.rpartition(":")[2])
 
 
 def start_time(pid: int) -> str | None:
@@ -162,7 +172,8 @@ def require_free(port: int) -> None:
         try:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
-            raise InputError(f"--port {port}", f"cannot be used: {error}", "a free port") from error
+            expected = f"a free port, such as --port {free_port()}"
+            raise InputError(f"--port {port}", f"cannot be used: {error}", expected) from error
 
 
 def server_environment(home: Path, port: int, database_url: str | None) -> dict[str, str]:

@@ -7,9 +7,13 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from support.server_logs import ServerLogs
 
 MUST_RUN = {"docker", "bubblewrap", "browser", "server"}
 """Markers whose tests may be skipped on a bare machine, but not with GRINDSTONE_REQUIRE_ALL."""
+
+SERVERS = {"prefect_server", "up"}
+"""Fixtures that start a Prefect server."""
 
 
 @pytest.hookimpl(wrapper=True)
@@ -55,6 +59,26 @@ def isolated_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     yield home
     os.environ.clear()
     os.environ.update(kept)
+
+
+@pytest.fixture(scope="session")
+def server_logs(tmp_path_factory: pytest.TempPathFactory) -> ServerLogs:
+    """The logs of all servers that the tests of this process start."""
+    return ServerLogs(tmp_path_factory.getbasetemp())
+
+
+@pytest.fixture(autouse=True)
+def _servers_do_not_complain(
+    request: pytest.FixtureRequest, server_logs: ServerLogs
+) -> Iterator[None]:
+    """Fail a test in which a Prefect server logged an error: what it should have done it did not.
+
+    A scheduler that makes no run, for one, is seen nowhere else.
+    """
+    yield
+    if SERVERS & set(request.fixturenames) or request.node.get_closest_marker("server"):
+        complaints = server_logs.complaints()
+        assert not complaints, "\n\n".join(complaints)
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,8 @@ import typer
 from grindstone.flows.cli.output import JsonFlag, emit, finish
 from grindstone.sandbox.capabilities import Tool
 
+SCHEDULER_PATIENCE_S = 8.0
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -29,7 +31,7 @@ def doctor(
     from grindstone.sandbox import probe
 
     found = probe()
-    tools = [*found.tools, *_models(), _semantic(), _browser(), _server(work_dir.absolute())]
+    tools = [*found.tools, *_models(), _semantic(), _browser(), *_server(work_dir.absolute())]
     runnable = found.can_run_tasks
     document = {"can_run_tasks": runnable, "tools": [tool.model_dump() for tool in tools]}
     emit(document, as_json=as_json, text=_text(tools, runnable))
@@ -93,11 +95,25 @@ def _browser() -> Tool:
     return Tool(name="chromium", works=True, detail=path)
 
 
-def _server(home: Path) -> Tool:
+def _server(home: Path) -> list[Tool]:
     from grindstone.flows.server import find
 
     state = find(home)
     if state is None:
         reason = "not running for this home: each run starts one of its own"
-        return Tool(name="Prefect server", works=False, reason=reason, remedy="grindstone up")
-    return Tool(name="Prefect server", works=True, detail=state.ui_url)
+        remedy = "grindstone up"
+        return [Tool(name="Prefect server", works=False, reason=reason, remedy=remedy)]
+    return [
+        Tool(name="Prefect server", works=True, detail=state.ui_url),
+        _schedules(home, state.api_url),
+    ]
+
+
+def _schedules(home: Path, api_url: str) -> Tool:
+    from grindstone.flows.schedules import look_patiently
+
+    found = look_patiently(api_url, patience_s=SCHEDULER_PATIENCE_S)
+    told = found.sentence(home)
+    if found.fire:
+        return Tool(name="schedules", works=True, detail=told)
+    return Tool(name="schedules", works=False, reason=told, remedy="grindstone down; grindstone up")

@@ -5,13 +5,15 @@ import importlib
 import logging
 import os
 import sys
-from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from grindstone.flows.cli.output import say
 from grindstone.flows.server import require_up, server_for
 from grindstone.preflight import preflight
 from grindstone.settings import RunSettings
+
+if TYPE_CHECKING:
+    from prefect import Flow
 
 
 def run_flow(
@@ -44,12 +46,12 @@ def run_flow(
     os.environ.setdefault("PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW", "ignore")
     with server_for(home) as api_url:
         say(f"Prefect: {api_url.removesuffix('/api')}")
-        flow: Callable[..., Awaitable[Any]] = getattr(importlib.import_module(module), name)
+        flow = getattr(importlib.import_module(module), name)
         return asyncio.run(_watched(flow, settings, more, api_url))
 
 
 async def _watched(
-    flow: Callable[..., Awaitable[Any]],
+    flow: "Flow[..., Any]",
     settings: RunSettings,
     more: dict[str, Any],
     api_url: str,
@@ -59,6 +61,7 @@ async def _watched(
 
     from grindstone.flows.cli.lost_server import noticing
     from grindstone.flows.cli.progress import watcher
+    from grindstone.flows.liveness import note_process
     from grindstone.flows.opening import server_lost
     from grindstone.tasks.progress import watching
 
@@ -71,6 +74,6 @@ async def _watched(
     ):
         async with noticing(api_url):
             try:
-                return await flow(settings, **more)
+                return await flow.with_options(on_running=[note_process])(settings, **more)
             except TransportError as error:
                 raise server_lost() from error

@@ -18,7 +18,14 @@ def register(app: typer.Typer) -> None:
 
 def up(
     work_dir: WorkDir = Path("evolution_workdir"),
-    port: Annotated[int, typer.Option(help="Port of server and UI.", min=1, max=65535)] = 4200,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            help="Port of server and UI. By default the home's last one, at first 4200.",
+            min=1,
+            max=65535,
+        ),
+    ] = None,
     database_url: Annotated[
         str | None,
         typer.Option(
@@ -30,9 +37,17 @@ def up(
     as_json: JsonFlag = False,
 ) -> None:
     """Start a Prefect server and a worker for this home and deploy all flows to them."""
+    from grindstone.errors import Cause, InfrastructureError
     from grindstone.flows.deploying import bring_up
+    from grindstone.flows.schedules import look_patiently
 
-    state = bring_up(work_dir.absolute(), port=port, database_url=database_url, tell=say)
+    home = work_dir.absolute()
+    state = bring_up(home, port=port, database_url=database_url, tell=say)
+    schedules = look_patiently(state.api_url)
+    told = schedules.sentence(home)
+    if schedules.idle:
+        raise InfrastructureError(Cause.PREFECT_SERVER, f"up at {state.ui_url}, but {told}")
+    say(f"Schedules: {told}")
     emit(state, as_json=as_json, text=f"Prefect UI: {state.ui_url}")
 
 

@@ -43,6 +43,47 @@ class Up(NamedTuple):
             time.sleep(2)
         return _answer(request)
 
+    def patch(self, path: str, body: dict[str, Any]) -> None:
+        request = urllib.request.Request(
+            f"{self.ui}/api{path}",
+            data=json.dumps(body).encode(),
+            headers={"content-type": "application/json"},
+            method="PATCH",
+        )
+        urllib.request.urlopen(request, timeout=60).close()
+
+    def save_block(self, kind: str, name: str, data: dict[str, Any]) -> None:
+        """Save a block as the UI does."""
+        found = self.get(f"/block_types/slug/{kind}")
+        [schema] = self.post(
+            "/block_schemas/filter",
+            {"block_schemas": {"block_type_id": {"any_": [found["id"]]}}},
+        )
+        document = {"name": name, "block_type_id": found["id"], "block_schema_id": schema["id"]}
+        self.post("/block_documents/", document | {"data": data})
+
+    def start(self, name: str, parameters: dict[str, Any]) -> str:
+        """Start a run of a deployment as its form does; return its id."""
+        path = f"/deployments/{self.deployment(name)['id']}/create_flow_run"
+        return str(self.post(path, {"parameters": parameters})["id"])
+
+    def retry(self, run_id: str) -> None:
+        """Press *Retry*."""
+        state = {"type": "SCHEDULED", "name": "AwaitingRetry"}
+        self.post(f"/flow_runs/{run_id}/set_state", {"state": state})
+
+    def subflows(self, run_id: str) -> list[dict[str, Any]]:
+        """The flow runs below a run."""
+        wanted = {"flow_runs": {"parent_flow_run_id": {"any_": [run_id]}}}
+        found: list[dict[str, Any]] = self.post("/flow_runs/filter", wanted)
+        return found
+
+    def task_runs(self, run_id: str) -> list[dict[str, Any]]:
+        """The task runs of a run."""
+        wanted = {"flow_runs": {"id": {"any_": [run_id]}}}
+        found: list[dict[str, Any]] = self.post("/task_runs/filter", wanted)
+        return found
+
     def deployment(self, name: str) -> dict[str, Any]:
         found = self.post("/deployments/filter")
         return next(item for item in found if item["name"] == name)

@@ -26,12 +26,12 @@ def test_a_port_in_use_is_said_and_nothing_is_left(tmp_path: Path, run_grindston
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
-        done = run_grindstone("up", "--work-dir", str(tmp_path), "--port", port)
+        done = run_grindstone("up", "--work-dir", str(tmp_path / "home"), "--port", port)
     assert done.returncode == 2
     assert f"--port {port}" in done.stderr
-    assert "a free port" in done.stderr
+    assert "a free port, such as --port " in done.stderr
     assert "Traceback" not in done.stderr
-    assert not (tmp_path / "server" / "server.json").exists()
+    assert not (tmp_path / "home").exists(), "nothing was begun"
 
 
 def test_down_where_nothing_runs_says_so(tmp_path: Path, run_grindstone: Command):
@@ -91,6 +91,29 @@ def test_up_on_postgresql_and_down_ends_it(
     assert json.loads(ended.stdout) == {"ended": ["worker", "server"]}
     assert start_time(state.server.pid) is None
     assert start_time(state.worker.pid) is None
+
+
+def test_a_worker_that_lives_is_not_left_at_another_port(tmp_path: Path, run_grindstone: Command):
+    from grindstone.flows.server import Running, ServerState, remember
+
+    sleeper = subprocess.Popen(["sleep", "600"])
+    try:
+        gone, worker = Running(pid=sleeper.pid, started="0"), Running.of(sleeper.pid)
+        state = ServerState(
+            api_url="http://127.0.0.1:4299/api",
+            ui_url="http://127.0.0.1:4299",
+            server=gone,
+            worker=worker,
+        )
+        remember(tmp_path, state)
+        done = run_grindstone("up", "--work-dir", str(tmp_path), "--port", "4298")
+        assert done.returncode == 2
+        assert "a worker of this home still asks port 4299" in done.stderr
+        assert "`grindstone down` first" in done.stderr
+        assert worker.alive
+    finally:
+        sleeper.kill()
+        sleeper.wait()
 
 
 @pytest.mark.server

@@ -141,20 +141,8 @@ def asked() -> Iterator[tuple[str, list[str]]]:
 
 def test_a_blocks_key_reaches_the_model_and_nothing_else(up: Any, asked: tuple[str, list[str]]):
     address, keys = asked
-    kind = up.get("/block_types/slug/grindstone-model")
-    [schema] = up.post(
-        "/block_schemas/filter",
-        {"block_schemas": {"block_type_id": {"any_": [kind["id"]]}}},
-    )
-    up.post(
-        "/block_documents/",
-        {
-            "name": "planted",
-            "block_type_id": kind["id"],
-            "block_schema_id": schema["id"],
-            "data": {"model_id": "claude-sonnet-4-5", "api_key": PLANTED, "base_url": address},
-        },
-    )
+    data = {"model_id": "claude-sonnet-4-5", "api_key": PLANTED, "base_url": address}
+    up.save_block("grindstone-model", "planted", data)
     run = up.post(
         f"/deployments/{up.deployment('grind')['id']}/create_flow_run",
         {

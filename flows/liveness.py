@@ -1,0 +1,203 @@
+"""Which process drives a flow run, and an end for the runs whose process is gone.
+
+A flow run whose process was killed stays Running in Prefect for ever, and so do its subflows
+and task runs: nobody is left to say otherwise. The server of a home looks for them on its own
+machine. A run of the command line carries a label with its process. A run that the home's
+worker started is driven by a process that has its id in the environment, which holds for a
+run that is tried again, too. Runs of workers on other machines are left alone.
+"""
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from httpx import HTTPError
+from prefect import Flow, get_client
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterId,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+    TaskRunFilter,
+    TaskRunFilterId,
+    TaskRunFilterState,
+    TaskRunFilterStateType,
+)
+from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.exceptions import PrefectException
+from prefect.states import Cancelled, Crashed
+
+from grindstone.flows.server import Running, worker_name
+
+LOOK_S = 8.0
+"""Pause between two looks; a run is closed when two in a row find its process gone."""
+SETTLED_S = 30.0
+"""How long ago a run must have ended before its task runs count as left: they are recorded late."""
+PROCESS = "grindstone.process"
+"""Label of a flow run: host, process id and start time of what drives it."""
+PAGE = 200
+
+Suspects = frozenset[UUID]
+"""Runs whose process a look did not find."""
+
+
+async def note_process(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
+    """Label a flow run with this process; Prefect calls it as the run begins."""
+    del flow, state  # hooks are given them
+    process = Running.of(os.getpid())
+    mark = f"{socket.gethostname()}:{process.pid}:{process.started}"
+    async with get_client() as client:
+        await client.update_flow_run_labels(flow_run.id, {PROCESS: mark})
+
+
+def watch(api_url: str) -> None:
+    """Look after the runs of a server, in a thread that ends with the process."""
+
+    def look_on() -> None:
+        suspects: Suspects = frozenset()
+        with SyncPrefectClient(api_url) as client:
+            while True:
+                time.sleep(LOOK_S)
+                try:
+                    suspects = close_dead_runs(client, suspects)
+                except (HTTPError, PrefectException):
+                    continue  # the server begins, ends or is busy: the next look will do
+
+    threading.Thread(target=look_on, name="liveness", daemon=True).start()
+
+
+def close_dead_runs(client: SyncPrefectClient, suspects: Suspects) -> Suspects:
+    """Close the runs that are suspect for the second time, with all that belongs to them.
+
+    Args:
+        client: Of the server.
+        suspects: What the look before this one returned.
+
+    Returns:
+        The runs whose process was not found and which were left for the next look.
+    """
+    active = _active(client)
+    driven = _driven()
+    gone = {run.id: run for run in active if _gone(run, driven)}
+    again: set[UUID] = set()
+    for run in gone.values():
+        if run.id in suspects:
+            _close(client, run, Crashed(message="Its process is gone."))
+        else:
+            again.add(run.id)
+    again |= _close_orphans(client, [run for run in active if run.id not in gone], suspects)
+    _close_task_runs(client)
+    return frozenset(again)
+
+
+def _active(client: SyncPrefectClient) -> list[FlowRun]:
+    """Return the flow runs that somebody should be driving."""
+    kinds = FlowRunFilterStateType(any_=[StateType.RUNNING, StateType.PAUSED])
+    wanted = FlowRunFilter(state=FlowRunFilterState(type=kinds))
+    found: list[FlowRun] = []
+    while True:
+        page = client.read_flow_runs(flow_run_filter=wanted, limit=PAGE, offset=len(found))
+        found += page
+        if len(page) < PAGE:
+            return [run for run in found if run.state_name != "Suspended"]
+
+
+def _driven() -> set[str]:
+    """Return the ids of the flow runs that processes of this machine were started for."""
+    return set(_ids_in_environments())
+
+
+def _ids_in_environments() -> Iterator[str]:
+    mark = b"PREFECT__FLOW_RUN_ID="
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            # What a run started has its environment, and may outlive it.
+            if b"prefect" not in (process / "cmdline").read_bytes():
+                continue
+            variables = (process / "environ").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        for variable in variables:
+            if variable.startswith(mark):
+                yield variable.removeprefix(mark).decode(errors="replace")
+
+
+def _gone(run: FlowRun, driven: set[str]) -> bool:
+    """Return whether a run's process was on this machine and is no more."""
+    mark = run.labels.get(PROCESS)
+    if isinstance(mark, str) and mark.count(":") >= 2:
+        host, pid, started = mark.rsplit(":", 2)
+        return host == socket.gethostname() and not Running(pid=int(pid), started=started).alive
+    if run.labels.get("prefect.worker.name") == worker_name():
+        return str(run.id) not in driven
+    return False
+
+
+def _close_orphans(client: SyncPrefectClient, runs: list[FlowRun], suspects: Suspects) -> set[UUID]:
+    """Close subflows whose parent has ended; return those found so for the first time."""
+    steps = {
+        run.parent_task_run_id: run
+        for run in runs
+        if run.parent_task_run_id is not None and run.deployment_id is None
+    }
+    if not steps:
+        return set()
+    chosen = TaskRunFilter(id=TaskRunFilterId(any_=list(steps)[:PAGE]))
+    parent_of = {
+        step.id: step.flow_run_id for step in client.read_task_runs(task_run_filter=chosen)
+    }
+    ids = [found for found in parent_of.values() if found is not None]
+    parents = {
+        run.id: run
+        for run in client.read_flow_runs(
+            flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=ids))
+        )
+    }
+    again: set[UUID] = set()
+    for step, parent_id in parent_of.items():
+        parent, run = parents.get(parent_id) if parent_id else None, steps[step]
+        if parent is None or parent.state is None or not parent.state.is_final():
+            continue
+        if run.id not in suspects:
+            again.add(run.id)
+            continue
+        message = f"{parent.name}, which it was part of, has ended."
+        cancelled = parent.state.is_cancelled()
+        _close(client, run, (Cancelled if cancelled else Crashed)(message=message))
+    return again
+
+
+def _close(client: SyncPrefectClient, run: FlowRun, state: State[Any]) -> None:
+    client.set_flow_run_state(run.id, state, force=True)
+
+
+def _close_task_runs(client: SyncPrefectClient) -> None:
+    """Close the task runs that runs which were killed or cancelled left Running."""
+    ended = [StateType.CRASHED, StateType.CANCELLED]
+    left = client.read_task_runs(
+        flow_run_filter=FlowRunFilter(
+            state=FlowRunFilterState(type=FlowRunFilterStateType(any_=ended))
+        ),
+        task_run_filter=TaskRunFilter(
+            state=TaskRunFilterState(type=TaskRunFilterStateType(any_=[StateType.RUNNING]))
+        ),
+    )
+    if not left:
+        return
+    ids = [step.flow_run_id for step in left if step.flow_run_id is not None]
+    runs = client.read_flow_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=ids)))
+    settled = {
+        run.id
+        for run in runs
+        if run.state is not None and time.time() - run.state.timestamp.timestamp() > SETTLED_S
+    }
+    for step in left:
+        if step.flow_run_id in settled:
+            gone: State[Any] = Crashed(message="The run it was part of has ended.")
+            client.set_task_run_state(step.id, gone, force=True)

@@ -1,0 +1,106 @@
+"""Whether active schedules make runs, and whether workers take them: asked of the server.
+
+A schedule that is switched on says nothing about the service that is to make its runs.
+"""
+
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.filters import (
+    DeploymentFilter,
+    DeploymentFilterId,
+    FlowRunFilter,
+    FlowRunFilterState,
+    FlowRunFilterStateName,
+    FlowRunFilterStateType,
+)
+from prefect.client.schemas.objects import StateType
+
+from grindstone.base import Frozen
+
+PATIENCE_S = 30.0
+"""How long the scheduler may take: it looks at new and changed schedules every five seconds."""
+TOO_LATE_S = 60.0
+POLL_S = 1.0
+
+
+class Schedules(Frozen):
+    """What the server makes of the active schedules."""
+
+    upcoming: dict[str, datetime]  # deployment → when its next run is due
+    idle: tuple[str, ...]  # deployments that are scheduled and have no run to come
+    late: int  # runs that are overdue because no worker took them
+
+    @property
+    def fire(self) -> bool:
+        """Whether every active schedule makes runs that are taken."""
+        return not self.idle and not self.late
+
+    def sentence(self, home: Path) -> str:
+        """Return what a person should know."""
+        told = []
+        if self.idle:
+            log = home / "server" / "server.log"
+            told.append(f"no run is made for the schedules of {', '.join(self.idle)}, see {log}")
+        if self.late:
+            log = home / "server" / "worker.log"
+            told.append(f"{self.late} runs are overdue and no worker takes them, see {log}")
+        if told:
+            return "; ".join(told)
+        if not self.upcoming:
+            return "none is switched on"
+        due = sorted(self.upcoming.items(), key=lambda item: item[1])
+        return "next " + ", ".join(f"{name} {when:%Y-%m-%d %H:%M} UTC" for name, when in due)
+
+
+def look(api_url: str) -> Schedules:
+    """Ask the server once."""
+    upcoming: dict[str, datetime] = {}
+    idle = []
+    with SyncPrefectClient(api_url) as client:
+        for deployment in client.read_deployments():
+            if deployment.paused or not any(item.active for item in deployment.schedules):
+                continue
+            waiting = client.read_flow_runs(
+                deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=[deployment.id])),
+                flow_run_filter=_in_state(StateType.SCHEDULED),
+            )
+            due = [run.expected_start_time for run in waiting if run.auto_scheduled]
+            known = [when for when in due if when is not None]
+            if known:
+                upcoming[deployment.name] = min(known).astimezone(UTC)
+            else:
+                idle.append(deployment.name)
+        late = client.read_flow_runs(
+            flow_run_filter=FlowRunFilter(
+                state=FlowRunFilterState(name=FlowRunFilterStateName(any_=["Late"]))
+            )
+        )
+    now = datetime.now(UTC)
+    overdue = [
+        run
+        for run in late
+        if run.expected_start_time is not None
+        and (now - run.expected_start_time).total_seconds() > TOO_LATE_S
+    ]
+    return Schedules(upcoming=upcoming, idle=tuple(sorted(idle)), late=len(overdue))
+
+
+def look_patiently(api_url: str, *, patience_s: float = PATIENCE_S) -> Schedules:
+    """Ask the server until every active schedule has a run to come, or patience is at its end.
+
+    Late runs are not waited for: after a night without a worker there are some, and a worker
+    that has just started takes them.
+    """
+    deadline = time.monotonic() + patience_s
+    while True:
+        found = look(api_url)
+        if not found.idle or time.monotonic() > deadline:
+            return found
+        time.sleep(POLL_S)
+
+
+def _in_state(kind: StateType) -> FlowRunFilter:
+    return FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[kind])))

@@ -1,0 +1,129 @@
+"""A night in minutes: every schedule is on, and every run it promises happens.
+
+Two minutes of it in the suite; `make drills` makes it ten, GRINDSTONE_DRILL_MINUTES any other.
+"""
+
+import os
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+import pytest
+
+from grindstone.ledger import Ledger
+from grindstone.ledger.tables.runs import RunRow
+
+MINUTES = float(os.environ.get("GRINDSTONE_DRILL_MINUTES", "2"))
+
+pytestmark = [
+    pytest.mark.drill,
+    pytest.mark.server,
+    pytest.mark.slow,
+    pytest.mark.timeout(MINUTES * 240 + 900),
+]
+
+MODEL = {"model_id": "rehearsal"}
+TWO = MODEL | {"task_ids": ["crlf-kit", "branch-sales"], "max_cycles": 2}
+
+
+class Shift(NamedTuple):
+    """A deployment's part of the night."""
+
+    every_s: int
+    settings: dict[str, Any]
+
+
+NIGHT = {
+    "grind": Shift(100, TWO | {"agent_id": "night-grind"}),
+    "adapt": Shift(100, TWO | {"agent_id": "night-adapt", "max_cycles": 1, "holdout_ratio": 0.5}),
+    "compete": Shift(100, TWO | {"agent_id": "night-compete", "min_episodes": 1}),
+    "review": Shift(30, {}),
+    "weekly-review": Shift(60, {"weekly": True}),
+}
+SPENDING = ("grind", "adapt", "compete")
+
+
+def switch_on(up: Any, begin: datetime) -> None:
+    """Shorten each deployment's schedule and switch it on; they begin ten seconds apart."""
+    for number, (name, shift) in enumerate(NIGHT.items()):
+        deployment = up.deployment(name)
+        assert deployment["schedules"], f"{name} has no schedule to shorten"
+        anchor = begin + timedelta(seconds=10 * number)
+        schedule = {"interval": shift.every_s, "anchor_date": anchor.isoformat()}
+        home = {"work_dir": str(up.home)}
+        up.patch(
+            f"/deployments/{deployment['id']}",
+            {
+                "parameters": {"settings": home | shift.settings},
+                "schedules": [{"schedule": schedule, "active": True, "slug": "night"}],
+                # Two runs of one agent would take turns in its workspace.
+                "concurrency_limit": 1,
+            },
+        )
+
+
+def ticks(name: str, begin: datetime, end: datetime) -> list[datetime]:
+    """When a deployment's runs are due in the night."""
+    at, found = begin + timedelta(seconds=10 * list(NIGHT).index(name)), []
+    while at < end:
+        found.append(at)
+        at += timedelta(seconds=NIGHT[name].every_s)
+    return found
+
+
+def runs_of(up: Any, name: str, end: datetime) -> dict[datetime, dict[str, Any]]:
+    """The runs of a deployment's schedule by the time they were due."""
+    wanted = {"deployments": {"id": {"any_": [up.deployment(name)["id"]]}}}
+    found = {}
+    for run in up.post("/flow_runs/filter", wanted):
+        due = datetime.fromisoformat(run["expected_start_time"].replace("Z", "+00:00"))
+        if run["auto_scheduled"] and due < end:
+            found[due] = run
+    return found
+
+
+def test_everything_a_night_of_schedules_promises_happens(up: Any):
+    before = {name: up.deployment(name) for name in NIGHT}
+    worker_log = up.home / "server" / "worker.log"
+    logged = worker_log.stat().st_size
+    # The server makes the runs of a new schedule within seconds, and none for the past.
+    begin = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=15)
+    end = begin + timedelta(minutes=MINUTES)
+    switch_on(up, begin)
+    try:
+        time.sleep((end - datetime.now(UTC)).total_seconds())
+        due = {name: ticks(name, begin, end) for name in NIGHT}
+        for name, times in due.items():
+            found = runs_of(up, name, end)
+            missing = [at.isoformat() for at in times if at not in found]
+            assert not missing, f"{name}: no run was made for {missing}"
+            for at in times:
+                run = up.finished(found[at]["id"], patience_s=MINUTES * 180 + 300)
+                told = f"{name} of {at.isoformat()}: {run['state']['message']}"
+                assert run["state_type"] == "COMPLETED", f"{told}\n{up.logs(run['id'])}"
+    finally:
+        for deployment in before.values():
+            body = {key: deployment[key] for key in ("parameters", "concurrency_limit")}
+            kept = [
+                {key: item[key] for key in ("schedule", "active", "slug")}
+                for item in deployment["schedules"]
+            ]
+            up.patch(f"/deployments/{deployment['id']}", body | {"schedules": kept})
+    rows = Ledger(up.home).rows(RunRow)
+    for name in SPENDING:
+        own = [row for row in rows if row.agent_id == f"night-{name}" and row.kind == name]
+        keys = {row.run_key for row in own}
+        assert len(keys) == len(due[name]), f"{name} left {sorted(keys)} in the ledger"
+        last = {
+            key: max((r for r in rows if r.run_key == key), key=lambda r: r.sequence)
+            for key in keys
+        }
+        assert {row.status for row in last.values()} == {"completed"}
+    bad = up.post(
+        "/logs/filter", {"logs": {"level": {"ge_": 40}, "timestamp": {"after_": begin.isoformat()}}}
+    )
+    assert not bad, [item["message"] for item in bad]
+    with worker_log.open("rb") as opened:
+        opened.seek(logged)
+        new = opened.read().decode(errors="replace")
+    assert "ERROR" not in new and "Traceback" not in new, new
