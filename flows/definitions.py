@@ -74,9 +74,8 @@ def _decided(entry: Entry, deployed: DeploymentResponse) -> Entry:
         "work_pool": entry["work_pool"] | {"job_variables": _moved(found["job_variables"], former)},
     }
     if found["global_concurrency_limit"] is not None:
-        options = found["concurrency_options"] or {}
-        limit = found["global_concurrency_limit"]["limit"]
-        decided["concurrency_limit"] = {"limit": limit} | options
+        limit, options = found["global_concurrency_limit"]["limit"], found["concurrency_options"]
+        decided["concurrency_limit"] = {"limit": limit} | options if options else limit
     return decided
 
 

@@ -1,6 +1,7 @@
 """Bringing a home's server up with a worker and every deployment of prefect.yaml."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -137,8 +138,14 @@ def start_worker(home: Path, environment: Mapping[str, str]) -> Running:
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            preexec_fn=_heed_interrupts,  # noqa: PLW1509 - one call, no lock
         )
     return Running.of(process.pid)
+
+
+def _heed_interrupts() -> None:
+    """Undo what a shell does to its background commands: a worker ends its runs on SIGINT."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def prefect(arguments: tuple[str, ...], home: Path, environment: Mapping[str, str]) -> None:

@@ -292,7 +292,10 @@ def remember(home: Path, state: ServerState) -> None:
 
 
 def down(home: Path) -> list[str]:
-    """End what `up` started; return the names of what was ended."""
+    """End what `up` started; return the names of what was ended.
+
+    The note of it stays: the next `up` takes the same port.
+    """
     state = remembered(home)
     if state is None:
         return []
@@ -301,5 +304,4 @@ def down(home: Path) -> list[str]:
         if process is not None and process.alive:
             process.stop()
             ended.append(name)
-    state_file(home).unlink(missing_ok=True)
     return ended

@@ -38,7 +38,7 @@ def slow_model(up: Any) -> Iterator[str]:
     import uvicorn
     from starlette.types import Receive, Scope, Send
 
-    from grindstone.llm.rehearsal.server import app
+    from grindstone.rehearsal.server import app
 
     answering = app()
 

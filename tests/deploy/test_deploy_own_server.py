@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -13,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from grindstone.flows.server import free_port, healthy
+from grindstone.flows.server import Running, free_port, healthy
 
 ROOT = Path(__file__).resolve().parents[2]
 HEADING = "## A server of your own"
@@ -54,8 +53,8 @@ def own_server(tmp_path: Path, environment: dict[str, str]) -> Iterator[str]:
             time.sleep(0.5)
         yield url
     finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait(30)
+        Running.of(process.pid).stop()
+        process.wait(10)
 
 
 def documented(url: str) -> list[str]:
@@ -117,5 +116,5 @@ def test_the_documented_commands_end_in_a_run(
         assert run["state_type"] == "COMPLETED", run["state"]["message"]
         assert list((checkout / "evolution_workdir" / "runs").glob("grind-*/report.md"))
     finally:
-        os.killpg(working.pid, signal.SIGTERM)
-        working.wait(60)
+        Running.of(working.pid).stop()
+        working.wait(10)
