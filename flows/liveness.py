@@ -117,8 +117,9 @@ def _ids_in_environments() -> Iterator[str]:
     mark = b"PREFECT__FLOW_RUN_ID="
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            # What a run started has its environment, and may outlive it.
-            if b"prefect" not in (process / "cmdline").read_bytes():
+            # What a run started has its environment, and may outlive it: `python -m prefect.…`.
+            words = (process / "cmdline").read_bytes().split(b"\0")
+            if not any(word.startswith(b"prefect.") for word in words):
                 continue
             variables = (process / "environ").read_bytes().split(b"\0")
         except OSError:

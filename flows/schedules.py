@@ -20,8 +20,11 @@ from prefect.client.schemas.objects import StateType
 
 from grindstone.base import Frozen
 
-PATIENCE_S = 30.0
-"""How long the scheduler may take: it looks at new and changed schedules every five seconds."""
+SCHEDULER_S = 75.0
+"""How long the scheduler may take to make the runs of a schedule that is new or has changed.
+
+It looks at such schedules every five seconds; one that it misses has its turn within a minute.
+"""
 TOO_LATE_S = 60.0
 POLL_S = 1.0
 
@@ -30,6 +33,7 @@ class Schedules(Frozen):
     """What the server makes of the active schedules."""
 
     upcoming: dict[str, datetime]  # deployment → when its next run is due
+    changed: tuple[str, ...]  # deployments whose schedules changed too lately to have runs
     idle: tuple[str, ...]  # deployments that are scheduled and have no run to come
     late: int  # runs that are overdue because no worker took them
 
@@ -49,16 +53,22 @@ class Schedules(Frozen):
             told.append(f"{self.late} runs are overdue and no worker takes them, see {log}")
         if told:
             return "; ".join(told)
-        if not self.upcoming:
-            return "none is switched on"
-        due = sorted(self.upcoming.items(), key=lambda item: item[1])
-        return "next " + ", ".join(f"{name} {when:%Y-%m-%d %H:%M} UTC" for name, when in due)
+        if self.upcoming:
+            due = sorted(self.upcoming.items(), key=lambda item: item[1])
+            told.append(
+                "next " + ", ".join(f"{name} {when:%Y-%m-%d %H:%M} UTC" for name, when in due)
+            )
+        if self.changed:
+            told.append(f"runs are about to be made for {', '.join(self.changed)}")
+        return "; ".join(told) or "none is switched on"
 
 
 def look(api_url: str) -> Schedules:
     """Ask the server once."""
+    now = datetime.now(UTC)
     upcoming: dict[str, datetime] = {}
-    idle = []
+    idle: list[str] = []
+    changed: list[str] = []
     with SyncPrefectClient(api_url) as client:
         for deployment in client.read_deployments():
             if deployment.paused or not any(item.active for item in deployment.schedules):
@@ -72,32 +82,37 @@ def look(api_url: str) -> Schedules:
             if known:
                 upcoming[deployment.name] = min(known).astimezone(UTC)
             else:
-                idle.append(deployment.name)
+                since = max(item.updated or now for item in (deployment, *deployment.schedules))
+                fresh = (now - since).total_seconds() < SCHEDULER_S
+                (changed if fresh else idle).append(deployment.name)
         late = client.read_flow_runs(
             flow_run_filter=FlowRunFilter(
                 state=FlowRunFilterState(name=FlowRunFilterStateName(any_=["Late"]))
             )
         )
-    now = datetime.now(UTC)
     overdue = [
         run
         for run in late
         if run.expected_start_time is not None
         and (now - run.expected_start_time).total_seconds() > TOO_LATE_S
     ]
-    return Schedules(upcoming=upcoming, idle=tuple(sorted(idle)), late=len(overdue))
+    return Schedules(
+        upcoming=upcoming,
+        changed=tuple(sorted(changed)),
+        idle=tuple(sorted(idle)),
+        late=len(overdue),
+    )
 
 
-def look_patiently(api_url: str, *, patience_s: float = PATIENCE_S) -> Schedules:
-    """Ask the server until every active schedule has a run to come, or patience is at its end.
+def look_patiently(api_url: str) -> Schedules:
+    """Ask the server until it is clear of every active schedule whether it makes runs.
 
     Late runs are not waited for: after a night without a worker there are some, and a worker
     that has just started takes them.
     """
-    deadline = time.monotonic() + patience_s
     while True:
         found = look(api_url)
-        if not found.idle or time.monotonic() > deadline:
+        if not found.changed:
             return found
         time.sleep(POLL_S)
 

@@ -13,8 +13,6 @@ import typer
 from grindstone.flows.cli.output import JsonFlag, emit, finish
 from grindstone.sandbox.capabilities import Tool
 
-SCHEDULER_PATIENCE_S = 8.0
-
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -110,9 +108,9 @@ def _server(home: Path) -> list[Tool]:
 
 
 def _schedules(home: Path, api_url: str) -> Tool:
-    from grindstone.flows.schedules import look_patiently
+    from grindstone.flows.schedules import look
 
-    found = look_patiently(api_url, patience_s=SCHEDULER_PATIENCE_S)
+    found = look(api_url)
     told = found.sentence(home)
     if found.fire:
         return Tool(name="schedules", works=True, detail=told)

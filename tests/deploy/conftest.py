@@ -52,6 +52,10 @@ class Up(NamedTuple):
         )
         urllib.request.urlopen(request, timeout=60).close()
 
+    def delete(self, path: str) -> None:
+        request = urllib.request.Request(f"{self.ui}/api{path}", method="DELETE")
+        urllib.request.urlopen(request, timeout=60).close()
+
     def save_block(self, kind: str, name: str, data: dict[str, Any]) -> None:
         """Save a block as the UI does."""
         found = self.get(f"/block_types/slug/{kind}")

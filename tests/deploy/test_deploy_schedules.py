@@ -1,5 +1,6 @@
 """Schedules: their runs are made, taken and leave what a run leaves; and it is said when not."""
 
+import contextlib
 import json
 import sqlite3
 import time
@@ -47,6 +48,14 @@ def test_a_schedule_of_seconds_makes_a_run_that_leaves_its_artifacts(up: Any):
     assert list(up.home.glob("runs/grind-*/report.md"))
 
 
+def alter(up: Any, statement: str) -> None:
+    """Change the server's database beneath it."""
+    path = up.home / "server" / "prefect.db"
+    with contextlib.closing(sqlite3.connect(path, timeout=30)) as database:
+        database.execute(statement)
+        database.commit()
+
+
 def test_doctor_tells_the_next_runs_and_what_is_wrong(up: Any):
     def schedules() -> dict[str, Any]:
         done = up.command("doctor", "--work-dir", str(up.home), "--json")
@@ -55,24 +64,25 @@ def test_doctor_tells_the_next_runs_and_what_is_wrong(up: Any):
 
     found = schedules()
     assert found["works"], found
-    assert "next review" in found["detail"]
+    assert "next review 20" in found["detail"]
     # A scheduler that makes no runs: its insert is refused, as by an unfit SQLAlchemy.
-    review = up.deployment("review")
     refuse = (
         "CREATE TRIGGER refused BEFORE INSERT ON flow_run WHEN NEW.auto_scheduled "
         "BEGIN SELECT RAISE(IGNORE); END"
     )
-    with sqlite3.connect(up.home / "server" / "prefect.db", timeout=30) as database:
-        database.execute(refuse)
+    alter(up, refuse)
     try:
-        up.patch(f"/deployments/{review['id']}", {"description": review["description"]})
-        found = schedules()
-        assert not found["works"]
-        assert "no run is made for the schedules of review" in found["reason"]
+        for name in ("review", "weekly-review"):
+            for run in scheduled_runs(up, up.deployment(name)["id"]):
+                if run["state_type"] == "SCHEDULED":
+                    up.delete(f"/flow_runs/{run['id']}")
+        deadline = time.monotonic() + PATIENCE_S  # a schedule that has just changed is waited for
+        while (found := schedules())["works"]:
+            assert time.monotonic() < deadline, found
+        assert "no run is made for the schedules of review, weekly-review" in found["reason"]
         assert "server.log" in found["reason"]
         done = up.command("up", "--work-dir", str(up.home))
         assert done.returncode == 3
         assert f"up at {up.ui}, but no run is made" in done.stderr
     finally:
-        with sqlite3.connect(up.home / "server" / "prefect.db", timeout=30) as database:
-            database.execute("DROP TRIGGER refused")
+        alter(up, "DROP TRIGGER refused")
