@@ -158,7 +158,8 @@ def test_a_server_that_is_killed_comes_back_to_its_worker_and_its_run(up: Any, s
     until(lambda: running(up, run_id))
     before = remembered(up.home)
     assert before is not None and before.worker is not None
-    before.server.stop()
+    os.kill(before.server.pid, signal.SIGKILL)
+    until(lambda: not before.server.alive)
     done = up.command("up", "--work-dir", str(up.home))
     assert done.returncode == 0, done.stderr
     after = remembered(up.home)
