@@ -5,12 +5,11 @@ from collections.abc import Sequence
 
 from prefect import flow
 
-from grindstone.attempt.arms import Arms
 from grindstone.benchmark import Task
 from grindstone.blocks import BlockNames
 from grindstone.digest import digest
 from grindstone.evolve.behaviour import JudgedAttempt
-from grindstone.flows.gate import holdout, roll_back, weigh
+from grindstone.flows.gate import shares_of, weighed
 from grindstone.flows.opening import Opened, open_run, within_budget
 from grindstone.ledger.tables.runs import CycleNote
 from grindstone.observe.calibration import Calibration
@@ -18,7 +17,7 @@ from grindstone.observe.judge import PASSING_SCORE
 from grindstone.records import Episode, Purpose
 from grindstone.settings import AdaptiveSettings, SuccessMode
 from grindstone.tasks.batches import finish_batch, finished_batches, snapshot_after
-from grindstone.tasks.evolving import Evolved, EvolveSpec, evolve
+from grindstone.tasks.evolving import EvolveSpec, evolve
 from grindstone.tasks.finishing import Finished, finish_run
 from grindstone.tasks.judging import (
     JudgeSpec,
@@ -71,12 +70,8 @@ async def adapt(
 async def _cycles(run: Run, stability: Stability) -> None:
     """Work through what is left of the run's cycles."""
     runtime, options = run.runtime, run.settings
-    held: tuple[Task, ...] = ()
-    if options.holdout_ratio > 0 and len(run.planned.tasks) > 1:
-        held = holdout(run.planned.tasks, options.holdout_ratio, options)
-    train = _mixed([task for task in run.planned.tasks if task not in held], options.split_seed)
-    told = f"{len(train)} tasks to learn from, {len(held)} held out for the gate"
-    runtime.tell(Progress("note", detail=told if held else f"{told}: no gate"))
+    shares = shares_of(run)
+    train = _mixed(shares.train, options.split_seed)
     done = await finished_batches(runtime)
     snapshot = snapshot_after(done) or run.planned.plan.base
     for row in done:
@@ -87,7 +82,7 @@ async def _cycles(run: Run, stability: Stability) -> None:
             runtime.tell(Progress("note", detail=told))
             break
         batch = _batch(train, options.batch_size, cycle)
-        snapshot, note = await _one_cycle(run, cycle, batch, held, snapshot)
+        snapshot, note = await _one_cycle(run, cycle, batch, shares.held, snapshot)
         await stability.note(runtime, [note])
         await finish_batch(
             runtime,
@@ -123,13 +118,14 @@ async def _one_cycle(
     else:
         worth_it = any(episode.passed is False for episode in episodes)
         good = [(item.task_id, item.episode_id) for item in episodes if item.passed]
-    if options.solver_proposed:
+    if options.solver_proposed and options.scope().allows_skills:
         snapshot = await _proposals(run, snapshot, cycle, good, by_id)
     new_skills = 0
     if worth_it:
         evolved = await evolve(_evolution(run, snapshot, cycle, episodes, judged, by_id))
-        snapshot, accepted = await _weighed(run, snapshot, evolved, held, cycle)
-        new_skills = len(evolved.result.skills_added) if accepted else 0
+        gate_id = f"cycle-{cycle}"
+        snapshot = await weighed(run, snapshot, evolved.after, held, gate_id=gate_id, cycle=cycle)
+        new_skills = len(evolved.result.skills_added) if snapshot == evolved.after else 0
     else:
         run.runtime.tell(Progress("note", detail=f"Cycle {cycle}: nothing that tasks share"))
     return snapshot, CycleNote(new_skills=new_skills, solved=tuple(task_id for task_id, _ in good))
@@ -188,7 +184,6 @@ async def _proposals(
             feedback_level=run.settings.feedback_level,
             # The guard is made of the tests, and nothing of them is looked at without labels.
             no_direct_answers=run.settings.no_direct_answers and not run.settings.trajectory_only,
-            success_mode=SuccessMode.DRAFT_ONLY,
             task_dirs={task_id: tasks[task_id].path},
             task_id=task_id,
             episode_id=episode_id,
@@ -227,19 +222,6 @@ def _evolution(
         success_mode=SuccessMode.GATED_PROMOTION if options.solver_proposed else SuccessMode.OFF,
         judged=tuple(judged) if options.trajectory_only else None,
     )
-
-
-async def _weighed(
-    run: Run, before: Snapshot, evolved: Evolved, held: Sequence[Task], cycle: int
-) -> tuple[Snapshot, bool]:
-    """Weigh a change on the held-out tasks; return what stands, and whether it is the change."""
-    if not evolved.result.changed or not held:
-        return evolved.after, evolved.result.changed
-    arms = Arms(baseline=before, candidate=evolved.after)
-    gated = await weigh(run, held, arms, gate_id=f"cycle-{cycle}", cycle=cycle)
-    if gated.accepted:
-        return evolved.after, True
-    return await roll_back(run.runtime, gated, arms), False
 
 
 def _mixed(tasks: Sequence[Task], seed: int) -> list[Task]:

@@ -23,8 +23,6 @@ from grindstone.tasks.finishing import Finished, finish_run
 from grindstone.tasks.gating import REHEARSED, gate_sentence, record_gate
 from grindstone.tasks.progress import Progress
 
-RULES: tuple[RuleName, ...] = ("no_regression", "improvement", "threshold")
-
 
 class RuleCalibration(Frozen):
     """One rule's record on gates whose right answer is known."""
@@ -73,7 +71,7 @@ async def calibrate(
                 same=summarise(same[rule]),
                 handicapped=summarise(worse[rule], handicap=run.settings.handicap),
             )
-            for rule in RULES
+            for rule in _rules(run.settings)
         )
         done = await finish_run(run.runtime, run.planned, note=note)
         note = REHEARSED if run.solver.model_id == "rehearsal" else ""
@@ -82,7 +80,7 @@ async def calibrate(
         await publish_markdown(
             artifact_key("gate-calibration", run.runtime.agent_id),
             markdown,
-            description=f"{len(same[RULES[0]])} gates of each kind",
+            description=f"{len(same['no_regression'])} gates of each kind",
         )
         return CalibrateFinished(
             report=done.report,
@@ -125,11 +123,17 @@ async def _measure(
                 n_tasks=len(tasks),
                 said=said,
             )
-            for name in RULES:
+            for name in _rules(settings):
                 rule = rule_of(name, alpha=settings.gate_alpha, threshold=settings.gate_threshold)
                 verdicts[name].append(rule.judge(gated.comparison).verdict)
             told = f"Gate {gate_id}: {gated.row.verdict}, {gated.row.reason}"
             runtime.tell(Progress("note", detail=told))
+
+
+def _rules(settings: CalibrateSettings) -> tuple[RuleName, ...]:
+    """Return the rules that can be measured; `threshold` is one only where one is given."""
+    exact: tuple[RuleName, ...] = ("no_regression", "improvement")
+    return (*exact, "threshold") if settings.gate_threshold else exact
 
 
 def _handicapped(plan: Sequence[Twice], settings: CalibrateSettings) -> list[Twice]:

@@ -11,6 +11,7 @@ starts one for the time it takes.
 import asyncio
 import contextlib
 import contextvars
+import logging
 from collections.abc import Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -310,7 +311,10 @@ def _checked(values: dict[str, Any]) -> GrindSettings:
         return GrindSettings(**values)
     except ValidationError as error:
         first = error.errors()[0]
-        name = str(first["loc"][0]) if first["loc"] else "settings"
+        if not first["loc"]:  # each may be right, and not all of them together
+            problem = first["msg"].removeprefix("Value error, ")
+            raise InputError("settings", problem, "settings that go together") from error
+        name = str(first["loc"][0])
         field = GrindSettings.model_fields.get(name)
         expected = (field.description if field else None) or "a field of GrindSettings"
         raise InputError(
@@ -339,5 +343,24 @@ def _prefect_for(settings: RunSettings, *, verbose: bool) -> Iterator[None]:
         changed: dict[Any, Any] = {PREFECT_API_URL: url, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
         if not verbose:
             changed |= {PREFECT_LOGGING_LEVEL: "ERROR", PREFECT_LOGGING_TO_API_ENABLED: False}
+            stack.enter_context(_prefect_errors_alone())
         stack.enter_context(temporary_settings(changed))
         yield
+
+
+@contextlib.contextmanager
+def _prefect_errors_alone() -> Iterator[None]:
+    """Keep Prefect's loggers to errors; they took their levels when Prefect was imported."""
+    levels = {
+        logger: logger.level
+        for name, logger in logging.root.manager.loggerDict.items()
+        if name.partition(".")[0] == "prefect" and isinstance(logger, logging.Logger)
+    }
+    for logger, level in levels.items():
+        if level:  # the others take theirs from above
+            logger.setLevel(max(level, logging.ERROR))
+    try:
+        yield
+    finally:
+        for logger, level in levels.items():
+            logger.setLevel(level)

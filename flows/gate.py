@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from prefect import flow
 
@@ -16,7 +17,7 @@ from grindstone.gate.rules import settled
 from grindstone.ledger.tables.runs import EvolutionRow, GatePairRow
 from grindstone.records import Purpose, utc_now
 from grindstone.report.markdown_gates import gate_headline
-from grindstone.settings import AdaptiveSettings, GateOptions, GateSettings
+from grindstone.settings import AdaptiveSettings, GateOptions, GateSettings, GrindSettings
 from grindstone.tasks.finishing import Finished, finish_run
 from grindstone.tasks.gating import (
     BASELINE,
@@ -35,7 +36,8 @@ from grindstone.tasks.progress import Progress
 from grindstone.tasks.runtime import Runtime
 from grindstone.workspace import Snapshot
 
-Gating = GateSettings | AdaptiveSettings
+Learning = AdaptiveSettings | GrindSettings
+Gating = GateSettings | Learning
 
 
 class GateFinished(Finished):
@@ -71,6 +73,27 @@ async def gate(
             gated=next(iter(decided), None),
             restored=restored,
         )
+
+
+class Shares(NamedTuple):
+    """A run's tasks: those it learns from, and those its gate weighs changes on."""
+
+    train: tuple[Task, ...]
+    held: tuple[Task, ...]
+
+
+def shares_of(run: Opened[Learning]) -> Shares:
+    """Return which of a run's tasks are held out, and say so.
+
+    The held-out tasks are drawn once per run; no attempt at them is ever shown to an evolver.
+    """
+    options, tasks = run.settings, run.planned.tasks
+    some = options.holdout_ratio > 0 and len(tasks) > 1
+    held = holdout(tasks, options.holdout_ratio, options) if some else ()
+    train = tuple(task for task in tasks if task not in held)
+    told = f"{len(train)} tasks to learn from, {len(held)} held out for the gate"
+    run.runtime.tell(Progress("note", detail=told if held else f"{told}: no gate"))
+    return Shares(train, held)
 
 
 def holdout(tasks: Sequence[Task], ratio: float | None, options: GateOptions) -> tuple[Task, ...]:
@@ -127,6 +150,28 @@ async def weigh(
         Progress("note", detail=f"Gate {gate_id}: {gate_headline(gated.row)}. {gated.row.reason}")
     )
     return gated
+
+
+async def weighed(
+    run: Opened[Learning],
+    before: Snapshot,
+    after: Snapshot,
+    held: Sequence[Task],
+    *,
+    gate_id: str,
+    cycle: int,
+) -> Snapshot:
+    """Weigh a change of a learning run on its held-out tasks, and undo it when it is rejected.
+
+    Returns:
+        What stands: `after` where it is accepted, or where there is nothing to weigh or to
+        weigh it on; else the workspace with the files of `before`.
+    """
+    if not held or before.tree == after.tree:
+        return after
+    arms = Arms(baseline=before, candidate=after)
+    gated = await weigh(run, held, arms, gate_id=gate_id, cycle=cycle)
+    return after if gated.accepted else await roll_back(run.runtime, gated, arms)
 
 
 Twice = tuple[Wanted, Wanted]  # the baseline's attempt and the candidate's
@@ -226,23 +271,29 @@ async def roll_back(runtime: Runtime, gated: Gated, arms: Arms) -> Snapshot:
 
     def restore() -> Snapshot:
         workspace = runtime.workspace
-        undone = {ref.commit: ref.number for ref in workspace.evolutions()}
-        ref = workspace.rollback(arms.baseline.commit, reason=gated.row.reason, step=step)
-        row = EvolutionRow(
-            run_key=runtime.run_key,
-            evo_number=undone.get(arms.candidate.commit) or 0,
-            step=f"{gate_id}/rollback",
-            cycle=gated.row.cycle,
-            agent_id=runtime.agent_id,
-            commit_before=arms.candidate.commit,
-            commit_after=ref.commit,
-            tree_before=arms.candidate.tree,
-            tree_after=ref.tree,
-            accepted=False,
-            note=gated.row.reason,
-            at=utc_now(),
+        kept = workspace.standing(arms.baseline.commit)
+        undone = [n for n in workspace.standing(arms.candidate.commit) if n not in kept]
+        ref = workspace.rollback(
+            arms.baseline.commit, reason=gated.row.reason, step=step, weighed=True
         )
-        runtime.ledger.append([row], run_key=runtime.run_key)
+        rows = [
+            EvolutionRow(
+                run_key=runtime.run_key,
+                evo_number=number,
+                step=f"{gate_id}/rollback",
+                cycle=gated.row.cycle,
+                agent_id=runtime.agent_id,
+                commit_before=arms.candidate.commit,
+                commit_after=ref.commit,
+                tree_before=arms.candidate.tree,
+                tree_after=ref.tree,
+                accepted=False,
+                note=gated.row.reason,
+                at=utc_now(),
+            )
+            for number in undone or [0]  # 0: a commit of no number, made by hand
+        ]
+        runtime.ledger.append(rows, run_key=runtime.run_key)
         return workspace.snapshot(ref.commit)
 
     return await asyncio.to_thread(restore)
@@ -252,8 +303,6 @@ async def _restore_if_present(runtime: Runtime, gated: Gated, arms: Arms) -> boo
     """Roll back a rejected candidate that is the workspace's present state."""
     present = await asyncio.to_thread(runtime.workspace.snapshot)
     if gated.accepted or present.tree != arms.candidate.tree:
-        return False
-    if arms.candidate.tree == arms.baseline.tree:
         return False
     await roll_back(runtime, gated, arms)
     return True

@@ -8,7 +8,9 @@ from prefect import flow
 from grindstone.attempt.plan import Planned, pair_tasks
 from grindstone.benchmark import Task
 from grindstone.blocks import BlockNames
+from grindstone.errors import InputError
 from grindstone.flows.compare import both_arms
+from grindstone.flows.gate import Shares, shares_of, weighed
 from grindstone.flows.opening import Opened, open_run, within_budget
 from grindstone.ledger.tables.runs import CycleNote
 from grindstone.records import Episode, Purpose
@@ -57,17 +59,21 @@ async def _all_batches(crew: Crew, planned: Planned) -> Snapshot:
     the workspace as it was without them.
     """
     runtime, size = crew.runtime, crew.settings.batch_size
+    ratio = crew.settings.holdout_ratio
+    shares = shares_of(crew) if ratio else Shares(planned.tasks, ())
+    if ratio and not shares.held:
+        raise InputError("holdout_ratio", f"is {ratio}, and there is one task", "0, or more tasks")
     stability = Stability(crew.settings.egl_threshold, crew.settings.egl_window)
     done = await finished_batches(runtime)
     snapshot = snapshot_after(done) or planned.plan.base
     for row in done:
         await stability.note(runtime, row.cycles)
-    again = [task_of(planned.tasks, task_id) for task_id in without_score(done)]
-    todo = [*_batches(planned.tasks, size)[len(done) :], *_batches(again, size)]
+    again = [task_of(shares.train, task_id) for task_id in without_score(done)]
+    todo = [*_batches(shares.train, size)[len(done) :], *_batches(again, size)]
     total = sum(len(batch) for batch in todo)
     ended = 0
     for number, batch in enumerate(todo, start=len(done) + 1):
-        snapshot = await _one_batch(crew, number, batch, snapshot, stability)
+        snapshot = await _one_batch(crew, number, batch, shares.held, snapshot, stability)
         ended += len(batch)
         runtime.tell(Progress("batch", done=ended, total=total))
     return snapshot
@@ -84,9 +90,17 @@ def _batches(tasks: Sequence[Task], size: int) -> list[Sequence[Task]]:
 
 
 async def _one_batch(
-    crew: Crew, number: int, tasks: Sequence[Task], snapshot: Snapshot, stability: Stability
+    crew: Crew,
+    number: int,
+    tasks: Sequence[Task],
+    held: Sequence[Task],
+    snapshot: Snapshot,
+    stability: Stability,
 ) -> Snapshot:
-    """Cycle through a batch until every task passed or the cycles are used up."""
+    """Cycle through a batch until every task passed or the cycles are used up.
+
+    Every change of the library is weighed on the tasks held out, where some are.
+    """
     settings, pending = crew.settings, list(tasks)
     cycles: list[CycleNote] = []
     unscored: list[str] = []
@@ -98,16 +112,7 @@ async def _one_batch(
         passed = [item for item in episodes if item.passed]
         failed = [item for item in episodes if item.passed is False]
         unscored += [item.task_id for item in episodes if item.passed is None]
-        new_skills = 0
-        if cycle == 1 and settings.success_mode is not SuccessMode.OFF:
-            snapshot, new_skills = await _learn_from(crew, snapshot, number, passed, tasks)
-        if failed and settings.scope().allows_anything:
-            evolved = await evolve(_evolution(crew, snapshot, number, cycle, failed, tasks))
-            snapshot = evolved.after
-            new_skills += len(evolved.result.skills_added)
-            if settings.distill:
-                spec = _writing(crew, snapshot, number, cycle, "distill", tasks)
-                snapshot = (await write_skill(spec)).after
+        snapshot, new_skills = await _learn(crew, (number, cycle), tasks, held, episodes, snapshot)
         solved = tuple(item.task_id for item in passed)
         cycles.append(CycleNote(new_skills=new_skills, solved=solved))
         await stability.note(crew.runtime, cycles[-1:])
@@ -125,6 +130,52 @@ async def _one_batch(
         after=snapshot,
     )
     return snapshot
+
+
+async def _learn(
+    crew: Crew,
+    at: tuple[int, int],
+    tasks: Sequence[Task],
+    held: Sequence[Task],
+    episodes: Sequence[Episode],
+    snapshot: Snapshot,
+) -> tuple[Snapshot, int]:
+    """Change the library by what a cycle's attempts teach; return how many skills it gained.
+
+    Each change is an evolution of its own: what first attempts got right, what the evolver
+    makes of the failures, and what is shortened after that.
+
+    Args:
+        crew: The run.
+        at: Batch and cycle.
+        tasks: The batch.
+        held: What each change is weighed on; a change that is rejected there is undone.
+        episodes: The cycle's attempts.
+        snapshot: The workspace they had.
+    """
+    settings, scope, (batch, cycle) = crew.settings, crew.settings.scope(), at
+    passed = [item for item in episodes if item.passed]
+    failed = [item for item in episodes if item.passed is False]
+    gained = 0
+
+    async def keep(after: Snapshot, new_skills: int, what: str) -> None:
+        nonlocal snapshot, gained
+        gate_id = f"batch-{batch}-cycle-{cycle}-{what}"
+        snapshot = await weighed(crew, snapshot, after, held, gate_id=gate_id, cycle=cycle)
+        gained += new_skills if snapshot == after else 0
+
+    if cycle == 1 and scope.allows_skills and settings.success_mode is not SuccessMode.OFF:
+        snapshot = await _drafts(crew, snapshot, batch, passed, tasks)
+        if passed and settings.success_mode is SuccessMode.GATED_PROMOTION:
+            made = await write_skill(_writing(crew, snapshot, batch, cycle, "promote", tasks))
+            await keep(made.after, len(made.result.promoted), "promote")
+    if failed and scope.allows_anything:
+        evolved = await evolve(_evolution(crew, snapshot, batch, cycle, failed, tasks))
+        await keep(evolved.after, len(evolved.result.skills_added), "evolve")
+        if settings.distill and scope.allows_skills:
+            shorter = await write_skill(_writing(crew, snapshot, batch, cycle, "distill", tasks))
+            await keep(shorter.after, 0, "distill")
+    return snapshot, gained
 
 
 async def _without_own_skill(
@@ -153,17 +204,15 @@ async def _task_skills(
     return snapshot
 
 
-async def _learn_from(
+async def _drafts(
     crew: Crew, snapshot: Snapshot, batch: int, passed: Sequence[Episode], tasks: Sequence[Task]
-) -> tuple[Snapshot, int]:
-    """Draft skills from first-attempt passes; return how many were promoted with it."""
-    promoted = 0
+) -> Snapshot:
+    """Draft skills from first-attempt passes."""
     for episode in passed:
         spec = _writing(crew, snapshot, batch, 1, "success", [task_of(tasks, episode.task_id)])
         about = {"task_id": episode.task_id, "episode_id": episode.episode_id}
-        written = await write_skill(spec.model_copy(update=about))
-        snapshot, promoted = written.after, promoted + len(written.result.promoted)
-    return snapshot, promoted
+        snapshot = (await write_skill(spec.model_copy(update=about))).after
+    return snapshot
 
 
 async def _attempts(
@@ -214,7 +263,6 @@ def _writing(
         region=settings.region,
         feedback_level=settings.feedback_level,
         no_direct_answers=settings.no_direct_answers,
-        success_mode=settings.success_mode,
         promotion_threshold=settings.promotion_threshold,
         task_dirs={task.task_id: task.path for task in tasks},
         batch=batch,

@@ -126,9 +126,7 @@ async def record_evolution(
         skills_added=result.skills_added,
         skills_changed=result.skills_changed,
         skills_removed=result.skills_removed,
-        refusals=tuple(
-            Refusal(path=item.path, rule=item.rule, reason=item.reason) for item in result.refusals
-        ),
+        refusals=_refusals(result),
         usage=result.usage,
         cost_usd=cost_usd,
         duration_s=max(0.0, (now - started).total_seconds()),
@@ -148,31 +146,38 @@ async def record_evolution(
 async def record_writing(
     runtime: Runtime, spec: Writing, result: WriterResult, *, after: Snapshot, started: datetime
 ) -> None:
-    """Append what one written skill changed."""
+    """Append what one writing step changed."""
     now = utc_now()
+    taught = sorted({task for tasks in result.supporters.values() for task in tasks})
     row = EvolutionRow(
         run_key=runtime.run_key,
-        evo_number=0,
+        evo_number=result.evo_number,
         step=spec.step,
         batch=spec.batch,
         cycle=spec.cycle,
         agent_id=runtime.agent_id,
-        task_ids=(spec.task_id,) if spec.task_id else (),
+        task_ids=(spec.task_id,) if spec.task_id else tuple(taught),
         commit_before=spec.base.commit,
         commit_after=after.commit,
         tree_before=spec.base.tree,
         tree_after=after.tree,
         skills_added=result.promoted,
         skills_changed=result.written if spec.kind == "distill" else (),
+        refusals=_refusals(result),
         usage=result.usage,
         cost_usd=runtime.cost_of(f"{runtime.run_key}/{spec.step}"),
-        note="; ".join(result.problems),
         duration_s=max(0.0, (now - started).total_seconds()),
         at=now,
     )
     library = SkillLibrary(await runtime.snapshot(after.commit))
     skills = [
-        _skill_row(runtime, skill, cycle=spec.cycle, learned_from=row.task_ids)
+        _skill_row(
+            runtime,
+            skill,
+            evo_number=result.evo_number,
+            cycle=spec.cycle,
+            learned_from=result.supporters.get(skill.name, row.task_ids),
+        )
         for skill in library.skills()
         if skill.name in {*row.skills_added, *row.skills_changed}
     ]
@@ -186,6 +191,12 @@ async def record_writing(
         )
     for rows in ([row], skills):
         await asyncio.to_thread(runtime.ledger.append, rows, run_key=runtime.run_key)
+
+
+def _refusals(result: EvolutionResult | WriterResult) -> tuple[Refusal, ...]:
+    return tuple(
+        Refusal(path=item.path, rule=item.rule, reason=item.reason) for item in result.refusals
+    )
 
 
 def _skill_row(

@@ -1,4 +1,4 @@
-"""Steps in which one model call writes one skill: a task's own, a shorter one, a draft."""
+"""Steps that write skills outside the evolver: a task's own, shorter ones, drafts, promotions."""
 
 import asyncio
 from pathlib import Path
@@ -12,6 +12,7 @@ from grindstone.evolve import (
     distill_bloated,
     draft_from_success,
     evolve_task_skill,
+    promote_drafts,
 )
 from grindstone.evolve.answers import ANSWERS
 from grindstone.evolve.behaviour import recall_behaviour
@@ -22,14 +23,14 @@ from grindstone.ledger.recall import recall
 from grindstone.llm.messages import Model
 from grindstone.records import utc_now
 from grindstone.sandbox.owner import run_labels
-from grindstone.settings import FeedbackLevel, SuccessMode
+from grindstone.settings import FeedbackLevel
 from grindstone.tasks.caching import results_of, step
 from grindstone.tasks.progress import Progress
 from grindstone.tasks.recording import record_writing
 from grindstone.tasks.runtime import CURRENT, Runtime
 from grindstone.workspace import Snapshot
 
-WriteKind = Literal["task_skill", "success", "distill"]
+WriteKind = Literal["task_skill", "success", "promote", "distill"]
 
 
 class WriteSpec(Frozen):
@@ -43,7 +44,6 @@ class WriteSpec(Frozen):
     region: str | None = None
     feedback_level: FeedbackLevel
     no_direct_answers: bool
-    success_mode: SuccessMode = SuccessMode.OFF
     promotion_threshold: int = 1
     task_dirs: dict[str, Path]  # the task it is about first; all are guarded
     task_id: str = ""
@@ -55,7 +55,8 @@ class WriteSpec(Frozen):
     def step(self) -> str:
         """The step's name within the run."""
         what = f"{self.kind}-{self.task_id}" if self.task_id else self.kind
-        return f"batch-{self.batch}/cycle-{self.cycle}/{what}{'' if self.episode_id else '-first'}"
+        first = "" if self.episode_id or self.kind == "promote" else "-first"
+        return f"batch-{self.batch}/cycle-{self.cycle}/{what}{first}"
 
     @property
     def cache_key(self) -> str:
@@ -83,7 +84,7 @@ async def _write_skill(spec: WriteSpec) -> Written:
     assert runtime is not None
     started = utc_now()
     leaks = None
-    if spec.no_direct_answers:
+    if spec.no_direct_answers and spec.kind != "promote":  # a draft was guarded when it was written
         labels = run_labels(spec.home, spec.run_key)
         answers = Answers(runtime.provider, spec.home / ANSWERS, labels)
         leaks = await leak_guard(spec.task_dirs.values(), answers)
@@ -97,7 +98,7 @@ async def _write_skill(spec: WriteSpec) -> Written:
     await runtime.record_calls()
     if changed:
         names = ", ".join((*result.written, *result.promoted))
-        runtime.tell(Progress("evolved", spec.kind.replace("_", " "), names, cycle=spec.cycle))
+        runtime.tell(Progress("evolved", *_in_words(spec, result, names), cycle=spec.cycle))
     return Written(after=after, result=result)
 
 
@@ -107,12 +108,25 @@ async def write_skill(spec: WriteSpec) -> Written:
     return await stored(spec)
 
 
+def _in_words(spec: WriteSpec, result: WriterResult, names: str) -> tuple[str, str]:
+    """Return what changed and how: an evolution by its tag, what has no number by its kind."""
+    if spec.kind == "success":
+        return "drafted from success", names
+    if not result.evo_number:
+        return spec.kind.replace("_", " "), names
+    done = "promoted" if spec.kind == "promote" else "shortened"
+    return f"evo-{result.evo_number}", f"{done} {names}"
+
+
 async def _writer(
     spec: WriteSpec, runtime: Runtime, model: Model, leaks: Check | None
 ) -> WriterResult:
     step = f"{spec.run_key}/{spec.step}"
     if spec.kind == "distill":
         return await distill_bloated(runtime.workspace, model=model, step=step, leaks=leaks)
+    if spec.kind == "promote":
+        threshold = spec.promotion_threshold
+        return await promote_drafts(runtime.workspace, threshold=threshold, step=step)
     about = load_task(spec.task_dirs[spec.task_id])
     ids = [spec.episode_id] if spec.episode_id else []
     if spec.kind == "task_skill":
@@ -135,8 +149,6 @@ async def _writer(
         instruction=about.instruction,
         category=about.category,
         trajectory=seen.trajectory,
-        mode=spec.success_mode,
-        promotion_threshold=spec.promotion_threshold,
         step=step,
         leaks=leaks,
     )

@@ -7,7 +7,7 @@ import typer
 
 from grindstone.flows.cli.options import takes_settings
 from grindstone.flows.cli.output import JsonFlag, Verbose, emit, finish, say
-from grindstone.settings import GrindSettings
+from grindstone.settings import GateOptions, GrindSettings
 
 PANELS = (
     dict.fromkeys(
@@ -25,6 +25,7 @@ PANELS = (
     | dict.fromkeys(("feedback_level", "no_direct_answers"), "Feedback")
     | dict.fromkeys(("task_skill_mode", "skill_select_limit", "selection"), "Skills")
     | dict.fromkeys(("success_mode", "promotion_threshold"), "Success distillation")
+    | dict.fromkeys(("holdout_ratio", *GateOptions.model_fields), "Gate")
     | dict.fromkeys(
         (
             *("model_id", "evolver_model_id", "region", "max_tokens", "native_profile"),

@@ -71,11 +71,11 @@ def history(
     agent_id: AgentId = "skillbench",
     as_json: JsonFlag = False,
 ) -> None:
-    """List the evolutions, the first one first."""
-    refs = _workspace(work_dir, agent_id).evolutions()
+    """List the evolutions and rollbacks, the first one first."""
+    refs = _workspace(work_dir, agent_id).history()
     lines = [
-        f"evo-{ref.number:<4} {ref.commit[:10]}  {ref.at:%Y-%m-%d %H:%M}  "
-        f"{'rejected  ' if ref.rejected else ''}{ref.message}"
+        f"{'rollback' if ref.number is None else f'evo-{ref.number}':<8} {ref.commit[:10]}  "
+        f"{ref.at:%Y-%m-%d %H:%M}  {'rejected  ' if ref.rejected else ''}{ref.message}"
         for ref in refs
     ]
     emit(

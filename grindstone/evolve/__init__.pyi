@@ -8,3 +8,4 @@ from .writers import WriterResult as WriterResult
 from .writers import distill_bloated as distill_bloated
 from .writers import draft_from_success as draft_from_success
 from .writers import evolve_task_skill as evolve_task_skill
+from .writers import promote_drafts as promote_drafts

@@ -6,7 +6,8 @@ from typing import NamedTuple
 from grindstone.skills.format import Skill, parse_skill, raise_version, render
 from grindstone.workspace.changes import Change, Entry, Files, skill_of
 from grindstone.workspace.errors import WorkspaceError
-from grindstone.workspace.workspace import EvolutionRef, Workspace
+from grindstone.workspace.history import EvolutionRef
+from grindstone.workspace.workspace import Workspace
 
 
 class Mutations(NamedTuple):
@@ -19,11 +20,11 @@ class Mutations(NamedTuple):
 
 
 def with_versions(before: Files, changes: Sequence[Change]) -> tuple[Change, ...]:
-    """Return the changes with a raised version in every skill that says something else.
+    """Return the changes with a version in every new skill, raised where a skill says otherwise.
 
     A skill in which nothing but the version moved is left as it was.
     """
-    kept = [change for change in changes if not _is_main_of_known(change, before)]
+    kept = [_versioned(each) for each in changes if not _is_main_of_known(each, before)]
     touched = {
         skill
         for change in changes
@@ -44,6 +45,14 @@ def with_versions(before: Files, changes: Sequence[Change]) -> tuple[Change, ...
             new = Entry(raised.encode(), entry.executable)
             kept.append(Change(main, "changed", new))
     return tuple(sorted(kept, key=lambda change: change.path))
+
+
+def _versioned(change: Change) -> Change:
+    if change.entry is None or not _is_main(change.path):
+        return change
+    skill = parse_skill(change.entry.content, where=change.path)
+    text = render(skill, with_version=True)
+    return change._replace(entry=Entry(text.encode(), change.entry.executable))
 
 
 def _is_main_of_known(change: Change, before: Files) -> bool:

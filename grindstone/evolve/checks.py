@@ -6,11 +6,12 @@ from itertools import chain
 from grindstone.evolve.config import EvolveConfig
 from grindstone.evolve.permissions import Check, Checks
 from grindstone.evolve.prompts import Observed
+from grindstone.evolve.rejected import Rejected, refuses_again
 from grindstone.skills.format import parse_skill
 from grindstone.skills.frontmatter import SkillError
 from grindstone.skills.quality import check_quality, paths_of
 from grindstone.skills.rules import validate_text
-from grindstone.workspace.changes import skill_of
+from grindstone.workspace.changes import Files, skill_of
 
 
 def check_format(path: str, text: str) -> Sequence[str]:
@@ -40,11 +41,16 @@ def quality_check(observations: Sequence[Observed]) -> Check:
 
 
 def checks_for(
-    config: EvolveConfig, observations: Sequence[Observed], leaks: Check | None
+    config: EvolveConfig,
+    observations: Sequence[Observed],
+    leaks: Check | None,
+    rejected: Sequence[Rejected],
+    before: Files,
 ) -> Checks:
     """Return the checks that a configuration asks for."""
     return Checks(
         format=check_format,
         quality=quality_check(observations) if config.quality_gate else None,
         leaks=leaks if config.no_direct_answers else None,
+        whole=refuses_again(rejected, before),
     )

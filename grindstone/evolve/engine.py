@@ -25,6 +25,7 @@ from grindstone.evolve.past import (
 )
 from grindstone.evolve.permissions import Check, Refusal
 from grindstone.evolve.prompts import Observed, SkillLine, step_prompt
+from grindstone.evolve.rejected import rejected_changes, shown_diffs, told_by
 from grindstone.evolve.result import EvolutionResult
 from grindstone.llm.messages import CallSite, Model
 from grindstone.observe.observation import (
@@ -171,6 +172,7 @@ class EvolutionEngine:
         memory = memory_path(opened, step, number) if step else None
         gated = success_mode is SuccessMode.GATED_PROMOTION
         drafts = await asyncio.to_thread(read_drafts, opened.root) if gated else ()
+        rejected = await asyncio.to_thread(rejected_changes, opened)
         prompt = step_prompt(
             number=number,
             scope=self.config & frozen.manifest.evolvable_layers,
@@ -179,6 +181,7 @@ class EvolutionEngine:
             current=observation_logs,
             drafts=drafts,
             refused=tellable(refused, observation_logs),
+            rejected=shown_diffs(rejected, observation_logs),
         )
         async with self._opened_model(opened, step) as model, self._opened_provider() as provider:
             kept_in = self._answers_dir or opened.root.parent / f".{opened.root.name}-answers"
@@ -194,7 +197,7 @@ class EvolutionEngine:
                 observation=observation,
                 site=CallSite(role=Role.EVOLVER, scope=step or f"evolve/{number}", turn=0),
                 limits=self.config.limits,
-                checks=checks_for(self.config, observation_logs, guard),
+                checks=checks_for(self.config, observation_logs, guard, rejected, before),
                 labels=self._labels,
                 memory=memory,
             )
@@ -212,6 +215,7 @@ class EvolutionEngine:
             skills_removed=moved.removed,
             others_changed=moved.others,
             refusals=evolved.refusals,
+            told=told_by(observation_logs),
             usage=evolved.usage,
             model=model_id,
             rehearsal=rehearsal,

@@ -1,5 +1,6 @@
 """What earlier steps left: observations, results, and what was refused."""
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,7 +18,8 @@ from grindstone.observe.observation import (
     parse_observation,
 )
 from grindstone.settings import FeedbackLevel
-from grindstone.workspace.workspace import EvolutionRef, Workspace
+from grindstone.workspace.history import EvolutionRef
+from grindstone.workspace.workspace import Workspace
 
 TRAILER = "Result"
 _LOG_ROWS = 20 * HISTORY
@@ -87,14 +89,11 @@ def recall(workspace: Workspace, ref: EvolutionRef) -> EvolutionResult:
 
 
 def last_refusals(workspace: Workspace) -> tuple[Refusal, ...]:
-    """Return what the last evolution in the history refused; none where it was no engine's."""
-    evolutions = workspace.evolutions()
-    if not evolutions:
-        return ()
-    try:
-        return recall(workspace, evolutions[-1]).refusals
-    except InputError:
-        return ()
+    """Return what the engine's last evolution in the history refused."""
+    for ref in reversed(workspace.evolutions()):
+        with contextlib.suppress(InputError):  # a promotion, or made by hand
+            return recall(workspace, ref).refusals
+    return ()
 
 
 def memory_path(workspace: Workspace, step: str, number: int) -> Path:

@@ -11,6 +11,8 @@ from typing import NamedTuple
 from grindstone.base import Frozen
 from grindstone.evolve.copying import is_shown
 from grindstone.settings import EvolveScope
+from grindstone.skills.format import parse_skill, render
+from grindstone.skills.frontmatter import SkillError
 from grindstone.untrusted import read_json
 from grindstone.workspace.changes import Change, Files, compare, skill_names, skill_of
 from grindstone.workspace.manifest import Manifest
@@ -47,6 +49,7 @@ class Checks(NamedTuple):
     format: Check | None = None  # SKILL.md against the open format
     quality: Check | None = None  # SKILL.md against the quality gate
     leaks: Check | None = None  # any text against what the task is checked for
+    whole: Callable[[Sequence[Change]], Sequence[Refusal]] | None = None  # all that stands, as one
 
 
 def review(
@@ -103,6 +106,11 @@ def review(
         accepted += members
         if left is not None and skill is not None and skill.is_new:
             left -= 1
+    again = checks.whole(accepted) if checks.whole is not None else ()
+    if again:
+        refusals += again
+        undo_paths += [change.path for change in accepted]
+        accepted = []
     return Review(tuple(accepted), tuple(refusals), tuple(dict.fromkeys(undo_paths)))
 
 
@@ -231,6 +239,14 @@ class _SkillChange(NamedTuple):
         return entry.content.decode("utf-8", errors="replace") if entry is not None else None
 
 
+def _kept_length(text: str) -> int:
+    """Return how long a SKILL.md is once it is kept, its version spelled out."""
+    try:
+        return len(render(parse_skill(text), with_version=True))
+    except SkillError:
+        return len(text)
+
+
 def _skill_rules(
     skill: _SkillChange, scope: EvolveScope, checks: Checks, left: int | None
 ) -> list[Refusal]:
@@ -246,8 +262,8 @@ def _skill_rules(
             "max_skills",
             f"the budget of {scope.max_skills} skills is reached; refine a skill that exists",
         )
-    elif text is not None and len(text) > (scope.max_skill_chars or len(text)):
-        reason = f"has {len(text)} characters, more than {scope.max_skill_chars}"
+    elif scope.max_skill_chars and text and (length := _kept_length(text)) > scope.max_skill_chars:
+        reason = f"has {length} characters with its version, more than {scope.max_skill_chars}"
         found = "max_skill_chars", reason
     if found is not None:
         return [Refusal(path=skill.main, rule=found[0], reason=found[1])]

@@ -33,6 +33,7 @@ def step_prompt(
     current: Sequence[Observed],
     drafts: Sequence[Draft] = (),
     refused: Sequence[Refusal] = (),
+    rejected: Sequence[str] = (),
 ) -> str:
     """Return the first message of an evolver's session.
 
@@ -44,6 +45,7 @@ def step_prompt(
         current: The attempts of this step.
         drafts: Drafts to show; pass none when drafts are kept from the evolver.
         refused: What was refused in the step before.
+        rejected: Diffs of changes that a gate rejected and that may be shown.
     """
     shown = [*history, *current][-HISTORY:]
     return template("step").format(
@@ -53,6 +55,7 @@ def step_prompt(
         skills="\n".join(f"- {skill.name}: {skill.description}" for skill in skills) or "None yet.",
         drafts=_section("Drafts from successes, not yet in the library", _drafts(drafts)),
         refused=_section("Refused in the step before, and undone", refusal_lines(refused)),
+        rejected=_section("Weighed and rejected before", _rejected(rejected)),
         judged=_section("Judged from behaviour, lowest first", _judged(current)),
         patterns=_section("Failures that several tasks share", _patterns(current)),
         history_limit=HISTORY,
@@ -116,6 +119,13 @@ def _drafts(drafts: Sequence[Draft]) -> str:
         + "\n".join(f"    {line}".rstrip() for line in render(draft.skill).splitlines())
         for draft in drafts
     )
+
+
+def _rejected(diffs: Sequence[str]) -> str:
+    if not diffs:
+        return ""
+    shown = ("\n".join(f"    {line}".rstrip() for line in diff.splitlines()) for diff in diffs)
+    return template("rejected").format(diffs="\n\n".join(shown)).rstrip()
 
 
 def _judged(current: Sequence[Observed]) -> str:

@@ -19,6 +19,7 @@ class EvolutionResult(Frozen):
     skills_removed: tuple[str, ...] = ()
     others_changed: tuple[str, ...] = Field((), description="Files of prompts, memory, tools.")
     refusals: tuple[Refusal, ...] = Field((), description="Mended ones included.")
+    told: str = Field("full", description="The most it was told: unlabelled, or a feedback level.")
     usage: Usage = Usage()
     model: str = ""
     rehearsal: bool = False

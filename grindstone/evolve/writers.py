@@ -1,8 +1,10 @@
-"""Skills written by one model call: a task's own, a shorter one, a draft from a success.
+"""Skills written outside the evolver's session: a task's own, a shorter one, a draft, a promotion.
 
-Each reads what it needs, asks once, asks again once when the answer cannot be used, and
-commits what stands. An answer that cannot be used twice is the model's mistake: nothing
-changes, and the result says why.
+Each reads what it needs, asks a model once, asks again once when the answer cannot be used,
+and commits what stands. An answer that cannot be used twice is the model's mistake: nothing
+changes, and the result says why. What changes the general library is an evolution: it has a
+number and its tags, and a change that a gate rejected before is not made again. A task's own
+skill and a draft are offered to no other task and are plain commits.
 """
 
 import asyncio
@@ -16,16 +18,23 @@ from pydantic import Field
 from grindstone.base import Frozen
 from grindstone.digest import canonical_json
 from grindstone.evolve.checks import check_format
-from grindstone.evolve.permissions import Check
+from grindstone.evolve.permissions import Check, Refusal
+from grindstone.evolve.rejected import rejected_before
 from grindstone.evolve.templates import template
 from grindstone.files import write_atomic
 from grindstone.llm.messages import CallSite, Message, Model, Request, Text
 from grindstone.observe.compression import compress
 from grindstone.observe.observation import LabelledObservation, UnlabelledObservation
 from grindstone.records import Role, Trajectory, Usage
-from grindstone.settings import SuccessMode
 from grindstone.skills.distill import apply_distillation, distillation_prompt, needs_distillation
-from grindstone.skills.drafts import promotable, promote, read_drafts, support
+from grindstone.skills.drafts import (
+    drafts_dir,
+    promotable,
+    promote,
+    promoted_text,
+    read_drafts,
+    support,
+)
 from grindstone.skills.format import Skill, read_skill, render
 from grindstone.skills.frontmatter import SkillError
 from grindstone.skills.library import SKILL_FILE
@@ -46,7 +55,11 @@ class WriterResult(Frozen):
     step: str = ""
     written: tuple[str, ...] = Field((), description="Skills, drafts or tasks whose text changed.")
     promoted: tuple[str, ...] = Field((), description="Drafts that became general skills.")
-    problems: tuple[str, ...] = Field((), description="Why an answer was not used.")
+    supporters: dict[str, tuple[str, ...]] = Field(
+        {}, description="Of each promoted draft: the tasks that taught it."
+    )
+    refusals: tuple[Refusal, ...] = Field((), description="What was not used, and why.")
+    evo_number: int = Field(0, description="Of an evolution; 0: the general library is as it was.")
     usage: Usage = Usage()
     commit: str = ""
     done_before: bool = False
@@ -54,7 +67,7 @@ class WriterResult(Frozen):
 
 class _Answered(NamedTuple):
     skill: Skill | None
-    problem: str
+    refusals: tuple[Refusal, ...]  # of the last answer; none where it can be used
     usage: Usage
 
 
@@ -101,8 +114,9 @@ async def evolve_task_skill(
         CallSite(
             role=Role.TASK_SKILL, scope=step or f"task_skill/{task_id}", turn=0, task_id=task_id
         ),
+        f"task_skills/{task_id}/{SKILL_FILE}",
         lambda answer: apply_task_skill(task_id, answer, existing=existing),
-        lambda skill: _leaking(skill, f"task_skills/{task_id}/{SKILL_FILE}", leaks),
+        lambda skill, path: _leaking(skill, path, leaks),
     )
 
     def write(root: Path) -> WriterResult:
@@ -135,23 +149,28 @@ async def distill_bloated(
             model,
             distillation_prompt(skill),
             CallSite(role=Role.DISTILLATION, scope=step or "distill", turn=place * TRIES),
+            f"skills/{skill.name}/{SKILL_FILE}",
             partial(apply_distillation, skill),
-            lambda shorter: _leaking(shorter, f"skills/{shorter.name}/{SKILL_FILE}", leaks),
+            lambda shorter, path: _leaking(shorter, path, leaks),
         )
 
     def write(root: Path) -> WriterResult:
-        written: list[str] = []
-        for name, answered in answers.items():
-            if answered.skill is not None:
-                write_atomic(root / "skills" / name / SKILL_FILE, render(answered.skill))
-                written.append(name)
-        usage = Usage()
-        for answered in answers.values():
-            usage = usage + answered.usage
-        problems = tuple(answered.problem for answered in answers.values() if answered.problem)
-        return WriterResult(step=step, written=tuple(written), problems=problems, usage=usage)
+        texts = {
+            f"skills/{name}/{SKILL_FILE}": render(answered.skill)
+            for name, answered in answers.items()
+            if answered.skill is not None
+        }
+        refusals = [each for answered in answers.values() for each in answered.refusals]
+        again = rejected_before(workspace, texts)
+        for path, text in texts.items() if not again else ():
+            write_atomic(root / path, text)
+        usage = sum((answered.usage for answered in answers.values()), start=Usage())
+        written = [name for name, answered in answers.items() if answered.skill and not again]
+        return WriterResult(
+            step=step, written=tuple(written), refusals=(*refusals, *again), usage=usage
+        )
 
-    return await _commit(workspace, f"Distil {', '.join(answers)}", step, write)
+    return await _commit(workspace, f"distil {', '.join(answers)}", step, write, evolution=True)
 
 
 async def draft_from_success(
@@ -162,13 +181,10 @@ async def draft_from_success(
     instruction: str,
     category: str,
     trajectory: Trajectory,
-    mode: SuccessMode,
-    promotion_threshold: int = 1,
-    max_skills: int | None = None,
     step: str = "",
     leaks: Check | None = None,
 ) -> WriterResult:
-    """Draft a skill from what an agent did right; promote drafts that have enough support.
+    """Draft a skill from what an agent did right, or add the task to a draft's supporters.
 
     Args:
         workspace: Where drafts are kept.
@@ -177,23 +193,17 @@ async def draft_from_success(
         instruction: Its text.
         category: Its category.
         trajectory: What the agent did.
-        mode: off does nothing; draft_only keeps drafts; gated_promotion promotes them too.
-        promotion_threshold: Different tasks that must support a draft.
-        max_skills: No draft is promoted into a library that has as many.
         step: As in `evolve_task_skill`.
         leaks: As in `evolve_task_skill`.
     """
-    if mode is SuccessMode.OFF:
-        return WriterResult(step=step)
     if (done := await _done(workspace, step)) is not None:
         return done
     digest = compress(trajectory, _TRAJECTORY_TOKENS)
-    skills = await asyncio.to_thread(_general_skills, workspace.root)
     prompt = success_prompt(
         instruction,
         digest,
         category=category,
-        skills=skills,
+        skills=await asyncio.to_thread(_general_skills, workspace.root),
         drafts=await asyncio.to_thread(read_drafts, workspace.root),
     )
     answered = await _ask(
@@ -202,47 +212,75 @@ async def draft_from_success(
         CallSite(
             role=Role.DISTILLATION, scope=step or f"success/{task_id}", turn=0, task_id=task_id
         ),
+        drafts_dir(Path()).as_posix(),
         lambda answer: apply_success(answer, category=category),
-        lambda skill: _unfit(skill, leaks),
+        lambda skill, _: _unfit(skill, leaks),
     )
 
     def write(root: Path) -> WriterResult:
-        problems: list[str] = []
-        written: list[str] = []
-        if answered.skill is not None:
-            change = support(root, answered.skill, task_id)
-            if change.known:
-                problems.append(f"the library has a skill {change.key} already")
-            elif change.created or change.rewritten or change.new_supporter:
-                written.append(change.key)
-        promoted: list[str] = []
-        if mode is SuccessMode.GATED_PROMOTION:
-            count = len(skills)
-            for draft in promotable(root, promotion_threshold):
-                if max_skills is not None and count >= max_skills:
-                    break
-                promote(root, draft)
-                promoted.append(draft.key)
-                count += 1
-        result = _result(step, answered, written=tuple(written))
-        return result.model_copy(
-            update={"promoted": tuple(promoted), "problems": (*result.problems, *problems)}
-        )
+        if answered.skill is None:
+            return _result(step, answered, written=())
+        change = support(root, answered.skill, task_id)
+        result = _result(step, answered, written=(change.key,) if change.kept else ())
+        if not change.known:
+            return result
+        reason = f"the library has a skill {change.key} already"
+        known = Refusal(path=f"skills/{change.key}/{SKILL_FILE}", rule="known_skill", reason=reason)
+        return result.model_copy(update={"refusals": (*result.refusals, known)})
 
     return await _commit(workspace, f"Learn from the success at {task_id}", step, write)
+
+
+async def promote_drafts(
+    workspace: Workspace, *, threshold: int = 1, max_skills: int | None = None, step: str = ""
+) -> WriterResult:
+    """Make general skills of the drafts that have enough support; one evolution for all.
+
+    Args:
+        workspace: Whose drafts.
+        threshold: Different tasks that must support a draft.
+        max_skills: No draft is promoted into a library that has as many.
+        step: As in `evolve_task_skill`.
+    """
+    if (done := await _done(workspace, step)) is not None:
+        return done
+
+    def write(root: Path) -> WriterResult:
+        room = None if max_skills is None else max(0, max_skills - len(_general_skills(root)))
+        chosen = promotable(root, threshold)[:room]
+        texts = {f"skills/{each.key}/{SKILL_FILE}": promoted_text(each) for each in chosen}
+        again = rejected_before(workspace, texts)
+        for draft in chosen if not again else ():
+            promote(root, draft)
+        promoted = {draft.key: draft.supporters for draft in chosen if not again}
+        return WriterResult(
+            step=step, promoted=tuple(promoted), supporters=promoted, refusals=again
+        )
+
+    return await _commit(workspace, "promote", step, write, evolution=True)
 
 
 async def _ask(
     model: Model,
     prompt: Prompt,
     site: CallSite,
+    path: str,
     read: Callable[[str], Skill | None],
-    judge: Callable[[Skill], Sequence[str]],
+    judge: Callable[[Skill, str], Sequence[Refusal]],
 ) -> _Answered:
-    """Ask for a skill; once more, with the reason, when the answer cannot be used."""
+    """Ask for a skill; once more, with the reasons, when the answer cannot be used.
+
+    Args:
+        model: Who answers.
+        prompt: What is asked.
+        site: On whose behalf.
+        path: Where the skill would be kept; named in refusals.
+        read: The skill an answer spells; None where it says there is nothing to write.
+        judge: What is wrong with it.
+    """
     messages = [Message(role="user", content=(Text(text=prompt.user),))]
     usage = Usage()
-    problem = ""
+    refusals: tuple[Refusal, ...] = ()
     for attempt in range(TRIES):
         request = Request(
             system=prompt.system, messages=tuple(messages), max_tokens=_MAX_OUTPUT_TOKENS
@@ -255,31 +293,40 @@ async def _ask(
             if response.stop_reason not in ("end_turn", "stop_sequence"):
                 raise SkillError("answer", f"ended with {response.stop_reason}", "a whole answer")
             skill = read(response.text)
-            reasons = judge(skill) if skill is not None else ()
-            if not reasons:
-                return _Answered(skill, "", usage)
-            problem = "; ".join(reasons)
+            refusals = tuple(judge(skill, path)) if skill is not None else ()
+            if not refusals:
+                return _Answered(skill, (), usage)
         except SkillError as error:
-            problem = str(error)
+            refusals = (Refusal(path=path, rule="skill_format", reason=str(error)),)
         said = response.text.strip() or "(no text)"
+        problem = "; ".join(each.reason for each in refusals)
         again = template("answer_again").format(problem=problem)
         messages += [
             Message(role="assistant", content=(Text(text=said),)),
             Message(role="user", content=(Text(text=again),)),
         ]
-    return _Answered(None, problem, usage)
+    return _Answered(None, refusals, usage)
 
 
-def _leaking(skill: Skill, path: str, leaks: Check | None) -> Sequence[str]:
-    return leaks(path, render(skill)) if leaks is not None else ()
+def _leaking(skill: Skill, path: str, leaks: Check | None) -> list[Refusal]:
+    reasons = leaks(path, render(skill)) if leaks is not None else ()
+    return [Refusal(path=path, rule="no_direct_answers", reason=reason) for reason in reasons]
 
 
-def _unfit(skill: Skill, leaks: Check | None) -> Sequence[str]:
+def _unfit(skill: Skill, leaks: Check | None) -> list[Refusal]:
     """Judge a draft as a skill of the library, which it may become."""
     path = f"skills/{skill.name}/{SKILL_FILE}"
-    text = render(skill)
-    quality = [violation.message for violation in check_quality(skill, max_chars=None)]
-    return [*check_format(path, text), *quality, *(leaks(path, text) if leaks else ())]
+    return [
+        *(
+            Refusal(path=path, rule="skill_format", reason=reason)
+            for reason in check_format(path, render(skill))
+        ),
+        *(
+            Refusal(path=path, rule="quality", reason=violation.message)
+            for violation in check_quality(skill, max_chars=None)
+        ),
+        *_leaking(skill, path, leaks),
+    ]
 
 
 def _task_skill(workspace: Workspace, task_id: str) -> Skill | None:
@@ -300,8 +347,9 @@ def _general_skills(root: Path) -> tuple[Skill, ...]:
 
 
 def _result(step: str, answered: _Answered, *, written: tuple[str, ...]) -> WriterResult:
-    problems = (answered.problem,) if answered.problem else ()
-    return WriterResult(step=step, written=written, problems=problems, usage=answered.usage)
+    return WriterResult(
+        step=step, written=written, refusals=answered.refusals, usage=answered.usage
+    )
 
 
 async def _done(workspace: Workspace, step: str) -> WriterResult | None:
@@ -316,7 +364,12 @@ async def _done(workspace: Workspace, step: str) -> WriterResult | None:
 
 
 async def _commit(
-    workspace: Workspace, message: str, step: str, write: Callable[[Path], WriterResult]
+    workspace: Workspace,
+    message: str,
+    step: str,
+    write: Callable[[Path], WriterResult],
+    *,
+    evolution: bool = False,
 ) -> WriterResult:
     """Write and commit as the one writer; nothing stays of a write that fails."""
 
@@ -325,7 +378,14 @@ async def _commit(
             result = write(root)
             if not result.written and not result.promoted:
                 return result
+            number = workspace.next_number() if evolution else 0
+            result = result.model_copy(update={"evo_number": number})
             trailers = {"Result": canonical_json(result)}
+            if evolution:
+                names = ", ".join(result.promoted)
+                title = f"Evolution {number}: {message} {names}".rstrip()
+                made = workspace.commit_evolution(number, title, step=step, trailers=trailers)
+                return result.model_copy(update={"commit": made.commit})
             ref = workspace.commit(message, step=step, trailers=trailers)
             return result.model_copy(update={"commit": ref.commit if ref is not None else ""})
 

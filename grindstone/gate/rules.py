@@ -82,11 +82,14 @@ class Rule(Protocol):
 
 
 class Threshold(Frozen):
-    """The documents' rule: the candidate's mean is at least the threshold; no baseline."""
+    """The documents' rule: the candidate's mean is at least the threshold; no baseline.
+
+    A threshold of 0 would accept anything, so there is none to fall back on.
+    """
 
     name: Literal["threshold"] = "threshold"
     direction: Literal["none"] = "none"
-    threshold: float = Field(0.0, ge=0.0, le=1.0)
+    threshold: float = Field(gt=0.0, le=1.0)
 
     def judge(self, seen: Evidence) -> Judged:
         """Return accept or reject; cannot_tell only without a single score."""
@@ -178,11 +181,13 @@ def rule_of(name: RuleName, *, alpha: float = 0.05, threshold: float = 0.0) -> R
     """Return a rule by its name.
 
     Raises:
-        InputError: There is none of that name.
+        InputError: There is none of that name, or `threshold` is asked for without one.
     """
     if name == "higher":
         return Higher(threshold=threshold)
     if name == "threshold":
+        if not threshold:
+            raise InputError("gate rule", "is threshold with a threshold of 0", "one above 0")
         return Threshold(threshold=threshold)
     if name == "no_regression":
         return NoRegression(alpha=alpha, threshold=threshold)

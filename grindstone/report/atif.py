@@ -50,6 +50,8 @@ def to_atif(episode: Episode, trajectory: Trajectory) -> dict[str, JsonValue]:
         "extra": {
             "run_key": episode.run_key,
             "task_id": episode.task_id,
+            "purpose": episode.purpose.value,
+            "arm": episode.arm,
             "cycle": episode.cycle,
             "trial": episode.trial,
             "outcome": episode.outcome.value,

@@ -44,7 +44,8 @@ def export_run(
 
     report.json, report.md and report.html are the report; csv/ and parquet/ hold every
     table that has rows, each key once; atif/ holds one trajectory per attempt, named by
-    task, cycle, trial and a digest of the episode's id.
+    task, arm (where it is one side of a gate or comparison), cycle, trial and a digest of the
+    episode's id.
 
     Raises:
         LedgerError: The run left no rows, a format is unknown, or a part is damaged.
@@ -116,7 +117,8 @@ def _atif(ledger: Ledger, run_key: str, folder: Path) -> list[Path]:
             continue
         document = to_atif(episode, trajectory_of(whole, steps[episode.episode_id]))
         short = digest(episode.episode_id)[:8]
-        name = f"{episode.task_id}-c{episode.cycle}-t{episode.trial}-{short}.json"
+        side = f"-{episode.arm}" if episode.arm else ""
+        name = f"{episode.task_id}{side}-c{episode.cycle}-t{episode.trial}-{short}.json"
         text = json.dumps(document, ensure_ascii=False, indent=2) + "\n"
         written.append(_write(folder / name, text))
     return sorted(written)

@@ -239,7 +239,8 @@ def _refused(report: RunReport) -> str:
     if not report.refused:
         return ""
     rows = [
-        [str(each.evo_number), f"`{each.path}`", each.rule, each.reason] for each in report.refused
+        [str(each.evo_number or "-"), f"`{each.path}`", each.rule, each.reason]
+        for each in report.refused
     ]
     return "## Changes that were refused\n\n" + table(("evolution", "file", "rule", "why"), rows)
 

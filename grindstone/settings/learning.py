@@ -40,6 +40,11 @@ class EvolveScope(Settings):
         withheld = {f"evolve_{layer}" for layer in EVOLVED_LAYERS if layer not in layers}
         return self.model_copy(update=dict.fromkeys(withheld, False))
 
+    @property
+    def allows_skills(self) -> bool:
+        """Whether the library may change at all, whoever writes: evolver, success or shortening."""
+        return self.evolve_skills and not self.prompt_only
+
     @model_validator(mode="after")
     def _prompt_only_is_consistent(self) -> Self:
         _prompts_may_change(self)
@@ -58,7 +63,9 @@ class GateOptions(Settings):
         0.05, gt=0, lt=0.5, description="Level of the exact paired test: its share of errors."
     )
     gate_threshold: Ratio = Field(
-        0.0, description="Under every rule, a mean score below this is rejected."
+        0.0,
+        description="Under every rule, a mean score below this is rejected; the rule threshold "
+        "needs one above 0.",
     )
     gate_trials: int = Field(1, ge=1, le=100, description="Attempts per holdout task and arm.")
     gate_on_cannot_tell: Literal["accept", "reject", "accept_unless_lower"] = Field(
@@ -69,6 +76,12 @@ class GateOptions(Settings):
         True, description="Stop once no remaining attempt could change the verdict."
     )
     split_seed: int = Field(42, description="Chooses the holdout tasks, by category.")
+
+    @model_validator(mode="after")
+    def _threshold_is_given(self) -> Self:
+        if self.gate_rule == "threshold" and self.gate_threshold == 0:
+            raise ValueError("gate_rule threshold needs a gate_threshold above 0: at 0 all pass")
+        return self
 
 
 class GateSettings(RunSettings, GateOptions):
@@ -149,7 +162,7 @@ def _prompts_may_change(scope: EvolveScope | AdaptiveSettings) -> None:
 _ADAPTIVE_SCOPE = EvolveScope.model_fields.keys() & AdaptiveSettings.model_fields.keys()
 
 
-class GrindSettings(RunSettings):
+class GrindSettings(RunSettings, GateOptions):
     """The grind cycle: solve, fail, evolve, retry."""
 
     max_cycles: int = Field(3, ge=1, description="Solve-evolve-retry cycles per task.")
@@ -179,6 +192,9 @@ class GrindSettings(RunSettings):
     egl_window: int = Field(3, ge=1, description="Cycles in a row that must be stable.")
     compare: bool = Field(False, description="Afterwards, run with against without the skills.")
     trials: int = Field(1, ge=1, description="Trials per task in a comparison.")
+    holdout_ratio: float = Field(
+        0.0, ge=0, lt=1, description="Share of the tasks reserved for the gate. 0: no gate."
+    )
 
     def scope(self) -> EvolveScope:
         """Return what the evolver may change."""

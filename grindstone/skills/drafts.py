@@ -8,6 +8,7 @@ different tasks support it. Drafts are never offered to a solver. Nothing here c
 the workspace's writer does.
 """
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -43,6 +44,11 @@ class DraftChange(Frozen):
     supporters: tuple[str, ...] = ()
     known: bool = False
     """The library has a skill of that name already, so no draft was kept."""
+
+    @property
+    def kept(self) -> bool:
+        """Whether the draft or its supporters differ from before."""
+        return self.created or self.rewritten or self.new_supporter
 
 
 def drafts_dir(root: Path) -> Path:
@@ -115,15 +121,22 @@ def promote(root: Path, draft: Draft) -> Path:
     path = root / "skills" / draft.key / SKILL_FILE
     if path.parent.exists():
         raise SkillError(f"skills/{draft.key}", "exists already", "a name no skill has")
-    write_atomic(path, render(draft.skill))
+    write_atomic(path, promoted_text(draft))
     drop(root, draft.key)
     return path
 
 
+def promoted_text(draft: Draft) -> str:
+    """Return the SKILL.md that a draft becomes, its version spelled out."""
+    return render(draft.skill, with_version=True)
+
+
 def drop(root: Path, key: str) -> None:
-    """Remove a draft and its supporters."""
+    """Remove a draft and its supporters, and their folder with the last of them."""
     for suffix in (".md", ".json"):
         (drafts_dir(root) / f"{key}{suffix}").unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # not empty, or not there
+        drafts_dir(root).rmdir()
 
 
 def _supporters(path: Path) -> tuple[str, ...]:

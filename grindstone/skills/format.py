@@ -102,20 +102,24 @@ def parse_skill(text: str | bytes, *, where: str = "SKILL.md") -> Skill:
     )
 
 
-def render(skill: Skill) -> str:
+def render(skill: Skill, *, with_version: bool = False) -> str:
     """Return the SKILL.md's text: as it was read when no field changed.
 
     Changed fields are set in place: other keys, comments and the file's line endings and
     byte order mark stay.
+
+    Args:
+        skill: The skill.
+        with_version: Spell the version out where the text as it was read does not.
     """
     if not skill.source:
         return _fresh(skill)
     before = parse_skill(skill.source)
-    if before == skill:
-        return skill.source
     parts = frontmatter.split(skill.source, skill.name)
     head, body = parts.head, parts.body
     raw = frontmatter.load(parts.yaml, skill.name)
+    if before == skill and (_spells_version(raw) or not with_version):
+        return skill.source
     wanted = _wanted(skill, before, raw)
     if wanted != raw:
         yaml = frontmatter.edit(_lf(parts.yaml), wanted)
@@ -161,6 +165,11 @@ def _order(version: str) -> tuple[int, ...]:
 def _own(skill: Skill) -> dict[str, str]:
     own = {"category": skill.category, "version": skill.version}
     return own if skill.category else {"version": skill.version}
+
+
+def _spells_version(raw: dict[str, JsonValue]) -> bool:
+    inner = raw.get("metadata")
+    return "version" in raw or (isinstance(inner, dict) and "version" in inner)
 
 
 def _fields(skill: Skill) -> dict[str, JsonValue]:

@@ -177,10 +177,14 @@ class Repository:
         """Set refs, all or none.
 
         Args:
-            updates: (full ref name, new id, old id or '' where the ref must not exist).
+            updates: (full ref name, new id or '' to delete the ref, old id or '' where the
+                ref must not exist).
         """
         zero = "0" * 40
-        lines = [f"update {ref} {new} {old or zero}\n" for ref, new, old in updates]
+        lines = [
+            f"update {ref} {new} {old or zero}\n" if new else f"delete {ref} {old}\n"
+            for ref, new, old in updates
+        ]
         self.run("update-ref", "--stdin", stdin="".join(lines))
 
     def drop_stale_locks(self) -> None:

@@ -2,8 +2,9 @@
 
 The history is one line of commits on `main`; nothing in it is ever rewritten. Evolution N
 is the commit tagged evo-N, and what was there before it is tagged pre-evo-N. A rollback
-is a new commit with an old tree, and tags what it refused rejected-evo-N. Each commit's
-trailers name the step of the run that made it, so a resumed run finds what it did.
+is a new commit with an old tree; rejected-evo-N tags the evolutions that are no longer in
+force, and goes when a later rollback brings one back. Each commit's trailers name the step
+of the run that made it, so a resumed run finds what it did.
 """
 
 import shutil
@@ -14,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
-from pydantic import AwareDatetime, Field, JsonValue
+from pydantic import Field, JsonValue
 
 from grindstone.base import Frozen
 from grindstone.digest import digest
@@ -25,6 +26,7 @@ from grindstone.workspace.changes import Change, apply_changes
 from grindstone.workspace.errors import WorkspaceError
 from grindstone.workspace.files import WorkspaceFiles
 from grindstone.workspace.git import BRANCH, EVOLUTION, LOCK, Commit, Repository
+from grindstone.workspace.history import EvolutionRef, refs_of, rejections, standing_after
 from grindstone.workspace.lock import WriterLock
 from grindstone.workspace.manifest import read_manifest
 from grindstone.workspace.recovery import recover, set_aside
@@ -40,20 +42,6 @@ class Snapshot(Frozen):
     commit: str
     tree: str = Field(description="git tree id: the workspace by content.")
     skills_digest: str = Field(description="Over the general skills' folders, drafts apart.")
-
-
-class EvolutionRef(Frozen):
-    """One commit of the history."""
-
-    number: int | None = Field(None, description="Of an evolution; None for other commits.")
-    commit: str
-    before: str = Field("", description="The commit it was made on.")
-    tree: str
-    step: str = Field("", description="The run's step that made it.")
-    message: str = Field("", description="The first line.")
-    changed: bool = Field(True, description="Whether any tracked file differs from before.")
-    rejected: bool = Field(False, description="Whether a rollback undid it.")
-    at: AwareDatetime
 
 
 class Workspace:
@@ -226,16 +214,20 @@ class Workspace:
             )
             return self._refs(self.repository.log("-1", commit))[0]
 
-    def rollback(self, to: str, *, reason: str = "", step: str = "") -> EvolutionRef:
+    def rollback(
+        self, to: str, *, reason: str = "", step: str = "", weighed: bool = False
+    ) -> EvolutionRef:
         """Restore the tracked files of a commit, by a new commit; evolution/ stays.
 
         Args:
             to: A tag such as pre-evo-3, or a commit id.
             reason: Goes into the message.
             step: As in `commit_evolution`: done before, it is not done again.
+            weighed: Whether a gate asks for it, having weighed what is undone.
 
         Returns:
-            The new commit. The evolutions since `to` are tagged rejected-evo-N.
+            The new commit. Evolutions it undoes are tagged rejected-evo-N; those it brings
+            back lose that tag.
 
         Raises:
             WorkspaceError: There is no such commit.
@@ -246,22 +238,27 @@ class Workspace:
             target = self.repository.resolve(to)
             self.repository.restore()
             head = self.repository.resolve("HEAD")
-            tags = self.repository.tags()
-            refused = [
-                ref
-                for ref in self._refs(self.repository.log(f"{target}..{head}"))
-                if ref.number is not None and f"rejected-evo-{ref.number}" not in tags
-            ]
+            standing = standing_after(self.repository.log(head, target))
             tree = self.repository.tree_of(target)
             message = f"Roll back to {to}" + (f"\n\n{reason}" if reason else "")
-            given = _trailers("rollback", step, {"Restores": target})
-            commit = self.repository.commit_tree(tree, head, message, given)
-            rejections = [
-                (f"refs/tags/rejected-evo-{ref.number}", ref.commit, "") for ref in refused
-            ]
-            self.repository.update_refs([*rejections, (HEAD_REF, commit, head)])
+            more = {"Restores": target} | ({"Weighed": "rejected"} if weighed else {})
+            commit = self.repository.commit_tree(
+                tree, head, message, _trailers("rollback", step, more)
+            )
+            tags = self.repository.tags()
+            moved = rejections(tags, before=standing[head], now=standing[target])
+            self.repository.update_refs([*moved, (HEAD_REF, commit, head)])
             self.repository.restore()
             return self._refs(self.repository.log("-1", commit))[0]
+
+    def standing(self, commit: str = "HEAD") -> tuple[int, ...]:
+        """Return the numbers of the evolutions in force at a commit, the first one first.
+
+        Raises:
+            WorkspaceError: There is no such commit.
+        """
+        found = self.repository.resolve(commit)
+        return standing_after(self.repository.log(found))[found]
 
     def next_number(self) -> int:
         """Return the number after the highest ever used."""
@@ -277,6 +274,13 @@ class Workspace:
         """Return all numbered evolutions, the first one first, rejected ones included."""
         refs = self._refs(self.repository.log())
         return tuple(ref for ref in reversed(refs) if ref.number is not None)
+
+    def history(self) -> tuple[EvolutionRef, ...]:
+        """Return all numbered evolutions and all rollbacks, the first one first."""
+        refs = self._refs(self.repository.log())
+        return tuple(
+            ref for ref in reversed(refs) if ref.number is not None or ref.kind == "rollback"
+        )
 
     def find_step(self, step: str) -> EvolutionRef | None:
         """Return the commit a run's step made, None where it made none yet."""
@@ -347,29 +351,7 @@ class Workspace:
         return observations.recent_observations(self.evolution_dir, count)
 
     def _refs(self, commits: Iterable[Commit]) -> list[EvolutionRef]:
-        commits = list(commits)
-        tags = self.repository.tags()
-        trees = {commit.commit: commit.tree for commit in commits}
-        refs: list[EvolutionRef] = []
-        for commit in commits:
-            number = commit.trailers.get("evolution", "")
-            before = trees.get(commit.parent, "")
-            if commit.parent and not before:
-                before = self.repository.tree_of(commit.parent)
-            refs.append(
-                EvolutionRef(
-                    number=int(number) if number.isdigit() else None,
-                    commit=commit.commit,
-                    before=commit.parent,
-                    tree=commit.tree,
-                    step=commit.trailers.get("step", ""),
-                    message=commit.subject,
-                    changed=before != commit.tree,
-                    rejected=f"rejected-evo-{number}" in tags,
-                    at=commit.at,
-                )
-            )
-        return refs
+        return refs_of(self.repository, commits)
 
 
 def _trailers(kind: str, step: str, more: Mapping[str, str] | None) -> dict[str, str]:

@@ -6,6 +6,9 @@ from typing import Any, NamedTuple
 
 import pytest
 import uvicorn
+from support.wiretap import tap
+
+__all__ = ["recorder", "tap"]
 
 
 class Asked(NamedTuple):

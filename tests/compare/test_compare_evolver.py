@@ -1,5 +1,8 @@
 """The evolver as the documents show it, run whole and offline."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -47,6 +50,33 @@ async def test_it_runs_beside_the_event_loop_of_a_notebook(tmp_path: Path, prefe
     assert again.report.total_tokens == result.report.total_tokens
 
 
+SCRIPT = """
+import sys
+from grindstone.flows.evolver import SkillBenchEvolver
+result = SkillBenchEvolver(work_dir=sys.argv[1], model_id="rehearsal", verbose={verbose},
+    task_ids=["branch-sales"], success_mode="off", task_skill_mode="off").run(cycles=1)
+print(result.final_score)
+"""
+
+
+@pytest.mark.server
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("verbose", [False, True])
+def test_it_is_silent_unless_asked_to_speak(tmp_path: Path, prefect_server: str, verbose: bool):
+    """In a process of its own, where Prefect set its loggers up when it was imported."""
+    environ = {name: value for name, value in os.environ.items() if "LOGGING" not in name}
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT.format(verbose=verbose), str(tmp_path / "home")],
+        env=environ | {"PREFECT_API_URL": prefect_server},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=250,
+    )
+    assert done.stdout == "0.0\n"
+    assert bool(done.stderr) == verbose, done.stderr
+
+
 @pytest.mark.server
 @pytest.mark.timeout(300)
 async def test_a_ceiling_holds_for_the_loop(tmp_path: Path, prefect_server: str):
@@ -66,6 +96,9 @@ def test_what_cannot_be_is_named(tmp_path: Path):
         evolver_of(execution_mode="cloud")
     with pytest.raises(InputError, match=r"max_workers: .*greater than or equal to 1"):
         evolver_of(max_workers=0)
+    assert evolver_of(holdout_ratio=0.5, gate_rule="improvement").settings.holdout_ratio == 0.5
+    with pytest.raises(InputError, match="threshold needs a gate_threshold above 0"):
+        evolver_of(holdout_ratio=0.5, gate_rule="threshold")
     with pytest.raises(InputError, match="cycels"):
         evolver_of(cycels=3)
     with pytest.raises(InputError, match="compare: is 'sometimes'"):

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.wiretap import role_of, spoken
 
 pytestmark = [pytest.mark.server, pytest.mark.timeout(300)]
 
@@ -16,10 +17,18 @@ async def grind(home: Path, **settings: Any) -> Any:
     return await flow(GrindSettings.model_validate(shared | settings))
 
 
-def library(home: Path) -> Any:
+def agent_of(home: Path, *, create: bool = False) -> Any:
+    from grindstone.resources import bundled
     from grindstone.workspace import Workspace
 
-    return Workspace.open(home / "agents" / "skillbench" / "workspace").library
+    folder = home / "agents" / "skillbench" / "workspace"
+    if create:
+        return Workspace.create(folder, bundled("seed_workspaces/skillbench"))
+    return Workspace.open(folder)
+
+
+def library(home: Path) -> Any:
+    return agent_of(home).library
 
 
 def drafts(home: Path) -> set[str]:
@@ -82,12 +91,65 @@ async def test_a_supported_draft_joins_the_library(tmp_path, prefect_server, rec
     alone = SUCCESS | {"task_ids": ["plain-inventory"]}
     await grind(tmp_path, **alone, success_mode="gated_promotion", max_cycles=1)
     rows = Ledger(tmp_path).rows(EvolutionRow, "run")
-    (promoted,) = (row for row in rows if "success" in row.step and row.skills_added)
+    (promoted,) = (row for row in rows if row.step.endswith("/promote"))
     (name,) = promoted.skills_added
+    assert promoted.evo_number == 1
+    assert promoted.task_ids == ("plain-inventory",)
     assert name in library(tmp_path).names()
     assert name not in drafts(tmp_path)
     learned = {row.skill: row for row in Ledger(tmp_path).rows(SkillRow, "run")}
     assert learned[name].learned_from == ("plain-inventory",)
+    assert learned[name].evo_number == 1
+    workspace = agent_of(tmp_path)
+    assert [ref.message for ref in workspace.history()] == [f"Evolution 1: promote {name}"]
+    assert {"pre-evo-1", "evo-1"} <= set(workspace.repository.tags())
+    assert "version" in (workspace.root / "skills" / name / "SKILL.md").read_text()
+    assert not (workspace.root / "skills" / "_drafts").exists()
+    workspace.rollback("pre-evo-1")
+    assert name not in workspace.library.names()
+
+
+async def test_a_library_that_may_not_evolve_stays_byte_for_byte(
+    tmp_path, prefect_server, recorder
+):
+    """Whatever else may change: nothing is drafted, promoted or shortened."""
+    made = agent_of(tmp_path, create=True)
+    with made.writing() as root:
+        folder = root / "skills" / "long-one"
+        folder.mkdir()
+        head = "---\nname: long-one\ndescription: When a table must be read.\n---\n\n## Steps\n"
+        (folder / "SKILL.md").write_text(head + "Look again.\n" * 900)
+        made.commit("A long skill")
+    skills = made.snapshot().skills_digest
+    files = sorted(path for path in (made.root / "skills").rglob("*"))
+    await grind(
+        tmp_path,
+        **SUCCESS,
+        success_mode="gated_promotion",
+        evolve_skills=False,
+        evolve_memory=True,
+        distill=True,
+        max_cycles=1,
+    )
+    assert made.snapshot().skills_digest == skills
+    assert sorted(path for path in (made.root / "skills").rglob("*")) == files
+    assert not recorder.of("distillation")
+
+
+async def test_what_was_refused_of_a_draft_and_a_task_skill_is_in_the_report(
+    tmp_path, prefect_server, tap
+):
+    def unusable(body):
+        writing = role_of(body) in {"distillation", "task_skill"}
+        return spoken([{"type": "text", "text": "I would rather not."}]) if writing else None
+
+    tap.instead = unusable
+    done = await grind(tmp_path, task_ids=["plain-inventory"], max_cycles=1)
+    assert {(each.path, each.rule) for each in done.report.refused} == {
+        ("task_skills/plain-inventory/SKILL.md", "skill_format"),
+        ("skills/_drafts", "skill_format"),
+    }
+    assert "`skills/_drafts`" in (done.folder / "report.md").read_text()
 
 
 TASK = {"task_ids": ["branch-sales"], "success_mode": "off"}

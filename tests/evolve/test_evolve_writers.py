@@ -3,8 +3,12 @@
 import pytest
 from evolve_script import attempt, skill
 
-from grindstone.evolve import distill_bloated, draft_from_success, evolve_task_skill
-from grindstone.settings import SuccessMode
+from grindstone.evolve import (
+    distill_bloated,
+    draft_from_success,
+    evolve_task_skill,
+    promote_drafts,
+)
 from grindstone.skills.drafts import read_drafts
 
 TASK = {"task_id": "ledger-1", "instruction": "Import the ledger.", "category": "data"}
@@ -50,7 +54,13 @@ async def test_an_answer_that_leaks_is_asked_for_again_and_then_dropped(evolver,
     evolver.plays(skill("a", "It is 73918."), skill("a", "Still 73918."))
     result = await evolve_task_skill(workspace, model=model, **TASK, leaks=leaks)
     assert result.written == () and result.commit == ""
-    assert result.problems == ("holds a number the tests compare with",)
+    assert [(each.path, each.rule, each.reason) for each in result.refusals] == [
+        (
+            "task_skills/ledger-1/SKILL.md",
+            "no_direct_answers",
+            "holds a number the tests compare with",
+        )
+    ]
     assert result.usage.output_tokens == 20
     assert workspace.snapshot() == before
 
@@ -66,6 +76,8 @@ async def test_a_bloated_skill_is_shortened_and_a_short_one_left(evolver, model,
     evolver.plays(skill("tables"))
     result = await distill_bloated(bloated, model=model, step="run/d-1")
     assert result.written == ("tables",) and len(evolver.requests) == 1
+    assert {"pre-evo-1", "evo-1"} <= set(bloated.repository.tags())
+    assert [ref.message for ref in bloated.evolutions()] == ["Evolution 1: distil tables"]
     text = (bloated.root / "skills/tables/SKILL.md").read_text()
     assert len(text) < 1000 and "version" in text
     assert (await distill_bloated(bloated, model=model)).written == ()
@@ -76,56 +88,74 @@ async def test_a_distillation_that_is_no_skill_changes_nothing(evolver, model, b
     before = bloated.snapshot()
     evolver.plays("sorry", "sorry")
     result = await distill_bloated(bloated, model=model)
-    assert result.written == () and len(result.problems) == 1
+    assert result.written == () and len(result.refusals) == 1
     assert bloated.snapshot() == before
 
 
 async def test_a_success_is_read_from_its_trajectory(evolver, model, workspace):
     evolver.plays(skill("tables"))
-    result = await draft_from_success(
-        workspace, model=model, **TASK, trajectory=attempt(), mode=SuccessMode.DRAFT_ONLY
-    )
+    result = await draft_from_success(workspace, model=model, **TASK, trajectory=attempt())
     assert "cut -d, -f1 in.csv" in evolver.told(0)
-    assert result.written == ("tables",) and result.promoted == ()
+    assert result.written == ("tables",) and result.evo_number == 0
     assert [(d.key, d.supporters) for d in read_drafts(workspace.root)] == [
         ("tables", ("ledger-1",))
     ]
     assert not (workspace.root / "skills/tables").exists()
+    assert workspace.evolutions() == ()
 
 
-async def test_a_draft_is_promoted_at_its_threshold(evolver, model, workspace):
+async def drafted(evolver, model, workspace, task_id: str, text: str = "") -> None:
+    evolver.plays(text or skill("tables"))
+    about = TASK | {"task_id": task_id}
+    await draft_from_success(workspace, model=model, **about, trajectory=attempt())
+
+
+async def test_a_draft_is_promoted_at_its_threshold_as_an_evolution(evolver, model, workspace):
     for task_id, promoted in (("t-1", ()), ("t-1", ()), ("t-2", ("tables",))):
-        evolver.plays(skill("tables"))
-        result = await draft_from_success(
-            workspace,
-            model=model,
-            **(TASK | {"task_id": task_id}),
-            trajectory=attempt(),
-            mode=SuccessMode.GATED_PROMOTION,
-            promotion_threshold=2,
-        )
+        await drafted(evolver, model, workspace, task_id)
+        result = await promote_drafts(workspace, threshold=2)
         assert result.promoted == promoted
-    assert (workspace.root / "skills/tables/SKILL.md").is_file()
-    assert read_drafts(workspace.root) == ()
+    assert result.supporters == {"tables": ("t-1", "t-2")}
+    assert result.evo_number == 1
+    assert {"pre-evo-1", "evo-1"} <= set(workspace.repository.tags())
+    assert [ref.message for ref in workspace.history()] == ["Evolution 1: promote tables"]
+    text = (workspace.root / "skills/tables/SKILL.md").read_text()
+    assert "version" in text
+    assert not (workspace.root / "skills/_drafts").exists()
+    workspace.rollback("pre-evo-1")
+    assert not (workspace.root / "skills/tables").exists()
+    assert [draft.key for draft in read_drafts(workspace.root)] == ["tables"]
+
+
+async def test_a_promotion_that_a_gate_rejected_is_not_made_again(evolver, model, workspace):
+    await drafted(evolver, model, workspace, "t-1")
+    assert (await promote_drafts(workspace)).promoted == ("tables",)
+    workspace.rollback("pre-evo-1", weighed=True)
+    tree = workspace.snapshot().tree
+    again = await promote_drafts(workspace)
+    assert again.promoted == () and again.evo_number == 0
+    assert [each.rule for each in again.refusals] == ["rejected_before"]
+    assert workspace.snapshot().tree == tree
+    await drafted(evolver, model, workspace, "t-2", skill("tables", "And mind the header."))
+    assert (await promote_drafts(workspace)).promoted == ("tables",), "it says something else now"
+
+
+async def test_a_step_of_promotion_is_not_made_twice(evolver, model, workspace):
+    await drafted(evolver, model, workspace, "t-1")
+    first = await promote_drafts(workspace, step="run/promote")
+    again = await promote_drafts(workspace, step="run/promote")
+    assert again.done_before and again.commit == first.commit
+    assert again.model_copy(update={"done_before": False}) == first
 
 
 async def test_no_draft_is_promoted_into_a_full_library(evolver, model, workspace):
-    evolver.plays(skill("tables"))
-    result = await draft_from_success(
-        workspace,
-        model=model,
-        **TASK,
-        trajectory=attempt(),
-        mode=SuccessMode.GATED_PROMOTION,
-        max_skills=4,
-    )
-    assert result.promoted == () and result.written == ("tables",)
+    await drafted(evolver, model, workspace, "t-1")
+    assert (await promote_drafts(workspace, max_skills=4)).promoted == ()
+    assert (workspace.root / "skills/_drafts/tables.md").is_file()
 
 
-@pytest.mark.parametrize(("mode", "asked"), [(SuccessMode.OFF, 0), (SuccessMode.DRAFT_ONLY, 1)])
-async def test_nothing_to_carry_over_changes_nothing(evolver, model, workspace, mode, asked):
+async def test_nothing_to_carry_over_changes_nothing(evolver, model, workspace):
     evolver.plays("NOTHING")
     before = workspace.snapshot()
-    await draft_from_success(workspace, model=model, **TASK, trajectory=attempt(), mode=mode)
-    assert len(evolver.requests) == asked
+    await draft_from_success(workspace, model=model, **TASK, trajectory=attempt())
     assert workspace.snapshot() == before

@@ -127,6 +127,23 @@ async def test_a_state_is_not_weighed_against_itself(
     assert not Ledger(tmp_path).rows(Episode)
 
 
+async def test_after_a_rollback_and_back_the_gate_finds_its_baseline(
+    tmp_path: Path, workspace: Workspace, prefect_server: str
+):
+    evolve(workspace, taught)
+    evolve(workspace, harmful)
+    workspace.rollback("pre-evo-2")
+    workspace.rollback("evo-2")
+    bad = workspace.snapshot()
+    done = await gate(settings(tmp_path, run_key="again"))
+    assert done.restored
+    [undone] = Ledger(tmp_path).rows(EvolutionRow, "again")
+    assert (undone.evo_number, undone.commit_before) == (2, bad.commit)
+    assert workspace.snapshot().tree == workspace.snapshot("evo-1").tree
+    assert [ref.rejected for ref in workspace.evolutions()] == [False, True]
+    assert workspace.history()[-1].weighed
+
+
 async def test_a_candidate_that_does_the_same_is_not_called_better_and_the_baseline_is_reused(
     tmp_path: Path, workspace: Workspace, prefect_server: str
 ):

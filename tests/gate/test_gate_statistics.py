@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from scipy.stats import binomtest, permutation_test
 
 from grindstone.errors import InputError
@@ -27,6 +28,7 @@ from grindstone.gate.calibration import clopper_pearson
 from grindstone.gate.power import sign_test_power, simulated_power
 from grindstone.gate.rules import least_tasks
 from grindstone.gate.signflip import sign_flip_p, sign_flip_test, sign_test
+from grindstone.settings import GateOptions
 
 RULES = [rule_of("threshold", threshold=0.4), rule_of("no_regression"), rule_of("improvement")]
 SCORES = st.sampled_from([0.0, 0.25, 1 / 3, 0.5, 1.0])
@@ -240,3 +242,11 @@ def test_importing_the_room_is_cheap():
     code = "import sys, grindstone.gate; print({'numpy', 'scipy'} & sys.modules.keys())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_a_threshold_rule_without_a_threshold_is_refused():
+    with pytest.raises(InputError, match="one above 0"):
+        rule_of("threshold")
+    with pytest.raises(ValidationError, match="threshold needs a gate_threshold above 0"):
+        GateOptions(gate_rule="threshold")
+    assert GateOptions(gate_rule="threshold", gate_threshold=0.5).gate_threshold == 0.5

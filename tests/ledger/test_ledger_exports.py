@@ -2,6 +2,7 @@
 
 import json
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 import polars as pl
@@ -10,11 +11,14 @@ from support.atif_shape import AtifTrajectory
 
 from grindstone.ledger.row import LedgerError
 from grindstone.ledger.store import Ledger
+from grindstone.ledger.tables.attempts import trajectory_rows
+from grindstone.records import Episode, Outcome, Purpose, Step, StepKind, StopReason, Trajectory
 from grindstone.report.exports import export_run
 from grindstone.report.html import render_html
 from grindstone.report.run_report import build_report
 
 RUN = "demo"
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
 
 def test_all_formats_are_written(run: Ledger, tmp_path: Path) -> None:
@@ -40,6 +44,34 @@ def test_atif_follows_the_published_shape(run: Ledger, tmp_path: Path) -> None:
     assert found.steps[2].observation is not None
     assert found.steps[2].observation.results[0].source_call_id == "c1"
     assert found.steps[3].source == "system"
+
+
+def test_atif_names_the_side_of_a_comparison(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    for arm in ("with", "without"):
+        episode = Episode(
+            episode_id=arm,
+            run_key=RUN,
+            agent_id="skillbench",
+            purpose=Purpose.COMPARE,
+            arm=arm,
+            task_id="csv-totals",
+            outcome=Outcome.PASSED,
+            reward=1.0,
+            score=1.0,
+            started_at=NOW,
+            ended_at=NOW,
+        )
+        said = Step(index=0, kind=StepKind.AGENT, message="Done.", at=NOW)
+        trajectory = Trajectory(steps=(said,), stop_reason=StopReason.SUBMITTED, submission="Done.")
+        whole, steps = trajectory_rows(arm, trajectory)
+        for rows in ([whole], steps, [episode]):
+            ledger.append(rows, run_key=RUN)
+    written = export_run(ledger, RUN, tmp_path / "out", ["atif"])
+    sides = {path: json.loads(path.read_text())["extra"]["arm"] for path in written}
+    assert sorted(sides.values()) == ["with", "without"]
+    for path, arm in sides.items():
+        assert path.name.startswith(f"csv-totals-{arm}-c")
 
 
 def test_unknown_run_and_format_are_named(run: Ledger, tmp_path: Path) -> None:

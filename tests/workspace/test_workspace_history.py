@@ -153,6 +153,33 @@ def test_rollback_restores_every_byte_and_keeps_history_and_log(workspace):
         workspace.rollback("--help")
 
 
+def test_what_is_rejected_is_what_is_not_in_force(workspace):
+    for text in ("one", "two"):
+        evolve(workspace, text)
+    undone = workspace.rollback("pre-evo-1", reason="holdout fell", weighed=True)
+    assert workspace.standing() == ()
+    back = workspace.rollback("evo-1")
+    assert workspace.standing() == (1,)
+    tags = set(workspace.repository.tags())
+    assert "rejected-evo-1" not in tags, "it is in force again"
+    assert "rejected-evo-2" in tags
+    assert [ref.rejected for ref in workspace.evolutions()] == [False, True]
+    evolve(workspace, "three")
+    # Back to a commit that is itself a rollback: nothing was in force there.
+    workspace.rollback(undone.commit)
+    assert [ref.rejected for ref in workspace.evolutions()] == [True, True, True]
+    assert [(ref.number, ref.weighed) for ref in workspace.history()] == [
+        (1, False),
+        (2, False),
+        (None, True),
+        (None, False),
+        (3, False),
+        (None, False),
+    ]
+    assert workspace.history()[2].commit == undone.commit
+    assert workspace.history()[3].commit == back.commit
+
+
 def test_an_error_inside_a_writer_leaves_nothing(workspace):
     before = content(workspace.root)
     with pytest.raises(KeyError), workspace.writing() as root:

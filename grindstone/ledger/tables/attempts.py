@@ -106,7 +106,7 @@ class SkillUseRow(Row):
     selection_reason: str = Field("", description="In words, such as what was shared.")
     offered: bool = True
     loaded: bool = False
-    followed: bool = Field(False, description="At least one command it teaches was run.")
+    followed: bool = Field(False, description="At least half of the commands it teaches were run.")
     matched_commands: NonNegativeInt = Field(
         0, description="Of the taught ones, how many were run."
     )

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import httpx2
+import pytest
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -78,3 +79,12 @@ async def tapped() -> AsyncIterator[Wiretap]:
             yield tap
             server.should_exit = server.force_exit = True
             await running
+
+
+@pytest.fixture
+async def tap(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Wiretap]:
+    """Runs of the test talk to the rehearsal through a wiretap."""
+    async with tapped() as found:
+        monkeypatch.setenv("GRINDSTONE_REHEARSAL_URL", found.url)
+        monkeypatch.setenv("GRINDSTONE_PATIENCE", '{"pause_s": 0, "stall_s": 5}')
+        yield found

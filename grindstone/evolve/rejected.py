@@ -1,0 +1,165 @@
+"""Changes that a gate weighed and rejected: told to the evolver, and not weighed again.
+
+They are read from the workspace's history: a rollback that a gate asked for undid exactly
+the change between the commit it restored and the one before it. A change that a later
+rollback brought back counts as rejected no longer.
+"""
+
+import difflib
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from pydantic import JsonValue
+
+from grindstone.digest import digest
+from grindstone.evolve.copying import shown_files
+from grindstone.evolve.permissions import Refusal
+from grindstone.evolve.prompts import Observed
+from grindstone.observe.observation import LabelledObservation
+from grindstone.settings import FeedbackLevel
+from grindstone.skills.format import parse_skill
+from grindstone.skills.frontmatter import SkillError
+from grindstone.workspace.changes import Change, Entry, Files, compare, skill_of
+from grindstone.workspace.files import WorkspaceFiles
+from grindstone.workspace.history import EvolutionRef
+from grindstone.workspace.workspace import Workspace
+
+RULE = "rejected_before"
+SHOWN = 3
+"""The last rejected changes an evolver is shown."""
+
+_REASON = "the same change was weighed on other tasks before, rejected there and undone"
+_DIFF_CHARS = 4_000
+_TOLD = ("unlabelled", *(level.value for level in FeedbackLevel))  # the less, the earlier
+
+
+class Rejected(NamedTuple):
+    """A change that a gate had undone."""
+
+    identity: str
+    diff: str  # unified, cut where it is long
+    told: str  # the most that whoever made it was told: unlabelled, or a feedback level
+
+
+def rejected_changes(workspace: Workspace) -> tuple[Rejected, ...]:
+    """Return the changes that gates rejected, the first one first."""
+    in_force = set(workspace.standing())
+    found: list[Rejected] = []
+    for ref in workspace.history():
+        if not ref.weighed:
+            continue
+        kept = workspace.standing(ref.restores)
+        undone = [number for number in workspace.standing(ref.before) if number not in kept]
+        if undone and in_force.issuperset(undone):
+            continue
+        before, after = _files(workspace, ref.restores), _files(workspace, ref.before)
+        changes = compare(before, after)
+        found.append(
+            Rejected(
+                identity=identity(before, changes),
+                diff=_diff(before, changes),
+                told=_told_to(workspace, undone),
+            )
+        )
+    return tuple(found)
+
+
+def shown_diffs(rejected: Iterable[Rejected], observations: Sequence[Observed]) -> tuple[str, ...]:
+    """Return the diffs an evolver of some observations may see, the latest last.
+
+    Who made a change may have been told more of the tests than who reads it now may know;
+    such a change is left out, and stays refused.
+    """
+    now = _TOLD.index(told_by(observations))
+    fitting = [each.diff for each in rejected if _TOLD.index(each.told) <= now]
+    return tuple(dict.fromkeys(fitting))[-SHOWN:]
+
+
+def told_by(observations: Sequence[Observed]) -> str:
+    """Return the most that observations tell of the verdicts: unlabelled, or a level."""
+    levels = {
+        seen.feedback.level.value if isinstance(seen, LabelledObservation) else "unlabelled"
+        for seen in observations
+    }
+    return max(levels, key=_TOLD.index, default="unlabelled")
+
+
+def refuses_again(
+    rejected: Sequence[Rejected], before: Files
+) -> Callable[[Sequence[Change]], Sequence[Refusal]]:
+    """Return the check that a change, taken as a whole, is none that was rejected before."""
+    known = {each.identity for each in rejected}
+
+    def check(changes: Sequence[Change]) -> Sequence[Refusal]:
+        if not changes or identity(before, changes) not in known:
+            return ()
+        return [Refusal(path=each.path, rule=RULE, reason=_REASON) for each in changes]
+
+    return check
+
+
+def rejected_before(workspace: Workspace, texts: Mapping[str, str]) -> tuple[Refusal, ...]:
+    """Return the refusals of files that somebody is about to write, by path; none where new."""
+    rejected = rejected_changes(workspace)
+    if not rejected or not texts:
+        return ()
+    before = _files(workspace, "HEAD")
+    after = {**before, **{path: Entry(text.encode()) for path, text in texts.items()}}
+    return tuple(refuses_again(rejected, before)(compare(before, after)))
+
+
+def identity(before: Files, changes: Iterable[Change]) -> str:
+    """Return what makes a change the same as another: the files it leaves, versions apart."""
+    said: dict[str, JsonValue] = {
+        each.path: _said(each.path, each.entry)
+        for each in changes
+        if _said(each.path, each.entry) != _said(each.path, before.get(each.path))
+    }
+    return digest(said)
+
+
+def _said(path: str, entry: Entry | None) -> str:
+    if entry is None:
+        return ""
+    if path == f"skills/{skill_of(path)}/SKILL.md":
+        try:
+            skill = parse_skill(entry.content)
+        except SkillError:
+            pass
+        else:
+            return skill.model_copy(update={"version": "", "body": skill.body.strip()}).digest
+    return digest([entry.content.decode("latin-1"), entry.executable])
+
+
+def _diff(before: Files, changes: Iterable[Change]) -> str:
+    lines: list[str] = []
+    for each in changes:
+        old, new = (
+            [] if entry is None else entry.content.decode("utf-8", "replace").splitlines()
+            for entry in (before.get(each.path), each.entry)
+        )
+        names = (f"a/{each.path}", f"b/{each.path}")
+        lines += difflib.unified_diff(old, new, *names, lineterm="")
+    text = "\n".join(lines)
+    return text if len(text) <= _DIFF_CHARS else f"{text[:_DIFF_CHARS]}\n… the rest is left out …"
+
+
+def _files(workspace: Workspace, commit: str) -> dict[str, Entry]:
+    return shown_files(WorkspaceFiles(workspace.frozen(commit)))
+
+
+def _told_to(workspace: Workspace, numbers: Iterable[int]) -> str:
+    """Return the most that the makers of some evolutions were told."""
+    refs = {ref.number: ref for ref in workspace.evolutions()}
+    told = [_told_for(workspace, refs[number]) for number in numbers if number in refs]
+    return max(told, key=_TOLD.index, default=_TOLD[-1])
+
+
+def _told_for(workspace: Workspace, ref: EvolutionRef) -> str:
+    try:
+        result = json.loads(workspace.repository.log("-1", ref.commit)[0].trailers["result"])
+        told = result.get("told", FeedbackLevel.NONE if "promoted" in result else "")
+    except (KeyError, ValueError, AttributeError):
+        told = ""
+    return told if told in _TOLD else _TOLD[-1]

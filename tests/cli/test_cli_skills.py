@@ -1,0 +1,42 @@
+"""`grindstone skills history` says what is in force, and how it came to be."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from grindstone.flows.cli.app import app
+from grindstone.resources import bundled
+from grindstone.workspace import Workspace
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    made = Workspace.create(
+        tmp_path / "agents" / "skillbench" / "workspace", bundled("seed_workspaces/skillbench")
+    )
+    with made.writing() as root:
+        (root / "memory" / "note.md").write_text("one")
+        made.commit_evolution(None, "Evolution 1: edit memory/note.md")
+    return made
+
+
+def said(tmp_path: Path, *arguments: str) -> str:
+    done = CliRunner().invoke(app, ["skills", *arguments, "--work-dir", str(tmp_path)])
+    assert done.exit_code == 0, done.output
+    return done.stdout
+
+
+def test_history_tells_what_is_in_force_and_lists_rollbacks(tmp_path: Path, workspace: Workspace):
+    said(tmp_path, "rollback", "pre-evo-1", "--reason", "on second thoughts")
+    [evolution, undone] = said(tmp_path, "history").splitlines()
+    assert evolution.startswith("evo-1") and "rejected" in evolution
+    assert undone.startswith("rollback") and undone.endswith("Roll back to pre-evo-1")
+    said(tmp_path, "rollback", "evo-1")
+    lines = said(tmp_path, "history").splitlines()
+    assert len(lines) == 3
+    assert not any("rejected" in line for line in lines)
+    listed = json.loads(said(tmp_path, "history", "--json"))
+    assert [each["number"] for each in listed] == [1, None, None]
+    assert [each["rejected"] for each in listed] == [False, False, False]

@@ -1,0 +1,131 @@
+"""A grind with a gate keeps nothing that does harm; without one it does."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import harmful
+from support.harmful import in_one_category, seed_that_holds_out
+from support.wiretap import Wiretap
+
+from grindstone.errors import InputError
+from grindstone.flows.grind import grind
+from grindstone.ledger import Ledger
+from grindstone.ledger.tables.runs import EglRow, EvolutionRow, GateDecisionRow
+from grindstone.records import Episode, Purpose
+from grindstone.resources import bundled
+from grindstone.settings import GrindSettings
+from grindstone.workspace import Workspace
+
+pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.timeout(300)]
+
+EASY = {"plain-inventory", "errors-by-hour"}
+RATIO = 0.5
+
+
+@pytest.fixture
+def tasks(tmp_path: Path) -> Path:
+    for task_id in (*EASY, "crlf-kit", "visitor-report"):
+        shutil.copytree(bundled("examples/tasks") / task_id, tmp_path / "tasks" / task_id)
+    return in_one_category(tmp_path / "tasks")
+
+
+def settings(home: Path, tasks: Path, held: set[str], **more: Any) -> GrindSettings:
+    given = {
+        "work_dir": home,
+        "tasks_dir": tasks,
+        "model_id": "rehearsal",
+        "max_workers": 4,
+        "max_cycles": 2,
+        "batch_size": 2,
+        "task_skill_mode": "off",
+        "success_mode": "off",
+        "holdout_ratio": RATIO,
+        "split_seed": seed_that_holds_out(tasks, held, RATIO),
+        "run_key": "run",
+    }
+    return GrindSettings.model_validate(given | more)
+
+
+def workspace_of(home: Path) -> Workspace:
+    return Workspace.open(home / "agents" / "skillbench" / "workspace")
+
+
+async def test_a_harmful_evolution_is_undone_and_not_weighed_twice(
+    tmp_path: Path, tasks: Path, tap: Wiretap, prefect_server: str
+):
+    tap.instead = harmful.evolver
+    done = await grind(settings(tmp_path, tasks, EASY))
+    ledger, workspace = Ledger(tmp_path), workspace_of(tmp_path)
+
+    [decision] = ledger.rows(GateDecisionRow, "run")
+    assert not decision.accepted
+    assert (decision.baseline_mean, decision.candidate_mean) == (1.0, 0.0)
+    assert workspace.snapshot().tree == workspace.snapshot("seed").tree
+    assert {"pre-evo-1", "evo-1", "rejected-evo-1"} <= set(workspace.repository.tags())
+    [undone] = [row for row in ledger.rows(EvolutionRow, "run") if not row.accepted]
+    assert undone.evo_number == 1
+
+    episodes = ledger.rows(Episode, "run")
+    trained = {row.task_id for row in episodes if row.purpose is Purpose.GRIND}
+    assert trained == {"crlf-kit", "visitor-report"}, "held-out tasks are never trained on"
+    taught = {task for row in ledger.rows(EvolutionRow, "run") for task in row.task_ids}
+    assert not taught & EASY
+    # The second cycle proposed the same: refused, with no attempt paid.
+    assert {row.cycle for row in episodes if row.purpose is Purpose.GATE} == {1}
+    evolved = [row for row in ledger.rows(EvolutionRow, "run") if row.step == "evolve"]
+    assert [[each.rule for each in row.refusals] for row in evolved] == [[], ["rejected_before"]]
+    assert not any(task_id in request for request in tap.of("evolver") for task_id in EASY)
+    assert {row.new_skills for row in ledger.rows(EglRow, "run")} == {0}
+    assert done.report.learned == ()
+    assert [gate.accepted for gate in done.report.gates] == [False]
+
+    asked = len(tap.bodies)
+    again = await grind(settings(tmp_path, tasks, EASY))
+    assert len(tap.bodies) == asked, "a resumed run asks nothing again"
+    assert again.report.gates == done.report.gates
+
+
+async def test_without_a_gate_the_harm_stays(
+    tmp_path: Path, tasks: Path, tap: Wiretap, prefect_server: str
+):
+    tap.instead = harmful.evolver
+    await grind(settings(tmp_path, tasks, EASY, holdout_ratio=0.0, max_cycles=1, batch_size=1))
+    ledger = Ledger(tmp_path)
+    assert harmful.NAME in workspace_of(tmp_path).library.names()
+    assert not ledger.rows(GateDecisionRow, "run")
+    spoiled = [row for row in ledger.rows(Episode, "run") if row.task_id in EASY]
+    assert any(row.passed is False for row in spoiled)
+
+
+async def test_a_harmful_promotion_is_undone_and_its_draft_kept(
+    tmp_path: Path, tasks: Path, tap: Wiretap, prefect_server: str
+):
+    held = {"errors-by-hour", "crlf-kit"}
+    tap.instead = harmful.writer("distillation")
+    given = {"success_mode": "gated_promotion", "evolver_model_id": "rehearsal", "max_cycles": 1}
+    done = await grind(settings(tmp_path, tasks, held, **given))
+    ledger, workspace = Ledger(tmp_path), workspace_of(tmp_path)
+    rows = {row.gate_id: row for row in ledger.rows(GateDecisionRow, "run")}
+    assert not rows["batch-1-cycle-1-promote"].accepted
+    assert harmful.NAME not in workspace.library.names()
+    assert (workspace.root / "skills/_drafts" / f"{harmful.NAME}.md").is_file()
+    first = workspace.evolutions()[0]
+    assert (first.number, first.rejected) == (1, True)
+    assert first.message == f"Evolution 1: promote {harmful.NAME}"
+    [promoted] = [
+        row
+        for row in ledger.rows(EvolutionRow, "run")
+        if row.step.endswith("promote") and row.accepted
+    ]
+    assert (promoted.evo_number, promoted.task_ids) == (1, ("plain-inventory",))
+    assert harmful.NAME not in {each.skill for each in done.report.learned}
+
+
+async def test_one_task_leaves_none_to_hold_out(
+    tmp_path: Path, tasks: Path, tap: Wiretap, prefect_server: str
+):
+    with pytest.raises(InputError, match="holdout_ratio"):
+        await grind(settings(tmp_path, tasks, EASY, task_ids=["crlf-kit"]))
+    assert not Ledger(tmp_path).rows(Episode)
