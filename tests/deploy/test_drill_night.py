@@ -90,17 +90,15 @@ def test_everything_a_night_of_schedules_promises_happens(up: Any):
     begin = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=15)
     end = begin + timedelta(minutes=MINUTES)
     switch_on(up, begin)
+    due = {name: ticks(name, begin, end) for name in NIGHT}
+    made: dict[str, list[dict[str, Any]]] = {}
     try:
         time.sleep((end - datetime.now(UTC)).total_seconds())
-        due = {name: ticks(name, begin, end) for name in NIGHT}
         for name, times in due.items():
             found = runs_of(up, name, end)
             missing = [at.isoformat() for at in times if at not in found]
             assert not missing, f"{name}: no run was made for {missing}"
-            for at in times:
-                run = up.finished(found[at]["id"], patience_s=MINUTES * 180 + 300)
-                told = f"{name} of {at.isoformat()}: {run['state']['message']}"
-                assert run["state_type"] == "COMPLETED", f"{told}\n{up.logs(run['id'])}"
+            made[name] = [found[at] for at in times]
     finally:
         for deployment in before.values():
             body = {key: deployment[key] for key in ("parameters", "concurrency_limit")}
@@ -109,16 +107,21 @@ def test_everything_a_night_of_schedules_promises_happens(up: Any):
                 for item in deployment["schedules"]
             ]
             up.patch(f"/deployments/{deployment['id']}", body | {"schedules": kept})
+    keys: dict[str, set[str]] = {name: set() for name in NIGHT}
+    for name, runs in made.items():
+        for run in runs:
+            ended = up.finished(run["id"], patience_s=MINUTES * 180 + 300)
+            told = f"{name} of {run['expected_start_time']}: {ended['state']['message']}"
+            assert ended["state_type"] == "COMPLETED", f"{told}\n{up.logs(run['id'])}"
+            keys[name] |= {tag for tag in ended["tags"] if tag.startswith("run:")}
     rows = Ledger(up.home).rows(RunRow)
     for name in SPENDING:
-        own = [row for row in rows if row.agent_id == f"night-{name}" and row.kind == name]
-        keys = {row.run_key for row in own}
-        assert len(keys) == len(due[name]), f"{name} left {sorted(keys)} in the ledger"
-        last = {
-            key: max((r for r in rows if r.run_key == key), key=lambda r: r.sequence)
-            for key in keys
-        }
-        assert {row.status for row in last.values()} == {"completed"}
+        assert len(keys[name]) == len(due[name])
+        for tag in keys[name]:
+            own = [row for row in rows if f"run:{row.run_key}" == tag]
+            last = max(own, key=lambda row: row.sequence)
+            assert (last.kind, last.agent_id) == (name, f"night-{name}")
+            assert last.status == "completed", last.note
     bad = up.post(
         "/logs/filter", {"logs": {"level": {"ge_": 40}, "timestamp": {"after_": begin.isoformat()}}}
     )
