@@ -1,5 +1,6 @@
 """Saved blocks laid over a run's settings."""
 
+import asyncio
 import os
 from typing import Any, TypeVar
 
@@ -13,6 +14,7 @@ from grindstone.blocks.sandbox import SandboxBlock
 from grindstone.blocks.workspace import WorkspaceBlock
 from grindstone.errors import InputError
 from grindstone.settings import RunSettings
+from grindstone.spending import with_ceiling
 
 S = TypeVar("S", bound=RunSettings)
 
@@ -39,7 +41,7 @@ TYPES: dict[str, type[Block]] = {
 
 
 async def configure(settings: S, names: BlockNames) -> S:
-    """Return the settings with every named block applied.
+    """Return the settings with every named block applied, and a ceiling where none is given.
 
     Raises:
         InputError: A named block is not saved.
@@ -55,7 +57,11 @@ async def configure(settings: S, names: BlockNames) -> S:
             for key, value in block.settings().items()
             if key in type(settings).model_fields
         )
-    return type(settings).model_validate(settings.model_dump() | decided)
+    settings = type(settings).model_validate(settings.model_dump() | decided)
+    try:
+        return await asyncio.to_thread(with_ceiling, settings, await credentials(names.model))
+    except InputError:  # a model that cannot be used is told with everything else, by preflight
+        return settings
 
 
 async def credentials(model_block: str | None) -> dict[str, str]:

@@ -30,7 +30,7 @@ from pydantic import Field, PositiveInt, ValidationError
 
 from grindstone.attempt.plan import new_run_key, run_folder
 from grindstone.base import Frozen
-from grindstone.blocks import BlockNames
+from grindstone.blocks import BlockNames, configure
 from grindstone.errors import InputError
 from grindstone.flows.compare import compare
 from grindstone.flows.grind import grind
@@ -111,6 +111,7 @@ async def evolve_loop(
         compare_with_without: When the agent is compared with itself without skills.
         blocks: Saved blocks laid over the settings.
     """
+    settings = await configure(settings, blocks)  # one ceiling for all cycles
     key = settings.run_key or new_run_key("evolver")
     home = settings.work_dir.absolute()
     spent: list[RunReport] = []

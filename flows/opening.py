@@ -19,6 +19,7 @@ from grindstone.flows.attempt import DEPLOYMENT, Wanted, attempt_all
 from grindstone.preflight import preflight
 from grindstone.records import Episode, Purpose
 from grindstone.settings import CompetencySettings, RunSettings
+from grindstone.spending import ceiling_sentence
 from grindstone.tasks.finishing import finish_run, start_run
 from grindstone.tasks.progress import Progress, current_watcher
 from grindstone.tasks.run_keys import run_key_of
@@ -172,6 +173,8 @@ async def open_planned(
     ) as runtime:
         resolved = runtime.models.resolve(settings.model_id)
         runtime.tell(Progress("note", detail=resolved.reason))
+        if not resolved.rehearsal:
+            runtime.tell(Progress("note", detail=ceiling_sentence(settings)))
         runtime.tell(Progress("note", detail=f"Run {runtime.run_key}, agent {settings.agent_id}"))
         solver = SolverSettings.of(
             settings, model_id=resolved.model_id, sandbox=runtime.provider.kind

@@ -28,12 +28,10 @@ from grindstone.settings import (
     RouteSettings,
     RunSettings,
 )
+from grindstone.spending import MODELS
 
 NEEDED_BYTES = 50_000_000
 """Free space without which a home is not begun in: a server's database and a small run."""
-
-MODELS = ("model_id", "evolver_model_id", "judge_model_id", "strong_model_id")
-"""Settings that name a model."""
 
 Look = Callable[[], object]
 

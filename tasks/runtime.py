@@ -6,6 +6,7 @@ on the same event loop. An attempt that was sent to another machine opens its ow
 
 import asyncio
 import contextlib
+import math
 import os
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -145,6 +146,8 @@ async def open_runtime(
         InputError: Another process drives this run.
     """
     run_dir = home / "runs" / run_key
+    if max_cost_usd == math.inf:  # no ceiling, as somebody said
+        max_cost_usd = None
     spending = Spending(
         max_cost_usd=max_cost_usd,
         max_tokens_total=max_tokens_total,

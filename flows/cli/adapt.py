@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from grindstone.flows.cli.consent import EstimateFlag
 from grindstone.flows.cli.options import takes_settings
 from grindstone.flows.cli.output import JsonFlag, Verbose, emit, finish, say
 from grindstone.settings import AdaptiveSettings, GateOptions
@@ -39,6 +40,7 @@ def adapt(
             help="Afterwards, compare the judge's scores with the verdicts in the ledger.",
         ),
     ] = False,
+    estimate: EstimateFlag = False,
     as_json: JsonFlag = False,
     verbose: Verbose = False,
 ) -> None:
@@ -53,6 +55,8 @@ def adapt(
         "grindstone.flows.adapt",
         "adapt",
         settings,
+        estimate=estimate,
+        as_json=as_json,
         verbose=verbose,
         calibrate_judge=calibrate_judge,
     )

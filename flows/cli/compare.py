@@ -5,6 +5,7 @@ from typing import Any
 
 import typer
 
+from grindstone.flows.cli.consent import EstimateFlag
 from grindstone.flows.cli.grind import PANELS
 from grindstone.flows.cli.options import takes_settings
 from grindstone.flows.cli.output import JsonFlag, Verbose, emit, finish, say
@@ -16,7 +17,12 @@ def register(app: typer.Typer) -> None:
     app.command("compare")(takes_settings(CompareSettings, PANELS)(compare))
 
 
-def compare(settings: CompareSettings, as_json: JsonFlag = False, verbose: Verbose = False) -> None:
+def compare(
+    settings: CompareSettings,
+    estimate: EstimateFlag = False,
+    as_json: JsonFlag = False,
+    verbose: Verbose = False,
+) -> None:
     """Attempt the same tasks with an agent's skills and without any; tell the difference.
 
     The same --run-key again resumes a run. Exit code 0: the run ended and reported;
@@ -24,7 +30,14 @@ def compare(settings: CompareSettings, as_json: JsonFlag = False, verbose: Verbo
     """
     from grindstone.flows.cli.running import run_flow
 
-    result: Any = run_flow("grindstone.flows.compare", "compare", settings, verbose=verbose)
+    result: Any = run_flow(
+        "grindstone.flows.compare",
+        "compare",
+        settings,
+        estimate=estimate,
+        as_json=as_json,
+        verbose=verbose,
+    )
     report_path = result.folder / "report.md"
     emit(result.report, as_json=as_json, text=report_path.read_text("utf-8"))
     say(f"Report: {os.path.relpath(report_path)}")

@@ -7,6 +7,7 @@ from typing import Any
 
 import typer
 
+from grindstone.flows.cli.consent import EstimateFlag
 from grindstone.flows.cli.options import takes_settings
 from grindstone.flows.cli.output import JsonFlag, Verbose, emit, finish
 from grindstone.settings import CompetencySettings
@@ -45,7 +46,10 @@ def register(app: typer.Typer) -> None:
 
 
 def compete(
-    settings: CompetencySettings, as_json: JsonFlag = False, verbose: Verbose = False
+    settings: CompetencySettings,
+    estimate: EstimateFlag = False,
+    as_json: JsonFlag = False,
+    verbose: Verbose = False,
 ) -> None:
     """Score an agent's domains from its attempts, and train it where it matters most.
 
@@ -54,7 +58,14 @@ def compete(
     """
     from grindstone.flows.cli.running import run_flow
 
-    result: Any = run_flow("grindstone.flows.compete", "compete", settings, verbose=verbose)
+    result: Any = run_flow(
+        "grindstone.flows.compete",
+        "compete",
+        settings,
+        estimate=estimate,
+        as_json=as_json,
+        verbose=verbose,
+    )
     emit(result, as_json=as_json, text="" if as_json else _text(result))
     finish(not result.note)
 

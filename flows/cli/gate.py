@@ -5,6 +5,7 @@ from typing import Any
 
 import typer
 
+from grindstone.flows.cli.consent import EstimateFlag
 from grindstone.flows.cli.options import takes_settings
 from grindstone.flows.cli.output import JsonFlag, Verbose, emit, finish, say
 from grindstone.settings import CalibrateSettings, GateOptions, GateSettings, SimulateSettings
@@ -24,7 +25,12 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="gate")
 
 
-def run(settings: GateSettings, as_json: JsonFlag = False, verbose: Verbose = False) -> None:
+def run(
+    settings: GateSettings,
+    estimate: EstimateFlag = False,
+    as_json: JsonFlag = False,
+    verbose: Verbose = False,
+) -> None:
     """Attempt the same tasks before and after a change; accept it, or roll it back.
 
     Exit code 0: accepted; 1: rejected, or a ceiling ended the run; 2: unusable input;
@@ -32,7 +38,14 @@ def run(settings: GateSettings, as_json: JsonFlag = False, verbose: Verbose = Fa
     """
     from grindstone.flows.cli.running import run_flow
 
-    result: Any = run_flow("grindstone.flows.gate", "gate", settings, verbose=verbose)
+    result: Any = run_flow(
+        "grindstone.flows.gate",
+        "gate",
+        settings,
+        estimate=estimate,
+        as_json=as_json,
+        verbose=verbose,
+    )
     if result.gated is None:
         emit(result.report, as_json=as_json, text=f"Stopped: {result.report.status}")
         finish(False)
@@ -46,7 +59,10 @@ def run(settings: GateSettings, as_json: JsonFlag = False, verbose: Verbose = Fa
 
 
 def calibrate(
-    settings: CalibrateSettings, as_json: JsonFlag = False, verbose: Verbose = False
+    settings: CalibrateSettings,
+    estimate: EstimateFlag = False,
+    as_json: JsonFlag = False,
+    verbose: Verbose = False,
 ) -> None:
     """Measure how often the gate is wrong: a state against itself, and with a known handicap.
 
@@ -56,7 +72,13 @@ def calibrate(
     from grindstone.flows.cli.running import run_flow
 
     result: Any = run_flow(
-        "grindstone.flows.calibrate", "calibrate", settings, kind="gate-calibrate", verbose=verbose
+        "grindstone.flows.calibrate",
+        "calibrate",
+        settings,
+        kind="gate-calibrate",
+        estimate=estimate,
+        as_json=as_json,
+        verbose=verbose,
     )
     document = result.model_dump(mode="json", include={"sentence", "rules", "holds"})
     emit(document, as_json=as_json, text=(result.folder / "calibration.md").read_text("utf-8"))

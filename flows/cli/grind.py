@@ -5,6 +5,7 @@ from typing import Any
 
 import typer
 
+from grindstone.flows.cli.consent import EstimateFlag
 from grindstone.flows.cli.options import takes_settings
 from grindstone.flows.cli.output import JsonFlag, Verbose, emit, finish, say
 from grindstone.settings import GateOptions, GrindSettings
@@ -44,7 +45,12 @@ def register(app: typer.Typer) -> None:
     app.command("grind")(takes_settings(GrindSettings, PANELS)(grind))
 
 
-def grind(settings: GrindSettings, as_json: JsonFlag = False, verbose: Verbose = False) -> None:
+def grind(
+    settings: GrindSettings,
+    estimate: EstimateFlag = False,
+    as_json: JsonFlag = False,
+    verbose: Verbose = False,
+) -> None:
     """Run tasks; on failure let the evolver improve the workspace and try the same task again.
 
     The same --run-key again resumes a run. Exit code 0: the run ended and reported;
@@ -52,7 +58,14 @@ def grind(settings: GrindSettings, as_json: JsonFlag = False, verbose: Verbose =
     """
     from grindstone.flows.cli.running import run_flow
 
-    result: Any = run_flow("grindstone.flows.grind", "grind", settings, verbose=verbose)
+    result: Any = run_flow(
+        "grindstone.flows.grind",
+        "grind",
+        settings,
+        estimate=estimate,
+        as_json=as_json,
+        verbose=verbose,
+    )
     report_path = result.folder / "report.md"
     emit(result.report, as_json=as_json, text=report_path.read_text("utf-8"))
     say(f"Report: {os.path.relpath(report_path)}")

@@ -7,6 +7,8 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
+import typer
+
 from grindstone.flows.cli.output import say
 from grindstone.flows.server import require_up, server_for
 from grindstone.preflight import preflight
@@ -22,6 +24,8 @@ def run_flow(
     settings: RunSettings,
     *,
     kind: str | None = None,
+    estimate: bool = False,
+    as_json: bool = False,
     verbose: bool = False,
     **more: Any,
 ) -> Any:
@@ -30,12 +34,38 @@ def run_flow(
     What can be known to fail is looked for first, which takes no server. Prefect is imported
     after that: what it reads from the environment at import, the server's address above all,
     must be there first.
+
+    Args:
+        module: Where the flow is.
+        name: The flow's function.
+        settings: What it runs with.
+        kind: The flow's name, where it is another than the function's.
+        estimate: Say what it would cost, and end the command.
+        as_json: How the estimate is printed.
+        verbose: Whether Prefect's log is shown.
+        more: What else the flow takes.
     """
-    home = settings.work_dir.absolute()
-    preflight(kind or name, settings, os.environ)
+    from grindstone.flows.cli import consent
+
+    kind = kind or name
+    environ = consent.with_a_key(os.environ) if estimate else os.environ
+    preflight(kind, settings, environ)
+    if estimate:
+        consent.estimate(
+            settings,
+            environ,
+            lambda played: _run(module, name, played, verbose=verbose, **more),
+            as_json=as_json,
+        )
+        raise typer.Exit
     for field in ("dispatch", "train"):
         if getattr(settings, field, None) == "deployment":
-            require_up(home, field)
+            require_up(settings.work_dir.absolute(), field)
+    settings = consent.agreed(kind, settings, os.environ)
+    return _run(module, name, settings, verbose=verbose, **more)
+
+
+def _run(module: str, name: str, settings: RunSettings, *, verbose: bool, **more: Any) -> Any:
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "INFO" if verbose else "ERROR")
     if not verbose:
         # The command's last line says what went wrong. Prefect would print it too, with a
@@ -44,7 +74,7 @@ def run_flow(
             os.environ.setdefault(f"PREFECT_LOGGING_HANDLERS_{handler}_LEVEL", "CRITICAL")
         logging.raiseExceptions = False
     os.environ.setdefault("PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW", "ignore")
-    with server_for(home) as api_url:
+    with server_for(settings.work_dir.absolute()) as api_url:
         say(f"Prefect: {api_url.removesuffix('/api')}")
         flow = getattr(importlib.import_module(module), name)
         return asyncio.run(_watched(flow, settings, more, api_url))

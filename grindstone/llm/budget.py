@@ -11,6 +11,7 @@ Tokens told by tries that brought no answer count too, also those of calls that 
 up or cancelled; these are in no count of calls.
 """
 
+import math
 from typing import NamedTuple
 
 from grindstone.base import Frozen
@@ -66,7 +67,7 @@ class Meter:
     @property
     def capped_in_money(self) -> bool:
         """Whether a ceiling in US dollars is set."""
-        return self._max_cost_usd is not None
+        return self._max_cost_usd is not None and math.isfinite(self._max_cost_usd)
 
     def spent(self) -> Spend:
         """Return what was spent so far."""

@@ -1,10 +1,11 @@
 """What every run that attempts tasks takes."""
 
+import math
 import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_serializer
 
 from grindstone.sandbox.registry import AUTO, AUTO_HELP, Choice
 from grindstone.settings.words import Profile, ScoreMode, Selection
@@ -84,7 +85,10 @@ class RunSettings(Settings):
     max_steps: int = Field(100, ge=1, description="Steps of one attempt.")
     timeout_multiplier: float = Field(1.0, gt=0, description="Scales every task's timeouts.")
     max_cost_usd: float | None = Field(
-        None, gt=0, description="The run ends before it spends more."
+        None,
+        gt=0,
+        description="The run ends before it spends more. Empty: 10 with a real model, unless "
+        "max_tokens_total is given. inf: no ceiling.",
     )
     max_tokens_total: int | None = Field(
         None, ge=1, description="The run ends before it uses more tokens."
@@ -100,3 +104,7 @@ class RunSettings(Settings):
     dispatch: Literal["inline", "deployment"] = Field(
         "inline", description="inline: attempts run in this process; deployment: on a work pool."
     )
+
+    @field_serializer("max_cost_usd", when_used="json")
+    def _as_json(self, ceiling: float | None) -> float | str | None:
+        return "inf" if ceiling == math.inf else ceiling  # JSON has no infinity

@@ -199,7 +199,7 @@ async def test_infrastructure_errors_are_missing_pairs_and_early_stopping_leaves
 async def test_an_unknown_state_is_bad_input(
     tmp_path: Path, workspace: Workspace, prefect_server: str
 ):
-    with pytest.raises(InputError, match=r"--baseline: is not given, and nothing has evolved"):
+    with pytest.raises(InputError, match=r"baseline: is not given, and nothing has evolved"):
         await gate(settings(tmp_path))
-    with pytest.raises(InputError, match=r"--candidate: 'evo-7' is no state"):
+    with pytest.raises(InputError, match=r"candidate: 'evo-7' is no state"):
         await gate(settings(tmp_path, baseline="seed", candidate="evo-7"))

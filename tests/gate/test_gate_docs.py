@@ -1,0 +1,51 @@
+"""docs/adapt.md: its commands of the gate run in the order shown, after an evolution."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from grindstone.resources import bundled
+from grindstone.workspace import Workspace
+
+PAGE = (Path(__file__).parents[2] / "docs" / "adapt.md").read_text("utf-8")
+COMMANDS = re.findall(r"^    (grindstone (?:gate|skills) .+?)(?:\s+#.*)?$", PAGE, re.MULTILINE)
+SHORTER = {
+    "run": ("--task-ids", "plain-inventory", "--gate-trials", "1", "--model-id", "rehearsal"),
+    "calibrate": ("--task-ids", "plain-inventory", "--repeats", "1", "--model-id", "rehearsal"),
+}
+
+
+@pytest.mark.server
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_its_commands_run(tmp_path: Path, prefect_server: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PREFECT_API_URL", prefect_server)
+    monkeypatch.delenv("GRINDSTONE_WORK_DIR", raising=False)
+    folder = tmp_path / "evolution_workdir" / "agents" / "skillbench" / "workspace"
+    workspace = Workspace.create(folder, bundled("seed_workspaces/terminal"))
+    with workspace.writing() as root:
+        (root / "prompts" / "system.md").write_text("Work with care.\n")
+        workspace.commit_evolution(1, "A shorter prompt")
+    assert [line.split()[1] for line in COMMANDS] == ["skills", "gate", "gate"]
+    for line in COMMANDS:
+        _, name, verb, *more = shlex.split(line)
+        done = subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "grindstone.flows.cli",
+                name,
+                verb,
+                *more,
+                *SHORTER.get(verb, ()),
+            ],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, (line, done.stdout, done.stderr)
