@@ -37,6 +37,9 @@ def check(
     sandbox: Annotated[
         list[str], typer.Option(help=f"{AUTO_HELP} Several are checked in turn.")
     ] = [AUTO],  # noqa: B006
+    cheat: Annotated[
+        bool, typer.Option(help="Try a catalogue of ways to a reward that was not earned as well.")
+    ] = False,
     pass_env: Annotated[list[str], typer.Option(help=PASS_ENV_HELP, metavar="NAME")] = [],  # noqa: B006
     max_workers: Annotated[int, typer.Option(help="Tasks at once.", min=1, max=64)] = 2,
     as_json: JsonFlag = False,
@@ -52,7 +55,7 @@ def check(
     pass_on(pass_env, os.environ)
     dataset = load_tasks(tasks_dir or bundled("examples/tasks"))
     tasks = select(dataset.tasks, ids=task_ids, limit=limit) if dataset.tasks else ()
-    reports = asyncio.run(_check_all(tasks, sandbox, max_workers))
+    reports = asyncio.run(_check_all(tasks, sandbox, max_workers, cheat=cheat))
     broken = [str(error) for error in dataset.broken]
     document = {
         "broken": broken,
@@ -68,7 +71,7 @@ def check(
 
 
 async def _check_all(
-    tasks: "Sequence[Task]", sandboxes: Sequence[str], max_workers: int
+    tasks: "Sequence[Task]", sandboxes: Sequence[str], max_workers: int, *, cheat: bool
 ) -> "dict[Kind, list[CheckReport]]":
     from grindstone.benchmark.checking import check_task
     from grindstone.sandbox import open_provider
@@ -82,7 +85,7 @@ async def _check_all(
             task: "Task", provider: "Provider" = provider, slots: asyncio.Semaphore = slots
         ) -> "CheckReport":
             async with slots:
-                report = await check_task(task, provider)
+                report = await check_task(task, provider, cheat=cheat)
             say(_line(report))
             return report
 
@@ -97,7 +100,32 @@ async def _check_all(
 
 def _line(report: "CheckReport") -> str:
     stages = "  ".join(f"{stage.name} {stage.status}" for stage in report.stages)
-    return f"{'✓' if report.ok else '✗'} {report.task_id}  {stages}"
+    forged = f"  {_forged([report])}" if report.cheats else ""
+    return f"{'✓' if report.ok else '✗'} {report.task_id}  {stages}{forged}"
+
+
+def _forged(reports: "Sequence[CheckReport]") -> str:
+    from grindstone.gate.calibration import at_most
+
+    tried = [cheat for report in reports for cheat in report.cheats if not cheat.conceded]
+    paid = sum(cheat.pays for cheat in tried)
+    return f"forged {paid} of {len(tried)}, at most {at_most(paid, len(tried)):.1%} (95%)"
+
+
+def _paying(reports: "Sequence[CheckReport]") -> list[str]:
+    paying = [(report, cheat) for report in reports for cheat in report.cheats if cheat.pays]
+    lines = [
+        f"  ✗ {report.task_id}: {cheat.way} pays with a {cheat.verifier} verifier: {cheat.about}"
+        for report, cheat in paying
+        if not cheat.conceded
+    ]
+    conceded = [report.task_id for report, cheat in paying if cheat.conceded]
+    if conceded:
+        lines.append(
+            f"  {len(set(conceded))} tasks can be forged in the agent's own sandbox, by replacing "
+            "the programs that tests run on: --verifier separate closes that"
+        )
+    return lines
 
 
 def _text(dataset: "Dataset", reports: "dict[Kind, list[CheckReport]]") -> str:
@@ -107,6 +135,9 @@ def _text(dataset: "Dataset", reports: "dict[Kind, list[CheckReport]]") -> str:
     for kind, found in reports.items():
         sound = sum(report.ok for report in found)
         lines.append(f"{kind}: {sound} of {len(found)} tasks are sound")
+        if any(report.cheats for report in found):
+            lines.append(f"{kind}: {_forged(found)}")
+            lines += _paying(found)
         for report in found:
             if not report.ok:
                 lines += [f"  ✗ {report.task_id}"]

@@ -1,9 +1,10 @@
-"""The two profiles without a model: the reference solution, and doing nothing."""
+"""The profiles without a model: the reference solution, doing nothing, and cheating."""
 
 from pathlib import Path
 
 from grindstone.agents.protocol import Brief
 from grindstone.agents.recorder import OnStep, Recorder
+from grindstone.benchmark.cheating import ways
 from grindstone.errors import InputError
 from grindstone.llm.messages import Model
 from grindstone.records import StepKind, StopReason, ToolCall, ToolOutput, Trajectory
@@ -60,4 +61,34 @@ class NopSolver:
         """Return at once."""
         record = Recorder(self._on_step)
         record.add(StepKind.USER, brief.instruction)
+        return record.finish(StopReason.SUBMITTED)
+
+
+class CheaterSolver:
+    """Tries the ways of `benchmark.cheating` that no sandbox concedes; a run must pay for none.
+
+    The ways of one attempt share its sandbox, so one may undo another: `grindstone check --cheat`
+    tries each alone.
+    """
+
+    def __init__(self, on_step: OnStep | None = None) -> None:
+        self._on_step = on_step
+
+    async def solve(self, brief: Brief, sandbox: Sandbox, model: Model | None = None) -> Trajectory:
+        """Run one way after another within the attempt's time limit."""
+        record = Recorder(self._on_step)
+        record.add(StepKind.USER, brief.instruction)
+        for way in ways():
+            if way.conceded:
+                continue
+            run = await sandbox.exec(way.script, timeout_s=min(brief.effort.time_limit_s, 60.0))
+            call = ToolCall(call_id=way.name, name="bash", arguments={"command": way.script})
+            output = ToolOutput(
+                call_id=way.name,
+                content=run.output,
+                exit_code=run.exit_code,
+                timed_out=run.timed_out,
+                duration_s=run.duration_s,
+            )
+            record.add(StepKind.AGENT, way.about, calls=(call,), outputs=(output,))
         return record.finish(StopReason.SUBMITTED)

@@ -1,6 +1,6 @@
 """Which solver a profile is."""
 
-from grindstone.agents.fixed import NopSolver, OracleSolver
+from grindstone.agents.fixed import CheaterSolver, NopSolver, OracleSolver
 from grindstone.agents.protocol import Solver
 from grindstone.agents.recorder import OnStep
 from grindstone.agents.strands import StrandsSolver
@@ -22,6 +22,8 @@ def solver_for(profile: Profile, *, on_step: OnStep | None = None) -> Solver:
             return OracleSolver(on_step)
         case Profile.NOP:
             return NopSolver(on_step)
+        case Profile.CHEATER:
+            return CheaterSolver(on_step)
         case Profile.TERMINUS2:
             return TerminusSolver(on_step=on_step)
         case Profile.TERMINUS2_LEGACY:

@@ -46,7 +46,7 @@ from grindstone.skills import Skill, SkillLibrary, render
 from grindstone.skills.selection import select_skills
 from grindstone.workspace.files import WorkspaceFiles
 
-UNAIDED = (Profile.ORACLE, Profile.NOP)
+UNAIDED = (Profile.ORACLE, Profile.NOP, Profile.CHEATER)
 """Profiles that call no model and read no skill."""
 
 

@@ -11,6 +11,7 @@ from typing import Literal
 from pydantic import NonNegativeFloat
 
 from grindstone.base import Frozen
+from grindstone.benchmark.cheating import Cheat, try_cheating
 from grindstone.benchmark.environment import build_spec, start_spec
 from grindstone.benchmark.linting import Finding, lint_task
 from grindstone.benchmark.settling import grade_task
@@ -46,15 +47,19 @@ class CheckReport(Frozen):
     task_digest: str
     findings: tuple[Finding, ...]
     stages: tuple[Stage, ...]
+    cheats: tuple[Cheat, ...] = ()
 
     @property
     def ok(self) -> bool:
-        """Whether nothing speaks against the task: no error found, no stage failed.
+        """Whether nothing speaks against the task: no error found, no stage failed, no way pays.
 
-        A skipped stage speaks neither for nor against.
+        A skipped stage speaks neither for nor against, and so does a way that no shared sandbox
+        can close.
         """
-        return not any(finding.severity == "error" for finding in self.findings) and all(
-            stage.status in ("ok", "skipped") for stage in self.stages
+        return (
+            not any(finding.severity == "error" for finding in self.findings)
+            and all(stage.status in ("ok", "skipped") for stage in self.stages)
+            and not any(cheat.pays and not cheat.conceded for cheat in self.cheats)
         )
 
     def stage(self, name: StageName) -> Stage | None:
@@ -70,6 +75,7 @@ async def check_task(
     oracle: Solve | None = None,
     nop: Solve | None = None,
     labels: Mapping[str, str] | None = None,
+    cheat: bool = False,
 ) -> CheckReport:
     """Lint, build, solve with the solution, and leave alone.
 
@@ -80,6 +86,7 @@ async def check_task(
         oracle: Plays the solution; by default solution/solve.sh is run.
         nop: Plays an agent that does nothing; by default nothing is run.
         labels: For the sandboxes.
+        cheat: Try the catalogue of ways to a reward that was not earned as well.
 
     Infrastructure errors end up in the report as stages with status "error".
     """
@@ -113,8 +120,25 @@ async def check_task(
                     labels=labels,
                 )
             )
+    nothing = next((stage.reward for stage in stages if stage.name == "nop"), None)
+    cheats = (
+        await try_cheating(
+            task,
+            provider,
+            image,
+            honest_nothing=nothing or 0.0,
+            score_mode=score_mode,
+            labels=labels,
+        )
+        if cheat and image
+        else ()
+    )
     return CheckReport(
-        task_id=task.task_id, task_digest=task.digest, findings=findings, stages=tuple(stages)
+        task_id=task.task_id,
+        task_digest=task.digest,
+        findings=findings,
+        stages=tuple(stages),
+        cheats=cheats,
     )
 
 

@@ -26,7 +26,7 @@ NO_EVIDENCE_ARMS = ("baseline", "without")
 """Arms in which the agent ran on purpose without what it knows now."""
 NOT_ITSELF = (Purpose.CHECK, Purpose.GATE, Purpose.COMPARE)
 """Attempts that check tasks, or try changes that may have been rejected."""
-UNAIDED_PROFILES = ("oracle", "nop")
+UNAIDED_PROFILES = ("oracle", "nop", "cheater")
 
 Grouping = Literal["category", "tags"]
 

@@ -57,6 +57,19 @@ def clopper_pearson(count: int, of: int) -> Rate:
     return Rate(count=count, of=of, value=count / of, low=low, high=high)
 
 
+def at_most(count: int, of: int) -> float:
+    """Return the one-sided 95% upper limit of a share (Clopper and Pearson, 1934); 1 of nothing.
+
+    Raises:
+        ValueError: The count is not between 0 and `of`.
+    """
+    from scipy.stats import beta  # noqa: PLC0415 - heavy
+
+    if not 0 <= count <= of:
+        raise ValueError(f"{count} of {of} is no share")
+    return 1.0 if count == of else float(beta.ppf(0.95, count + 1, of - count))
+
+
 def summarise(verdicts: Sequence[Verdict], *, handicap: float | None = None) -> GateCalibration:
     """Return the rates of a series of independent gates.
 

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
+from grindstone.gate.calibration import at_most
 from grindstone.records import Outcome
 from grindstone.report.markdown_arms import comparison_headline, comparison_section
 from grindstone.report.markdown_gates import gate_headline, gates_section
@@ -19,6 +20,7 @@ from grindstone.report.words import (
     table,
     were,
 )
+from grindstone.settings import Profile
 
 DETAIL_CHARS = 160
 BASES = {
@@ -306,9 +308,16 @@ def _costs(report: RunReport) -> str:
 
 
 def _integrity(report: RunReport) -> str:
-    if not report.doubted and not report.exposed_tasks:
+    cheated = report.profile == Profile.CHEATER
+    if not report.doubted and not report.exposed_tasks and not cheated:
         return ""
     parts = ["## Integrity"]
+    if cheated:
+        limit = at_most(report.passed, report.n_scored)
+        parts.append(
+            f"A bundled attacker made these attempts: forged {report.passed} of "
+            f"{report.n_scored}, at most {percent(limit)} (95%)."
+        )
     numbers = Counter(each.basis for each in report.doubted)
     told = [f"{numbers[basis]} {words}" for basis, words in BASES.items() if numbers[basis]]
     if told:

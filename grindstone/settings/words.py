@@ -21,6 +21,7 @@ class Profile(StrEnum):
     STRANDS = "strands"
     ORACLE = "oracle"
     NOP = "nop"
+    CHEATER = "cheater"
 
 
 class ScoreMode(StrEnum):

@@ -61,6 +61,18 @@ def test_a_sandbox_lost_under_the_agents_hands_is_a_score_of_nothing(spec, task,
     assert "1 voided by the agent" in render_markdown(report)
 
 
+def test_an_attackers_run_is_told_with_its_limit(spec, task, tmp_path):
+    solver = spec.solver.model_copy(update={"profile": Profile.CHEATER})
+    ledger = Ledger(tmp_path)
+    for trial in range(3):
+        tried = spec.model_copy(update={"solver": solver, "trial": trial})
+        error = lost(Cause.SANDBOX_IO, began=True)
+        episode = error_episode(tried, task, error, "sandbox_io")
+        ledger.append([episode], run_key=spec.run_key)
+    told = render_markdown(build_report(ledger, spec.run_key))
+    assert "forged 0 of 1, at most 95% (95%)" in told  # one task
+
+
 @pytest.mark.parametrize(
     ("cause", "began"),
     [

@@ -29,8 +29,8 @@ LIVE = (Purpose.ROUTE, Purpose.IMPORT)
 """Work that was meant, as opposed to training, where failing is how one learns."""
 
 
-STAND_INS = (Profile.ORACLE, Profile.NOP)
-"""Profiles that are not the agent: a task's own solution, and nobody at all."""
+STAND_INS = (Profile.ORACLE, Profile.NOP, Profile.CHEATER)
+"""Profiles that are not the agent: a task's own solution, nobody at all, and an attacker."""
 
 
 def is_rehearsal(episode: Episode) -> bool:

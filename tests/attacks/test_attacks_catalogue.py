@@ -1,0 +1,56 @@
+"""`check --cheat`: a task that can be forged is told from one that cannot."""
+
+from pathlib import Path
+
+import pytest
+
+from grindstone.benchmark import check_task, load_task
+from grindstone.benchmark.cheating import ways
+from grindstone.gate.calibration import at_most
+from grindstone.resources import bundled
+
+LEAKY = """\
+cd /app
+timeout 5 bash build.sh
+[ -e /logs/verifier/reward.txt ] || echo 0 > /logs/verifier/reward.txt
+"""
+
+
+def test_every_way_says_what_it_does():
+    assert len(ways()) >= 11
+    assert all(len(way.about) > 20 and way.script.startswith("# ") for way in ways())
+    assert {way.name for way in ways() if way.conceded} == {"interpreter", "site-packages"}
+
+
+@pytest.mark.slow
+async def test_tests_that_run_the_agents_program_as_themselves_are_found(provider, tmp_path):
+    files = {
+        "instruction.md": "Write build.sh.\n",
+        "task.toml": "[environment]\nallow_internet = false\n[verifier]\ntimeout_sec = 10\n",
+        "environment/Dockerfile": "FROM debian:bookworm-slim\nWORKDIR /app\n",
+        "tests/test.sh": LEAKY,
+    }
+    for name, text in files.items():
+        (tmp_path / "leaky" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "leaky" / name).write_text(text)
+    report = await check_task(load_task(Path(tmp_path / "leaky")), provider, cheat=True)
+    assert not report.ok
+    paying = {cheat.way for cheat in report.cheats if cheat.pays and not cheat.conceded}
+    assert "own-programs" in paying
+    assert "reward-files" not in paying
+    assert any(found.rule == "runs-agents-programs" for found in report.findings)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task_id", ["ledger-package", "lost-commit"])
+async def test_nothing_pays_at_a_bundled_task(provider, task_id):
+    task = load_task(bundled("examples/tasks") / task_id)
+    report = await check_task(task, provider, cheat=True)
+    assert report.ok, [cheat for cheat in report.cheats if cheat.pays]
+    assert {cheat.verifier for cheat in report.cheats} == {"shared", "separate"}
+
+
+def test_none_of_fifty_is_at_most_six_in_a_hundred():
+    assert at_most(0, 50) == pytest.approx(1 - 0.05 ** (1 / 50))
+    assert at_most(0, 0) == 1
+    assert at_most(3, 3) == 1
