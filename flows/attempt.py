@@ -59,6 +59,7 @@ async def attempt(spec: AttemptSpec) -> Episode:
         run_key=spec.run_key,
         agent_id=spec.agent_id,
         sandbox=spec.solver.sandbox,
+        oci_runtime=spec.solver.runtime,
         model_block=spec.model_block,
         max_cost_usd=spec.spending.max_cost_usd,
         max_tokens_total=spec.spending.max_tokens_total,

@@ -165,6 +165,7 @@ async def open_planned(
         run_key=planned.plan.run_key,
         agent_id=settings.agent_id,
         sandbox=settings.sandbox,
+        oci_runtime=settings.runtime,
         model_block=blocks.model,
         max_cost_usd=settings.max_cost_usd,
         max_tokens_total=settings.max_tokens_total,
@@ -175,6 +176,8 @@ async def open_planned(
         runtime.tell(Progress("note", detail=resolved.reason))
         if not resolved.rehearsal:
             runtime.tell(Progress("note", detail=ceiling_sentence(settings)))
+        for weakness in runtime.provider.not_held:
+            runtime.tell(Progress("note", detail=weakness))
         runtime.tell(Progress("note", detail=f"Run {runtime.run_key}, agent {settings.agent_id}"))
         solver = SolverSettings.of(
             settings, model_id=resolved.model_id, sandbox=runtime.provider.kind

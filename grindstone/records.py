@@ -230,6 +230,13 @@ class Episode(Frozen):
     exposed: bool = Field(
         False, description="The task's tests run the agent's programs as their own user."
     )
+    memory_mb: NonNegativeInt = Field(0, description="Promised to the sandbox; 0: not recorded.")
+    memory_limit_mb: NonNegativeInt = Field(
+        0, description="Where the kernel ends its processes; 0: not recorded."
+    )
+    memory_kills: NonNegativeInt = Field(
+        0, description="Processes ended for memory in an attempt that did not pass."
+    )
     stop_reason: str = ""
     turns: NonNegativeInt = 0
     tool_calls: NonNegativeInt = 0

@@ -121,6 +121,7 @@ async def open_runtime(
     run_key: str,
     agent_id: str,
     sandbox: Choice,
+    oci_runtime: str | None = None,
     model_block: str | None = None,
     max_cost_usd: float | None = None,
     max_tokens_total: int | None = None,
@@ -135,6 +136,7 @@ async def open_runtime(
         run_key: The run; the same key again continues it.
         agent_id: Whose workspace is meant.
         sandbox: Which provider.
+        oci_runtime: Docker's OCI runtime.
         model_block: A saved block with credentials; None for the environment's.
         max_cost_usd: The run's ceiling.
         max_tokens_total: Likewise, in tokens.
@@ -160,7 +162,7 @@ async def open_runtime(
             await exits.enter_async_context(tagged(run_key))
         folder = home / "agents" / agent_id / "workspace"
         workspace = await asyncio.to_thread(Workspace.open, folder)
-        provider = await open_provider(sandbox)
+        provider = await open_provider(sandbox, oci_runtime)
         exits.push_async_callback(provider.close)
         if whole:
             await provider.reap()

@@ -167,6 +167,10 @@ class RememberedSandbox:
             keep=keep,
         )
 
+    async def memory_kills(self) -> int:
+        """Return how many processes were ended for memory."""
+        return await self._sandbox.memory_kills()
+
     async def close(self) -> None:
         """End everything."""
         await self._sandbox.close()

@@ -112,6 +112,7 @@ async def attempt(spec: AttemptSpec, rig: Rig) -> Attempted:
             trust_disputed=spec.solver.trust_disputed,
             labels=_labels(spec),
         )
+        kills = 0 if verdict.passed else await _memory_kills(sandbox)
     except InfrastructureError as error:
         error.agent_began = bool(rig.calls_of(spec.episode_id))
         raise
@@ -121,13 +122,21 @@ async def attempt(spec: AttemptSpec, rig: Rig) -> Attempted:
         spec.episode_id, trajectory, {item.skill.name: render(item.skill) for item in offered}
     )
     return Attempted(
-        episode=_episode(spec, task, rig, trajectory, verdict, started),
+        episode=_episode(spec, task, rig, trajectory, verdict, started, kills),
         trajectory=trajectory,
         verdict=verdict,
         offered=offered,
         uses=uses,
         signals=extract_signals(trajectory),
     )
+
+
+async def _memory_kills(sandbox: Sandbox) -> int:
+    """Return what the sandbox tells; one that was lost after its verdict tells nothing."""
+    try:
+        return await sandbox.memory_kills()
+    except InfrastructureError:
+        return 0
 
 
 def error_episode(spec: AttemptSpec, task: Task, error: Exception, cause: str) -> Episode:
@@ -173,11 +182,17 @@ def _agents_doing(error: Exception) -> bool:
 
 
 def _load(spec: AttemptSpec) -> Task:
-    """Return the task with its time limits as this run scales them."""
+    """Return the task with its limits as this run scales them."""
     task = load_task(spec.task_dir)
     scale = spec.solver.timeout_multiplier
+    headroom = {"memory_headroom": spec.solver.memory_headroom}
+    separate = task.verifier_limits
     return task.model_copy(
         update={
+            "limits": task.limits.model_copy(update=headroom),
+            "verifier_limits": separate and separate.model_copy(update=headroom),
+        }
+        | {
             name: getattr(task, name) * scale
             for name in ("agent_timeout_s", "verifier_timeout_s", "build_timeout_s")
         }
@@ -292,6 +307,7 @@ def _episode(
     trajectory: Trajectory,
     verdict: Verdict,
     started: datetime,
+    memory_kills: int,
 ) -> Episode:
     calls = rig.calls_of(spec.episode_id)
     costs = [call.cost_usd for call in calls]
@@ -315,6 +331,9 @@ def _episode(
         basis=verdict.basis,
         evidence="; ".join(verdict.evidence)[:2000],
         exposed=task.exposed,
+        memory_mb=task.limits.memory_mb,
+        memory_limit_mb=task.limits.memory_limit_mb,
+        memory_kills=memory_kills,
         started_at=started,
         ended_at=utc_now(),
     )

@@ -8,6 +8,7 @@ from pydantic import Field, JsonValue, NonNegativeInt, PositiveFloat, PositiveIn
 from grindstone.base import Frozen
 from grindstone.digest import digest
 from grindstone.records import Purpose
+from grindstone.sandbox.protocol import DEFAULT_HEADROOM
 from grindstone.sandbox.registry import Kind
 from grindstone.settings import Profile, RunSettings, ScoreMode, Selection
 
@@ -27,6 +28,8 @@ class SolverSettings(Frozen):
     selection: Selection = Selection.KEYWORD
     verifier: Literal["task", "separate"] = "task"
     trust_disputed: bool = False
+    memory_headroom: float = Field(DEFAULT_HEADROOM, ge=1.0)
+    runtime: str | None = None
     with_skills: bool = Field(True, description="False: the control arm, no skill of any kind.")
 
     @classmethod
@@ -45,6 +48,8 @@ class SolverSettings(Frozen):
             selection=settings.selection,
             verifier=settings.verifier,
             trust_disputed=settings.trust_disputed,
+            memory_headroom=settings.memory_headroom,
+            runtime=settings.runtime,
         )
 
     def identity(self) -> dict[str, JsonValue]:
@@ -53,7 +58,7 @@ class SolverSettings(Frozen):
         A setting that came later is left out at its default, so that an older run's attempts
         are found again.
         """
-        later = {"verifier", "trust_disputed"}
+        later = {"verifier", "trust_disputed", "memory_headroom", "runtime"}
         unset = later - self.model_dump(exclude_defaults=True).keys()
         return self.model_dump(mode="json", exclude=unset)
 

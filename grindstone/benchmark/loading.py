@@ -310,8 +310,9 @@ def _task_digest(path: Path) -> str:
 
 
 def _limits(section: EnvironmentSection) -> Limits:
-    limits = Limits(cpus=section.cpus, memory_mb=section.memory_mb, storage_mb=section.storage_mb)
-    return limits if section.pids is None else limits.model_copy(update={"pids": section.pids})
+    names = ("cpus", "memory_mb", "storage_mb", "pids")
+    given = {name: getattr(section, name) for name in names}
+    return Limits(**{name: value for name, value in given.items() if value is not None})
 
 
 def _text(task_id: str, metadata: Mapping[str, JsonValue], name: str) -> str:

@@ -16,7 +16,16 @@ from grindstone.benchmark.schema import TaskFile
 
 LIMITS = frozenset(
     {
-        *("allow_internet", "network_mode", "network", "cpus", "memory", "memory_mb", "gpus"),
+        *(
+            "allow_internet",
+            "network_mode",
+            "network",
+            "allowed_hosts",
+            "cpus",
+            "memory",
+            "memory_mb",
+            "gpus",
+        ),
         *("storage", "storage_mb", "pids", "pids_limit", "keep_processes", "environment_mode"),
         *("environment", "verifier"),
     }

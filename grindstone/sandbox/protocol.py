@@ -5,6 +5,7 @@ commands as root inside, and moves files. Its user is the only one who knows wha
 files mean.
 """
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
@@ -41,13 +42,35 @@ class SealedResult(NamedTuple):
     note: str = ""  # "ended" or "kept", how many, and the names of processes found running
 
 
-class Limits(Frozen):
-    """What a sandbox may use. None: the engine's default."""
+DEFAULT_MEMORY_MB = 4_096
+DEFAULT_STORAGE_MB = 10_240
+DEFAULT_HEADROOM = 1.5
+"""A sandbox ended at exactly what it was promised ends too early: caches and brief peaks count."""
 
-    cpus: PositiveFloat | None = None
-    memory_mb: PositiveInt | None = None
-    storage_mb: PositiveInt | None = Field(None, description="Advisory where unsupported.")
+
+class Limits(Frozen):
+    """What a sandbox may use."""
+
+    cpus: PositiveFloat | None = Field(None, description="None: all there are.")
+    memory_mb: PositiveInt = Field(DEFAULT_MEMORY_MB, description="What it is promised.")
+    memory_headroom: float = Field(
+        DEFAULT_HEADROOM, ge=1.0, description="It is ended above its memory times this."
+    )
+    storage_mb: PositiveInt = Field(
+        DEFAULT_STORAGE_MB, description="Disk beyond its image; see `sandbox.disk`."
+    )
+    inodes: PositiveInt = Field(500_000, description="Files and folders beyond its image.")
     pids: PositiveInt = 256
+
+    @property
+    def memory_limit_mb(self) -> int:
+        """Megabytes at which the kernel ends a process of it."""
+        return math.ceil(self.memory_mb * self.memory_headroom)
+
+    @property
+    def disk_bytes(self) -> int:
+        """Bytes it may take beyond its image."""
+        return self.storage_mb << 20
 
 
 class BuildSpec(Frozen):
@@ -142,6 +165,10 @@ class Sandbox(Protocol):
         """
         ...
 
+    async def memory_kills(self) -> int:
+        """Return how many processes the kernel ended because memory was used up."""
+        ...
+
     async def close(self) -> None:
         """End everything and remove it; safe to call twice."""
         ...
@@ -153,6 +180,11 @@ class Provider(Protocol):
     @property
     def kind(self) -> Kind:
         """Which engine it is of."""
+        ...
+
+    @property
+    def not_held(self) -> tuple[str, ...]:
+        """What the documents promise and this machine cannot hold; told when a run starts."""
         ...
 
     async def build(self, spec: BuildSpec) -> str:

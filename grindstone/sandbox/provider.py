@@ -8,14 +8,15 @@ from grindstone.sandbox.protocol import Provider
 from grindstone.sandbox.registry import AUTO, KINDS, PROVIDERS, Choice, load
 
 
-async def open_provider(choice: Choice = AUTO) -> Provider:
+async def open_provider(choice: Choice = AUTO, runtime: str | None = None) -> Provider:
     """Return a provider; the caller closes it.
 
     Args:
         choice: A kind of the table, or auto for the first that works.
+        runtime: Docker's OCI runtime (runsc, say); None for the engine's default.
 
     Raises:
-        InputError: There is no such kind.
+        InputError: There is no such kind or runtime.
         GrindstoneError: What was chosen is not there; the message says what to install.
     """
     if choice not in {AUTO, *KINDS}:
@@ -24,7 +25,8 @@ async def open_provider(choice: Choice = AUTO) -> Provider:
     rows = [row for row in PROVIDERS if choice in {AUTO, row.kind}]
     for row in rows:
         if found.engine(row.kind).works:
-            opened: Provider = await asyncio.to_thread(load(row.provider))
+            chosen = () if runtime is None else (runtime,)
+            opened: Provider = await asyncio.to_thread(load(row.provider), *chosen)
             return opened
     tools = [found.engine(row.kind) for row in rows]
     missing = "; ".join(f"{tool.name}: {tool.reason} (try: {tool.remedy})" for tool in tools)

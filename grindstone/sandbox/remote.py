@@ -13,9 +13,10 @@ from pathlib import Path
 
 from grindstone.errors import Cause, InfrastructureError
 from grindstone.files import write_atomic
+from grindstone.sandbox.disk import DiskWatch, Taken
 from grindstone.sandbox.network.proxy import Proxy, Visit
 from grindstone.sandbox.network.rules import Rules
-from grindstone.sandbox.protocol import ExecResult, Keep, SealedResult
+from grindstone.sandbox.protocol import ExecResult, Keep, Limits, SealedResult
 from grindstone.sandbox.registry import Kind
 from grindstone.sandbox.wire import END, Answer, file_record, folder_records
 
@@ -29,6 +30,9 @@ MOVE_TIMEOUT_S = 300.0
 
 GRACE_S = 20.0
 """How long past its limit a command's end may take to be heard of."""
+
+LOG_BYTES = 64 << 20
+"""Of the files that a sealed command may hand back, as in runner.c."""
 
 KEEP_OPTIONS: Mapping[Keep, tuple[str, ...]] = {
     "nothing": (),
@@ -56,8 +60,11 @@ class RemoteSandbox(ABC):
 
     kind: Kind
 
-    def __init__(self, workdir: str, network: Rules) -> None:
+    def __init__(self, workdir: str, network: Rules, limits: Limits) -> None:
         self._workdir = workdir
+        self._limits = limits
+        self._kills = 0
+        self._disk = DiskWatch(limits, self._measure, lambda: self._move(["sweep"]))
         self._numbers = count(1)
         self._proxy = None if network.mode == "none" else Proxy(network)
         self._door_open = self._proxy is None
@@ -67,16 +74,26 @@ class RemoteSandbox(ABC):
         """What was asked of the network, let through or refused, up to now."""
         return () if self._proxy is None else tuple(self._proxy.visits)
 
+    async def begin(self) -> None:
+        """Open the door and begin to watch the disk; before the first command."""
+        await self.open_door()
+        self._disk.begin()
+
+    async def end(self) -> None:
+        """Let nothing more through and watch no longer; before the sandbox is removed."""
+        await self._disk.stop()
+        if self._proxy is not None:
+            await self._proxy.close()
+
+    @abstractmethod
+    async def _measure(self) -> Taken:
+        """Return what it takes of the disk."""
+
     async def open_door(self) -> None:
         """See to it that what the network rules allow can be reached from inside."""
         if self._proxy is not None and not self._door_open:
             await self._proxy.serve(await self._door())
             self._door_open = True
-
-    async def shut_door(self) -> None:
-        """Let nothing more through."""
-        if self._proxy is not None:
-            await self._proxy.close()
 
     @abstractmethod
     async def _door(self) -> socket.socket:
@@ -95,6 +112,7 @@ class RemoteSandbox(ABC):
         give: Iterable[bytes] | None = None,
         env: Mapping[str, str] | None = None,
         wait_s: float = MOVE_TIMEOUT_S,
+        room: int = 0,
         sealing: bool = False,
     ) -> Answer:
         """Open the door if need be, run the runner inside and return what it said.
@@ -104,6 +122,7 @@ class RemoteSandbox(ABC):
             give: Its standard input, None for none.
             env: Variables beside the sandbox's own.
             wait_s: Past this the sandbox's processes are all ended, and `Told` is raised.
+            room: Bytes of output and files that may come.
             sealing: Whether it needs the privileges to make a mount namespace.
         """
 
@@ -129,11 +148,30 @@ class RemoteSandbox(ABC):
                 give=None if stdin is None else [stdin],
                 env=env,
                 wait_s=timeout_s + GRACE_S,
+                room=max_output_bytes,
             )
         except Told as late:
             answer = late.answer
             return _result(answer, began, max_output_bytes, exit_code=124)
-        return _result(answer, began, max_output_bytes)
+        return await self._told(_result(answer, began, max_output_bytes))
+
+    async def _told(self, result: ExecResult) -> ExecResult:
+        """Add why the sandbox's own limits ended something, where they did."""
+        notes = []
+        if exceeded := await self._disk.told():
+            notes.append(f"[the sandbox took {exceeded}: its processes were ended]")
+        if result.exit_code == KILLED or "Killed" in result.output[-200:]:
+            before, self._kills = self._kills, await self.memory_kills()
+            if self._kills > before:
+                most = self._limits.memory_limit_mb
+                notes.append(f"[out of memory: a process was ended at {most} MB]")
+        if not notes:
+            return result
+        return result._replace(output="\n".join([result.output, *notes, ""]))
+
+    @abstractmethod
+    async def memory_kills(self) -> int:
+        """Return how many processes the kernel ended because memory was used up."""
 
     async def exec_sealed(
         self,
@@ -163,6 +201,7 @@ class RemoteSandbox(ABC):
                 give=records(),
                 env=env,
                 wait_s=timeout_s + MOVE_TIMEOUT_S,
+                room=max_output_bytes + LOG_BYTES,
                 sealing=True,
             )
         except Told as late:
@@ -187,24 +226,29 @@ class RemoteSandbox(ABC):
 
     async def read_file(self, path: str, *, max_bytes: int = 10_000_000) -> bytes | None:
         """Return the first `max_bytes` of a regular file, None where there is none."""
-        answer = _checked(await self._move(["cat", str(max_bytes), path]))
+        answer = _checked(await self._move(["cat", str(max_bytes), path], room=max_bytes))
         return answer.files.get("")
 
     async def copy_out(self, source: str, target: Path, *, max_bytes: int = 50_000_000) -> None:
         """Copy a folder's folders and regular files to an empty host folder; no links."""
-        answer = _checked(await self._move(["tree", str(max_bytes), source]))
+        answer = _checked(await self._move(["tree", str(max_bytes), source], room=max_bytes))
         for name in (*answer.folders, *answer.files):
             if name.startswith("/") or ".." in name.split("/"):
                 raise InfrastructureError(Cause.SANDBOX_IO, f"{source}: a file is named {name!r}")
-        for name in answer.folders:
-            (target / name).mkdir(parents=True, exist_ok=True)
-        for name, content in answer.files.items():
-            write_atomic(target / name, content)
-            (target / name).chmod(answer.modes.get(name, 0o644) & PERMISSIONS)
-
-    async def _move(self, arguments: list[str], give: Iterable[bytes] | None = None) -> Answer:
         try:
-            return await self._talk(arguments, give=give)
+            for name in answer.folders:
+                (target / name).mkdir(parents=True, exist_ok=True)
+            for name, content in answer.files.items():
+                write_atomic(target / name, content)
+                (target / name).chmod(answer.modes.get(name, 0o644) & PERMISSIONS)
+        except (OSError, ValueError) as error:  # a name this file system has no room for
+            raise InfrastructureError(Cause.SANDBOX_IO, f"{source}: {error}") from error
+
+    async def _move(
+        self, arguments: list[str], give: Iterable[bytes] | None = None, room: int = 0
+    ) -> Answer:
+        try:
+            return await self._talk(arguments, give=give, room=room)
         except Told as late:
             problem = f"moving files took longer than {MOVE_TIMEOUT_S:g} s"
             raise InfrastructureError(Cause.SANDBOX_IO, problem) from late
@@ -218,7 +262,8 @@ class RemoteSandbox(ABC):
 
     def _options(self, timeout_s: float, max_bytes: int, cwd: str | None) -> list[str]:
         limits = ["--timeout", str(round(timeout_s * 1000)), "--max", str(max_bytes)]
-        return [*limits, "--cwd", cwd or self._workdir]
+        largest = ["--fsize", str(self._limits.disk_bytes)]
+        return [*limits, *largest, "--cwd", cwd or self._workdir]
 
 
 def _checked(answer: Answer) -> Answer:

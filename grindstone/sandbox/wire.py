@@ -1,9 +1,12 @@
 """The records that the runner inside a sandbox reads and writes (see runner/runner.c)."""
 
+import re
 import struct
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
+
+from grindstone.errors import Cause, InfrastructureError
 
 HEADER = struct.Struct(">cIIQ")
 """Type, mode, length of the path, length of the data."""
@@ -12,6 +15,15 @@ END = HEADER.pack(b"E", 0, 0, 0)
 """After the last record given to the runner."""
 
 CHUNK = 1 << 20
+
+LONGEST_NAME = 8_192
+LONGEST_WORD = 4_096
+"""Bytes of a note or a trailer."""
+
+MOST_NAMES = 110_000
+"""Files and folders; above what runner.c sends (TREE_ENTRIES)."""
+
+_TRAILER = re.compile(r"(-?[0-9]{1,4}) ([01]) ([0-9]{1,20}) (.*)", re.DOTALL)
 
 
 class Trailer(NamedTuple):
@@ -60,9 +72,14 @@ def _record(kind: bytes, path: str, mode: int, data: bytes = b"") -> bytes:
 
 
 class AnswerReader:
-    """Puts the runner's records together from whatever pieces they arrive in."""
+    """Puts the runner's records together from whatever pieces they arrive in, within limits.
 
-    def __init__(self) -> None:
+    Args:
+        room: Bytes of output and files that may come, in all.
+    """
+
+    def __init__(self, room: int) -> None:
+        self._room = room
         self._rest = bytearray()
         self._output = bytearray()
         self._files: dict[str, bytearray] = {}
@@ -73,12 +90,17 @@ class AnswerReader:
         self._note = ""
 
     def feed(self, data: bytes) -> None:
-        """Take the next piece."""
+        """Take the next piece.
+
+        Raises:
+            InfrastructureError: SANDBOX_IO, it is nothing a runner says, or more than was asked.
+        """
         self._rest += data
         at = 0
-        while len(self._rest) - at >= HEADER.size:
+        while len(self._rest) - at >= HEADER.size and not self.done:
             kind, mode, name_length, length = HEADER.unpack_from(self._rest, at)
             body = at + HEADER.size + name_length
+            self._look_at(kind, name_length, length)
             if len(self._rest) < body + length:
                 break
             name = self._rest[at + HEADER.size : body].decode(errors="surrogateescape")
@@ -86,8 +108,19 @@ class AnswerReader:
             at = body + length
         del self._rest[:at]
 
+    def _look_at(self, kind: bytes, name_length: int, length: int) -> None:
+        if kind not in {b"O", b"F", b"D", b"N", b"T"}:
+            _malformed(f"a record of type {kind!r}")
+        elif kind == b"O" and length > self._room:
+            _malformed("more than was asked for")
+        elif name_length > LONGEST_NAME or (kind != b"O" and length > LONGEST_WORD):
+            _malformed("a record without end")
+        elif len(self._files) + len(self._folders) > MOST_NAMES:
+            _malformed("more files than a runner names")
+
     def _take(self, kind: bytes, mode: int, name: str, data: bytes) -> None:
         if kind == b"O":
+            self._room -= len(data)
             self._current += data
         elif kind == b"F":
             self._current = self._files.setdefault(name, bytearray())
@@ -96,9 +129,8 @@ class AnswerReader:
             self._folders[name] = mode
         elif kind == b"N":
             self._note = data.decode(errors="replace")
-        elif kind == b"T":
-            code, timed_out, total, problem = data.decode(errors="replace").split(" ", 3)
-            self._trailer = Trailer(int(code), timed_out == "1", int(total), problem)
+        else:
+            self._trailer = _trailer(data.decode(errors="replace"))
 
     @property
     def done(self) -> bool:
@@ -111,3 +143,17 @@ class AnswerReader:
         return Answer(
             bytes(self._output), files, self._trailer, self._modes, self._folders, self._note
         )
+
+
+def _trailer(text: str) -> Trailer:
+    matched = _TRAILER.fullmatch(text)
+    if matched is None:
+        _malformed("a last word of another form")
+    code, timed_out, total, problem = matched.groups()
+    return Trailer(int(code), timed_out == "1", int(total), problem)
+
+
+def _malformed(problem: str) -> NoReturn:
+    raise InfrastructureError(
+        Cause.SANDBOX_IO, f"what came from the runner is malformed: {problem}"
+    )

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_serializer
 
+from grindstone.sandbox.protocol import DEFAULT_HEADROOM
 from grindstone.sandbox.registry import AUTO, AUTO_HELP, Choice
 from grindstone.settings.words import Profile, ScoreMode, Selection
 
@@ -81,9 +82,20 @@ class RunSettings(Settings):
         False, description="A verdict that a fresh sandbox does not confirm counts all the same."
     )
     sandbox: Choice = Field(AUTO, description=f"Where tasks run. {AUTO_HELP}")
+    runtime: str | None = Field(
+        None,
+        description="Docker's OCI runtime, such as runsc for a kernel of the sandbox's own. "
+        "Empty: the engine's default.",
+    )
     max_workers: int = Field(1, ge=1, le=64, description="Attempts that run at once.")
     max_steps: int = Field(100, ge=1, description="Steps of one attempt.")
     timeout_multiplier: float = Field(1.0, gt=0, description="Scales every task's timeouts.")
+    memory_headroom: float = Field(
+        DEFAULT_HEADROOM,
+        ge=1.0,
+        le=16.0,
+        description="A sandbox is ended above its task's memory times this.",
+    )
     max_cost_usd: float | None = Field(
         None,
         gt=0,

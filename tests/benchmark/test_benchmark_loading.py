@@ -54,7 +54,7 @@ def test_what_is_left_out_follows_harbor(write_task):
     task = load_task(write_task(**toml("")))
     assert task.network.mode == "public"
     assert (task.agent_timeout_s, task.verifier_timeout_s) == (900, 600)
-    assert task.limits.memory_mb is None
+    assert (task.limits.memory_mb, task.limits.memory_limit_mb) == (4096, 6144)
     assert not task.separate_verifier
 
 

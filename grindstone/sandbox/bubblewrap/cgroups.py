@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from grindstone.sandbox.protocol import Limits
+from grindstone.sandbox.usage import kills_in
 
 ROOT = Path("/sys/fs/cgroup")
 
@@ -31,6 +32,18 @@ class Groups(NamedTuple):
         """Return shell commands that put the shell into them."""
         return "".join(f"echo $$ >{file}\n" for file in self.files())
 
+    def memory_kills(self) -> int:
+        """Return how many of their processes the kernel ended for memory."""
+        return max(
+            (
+                kills_in((folder / name).read_text())
+                for folder in self.folders
+                for name in ("memory.oom_control", "memory.events")
+                if (folder / name).exists()
+            ),
+            default=0,
+        )
+
     def remove(self) -> None:
         """Remove them; their processes may take a moment to be gone."""
         for folder in self.folders:
@@ -43,6 +56,12 @@ class Groups(NamedTuple):
                     time.sleep(0.01)
                 else:
                     break
+
+
+def groups_can_be_made() -> bool:
+    """Whether this process may limit a sandbox's memory and processors."""
+    places = [ROOT] if (ROOT / "cgroup.controllers").exists() else [ROOT / "memory", ROOT / "cpu"]
+    return os.geteuid() == 0 and all(os.access(place, os.W_OK) for place in places)
 
 
 def make_groups(name: str, limits: Limits) -> Groups:
@@ -65,12 +84,11 @@ def make_groups(name: str, limits: Limits) -> Groups:
 
 def _v1_values(limits: Limits) -> dict[str, list[tuple[str, str]]]:
     values = {"pids": [("pids.max", str(limits.pids))]}
-    if limits.memory_mb:
-        amount = str(limits.memory_mb * 1024 * 1024)
-        values["memory"] = [
-            ("memory.limit_in_bytes", amount),
-            ("memory.memsw.limit_in_bytes", amount),
-        ]
+    amount = str(limits.memory_limit_mb << 20)
+    values["memory"] = [
+        ("memory.limit_in_bytes", amount),
+        ("memory.memsw.limit_in_bytes", amount),
+    ]
     if limits.cpus:
         quota = str(max(int(limits.cpus * PERIOD_US), 1000))
         values["cpu"] = [("cpu.cfs_period_us", str(PERIOD_US)), ("cpu.cfs_quota_us", quota)]
@@ -89,12 +107,11 @@ def _unified(name: str, limits: Limits) -> Groups:
         folder.mkdir()
     except OSError:
         return Groups(())
-    values = [("pids.max", str(limits.pids))]
-    if limits.memory_mb:
-        values += [
-            ("memory.max", str(limits.memory_mb * 1024 * 1024)),
-            ("memory.swap.max", "0"),
-        ]
+    values = [
+        ("pids.max", str(limits.pids)),
+        ("memory.max", str(limits.memory_limit_mb << 20)),
+        ("memory.swap.max", "0"),
+    ]
     if limits.cpus:
         quota = max(int(limits.cpus * PERIOD_US), 1000)
         values.append(("cpu.max", f"{quota} {PERIOD_US}"))

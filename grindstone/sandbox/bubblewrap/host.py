@@ -5,7 +5,9 @@ What is shown is listed, so a new folder on the host is hidden until someone lis
 names in `ETC`, what every user of the host may read. All else starts empty.
 """
 
+import contextlib
 import os
+import pwd
 import shutil
 import subprocess
 import threading
@@ -74,10 +76,9 @@ def enter_namespace() -> list[str]:
 
 
 def _has_subordinate_ids() -> bool:
-    import getpass  # noqa: PLC0415
-
-    user = getpass.getuser()
-    wanted = {user, str(os.getuid())}
+    wanted = {str(os.getuid())}
+    with contextlib.suppress(KeyError):  # in a container a user may have no name
+        wanted.add(pwd.getpwuid(os.getuid()).pw_name)
     for name in ("/etc/subuid", "/etc/subgid"):
         try:
             lines = Path(name).read_text().splitlines()
@@ -225,17 +226,3 @@ def remove_tree(path: Path) -> None:
     if path.exists():
         entering = enter_namespace() if mode() == "rootless" else []
         subprocess.run([*entering, "rm", "-rf", "--", str(path)], capture_output=True, check=False)
-
-
-def taken(path: Path) -> tuple[int, int]:
-    """Return the bytes and the number of files and folders below a folder; zeros if unreadable."""
-    entering = enter_namespace() if mode() == "rootless" else []
-    return _du(entering, path, "--block-size=1"), _du(entering, path, "--inodes")
-
-
-def _du(entering: list[str], path: Path, what: str) -> int:
-    told = subprocess.run(
-        [*entering, "du", "-sx", what, "--", str(path)], capture_output=True, text=True, check=False
-    )
-    words = told.stdout.split()
-    return int(words[0]) if words and words[0].isdigit() else 0

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from grindstone.digest import SHORT
-from grindstone.errors import Cause, InfrastructureError
+from grindstone.errors import Cause, InfrastructureError, InputError
 from grindstone.files import write_atomic
 from grindstone.sandbox.bubblewrap.box import LOWEST_ENVIRONMENT, Box, remove_left
+from grindstone.sandbox.bubblewrap.cgroups import groups_can_be_made
 from grindstone.sandbox.bubblewrap.dockerfile import Copy, Recipe, Run, Workdir, read_recipe
 from grindstone.sandbox.bubblewrap.host import Host, prepare, remove_tree
 from grindstone.sandbox.bubblewrap.sandbox import BubblewrapSandbox
@@ -45,13 +46,22 @@ class BubblewrapProvider:
 
     kind: Kind = "bubblewrap"
 
-    def __init__(self) -> None:
+    def __init__(self, runtime: str | None = None) -> None:
+        if runtime is not None:
+            raise InputError("runtime", f"bubblewrap has no {runtime!r}", "none, or Docker")
         self._base = cache_dir() / "bubblewrap"
         self._host: Host | None = None
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._open: set[BubblewrapSandbox] = set()
         self._closings = Closings()
         self._numbers = count(1)
+
+    @property
+    def not_held(self) -> tuple[str, ...]:
+        """What is not limited where no control groups can be made."""
+        if groups_can_be_made():
+            return ()
+        return ("bubblewrap without root: memory and processors of a sandbox are not limited",)
 
     async def _prepared(self) -> Host:
         async with self._locks["host"]:
@@ -141,7 +151,7 @@ class BubblewrapProvider:
         self._open.add(sandbox)
         try:
             await box.start()
-            await sandbox.open_door()
+            await sandbox.begin()
             if spec.workdir:
                 await sandbox.exec(
                     'mkdir -p -- "$WANTED"', timeout_s=30, cwd="/", env={"WANTED": spec.workdir}

@@ -7,9 +7,12 @@ from collections.abc import Callable, Iterable, Mapping
 
 from grindstone.errors import Cause, InfrastructureError
 from grindstone.sandbox.bubblewrap.box import LOWEST_ENVIRONMENT, Box
+from grindstone.sandbox.bubblewrap.host import enter_namespace, mode
+from grindstone.sandbox.disk import Taken
 from grindstone.sandbox.network.rules import Rules
 from grindstone.sandbox.registry import Kind
 from grindstone.sandbox.remote import MOVE_TIMEOUT_S, RemoteSandbox, Told
+from grindstone.sandbox.usage import taken
 from grindstone.sandbox.wire import CHUNK, Answer, AnswerReader
 
 PREFIX = "SANDBOX_ENV_"
@@ -29,7 +32,7 @@ class BubblewrapSandbox(RemoteSandbox):
         network: Rules,
         forget: Callable[["BubblewrapSandbox"], None],
     ) -> None:
-        super().__init__(workdir, network)
+        super().__init__(workdir, network, box.limits)
         self._box = box
         self._env = env
         self._forget = forget
@@ -47,6 +50,7 @@ class BubblewrapSandbox(RemoteSandbox):
         give: Iterable[bytes] | None = None,
         env: Mapping[str, str] | None = None,
         wait_s: float = MOVE_TIMEOUT_S,
+        room: int = 0,
         sealing: bool = False,
     ) -> Answer:
         if not self._box.alive():
@@ -59,7 +63,7 @@ class BubblewrapSandbox(RemoteSandbox):
         pieces = None if give is None else list(give)
         answer = None
         for _ in range(2):
-            answer = await self._ask([verb, *options, *rest], pieces, env or {}, wait_s)
+            answer = await self._ask([verb, *options, *rest], pieces, env or {}, wait_s, room)
             if answer is not None:
                 return answer
             await self._restart()
@@ -71,6 +75,7 @@ class BubblewrapSandbox(RemoteSandbox):
         give: list[bytes] | None,
         env: Mapping[str, str],
         wait_s: float,
+        room: int,
     ) -> Answer | None:
         variables = {f"{PREFIX}{name}": value for name, value in {**self._env, **env}.items()}
         entering, descriptors = self._box.enter()
@@ -83,7 +88,7 @@ class BubblewrapSandbox(RemoteSandbox):
             stderr=asyncio.subprocess.PIPE,
             env={**LOWEST_ENVIRONMENT, **variables},
         )
-        records = AnswerReader()
+        records = AnswerReader(room)
         feeding = asyncio.ensure_future(_feed(process, give or []))
         try:
             await asyncio.wait_for(_listen(process, records), wait_s)
@@ -110,6 +115,14 @@ class BubblewrapSandbox(RemoteSandbox):
         self._door_open = self._proxy is None
         await self._box.start()
 
+    async def _measure(self) -> Taken:
+        entering = enter_namespace() if mode() == "rootless" else []
+        return Taken(*await asyncio.to_thread(taken, self._box.folder / "upper", entering))
+
+    async def memory_kills(self) -> int:
+        """Return how many processes were ended for memory; 0 where no control group is."""
+        return self._box.groups.memory_kills()
+
     async def _door(self) -> socket.socket:
         return await asyncio.to_thread(self._box.door)
 
@@ -119,7 +132,7 @@ class BubblewrapSandbox(RemoteSandbox):
             return
         self._closed = True
         self._forget(self)
-        await self.shut_door()
+        await self.end()
         self._box.stop()
         await asyncio.to_thread(self._box.remove)
 

@@ -47,6 +47,7 @@ class EngineFacts(NamedTuple):
     architecture: str  # Go's name: amd64, arm64
     cpus: int
     apparmor: bool
+    runtimes: tuple[str, ...]  # OCI runtimes that containers can be started with
 
 
 class Engine:
@@ -71,6 +72,7 @@ class Engine:
             architecture=str(version["Arch"]),
             cpus=int(info["NCPU"]),
             apparmor=any("apparmor" in option for option in info.get("SecurityOptions") or []),
+            runtimes=tuple(sorted(info.get("Runtimes") or {})),
         )
         self._threads = ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="docker")
 

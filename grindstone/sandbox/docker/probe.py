@@ -25,7 +25,7 @@ def _engine() -> Tool:
         name="docker",
         works=True,
         version=engine.facts.version,
-        detail=engine.facts.architecture,
+        detail=f"{engine.facts.architecture}, runtimes {', '.join(engine.facts.runtimes)}",
     )
 
 

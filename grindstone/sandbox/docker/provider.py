@@ -1,6 +1,7 @@
 """Sandboxes as Docker containers: built, started, labelled and reaped."""
 
 import asyncio
+import os
 import re
 from collections import defaultdict
 from collections.abc import Mapping
@@ -12,7 +13,7 @@ import requests
 from docker.errors import APIError
 
 from grindstone.digest import SHORT
-from grindstone.errors import Cause
+from grindstone.errors import Cause, InputError
 from grindstone.sandbox.closing import Closings
 from grindstone.sandbox.docker.build import build_image
 from grindstone.sandbox.docker.engine import LABEL, Engine, engine_errors, owner_labels, owner_of
@@ -31,23 +32,35 @@ CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "SETUID", "SETGID", "KILL")
 class DockerProvider:
     """Containers on the engine that DOCKER_HOST or the default socket names.
 
-    Not enforced: `Limits.storage_mb` (overlay2 needs a special host file system for it).
     `Limits.cpus` above what the engine has means all of them.
 
     Raises:
         InfrastructureError: ENGINE_UNAVAILABLE when no engine answers.
+        InputError: The engine has no such runtime.
     """
 
     kind: Kind = "docker"
 
-    def __init__(self) -> None:
+    def __init__(self, runtime: str | None = None) -> None:
         self._engine = Engine()
+        known = self._engine.facts.runtimes
+        if runtime is not None and runtime not in known:
+            self._engine.close()
+            raise InputError("runtime", f"the engine has no {runtime!r}", ", ".join(known))
+        self._runtime = runtime
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._built: set[str] = set()
         self._open: set[DockerSandbox] = set()
         self._closings = Closings()
         self._workdirs: dict[str, str] = {}
         self._volume: str | None = None
+
+    @property
+    def not_held(self) -> tuple[str, ...]:
+        """What needs this process to be root beside the engine."""
+        if os.geteuid() == 0:
+            return ()
+        return ("Docker without root: the number of files of a sandbox is not limited",)
 
     async def build(self, spec: BuildSpec) -> str:
         """Return the image's tag, building it once however many ask at the same time."""
@@ -76,7 +89,7 @@ class DockerProvider:
             raise
         self._open.add(sandbox)
         try:
-            await sandbox.open_door()
+            await sandbox.begin()
         except BaseException:
             await sandbox.close()
             raise
@@ -105,11 +118,11 @@ class DockerProvider:
                 remove(self._engine, made["Id"])
                 raise
         return DockerSandbox(
-            self._engine, made["Id"], workdir, spec.network, hatch, self._open.discard
+            self._engine, made["Id"], workdir, spec.network, spec.limits, hatch, self._open.discard
         )
 
     def _host_config(self, limits: Limits, hatch: Hatch | None, volume: str) -> dict[str, Any]:
-        memory = limits.memory_mb and limits.memory_mb * 1024 * 1024
+        memory = limits.memory_limit_mb << 20
         cpus = limits.cpus and min(limits.cpus, self._engine.facts.cpus)
         binds: dict[str, Mapping[str, str]] = {volume: {"bind": RUNNER_DIR, "mode": "ro"}}
         if hatch is not None:
@@ -129,6 +142,7 @@ class DockerProvider:
             pids_limit=limits.pids,
             nano_cpus=int(cpus * 1e9) if cpus else None,
             network_mode="none",
+            runtime=self._runtime,
         )
 
     @cached_property

@@ -1,18 +1,27 @@
 """One container as a sandbox: how the runner is reached through `docker exec`."""
 
+import os
 import socket
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
 
 from docker.errors import APIError, NotFound
 
 from grindstone.errors import Cause, InfrastructureError
+from grindstone.sandbox.disk import Taken
 from grindstone.sandbox.docker.engine import Engine, engine_errors
 from grindstone.sandbox.docker.stream import Stream
 from grindstone.sandbox.network.doors import PORT, Hatch, receive
 from grindstone.sandbox.network.rules import Rules
+from grindstone.sandbox.protocol import Limits
 from grindstone.sandbox.registry import Kind
 from grindstone.sandbox.remote import MOVE_TIMEOUT_S, RUNNER, RemoteSandbox, Told
+from grindstone.sandbox.usage import kills_in, taken
 from grindstone.sandbox.wire import Answer
+
+MEMORY_FILES = ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control")
+"""Where a container sees its own group, read-only, on either version of control groups."""
 
 HATCH_DIR = "/.grindstone-door"
 """Where a container that has a network finds the folder its door is handed out through."""
@@ -32,10 +41,11 @@ class DockerSandbox(RemoteSandbox):
         container: str,
         workdir: str,
         network: Rules,
+        limits: Limits,
         hatch: Hatch | None,
         forget: Callable[["DockerSandbox"], None],
     ) -> None:
-        super().__init__(workdir, network)
+        super().__init__(workdir, network, limits)
         self._hatch = hatch
         self._engine = engine
         self._container = container
@@ -54,6 +64,7 @@ class DockerSandbox(RemoteSandbox):
         give: Iterable[bytes] | None = None,
         env: Mapping[str, str] | None = None,
         wait_s: float = MOVE_TIMEOUT_S,
+        room: int = 0,
         sealing: bool = False,
     ) -> Answer:
         await self.open_door()
@@ -61,7 +72,7 @@ class DockerSandbox(RemoteSandbox):
         with engine_errors(Cause.SANDBOX_IO, self._container):
             for last in (False, True):
                 answer = await self._engine.call(
-                    self._ask, arguments, pieces, dict(env or {}), wait_s, sealing
+                    self._ask, arguments, pieces, dict(env or {}), wait_s, room, sealing
                 )
                 if answer is not None:
                     return answer
@@ -75,6 +86,7 @@ class DockerSandbox(RemoteSandbox):
         give: list[bytes] | None,
         env: dict[str, str],
         wait_s: float,
+        room: int,
         sealing: bool,
     ) -> Answer | None:
         """Return what the runner said, None when it could not be started for lack of processes."""
@@ -94,7 +106,7 @@ class DockerSandbox(RemoteSandbox):
         except APIError:
             self._require_running()
             return None
-        with Stream(raw) as stream:
+        with Stream(raw, room) as stream:
             if give is not None:
                 stream.send(give)
             in_time = stream.read(wait_s)
@@ -115,6 +127,25 @@ class DockerSandbox(RemoteSandbox):
         """End every process inside and keep the files: after a fork bomb nothing else helps."""
         self._door_open = self._proxy is None
         self._engine.client.api.restart(self._container, timeout=0)
+
+    async def _measure(self) -> Taken:
+        with engine_errors(Cause.SANDBOX_IO, self._container):
+            return await self._engine.call(self._taken)
+
+    def _taken(self) -> Taken:
+        api: Any = self._engine.client.api
+        layer = api.inspect_container(self._container)["GraphDriver"]["Data"].get("UpperDir")
+        if layer and os.geteuid() == 0 and Path(layer).is_dir():
+            return Taken(*taken(Path(layer)))
+        found = api.containers(all=True, size=True, filters={"id": self._container})
+        return Taken(int(found[0].get("SizeRw", 0)) if found else 0, None)
+
+    async def memory_kills(self) -> int:
+        """Return how many processes were ended for memory."""
+        for path in MEMORY_FILES:
+            if (content := await self.read_file(path)) is not None:
+                return kills_in(content.decode(errors="replace"))
+        return 0
 
     async def _door(self) -> socket.socket:
         with engine_errors(Cause.SANDBOX_START, self._container):
@@ -151,7 +182,7 @@ class DockerSandbox(RemoteSandbox):
             return
         self._closed = True
         self._forget(self)
-        await self.shut_door()
+        await self.end()
         try:
             with engine_errors(Cause.ENGINE_UNAVAILABLE):
                 await self._engine.call(remove, self._engine, self._container)

@@ -27,19 +27,17 @@ WAKE_S = 0.2
 class Stream:
     """A started exec's connection; a context manager that closes it."""
 
-    def __init__(self, raw: Any) -> None:
+    def __init__(self, raw: Any, room: int) -> None:
         self._raw = raw
         self._response = getattr(raw, "_response", None)
         self._socket: socket.socket = getattr(raw, "_sock", raw)
-        self._records = AnswerReader()
+        self._records = AnswerReader(room)
         self._rest = bytearray()
         self._writer: threading.Thread | None = None
         self._ended = threading.Event()
 
     def __enter__(self) -> Self:
         self._socket.settimeout(0)
-        if self._response is not None:
-            self._feed(self._response.raw._fp.fp.peek())
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -74,6 +72,8 @@ class Stream:
     def read(self, wait_s: float) -> bool:
         """Read until the runner's trailer or the stream's end; False when `wait_s` passed first."""
         stop_at = time.monotonic() + wait_s
+        if self._response is not None:
+            self._feed(self._response.raw._fp.fp.peek())
         with selectors.DefaultSelector() as ready:
             ready.register(self._socket, selectors.EVENT_READ)
             while not self._records.done:

@@ -10,11 +10,12 @@
  *   runner tree MAX PATH                        a folder's folders and regular files become records
  *   runner listen PORT [SOCKET]                 open 127.0.0.1:PORT in here and hand the listening
  *                                               socket out: over the Unix socket, else over descriptor 0
+ *   runner sweep                                end everything but process 1
  *   runner source                               the digest of the source it was made from
  *
  * Options: --timeout MS, --max BYTES (of output kept), --cwd DIR, --stdin (give it to the
  * command), --filter (refuse system calls that only a kernel's administrator needs; for
- * sandboxes whose engine brings no filter), --nproc N (processes of this user namespace),
+ * sandboxes whose engine brings no filter), --nproc N (processes of this user namespace), --fsize BYTES (of one file),
  * --keep (a sealed run leaves alive what runs already), --keep-listening (only if some of it
  * listens on a socket),
  * --env (the environment is what is passed as SANDBOX_ENV_NAME=value, and nothing else: the
@@ -69,6 +70,8 @@
 #define NEW_ROOT "/.grindstone/root" /* on a read-only mount: the agent cannot take it away */
 #define LOG_BYTES (64 << 20)         /* of the files a sealed command may hand back */
 #define LOG_FILE_BYTES (16 << 20)
+#define TREE_DEPTH 256
+#define TREE_ENTRIES 100000
 #define KEPT_CAPS 0xEBull /* CHOWN DAC_OVERRIDE FOWNER KILL SETGID SETUID */
 #define SEAL_CAP 36       /* BLOCK_SUSPEND: worth nothing, but the agent lacks it, and the
                              kernel lets no one look into a process that holds more */
@@ -83,6 +86,7 @@ struct options {
     const char *cwd;
     int stdin_on, filter, keep; /* keep: 0 nothing, 1 if something listens, 2 all */
     long nproc; /* 0: as it is */
+    long fsize; /* bytes of one file, 0: as it is */
 };
 
 /* ---- records ---- */
@@ -299,6 +303,10 @@ static void start(char **argv, const struct options *o, int out, uint64_t caps) 
         struct rlimit limit = {(rlim_t)o->nproc, (rlim_t)o->nproc};
         setrlimit(RLIMIT_NPROC, &limit);
     }
+    if (o->fsize > 0) {
+        struct rlimit limit = {(rlim_t)o->fsize, (rlim_t)o->fsize};
+        setrlimit(RLIMIT_FSIZE, &limit);
+    }
     drop_caps(caps);
     if (o->cwd && chdir(o->cwd) != 0) {
         dprintf(2, "cannot enter %s: %s\n", o->cwd, strerror(errno));
@@ -498,13 +506,14 @@ static size_t send_file(int fd, size_t max) {
     return sent;
 }
 
-/* Sends a folder's folders and regular files. Returns 0 when `room` did not do; with `file_max`, what is too
- * large is left out instead. Takes over `folder`. */
-static int send_tree(int folder, const char *name, size_t *room, size_t file_max) {
-    DIR *dir = fdopendir(folder);
+/* Sends a folder's folders and regular files. Returns 0 when `room`, the depth or the
+ * number of entries did not do; with `file_max`, what is too large or deep is left out instead. Takes over `folder`. */
+static int send_tree(int folder, const char *name, size_t *room, size_t file_max, int depth) {
+    static int entries;
+    DIR *dir = depth < TREE_DEPTH ? fdopendir(folder) : NULL;
     if (!dir) {
         close(folder);
-        return 1;
+        return depth < TREE_DEPTH || file_max;
     }
     int fine = 1;
     for (struct dirent *entry; fine && (entry = readdir(dir));) {
@@ -514,11 +523,15 @@ static int send_tree(int folder, const char *name, size_t *room, size_t file_max
         if (snprintf(path, sizeof path, "%s%s%s", name, *name ? "/" : "", entry->d_name) >=
             (int)sizeof path)
             continue;
+        if (++entries > TREE_ENTRIES) {
+            fine = 0;
+            break;
+        }
         int fd = openat(folder, entry->d_name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
         if (fd < 0) continue;
         if (fstat(fd, &info) == 0 && S_ISDIR(info.st_mode)) {
             record('D', info.st_mode & 07777, path, "", 0);
-            fine = send_tree(fd, path, room, file_max);
+            fine = send_tree(fd, path, room, file_max, depth + 1);
             continue;
         }
         if (S_ISREG(info.st_mode)) {
@@ -732,7 +745,7 @@ static void seal(char **argv, const struct options *o, char **paths, int n) {
     run(argv, o, KEPT_CAPS | 1ull << SEAL_CAP, 1, &code, &timed_out);
     size_t room = LOG_BYTES;
     int logs = open(paths[0], O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (logs >= 0) send_tree(logs, "", &room, LOG_FILE_BYTES);
+    if (logs >= 0) send_tree(logs, "", &room, LOG_FILE_BYTES, 0);
     finish(code, timed_out, total, "");
 }
 
@@ -830,7 +843,7 @@ static void init(int filter) {
 }
 
 int main(int argc, char **argv) {
-    struct options o = {LONG_MAX / 4, 1 << 20, NULL, 0, 0, 0, 0};
+    struct options o = {LONG_MAX / 4, 1 << 20, NULL, 0, 0, 0, 0, 0};
     const char *what = argc > 1 ? argv[1] : "";
     int i = 2, first;
     signal(SIGPIPE, SIG_IGN);
@@ -846,6 +859,7 @@ int main(int argc, char **argv) {
         else if (i + 1 < argc && !strcmp(argv[i], "--timeout")) o.timeout_ms = atol(argv[++i]);
         else if (i + 1 < argc && !strcmp(argv[i], "--max")) o.max = (size_t)atol(argv[++i]);
         else if (i + 1 < argc && !strcmp(argv[i], "--cwd")) o.cwd = argv[++i];
+        else if (i + 1 < argc && !strcmp(argv[i], "--fsize")) o.fsize = atol(argv[++i]);
         else if (i + 1 < argc && !strcmp(argv[i], "--nproc")) o.nproc = atol(argv[++i]);
         else break;
     }
@@ -861,6 +875,12 @@ int main(int argc, char **argv) {
         int code, timed_out;
         run(program, &o, KEPT_CAPS, 0, &code, &timed_out);
         finish(code, timed_out, total, "");
+    } else if (!strcmp(what, "sweep")) {
+        for (int pass = 0; pass < 20; pass++) {
+            if (kill(-1, SIGKILL) != 0) break; /* all but process 1 and this one */
+            usleep(1000);
+        }
+        finish(0, 0, 0, "");
     } else if (!strcmp(what, "listen") && given >= 1) {
         open_door(atoi(argv[first]), given > 1 ? argv[first + 1] : NULL);
     } else if (!strcmp(what, "put")) {
@@ -879,7 +899,7 @@ int main(int argc, char **argv) {
         size_t room = (size_t)atol(argv[first]);
         int fd = open(argv[first + 1], O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
         if (fd < 0) die(argv[first + 1]);
-        if (!send_tree(fd, "", &room, 0)) finish(1, 0, 0, "larger than was allowed");
+        if (!send_tree(fd, "", &room, 0, 0)) finish(1, 0, 0, "larger, deeper or more than was allowed");
         finish(0, 0, 0, "");
     }
     errno = EINVAL;
