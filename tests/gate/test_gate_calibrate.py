@@ -59,7 +59,7 @@ async def test_the_same_state_twice_is_never_told_apart_and_a_handicap_is(
         (["gate", "run", "--gate-rule", "luck"], "no_regression"),
         (["gate", "calibrate", "--repeats", "0"], "--repeats"),
         (["adapt", "--holdout-ratio", "1"], "--holdout-ratio"),
-        (["adapt", "--prompt-only", "true", "--evolve-prompts", "false"], "prompt_only"),
+        (["adapt", "--prompt-only", "true", "--evolve-prompts", "false"], "prompt-only"),
     ],
 )
 def test_bad_input_is_told_with_the_flag_and_exit_code_2(
