@@ -108,6 +108,10 @@ async def _one_cycle(
     """
     options = run.settings
     episodes = await _attempts(run, tasks, snapshot, cycle)
+    if not run.learns:
+        told = f"{options.native_profile} asks no model: nothing is learned from it"
+        run.runtime.tell(Progress("note", detail=told))
+        return snapshot, CycleNote(new_skills=0, solved=())
     by_id = {task.task_id: task for task in tasks}
     judged: list[JudgedAttempt] = []
     if options.trajectory_only:
@@ -118,10 +122,10 @@ async def _one_cycle(
     else:
         worth_it = any(episode.passed is False for episode in episodes)
         good = [(item.task_id, item.episode_id) for item in episodes if item.passed]
-    if options.solver_proposed and options.scope().allows_skills:
+    if options.solver_proposed and run.within(options.scope()).allows_skills:
         snapshot = await _proposals(run, snapshot, cycle, good, by_id)
     new_skills = 0
-    if worth_it:
+    if worth_it and run.within(options.scope()).allows_anything:
         evolved = await evolve(_evolution(run, snapshot, cycle, episodes, judged, by_id))
         gate_id = f"cycle-{cycle}"
         snapshot = await weighed(run, snapshot, evolved.after, held, gate_id=gate_id, cycle=cycle)

@@ -11,7 +11,7 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterIdempoten
 from prefect.deployments import arun_deployment
 from prefect.states import Cancelling, araise_state_exception
 
-from grindstone.attempt.run import UNAIDED, Attempted, Rig, error_episode
+from grindstone.attempt.run import Attempted, Rig, error_episode
 from grindstone.attempt.run import attempt as make_attempt
 from grindstone.attempt.spec import AttemptSpec
 from grindstone.benchmark import Task
@@ -95,12 +95,10 @@ async def _rig(spec: AttemptSpec, runtime: Runtime) -> Rig:
     solver = spec.solver
     return Rig(
         provider=runtime.provider,
-        model=None
-        if solver.profile in UNAIDED
-        else runtime.models.get(solver.model_id, solver.region),
+        model=runtime.models.get(solver.model_id, solver.region) if solver.profile.aided else None,
         workspace=await runtime.snapshot(spec.workspace_commit),
         calls_of=runtime.calls_of,
-        memory=None if solver.profile in UNAIDED else _memory(runtime, spec),
+        memory=_memory(runtime, spec) if solver.profile.aided else None,
         mask=runtime.models.mask,
     )
 

@@ -59,6 +59,9 @@ async def _all_batches(crew: Crew, planned: Planned) -> Snapshot:
     the workspace as it was without them.
     """
     runtime, size = crew.runtime, crew.settings.batch_size
+    if not crew.learns:
+        told = f"{crew.settings.native_profile} asks no model: nothing is learned from it"
+        runtime.tell(Progress("note", detail=told))
     ratio = crew.settings.holdout_ratio
     shares = shares_of(crew) if ratio else Shares(planned.tasks, ())
     if ratio and not shares.held:
@@ -104,7 +107,7 @@ async def _one_batch(
     settings, pending = crew.settings, list(tasks)
     cycles: list[CycleNote] = []
     unscored: list[str] = []
-    if settings.task_skill_mode is TaskSkillMode.PRE_GENERATE_AND_RETRY:
+    if crew.learns and settings.task_skill_mode is TaskSkillMode.PRE_GENERATE_AND_RETRY:
         new = await _without_own_skill(crew, snapshot, tasks)
         snapshot = await _task_skills(crew, snapshot, number, 1, new, episodes=())
     for cycle in range(1, settings.max_cycles + 1):
@@ -119,7 +122,7 @@ async def _one_batch(
         pending = [task_of(tasks, item.task_id) for item in failed]
         if not pending or cycle == settings.max_cycles:
             break
-        if settings.task_skill_mode is not TaskSkillMode.OFF:
+        if crew.learns and settings.task_skill_mode is not TaskSkillMode.OFF:
             snapshot = await _task_skills(crew, snapshot, number, cycle, pending, episodes=failed)
     await finish_batch(
         crew.runtime,
@@ -153,7 +156,10 @@ async def _learn(
         episodes: The cycle's attempts.
         snapshot: The workspace they had.
     """
-    settings, scope, (batch, cycle) = crew.settings, crew.settings.scope(), at
+    if not crew.learns:
+        return snapshot, 0
+    settings, (batch, cycle) = crew.settings, at
+    scope = crew.within(settings.scope())
     passed = [item for item in episodes if item.passed]
     failed = [item for item in episodes if item.passed is False]
     gained = 0

@@ -18,7 +18,7 @@ from grindstone.errors import BudgetExceededError, Cause, InfrastructureError, I
 from grindstone.flows.attempt import DEPLOYMENT, Wanted, attempt_all
 from grindstone.preflight import preflight
 from grindstone.records import Episode, Purpose
-from grindstone.settings import CompetencySettings, RunSettings
+from grindstone.settings import CompetencySettings, EvolveScope, RunSettings
 from grindstone.spending import ceiling_sentence
 from grindstone.tasks.finishing import finish_run, start_run
 from grindstone.tasks.progress import Progress, current_watcher
@@ -40,6 +40,15 @@ class Opened(Generic[S_co]):
     runtime: Runtime
     solver: SolverSettings
     slots: asyncio.Semaphore  # how many attempts may run at once
+
+    @property
+    def learns(self) -> bool:
+        """Whether its attempts teach: what the solution or doing nothing leaves is no lesson."""
+        return self.settings.native_profile.aided
+
+    def within(self, scope: EvolveScope) -> EvolveScope:
+        """Return what may evolve of what the run allows: the agent's manifest may allow less."""
+        return scope & self.runtime.workspace.files.manifest.evolvable_layers
 
     def model(self, choice: str | None) -> str:
         """Return a role's model id: its own, or the solver's."""

@@ -46,9 +46,6 @@ from grindstone.skills import Skill, SkillLibrary, render
 from grindstone.skills.selection import select_skills
 from grindstone.workspace.files import WorkspaceFiles
 
-UNAIDED = (Profile.ORACLE, Profile.NOP, Profile.CHEATER)
-"""Profiles that call no model and read no skill."""
-
 
 class Rig(NamedTuple):
     """What an attempt works with; opened once per run."""
@@ -201,7 +198,7 @@ def _load(spec: AttemptSpec) -> Task:
 
 def _choose(spec: AttemptSpec, task: Task, workspace: Path) -> tuple[Offered, ...]:
     solver = spec.solver
-    if solver.profile in UNAIDED or not solver.with_skills:
+    if not solver.profile.aided or not solver.with_skills:
         return ()
     library = SkillLibrary(workspace)
     skills = {skill.name: skill for skill in library.skills()}
@@ -241,7 +238,7 @@ def _labels(spec: AttemptSpec) -> dict[str, str]:
 async def _lay(
     spec: AttemptSpec, sandbox: Sandbox, offered: Sequence[Offered], workspace: Path
 ) -> tuple[SkillCard, ...]:
-    if spec.solver.profile in UNAIDED:
+    if not spec.solver.profile.aided:
         return ()
     library = SkillLibrary(workspace)
     folders = {
@@ -256,7 +253,7 @@ async def _lay(
 def _brief(spec: AttemptSpec, task: Task, cards: Sequence[SkillCard], workspace: Path) -> Brief:
     solver = spec.solver
     prompt = ""
-    if solver.profile not in UNAIDED:
+    if solver.profile.aided:
         files = WorkspaceFiles(workspace)
         prompt = build_system_prompt(files.system_prompt(), files.memories(), cards, solver.profile)
     return Brief(

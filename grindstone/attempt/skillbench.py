@@ -14,7 +14,7 @@ from grindstone.agents.harbor import (
     run_harbor,
 )
 from grindstone.agents.skill_use import SkillUse, skill_uses
-from grindstone.attempt.run import UNAIDED, Rig, attempt
+from grindstone.attempt.run import Rig, attempt
 from grindstone.attempt.spec import AttemptSpec, SolverSettings
 from grindstone.benchmark import Task, load_task, score_of
 from grindstone.digest import digest
@@ -132,7 +132,7 @@ class SkillBenchAgent:
 
     async def _solve(self, task: Task, trial: int) -> Solved:
         calls: defaultdict[str, list[CallRecord]] = defaultdict(list)
-        aided = self.native_profile not in UNAIDED
+        aided = self.native_profile.aided
         provider = await open_provider(self.sandbox)
         try:
             async with open_models(
@@ -196,7 +196,7 @@ class SkillBenchAgent:
         )
 
     async def _solve_in_harbor(self, task: Task, trial: int) -> Solved:
-        aided = self.native_profile not in UNAIDED
+        aided = self.native_profile.aided
         options = HarborOptions(
             agent=harbor_agent(self.native_profile),
             model=harbor_model(self.model_id) if aided else None,

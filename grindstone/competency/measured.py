@@ -19,6 +19,7 @@ from pydantic import NonNegativeFloat, NonNegativeInt
 from grindstone.base import Frozen
 from grindstone.competency.checking import check_base, folded, number
 from grindstone.records import Outcome, Purpose, utc_now
+from grindstone.settings import Profile
 
 SECONDS_PER_DAY = 86_400.0
 TAIL = 0.025
@@ -26,7 +27,7 @@ NO_EVIDENCE_ARMS = ("baseline", "without")
 """Arms in which the agent ran on purpose without what it knows now."""
 NOT_ITSELF = (Purpose.CHECK, Purpose.GATE, Purpose.COMPARE)
 """Attempts that check tasks, or try changes that may have been rejected."""
-UNAIDED_PROFILES = ("oracle", "nop", "cheater")
+UNAIDED_PROFILES = tuple(profile.value for profile in Profile if not profile.aided)
 
 Grouping = Literal["category", "tags"]
 

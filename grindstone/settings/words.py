@@ -23,6 +23,11 @@ class Profile(StrEnum):
     NOP = "nop"
     CHEATER = "cheater"
 
+    @property
+    def aided(self) -> bool:
+        """Whether it asks a model and reads skills; one that does not teaches nothing."""
+        return self not in (Profile.ORACLE, Profile.NOP, Profile.CHEATER)
+
 
 class ScoreMode(StrEnum):
     """How a reward becomes a score."""

@@ -47,6 +47,32 @@ def steps(home: Path) -> list[str]:
 SUCCESS = {"task_ids": ["plain-inventory", "branch-sales"], "task_skill_mode": "off"}
 
 
+@pytest.mark.parametrize("profile", ["oracle", "nop"])
+async def test_a_profile_that_asks_no_model_teaches_nothing(
+    tmp_path, prefect_server, recorder, profile
+):
+    from grindstone.flows.adapt import adapt
+    from grindstone.ledger import Ledger
+    from grindstone.ledger.tables.runs import EvolutionRow
+    from grindstone.settings import AdaptiveSettings
+
+    task_ids = ["plain-inventory", "branch-sales"]
+    await grind(tmp_path, task_ids=task_ids, native_profile=profile, distill=True)
+    shared = {"work_dir": tmp_path, "model_id": "rehearsal", "agent_id": "skillbench"}
+    for trajectory_only in (True, False):
+        more = {"trajectory_only": trajectory_only, "native_profile": profile, "max_cycles": 1}
+        await adapt(AdaptiveSettings.model_validate({**shared, "task_ids": task_ids, **more}))
+    assert recorder.asked == []
+    assert Ledger(tmp_path).rows(EvolutionRow) == []
+    assert library(tmp_path).names() == (
+        "data-formats",
+        "environment-discovery",
+        "python-packages",
+        "skill-usage",
+    )
+    assert not drafts(tmp_path)
+
+
 async def test_success_mode_off_asks_nothing(tmp_path, prefect_server, recorder):
     await grind(tmp_path, **SUCCESS, success_mode="off", max_cycles=1)
     assert not drafts(tmp_path)
