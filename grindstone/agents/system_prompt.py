@@ -6,6 +6,7 @@ from importlib.resources import files
 from string import Template
 
 from grindstone.agents.protocol import SkillCard
+from grindstone.agents.tool_scripts import LISTED, PLACE, ToolScript
 from grindstone.settings import Profile
 
 _HOW_TO_LOAD = {
@@ -27,16 +28,21 @@ def template(name: str) -> Template:
 
 
 def build_system_prompt(
-    base: str, memories: Sequence[str], skills: Sequence[SkillCard], profile: Profile
+    base: str,
+    memories: Sequence[str],
+    skills: Sequence[SkillCard],
+    profile: Profile,
+    tools: Sequence[ToolScript] = (),
 ) -> str:
     """Return a solver's system prompt.
 
     Args:
-        base: The workspace's `prompts/system.md`; a leading `Role:` line of its own is dropped.
+        base: The workspace's own prompt; a leading `Role:` line of its own is dropped.
         memories: One sentence or paragraph each, oldest first.
         skills: What the agent is offered; only names, descriptions and folders are shown.
         profile: Decides which way of working is explained. `oracle` and `nop` read no
             prompt and get an empty one.
+        tools: Scripts that were laid into its sandbox.
     """
     if profile not in _PROTOCOLS:
         return ""
@@ -48,6 +54,9 @@ def build_system_prompt(
             base=_without_role(base),
             protocol=template(_PROTOCOLS[profile]).substitute().strip(),
             memories=template("memories.md").substitute(memories=remembered) if remembered else "",
+            tools=template("tools.md").substitute(place=PLACE, tools=_listing(tools))
+            if tools
+            else "",
             skills=template("skills.md").substitute(how=_HOW_TO_LOAD[profile], skills=cards)
             if cards
             else "",
@@ -55,6 +64,12 @@ def build_system_prompt(
         .strip()
         + "\n"
     )
+
+
+def _listing(tools: Sequence[ToolScript]) -> str:
+    lines = [f"- {tool.path}" + (f": {tool.summary}" if tool.summary else "") for tool in tools]
+    more = len(lines) - LISTED
+    return "\n".join(lines[:LISTED] + ([f"- … and {more} more"] if more > 0 else []))
 
 
 def _without_role(base: str) -> str:

@@ -59,10 +59,16 @@ def run_folder(home: Path, run_key: str) -> Path:
 
 
 def open_workspace(settings: RunSettings, seed: str = "skillbench") -> Workspace:
-    """Return the agent's workspace, copied from its seed the first time."""
+    """Return the agent's workspace, copied from its seed the first time.
+
+    Raises:
+        InputError: `seed_workspace` is given, and the agent was made from something else.
+    """
     home = settings.work_dir.absolute()
     folder = home / "agents" / settings.agent_id / "workspace"
-    return Workspace.create(folder, settings.seed_workspace or bundled(f"seed_workspaces/{seed}"))
+    chosen = settings.seed_workspace
+    start = chosen or bundled(f"seed_workspaces/{seed}")
+    return Workspace.create(folder, start, chosen=chosen is not None)
 
 
 def choose_tasks(settings: RunSettings) -> tuple[tuple[Task, ...], tuple[str, ...]]:

@@ -15,6 +15,7 @@ from grindstone.agents.injection import inject_skills
 from grindstone.agents.protocol import Brief, Effort, SkillCard
 from grindstone.agents.remembered import remembering
 from grindstone.agents.skill_use import SkillUse, skill_uses
+from grindstone.agents.tool_scripts import ToolScript, lay_tools
 from grindstone.attempt.spec import AttemptSpec
 from grindstone.benchmark import (
     Task,
@@ -93,11 +94,13 @@ async def attempt(spec: AttemptSpec, rig: Rig) -> Attempted:
             str(spec.task_dir), "changed since the run was planned", "the same files all along"
         )
     started = utc_now()
+    files = WorkspaceFiles(rig.workspace)
     offered = _choose(spec, task, rig.workspace)
     sandbox = await _start(spec, task, rig.provider)
     try:
         cards = await _lay(spec, sandbox, offered, rig.workspace)
-        brief = _brief(spec, task, cards, rig.workspace)
+        tools = await lay_tools(sandbox, files.tools()) if spec.solver.profile.aided else ()
+        brief = _brief(spec, task, cards, tools, files)
         with remembering(sandbox, rig.memory, mask=rig.mask) as at_work:
             trajectory = await solver_for(spec.solver.profile).solve(brief, at_work, rig.model)
         verdict = await grade_task(
@@ -250,12 +253,19 @@ async def _lay(
     return await inject_skills(sandbox, folders, strip_existing=not spec.solver.with_skills)
 
 
-def _brief(spec: AttemptSpec, task: Task, cards: Sequence[SkillCard], workspace: Path) -> Brief:
+def _brief(
+    spec: AttemptSpec,
+    task: Task,
+    cards: Sequence[SkillCard],
+    tools: Sequence[ToolScript],
+    files: WorkspaceFiles,
+) -> Brief:
     solver = spec.solver
     prompt = ""
     if solver.profile.aided:
-        files = WorkspaceFiles(workspace)
-        prompt = build_system_prompt(files.system_prompt(), files.memories(), cards, solver.profile)
+        prompt = build_system_prompt(
+            files.system_prompt(), files.memories(), cards, solver.profile, tools
+        )
     return Brief(
         episode_id=spec.episode_id,
         task_id=task.task_id,

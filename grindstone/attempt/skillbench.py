@@ -102,7 +102,7 @@ class SkillBenchAgent:
         self.timeout_multiplier = timeout_multiplier
         self.with_skills = with_skills
         seed = Path(seed_workspace) if seed_workspace else bundled("seed_workspaces/skillbench")
-        self.workspace = Workspace.create(Path(workspace_dir), seed)
+        self.workspace = Workspace.create(Path(workspace_dir), seed, chosen=bool(seed_workspace))
         self.run_key = run_key or f"solve-{utc_now():%Y%m%d-%H%M%S-%f}"
         self._runs = Path(runs_dir) if runs_dir else self.workspace.root.parent / "runs"
         self._snapshot: Snapshot

@@ -15,6 +15,7 @@ from grindstone.skills.format import parse_skill, render
 from grindstone.skills.frontmatter import SkillError
 from grindstone.untrusted import read_json
 from grindstone.workspace.changes import Change, Files, compare, skill_names, skill_of
+from grindstone.workspace.files import MEMORIES, MEMORY_KEYS, memory_of
 from grindstone.workspace.manifest import Manifest
 
 MAX_FILE_BYTES = 200_000
@@ -182,6 +183,8 @@ def _place_rule(change: Change, scope: EvolveScope, manifest: Manifest) -> tuple
         found = "prompt_only", "only the system prompt may change in this step"
     elif not allowed[layer]:
         found = f"evolve_{layer}", f"{layer} may not change in this step"
+    elif layer == "memory" and change.entry is not None and path != MEMORIES:
+        found = "memory_format", f"is read by nobody; what is to be remembered goes to {MEMORIES}"
     elif change.entry is None and layer == "prompts":
         found = "system_prompt", "a prompt may be changed, not deleted"
     return found
@@ -198,21 +201,25 @@ def _content_rule(path: str, content: bytes, manifest: Manifest) -> tuple[str, s
         return "text_only", "is not UTF-8 text"
     if layer == "prompts" and not text.strip():
         return "system_prompt", "is empty"
-    broken = _first_broken_line(text) if path.endswith(".jsonl") and layer == "memory" else None
-    return ("memory_format", f"line {broken} is not a JSON object") if broken else None
+    if path == MEMORIES and (reason := _unread_memory(text)):
+        return "memory_format", reason
+    return None
 
 
-def _first_broken_line(text: str) -> int | None:
-    for number, line in enumerate(text.splitlines(), start=1):
+def _unread_memory(text: str) -> str:
+    """Say which line no agent would be shown, and why; empty where all would be."""
+    for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
         try:
             value = read_json(line)
         except ValueError:
-            return number
+            value = None
         if not isinstance(value, dict):
-            return number
-    return None
+            return f"line {number} is not a JSON object"
+        if not memory_of(value):
+            return f"line {number} has no text under `{MEMORY_KEYS[0]}`: no agent would see it"
+    return ""
 
 
 class _SkillChange(NamedTuple):

@@ -22,7 +22,7 @@ from grindstone.digest import digest
 from grindstone.errors import InputError
 from grindstone.skills.library import SkillLibrary
 from grindstone.workspace import observations
-from grindstone.workspace.changes import Change, apply_changes
+from grindstone.workspace.changes import Change, apply_changes, read_folder
 from grindstone.workspace.errors import WorkspaceError
 from grindstone.workspace.files import WorkspaceFiles
 from grindstone.workspace.git import BRANCH, EVOLUTION, LOCK, Commit, Repository
@@ -30,7 +30,7 @@ from grindstone.workspace.history import EvolutionRef, refs_of, rejections, stan
 from grindstone.workspace.lock import WriterLock
 from grindstone.workspace.manifest import read_manifest
 from grindstone.workspace.recovery import recover, set_aside
-from grindstone.workspace.seed import copy_seed
+from grindstone.workspace.seed import copy_seed, seed_entries
 
 SEED_TAG = "seed"
 HEAD_REF = f"refs/heads/{BRANCH}"
@@ -55,8 +55,14 @@ class Workspace:
         self._lock = WriterLock(self.repository.git_dir / LOCK)
 
     @classmethod
-    def create(cls, root: Path, seed: Path) -> Self:
+    def create(cls, root: Path, seed: Path, *, chosen: bool = False) -> Self:
         """Return the workspace at `root`, copied from the seed if there is none yet.
+
+        Args:
+            root: Where it is, or will be.
+            seed: What it is copied from.
+            chosen: The seed is a user's choice and no default: a workspace that began as
+                something else is refused, since the choice could have no effect.
 
         Raises:
             InputError: The seed is no workspace, or `root` holds something else.
@@ -65,7 +71,10 @@ class Workspace:
         root.parent.mkdir(parents=True, exist_ok=True)
         with WriterLock(root.parent / f".{root.name}.lock").hold():
             if (root / ".git").is_dir():
-                return cls.open(root)
+                workspace = cls.open(root)
+                if chosen:
+                    workspace.check_seed(seed)
+                return workspace
             if root.exists() and any(root.iterdir()):
                 raise InputError(str(root), "is not empty and no workspace", "a new folder")
             read_manifest(seed)
@@ -98,6 +107,20 @@ class Workspace:
             recover(workspace.repository)
         read_manifest(workspace.root)
         return workspace
+
+    def check_seed(self, seed: Path) -> None:
+        """Check that the workspace began as a seed is now.
+
+        Raises:
+            InputError: The seed is no workspace, or differs from what was copied.
+        """
+        read_manifest(seed)
+        if seed_entries(seed) != read_folder(self.frozen(SEED_TAG)):
+            raise InputError(
+                f"seed_workspace {seed}",
+                f"is not what the workspace {self.root} was made from, and would be ignored",
+                "another agent_id, or no seed_workspace to go on with this agent",
+            )
 
     @property
     def files(self) -> WorkspaceFiles:

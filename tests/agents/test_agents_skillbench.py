@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -62,6 +63,34 @@ async def test_what_evolves_shows_after_reload(tmp_path: Path) -> None:
     agent.reload()
     after = await agent.solve(bundled(TASK), trial=1)
     assert "- new-one: When new." in prompt_of(after.trajectory.steps)
+
+
+@pytest.mark.docker
+async def test_prompt_memories_and_scripts_of_the_workspace_reach_the_agent(
+    tmp_path: Path,
+) -> None:
+    seed = tmp_path / "seed"
+    shutil.copytree(bundled("seed_workspaces/skillbench"), seed)
+    (seed / "manifest.yaml").write_text("name: own\nsystem_prompt: AGENT.md\n")
+    shutil.rmtree(seed / "prompts")
+    (seed / "AGENT.md").write_text("Count twice.\n")
+    rows = ({"content": "First."}, {"memory": "Second."}, {"note": "Third.\ud800"}, {"x": "no"})
+    (seed / "memory" / "memories.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    (seed / "tools").mkdir()
+    (seed / "tools" / "rows.sh").write_text("#!/bin/sh\n# Counts rows.\nwc -l < $1\n")
+    agent = SkillBenchAgent(
+        tmp_path / "ws",
+        "rehearsal",
+        native_profile="strands",
+        sandbox="docker",
+        max_steps=1,
+        seed_workspace=seed,
+    )
+    solved = await agent.solve(bundled(TASK))
+    prompt = solved.trajectory.steps[0].message
+    assert "Count twice." in prompt
+    assert "- First.\n- Second.\n- Third.?\n" in prompt
+    assert "- /root/.agents/tools/rows.sh: Counts rows." in prompt
 
 
 FAKE = """#!{python}

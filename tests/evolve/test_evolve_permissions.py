@@ -68,7 +68,12 @@ def changed(**files: Entry | None) -> dict:
         ),
         ("prompts/system.md", None, ALL, "system_prompt"),
         ("prompts/system.md", entry(" \n"), ALL, "system_prompt"),
-        ("memory/memories.jsonl", entry("{}\n[1]\n"), ALL, "memory_format"),
+        ("memory/memories.jsonl", entry("[1]\n"), ALL, "memory_format"),
+        ("memory/memories.jsonl", entry("{not json\n"), ALL, "memory_format"),
+        ("memory/memories.jsonl", entry("[" * 100_000), ALL, "memory_format"),
+        ("memory/memories.jsonl", entry('{"lesson": "x"}\n'), ALL, "memory_format"),
+        ("memory/memories.jsonl", entry('{"content": ["x"]}\n'), ALL, "memory_format"),
+        ("memory/notes.md", entry("x\n"), ALL, "memory_format"),
         ("skills/old/scripts/run.sh", Entry(b"\xff\xfe"), ALL, "text_only"),
         ("skills/old/scripts/run.sh", Entry(b"x" * 200_001), ALL, "max_file"),
         (
@@ -101,7 +106,7 @@ def test_a_rule_refuses(path: str, found: Entry | None, scope: EvolveScope, rule
     ("path", "found"),
     [
         ("prompts/system.md", entry("Be better.\n")),
-        ("memory/memories.jsonl", entry('{"a": 1}\n')),
+        ("memory/memories.jsonl", entry('{"content": "a"}\n{"note": "b"}\n')),
         ("tools/a.py", entry("x")),
         ("skills/new/SKILL.md", main("new")),
         ("skills/old/SKILL.md", main("old", "other")),

@@ -1,5 +1,6 @@
 import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -46,6 +47,20 @@ def test_a_seed_is_copied_once(workspace):
     evolve(workspace, "x")
     again = Workspace.create(workspace.root, SEED)
     assert again.snapshot() == workspace.snapshot()
+
+
+def test_a_chosen_seed_that_could_have_no_effect_is_refused(workspace, tmp_path):
+    evolve(workspace, "x")
+    other = tmp_path / "other"
+    shutil.copytree(SEED, other)
+    assert Workspace.create(workspace.root, other, chosen=True).snapshot() == workspace.snapshot()
+    (other / "prompts" / "system.md").write_text("Another.\n")
+    assert Workspace.create(workspace.root, other).snapshot() == workspace.snapshot()
+    with pytest.raises(InputError, match="another agent_id, or no seed_workspace") as error:
+        Workspace.create(workspace.root, other, chosen=True)
+    assert "seed_workspace" in error.value.where
+    with pytest.raises(InputError, match="manifest"):
+        Workspace.create(workspace.root, tmp_path / "none", chosen=True)
 
 
 def test_other_folders_are_not_taken_for_a_workspace(tmp_path):
