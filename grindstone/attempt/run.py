@@ -327,7 +327,7 @@ def _episode(
         outcome=Outcome.PASSED if verdict.passed else Outcome.FAILED,
         reward=verdict.reward,
         score=score_of(verdict, spec.solver.score_mode),
-        failure_class=_failure_class(verdict, trajectory),
+        failure_class=failure_class_of(verdict, trajectory),
         stop_reason=trajectory.stop_reason.value,
         turns=sum(1 for step in trajectory.steps if step.kind.value == "agent"),
         tool_calls=sum(len(step.calls) for step in trajectory.steps),
@@ -346,7 +346,8 @@ def _episode(
     )
 
 
-def _failure_class(verdict: Verdict, trajectory: Trajectory) -> FailureClass:
+def failure_class_of(verdict: Verdict, trajectory: Trajectory) -> FailureClass:
+    """Return in which way an attempt with a verdict failed, if it did."""
     if verdict.passed:
         return FailureClass.NONE
     if trajectory.stop_reason is StopReason.TIME_LIMIT:

@@ -14,17 +14,18 @@ from grindstone.agents.harbor import (
     run_harbor,
 )
 from grindstone.agents.skill_use import SkillUse, skill_uses
-from grindstone.attempt.run import Rig, attempt
+from grindstone.attempt.run import Rig, attempt, failure_class_of
 from grindstone.attempt.spec import AttemptSpec, SolverSettings
 from grindstone.benchmark import Task, load_task, score_of
 from grindstone.digest import digest
 from grindstone.errors import InputError
 from grindstone.llm import CallRecord, open_models
+from grindstone.observe.observation import LabelledObservation, observe_labelled
 from grindstone.records import Purpose, Trajectory, Verdict, utc_now
 from grindstone.resources import bundled
 from grindstone.sandbox import open_provider
 from grindstone.sandbox.registry import Choice, Kind
-from grindstone.settings import Profile, ScoreMode, Selection
+from grindstone.settings import FeedbackLevel, Profile, ScoreMode, Selection
 from grindstone.skills import SkillLibrary, render
 from grindstone.skills.selection import select_skills
 from grindstone.workspace import Snapshot, Workspace
@@ -40,6 +41,35 @@ class Solved(NamedTuple):
     verdict: Verdict
     skill_uses: tuple[SkillUse, ...]
     cost_usd: float | None  # None: price unknown
+    task: Task
+    profile: Profile
+
+    def observation(self, level: FeedbackLevel) -> LabelledObservation:
+        """Return what an evolver is shown of it, with as much of the verdict as `level` allows.
+
+        Raises:
+            InputError: No model made the attempt, so there is nothing to learn from it.
+        """
+        if not self.profile.aided:
+            raise InputError(
+                f"attempt at {self.task_id}",
+                f"was made by {self.profile}, which asks no model and teaches nothing",
+                "an attempt by another profile",
+            )
+        return observe_labelled(
+            self.trajectory,
+            self.verdict,
+            level=level,
+            failure_class=failure_class_of(self.verdict, self.trajectory),
+            task_id=self.task_id,
+            category=self.task.category,
+            instruction=self.task.instruction,
+            difficulty=self.task.difficulty,
+            title=self.task.title,
+            skills_offered=[use.skill for use in self.skill_uses],
+            skills_loaded=[use.skill for use in self.skill_uses if use.loaded],
+            task_dir=self.task.path,
+        )
 
 
 class SkillBenchAgent:
@@ -165,6 +195,8 @@ class SkillBenchAgent:
             verdict=done.verdict,
             skill_uses=done.uses,
             cost_usd=done.episode.cost_usd,
+            task=task,
+            profile=self.native_profile,
         )
 
     def _spec(self, task: Task, trial: int, model_id: str, kind: Kind) -> AttemptSpec:
@@ -223,6 +255,8 @@ class SkillBenchAgent:
             verdict=done.verdict,
             skill_uses=skill_uses(job, done.trajectory, texts),
             cost_usd=done.cost_usd,
+            task=task,
+            profile=self.native_profile,
         )
 
     def _chosen(self, task: Task, library: SkillLibrary) -> tuple[str, ...]:

@@ -228,7 +228,7 @@ def _read_config(task_id: str, path: Path) -> tuple[TaskFile, tuple[UnknownKey, 
     except UntrustedError as error:
         raise TaskError(task_id, "task.toml", "", str(error), "valid TOML within limits") from error
     unknown = unknown_keys(document)
-    wrong = [(key.field, key.problem, "the key itself") for key in unknown if key.is_limit]
+    wrong = [(key.field, key.problem, key.nearest) for key in unknown if key.is_limit]
     config = None
     try:
         config = TaskFile.model_validate(document)

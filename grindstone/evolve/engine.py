@@ -7,13 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-from grindstone.errors import InputError
 from grindstone.evolve.applying import apply, mutations, with_versions
 from grindstone.evolve.checks import checks_for
 from grindstone.evolve.config import EvolveConfig
 from grindstone.evolve.copy_evolution import evolve_copy
 from grindstone.evolve.copying import shown_files
 from grindstone.evolve.guard import Answers, guard_of
+from grindstone.evolve.observed import ObservationLog, observations_of
 from grindstone.evolve.past import (
     earlier,
     keep,
@@ -24,7 +24,7 @@ from grindstone.evolve.past import (
     trailers_of,
 )
 from grindstone.evolve.permissions import Check, Refusal
-from grindstone.evolve.prompts import Observed, SkillLine, step_prompt
+from grindstone.evolve.prompts import SkillLine, step_prompt
 from grindstone.evolve.rejected import rejected_changes, shown_diffs, told_by
 from grindstone.evolve.result import EvolutionResult
 from grindstone.llm.messages import CallSite, Model
@@ -78,7 +78,7 @@ class EvolutionEngine:
     def evolve(
         self,
         workspace: Workspace | Path | str,
-        observation_logs: Sequence[Observed],
+        observation_logs: Sequence[ObservationLog],
         evo_number: int | None = None,
         *,
         step: str = "",
@@ -105,7 +105,7 @@ class EvolutionEngine:
     def step(
         self,
         workspace: Workspace | Path | str,
-        observations: Sequence[Observed],
+        observations: Sequence[ObservationLog],
         *,
         step: str = "",
         success_mode: SuccessMode = SuccessMode.OFF,
@@ -125,7 +125,7 @@ class EvolutionEngine:
     async def aevolve(
         self,
         workspace: Workspace | Path | str,
-        observation_logs: Sequence[Observed],
+        observation_logs: Sequence[ObservationLog],
         evo_number: int | None = None,
         *,
         step: str = "",
@@ -140,7 +140,8 @@ class EvolutionEngine:
 
         Args:
             workspace: An open workspace, or its folder.
-            observation_logs: The attempts to learn from, all labelled or all unlabelled.
+            observation_logs: The attempts to learn from, all labelled or all unlabelled:
+                observations, what `SkillBenchAgent.solve` returns, or observations' fields.
             evo_number: The number of the evolution and its tags; None takes the next free.
             step: `<run_key>/<step>`. A step found in the history is returned as it was.
             success_mode: Drafts are shown under gated_promotion, and under nothing else.
@@ -150,14 +151,14 @@ class EvolutionEngine:
                 is none: what the evolver never saw it cannot give away.
 
         Raises:
-            InputError: Labelled and unlabelled observations are mixed; `no_direct_answers` was
-                asked for by name and a task's folder is not known.
+            InputError: A log is no observation, teaches nothing, or both kinds are given;
+                `no_direct_answers` was asked for by name and a task's folder is not known.
             InfrastructureError: The model or the sandbox failed.
             BudgetExceededError: A ceiling was reached.
             WorkspaceError: The number is taken, or a file was changed by someone else.
         """
         opened = _opened(workspace)
-        _same_kind(observation_logs)
+        observations = await observations_of(observation_logs, self.config)
         if step:
             done = await asyncio.to_thread(opened.find_step, step)
             if done is not None:
@@ -166,9 +167,9 @@ class EvolutionEngine:
         number = evo_number if evo_number is not None else opened.next_number()
         frozen = WorkspaceFiles(await asyncio.to_thread(opened.frozen, base.commit))
         before = await asyncio.to_thread(shown_files, frozen)
-        history = await asyncio.to_thread(earlier, opened, observation_logs)
-        observation = render_observations(observation_logs)
-        await asyncio.to_thread(opened.write_observation, observation, list(observation_logs))
+        history = await asyncio.to_thread(earlier, opened, observations)
+        observation = render_observations(observations)
+        await asyncio.to_thread(opened.write_observation, observation, observations)
         memory = memory_path(opened, step, number) if step else None
         gated = success_mode is SuccessMode.GATED_PROMOTION
         drafts = await asyncio.to_thread(read_drafts, opened.root) if gated else ()
@@ -178,15 +179,15 @@ class EvolutionEngine:
             scope=self.config & frozen.manifest.evolvable_layers,
             skills=_skill_lines(before),
             history=history,
-            current=observation_logs,
+            current=observations,
             drafts=drafts,
-            refused=tellable(refused, observation_logs),
-            rejected=shown_diffs(rejected, observation_logs),
+            refused=tellable(refused, observations),
+            rejected=shown_diffs(rejected, observations),
         )
         async with self._opened_model(opened, step) as model, self._opened_provider() as provider:
             kept_in = self._answers_dir or opened.root.parent / f".{opened.root.name}-answers"
             answers = Answers(provider, kept_in, self._labels)
-            guard = leaks or await guard_of(self.config, observation_logs, answers)
+            guard = leaks or await guard_of(self.config, observations, answers)
             evolved = await evolve_copy(
                 before,
                 model=model,
@@ -197,7 +198,7 @@ class EvolutionEngine:
                 observation=observation,
                 site=CallSite(role=Role.EVOLVER, scope=step or f"evolve/{number}", turn=0),
                 limits=self.config.limits,
-                checks=checks_for(self.config, observation_logs, guard, rejected, before),
+                checks=checks_for(self.config, observations, guard, rejected, before),
                 labels=self._labels,
                 memory=memory,
             )
@@ -284,14 +285,6 @@ def _wait_for(work: Coroutine[None, None, _T]) -> _T:
 
 def _opened(workspace: Workspace | Path | str) -> Workspace:
     return workspace if isinstance(workspace, Workspace) else Workspace.open(Path(workspace))
-
-
-def _same_kind(observations: Sequence[Observed]) -> None:
-    kinds = sorted({seen.kind for seen in observations})
-    if len(kinds) > 1:
-        raise InputError(
-            "observation_logs", "mixes labelled and unlabelled observations", "one kind"
-        )
 
 
 def _skill_lines(files: Files) -> list[SkillLine]:
