@@ -216,7 +216,7 @@ class EvolutionEngine:
             skills_removed=moved.removed,
             others_changed=moved.others,
             refusals=evolved.refusals,
-            told=told_by(observation_logs),
+            told=told_by(observations),
             usage=evolved.usage,
             model=model_id,
             rehearsal=rehearsal,

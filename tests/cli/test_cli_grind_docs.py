@@ -48,9 +48,12 @@ def test_its_commands_run_in_its_order(command, prefect_server, tmp_path: Path):
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_its_code_runs(prefect_server, tmp_path: Path, monkeypatch, capsys):
-    (code,) = CODE
-    (tmp_path / "seed_workspaces").symlink_to(ROOT / "seed_workspaces")
+    loop, once = CODE
+    for name in ("seed_workspaces", "examples"):
+        (tmp_path / name).symlink_to(ROOT / name)
     monkeypatch.chdir(tmp_path)
-    exec(compile(code, "docs/grind.md", "exec"), {})
+    exec(compile(loop, "docs/grind.md", "exec"), {})
     assert capsys.readouterr().out.splitlines()[-1] == "1.0 False"
+    exec(compile(once, "docs/grind.md", "exec"), {})
+    assert capsys.readouterr().out.splitlines()[-1].startswith("False [")
     assert (tmp_path / "evolved" / "agents" / "skillbench").is_dir()
