@@ -15,12 +15,14 @@ from grindstone.attempt.run import Attempted, Rig, error_episode
 from grindstone.attempt.run import attempt as make_attempt
 from grindstone.attempt.spec import AttemptSpec
 from grindstone.benchmark import Task
+from grindstone.boundary import step_boundary
 from grindstone.errors import InfrastructureError
 from grindstone.records import Episode, utc_now
 from grindstone.tasks.adopting import run_tag
 from grindstone.tasks.artifacts import publish_trajectory
 from grindstone.tasks.attempt_check import check_attempt
 from grindstone.tasks.caching import results_of, step
+from grindstone.tasks.incidents import spared
 from grindstone.tasks.progress import Progress
 from grindstone.tasks.recording import record_attempt
 from grindstone.tasks.runtime import CURRENT, Runtime, open_runtime
@@ -75,20 +77,26 @@ async def _attempt(spec: AttemptSpec, runtime: Runtime) -> Episode:
         _memory(runtime, spec).unlink(missing_ok=True)
         await check_attempt(runtime, known)
         return known
-    runtime.tell(Progress("attempt", spec.task_id, cycle=spec.cycle))
 
     async def make() -> Attempted:
         return await make_attempt(spec, await _rig(spec, runtime))
 
-    try:
-        attempted = await record_attempt(runtime, spec.episode_id, make)
-    finally:
-        await runtime.record_calls()
+    with step_boundary(_step(spec), episode_id=spec.episode_id):
+        runtime.tell(Progress("attempt", spec.task_id, cycle=spec.cycle))
+        try:
+            attempted = await record_attempt(runtime, spec.episode_id, make)
+        finally:
+            await runtime.record_calls()
     _memory(runtime, spec).unlink(missing_ok=True)
-    await publish_trajectory(attempted)
+    with spared(f"trajectory of {spec.label}"):
+        await publish_trajectory(attempted)
     await check_attempt(runtime, attempted.episode, attempted)
     runtime.tell(_scored(attempted))
     return attempted.episode
+
+
+def _step(spec: AttemptSpec) -> str:
+    return f"attempt {spec.label}"
 
 
 async def _rig(spec: AttemptSpec, runtime: Runtime) -> Rig:
@@ -187,7 +195,7 @@ async def attempt_all(
     slots: asyncio.Semaphore,
     dispatch: Dispatch = "inline",
 ) -> list[Episode]:
-    """Make attempts side by side; infrastructure that gave way is an episode without a score.
+    """Make attempts side by side; what kept one from a score costs that attempt alone.
 
     Args:
         runtime: The run's resources.
@@ -205,7 +213,10 @@ async def attempt_all(
 
     async def one(item: Wanted) -> Episode:
         try:
-            return await attempt_once(item.spec, slots, dispatch)
+            # Here once more, for what the step itself stumbles over: an answer that is no
+            # episode, a result that cannot be kept.
+            with step_boundary(_step(item.spec), episode_id=item.spec.episode_id):
+                return await attempt_once(item.spec, slots, dispatch)
         except InfrastructureError as error:
             episode = error_episode(item.spec, item.task, error, error.cause.value)
             await asyncio.to_thread(runtime.ledger.append, [episode], run_key=runtime.run_key)

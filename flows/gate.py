@@ -10,6 +10,8 @@ from grindstone.attempt.arms import Arms, arms_file, arms_of
 from grindstone.benchmark import Task
 from grindstone.benchmark.dataset import split
 from grindstone.blocks import BlockNames
+from grindstone.boundary import step_boundary
+from grindstone.errors import InternalError
 from grindstone.files import claim
 from grindstone.flows.attempt import Wanted
 from grindstone.flows.opening import Opened, open_run, within_budget
@@ -170,8 +172,19 @@ async def weighed(
     if not held or before.tree == after.tree:
         return after
     arms = Arms(baseline=before, candidate=after)
-    gated = await weigh(run, held, arms, gate_id=gate_id, cycle=cycle)
-    return after if gated.accepted else await roll_back(run.runtime, gated, arms)
+    weighed = True
+    try:
+        with step_boundary(f"gate {gate_id}"):
+            gated = await weigh(run, held, arms, gate_id=gate_id, cycle=cycle)
+        if gated.accepted:
+            return after
+        reason = gated.row.reason
+    except InternalError as error:  # what could not be weighed does not stand
+        weighed, reason = False, str(error)
+        run.runtime.tell(Progress("note", detail=reason))
+    return await roll_back(
+        run.runtime, arms, gate_id=gate_id, cycle=cycle, reason=reason, weighed=weighed
+    )
 
 
 Twice = tuple[Wanted, Wanted]  # the baseline's attempt and the candidate's
@@ -264,31 +277,39 @@ def _row(
     )
 
 
-async def roll_back(runtime: Runtime, gated: Gated, arms: Arms) -> Snapshot:
-    """Restore the baseline's files by a new commit, and note that the change was rejected."""
-    gate_id = gated.row.gate_id
+async def roll_back(
+    runtime: Runtime, arms: Arms, *, gate_id: str, cycle: int, reason: str, weighed: bool = True
+) -> Snapshot:
+    """Restore the baseline's files by a new commit, and note that the change was rejected.
+
+    Args:
+        runtime: The run's resources.
+        arms: Before and after.
+        gate_id: Names the gate within the run.
+        cycle: The run's cycle.
+        reason: Why.
+        weighed: Whether the gate decided so; False where it could not weigh.
+    """
     step = f"{runtime.run_key}/{gate_id}/rollback"
 
     def restore() -> Snapshot:
         workspace = runtime.workspace
         kept = workspace.standing(arms.baseline.commit)
         undone = [n for n in workspace.standing(arms.candidate.commit) if n not in kept]
-        ref = workspace.rollback(
-            arms.baseline.commit, reason=gated.row.reason, step=step, weighed=True
-        )
+        ref = workspace.rollback(arms.baseline.commit, reason=reason, step=step, weighed=weighed)
         rows = [
             EvolutionRow(
                 run_key=runtime.run_key,
                 evo_number=number,
                 step=f"{gate_id}/rollback",
-                cycle=gated.row.cycle,
+                cycle=cycle,
                 agent_id=runtime.agent_id,
                 commit_before=arms.candidate.commit,
                 commit_after=ref.commit,
                 tree_before=arms.candidate.tree,
                 tree_after=ref.tree,
                 accepted=False,
-                note=gated.row.reason,
+                note=reason,
                 at=utc_now(),
             )
             for number in undone or [0]  # 0: a commit of no number, made by hand
@@ -304,7 +325,8 @@ async def _restore_if_present(runtime: Runtime, gated: Gated, arms: Arms) -> boo
     present = await asyncio.to_thread(runtime.workspace.snapshot)
     if gated.accepted or present.tree != arms.candidate.tree:
         return False
-    await roll_back(runtime, gated, arms)
+    row = gated.row
+    await roll_back(runtime, arms, gate_id=row.gate_id, cycle=row.cycle, reason=row.reason)
     return True
 
 

@@ -4,17 +4,24 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeVar
 
 from httpx import TransportError
 from prefect import get_client
-from prefect.exceptions import ObjectNotFound
+from prefect.exceptions import CancelledRun, ObjectNotFound, TerminationSignal
 
 from grindstone.attempt.plan import Planned, open_workspace, plan_run
 from grindstone.attempt.spec import AttemptSpec, SolverSettings
 from grindstone.benchmark import Task
 from grindstone.blocks import BlockNames, configure, credentials
-from grindstone.errors import BudgetExceededError, Cause, InfrastructureError, InputError
+from grindstone.boundary import step_boundary
+from grindstone.errors import (
+    BudgetExceededError,
+    Cause,
+    GrindstoneError,
+    InfrastructureError,
+    InputError,
+)
 from grindstone.flows.attempt import DEPLOYMENT, Wanted, attempt_all
 from grindstone.preflight import preflight
 from grindstone.records import Episode, Purpose
@@ -116,8 +123,10 @@ async def open_run(
 
     Raises:
         InputError: The settings, or the run key's own plan, do not allow it.
-        InfrastructureError: No sandbox engine answers, or what the run stands on gave way; it
-            is noted as failed, and its key resumes it.
+        InfrastructureError: No sandbox engine answers, or what the run stands on gave way.
+
+    However it ends, the ledger has it: failed, or interrupted where it was called off. Its key
+    resumes it.
     """
     settings = await configure(settings, blocks)
     await checked(kind, settings, blocks)
@@ -193,15 +202,33 @@ async def open_planned(
         )
         await start_run(runtime, planned, settings, solver)
         slots = asyncio.Semaphore(settings.max_workers)
-        try:
+        async with _told_how_it_ends(runtime, planned):
             yield Opened(settings, blocks, planned, runtime, solver, slots)
-        except InfrastructureError as error:
-            await finish_run(runtime, planned, status="failed", note=str(error))
-            raise
-        except TransportError as error:  # Prefect's client: models are reached by another one
-            lost = server_lost()
-            await finish_run(runtime, planned, status="failed", note=str(lost), publish=False)
-            raise lost from error
+
+
+@contextlib.asynccontextmanager
+async def _told_how_it_ends(runtime: Runtime, planned: Planned) -> AsyncIterator[None]:
+    """Note in the ledger how a run ended that could not say so itself."""
+
+    async def end(status: Literal["failed", "interrupted"], note: str, publish: bool) -> None:
+        await finish_run(runtime, planned, status=status, note=note, publish=publish)
+
+    try:
+        with step_boundary(f"run {runtime.run_key}"):
+            yield
+    except InfrastructureError as error:
+        await end("failed", str(error), True)
+        raise
+    except TransportError as error:  # Prefect's client: models are reached by another one
+        lost = server_lost()
+        await end("failed", str(lost), False)
+        raise lost from error
+    except GrindstoneError as error:
+        await end("failed", str(error), False)
+        raise
+    except (asyncio.CancelledError, CancelledRun, KeyboardInterrupt, TerminationSignal):
+        await end("interrupted", "it was called off; the same run key goes on", False)
+        raise
 
 
 async def within_budget(work: Awaitable[object]) -> str:

@@ -11,7 +11,7 @@ from grindstone.benchmark import Task
 from grindstone.blocks import BlockNames, configure
 from grindstone.competency.checking import folded
 from grindstone.competency.jobs import TrainingJob, TrainingJobs, TrainingOutcome
-from grindstone.errors import GrindstoneError, InfrastructureError, InputError
+from grindstone.errors import GrindstoneError, InfrastructureError, InputError, InternalError
 from grindstone.flows.grind import grind
 from grindstone.flows.opening import Opened, open_run
 from grindstone.records import Episode, Purpose
@@ -87,9 +87,9 @@ async def _run(
     jobs.start(job)
     try:
         return await _train(jobs, job, settings, blocks)
-    except InfrastructureError:
-        raise
     except GrindstoneError as error:
+        if isinstance(error, InfrastructureError) and not isinstance(error, InternalError):
+            raise  # another time it may go well
         await asyncio.to_thread(undo, jobs, job, settings, str(error))
         return TrainingOutcome(status="failed", note=str(error)[:500])
 

@@ -4,6 +4,7 @@ An agent's mistake or a failed test is a score, never an exception. What is rais
 here is either the user's to mend (`InputError`), a refusal (`RefusedError`), a limit
 the user set (`BudgetExceededError`), or infrastructure (`InfrastructureError`). The
 last kind never becomes a score: `POLICIES` says which layer tries again and how often.
+What nobody foresaw becomes infrastructure too (`InternalError`), at `boundary.step_boundary`.
 """
 
 from collections.abc import Sequence
@@ -94,6 +95,7 @@ class Cause(StrEnum):
     JUDGE_UNUSABLE = "judge_unusable"
     LEDGER_IO = "ledger_io"
     PREFECT_SERVER = "prefect_server"
+    INTERNAL = "internal"  # an exception nobody foresaw
 
 
 class Policy(NamedTuple):
@@ -122,6 +124,7 @@ POLICIES: MappingProxyType[Cause, Policy] = MappingProxyType(
         Cause.JUDGE_UNUSABLE: Policy(RetryBy.CLIENT, 3, "the judge's answer could not be used"),
         Cause.LEDGER_IO: Policy(RetryBy.TASK, 3, "the ledger could not be written"),
         Cause.PREFECT_SERVER: Policy(RetryBy.NOBODY, 1, "the Prefect server cannot be used"),
+        Cause.INTERNAL: Policy(RetryBy.NOBODY, 1, "an error nobody foresaw, in Grindstone itself"),
     }
 )
 
@@ -135,12 +138,13 @@ class InfrastructureError(GrindstoneError):
         agent_began: Whether the agent had begun to work by then.
     """
 
-    agent_began: bool = False
-
     def __init__(self, cause: Cause, detail: str) -> None:
+        # It may quote a model, a task or a sandbox, and is written to files and terminals.
+        detail = detail.encode("utf-8", "backslashreplace").decode()
         super().__init__(f"{cause.value}: {POLICIES[cause].meaning}: {detail}")
         self.cause = cause
         self.detail = detail
+        self.agent_began = False
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Survive pickling: Prefect and process pools carry errors that way."""
@@ -150,3 +154,14 @@ class InfrastructureError(GrindstoneError):
     def policy(self) -> Policy:
         """Who tries again, and how often."""
         return POLICIES[self.cause]
+
+
+class InternalError(InfrastructureError):
+    """Something nobody foresaw, in one step of a run; it costs that step alone."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(Cause.INTERNAL, detail)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Survive pickling, as above."""
+        return type(self), (self.detail,), {"agent_began": self.agent_began}

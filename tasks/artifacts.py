@@ -20,6 +20,7 @@ from prefect.settings import get_current_settings
 from grindstone.attempt.run import Attempted
 from grindstone.observe.narrative import trajectory_markdown
 from grindstone.records import Episode
+from grindstone.tasks.incidents import spared
 
 
 def artifact_key(*parts: str) -> str:
@@ -67,22 +68,33 @@ async def publish_trajectory(attempted: Attempted) -> None:
 
 
 async def publish_markdown(key: str, markdown: str, *, description: str) -> str:
-    """Publish a markdown artifact, where a run is there to carry it; return its address."""
-    if not _in_a_run():
-        return ""
-    return _page(
-        await acreate_markdown_artifact(markdown=markdown, key=key, description=description)
-    )
+    """Publish a markdown artifact, where a run is there to carry it.
+
+    Returns:
+        Its address; empty where there is none: nobody's work hangs on what is shown of it.
+    """
+    if _in_a_run():
+        with spared(f"artifact {key}"):
+            return _page(
+                await acreate_markdown_artifact(markdown=markdown, key=key, description=description)
+            )
+    return ""
 
 
 async def publish_table(key: str, rows: Sequence[dict[str, Any]], *, description: str) -> str:
-    """Publish a table artifact, where a run is there to carry it; return its address.
+    """Publish a table artifact, where a run is there to carry it.
 
     The newer UI shows a table's cells as they are: a link belongs in a last column.
+
+    Returns:
+        As `publish_markdown`.
     """
-    if not _in_a_run():
-        return ""
-    return _page(await acreate_table_artifact(table=list(rows), key=key, description=description))
+    if _in_a_run():
+        with spared(f"artifact {key}"):
+            return _page(
+                await acreate_table_artifact(table=list(rows), key=key, description=description)
+            )
+    return ""
 
 
 def _in_a_run() -> bool:

@@ -1,6 +1,8 @@
 """The check of an agent after each of its attempts, and word of the episode."""
 
 from grindstone.attempt.run import Attempted
+from grindstone.boundary import step_boundary
+from grindstone.errors import GrindstoneError
 from grindstone.graduation.rules.policy import RECORD
 from grindstone.records import Episode
 from grindstone.tasks.progress import Progress
@@ -27,8 +29,9 @@ async def check_attempt(
     trajectory = attempted.trajectory if attempted is not None else None
     skills = _skills(attempted) if attempted is not None else ()
     try:
-        tell_events(await runtime.follower.after(episode, trajectory, skills))
-    except Exception as error:  # noqa: BLE001 - whatever it is, the paid attempt is worth more
+        with step_boundary(f"check of the attempt at {episode.task_id}"):
+            tell_events(await runtime.follower.after(episode, trajectory, skills))
+    except GrindstoneError as error:
         runtime.tell(Progress("note", detail=f"not checked, left to the next review: {error}"))
     tell_episode(episode)
 

@@ -6,7 +6,9 @@ from pathlib import Path
 
 from grindstone.base import Frozen
 from grindstone.benchmark import load_task
+from grindstone.boundary import step_boundary
 from grindstone.digest import digest
+from grindstone.errors import InternalError
 from grindstone.evolve import EvolutionEngine, EvolutionResult, EvolveConfig
 from grindstone.evolve.answers import ANSWERS
 from grindstone.evolve.behaviour import JudgedAttempt, observe_behaviour, recall_behaviour
@@ -109,9 +111,43 @@ async def _evolve(spec: EvolveSpec) -> Evolved:
 
 
 async def evolve(spec: EvolveSpec) -> Evolved:
-    """Let the evolver learn from some attempts, once; found again when the run is resumed."""
+    """Let the evolver learn from some attempts, once; found again when the run is resumed.
+
+    One that fails for reasons nobody foresaw has changed nothing.
+    """
     stored = _evolve.with_options(result_storage=results_of(spec.home, spec.run_key))
-    return await stored(spec)
+    try:
+        with step_boundary(f"evolution {spec.step}"):
+            return await stored(spec)
+    except InternalError as error:
+        after = await undone(spec.base, f"{spec.run_key}/{spec.step}", str(error))
+        nothing = EvolutionResult(
+            evo_number=0, step=spec.step, skills_before=0, skills_after=0, stop_reason="internal"
+        )
+        return Evolved(after=after, result=nothing)
+
+
+async def undone(base: Snapshot, step: str, reason: str) -> Snapshot:
+    """Return the workspace without what a step that failed had committed, if anything.
+
+    Args:
+        base: The workspace before the step.
+        step: `<run_key>/<step>`.
+        reason: Why it failed; goes into the history.
+    """
+    runtime = CURRENT.get()
+    assert runtime is not None
+    runtime.tell(Progress("note", detail=reason))
+
+    def undo() -> Snapshot:
+        workspace = runtime.workspace
+        if workspace.find_step(step) is None:
+            return base
+        return workspace.snapshot(
+            workspace.rollback(base.commit, reason=reason, step=f"{step}/undone").commit
+        )
+
+    return await asyncio.to_thread(undo)
 
 
 def _observe(spec: EvolveSpec, ledger: Ledger) -> Sequence[Observed]:

@@ -7,13 +7,15 @@ from typing import Any, Literal
 from grindstone.attempt.plan import Planned
 from grindstone.attempt.spec import SolverSettings
 from grindstone.base import Frozen
-from grindstone.errors import InputError
+from grindstone.boundary import step_boundary
+from grindstone.errors import InputError, InternalError
 from grindstone.files import write_atomic
-from grindstone.ledger.tables.runs import RunRow
+from grindstone.ledger.tables.runs import RUNNING, RunRow
 from grindstone.records import utc_now
 from grindstone.report.markdown import headline, render_markdown
 from grindstone.report.plots import as_markdown_image, render_svg, report_plots
-from grindstone.report.run_report import RunReport, TaskLine, build_report, to_json
+from grindstone.report.run_report import IncidentLine, RunReport, TaskLine, build_report, to_json
+from grindstone.sandbox.owner import this_process
 from grindstone.settings import RunSettings
 from grindstone.tasks.artifacts import (
     artifact_key,
@@ -24,6 +26,7 @@ from grindstone.tasks.artifacts import (
     trajectory_key,
 )
 from grindstone.tasks.comparing import publish_comparison
+from grindstone.tasks.incidents import spared
 from grindstone.tasks.progress import Progress
 from grindstone.tasks.runtime import Runtime
 
@@ -51,11 +54,12 @@ async def start_run(
             runtime.tell(Progress("note", detail=f"{task.task_id}/task.toml: {warning}"))
     count = len(planned.tasks)
     again = "resumed" if planned.resumed else "new"
-    runtime.tell(Progress("plan", detail=again, total=count))
+    runtime.tell(Progress("plan", runtime.run_key, again, total=count))
     await _append(
         runtime,
         planned,
-        "running",
+        RUNNING,
+        **_owner(),
         model=solver.model_id,
         profile=solver.profile.value,
         sandbox=solver.sandbox,
@@ -63,6 +67,12 @@ async def start_run(
         agent_id=settings.agent_id,
         settings=settings.model_dump(mode="json", exclude={"work_dir"}),
     )
+
+
+def _owner() -> dict[str, Any]:
+    """Return who drives the run from now on, so that a reader can see whether it still does."""
+    owner = this_process()
+    return {"owner_host": owner.host, "owner_pid": owner.pid, "owner_started": owner.started}
 
 
 async def _check_same_choices(runtime: Runtime, solver: SolverSettings) -> None:
@@ -81,7 +91,7 @@ async def finish_run(
     runtime: Runtime,
     planned: Planned,
     *,
-    status: Literal["completed", "stopped", "failed"] | None = None,
+    status: Literal["completed", "stopped", "failed", "interrupted"] | None = None,
     note: str = "",
     converged: bool | None = None,
     publish: bool = True,
@@ -96,13 +106,15 @@ async def finish_run(
         converged: Whether its skill library settled.
         publish: Whether the Prefect UI is to show it.
     """
-    await runtime.reread_calls()
-    await runtime.record_calls()
+    with spared("calls of this run, brought into the ledger"):
+        await runtime.reread_calls()
+        await runtime.record_calls()
     status = status or ("stopped" if note else "completed")
     await _append(runtime, planned, status, note=note, converged=converged)
     report, images = await asyncio.to_thread(_write, runtime)
     if publish:
-        await _publish(report, images)
+        with spared("what the UI shows of the report"):
+            await _publish(report, images)
     if note:
         runtime.tell(Progress("note", detail=f"{status.capitalize()}: {note}"))
     return Finished(report=report, folder=runtime.run_dir)
@@ -118,6 +130,7 @@ async def _append(runtime: Runtime, planned: Planned, status: str, **more: Any) 
             "kind": planned.plan.kind,
             "status": status,
             "n_tasks": len(planned.tasks),
+            "left_out": planned.broken,
             "note": "",
             "at": utc_now(),
         }
@@ -127,17 +140,28 @@ async def _append(runtime: Runtime, planned: Planned, status: str, **more: Any) 
 
 
 def _write(runtime: Runtime) -> tuple[RunReport, dict[str, str]]:
-    """Write report and plots into the run's folder; return the plots as markdown images."""
-    report = build_report(runtime.ledger, runtime.run_key)
-    folder = runtime.run_dir
-    images = {}
-    for name, chart in report_plots(report).items():
-        svg = render_svg(chart)
-        write_atomic(folder / "plots" / f"{name}.svg", svg)
-        images[name] = as_markdown_image(svg, name.replace("_", " "))
-    files = {name: f"![{name.replace('_', ' ')}](plots/{name}.svg)" for name in images}
-    write_atomic(folder / "report.json", to_json(report))
-    write_atomic(folder / "report.md", render_markdown(report, files))
+    """Write report and plots into the run's folder; return the plots as markdown images.
+
+    A report that cannot be made says so in its place: what the run did stands.
+    """
+    folder, images = runtime.run_dir, {}
+    try:
+        with step_boundary("report"):
+            report = build_report(runtime.ledger, runtime.run_key)
+            with spared("plots"):
+                for name, chart in report_plots(report).items():
+                    svg = render_svg(chart)
+                    write_atomic(folder / "plots" / f"{name}.svg", svg)
+                    images[name] = as_markdown_image(svg, name.replace("_", " "))
+            files = {name: f"![{name.replace('_', ' ')}](plots/{name}.svg)" for name in images}
+            text = render_markdown(report, files)
+    except InternalError as error:
+        lost = IncidentLine(step="report", error=error.detail, traceback_file="")
+        report = RunReport(run_key=runtime.run_key, status="completed", incidents=(lost,))
+        text = render_markdown(report)
+    with spared("report's files"):
+        write_atomic(folder / "report.json", to_json(report))
+        write_atomic(folder / "report.md", text)
     return report, images
 
 

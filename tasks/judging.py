@@ -8,8 +8,9 @@ from prefect import task
 
 from grindstone.base import Frozen
 from grindstone.benchmark import load_task
+from grindstone.boundary import step_boundary
 from grindstone.digest import digest
-from grindstone.errors import InfrastructureError
+from grindstone.errors import InfrastructureError, InternalError
 from grindstone.evolve.behaviour import JudgedAttempt, observe_behaviour, recall_behaviour
 from grindstone.ledger import Ledger
 from grindstone.ledger.tables.attempts import JudgeVerdictRow, VerdictRow
@@ -101,8 +102,14 @@ async def judge_attempts(
 
     async def one(spec: JudgeSpec) -> JudgedAttempt:
         stored = _judge.with_options(result_storage=results_of(spec.home, spec.run_key))
-        async with slots:
-            return await stored(spec)
+        try:
+            with step_boundary(f"judgement of {spec.task_id} · cycle {spec.cycle}"):
+                async with slots:
+                    return await stored(spec)
+        except InternalError as error:
+            return JudgedAttempt(
+                episode_id=spec.episode_id, task_id=spec.task_id, error=str(error)[:500]
+            )
 
     results = await asyncio.gather(*map(one, specs), return_exceptions=True)
     for result in results:

@@ -10,7 +10,7 @@ class Progress(NamedTuple):
     """One thing that happened."""
 
     what: str  # "plan", "attempt", "scored", "evolve", "evolved", "note"
-    subject: str = ""  # the task or skill it concerns
+    subject: str = ""  # the run, task or skill it concerns
     detail: str = ""
     cycle: int = 0
     done: int = 0

@@ -14,9 +14,13 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from httpx import TransportError
+from prefect.exceptions import CancelledRun
+
 from grindstone.attempt.spec import Spending
 from grindstone.benchmark.environ import passed_names
 from grindstone.blocks import credentials
+from grindstone.boundary import keeping
 from grindstone.graduation.decisions.after_episode import Follower
 from grindstone.ledger import Ledger
 from grindstone.ledger.recall import scored_episodes
@@ -28,6 +32,7 @@ from grindstone.sandbox.owner import run_labels
 from grindstone.sandbox.registry import Choice
 from grindstone.tasks.adopting import sole_process, tagged
 from grindstone.tasks.caching import drop_torn_results
+from grindstone.tasks.incidents import keeper, spared
 from grindstone.tasks.progress import Progress, Watcher, ignore
 from grindstone.workspace import Workspace
 
@@ -155,7 +160,10 @@ async def open_runtime(
         max_tokens_total=max_tokens_total,
         rehearsal_price_as=rehearsal_price_as,
     )
+    ledger = Ledger(home)
     async with contextlib.AsyncExitStack() as exits:
+        keep_incident = keeper(ledger, run_dir, run_key)
+        exits.enter_context(keeping(keep_incident, passing=(TransportError, CancelledRun)))
         if whole:
             exits.enter_context(sole_process(run_dir, run_key))
             await asyncio.to_thread(drop_torn_results, home, run_key)
@@ -165,8 +173,8 @@ async def open_runtime(
         provider = await open_provider(sandbox, oci_runtime)
         exits.push_async_callback(provider.close)
         if whole:
-            await provider.reap()
-            exits.push_async_callback(provider.reap, labels=run_labels(home, run_key))
+            await _sweep(provider)
+            exits.push_async_callback(_sweep, provider, run_labels(home, run_key))
         calls = await asyncio.to_thread(_journaled, run_dir)
 
         def keep(call: CallRecord) -> None:
@@ -189,14 +197,14 @@ async def open_runtime(
             run_key=run_key,
             agent_id=agent_id,
             workspace=workspace,
-            ledger=Ledger(home),
+            ledger=ledger,
             provider=provider,
             models=models,
             follower=Follower(home),
             watch=watch,
             spending=spending,
             calls=calls,
-            scored=await asyncio.to_thread(scored_episodes, Ledger(home), run_key),
+            scored=await asyncio.to_thread(scored_episodes, ledger, run_key),
         )
         exits.push_async_callback(runtime.record_calls)
         token = CURRENT.set(runtime)
@@ -204,6 +212,12 @@ async def open_runtime(
             yield runtime
         finally:
             CURRENT.reset(token)
+
+
+async def _sweep(provider: Provider, labels: Mapping[str, str] | None = None) -> None:
+    """Remove sandboxes nobody needs; one that cannot be removed keeps no run from its work."""
+    with spared("sweeping up sandboxes"):
+        await provider.reap(labels=labels)
 
 
 def _journaled(run_dir: Path) -> Calls:

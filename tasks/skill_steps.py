@@ -6,7 +6,9 @@ from typing import Literal
 
 from grindstone.base import Frozen
 from grindstone.benchmark import load_task
+from grindstone.boundary import step_boundary
 from grindstone.digest import digest
+from grindstone.errors import InternalError
 from grindstone.evolve import (
     WriterResult,
     distill_bloated,
@@ -25,6 +27,7 @@ from grindstone.records import utc_now
 from grindstone.sandbox.owner import run_labels
 from grindstone.settings import FeedbackLevel
 from grindstone.tasks.caching import results_of, step
+from grindstone.tasks.evolving import undone
 from grindstone.tasks.progress import Progress
 from grindstone.tasks.recording import record_writing
 from grindstone.tasks.runtime import CURRENT, Runtime
@@ -103,9 +106,17 @@ async def _write_skill(spec: WriteSpec) -> Written:
 
 
 async def write_skill(spec: WriteSpec) -> Written:
-    """Write one skill, once; found again when the run is resumed."""
+    """Write one skill, once; found again when the run is resumed.
+
+    A writing that fails for reasons nobody foresaw has changed nothing.
+    """
     stored = _write_skill.with_options(result_storage=results_of(spec.home, spec.run_key))
-    return await stored(spec)
+    try:
+        with step_boundary(f"writing {spec.step}"):
+            return await stored(spec)
+    except InternalError as error:
+        after = await undone(spec.base, f"{spec.run_key}/{spec.step}", str(error))
+        return Written(after=after, result=WriterResult(step=spec.step))
 
 
 def _in_words(spec: WriteSpec, result: WriterResult, names: str) -> tuple[str, str]:

@@ -7,7 +7,7 @@ import typer
 
 from grindstone.flows.cli.consent import EstimateFlag
 from grindstone.flows.cli.options import takes_settings
-from grindstone.flows.cli.output import JsonFlag, Verbose, emit, finish, say
+from grindstone.flows.cli.output import JsonFlag, Verbose, emit, finish_run, say
 from grindstone.settings import AdaptiveSettings, GateOptions
 
 PANELS = (
@@ -70,4 +70,4 @@ def adapt(
         text = f"{text}\n## Judge\n\n{calibration_sentence(result.judge)}\n"
     emit(document, as_json=as_json, text=text)
     say(f"Report: {os.path.relpath(result.folder / 'report.md')}")
-    finish(result.report.status == "completed")
+    finish_run(result.report, allow_broken=settings.allow_broken)

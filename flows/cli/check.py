@@ -54,7 +54,11 @@ def check(
 
     pass_on(pass_env, os.environ)
     dataset = load_tasks(tasks_dir or bundled("examples/tasks"))
-    tasks = select(dataset.tasks, ids=task_ids, limit=limit) if dataset.tasks else ()
+    tasks = (
+        select(dataset.tasks, ids=task_ids, limit=limit, broken=dataset.broken)
+        if dataset.tasks
+        else ()
+    )
     reports = asyncio.run(_check_all(tasks, sandbox, max_workers, cheat=cheat))
     broken = [str(error) for error in dataset.broken]
     document = {

@@ -7,7 +7,7 @@ import typer
 
 from grindstone.flows.cli.consent import EstimateFlag
 from grindstone.flows.cli.options import takes_settings
-from grindstone.flows.cli.output import JsonFlag, Verbose, emit, finish, say
+from grindstone.flows.cli.output import JsonFlag, Verbose, emit, finish, finish_run, say
 from grindstone.settings import CalibrateSettings, GateOptions, GateSettings, SimulateSettings
 
 PANELS = dict.fromkeys(GateOptions.model_fields, "Gate") | dict.fromkeys(
@@ -55,7 +55,7 @@ def run(
     say(f"Report: {os.path.relpath(result.folder / 'report.md')}")
     if result.restored:
         say("The workspace is as it was before the change.")
-    finish(result.gated.accepted)
+    finish_run(result.report, ok=result.gated.accepted, allow_broken=settings.allow_broken)
 
 
 def calibrate(
@@ -82,7 +82,7 @@ def calibrate(
     )
     document = result.model_dump(mode="json", include={"sentence", "rules", "holds"})
     emit(document, as_json=as_json, text=(result.folder / "calibration.md").read_text("utf-8"))
-    finish(result.holds and result.report.status == "completed")
+    finish_run(result.report, ok=result.holds, allow_broken=settings.allow_broken)
 
 
 def simulate(settings: SimulateSettings, as_json: JsonFlag = False) -> None:

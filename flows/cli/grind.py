@@ -7,7 +7,7 @@ import typer
 
 from grindstone.flows.cli.consent import EstimateFlag
 from grindstone.flows.cli.options import takes_settings
-from grindstone.flows.cli.output import JsonFlag, Verbose, emit, finish, say
+from grindstone.flows.cli.output import JsonFlag, Verbose, emit, finish_run, say
 from grindstone.settings import GateOptions, GrindSettings
 
 PANELS = (
@@ -69,4 +69,4 @@ def grind(
     report_path = result.folder / "report.md"
     emit(result.report, as_json=as_json, text=report_path.read_text("utf-8"))
     say(f"Report: {os.path.relpath(report_path)}")
-    finish(result.report.status == "completed")
+    finish_run(result.report, allow_broken=settings.allow_broken)

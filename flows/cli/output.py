@@ -2,10 +2,13 @@
 
 import json
 import sys
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from pydantic import BaseModel
+
+if TYPE_CHECKING:
+    from grindstone.report.run_report import RunReport
 
 JsonFlag = Annotated[
     bool, typer.Option("--json", help="Print one JSON document on standard output.")
@@ -28,6 +31,20 @@ def emit(document: BaseModel | Any, *, as_json: bool, text: str) -> None:
     else:
         sys.stdout.write(text.rstrip("\n") + "\n")
     sys.stdout.flush()
+
+
+def finish_run(report: "RunReport", *, ok: bool = True, allow_broken: bool = False) -> None:
+    """End a run's command: 3 where steps were lost to internal errors, then as `finish`.
+
+    Args:
+        report: The run's.
+        ok: Whether the answer is yes, as far as the command knows.
+        allow_broken: Whether tasks that were left out are accepted.
+    """
+    if report.incidents:
+        raise typer.Exit(3)
+    complete = report.status == "completed" and (allow_broken or not report.left_out)
+    finish(ok and complete)
 
 
 def finish(ok: bool) -> None:

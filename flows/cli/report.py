@@ -87,7 +87,7 @@ def known_run(ledger: Ledger, run_key: str) -> str:
 
 
 def latest_run(ledger: Ledger) -> str:
-    """Return the key of the run that was started last.
+    """Return the key of the run that has attempts and was started last; else of any run.
 
     Raises:
         InputError: There is none.
@@ -101,4 +101,5 @@ def latest_run(ledger: Ledger) -> str:
             "this home has no run yet",
             "a home with a run; `grindstone grind` makes one",
         )
-    return max(rows, key=lambda row: row.at).run_key
+    attempted = set(ledger.runs("episodes"))
+    return max(rows, key=lambda row: (row.run_key in attempted, row.at)).run_key

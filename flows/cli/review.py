@@ -33,6 +33,8 @@ def review(
 
     found: Any = run_flow("grindstone.flows.review", "review", settings, verbose=verbose)
     emit(found, as_json=as_json, text="" if as_json else _text(found))
+    if any(item.action == "not_reviewed" for item in found.decisions):
+        raise typer.Exit(3)
 
 
 def _text(found: Any) -> str:

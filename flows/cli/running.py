@@ -1,6 +1,5 @@
 """Running a flow from the command line: a server to tell it to, progress to watch."""
 
-import asyncio
 import importlib
 import logging
 import os
@@ -9,13 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from grindstone.errors import InfrastructureError
 from grindstone.flows.cli.output import say
+from grindstone.flows.cli.stopping import Stopped, how_to_go_on, stopping
 from grindstone.flows.server import require_up, server_for
 from grindstone.preflight import preflight
 from grindstone.settings import RunSettings
 
 if TYPE_CHECKING:
     from prefect import Flow
+
+    from grindstone.tasks.progress import Progress, Watcher
 
 
 def run_flow(
@@ -44,6 +47,9 @@ def run_flow(
         as_json: How the estimate is printed.
         verbose: Whether Prefect's log is shown.
         more: What else the flow takes.
+
+    Raises:
+        typer.Exit: It was called off: 130 after Ctrl-C, 143 after SIGTERM.
     """
     from grindstone.flows.cli import consent
 
@@ -74,10 +80,19 @@ def _run(module: str, name: str, settings: RunSettings, *, verbose: bool, **more
             os.environ.setdefault(f"PREFECT_LOGGING_HANDLERS_{handler}_LEVEL", "CRITICAL")
         logging.raiseExceptions = False
     os.environ.setdefault("PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW", "ignore")
-    with server_for(settings.work_dir.absolute()) as api_url:
-        say(f"Prefect: {api_url.removesuffix('/api')}")
-        flow = getattr(importlib.import_module(module), name)
-        return asyncio.run(_watched(flow, settings, more, api_url))
+    begun: list[str] = []  # the keys of the runs that can be resumed
+    try:
+        with stopping() as stop, server_for(settings.work_dir.absolute()) as api_url:
+            say(f"Prefect: {api_url.removesuffix('/api')}")
+            flow = getattr(importlib.import_module(module), name)
+            return stop.run(lambda: _watched(flow, settings, more, api_url, begun))
+    except Stopped as error:
+        say(f"Stopped. Go on: {how_to_go_on(begun[0])}" if begun else "Stopped.")
+        raise typer.Exit(error.exit_code) from None
+    except InfrastructureError:
+        if begun:
+            say(f"Go on: {how_to_go_on(begun[0])}")
+        raise
 
 
 async def _watched(
@@ -85,6 +100,7 @@ async def _watched(
     settings: RunSettings,
     more: dict[str, Any],
     api_url: str,
+    begun: list[str],
 ) -> Any:
     from httpx import TransportError
     from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
@@ -100,10 +116,21 @@ async def _watched(
     with (
         temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}),
         watcher(sys.stderr) as watch,
-        watching(watch),
+        watching(_noting(watch, begun)),
     ):
         async with noticing(api_url):
             try:
                 return await flow.with_options(on_running=[note_process])(settings, **more)
             except TransportError as error:
                 raise server_lost() from error
+
+
+def _noting(watch: "Watcher", begun: list[str]) -> "Watcher":
+    """Tell a watcher, and note the keys of runs that begin."""
+
+    def note(event: "Progress") -> None:
+        if event.what == "plan":
+            begun.append(event.subject)
+        watch(event)
+
+    return note

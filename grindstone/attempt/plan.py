@@ -12,7 +12,7 @@ from pydantic import JsonValue, ValidationError
 
 from grindstone.base import Frozen
 from grindstone.benchmark import Task, load_tasks
-from grindstone.benchmark.dataset import select
+from grindstone.benchmark.dataset import broken_among, select
 from grindstone.benchmark.skillbench import SkillBenchBenchmark, TaskPair
 from grindstone.benchmark.variants import strip_skills
 from grindstone.errors import InputError
@@ -24,7 +24,10 @@ from grindstone.workspace import Snapshot, Workspace
 S = TypeVar("S", bound=RunSettings)
 
 FREE_TO_CHANGE = frozenset(
-    {"max_workers", "max_cost_usd", "max_tokens_total", "dispatch", "run_key", "work_dir"}
+    {
+        *("max_workers", "max_cost_usd", "max_tokens_total", "dispatch"),
+        *("allow_broken", "run_key", "work_dir"),
+    }
 )
 """Settings a resumed run may have otherwise: they decide how, not what."""
 
@@ -72,7 +75,7 @@ def open_workspace(settings: RunSettings, seed: str = "skillbench") -> Workspace
 
 
 def choose_tasks(settings: RunSettings) -> tuple[tuple[Task, ...], tuple[str, ...]]:
-    """Return the tasks a run is for, and what is wrong with the folders that are none.
+    """Return the tasks a run is for, and what is wrong with those it is for but for that.
 
     Unless `use_skills` is on, skills that a task's own image would bring are left out of it.
 
@@ -87,10 +90,12 @@ def choose_tasks(settings: RunSettings) -> tuple[tuple[Task, ...], tuple[str, ..
         difficulties=settings.difficulty,
         ids=settings.task_ids,
         limit=settings.limit or 0,
+        broken=dataset.broken,
     )
     if not settings.use_skills:
         chosen = tuple(strip_skills(task, _variants(settings)) for task in chosen)
-    return chosen, tuple(str(error) for error in dataset.broken)
+    left_out = broken_among(dataset.broken, settings.task_ids)
+    return chosen, tuple(error.sentence for error in left_out)
 
 
 def pair_tasks(settings: RunSettings, tasks: Sequence[Task]) -> tuple[TaskPair, ...]:

@@ -17,7 +17,8 @@ from grindstone.benchmark.linting import Finding, lint_task
 from grindstone.benchmark.settling import grade_task
 from grindstone.benchmark.task import Task
 from grindstone.benchmark.verifier import cap
-from grindstone.errors import InfrastructureError, InputError
+from grindstone.boundary import step_boundary
+from grindstone.errors import InfrastructureError, InputError, InternalError
 from grindstone.records import Verdict
 from grindstone.sandbox.protocol import Provider, Sandbox
 from grindstone.settings import ScoreMode
@@ -90,12 +91,13 @@ async def check_task(
 
     Infrastructure errors end up in the report as stages with status "error".
     """
-    findings = lint_task(task)
+    findings = _lint(task)
     stages: list[Stage] = []
     began = time.monotonic()
     image = ""
     try:
-        image = await provider.build(build_spec(task))
+        with step_boundary(f"build of {task.task_id}"):
+            image = await provider.build(build_spec(task))
         stages.append(Stage(name="build", status="ok", duration_s=_since(began)))
     except (InfrastructureError, InputError) as error:
         stages.append(_error("build", error, began))
@@ -142,6 +144,16 @@ async def check_task(
     )
 
 
+def _lint(task: Task) -> tuple[Finding, ...]:
+    try:
+        with step_boundary(f"lint of {task.task_id}"):
+            return lint_task(task)
+    except InternalError as error:
+        remedy = "report it with the task's files"
+        finding = Finding(severity="error", rule="lint", file="", message=str(error), remedy=remedy)
+        return (finding,)
+
+
 async def run_solution(task: Task, sandbox: Sandbox) -> str:
     """Run the task's solution in a sandbox and return what it printed."""
     await sandbox.copy_in(task.solution_dir, SOLUTION)
@@ -171,14 +183,15 @@ async def _try(
 ) -> Stage:
     began = time.monotonic()
     try:
-        sandbox = await provider.start(start_spec(task, image, labels=labels))
-        try:
-            printed = await solve(task, sandbox)
-            verdict = await grade_task(
-                task, sandbox, provider, score_mode=score_mode, labels=labels
-            )
-        finally:
-            await sandbox.close()
+        with step_boundary(f"{name} at {task.task_id}"):
+            sandbox = await provider.start(start_spec(task, image, labels=labels))
+            try:
+                printed = await solve(task, sandbox)
+                verdict = await grade_task(
+                    task, sandbox, provider, score_mode=score_mode, labels=labels
+                )
+            finally:
+                await sandbox.close()
     except (InfrastructureError, InputError) as error:
         return _error(name, error, began)
     wanted = name == "oracle"

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
+from grindstone.benchmark.loading import TaskError
 from grindstone.benchmark.task import Task
 from grindstone.errors import InputError
 
@@ -25,6 +26,7 @@ def select(
     categories: Sequence[str] = (),
     difficulties: Sequence[str] = (),
     limit: int = 0,
+    broken: Sequence[TaskError] = (),
 ) -> tuple[Task, ...]:
     """Return the tasks that match every filter given, by id.
 
@@ -35,9 +37,10 @@ def select(
         categories: Compared without regard to case; likewise several.
         difficulties: Likewise.
         limit: At most so many, the first by id; 0: all.
+        broken: Folders that are no task; one that an id names is told of.
 
     Raises:
-        InputError: A filter names what no task has, or nothing is left.
+        InputError: A filter names what no task has, or a broken one, or nothing is left.
     """
     chosen = sorted(tasks, key=lambda task: task.task_id)
     if limit < 0:
@@ -51,7 +54,8 @@ def select(
             continue
         have = [getattr(task, attribute) for task in chosen]
         wanted = _apart(given, have, fits)
-        unknown = [error for value in wanted if (error := _unknown(name, value, have, fits))]
+        others = broken if attribute == "task_id" else ()
+        unknown = [e for value in wanted if (e := _unknown(name, value, have, fits, others))]
         if unknown:
             raise InputError.together(unknown)
         chosen = [
@@ -62,6 +66,16 @@ def select(
     if not chosen:
         raise InputError("tasks", "none is left", "at least one task that loads and matches")
     return tuple(chosen[:limit] if limit else chosen)
+
+
+def broken_among(broken: Sequence[TaskError], ids: Sequence[str]) -> tuple[TaskError, ...]:
+    """Return the broken folders that would be tried if they were none; `ids` as in `select`."""
+    names = _apart(ids, [error.task_id for error in broken], fnmatch.fnmatchcase)
+    return tuple(
+        error
+        for error in broken
+        if not ids or any(fnmatch.fnmatchcase(error.task_id, name) for name in names)
+    )
 
 
 def split(tasks: Sequence[Task], *, holdout_ratio: float, seed: int) -> Split:
@@ -141,10 +155,18 @@ def _apart(
 
 
 def _unknown(
-    name: str, wanted: str, present: Sequence[str], fits: Callable[[str, str], bool]
+    name: str,
+    wanted: str,
+    present: Sequence[str],
+    fits: Callable[[str, str], bool],
+    broken: Sequence[TaskError],
 ) -> InputError | None:
     if any(fits(value, wanted) for value in present):
         return None
+    for error in broken:
+        if fits(error.task_id, wanted):
+            problem = f"is broken: {error.where}: {error.problem}"
+            return InputError(f"{name} {wanted}", problem, error.expected)
     known = sorted(set(present))
     shown = ", ".join(known[:12]) + (", …" if len(known) > 12 else "")
     return InputError(name, f"no task has {wanted!r}", f"one of {shown}" if known else "a match")

@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from grindstone.base import Frozen
+from grindstone.boundary import step_boundary
+from grindstone.errors import InternalError
 from grindstone.evolve.copying import is_shown
 from grindstone.settings import EvolveScope
 from grindstone.skills.format import parse_skill, render
@@ -26,6 +28,18 @@ ANSWERS_RULE = "no_direct_answers"
 
 Check = Callable[[str, str], Sequence[str]]
 """Given a path and its text, returns what is wrong with it, in sentences that give nothing away."""
+
+
+UNCHECKED = "could not be checked, and so may not stand"
+
+
+def reasons_of(check: Check, path: str, text: str) -> Sequence[str]:
+    """Return what a check finds wrong with a text; one that breaks over it refuses it."""
+    try:
+        with step_boundary(f"check of {path}"):
+            return check(path, text)
+    except InternalError:
+        return [UNCHECKED]
 
 
 class Refusal(Frozen):
@@ -150,7 +164,7 @@ def _file_rules(
         text = change.entry.content.decode("utf-8")
         return [
             Refusal(path=change.path, rule=ANSWERS_RULE, reason=reason)
-            for reason in checks.leaks(change.path, text)
+            for reason in reasons_of(checks.leaks, change.path, text)
         ]
     return []
 
@@ -275,7 +289,7 @@ def _skill_rules(
     if found is not None:
         return [Refusal(path=skill.main, rule=found[0], reason=found[1])]
     for rule, check in (("skill_format", checks.format), ("quality", checks.quality)):
-        reasons = check(skill.main, text) if check is not None and text is not None else ()
+        reasons = reasons_of(check, skill.main, text) if check and text is not None else ()
         if reasons:
             return [Refusal(path=skill.main, rule=rule, reason=reason) for reason in reasons]
     return []

@@ -18,7 +18,7 @@ from pydantic import Field
 from grindstone.base import Frozen
 from grindstone.digest import canonical_json
 from grindstone.evolve.checks import check_format
-from grindstone.evolve.permissions import Check, Refusal
+from grindstone.evolve.permissions import Check, Refusal, reasons_of
 from grindstone.evolve.rejected import rejected_before
 from grindstone.evolve.templates import template
 from grindstone.files import write_atomic
@@ -309,7 +309,7 @@ async def _ask(
 
 
 def _leaking(skill: Skill, path: str, leaks: Check | None) -> list[Refusal]:
-    reasons = leaks(path, render(skill)) if leaks is not None else ()
+    reasons = reasons_of(leaks, path, render(skill)) if leaks is not None else ()
     return [Refusal(path=path, rule="no_direct_answers", reason=reason) for reason in reasons]
 
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from grindstone.errors import InputError
+from grindstone.errors import InputError, InternalError
 from grindstone.graduation.audit.trail import Trail, trail_of
 from grindstone.graduation.constitution.checking import check, overall
 from grindstone.graduation.constitution.pack import Pack
@@ -108,9 +108,13 @@ class GraduationService(ServedLevels, ServedRecord):
 
         Raises:
             InputError: There is no scored episode of that id.
+            InternalError: The check failed for reasons nobody foresaw.
         """
         episode = await asyncio.to_thread(self.registry.episode, episode_id)
-        results = (await check(self.registry, [episode], judge=self.judge))[episode_id]
+        checked = await check(self.registry, [episode], judge=self.judge)
+        if episode_id not in checked:
+            raise InternalError(f"the check of episode {episode_id} failed; it stays unchecked")
+        results = checked[episode_id]
         score = overall(results, episode.constitutional_score)
         broken = [violation_result(each.pack, item) for each in results for item in each.violations]
         return ComplianceResult(

@@ -35,7 +35,15 @@ LABEL_FREE = "adapt"
 
 
 def headline(report: RunReport) -> str:
-    """Return the finding in one sentence; a rehearsal says so first."""
+    """Return the finding in one sentence; a rehearsal says so first, what is missing last."""
+    missing = [
+        count(len(report.left_out), "broken task") + " left out" if report.left_out else "",
+        count(len(report.incidents), "internal error") if report.incidents else "",
+    ]
+    return "; ".join([_finding(report), *filter(None, missing)])
+
+
+def _finding(report: RunReport) -> str:
     start = "Rehearsal: " if report.rehearsal else ""
     if report.comparison is not None and report.n_tasks == 0:
         return start + comparison_headline(report.comparison)
@@ -81,6 +89,7 @@ def render_markdown(
     parts += [_learned(report), _skill_use(report), _refused(report), gates_section(report)]
     parts += [_groups(report), images.get("categories", ""), _egl(report), images.get("egl", "")]
     parts += [_costs(report), images.get("cost", ""), _integrity(report), _errors(report)]
+    parts += [_incidents(report), _left_out(report)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -347,3 +356,24 @@ def _errors(report: RunReport) -> str:
         "## Infrastructure errors\n\nThese attempts have no score and count in no ratio.\n\n"
         + table(("task", "cycle", "cause", "detail"), rows)
     )
+
+
+def _incidents(report: RunReport) -> str:
+    if not report.incidents:
+        return ""
+    rows = [
+        [each.step, each.error[:DETAIL_CHARS], f"`{each.traceback_file}`"]
+        for each in report.incidents
+    ]
+    return (
+        "## Internal errors\n\nErrors that nobody foresaw, in Grindstone itself. Each cost the "
+        "step it happened in and nothing else; the tracebacks are in the run's folder.\n\n"
+        + table(("step", "error", "traceback"), rows)
+    )
+
+
+def _left_out(report: RunReport) -> str:
+    if not report.left_out:
+        return ""
+    lines = "\n".join(f"- {cell(each)}" for each in report.left_out)
+    return f"## Left out\n\nThese folders are no usable tasks and were not tried.\n\n{lines}"

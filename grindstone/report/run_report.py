@@ -11,7 +11,14 @@ from grindstone.base import Frozen
 from grindstone.ledger import queries
 from grindstone.ledger.intervals import Interval, wilson
 from grindstone.ledger.store import Ledger
-from grindstone.ledger.tables.runs import EglRow, EvolutionRow, GateDecisionRow, RunRow, SkillRow
+from grindstone.ledger.tables.runs import (
+    EglRow,
+    EvolutionRow,
+    GateDecisionRow,
+    IncidentRow,
+    RunRow,
+    SkillRow,
+)
 from grindstone.records import Episode, Outcome
 from grindstone.report.comparison import Comparison, compare_arms
 
@@ -147,6 +154,15 @@ class Doubted(Frozen):
     evidence: str
 
 
+class IncidentLine(Frozen):
+    """A step that an error nobody foresaw has cost."""
+
+    step: str
+    error: str
+    traceback_file: str
+    """In the run's folder."""
+
+
 class RunReport(Frozen):
     """All of it; a ratio without a scored task is None, a cost without a price too."""
 
@@ -183,6 +199,9 @@ class RunReport(Frozen):
     errors: tuple[Spoiled, ...] = ()
     doubted: tuple[Doubted, ...] = ()
     exposed_tasks: tuple[str, ...] = ()
+    incidents: tuple[IncidentLine, ...] = ()
+    left_out: tuple[str, ...] = ()
+    """What is wrong with the tasks that were left out because they are broken."""
     n_evolutions: int = 0
     egl: tuple[EglRow, ...] = ()
     converged: bool | None = None
@@ -229,7 +248,7 @@ def build_report(ledger: Ledger, run_key: str) -> RunReport:
     return RunReport(
         run_key=run_key,
         kind=last.kind if last else example.get("purpose", ""),
-        status=last.status if last else "",
+        status=last.present_status if last else "",
         agent_id=(last.agent_id if last else "") or example.get("agent_id", ""),
         model=(last.model if last else "") or example.get("model", ""),
         profile=(last.profile if last else "") or example.get("profile", ""),
@@ -286,6 +305,8 @@ def build_report(ledger: Ledger, run_key: str) -> RunReport:
         exposed_tasks=tuple(
             sorted(about.filter(pl.col("exposed").fill_null(value=False))["task_id"].unique())
         ),
+        incidents=_incidents(ledger.rows(IncidentRow, run_key), whole),
+        left_out=last.left_out if last else (),
         n_evolutions=len(standing),
         egl=tuple(egl),
         converged=egl[-1].converged if egl else (last.converged if last else None),
@@ -297,6 +318,26 @@ def build_report(ledger: Ledger, run_key: str) -> RunReport:
 def to_json(report: RunReport) -> str:
     """Return the report as JSON, indented, fields in their declared order."""
     return report.model_dump_json(indent=2) + "\n"
+
+
+def _incidents(rows: list[IncidentRow], episodes: "pl.DataFrame") -> tuple[IncidentLine, ...]:
+    """Return what still stands: an attempt that was made again and scored is settled."""
+    place = ("purpose", "arm", "task_id", "cycle", "trial")
+    scored: set[tuple[Any, ...]] = set()
+    places: dict[str, tuple[Any, ...]] = {}
+    for row in episodes.select("episode_id", "outcome", *place).iter_rows():
+        places[row[0]] = row[2:]
+        if row[1] != Outcome.ERROR.value:
+            scored.add(row[2:])
+    standing: dict[Any, IncidentRow] = {}
+    for incident in sorted(rows, key=lambda row: row.at):
+        where = places.get(incident.episode_id)
+        if where not in scored:
+            standing[where or incident.incident_id] = incident
+    return tuple(
+        IncidentLine(**{name: getattr(row, name) for name in IncidentLine.model_fields})
+        for row in standing.values()
+    )
 
 
 def _groups(tasks: "pl.DataFrame", by: str) -> tuple[GroupLine, ...]:

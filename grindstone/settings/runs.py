@@ -41,6 +41,9 @@ class RunSettings(Settings):
     difficulty: list[str] = Field([], description="Only tasks of these difficulties.")
     task_ids: list[str] = Field([], description="Only these tasks.")
     limit: int | None = Field(None, ge=0, description="At most this many tasks. 0: all.")
+    allow_broken: bool = Field(
+        False, description="Accept that broken tasks are left out: the exit code is not 1 for it."
+    )
     use_skills: bool = Field(
         False, description="Use the task variants that ship skills of their own."
     )

@@ -2,7 +2,14 @@ import pickle
 
 import pytest
 
-from grindstone.errors import POLICIES, Cause, InfrastructureError, InputError, RetryBy
+from grindstone.errors import (
+    POLICIES,
+    Cause,
+    InfrastructureError,
+    InputError,
+    InternalError,
+    RetryBy,
+)
 
 
 @pytest.mark.parametrize("cause", list(Cause))
@@ -20,7 +27,11 @@ def test_an_input_error_names_place_problem_and_expectation():
 
 @pytest.mark.parametrize(
     "error",
-    [InputError("a", "b", "c"), InfrastructureError(Cause.OVERLOADED, "529")],
+    [
+        InputError("a", "b", "c"),
+        InfrastructureError(Cause.OVERLOADED, "529"),
+        InternalError("ValueError: x"),
+    ],
     ids=lambda error: type(error).__name__,
 )
 def test_errors_survive_the_way_between_processes(error: Exception):

@@ -315,3 +315,53 @@ async def test_what_the_manifest_withholds_is_told_and_undone(
         ("prompts/agent.md", "evolve_prompts")
     ]
     assert workspace.files.system_prompt() == before
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RecursionError("deep"),
+        ValueError("digits"),
+        OSError(36, "File name too long"),
+        UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+async def test_a_skill_that_could_not_be_checked_is_refused(
+    evolver, engine, workspace, observe, error
+):
+    def guard(path: str, text: str) -> list[str]:
+        if "tables" in path:
+            raise error
+        return []
+
+    evolver.plays(
+        write("skills/tables/SKILL.md", skill("tables")),
+        write("skills/ledgers/SKILL.md", skill("ledgers")),
+    )
+    result = await engine().aevolve(workspace, [observe()], leaks=guard)
+    assert result.skills_added == ("ledgers",)
+    [refusal] = set(result.refusals)
+    assert (refusal.path, refusal.rule) == ("skills/tables/SKILL.md", "no_direct_answers")
+    assert "could not be checked" in refusal.reason
+
+
+async def test_nesting_without_end_and_names_at_their_longest_are_judged(
+    evolver, engine, workspace, observe
+):
+    long = "n" * 251 + ".txt"  # 255 bytes, the most a name may have
+    evolver.plays(
+        "$ mkdir -p skills/flow skills/block skills/long memory; "
+        "python3 -c \"print(chr(10).join([chr(45)*3, 'name: flow', 'description: ' + '[' * 20000, "
+        'chr(45)*3]))" > skills/flow/SKILL.md; '
+        "python3 -c \"print('[' * 60000)\" > memory/memories.jsonl",
+        write("skills/long/SKILL.md", skill("long")),
+        f"$ echo x > skills/long/{long}",
+    )
+    result = await engine(evolve_memory=True).aevolve(workspace, [observe()])
+    assert {(each.path, each.rule) for each in result.refusals} == {
+        ("skills/flow/SKILL.md", "skill_format"),
+        ("memory/memories.jsonl", "memory_format"),
+    }
+    assert result.skills_added == ("long",)
+    assert (workspace.root / "skills" / "long" / long).is_file()

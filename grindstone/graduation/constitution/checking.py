@@ -3,6 +3,8 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
+from grindstone.boundary import step_boundary
+from grindstone.errors import InternalError
 from grindstone.graduation.constitution.evaluate import Answer, Compliance, evaluate
 from grindstone.graduation.constitution.judging import ask_judge
 from grindstone.graduation.constitution.material import Material, material_of
@@ -24,7 +26,8 @@ async def check(
     """Hold episodes against their agents' rule packs and keep the result.
 
     Besides the packs an agent's policy demands, any other that an episode calls for is
-    checked too. Checking again with the same packs changes nothing.
+    checked too. Checking again with the same packs changes nothing. An episode whose check
+    fails for reasons nobody foresaw stays unchecked, which no promotion overlooks.
 
     Args:
         registry: Ledger and packs.
@@ -35,17 +38,18 @@ async def check(
     for start in range(0, len(episodes), AT_ONCE):
         part = episodes[start : start + AT_ONCE]
         materials = _materials(registry, part)
-        answers: dict[str, dict[str, Answer]] = {}
-        if judge is not None:
-            for episode in part:
-                demanded = registry.demanded(registry.policy(episode.agent_id))
-                material = materials[episode.episode_id]
-                answers[episode.episode_id] = await ask_judge(material, demanded, judge)
         rows: defaultdict[str, list[ComplianceRow]] = defaultdict(list)
         for episode in part:
-            results = hold(
-                registry, episode, materials[episode.episode_id], answers.get(episode.episode_id)
-            )
+            material = materials[episode.episode_id]
+            answers: dict[str, Answer] | None = None
+            try:
+                with step_boundary(f"check of the attempt at {episode.task_id}"):
+                    if judge is not None:
+                        demanded = registry.demanded(registry.policy(episode.agent_id))
+                        answers = await ask_judge(material, demanded, judge)
+                    results = hold(registry, episode, material, answers)
+            except InternalError:
+                continue
             found[episode.episode_id] = results
             rows[episode.run_key] += [_row(episode, result) for result in results]
         for run_key, batch in rows.items():

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from typing import Literal
 
 from grindstone.base import Frozen
-from grindstone.errors import RefusedError
+from grindstone.boundary import step_boundary
+from grindstone.errors import InternalError, RefusedError
 from grindstone.graduation.audit.standing import Agent
 from grindstone.graduation.constitution.checking import check
 from grindstone.graduation.decisions.demotion import Grounds, grounds_to_demote, lower
@@ -42,7 +43,9 @@ class Decision(Frozen):
     score: float
     ready: bool
     gaps: tuple[str, ...]
-    action: Literal["none", "exam_due", "approval_due", "proposed", "promoted", "demoted"]
+    action: Literal[
+        "none", "exam_due", "approval_due", "proposed", "promoted", "demoted", "not_reviewed"
+    ]  # the last: an error nobody foresaw, told in `reason`
     reason: str
     weakest: str = ""
     recommendation: str = ""
@@ -92,10 +95,30 @@ async def review(
             readiness |= registry.readiness_of(those, policy, target)
     own, grounds = own_levels_of(registry, agents), grounds_to_demote(registry, agents)
     decisions = [
-        decide(registry, agent, readiness.get(name), own[name], grounds.get(name, ()))
+        _decision(registry, agent, readiness.get(name), own[name], grounds.get(name, ()))
         for name, agent in sorted(agents.items())
     ]
     return Review(decisions=tuple(decisions), newly_checked=len(unchecked))
+
+
+def _decision(
+    registry: Registry, agent: Agent, readiness: Readiness | None, own: SkillLevels, lost: Grounds
+) -> Decision:
+    """Decide; where that fails for reasons nobody foresaw, the other agents have their review."""
+    try:
+        with step_boundary(f"review of {agent.agent_id}"):
+            return decide(registry, agent, readiness, own, lost)
+    except InternalError as error:
+        return Decision(
+            agent_id=agent.agent_id,
+            level=agent.level,
+            target=None,
+            score=0.0,
+            ready=False,
+            gaps=(),
+            action="not_reviewed",
+            reason=str(error),
+        )
 
 
 def decide(

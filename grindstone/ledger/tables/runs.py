@@ -7,6 +7,11 @@ from pydantic import AwareDatetime, Field, JsonValue, NonNegativeFloat, NonNegat
 from grindstone.base import Frozen
 from grindstone.ledger.row import Row
 from grindstone.records import Usage
+from grindstone.sandbox.owner import Owner
+
+RUNNING = "running"
+BROKEN_OFF = "broken off"
+"""What a run is called whose process died before it could say how it ended."""
 
 
 class RunRow(Row):
@@ -18,7 +23,10 @@ class RunRow(Row):
     run_key: str
     sequence: NonNegativeInt = Field(description="0: first start; then one more per change.")
     kind: str = Field(description="grind, adapt, gate, compare, check, …")
-    status: str = Field(description="running, completed, stopped (by a budget) or failed.")
+    status: str = Field(
+        description="running, completed, stopped (by a budget), interrupted or failed. Read as "
+        "broken off: running, where the process that said so is gone."
+    )
     agent_id: str = ""
     model: str = ""
     profile: str = ""
@@ -26,8 +34,35 @@ class RunRow(Row):
     rehearsal: bool = False
     settings: dict[str, JsonValue] = {}
     n_tasks: NonNegativeInt = 0
+    left_out: tuple[str, ...] = Field((), description="What is wrong with tasks left out.")
     converged: bool | None = None
     note: str = ""
+    owner_host: str = Field("", description="Machine and boot of the process that drives it.")
+    owner_pid: NonNegativeInt = Field(0, description="Its number; 0: not known.")
+    owner_started: str = Field("", description="When it started, in clock ticks since the boot.")
+    at: AwareDatetime
+
+    @property
+    def present_status(self) -> str:
+        """The status, but for one that its process can no longer correct."""
+        if self.status != RUNNING or not self.owner_pid:
+            return self.status
+        owner = Owner(self.owner_host, self.owner_pid, self.owner_started)
+        return RUNNING if owner.alive() else BROKEN_OFF
+
+
+class IncidentRow(Row):
+    """An error nobody foresaw, and the step of a run that it cost."""
+
+    table: ClassVar[str] = "incidents"
+    key: ClassVar[tuple[str, ...]] = ("run_key", "incident_id")
+
+    run_key: str
+    incident_id: str
+    step: str = Field(description="What was being done.")
+    error: str = Field(description="Class and message of the exception, cut.")
+    traceback_file: str = Field("", description="In the run's folder.")
+    episode_id: str = Field("", description="Of the attempt it cost; a score of it settles it.")
     at: AwareDatetime
 
 

@@ -1,0 +1,172 @@
+"""Errors nobody foresaw, in each step of a run: they cost that step, and are counted.
+
+They are raised where a run lets others' code in (who watches it), by the file system, or by what
+a model, a task or a test file holds.
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from grindstone.benchmark import load_task
+from grindstone.benchmark.checking import check_task
+from grindstone.boundary import FORESEEN
+from grindstone.flows.grind import grind
+from grindstone.ledger import Ledger
+from grindstone.ledger.tables.runs import IncidentRow, RunRow
+from grindstone.records import Episode
+from grindstone.report.markdown import headline
+from grindstone.report.run_report import build_report
+from grindstone.resources import bundled
+from grindstone.sandbox import open_provider
+from grindstone.settings import GrindSettings
+from grindstone.tasks.progress import Progress, Watcher, watching
+from grindstone.workspace import Workspace
+
+pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.timeout(300)]
+
+ERRORS = [
+    RecursionError("maximum recursion depth exceeded"),
+    ValueError("Exceeds the limit (4300 digits)"),
+    OSError(36, "File name too long"),
+    UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte"),
+]
+assert not any(isinstance(error, FORESEEN) for error in ERRORS)
+
+
+def raising(when: Callable[[Progress], Exception | None]) -> Watcher:
+    """A watcher that fails at some of what it is told, as a terminal does that went away."""
+
+    def watch(event: Progress) -> None:
+        error = when(event)
+        if error is not None:
+            raise error
+
+    return watch
+
+
+def settings(home: Path, *task_ids: str, **more: Any) -> GrindSettings:
+    given = {"work_dir": home, "task_ids": task_ids, "model_id": "rehearsal", "run_key": "K"}
+    return GrindSettings.model_validate(given | {"task_skill_mode": "off"} | more)
+
+
+def tracebacks(home: Path) -> list[str]:
+    return [path.read_text() for path in sorted((home / "runs" / "K" / "internal").iterdir())]
+
+
+async def test_attempts_that_break_are_unscored_and_a_resumed_run_makes_them(
+    tmp_path: Path, prefect_server: str
+):
+    tasks = ("branch-sales", "crlf-kit", "deleted-branch", "dropped-stash", "errors-by-hour")
+    broken = dict(zip(tasks, ERRORS, strict=False))
+
+    def at_an_attempt(event: Progress) -> Exception | None:
+        return broken.get(event.subject) if event.what == "attempt" else None
+
+    given = settings(
+        tmp_path, *tasks, native_profile="nop", max_cycles=1, max_workers=3, batch_size=5
+    )
+    with watching(raising(at_an_attempt)):
+        report = (await grind(given)).report
+    assert report.status == "completed"
+    assert (report.n_tasks, report.n_scored) == (5, 1)
+    assert {(each.task_id, each.cause) for each in report.errors} == {
+        (task, "internal") for task in broken
+    }
+    assert headline(report).endswith("4 without a score; 4 internal errors")
+    kept = "\n".join(tracebacks(tmp_path))
+    for error in broken.values():
+        assert f"{type(error).__name__}: {error}" in kept
+    assert kept.count("in watch") >= 4
+    assert "Internal errors" in (tmp_path / "runs" / "K" / "report.md").read_text()
+
+    report = (await grind(given)).report
+    assert (report.n_scored, report.incidents) == (5, ())
+    assert len(Ledger(tmp_path).rows(IncidentRow, "K")) == 4
+
+
+async def test_evolutions_that_break_have_changed_nothing(tmp_path: Path, prefect_server: str):
+    """Each breaks after its commit, which is the worst moment."""
+    tasks = ("branch-sales", "crlf-kit", "deleted-branch", "errors-by-hour")
+    left = list(ERRORS)
+
+    def once_it_is_committed(event: Progress) -> Exception | None:
+        return left.pop(0) if event.what == "evolved" else None
+
+    with watching(raising(once_it_is_committed)):
+        report = (await grind(settings(tmp_path, *tasks, max_cycles=1))).report
+    assert (report.status, report.n_scored) == ("completed", 4)
+    assert [each.step for each in report.incidents] == [
+        f"evolution batch-{number}/cycle-1" for number in (1, 2, 3, 4)
+    ]
+    assert "4 internal errors" in headline(report)
+    kept = "\n".join(tracebacks(tmp_path))
+    assert all(f"{type(error).__name__}: {error}" in kept for error in ERRORS)
+    episodes = Ledger(tmp_path).rows(Episode, "K")
+    [tree] = {episode.workspace_tree for episode in episodes}
+    workspace = Workspace.open(tmp_path / "agents" / "skillbench" / "workspace")
+    assert workspace.snapshot().tree == tree
+    assert [evolved.rejected for evolved in workspace.evolutions()] == [True] * 4
+    assert not report.learned
+
+
+async def test_a_skill_that_cannot_be_written_costs_itself(tmp_path: Path, prefect_server: str):
+    def at_a_task_skill(event: Progress) -> Exception | None:
+        return ERRORS[0] if (event.what, event.subject) == ("evolved", "task skill") else None
+
+    given = settings(tmp_path, "branch-sales", max_cycles=2, task_skill_mode="retry_only")
+    with watching(raising(at_a_task_skill)):
+        report = (await grind(given)).report
+    assert (report.status, report.passed) == ("completed", 1)  # by what the evolution taught
+    assert [each.step for each in report.incidents] == [
+        "writing batch-1/cycle-1/task_skill-branch-sales"
+    ]
+    workspace = Workspace.open(tmp_path / "agents" / "skillbench" / "workspace")
+    assert workspace.library.task_skill("branch-sales") is None
+
+
+async def test_plots_that_cannot_be_kept_cost_themselves(tmp_path: Path, prefect_server: str):
+    given = settings(tmp_path, "crlf-kit", native_profile="nop", max_cycles=1)
+    (tmp_path / "runs" / "K").mkdir(parents=True)
+    (tmp_path / "runs" / "K" / "plots").write_text("a file where a folder belongs")
+    finished = await grind(given)
+    assert finished.report.n_scored == 1
+    assert build_report(Ledger(tmp_path), "K").incidents[0].step == "plots"
+    assert json.loads((finished.folder / "report.json").read_text())["n_scored"] == 1
+
+
+async def test_what_breaks_between_the_steps_is_told_in_a_sentence(
+    tmp_path: Path, prefect_server: str
+):
+    from grindstone.errors import InternalError
+
+    def at_a_batch(event: Progress) -> Exception | None:
+        return ERRORS[1] if event.what == "batch" else None
+
+    given = settings(tmp_path, "crlf-kit", native_profile="nop", max_cycles=1)
+    with watching(raising(at_a_batch)), pytest.raises(InternalError, match="4300 digits"):
+        await grind(given)
+    last = max(Ledger(tmp_path).rows(RunRow, "K"), key=lambda row: row.sequence)
+    assert (last.status, last.present_status) == ("failed", "failed")
+    assert "4300 digits" in last.note
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+async def test_a_check_of_a_task_that_breaks_is_an_answer(error: Exception):
+    async def solve(_task: object, _sandbox: object) -> str:
+        raise error
+
+    provider = await open_provider("auto")
+    try:
+        task = load_task(bundled("examples/tasks") / "crlf-kit")
+        report = await check_task(task, provider, oracle=solve)
+    finally:
+        await provider.close()
+    assert not report.ok
+    oracle, nop = report.stage("oracle"), report.stage("nop")
+    assert oracle is not None and oracle.status == "error"
+    assert type(error).__name__ in oracle.detail
+    assert nop is not None and nop.status == "ok"
