@@ -167,7 +167,7 @@ async def test_what_was_refused_of_a_draft_and_a_task_skill_is_in_the_report(
 ):
     def unusable(body):
         writing = role_of(body) in {"distillation", "task_skill"}
-        return spoken([{"type": "text", "text": "I would rather not."}]) if writing else None
+        return spoken([{"type": "text", "text": "No skill.\n" * 150}]) if writing else None
 
     tap.instead = unusable
     done = await grind(tmp_path, task_ids=["plain-inventory"], max_cycles=1)
