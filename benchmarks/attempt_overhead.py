@@ -199,7 +199,7 @@ def child(order: dict) -> None:
             ends.append(time.perf_counter())
 
         async with open_runtime(
-            home=settings.work_dir, run_key=run_key, agent_id=settings.agent_id, sandbox="docker"
+            home=settings.home, run_key=run_key, agent_id=settings.agent_id, sandbox="docker"
         ):
             began = time.perf_counter()
             await asyncio.gather(*(one(trial) for trial in range(attempts)))

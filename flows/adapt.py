@@ -150,7 +150,7 @@ async def _judge(
 ) -> list[JudgedAttempt]:
     specs = [
         JudgeSpec(
-            home=run.runtime.home,
+            home=run.runtime.home.root,
             run_key=run.runtime.run_key,
             episode_id=episode.episode_id,
             task_id=episode.task_id,
@@ -179,7 +179,7 @@ async def _proposals(
     """Let the solver's model draft a skill from each attempt that seems to have succeeded."""
     for task_id, episode_id in good:
         spec = WriteSpec(
-            home=run.runtime.home,
+            home=run.runtime.home.root,
             run_key=run.runtime.run_key,
             kind="success",
             base=snapshot,
@@ -210,7 +210,7 @@ def _evolution(
     shown = [item.episode_id for item in episodes if options.trajectory_only or not item.passed]
     run.runtime.tell(Progress("evolve", f"from {len(shown)} attempts", cycle=cycle))
     return EvolveSpec(
-        home=run.runtime.home,
+        home=run.runtime.home.root,
         run_key=run.runtime.run_key,
         step=f"cycle-{cycle}",
         base=snapshot,

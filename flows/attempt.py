@@ -17,11 +17,12 @@ from grindstone.attempt.spec import AttemptSpec
 from grindstone.benchmark import Task
 from grindstone.boundary import step_boundary
 from grindstone.errors import InfrastructureError
+from grindstone.home import Home
 from grindstone.records import Episode, utc_now
 from grindstone.tasks.adopting import run_tag
 from grindstone.tasks.artifacts import publish_trajectory
 from grindstone.tasks.attempt_check import check_attempt
-from grindstone.tasks.caching import results_of, step
+from grindstone.tasks.caching import step
 from grindstone.tasks.incidents import spared
 from grindstone.tasks.progress import Progress
 from grindstone.tasks.recording import record_attempt
@@ -57,7 +58,7 @@ async def attempt(spec: AttemptSpec) -> Episode:
         runtime.started(spec.episode_id)
         return await _attempt(spec, runtime)
     async with open_runtime(
-        home=spec.home,
+        home=Home.at(spec.home),
         run_key=spec.run_key,
         agent_id=spec.agent_id,
         sandbox=spec.solver.sandbox,
@@ -184,7 +185,7 @@ async def attempt_once(
         slots: How many attempts may run at once.
         dispatch: Here, or on a work pool.
     """
-    stored = _attempt_once.with_options(result_storage=results_of(spec.home, spec.run_key))
+    stored = _attempt_once.with_options(result_storage=Home.at(spec.home).run(spec.run_key).results)
     async with slots:
         return await stored(spec, dispatch)
 

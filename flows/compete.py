@@ -51,7 +51,7 @@ async def compete(
         domains = _domains(run)
         note = await _probe(run, domains) if settings.probe else ""
         first = await _score(run, domains, 0)
-    jobs = TrainingJobs(settings.work_dir.absolute(), settings.agent_id, kind=settings.job_kind)
+    jobs = TrainingJobs(settings.home, settings.agent_id, kind=settings.job_kind)
     enqueued: list[TrainingJob] = []
     if not note and first.result.index < settings.target_index:
         enqueued = await asyncio.to_thread(

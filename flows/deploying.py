@@ -21,6 +21,7 @@ from grindstone.flows.server import (
     start,
     worker_name,
 )
+from grindstone.home import Home
 
 POOL = "grindstone"
 DEFAULT_PORT = 4200
@@ -76,7 +77,7 @@ def bring_up(
     remember(home, state)
     deploy(home, environment)
     if not worker.alive:
-        log = home / "server" / "worker.log"
+        log = Home.at(home).server / "worker.log"
         raise InfrastructureError(Cause.PREFECT_SERVER, f"the worker ended, see {log}")
     return state
 
@@ -126,7 +127,7 @@ def deploy(home: Path, environment: Mapping[str, str]) -> None:
 
 def start_worker(home: Path, environment: Mapping[str, str]) -> Running:
     """Start a process worker that outlives this process."""
-    with (home / "server" / "worker.log").open("ab") as log:
+    with (Home.at(home).server / "worker.log").open("ab") as log:
         process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "prefect", "worker", "start"),

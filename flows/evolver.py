@@ -28,7 +28,7 @@ from prefect.settings import (
 )
 from pydantic import Field, PositiveInt, ValidationError
 
-from grindstone.attempt.plan import new_run_key, run_folder
+from grindstone.attempt.plan import new_run_key
 from grindstone.base import Frozen
 from grindstone.blocks import BlockNames, configure
 from grindstone.errors import InputError
@@ -113,7 +113,7 @@ async def evolve_loop(
     """
     settings = await configure(settings, blocks)  # one ceiling for all cycles
     key = settings.run_key or new_run_key("evolver")
-    home = settings.work_dir.absolute()
+    home = settings.home
     spent: list[RunReport] = []
     done: list[LoopCycle] = []
     solved: set[str] = set()
@@ -157,7 +157,7 @@ async def evolve_loop(
         cycles=tuple(done),
         converged=converged,
         stopped=stopped,
-        folder=run_folder(home, done[-1].report.run_key),
+        folder=home.run(done[-1].report.run_key).root,
     )
 
 
@@ -337,10 +337,10 @@ def _in_a_loop_of_its_own(work: Coroutine[Any, Any, T]) -> T:
 @contextlib.contextmanager
 def _prefect_for(settings: RunSettings, *, verbose: bool) -> Iterator[None]:
     """Have flows told to a Prefect server: the one that is set, the home's, or one of our own."""
-    home = settings.work_dir.absolute()
-    home.mkdir(parents=True, exist_ok=True)
+    home = settings.home
+    home.root.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
-        url = PREFECT_API_URL.value() or stack.enter_context(server_for(home))
+        url = PREFECT_API_URL.value() or stack.enter_context(server_for(home.root))
         changed: dict[Any, Any] = {PREFECT_API_URL: url, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
         if not verbose:
             changed |= {PREFECT_LOGGING_LEVEL: "ERROR", PREFECT_LOGGING_TO_API_ENABLED: False}

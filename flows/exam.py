@@ -66,7 +66,7 @@ async def _attempt_cases(
 ) -> Sequence[Episode | InfrastructureError]:
     settings = settings.model_copy(update={"agent_id": agent_id})
     key = run_key_of("exam", settings.run_key)
-    home = settings.work_dir.absolute()
+    home = settings.home
     tasks = [await asyncio.to_thread(case_task, home, case) for case in cases]
     workspace = await asyncio.to_thread(open_workspace, settings)
     base = await asyncio.to_thread(workspace.snapshot)

@@ -190,10 +190,10 @@ async def live(
             approve=approve,
         )
         workspace = await asyncio.to_thread(open_workspace, settings)
-        home = settings.work_dir.absolute()
+        home = settings.home
         async with open_models(
             run_key=key,
-            journal_dir=home / "runs" / key / "journal",
+            journal_dir=home.run(key).journal,
             max_cost_usd=settings.max_cost_usd,
             max_tokens_total=settings.max_tokens_total,
             environ=await credentials(blocks.model),

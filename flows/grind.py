@@ -240,7 +240,7 @@ def _evolution(
 ) -> EvolveSpec:
     crew.runtime.tell(Progress("evolve", f"from {len(failed)} failed", cycle=cycle))
     return EvolveSpec(
-        home=crew.runtime.home,
+        home=crew.runtime.home.root,
         run_key=crew.runtime.run_key,
         step=f"batch-{batch}/cycle-{cycle}",
         base=snapshot,
@@ -261,7 +261,7 @@ def _writing(
 ) -> WriteSpec:
     settings = crew.settings
     return WriteSpec(
-        home=crew.runtime.home,
+        home=crew.runtime.home.root,
         run_key=crew.runtime.run_key,
         kind=kind,
         base=snapshot,

@@ -86,7 +86,7 @@ class Opened(Generic[S_co]):
             solver: How the agent works, where it is not as in the rest of the run.
         """
         spec = AttemptSpec(
-            home=self.runtime.home,
+            home=self.runtime.home.root,
             run_key=self.runtime.run_key,
             agent_id=self.runtime.agent_id,
             purpose=purpose,
@@ -179,7 +179,7 @@ async def open_planned(
         InfrastructureError: As `open_run`.
     """
     async with open_runtime(
-        home=settings.work_dir.absolute(),
+        home=settings.home,
         run_key=planned.plan.run_key,
         agent_id=settings.agent_id,
         sandbox=settings.sandbox,

@@ -29,6 +29,7 @@ from grindstone.competency.router import CompetencyRouter
 from grindstone.competency.routing import RoutingDecision, Rules
 from grindstone.errors import BudgetExceededError, InputError
 from grindstone.flows.opening import Opened, checked, open_run
+from grindstone.home import Home
 from grindstone.ledger import Ledger
 from grindstone.ledger.tables.attempts import TrajectoryRow
 from grindstone.llm import Models, open_models, resolve_model_id
@@ -83,9 +84,9 @@ async def route(
     blocks = BlockNames(model=blocks.model)
     key = run_key_of("route", settings.run_key)
     settings = settings.model_copy(update={"run_key": key})
-    home = settings.work_dir.absolute()
+    home = settings.home
     known = await asyncio.to_thread(_tasks, settings)
-    task = await asyncio.to_thread(_task, settings, known, home / "routed")
+    task = await asyncio.to_thread(_task, settings, known, home.routed)
     text = task.instruction if task else settings.task
     if not text.strip():
         raise InputError("task", "is empty", "what is to be done, or a task's id")
@@ -153,14 +154,14 @@ def _router(
 
 @contextlib.asynccontextmanager
 async def _models(
-    home: Path, settings: RouteSettings, blocks: BlockNames
+    home: Home, settings: RouteSettings, blocks: BlockNames
 ) -> AsyncIterator[Models | None]:
     if not settings.classifier:
         yield None
         return
     async with open_models(
         run_key=str(settings.run_key),
-        journal_dir=home / "runs" / str(settings.run_key) / "journal",
+        journal_dir=home.run(str(settings.run_key)).journal,
         max_cost_usd=settings.max_cost_usd,
         max_tokens_total=settings.max_tokens_total,
         environ=await credentials(blocks.model),

@@ -26,6 +26,7 @@ from grindstone.base import Frozen
 from grindstone.errors import Cause, InfrastructureError, InputError
 from grindstone.files import write_atomic
 from grindstone.flows.database import begin_with_copy, keep_copy
+from grindstone.home import Home
 
 START_TIMEOUT_S = 180.0
 BUSY_S = 30.0
@@ -121,7 +122,7 @@ def healthy(api_url: str, *, timeout_s: float = 2.0) -> bool:
 
 def state_file(home: Path) -> Path:
     """Return where `up` notes what it started."""
-    return home / "server" / "server.json"
+    return Home.at(home).server / "server.json"
 
 
 def find(home: Path) -> ServerState | None:
@@ -178,7 +179,7 @@ def require_free(port: int) -> None:
 
 def server_environment(home: Path, port: int, database_url: str | None) -> dict[str, str]:
     """Return the environment of a server for this home."""
-    folder = (home / "server").absolute()
+    folder = Home.at(home).server
     folder.mkdir(parents=True, exist_ok=True)
     kept = {name: value for name, value in os.environ.items() if name != "PREFECT_API_URL"}
     return (
@@ -212,7 +213,7 @@ def start(
         InfrastructureError: It did not answer in time; the message ends with its log.
     """
     chosen = port or free_port()
-    log = home.absolute() / "server" / "server.log"
+    log = Home.at(home).server / "server.log"
     environment = server_environment(home, chosen, database_url)
     database = log.with_name("prefect.db")
     fresh = database_url is None and not database.exists() and not begin_with_copy(database)

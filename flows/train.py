@@ -45,7 +45,7 @@ async def train(
     """
     settings = await configure(settings, blocks)
     blocks = BlockNames(model=blocks.model)  # the others are applied; the job has its own tasks
-    jobs = TrainingJobs(settings.work_dir.absolute(), job.agent_id, kind=job.kind)
+    jobs = TrainingJobs(settings.home, job.agent_id, kind=job.kind)
     try:
         with jobs.alone() as alone:
             if not alone or jobs.active(job.domain) != job:
@@ -150,7 +150,7 @@ def _settings_of(job: TrainingJob, settings: CompetencySettings) -> CompetencySe
     A job that was begun goes on with those it began with, whoever takes it up.
     """
     place: dict[str, object] = {"agent_id": job.agent_id, "run_key": job.job_id}
-    plan = kept_plan(settings.work_dir.absolute(), job.job_id)
+    plan = kept_plan(settings.home, job.job_id)
     if plan is not None:
         return as_planned(plan, settings.model_copy(update=place))
     if job.data_path:
@@ -176,7 +176,7 @@ async def _practise(job: TrainingJob, settings: CompetencySettings, blocks: Bloc
         skills = await asyncio.to_thread(_skills, settings)
         # The budget is for what one job adds: what the agent brought would use it up.
         asked = AdaptiveSettings(**common, max_skills=skills + AdaptiveSettings().max_skills)
-        plan = kept_plan(settings.work_dir.absolute(), practice_key(job))
+        plan = kept_plan(settings.home, practice_key(job))
         await adapt(asked if plan is None else as_planned(plan, asked), blocks)
         return
     # A task's own skill would be measured as the task's answer learned by heart.

@@ -15,9 +15,10 @@ from grindstone.attempt.arms import arms_file, arms_of
 from grindstone.attempt.plan import check_resumable, choose_tasks
 from grindstone.benchmark import load_tasks
 from grindstone.competency.checking import check_names
-from grindstone.competency.members import agents_in, chosen_members
+from grindstone.competency.members import chosen_members
 from grindstone.competency.notation import dependency_of, keywords_of
 from grindstone.errors import InputError
+from grindstone.home import Home
 from grindstone.llm.prices import is_priced
 from grindstone.llm.providers import Provider, resolve_model_id
 from grindstone.resources import bundled
@@ -71,16 +72,16 @@ def preflight(kind: str, settings: RunSettings, environ: Mapping[str, str]) -> N
             found.append(error)
     if found:
         raise InputError.together(found)
-    require_room(settings.work_dir.absolute())
+    require_room(settings.home)
 
 
-def require_room(home: Path) -> None:
+def require_room(home: Home) -> None:
     """Make sure that a home can be written to, making its folder where it is new.
 
     Raises:
         OSError: It cannot, or next to nothing is free on its disk.
     """
-    home.mkdir(parents=True, exist_ok=True)
+    home.root.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=home, prefix=".room-"):
         pass
     if shutil.disk_usage(home).free < NEEDED_BYTES:
@@ -108,14 +109,14 @@ def _price_as(settings: RunSettings) -> None:
 
 
 def _gate(settings: GateSettings) -> None:
-    home = settings.work_dir.absolute()
+    home = settings.home
     if settings.run_key and arms_file(home, settings.run_key).is_file():
         return
     from grindstone.workspace import Workspace  # noqa: PLC0415 - git, for gates alone
 
-    folder = home / "agents" / settings.agent_id / "workspace"
+    folder = home.workspace(settings.agent_id)
     if not folder.is_dir():
-        here = ", ".join(agents_in(home)) or "one that has run"
+        here = ", ".join(home.agents()) or "one that has run"
         raise InputError("agent_id", f"no agent {settings.agent_id} lives in {home}", here)
     arms_of(Workspace.open(folder), settings)
 
@@ -123,7 +124,7 @@ def _gate(settings: GateSettings) -> None:
 def _route(settings: RouteSettings) -> list[Look]:
     from grindstone.ledger import Ledger  # noqa: PLC0415
 
-    home = settings.work_dir.absolute()
+    home = settings.home
     return [
         lambda: load_tasks(settings.tasks_dir or bundled("examples/tasks")),
         lambda: chosen_members(Ledger(home), settings.member),
@@ -137,7 +138,7 @@ def _graduation(kind: str, settings: GraduationSettings) -> None:
     from grindstone.graduation.registry import open_desk  # noqa: PLC0415
 
     registry = open_desk(
-        settings.work_dir.absolute(),
+        settings.home,
         policies=settings.policies_dir,
         constitution=settings.constitution_dir,
     )

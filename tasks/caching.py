@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from prefect import Task, task
@@ -10,6 +9,7 @@ from prefect.client.schemas.objects import State, TaskRun
 from prefect.context import TaskRunContext
 
 from grindstone.errors import InfrastructureError, RetryBy
+from grindstone.home import Home
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -67,17 +67,12 @@ def step(name: str, run_name: str) -> Callable[[Callable[P, R]], Task[P, R]]:
     )
 
 
-def results_of(home: Path, run_key: str) -> Path:
-    """Return where a run's step results are kept: with the run, so they go when it goes."""
-    return (home / "runs" / run_key / "results").absolute()
-
-
-def drop_torn_results(home: Path, run_key: str) -> None:
+def drop_torn_results(home: Home, run_key: str) -> None:
     """Remove results that a kill left half written: Prefect would stumble over them.
 
     Only for a run that no process is working on.
     """
-    for path in results_of(home, run_key).glob("*"):
+    for path in home.run(run_key).results.glob("*"):
         try:
             whole = path.is_dir() or "result" in json.loads(path.read_bytes())
         except ValueError:

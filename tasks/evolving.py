@@ -15,6 +15,7 @@ from grindstone.evolve.behaviour import JudgedAttempt, observe_behaviour, recall
 from grindstone.evolve.engine import last_refusals
 from grindstone.evolve.observing import observe
 from grindstone.evolve.prompts import Observed
+from grindstone.home import Home
 from grindstone.ledger import Ledger
 from grindstone.ledger.recall import recall
 from grindstone.observe.judge import PASSING_SCORE
@@ -22,7 +23,7 @@ from grindstone.observe.observation import LabelledObservation
 from grindstone.records import utc_now
 from grindstone.sandbox.owner import run_labels
 from grindstone.settings import EvolveScope, FeedbackLevel, SuccessMode
-from grindstone.tasks.caching import results_of, step
+from grindstone.tasks.caching import step
 from grindstone.tasks.progress import Progress
 from grindstone.tasks.recording import record_evolution
 from grindstone.tasks.runtime import CURRENT
@@ -115,7 +116,7 @@ async def evolve(spec: EvolveSpec) -> Evolved:
 
     One that fails for reasons nobody foresaw has changed nothing.
     """
-    stored = _evolve.with_options(result_storage=results_of(spec.home, spec.run_key))
+    stored = _evolve.with_options(result_storage=Home.at(spec.home).run(spec.run_key).results)
     try:
         with step_boundary(f"evolution {spec.step}"):
             return await stored(spec)

@@ -37,7 +37,7 @@ async def open_service(
     Raises:
         InputError: A policy or rule pack cannot be used.
     """
-    home = settings.work_dir.absolute()
+    home = settings.home
     service = await asyncio.to_thread(
         GraduationService,
         home,
@@ -50,7 +50,7 @@ async def open_service(
         return
     async with open_models(
         run_key=run_key,
-        journal_dir=home / "runs" / run_key / "journal",
+        journal_dir=home.run(run_key).journal,
         max_cost_usd=settings.max_cost_usd,
         max_tokens_total=settings.max_tokens_total,
         environ=await credentials(model_block),

@@ -12,6 +12,7 @@ from grindstone.boundary import step_boundary
 from grindstone.digest import digest
 from grindstone.errors import InfrastructureError, InternalError
 from grindstone.evolve.behaviour import JudgedAttempt, observe_behaviour, recall_behaviour
+from grindstone.home import Home
 from grindstone.ledger import Ledger
 from grindstone.ledger.tables.attempts import JudgeVerdictRow, VerdictRow
 from grindstone.ledger.tables.runs import PatternRow
@@ -22,7 +23,7 @@ from grindstone.observe.observation import JudgeVerdict
 from grindstone.observe.patterns import Judged, Pattern, find_patterns
 from grindstone.records import Role
 from grindstone.tasks.artifacts import artifact_key, artifact_link, publish_table, trajectory_key
-from grindstone.tasks.caching import key_of, results_of
+from grindstone.tasks.caching import key_of
 from grindstone.tasks.runtime import CURRENT, Runtime
 
 
@@ -101,7 +102,7 @@ async def judge_attempts(
     """
 
     async def one(spec: JudgeSpec) -> JudgedAttempt:
-        stored = _judge.with_options(result_storage=results_of(spec.home, spec.run_key))
+        stored = _judge.with_options(result_storage=Home.at(spec.home).run(spec.run_key).results)
         try:
             with step_boundary(f"judgement of {spec.task_id} · cycle {spec.cycle}"):
                 async with slots:

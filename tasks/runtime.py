@@ -22,6 +22,7 @@ from grindstone.benchmark.environ import passed_names
 from grindstone.blocks import credentials
 from grindstone.boundary import keeping
 from grindstone.graduation.decisions.after_episode import Follower
+from grindstone.home import Home
 from grindstone.ledger import Ledger
 from grindstone.ledger.recall import scored_episodes
 from grindstone.llm import CallRecord, Journal, Models, open_models
@@ -49,7 +50,7 @@ waits two seconds; how many attempts *run* at once is the user's setting."""
 class Runtime:
     """A run's open resources; belongs to one event loop."""
 
-    home: Path
+    home: Home
     run_key: str
     agent_id: str
     workspace: Workspace
@@ -68,7 +69,7 @@ class Runtime:
     @property
     def run_dir(self) -> Path:
         """Where the run's journal, report and plots are."""
-        return self.home / "runs" / self.run_key
+        return self.home.run(self.run_key).root
 
     async def snapshot(self, commit: str) -> Path:
         """Return a folder with the workspace as of a commit, shared and not to be written."""
@@ -122,7 +123,7 @@ CURRENT: ContextVar[Runtime | None] = ContextVar("grindstone_runtime", default=N
 @contextlib.asynccontextmanager
 async def open_runtime(
     *,
-    home: Path,
+    home: Home,
     run_key: str,
     agent_id: str,
     sandbox: Choice,
@@ -152,7 +153,7 @@ async def open_runtime(
     Raises:
         InputError: Another process drives this run.
     """
-    run_dir = home / "runs" / run_key
+    folder = home.run(run_key)
     if max_cost_usd == math.inf:  # no ceiling, as somebody said
         max_cost_usd = None
     spending = Spending(
@@ -162,20 +163,19 @@ async def open_runtime(
     )
     ledger = Ledger(home)
     async with contextlib.AsyncExitStack() as exits:
-        keep_incident = keeper(ledger, run_dir, run_key)
+        keep_incident = keeper(ledger, folder.root, run_key)
         exits.enter_context(keeping(keep_incident, passing=(TransportError, CancelledRun)))
         if whole:
-            exits.enter_context(sole_process(run_dir, run_key))
+            exits.enter_context(sole_process(folder.root, run_key))
             await asyncio.to_thread(drop_torn_results, home, run_key)
             await exits.enter_async_context(tagged(run_key))
-        folder = home / "agents" / agent_id / "workspace"
-        workspace = await asyncio.to_thread(Workspace.open, folder)
+        workspace = await asyncio.to_thread(Workspace.open, home.workspace(agent_id))
         provider = await open_provider(sandbox, oci_runtime)
         exits.push_async_callback(provider.close)
         if whole:
             await _sweep(provider)
-            exits.push_async_callback(_sweep, provider, run_labels(home, run_key))
-        calls = await asyncio.to_thread(_journaled, run_dir)
+            exits.push_async_callback(_sweep, provider, run_labels(home.root, run_key))
+        calls = await asyncio.to_thread(_journaled, folder.journal)
 
         def keep(call: CallRecord) -> None:
             calls[call.scope].setdefault(call.call_id, call)
@@ -183,7 +183,7 @@ async def open_runtime(
         models = await exits.enter_async_context(
             open_models(
                 run_key=run_key,
-                journal_dir=run_dir / "journal",
+                journal_dir=folder.journal,
                 max_cost_usd=max_cost_usd,
                 max_tokens_total=max_tokens_total,
                 on_call=keep,
@@ -220,9 +220,9 @@ async def _sweep(provider: Provider, labels: Mapping[str, str] | None = None) ->
         await provider.reap(labels=labels)
 
 
-def _journaled(run_dir: Path) -> Calls:
+def _journaled(journal_dir: Path) -> Calls:
     """Return the calls that were paid for so far, each once."""
     found: Calls = defaultdict(dict)
-    for entry in Journal(run_dir / "journal").entries():
+    for entry in Journal(journal_dir).entries():
         found[entry.record.scope].setdefault(entry.record.call_id, entry.record)
     return found

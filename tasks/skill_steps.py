@@ -21,12 +21,13 @@ from grindstone.evolve.behaviour import recall_behaviour
 from grindstone.evolve.guard import Answers, leak_guard
 from grindstone.evolve.observing import observe
 from grindstone.evolve.permissions import Check
+from grindstone.home import Home
 from grindstone.ledger.recall import recall
 from grindstone.llm.messages import Model
 from grindstone.records import utc_now
 from grindstone.sandbox.owner import run_labels
 from grindstone.settings import FeedbackLevel
-from grindstone.tasks.caching import results_of, step
+from grindstone.tasks.caching import step
 from grindstone.tasks.evolving import undone
 from grindstone.tasks.progress import Progress
 from grindstone.tasks.recording import record_writing
@@ -110,7 +111,7 @@ async def write_skill(spec: WriteSpec) -> Written:
 
     A writing that fails for reasons nobody foresaw has changed nothing.
     """
-    stored = _write_skill.with_options(result_storage=results_of(spec.home, spec.run_key))
+    stored = _write_skill.with_options(result_storage=Home.at(spec.home).run(spec.run_key).results)
     try:
         with step_boundary(f"writing {spec.step}"):
             return await stored(spec)

@@ -9,6 +9,7 @@ import typer
 
 from grindstone.flows.cli.home import AgentId, WorkDir
 from grindstone.flows.cli.output import JsonFlag, emit, finish, say
+from grindstone.home import Home
 
 HOME = Path("evolution_workdir")
 
@@ -89,14 +90,14 @@ def export(
     from grindstone.graduation import GraduationService
     from grindstone.graduation.audit.trail import to_html, to_markdown
 
-    home = work_dir.absolute()
+    home = Home.at(work_dir)
     found = GraduationService(home).sync.trail(agent_id)
     content = {
         Form.JSON: lambda: json.dumps(found.documented(), indent=2, ensure_ascii=False) + "\n",
         Form.MARKDOWN: lambda: to_markdown(found),
         Form.HTML: lambda: to_html(found),
     }[form]()
-    path = output or home / "reports" / f"graduation-{agent_id}.{form.value}"
+    path = output or home.reports / f"graduation-{agent_id}.{form.value}"
     write_atomic(path, content)
     emit({"path": str(path)}, as_json=False, text=str(path))
 

@@ -9,6 +9,7 @@ from grindstone.errors import InputError
 from grindstone.flows.cli.home import WorkDir
 from grindstone.flows.cli.options import takes_settings
 from grindstone.flows.cli.output import JsonFlag, Verbose, emit, finish, say
+from grindstone.home import Home
 from grindstone.settings import GraduationSettings
 
 HIDDEN = frozenset(
@@ -66,7 +67,7 @@ def add(
 
     service = GraduationService(work_dir.absolute())
     found = service.registry.episode(episode)
-    folder = task_dir or _task_of(work_dir.absolute(), found.run_key, found.task_id)
+    folder = task_dir or _task_of(Home.at(work_dir), found.run_key, found.task_id)
     case = service.sync.add_edge_case(episode, folder, added_by=added_by, description=description)
     emit(case, as_json=as_json, text=case.case_id)
     say(f"{case.title}: {case.agent_id} failed on it in episode {case.episode_id}.")
@@ -76,7 +77,7 @@ def list_cases(work_dir: WorkDir = Path("evolution_workdir"), as_json: JsonFlag 
     """List the edge cases of a home."""
     from grindstone.graduation.decisions.edge_cases import case_ids, load_case
 
-    home = work_dir.absolute()
+    home = Home.at(work_dir)
     cases = [load_case(home, name) for name in case_ids(home)]
     lines = [f"{case.case_id:<48} {case.title} ({case.agent_id})" for case in cases]
     emit(
@@ -86,14 +87,13 @@ def list_cases(work_dir: WorkDir = Path("evolution_workdir"), as_json: JsonFlag 
     )
 
 
-def _task_of(home: Path, run_key: str, task_id: str) -> Path:
+def _task_of(home: Home, run_key: str, task_id: str) -> Path:
     """Return a task's folder as the run's plan names it, else the bundled one."""
     import json
 
-    from grindstone.attempt.plan import run_folder
     from grindstone.resources import bundled
 
-    plan = run_folder(home, run_key) / "plan.json"
+    plan = home.run(run_key).plan
     named = None
     if plan.is_file():
         named = json.loads(plan.read_text("utf-8")).get("settings", {}).get("tasks_dir")

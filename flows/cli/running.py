@@ -66,7 +66,7 @@ def run_flow(
         raise typer.Exit
     for field in ("dispatch", "train"):
         if getattr(settings, field, None) == "deployment":
-            require_up(settings.work_dir.absolute(), field)
+            require_up(settings.home.root, field)
     settings = consent.agreed(kind, settings, os.environ)
     return _run(module, name, settings, verbose=verbose, **more)
 
@@ -82,7 +82,7 @@ def _run(module: str, name: str, settings: RunSettings, *, verbose: bool, **more
     os.environ.setdefault("PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW", "ignore")
     begun: list[str] = []  # the keys of the runs that can be resumed
     try:
-        with stopping() as stop, server_for(settings.work_dir.absolute()) as api_url:
+        with stopping() as stop, server_for(settings.home.root) as api_url:
             say(f"Prefect: {api_url.removesuffix('/api')}")
             flow = getattr(importlib.import_module(module), name)
             return stop.run(lambda: _watched(flow, settings, more, api_url, begun))

@@ -8,6 +8,7 @@ import typer
 from grindstone.errors import InputError
 from grindstone.flows.cli.home import AgentId, WorkDir
 from grindstone.flows.cli.output import JsonFlag, emit, say
+from grindstone.home import Home
 from grindstone.workspace import Workspace
 from grindstone.workspace.errors import WorkspaceError
 
@@ -125,4 +126,4 @@ def validate(
 
 
 def _workspace(work_dir: Path, agent_id: str) -> Workspace:
-    return Workspace.open(work_dir.absolute() / "agents" / agent_id / "workspace")
+    return Workspace.open(Home.at(work_dir).workspace(agent_id))

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from grindstone.attempt.plan import run_folder
 from grindstone.base import Frozen
 from grindstone.errors import InputError
+from grindstone.home import Home
 from grindstone.settings import GateSettings
 from grindstone.workspace import Snapshot, Workspace
 from grindstone.workspace.errors import WorkspaceError
@@ -17,9 +17,9 @@ class Arms(Frozen):
     candidate: Snapshot
 
 
-def arms_file(home: Path, run_key: str) -> Path:
+def arms_file(home: Home, run_key: str) -> Path:
     """Return where a run keeps its two states."""
-    return run_folder(home, run_key) / "arms.json"
+    return home.run(run_key).arms
 
 
 def arms_of(workspace: Workspace, settings: GateSettings) -> Arms:

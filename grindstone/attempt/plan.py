@@ -17,6 +17,7 @@ from grindstone.benchmark.skillbench import SkillBenchBenchmark, TaskPair
 from grindstone.benchmark.variants import strip_skills
 from grindstone.errors import InputError
 from grindstone.files import claim
+from grindstone.home import Home
 from grindstone.resources import bundled
 from grindstone.settings import RunSettings
 from grindstone.workspace import Snapshot, Workspace
@@ -56,19 +57,13 @@ def new_run_key(kind: str) -> str:
     return f"{kind}-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{os.urandom(2).hex()}"
 
 
-def run_folder(home: Path, run_key: str) -> Path:
-    """Return a run's own folder."""
-    return home / "runs" / run_key
-
-
 def open_workspace(settings: RunSettings, seed: str = "skillbench") -> Workspace:
     """Return the agent's workspace, copied from its seed the first time.
 
     Raises:
         InputError: `seed_workspace` is given, and the agent was made from something else.
     """
-    home = settings.work_dir.absolute()
-    folder = home / "agents" / settings.agent_id / "workspace"
+    folder = settings.home.workspace(settings.agent_id)
     chosen = settings.seed_workspace
     start = chosen or bundled(f"seed_workspaces/{seed}")
     return Workspace.create(folder, start, chosen=chosen is not None)
@@ -130,7 +125,7 @@ def _folder(settings: RunSettings) -> Path:
 
 
 def _variants(settings: RunSettings) -> Path:
-    return settings.work_dir.absolute() / "variants"
+    return settings.home.variants
 
 
 def check_resumable(kind: str, settings: RunSettings, tasks: Sequence[Task]) -> None:
@@ -139,7 +134,7 @@ def check_resumable(kind: str, settings: RunSettings, tasks: Sequence[Task]) -> 
     Raises:
         InputError: It belongs to a run of other settings or of tasks that have changed.
     """
-    kept = kept_plan(settings.work_dir.absolute(), settings.run_key) if settings.run_key else None
+    kept = kept_plan(settings.home, settings.run_key) if settings.run_key else None
     if kept is not None:
         _check_same(kept, _planned(kept.run_key, kind, settings, tasks, kept.base))
 
@@ -165,7 +160,7 @@ def plan_run(kind: str, settings: RunSettings, workspace: Workspace) -> Planned:
     tasks, broken = choose_tasks(settings)
     key = settings.run_key or new_run_key(kind)
     plan = _planned(key, kind, settings, tasks, workspace.snapshot())
-    path = run_folder(settings.work_dir.absolute(), key) / "plan.json"
+    path = settings.home.run(key).plan
     if claim(path, plan.model_dump_json(indent=2)):
         return Planned(plan=plan, tasks=tasks, broken=broken, resumed=False)
     kept = _read(path)
@@ -173,9 +168,9 @@ def plan_run(kind: str, settings: RunSettings, workspace: Workspace) -> Planned:
     return Planned(plan=kept, tasks=tasks, broken=broken, resumed=True)
 
 
-def kept_plan(home: Path, run_key: str) -> RunPlan | None:
+def kept_plan(home: Home, run_key: str) -> RunPlan | None:
     """Return what a run was to do; None where no run of that key has begun."""
-    path = run_folder(home, run_key) / "plan.json"
+    path = home.run(run_key).plan
     return _read(path) if path.exists() else None
 
 

@@ -25,6 +25,7 @@ from grindstone.competency.evaluation import CompetencyResult
 from grindstone.digest import digest
 from grindstone.errors import GrindstoneError, InputError
 from grindstone.files import claim
+from grindstone.home import Home
 from grindstone.ledger.store import Ledger
 from grindstone.ledger.tables.autonomy import JobRow
 from grindstone.records import utc_now
@@ -68,7 +69,7 @@ class TrainingJobs:
 
     def __init__(
         self,
-        home: Path = Path("evolution_workdir"),
+        home: Home | Path | str = "evolution_workdir",
         agent_id: str = "skillbench",
         *,
         kind: Kind = "grind",
@@ -82,12 +83,12 @@ class TrainingJobs:
             kind: How a job trains.
             runner: Trains; None: jobs wait until `grindstone compete` or a worker runs them.
         """
-        self.home = Path(home)
+        self.home = Home.at(home)
         self.agent_id = agent_id
         self.kind = kind
         self.runner = runner
         self.ledger = Ledger(self.home)
-        self._folder = self.home / "competency" / "jobs" / quote(agent_id, safe="")
+        self._folder = self.home.jobs(agent_id)
         self._run_key = f"jobs.{agent_id}"
 
     def enqueue_from_competency(

@@ -1,18 +1,10 @@
 """Whom a task can be routed to."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from grindstone.errors import InputError
 from grindstone.ledger import Ledger
 from grindstone.records import Episode
-
-
-def agents_in(home: Path) -> list[str]:
-    """Return the agents of a home that have a workspace."""
-    folder = home / "agents"
-    found = folder.iterdir() if folder.is_dir() else ()
-    return sorted(path.name for path in found if (path / "workspace").is_dir())
 
 
 def chosen_members(ledger: Ledger, wanted: Sequence[str]) -> list[str]:
@@ -21,7 +13,7 @@ def chosen_members(ledger: Ledger, wanted: Sequence[str]) -> list[str]:
     Raises:
         InputError: There is no agent, one is named twice, or nobody has heard of one.
     """
-    here = agents_in(ledger.home)
+    here = ledger.home.agents()
     names = list(wanted) or here
     if not names:
         raise InputError("member", f"no agent lives in {ledger.home}", "an agent's id")

@@ -16,6 +16,7 @@ from grindstone.graduation.evidence.record import Record
 from grindstone.graduation.rules.levels import Level
 from grindstone.graduation.rules.policy import Policy, load_policies, policy_for
 from grindstone.graduation.rules.scope import Scope
+from grindstone.home import Home
 from grindstone.ledger import Ledger
 from grindstone.ledger.recall import rows_of
 from grindstone.records import Episode, Outcome, utc_now
@@ -25,7 +26,7 @@ from grindstone.records import Episode, Outcome, utc_now
 class Registry:
     """One home's graduation office; its answers are computed anew each time."""
 
-    home: Path
+    home: Home
     ledger: Ledger
     chain: Chain
     policies: tuple[Policy, ...]
@@ -173,7 +174,7 @@ class Registry:
 
 
 def open_desk(
-    home: Path | str | Ledger,
+    home: Home | Path | str | Ledger,
     *,
     policies: Sequence[Policy] | Path | None = None,
     constitution: Mapping[str, Pack] | Path | None = None,
@@ -192,9 +193,9 @@ def open_desk(
     Raises:
         InputError: A policy or rule pack cannot be used.
     """
-    ledger = home if isinstance(home, Ledger) else Ledger(Path(home))
-    rules = policies if policies is not None else _own(ledger.home / "policies")
-    packs = constitution if constitution is not None else _own(ledger.home / "constitution")
+    ledger = home if isinstance(home, Ledger) else Ledger(home)
+    rules = policies if policies is not None else _own(ledger.home.policies)
+    packs = constitution if constitution is not None else _own(ledger.home.constitution)
     return Registry(
         home=ledger.home,
         ledger=ledger,

@@ -30,6 +30,7 @@ from grindstone.graduation.rules.scope import Scope
 from grindstone.graduation.served_levels import ServedLevels
 from grindstone.graduation.served_record import ServedRecord
 from grindstone.graduation.served_sync import SyncGraduationService
+from grindstone.home import Home
 from grindstone.ledger import Ledger
 from grindstone.llm.messages import Model
 from grindstone.records import Episode, utc_now
@@ -49,7 +50,7 @@ class GraduationService(ServedLevels, ServedRecord):
 
     def __init__(
         self,
-        home: Path | str | Ledger,
+        home: Home | Path | str | Ledger,
         *,
         policies: Sequence[Policy] | Path | None = None,
         constitution: Mapping[str, Pack] | Path | None = None,

@@ -23,6 +23,7 @@ from pydantic import BaseModel, JsonValue, ValidationError
 from grindstone.digest import digest
 from grindstone.errors import Cause, InfrastructureError
 from grindstone.files import claim
+from grindstone.home import Home
 from grindstone.ledger.columns import Kind, encode, row_from, value_of
 from grindstone.ledger.row import LedgerError, Table, table_of
 
@@ -52,9 +53,9 @@ class Part(NamedTuple):
 class Ledger:
     """The rows of all runs and agents below one home folder."""
 
-    def __init__(self, home: Path) -> None:
-        self.home = Path(home)
-        self.root = self.home / "ledger"
+    def __init__(self, home: Home | Path | str) -> None:
+        self.home = Home.at(home)
+        self.root = self.home.ledger
 
     def append(self, rows: Sequence[BaseModel], *, run_key: str) -> Path | None:
         """Keep rows of one table; keeping the same rows again changes nothing.

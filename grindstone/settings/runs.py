@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_serializer
 
+from grindstone.home import Home
 from grindstone.sandbox.protocol import DEFAULT_HEADROOM
 from grindstone.sandbox.registry import AUTO, AUTO_HELP, Choice
 from grindstone.settings.words import Profile, ScoreMode, Selection
@@ -33,6 +34,11 @@ class Settings(BaseModel):
 
 class RunSettings(Settings):
     """What every run that attempts tasks needs."""
+
+    @property
+    def home(self) -> Home:
+        """Where everything is kept."""
+        return Home.at(self.work_dir)
 
     tasks_dir: Path | None = Field(
         None, description="Folder of task folders. Empty: the bundled example tasks."

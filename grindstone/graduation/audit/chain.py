@@ -27,6 +27,7 @@ from grindstone.graduation.audit.event import (
     digest_of,
     seal,
 )
+from grindstone.home import Home
 
 Decide = Callable[[tuple[AuditEvent, ...]], Draft | None]
 """Makes an event in view of all earlier ones; None when there is nothing to say."""
@@ -42,8 +43,8 @@ class Head(Frozen):
 class Chain:
     """The events of one home."""
 
-    def __init__(self, home: Path) -> None:
-        self.folder = Path(home) / "audit"
+    def __init__(self, home: Home | Path | str) -> None:
+        self.folder = Home.at(home).audit
         self._known: tuple[AuditEvent, ...] = ()
         self._lock = Lock()
 

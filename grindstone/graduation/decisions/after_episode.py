@@ -33,6 +33,7 @@ from grindstone.graduation.rules.capabilities import Use
 from grindstone.graduation.rules.policy import Policy
 from grindstone.graduation.rules.streaks import Run
 from grindstone.graduation.rules.streaks import Tally as RunTally
+from grindstone.home import Home
 from grindstone.records import Episode, Trajectory
 
 
@@ -43,7 +44,7 @@ class Follower:
         home: The home, with its own policies and rule packs where it has some.
     """
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Home | Path | str) -> None:
         self._home = home
         self._desk: Registry | None = None
         self._memories: dict[str, _Memory] = {}

@@ -18,6 +18,7 @@ from grindstone.digest import SHORT, digest_tree
 from grindstone.errors import InputError
 from grindstone.graduation.audit.event import Draft, EventKind
 from grindstone.graduation.registry import Registry
+from grindstone.home import Home
 from grindstone.ledger.recall import rows_of
 from grindstone.ledger.tables.autonomy import InterventionRow
 from grindstone.records import Episode
@@ -39,19 +40,19 @@ class EdgeCase(Frozen):
     added_at: AwareDatetime
 
 
-def cases_folder(home: Path) -> Path:
+def cases_folder(home: Home) -> Path:
     """Return where a home's edge cases lie."""
-    return home / "edge_cases"
+    return home.edge_cases
 
 
-def case_ids(home: Path) -> tuple[str, ...]:
+def case_ids(home: Home) -> tuple[str, ...]:
     """Return the ids of a home's edge cases, sorted."""
     root = cases_folder(home)
     found = root.glob("*/case.json") if root.is_dir() else ()
     return tuple(sorted(path.parent.name for path in found))
 
 
-def load_case(home: Path, case_id: str) -> EdgeCase:
+def load_case(home: Home, case_id: str) -> EdgeCase:
     """Read a case, by its own id or by the failed episode's.
 
     Raises:
@@ -71,7 +72,7 @@ def load_case(home: Path, case_id: str) -> EdgeCase:
     )
 
 
-def case_task(home: Path, case: EdgeCase) -> Task:
+def case_task(home: Home, case: EdgeCase) -> Task:
     """Return a case's task.
 
     Raises:
@@ -128,7 +129,7 @@ def add_case(
     return load_case(registry.home, case.case_id)
 
 
-def _lay(home: Path, case: EdgeCase, task: Task) -> None:
+def _lay(home: Home, case: EdgeCase, task: Task) -> None:
     root = cases_folder(home)
     root.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".new-", dir=root) as scratch:

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
-from urllib.parse import quote
 
 from pydantic import (
     AwareDatetime,
@@ -20,6 +19,7 @@ from grindstone.base import Frozen
 from grindstone.digest import digest
 from grindstone.errors import InputError
 from grindstone.graduation.registry import Registry, level_at
+from grindstone.home import Home
 from grindstone.ledger.tables.attempts import (
     SkillUseRow,
     StepRow,
@@ -277,12 +277,12 @@ SessionLine = SessionAction | SessionEdit | SessionRating | SessionEnd
 _LINE: TypeAdapter[SessionLine] = TypeAdapter(SessionLine)
 
 
-def session_path(home: Path, session_id: str) -> Path:
+def session_path(home: Home | Path | str, session_id: str) -> Path:
     """Return a session's file."""
-    return home / "sessions" / f"{quote(session_id, safe='')}.jsonl"
+    return Home.at(home).session(session_id)
 
 
-def log_session(home: Path, session_id: str, line: SessionLine) -> None:
+def log_session(home: Home | Path | str, session_id: str, line: SessionLine) -> None:
     """Add a line to a session."""
     path = session_path(home, session_id)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -290,7 +290,7 @@ def log_session(home: Path, session_id: str, line: SessionLine) -> None:
         file.write(line.model_dump_json() + "\n")
 
 
-def work_of_session(home: Path, session_id: str, *, agent_id: str, title: str) -> Work:
+def work_of_session(home: Home | Path | str, session_id: str, *, agent_id: str, title: str) -> Work:
     """Return a closed session as a piece of work.
 
     Raises:

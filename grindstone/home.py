@@ -1,0 +1,136 @@
+"""The one folder that holds everything kept, and where each thing lies in it.
+
+Nothing else spells these paths:
+
+    agents/<agent_id>/workspace/   git: an agent as it has evolved
+    ledger/<table>/run=<key>/      append-only parquet
+    audit/                         the hash chain
+    runs/<key>/                    journal, step results, plan, report, plots
+    competency/jobs/<agent_id>/    training jobs
+    edge_cases/, sessions/, policies/, constitution/, reports/, routed/, variants/, server/
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+
+@dataclass(frozen=True)
+class RunFolder(os.PathLike[str]):
+    """A run's own folder."""
+
+    root: Path
+
+    def __fspath__(self) -> str:
+        return str(self.root)
+
+    @property
+    def journal(self) -> Path:
+        """Every paid answer, written before it is used."""
+        return self.root / "journal"
+
+    @property
+    def results(self) -> Path:
+        """The results of the run's steps: kept with it, so they go when it goes."""
+        return self.root / "results"
+
+    @property
+    def plan(self) -> Path:
+        """What the run set out to do."""
+        return self.root / "plan.json"
+
+    @property
+    def arms(self) -> Path:
+        """The two states a gate weighs."""
+        return self.root / "arms.json"
+
+    @property
+    def plots(self) -> Path:
+        """Pictures of its report."""
+        return self.root / "plots"
+
+
+@dataclass(frozen=True)
+class Home(os.PathLike[str]):
+    """A home folder; absolute, so that a later change of directory moves nothing."""
+
+    root: Path
+
+    @classmethod
+    def at(cls, folder: "Path | str | Home") -> "Home":
+        """Return the home at a folder, which need not be there yet."""
+        return folder if isinstance(folder, Home) else cls(Path(folder).absolute())
+
+    def __fspath__(self) -> str:
+        return str(self.root)
+
+    def __str__(self) -> str:
+        return str(self.root)
+
+    def workspace(self, agent_id: str) -> Path:
+        """Return where an agent lives."""
+        return self.root / "agents" / agent_id / "workspace"
+
+    def agents(self) -> list[str]:
+        """Return the agents that have a workspace here, by name."""
+        folder = self.root / "agents"
+        found = folder.iterdir() if folder.is_dir() else ()
+        return sorted(path.name for path in found if (path / "workspace").is_dir())
+
+    def run(self, run_key: str) -> RunFolder:
+        """Return a run's own folder."""
+        return RunFolder(self.root / "runs" / run_key)
+
+    def jobs(self, agent_id: str) -> Path:
+        """Return where an agent's training jobs are claimed."""
+        return self.root / "competency" / "jobs" / quote(agent_id, safe="")
+
+    def session(self, session_id: str) -> Path:
+        """Return where a live session of another system is logged."""
+        return self.root / "sessions" / f"{quote(session_id, safe='')}.jsonl"
+
+    @property
+    def ledger(self) -> Path:
+        """Tables of everything that happened."""
+        return self.root / "ledger"
+
+    @property
+    def audit(self) -> Path:
+        """The chain of decisions about levels."""
+        return self.root / "audit"
+
+    @property
+    def edge_cases(self) -> Path:
+        """Cases that exams are made of."""
+        return self.root / "edge_cases"
+
+    @property
+    def policies(self) -> Path:
+        """The user's own graduation policies."""
+        return self.root / "policies"
+
+    @property
+    def constitution(self) -> Path:
+        """The user's own rule packs."""
+        return self.root / "constitution"
+
+    @property
+    def reports(self) -> Path:
+        """Exports that were given no path."""
+        return self.root / "reports"
+
+    @property
+    def routed(self) -> Path:
+        """Tasks written down because somebody typed them."""
+        return self.root / "routed"
+
+    @property
+    def variants(self) -> Path:
+        """Tasks without the skills they came with."""
+        return self.root / "variants"
+
+    @property
+    def server(self) -> Path:
+        """State and logs of the Prefect server and worker started for this home."""
+        return self.root / "server"
