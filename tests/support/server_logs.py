@@ -14,14 +14,16 @@ DEPTH = 5
 def logs_below(folder: Path) -> Iterator[Path]:
     """Find servers' logs without walking through what runs leave beside them."""
     for depth in range(DEPTH):
-        yield from folder.glob("/".join(["*"] * depth + ["server", "server.log"]))
+        for log in folder.glob("/".join(["*"] * depth + ["server", "server.log"])):
+            if log == log.resolve():  # pytest links to the newest folder of each name
+                yield log
 
 
 class ServerLogs:
     """The logs below a folder, each read once."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        self.folder = folder.resolve()
         self._read: dict[Path, int] = {}
 
     def complaints(self) -> list[str]:
