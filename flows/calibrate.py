@@ -74,7 +74,7 @@ async def calibrate(
             for rule in _rules(run.settings)
         )
         done = await finish_run(run.runtime, run.planned, note=note)
-        note = REHEARSED if run.solver.model_id == "rehearsal" else ""
+        note = REHEARSED if run.solver.rehearsal else ""
         markdown = calibration_markdown(said, rules, run.settings, note=note)
         await asyncio.to_thread(write_atomic, done.folder / "calibration.md", markdown)
         await publish_markdown(

@@ -9,8 +9,7 @@ from grindstone.attempt.plan import pair_tasks
 from grindstone.benchmark.skillbench import TaskPair
 from grindstone.blocks import BlockNames
 from grindstone.flows.opening import Opened, open_run, within_budget
-from grindstone.records import Episode, Purpose
-from grindstone.report.comparison import WITH, WITHOUT
+from grindstone.records import Arm, Episode, Purpose
 from grindstone.settings import CompareSettings, RunSettings
 from grindstone.tasks.finishing import Finished, finish_run
 from grindstone.tasks.progress import Progress
@@ -58,7 +57,8 @@ async def both_arms(
         InputError: A task is broken, or changed since the run was planned.
     """
     solvers = {
-        arm: run.solver.model_copy(update={"with_skills": arm == WITH}) for arm in (WITH, WITHOUT)
+        arm: run.solver.model_copy(update={"with_skills": arm is Arm.WITH})
+        for arm in (Arm.WITH, Arm.WITHOUT)
     }
     total = 2 * trials * len(pairs)
     run.runtime.tell(Progress("note", detail=f"With against without skills: {total} attempts"))
@@ -67,6 +67,6 @@ async def both_arms(
             run.wanted(task, snapshot, Purpose.COMPARE, arm=arm, trial=trial, solver=solvers[arm])
             for trial in range(trials)
             for pair in pairs
-            for arm, task in ((WITH, pair.with_skills), (WITHOUT, pair.without_skills))
+            for arm, task in ((Arm.WITH, pair.with_skills), (Arm.WITHOUT, pair.without_skills))
         ]
     )

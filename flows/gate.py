@@ -17,13 +17,11 @@ from grindstone.flows.attempt import Wanted
 from grindstone.flows.opening import Opened, open_run, within_budget
 from grindstone.gate.rules import settled
 from grindstone.ledger.tables.runs import EvolutionRow, GatePairRow
-from grindstone.records import Purpose, utc_now
+from grindstone.records import Arm, Purpose, utc_now
 from grindstone.report.markdown_gates import gate_headline
 from grindstone.settings import AdaptiveSettings, GateOptions, GateSettings, GrindSettings
 from grindstone.tasks.finishing import Finished, finish_run
 from grindstone.tasks.gating import (
-    BASELINE,
-    CANDIDATE,
     Gated,
     Scored,
     as_pair,
@@ -131,7 +129,7 @@ async def weigh(
     said = await asyncio.to_thread(gate_sentence, options, len(tasks))
     runtime.tell(Progress("note", detail=said))
     before = await asyncio.to_thread(decided_before, runtime.ledger, runtime.run_key, gate_id, said)
-    about = {"rehearsal": run.solver.model_id == "rehearsal"}
+    about = {"rehearsal": run.solver.rehearsal}
     if before is not None:
         return before.model_copy(update=about)
     plan = attempts_of(run, tasks, arms, trials=range(options.gate_trials), cycle=cycle)
@@ -200,13 +198,13 @@ def attempts_of(
 ) -> list[Twice]:
     """Return the attempts of a gate, all tasks of a trial before the next trial."""
 
-    def wanted(task: Task, arm: str, at: Snapshot, trial: int) -> Wanted:
+    def wanted(task: Task, arm: Arm, at: Snapshot, trial: int) -> Wanted:
         return run.wanted(task, at, Purpose.GATE, arm=arm, trial=trial, cycle=cycle)
 
     return [
         (
-            wanted(task, BASELINE, arms.baseline, trial),
-            wanted(task, CANDIDATE, arms.candidate, trial),
+            wanted(task, Arm.BASELINE, arms.baseline, trial),
+            wanted(task, Arm.CANDIDATE, arms.candidate, trial),
         )
         for trial in trials
         for task in tasks

@@ -24,7 +24,7 @@ from grindstone.errors import (
 )
 from grindstone.flows.attempt import DEPLOYMENT, Wanted, attempt_all
 from grindstone.preflight import preflight
-from grindstone.records import Episode, Purpose
+from grindstone.records import Arm, Episode, Purpose
 from grindstone.settings import CompetencySettings, EvolveScope, RunSettings
 from grindstone.spending import ceiling_sentence
 from grindstone.tasks.finishing import finish_run, start_run
@@ -67,7 +67,7 @@ class Opened(Generic[S_co]):
         at: Snapshot,
         purpose: Purpose,
         *,
-        arm: str = "",
+        arm: Arm = Arm.NONE,
         trial: int = 0,
         cycle: int = 0,
         batch: int = 0,

@@ -14,7 +14,7 @@ from grindstone.competency.jobs import TrainingJob, TrainingJobs, TrainingOutcom
 from grindstone.errors import GrindstoneError, InfrastructureError, InputError, InternalError
 from grindstone.flows.grind import grind
 from grindstone.flows.opening import Opened, open_run
-from grindstone.records import Episode, Purpose
+from grindstone.records import Arm, Episode, Purpose
 from grindstone.settings import CompetencySettings, GrindSettings, RunSettings, TaskSkillMode
 from grindstone.tasks.finishing import finish_run
 from grindstone.tasks.progress import Progress
@@ -22,7 +22,6 @@ from grindstone.tasks.sending import send_next
 from grindstone.tasks.trained import practice_key, take_back, tell_tracker, undo, weighed
 from grindstone.workspace import Snapshot
 
-BEFORE, AFTER = "baseline", "candidate"
 ANY: dict[str, object] = {"category": [], "difficulty": [], "task_ids": [], "limit": None}
 
 
@@ -108,7 +107,7 @@ async def _train(
     own = await asyncio.to_thread(_settings_of, job, settings)
     async with open_run("train", own, blocks) as run:
         base = run.planned.plan.base
-        before = await _measure(run, base, BEFORE)
+        before = await _measure(run, base, Arm.BASELINE)
         if jobs.cancelled(job):
             await finish_run(run.runtime, run.planned, note="cancelled")
             return await _called_off(jobs, job, settings, "before it trained")
@@ -134,7 +133,7 @@ async def _weigh(
     if jobs.cancelled(job):
         outcome = TrainingOutcome(status="cancelled", note="after it trained; rolled back")
     else:
-        after = await _measure(run, learned, AFTER) if changed else before
+        after = await _measure(run, learned, Arm.CANDIDATE) if changed else before
         outcome = weighed(before, after, base, learned, scale=run.settings.base)
         if outcome.status == "done":
             ledger, scale = run.runtime.ledger, run.settings.base
@@ -187,7 +186,7 @@ def _skills(settings: CompetencySettings) -> int:
     return len(open_workspace(settings).library.names())
 
 
-async def _measure(run: Opened[CompetencySettings], at: Snapshot, arm: str) -> list[Episode]:
+async def _measure(run: Opened[CompetencySettings], at: Snapshot, arm: Arm) -> list[Episode]:
     """Attempt every task of the run in one state of the workspace.
 
     The attempts that a domain was chosen for are not used again: it was chosen because they

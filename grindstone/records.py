@@ -169,7 +169,7 @@ class Verdict(Frozen):
 
 
 class Purpose(StrEnum):
-    """Why an attempt was made."""
+    """Why an attempt was made, which decides what it counts for."""
 
     GRIND = "grind"
     ADAPT = "adapt"
@@ -177,9 +177,55 @@ class Purpose(StrEnum):
     COMPARE = "compare"
     CHECK = "check"
     EXAM = "exam"
-    ROUTE = "route"
     TRAIN = "train"
+    ROUTE = "route"
     IMPORT = "import"
+
+    @property
+    def in_run(self) -> bool:
+        """Whether a run that also gates, compares or checks is about it.
+
+        A routed attempt stands for itself: it is no part of the learning around it.
+        """
+        return self in (Purpose.GRIND, Purpose.ADAPT, Purpose.TRAIN, Purpose.IMPORT)
+
+    @property
+    def in_record(self) -> bool:
+        """Whether it is part of an agent's record, by which it is promoted.
+
+        Gates and comparisons try an agent as it may never be, checks try a task, and an exam is
+        a requirement of its own.
+        """
+        return self.in_run or self is Purpose.ROUTE
+
+    @property
+    def live(self) -> bool:
+        """Whether the work was meant, as opposed to training, where failing is how one learns."""
+        return self in (Purpose.ROUTE, Purpose.IMPORT)
+
+    @property
+    def shows_competency(self) -> bool:
+        """Whether it tells what the agent can do now.
+
+        Gates and comparisons try changes that may have been rejected, checks try a task. An exam
+        is the agent itself, so it tells, though it is no part of the record.
+        """
+        return self.in_record or self is Purpose.EXAM
+
+
+class Arm(StrEnum):
+    """Which side of a comparison an attempt is."""
+
+    NONE = ""  # of no comparison
+    BASELINE = "baseline"
+    CANDIDATE = "candidate"
+    WITH = "with"  # its skills
+    WITHOUT = "without"
+
+    @property
+    def up_to_date(self) -> bool:
+        """Whether the agent had all it knew by then; on the other sides it lacks some."""
+        return self not in (Arm.BASELINE, Arm.WITHOUT)
 
 
 class Outcome(StrEnum):
@@ -201,7 +247,9 @@ class Episode(Frozen):
     run_key: str
     agent_id: str
     purpose: Purpose
-    arm: str = Field("", description="'baseline', 'candidate', 'with' or 'without'; else empty.")
+    arm: Arm = Field(
+        Arm.NONE, description="'baseline', 'candidate', 'with' or 'without'; else empty."
+    )
     task_id: str
     task_digest: str = ""
     category: str = ""

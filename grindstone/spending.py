@@ -22,7 +22,6 @@ from grindstone.settings import (
     GateSettings,
     GraduationSettings,
     GrindSettings,
-    Profile,
     RouteSettings,
     RunSettings,
 )
@@ -49,7 +48,7 @@ def real_models(settings: RunSettings, environ: Mapping[str, str]) -> tuple[Reso
     found: dict[str, Resolved] = {}
     for name in MODELS:
         choice = getattr(settings, name, None)
-        stands_in = name == "model_id" and settings.native_profile in (Profile.ORACLE, Profile.NOP)
+        stands_in = name == "model_id" and not settings.native_profile.aided
         if choice is None or stands_in:
             continue
         resolved = resolve_model_id(choice, environ)

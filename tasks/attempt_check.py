@@ -3,7 +3,6 @@
 from grindstone.attempt.run import Attempted
 from grindstone.boundary import step_boundary
 from grindstone.errors import GrindstoneError
-from grindstone.graduation.rules.policy import RECORD
 from grindstone.records import Episode
 from grindstone.tasks.progress import Progress
 from grindstone.tasks.runtime import Runtime
@@ -24,7 +23,7 @@ async def check_attempt(
         episode: What is in the ledger.
         attempted: What was made; None: it is read from the ledger.
     """
-    if episode.purpose not in RECORD or episode.passed is None:
+    if not episode.purpose.in_record or episode.passed is None:
         return
     trajectory = attempted.trajectory if attempted is not None else None
     skills = _skills(attempted) if attempted is not None else ()

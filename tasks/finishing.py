@@ -63,7 +63,7 @@ async def start_run(
         model=solver.model_id,
         profile=solver.profile.value,
         sandbox=solver.sandbox,
-        rehearsal=solver.model_id == "rehearsal",
+        rehearsal=solver.rehearsal,
         agent_id=settings.agent_id,
         settings=settings.model_dump(mode="json", exclude={"work_dir"}),
     )

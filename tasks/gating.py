@@ -20,7 +20,6 @@ from grindstone.settings import GateOptions
 from grindstone.tasks.artifacts import artifact_key, artifact_link, publish_markdown, trajectory_key
 from grindstone.tasks.runtime import Runtime
 
-BASELINE, CANDIDATE = "baseline", "candidate"
 REHEARSED = "> This was a rehearsal: a local program stood in for the model."
 
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 from grindstone.competency.domains import UNKNOWN
-from grindstone.competency.measured import NOT_ITSELF, estimates, measure
+from grindstone.competency.measured import estimates, measure
 from grindstone.competency.members import chosen_members
 from grindstone.competency.outcomes import OutcomeLog
 from grindstone.competency.routing import MemberProfile, RoutingDecision
@@ -34,7 +34,7 @@ def members_of(
         base=settings.base,
         prior_strength=settings.prior_strength,
         half_life_days=settings.half_life_days,
-        leave_out=(*NOT_ITSELF, Purpose.ROUTE),
+        leave_out=(Purpose.ROUTE,),
     )
     members = []
     for name in names:

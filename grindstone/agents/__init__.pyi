@@ -1,5 +1,4 @@
 from .injection import inject_skills as inject_skills
-from .profiles import solver_for as solver_for
 from .protocol import Brief as Brief
 from .protocol import Effort as Effort
 from .protocol import SkillCard as SkillCard
@@ -7,4 +6,5 @@ from .protocol import Solver as Solver
 from .skill_use import SkillUse as SkillUse
 from .skill_use import skill_uses as skill_uses
 from .skillbench import SkillBenchAgent as SkillBenchAgent
+from .solvers import solver_for as solver_for
 from .system_prompt import build_system_prompt as build_system_prompt

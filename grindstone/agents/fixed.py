@@ -17,7 +17,7 @@ SOLVE_COMMAND = f"bash {SOLUTION_PLACE}/solve.sh"
 class OracleSolver:
     """Runs the task's own solution; a sound task passes it."""
 
-    def __init__(self, on_step: OnStep | None = None) -> None:
+    def __init__(self, *, on_step: OnStep | None = None) -> None:
         self._on_step = on_step
 
     async def solve(self, brief: Brief, sandbox: Sandbox, model: Model | None = None) -> Trajectory:
@@ -54,7 +54,7 @@ class OracleSolver:
 class NopSolver:
     """Does nothing; a sound task fails it."""
 
-    def __init__(self, on_step: OnStep | None = None) -> None:
+    def __init__(self, *, on_step: OnStep | None = None) -> None:
         self._on_step = on_step
 
     async def solve(self, brief: Brief, sandbox: Sandbox, model: Model | None = None) -> Trajectory:
@@ -71,7 +71,7 @@ class CheaterSolver:
     tries each alone.
     """
 
-    def __init__(self, on_step: OnStep | None = None) -> None:
+    def __init__(self, *, on_step: OnStep | None = None) -> None:
         self._on_step = on_step
 
     async def solve(self, brief: Brief, sandbox: Sandbox, model: Model | None = None) -> Trajectory:

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 from pydantic import Field, PositiveFloat
 
 from grindstone.agents.harbor_results import read_atif, stop_reason_of
+from grindstone.agents.profiles import Profile
 from grindstone.agents.recorder import Recorder
 from grindstone.base import Frozen
 from grindstone.benchmark import Task
@@ -29,15 +30,7 @@ from grindstone.llm import Provider, resolve_model_id
 from grindstone.llm.providers import AUTO, REHEARSAL, provider_of
 from grindstone.records import StepKind, Trajectory, Verdict
 from grindstone.sandbox.protocol import ExecResult, SealedResult
-from grindstone.settings import Profile, ScoreMode
-
-AGENTS = {
-    Profile.TERMINUS2: "terminus-2",
-    Profile.TERMINUS2_LEGACY: "terminus-1",
-    Profile.ORACLE: "oracle",
-    Profile.NOP: "nop",
-}
-"""Harbor's names of the profiles it has too."""
+from grindstone.settings import ScoreMode
 
 _PREFIXES = {
     Provider.ANTHROPIC: "anthropic/",
@@ -87,11 +80,10 @@ def harbor_agent(profile: Profile) -> str:
     Raises:
         InputError: Harbor has no such agent.
     """
-    if profile not in AGENTS:
-        raise InputError(
-            "native_profile", f"Harbor has no agent like {profile.value}", ", ".join(AGENTS)
-        )
-    return AGENTS[profile]
+    if not profile.harbor:
+        known = ", ".join(each for each in Profile if each.harbor)
+        raise InputError("native_profile", f"Harbor has no agent like {profile.value}", known)
+    return profile.harbor
 
 
 def harbor_command(

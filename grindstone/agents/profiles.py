@@ -1,30 +1,75 @@
-"""Which solver a profile is."""
+"""Which solver profiles there are: a new one is a module and a row of this table.
 
-from grindstone.agents.fixed import CheaterSolver, NopSolver, OracleSolver
-from grindstone.agents.protocol import Solver
-from grindstone.agents.recorder import OnStep
-from grindstone.agents.strands import StrandsSolver
-from grindstone.agents.terminus import TerminusSolver
-from grindstone.settings import Profile
+Settings, forms, the command line, prompts and the records of promotion read it, so it stands
+below all of them: it names the modules of its solvers and imports nothing.
+"""
+
+from enum import StrEnum
+from typing import NamedTuple
+
+LOAD_BY_TOOL = "call `load_skill` with its name."
+LOAD_BY_READING = "print its `SKILL.md` with `cat`."
 
 
-def solver_for(profile: Profile, *, on_step: OnStep | None = None) -> Solver:
-    """Return the solver of a profile.
+class Row(NamedTuple):
+    """One profile."""
 
-    Args:
-        profile: One of `settings.Profile`.
-        on_step: Told of every step of the trajectory as it is recorded.
-    """
-    match profile:
-        case Profile.STRANDS:
-            return StrandsSolver(on_step=on_step)
-        case Profile.ORACLE:
-            return OracleSolver(on_step)
-        case Profile.NOP:
-            return NopSolver(on_step)
-        case Profile.CHEATER:
-            return CheaterSolver(on_step)
-        case Profile.TERMINUS2:
-            return TerminusSolver(on_step=on_step)
-        case Profile.TERMINUS2_LEGACY:
-            return TerminusSolver(tmux=False, confirm=False, on_step=on_step)
+    name: str
+    solver: str  # module:name of what makes a `protocol.Solver`, given `on_step`
+    protocol: str = ""  # the template in prompts/ that explains how it works; none: no prompt
+    how_to_load: str = ""  # what its system prompt says of reading a skill
+    harbor: str = ""  # Harbor's name of the same agent; empty: it has none
+    gets_solution: bool = False  # whether it is told where the task's own solution is
+    aided: bool = True  # see `Profile.aided`
+
+
+class Profile(StrEnum):
+    """How the solver talks to its sandbox; the members are the table."""
+
+    solver: str
+    protocol: str
+    how_to_load: str
+    harbor: str
+    gets_solution: bool
+    aided: bool
+    """Whether it asks a model and reads skills. One that does not teaches nothing, costs nothing
+    and is no evidence of what an agent can do."""
+
+    def __new__(cls, *row: object) -> "Profile":
+        """Make a member of a row, so that its value is the name alone."""
+        fields = Row(*row)  # type: ignore[arg-type]  # a row comes taken apart
+        member = str.__new__(cls, fields.name)
+        member._value_ = fields.name
+        for name, value in zip(Row._fields[1:], fields[1:], strict=True):
+            setattr(member, name, value)
+        return member
+
+    TERMINUS2 = Row(
+        "terminus2",
+        "grindstone.agents.terminus:TerminusSolver",
+        "protocol_terminus2.md",
+        LOAD_BY_READING,
+        "terminus-2",
+    )
+    TERMINUS2_LEGACY = Row(
+        "terminus2_legacy",
+        "grindstone.agents.terminus:legacy",
+        "protocol_terminus2_legacy.md",
+        LOAD_BY_READING,
+        "terminus-1",
+    )
+    STRANDS = Row(
+        "strands",
+        "grindstone.agents.strands:StrandsSolver",
+        "protocol_strands.md",
+        LOAD_BY_TOOL,
+    )
+    ORACLE = Row(
+        "oracle",
+        "grindstone.agents.fixed:OracleSolver",
+        harbor="oracle",
+        gets_solution=True,
+        aided=False,
+    )
+    NOP = Row("nop", "grindstone.agents.fixed:NopSolver", harbor="nop", aided=False)
+    CHEATER = Row("cheater", "grindstone.agents.fixed:CheaterSolver", aided=False)

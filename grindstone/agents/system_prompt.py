@@ -5,20 +5,9 @@ from functools import cache
 from importlib.resources import files
 from string import Template
 
+from grindstone.agents.profiles import Profile
 from grindstone.agents.protocol import SkillCard
 from grindstone.agents.tool_scripts import LISTED, PLACE, ToolScript
-from grindstone.settings import Profile
-
-_HOW_TO_LOAD = {
-    Profile.STRANDS: "call `load_skill` with its name.",
-    Profile.TERMINUS2: "print its `SKILL.md` with `cat`.",
-    Profile.TERMINUS2_LEGACY: "print its `SKILL.md` with `cat`.",
-}
-_PROTOCOLS = {
-    Profile.STRANDS: "protocol_strands.md",
-    Profile.TERMINUS2: "protocol_terminus2.md",
-    Profile.TERMINUS2_LEGACY: "protocol_terminus2_legacy.md",
-}
 
 
 @cache
@@ -40,11 +29,11 @@ def build_system_prompt(
         base: The workspace's own prompt; a leading `Role:` line of its own is dropped.
         memories: One sentence or paragraph each, oldest first.
         skills: What the agent is offered; only names, descriptions and folders are shown.
-        profile: Decides which way of working is explained. `oracle` and `nop` read no
-            prompt and get an empty one.
+        profile: Decides which way of working is explained. One without a protocol
+            reads no prompt and gets an empty one.
         tools: Scripts that were laid into its sandbox.
     """
-    if profile not in _PROTOCOLS:
+    if not profile.protocol:
         return ""
     remembered = "\n".join(f"- {memory.strip()}" for memory in memories if memory.strip())
     cards = "\n".join(f"- {card.name}: {card.description} ({card.path})" for card in skills)
@@ -52,12 +41,12 @@ def build_system_prompt(
         template("system.md")
         .substitute(
             base=_without_role(base),
-            protocol=template(_PROTOCOLS[profile]).substitute().strip(),
+            protocol=template(profile.protocol).substitute().strip(),
             memories=template("memories.md").substitute(memories=remembered) if remembered else "",
             tools=template("tools.md").substitute(place=PLACE, tools=_listing(tools))
             if tools
             else "",
-            skills=template("skills.md").substitute(how=_HOW_TO_LOAD[profile], skills=cards)
+            skills=template("skills.md").substitute(how=profile.how_to_load, skills=cards)
             if cards
             else "",
         )

@@ -118,6 +118,11 @@ class TerminusSolver:
         return typed.shown
 
 
+def legacy(*, on_step: OnStep | None = None) -> TerminusSolver:
+    """Return the older protocol's solver: a plain terminal, and completion claimed once counts."""
+    return TerminusSolver(tmux=False, confirm=False, on_step=on_step)
+
+
 def _complaint(why: str, response: Response) -> str:
     if response.stop_reason == "max_tokens":
         why = f"it was cut off at the output limit; answer in shorter steps ({why})"

@@ -42,7 +42,6 @@ from grindstone.records import (
 )
 from grindstone.sandbox.owner import run_labels
 from grindstone.sandbox.protocol import Provider, Sandbox
-from grindstone.settings import Profile
 from grindstone.skills import Skill, SkillLibrary, render
 from grindstone.skills.selection import select_skills
 from grindstone.workspace.files import WorkspaceFiles
@@ -272,7 +271,7 @@ def _brief(
         instruction=task.instruction,
         system_prompt=prompt,
         skills=tuple(cards),
-        solution_dir=str(task.solution_dir) if solver.profile is Profile.ORACLE else None,
+        solution_dir=str(task.solution_dir) if solver.profile.gets_solution else None,
         solution_env=task.solution_env,
         effort=Effort(
             max_steps=solver.max_steps,
@@ -300,7 +299,7 @@ def _identity(spec: AttemptSpec, task: Task) -> dict[str, Any]:
         "model": spec.solver.model_id,
         "profile": spec.solver.profile.value,
         "sandbox": spec.solver.sandbox,
-        "rehearsal": spec.solver.model_id == "rehearsal",
+        "rehearsal": spec.solver.rehearsal,
         "trial": spec.trial,
         "cycle": spec.cycle,
         "batch": spec.batch,

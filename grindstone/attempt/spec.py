@@ -7,7 +7,8 @@ from pydantic import Field, JsonValue, NonNegativeInt, PositiveFloat, PositiveIn
 
 from grindstone.base import Frozen
 from grindstone.digest import digest
-from grindstone.records import Purpose
+from grindstone.llm.providers import REHEARSAL
+from grindstone.records import Arm, Purpose
 from grindstone.sandbox.protocol import DEFAULT_HEADROOM
 from grindstone.sandbox.registry import Kind
 from grindstone.settings import Profile, RunSettings, ScoreMode, Selection
@@ -52,6 +53,11 @@ class SolverSettings(Frozen):
             runtime=settings.runtime,
         )
 
+    @property
+    def rehearsal(self) -> bool:
+        """Whether the offline rehearsal server is the model."""
+        return self.model_id == REHEARSAL
+
     def identity(self) -> dict[str, JsonValue]:
         """Return what takes part in an attempt's identity.
 
@@ -82,7 +88,7 @@ class AttemptSpec(Frozen):
     run_key: str
     agent_id: str
     purpose: Purpose
-    arm: str = ""
+    arm: Arm = Arm.NONE
     task_id: str
     task_dir: Path
     task_digest: str
@@ -130,7 +136,7 @@ class AttemptSpec(Frozen):
                 "content": self.content_key,
                 "run": self.run_key,
                 "purpose": self.purpose.value,
-                "arm": self.arm,
+                "arm": self.arm.value,
                 "cycle": self.cycle,
             }
         )[:32]

@@ -9,7 +9,7 @@ sums of weights: evidence that grows old counts as less evidence, so the estimat
 to the prior and its interval widens.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Literal
 
@@ -18,16 +18,11 @@ from pydantic import NonNegativeFloat, NonNegativeInt
 
 from grindstone.base import Frozen
 from grindstone.competency.checking import check_base, folded, number
-from grindstone.records import Outcome, Purpose, utc_now
+from grindstone.records import Arm, Outcome, Purpose, utc_now
 from grindstone.settings import Profile
 
 SECONDS_PER_DAY = 86_400.0
 TAIL = 0.025
-NO_EVIDENCE_ARMS = ("baseline", "without")
-"""Arms in which the agent ran on purpose without what it knows now."""
-NOT_ITSELF = (Purpose.CHECK, Purpose.GATE, Purpose.COMPARE)
-"""Attempts that check tasks, or try changes that may have been rejected."""
-UNAIDED_PROFILES = tuple(profile.value for profile in Profile if not profile.aided)
 
 Grouping = Literal["category", "tags"]
 
@@ -67,7 +62,7 @@ def measure(
     half_life_days: float | None = None,
     as_of: datetime | None = None,
     min_episodes: int = 5,
-    leave_out: Sequence[Purpose] = NOT_ITSELF,
+    leave_out: Collection[Purpose] = (),
 ) -> pl.DataFrame:
     """Return competency per agent and domain.
 
@@ -144,16 +139,20 @@ def estimates(
     return found
 
 
-def _counts(leave_out: Sequence[Purpose]) -> pl.Expr:
-    def given(column: str) -> pl.Expr:
-        return pl.col(column).fill_null("")
-
-    return (
-        (pl.col("outcome") != Outcome.ERROR.value)
-        & ~given("arm").is_in(NO_EVIDENCE_ARMS)
-        & ~given("profile").is_in(UNAIDED_PROFILES)
-        & ~given("purpose").is_in([purpose.value for purpose in leave_out])
-    )
+def _counts(leave_out: Collection[Purpose]) -> pl.Expr:
+    no_evidence = {
+        "arm": [arm.value for arm in Arm if not arm.up_to_date],
+        "profile": [profile.value for profile in Profile if not profile.aided],
+        "purpose": [
+            purpose.value
+            for purpose in Purpose
+            if purpose in leave_out or not purpose.shows_competency
+        ],
+    }
+    counts = pl.col("outcome") != Outcome.ERROR.value
+    for column, values in no_evidence.items():
+        counts &= ~pl.col(column).fill_null("").is_in(values)
+    return counts
 
 
 def _weight(half_life_days: float | None, as_of: datetime) -> pl.Expr:

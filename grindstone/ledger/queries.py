@@ -7,11 +7,11 @@ caller's. An infrastructure error is no score: it takes part in no rate.
 import polars as pl
 
 from grindstone.ledger.intervals import Interval, newcombe, wilson
-from grindstone.records import Outcome, Purpose
+from grindstone.records import Arm, Outcome, Purpose
 
 SCORED = pl.col("outcome") != Outcome.ERROR.value
 PASSED = pl.col("outcome") == Outcome.PASSED.value
-MAIN = (Purpose.GRIND.value, Purpose.ADAPT.value, Purpose.TRAIN.value, Purpose.IMPORT.value)
+_IN_RUN = tuple(purpose.value for purpose in Purpose if purpose.in_run)
 ORDER = ("cycle", "batch", "trial", "started_at")
 
 
@@ -21,7 +21,7 @@ def main_attempts(episodes: pl.LazyFrame) -> pl.LazyFrame:
     A run of another kind (a check, say) is about all of its attempts, but those of the two
     arms of a comparison, which are no tasks' verdicts (`comparison.compare_arms`).
     """
-    counts = pl.col("purpose").is_in(MAIN) & (pl.col("arm") == "")
+    counts = pl.col("purpose").is_in(_IN_RUN) & (pl.col("arm") == Arm.NONE.value)
     compares = pl.col("purpose") == Purpose.COMPARE.value
     return episodes.filter(counts | (~counts.any() & ~compares))
 

@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING, Any
 from grindstone.base import Frozen
 from grindstone.gate import Pair, PairedComparison, compare_paired
 from grindstone.ledger.intervals import Interval, wilson
-from grindstone.records import Outcome, Purpose
+from grindstone.records import Arm, Outcome, Purpose
 
 if TYPE_CHECKING:
     import polars as pl
 
-WITH, WITHOUT = "with", "without"
 
-
-class Arm(Frozen):
+class ArmSummary(Frozen):
     """One side of a comparison; an attempt that infrastructure spoiled is in no rate."""
 
     name: str
@@ -48,8 +46,8 @@ class ComparedTask(Frozen):
 class Comparison(Frozen):
     """What an agent's skills change, and how sure that is."""
 
-    with_skills: Arm
-    without_skills: Arm
+    with_skills: ArmSummary
+    without_skills: ArmSummary
     paired: PairedComparison
     """The arm without is the baseline; a task counts once, however often it was tried."""
     tasks: tuple[ComparedTask, ...]
@@ -70,7 +68,8 @@ def compare_arms(episodes: "pl.LazyFrame") -> Comparison | None:
     import polars as pl  # noqa: PLC0415 - loaded when a comparison is computed
 
     frame = episodes.filter(
-        (pl.col("purpose") == Purpose.COMPARE.value) & pl.col("arm").is_in([WITH, WITHOUT])
+        (pl.col("purpose") == Purpose.COMPARE.value)
+        & pl.col("arm").is_in([Arm.WITH.value, Arm.WITHOUT.value])
     )
     rows = frame.sort("task_id", "trial").collect().to_dicts()
     if not rows:
@@ -82,27 +81,27 @@ def compare_arms(episodes: "pl.LazyFrame") -> Comparison | None:
         Pair(
             task_id=task_id,
             trial=trial,
-            baseline=side.get(WITHOUT, {}).get("score"),
-            candidate=side.get(WITH, {}).get("score"),
+            baseline=side.get(Arm.WITHOUT, {}).get("score"),
+            candidate=side.get(Arm.WITH, {}).get("score"),
         )
         for (task_id, trial), side in sides.items()
     ]
     return Comparison(
-        with_skills=_arm(WITH, rows),
-        without_skills=_arm(WITHOUT, rows),
+        with_skills=_arm(Arm.WITH, rows),
+        without_skills=_arm(Arm.WITHOUT, rows),
         paired=compare_paired(pairs),
         tasks=tuple(_tasks(rows, pairs)),
         trials=1 + max(trial for _, trial in sides),
     )
 
 
-def _arm(name: str, rows: Iterable[dict[str, Any]]) -> Arm:
+def _arm(name: str, rows: Iterable[dict[str, Any]]) -> ArmSummary:
     mine = [row for row in rows if row["arm"] == name]
     scored = [row for row in mine if row["outcome"] != Outcome.ERROR.value]
     passed = sum(row["outcome"] == Outcome.PASSED.value for row in scored)
     costs = [row["cost_usd"] for row in mine if row["cost_usd"] is not None]
     kinds = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens")
-    return Arm(
+    return ArmSummary(
         name=name,
         attempts=len(mine),
         errors=len(mine) - len(scored),
@@ -132,7 +131,7 @@ def _tasks(rows: list[dict[str, Any]], pairs: list[Pair]) -> Iterable[ComparedTa
         yield ComparedTask(
             task_id=task_id,
             category=category,
-            with_skills=tuple(outcomes[task_id, WITH]),
-            without_skills=tuple(outcomes[task_id, WITHOUT]),
+            with_skills=tuple(outcomes[task_id, Arm.WITH]),
+            without_skills=tuple(outcomes[task_id, Arm.WITHOUT]),
             difference=fmean(seen) if seen else None,
         )

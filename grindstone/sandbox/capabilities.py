@@ -3,9 +3,10 @@
 import shutil
 import subprocess
 from collections.abc import Mapping
+from pkgutil import resolve_name
 
 from grindstone.base import Frozen
-from grindstone.sandbox.registry import PROVIDERS, Kind, load
+from grindstone.sandbox.registry import PROVIDERS, Kind
 
 PROBE_TIMEOUT_S = 20
 
@@ -44,7 +45,7 @@ class Capabilities(Frozen):
 
 def probe() -> Capabilities:
     """Look, without leaving anything behind; blocks for up to a few seconds."""
-    engines = {row.kind: load(row.probe)() for row in PROVIDERS}
+    engines = {row.kind: resolve_name(row.probe)() for row in PROVIDERS}
     return Capabilities(engines=engines, tmux=_tmux())
 
 

@@ -4,8 +4,7 @@ What names a provider anywhere else (settings, forms, command line, `doctor`, th
 `auto`) is read from here.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 
 class Row(NamedTuple):
@@ -42,9 +41,3 @@ if TYPE_CHECKING:
 else:  # what settings, forms and flags validate against and list
     Kind = Literal[KINDS]
     Choice = Literal[(AUTO, *KINDS)]
-
-
-def load(named: str) -> Any:
-    """Return what a row names as `module:name`."""
-    module, _, name = named.partition(":")
-    return getattr(import_module(module), name)

@@ -4,6 +4,7 @@ The field descriptions are what the Prefect form, `--help` and the docs show. De
 are those of the documents' tables.
 """
 
+from grindstone.agents.profiles import Profile
 from grindstone.settings.autonomy import CompetencySettings, GraduationSettings, RouteSettings
 from grindstone.settings.campaign import SimulateSettings
 from grindstone.settings.learning import (
@@ -18,7 +19,6 @@ from grindstone.settings.learning import (
 from grindstone.settings.runs import Ratio, RunSettings, Settings, default_home, title
 from grindstone.settings.words import (
     FeedbackLevel,
-    Profile,
     ScoreMode,
     Selection,
     SuccessMode,

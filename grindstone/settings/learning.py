@@ -5,8 +5,9 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from grindstone.agents.profiles import Profile
 from grindstone.settings.runs import Ratio, RunSettings, Settings
-from grindstone.settings.words import FeedbackLevel, Profile, SuccessMode, TaskSkillMode
+from grindstone.settings.words import FeedbackLevel, SuccessMode, TaskSkillMode
 
 EVOLVED_LAYERS = ("skills", "memory", "prompts", "tools")
 

@@ -7,10 +7,11 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_serializer
 
+from grindstone.agents.profiles import Profile
 from grindstone.home import Home
 from grindstone.sandbox.protocol import DEFAULT_HEADROOM
 from grindstone.sandbox.registry import AUTO, AUTO_HELP, Choice
-from grindstone.settings.words import Profile, ScoreMode, Selection
+from grindstone.settings.words import ScoreMode, Selection
 
 Ratio = Annotated[float, Field(ge=0.0, le=1.0)]
 

@@ -13,22 +13,6 @@ class FeedbackLevel(StrEnum):
     FULL = "full"
 
 
-class Profile(StrEnum):
-    """How the solver talks to its sandbox."""
-
-    TERMINUS2 = "terminus2"
-    TERMINUS2_LEGACY = "terminus2_legacy"
-    STRANDS = "strands"
-    ORACLE = "oracle"
-    NOP = "nop"
-    CHEATER = "cheater"
-
-    @property
-    def aided(self) -> bool:
-        """Whether it asks a model and reads skills; one that does not teaches nothing."""
-        return self not in (Profile.ORACLE, Profile.NOP, Profile.CHEATER)
-
-
 class ScoreMode(StrEnum):
     """How a reward becomes a score."""
 

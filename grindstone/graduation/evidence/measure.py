@@ -13,7 +13,7 @@ import polars.selectors as cs
 
 from grindstone.graduation.evidence.record import Recent, Record
 from grindstone.graduation.rules.levels import Level
-from grindstone.graduation.rules.policy import STAND_INS, Policy
+from grindstone.graduation.rules.policy import UNAIDED, Policy
 from grindstone.graduation.rules.scope import Scope
 from grindstone.ledger import Ledger
 from grindstone.ledger.tables.attempts import SkillUseRow
@@ -83,7 +83,7 @@ def scored(episodes: pl.LazyFrame, *, agents: Collection[str] | None = None) -> 
         *KEY,
         *("agent_id", "purpose", "started_at", "maturity", "title", "tags", "topics"),
         *("metadata", "category", "difficulty", "task_digest", "confidence"),
-        (pl.col("rehearsal").fill_null(False) | pl.col("profile").is_in(list(STAND_INS))).alias(
+        (pl.col("rehearsal").fill_null(False) | pl.col("profile").is_in(UNAIDED)).alias(
             "rehearsal"
         ),
         (pl.col("outcome") == Outcome.PASSED.value).alias("passed"),

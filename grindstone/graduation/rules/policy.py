@@ -22,20 +22,13 @@ from grindstone.settings import Profile, Ratio
 from grindstone.untrusted import UntrustedError
 from grindstone.untrusted import read_yaml as limited_yaml
 
-RECORD = (Purpose.GRIND, Purpose.ADAPT, Purpose.TRAIN, Purpose.ROUTE, Purpose.IMPORT)
-"""Attempts that make up an agent's record: not those of gates, comparisons, checks or exams."""
-
-LIVE = (Purpose.ROUTE, Purpose.IMPORT)
-"""Work that was meant, as opposed to training, where failing is how one learns."""
-
-
-STAND_INS = (Profile.ORACLE, Profile.NOP, Profile.CHEATER)
-"""Profiles that are not the agent: a task's own solution, nobody at all, and an attacker."""
+UNAIDED = tuple(profile.value for profile in Profile if not profile.aided)
+"""A task's own solution, nobody at all, an attacker: none of them is the agent."""
 
 
 def is_rehearsal(episode: Episode) -> bool:
     """Whether another than the agent played an episode."""
-    return episode.rehearsal or episode.profile in STAND_INS
+    return episode.rehearsal or episode.profile in UNAIDED
 
 
 class Criteria(Frozen):
@@ -111,7 +104,8 @@ class DemotionRule(Frozen):
         5, ge=1, description="Episodes at the present level before its criteria are asked again."
     )
     purposes: tuple[Purpose, ...] = Field(
-        LIVE, description="Whose failures and breaches count: by default, not training's."
+        tuple(purpose for purpose in Purpose if purpose.live),
+        description="Whose failures and breaches count: by default, not training's.",
     )
     mode: Literal["propose", "apply"] = "apply"
 
@@ -126,7 +120,10 @@ class Policy(Frozen):
     window: Literal["level", "all"] = Field(
         "level", description="level: since the last change of level; all: the whole record."
     )
-    purposes: tuple[Purpose, ...] = Field(RECORD, description="Kinds of attempts that count.")
+    purposes: tuple[Purpose, ...] = Field(
+        tuple(purpose for purpose in Purpose if purpose.in_record),
+        description="Kinds of attempts that count.",
+    )
     rehearsals: bool = Field(
         False,
         description="Whether rehearsals count: episodes and exams played by the offline stand-in "
