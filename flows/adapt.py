@@ -26,7 +26,7 @@ from grindstone.tasks.judging import (
     judge_calibration,
     note_patterns,
 )
-from grindstone.tasks.progress import Progress
+from grindstone.tasks.progress import Advanced, LearningBegan, Note
 from grindstone.tasks.skill_steps import WriteSpec, write_skill
 from grindstone.tasks.stability import Stability
 from grindstone.workspace import Snapshot
@@ -63,7 +63,7 @@ async def adapt(
             found = await asyncio.to_thread(
                 judge_calibration, run.runtime.ledger, run.runtime.run_key
             )
-            run.runtime.tell(Progress("note", detail=calibration_sentence(found)))
+            run.runtime.tell(Note(calibration_sentence(found)))
         return Adapted(report=done.report, folder=done.folder, judge=found)
 
 
@@ -79,7 +79,7 @@ async def _cycles(run: Run, stability: Stability) -> None:
     for cycle in range(len(done) + 1, options.max_cycles + 1):
         if stability.converged:
             told = f"Settled: no new skill in {options.egl_window} cycles in a row"
-            runtime.tell(Progress("note", detail=told))
+            runtime.tell(Note(told))
             break
         batch = _batch(train, options.batch_size, cycle)
         snapshot, note = await _one_cycle(run, cycle, batch, shares.held, snapshot)
@@ -92,7 +92,7 @@ async def _cycles(run: Run, stability: Stability) -> None:
             cycles=[note],
             after=snapshot,
         )
-        runtime.tell(Progress("batch", done=cycle, total=options.max_cycles))
+        runtime.tell(Advanced(cycle, options.max_cycles))
 
 
 async def _one_cycle(
@@ -110,7 +110,7 @@ async def _one_cycle(
     episodes = await _attempts(run, tasks, snapshot, cycle)
     if not run.learns:
         told = f"{options.native_profile} asks no model: nothing is learned from it"
-        run.runtime.tell(Progress("note", detail=told))
+        run.runtime.tell(Note(told))
         return snapshot, CycleNote(new_skills=0, solved=())
     by_id = {task.task_id: task for task in tasks}
     judged: list[JudgedAttempt] = []
@@ -131,7 +131,7 @@ async def _one_cycle(
         snapshot = await weighed(run, snapshot, evolved.after, held, gate_id=gate_id, cycle=cycle)
         new_skills = len(evolved.result.skills_added) if snapshot == evolved.after else 0
     else:
-        run.runtime.tell(Progress("note", detail=f"Cycle {cycle}: nothing that tasks share"))
+        run.runtime.tell(Note(f"Cycle {cycle}: nothing that tasks share"))
     return snapshot, CycleNote(new_skills=new_skills, solved=tuple(task_id for task_id, _ in good))
 
 
@@ -165,7 +165,7 @@ async def _judge(
     silent = sum(item.verdict is None for item in judged)
     if silent:
         told = f"Cycle {cycle}: the judge left {silent} of {len(judged)} attempts without a score"
-        run.runtime.tell(Progress("note", detail=told))
+        run.runtime.tell(Note(told))
     return judged
 
 
@@ -208,7 +208,7 @@ def _evolution(
 ) -> EvolveSpec:
     options = run.settings
     shown = [item.episode_id for item in episodes if options.trajectory_only or not item.passed]
-    run.runtime.tell(Progress("evolve", f"from {len(shown)} attempts", cycle=cycle))
+    run.runtime.tell(LearningBegan(f"from {len(shown)} attempts"))
     return EvolveSpec(
         home=run.runtime.home.root,
         run_key=run.runtime.run_key,

@@ -18,13 +18,13 @@ from grindstone.benchmark import Task
 from grindstone.boundary import step_boundary
 from grindstone.errors import InfrastructureError
 from grindstone.home import Home
-from grindstone.records import Episode, utc_now
+from grindstone.records import Episode, Outcome, utc_now
 from grindstone.tasks.adopting import run_tag
 from grindstone.tasks.artifacts import publish_trajectory
 from grindstone.tasks.attempt_check import check_attempt
 from grindstone.tasks.caching import step
 from grindstone.tasks.incidents import spared
-from grindstone.tasks.progress import Progress
+from grindstone.tasks.progress import AttemptBegan, AttemptEnded
 from grindstone.tasks.recording import record_attempt
 from grindstone.tasks.runtime import CURRENT, Runtime, open_runtime
 
@@ -83,7 +83,7 @@ async def _attempt(spec: AttemptSpec, runtime: Runtime) -> Episode:
         return await make_attempt(spec, await _rig(spec, runtime))
 
     with step_boundary(_step(spec), episode_id=spec.episode_id):
-        runtime.tell(Progress("attempt", spec.task_id, cycle=spec.cycle))
+        runtime.tell(AttemptBegan(spec.task_id))
         try:
             attempted = await record_attempt(runtime, spec.episode_id, make)
         finally:
@@ -116,11 +116,11 @@ def _memory(runtime: Runtime, spec: AttemptSpec) -> Path:
     return runtime.run_dir / "attempts" / f"{spec.episode_id}.commands"
 
 
-def _scored(attempted: Attempted) -> Progress:
+def _scored(attempted: Attempted) -> AttemptEnded:
     episode = attempted.episode
     tests = f"{episode.tests_passed}/{episode.tests_total} tests"
     subject = f"{episode.task_id} ({episode.arm})" if episode.arm else episode.task_id
-    return Progress("scored", subject, f"{episode.outcome.value} {tests}", cycle=episode.cycle)
+    return AttemptEnded(subject, episode.outcome, tests, episode.cycle)
 
 
 @step("attempt-once", "{spec.label}")
@@ -222,7 +222,7 @@ async def attempt_all(
             episode = error_episode(item.spec, item.task, error, error.cause.value)
             await asyncio.to_thread(runtime.ledger.append, [episode], run_key=runtime.run_key)
             runtime.tell(
-                Progress("scored", item.task.task_id, f"error {error}", cycle=item.spec.cycle)
+                AttemptEnded(item.task.task_id, Outcome.ERROR, str(error), item.spec.cycle)
             )
             return episode
 

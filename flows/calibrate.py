@@ -21,7 +21,7 @@ from grindstone.settings import CalibrateSettings, Profile
 from grindstone.tasks.artifacts import artifact_key, publish_markdown
 from grindstone.tasks.finishing import Finished, finish_run
 from grindstone.tasks.gating import REHEARSED, gate_sentence, record_gate
-from grindstone.tasks.progress import Progress
+from grindstone.tasks.progress import Note
 
 
 class RuleCalibration(Frozen):
@@ -63,7 +63,7 @@ async def calibrate(
         worse: dict[RuleName, list[Verdict]] = defaultdict(list)
         tasks = holdout(run.planned.tasks, run.settings.holdout_ratio, run.settings)
         said = await asyncio.to_thread(gate_sentence, run.settings, len(tasks))
-        run.runtime.tell(Progress("note", detail=said))
+        run.runtime.tell(Note(said))
         note = await within_budget(_measure(run, tasks, said, same, worse))
         rules = tuple(
             RuleCalibration(
@@ -127,7 +127,7 @@ async def _measure(
                 rule = rule_of(name, alpha=settings.gate_alpha, threshold=settings.gate_threshold)
                 verdicts[name].append(rule.judge(gated.comparison).verdict)
             told = f"Gate {gate_id}: {gated.row.verdict}, {gated.row.reason}"
-            runtime.tell(Progress("note", detail=told))
+            runtime.tell(Note(told))
 
 
 def _rules(settings: CalibrateSettings) -> tuple[RuleName, ...]:

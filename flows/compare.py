@@ -12,7 +12,7 @@ from grindstone.flows.opening import Opened, open_run, within_budget
 from grindstone.records import Arm, Episode, Purpose
 from grindstone.settings import CompareSettings, RunSettings
 from grindstone.tasks.finishing import Finished, finish_run
-from grindstone.tasks.progress import Progress
+from grindstone.tasks.progress import Note
 from grindstone.workspace import Snapshot
 
 
@@ -61,7 +61,7 @@ async def both_arms(
         for arm in (Arm.WITH, Arm.WITHOUT)
     }
     total = 2 * trials * len(pairs)
-    run.runtime.tell(Progress("note", detail=f"With against without skills: {total} attempts"))
+    run.runtime.tell(Note(f"With against without skills: {total} attempts"))
     return await run.attempt_all(
         [
             run.wanted(task, snapshot, Purpose.COMPARE, arm=arm, trial=trial, solver=solvers[arm])

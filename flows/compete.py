@@ -14,7 +14,7 @@ from grindstone.flows.train import domains_of, train
 from grindstone.ledger.tables.autonomy import JobRow
 from grindstone.records import Purpose
 from grindstone.settings import CompetencySettings
-from grindstone.tasks.progress import Progress
+from grindstone.tasks.progress import Note
 from grindstone.tasks.run_keys import run_key_of
 from grindstone.tasks.sending import send_next
 from grindstone.tasks.training import (
@@ -99,14 +99,14 @@ async def _probe(run: Opened[CompetencySettings], domains: Sequence[str]) -> str
     if not wanted:
         return ""
     told = f"Probing {len(lacking)} domains with too few attempts: {len(wanted)} attempts"
-    runtime.tell(Progress("note", detail=told))
+    runtime.tell(Note(told))
     return await within_budget(run.attempt_all(wanted))
 
 
 async def _score(run: Opened[CompetencySettings], domains: Sequence[str], index: int) -> Scored:
     scored = await asyncio.to_thread(score_agent, run.runtime, run.settings, domains, index=index)
     await publish_scored(run.runtime, scored, run.settings)
-    run.runtime.tell(Progress("note", detail=headline(scored.result)))
+    run.runtime.tell(Note(headline(scored.result)))
     return scored
 
 

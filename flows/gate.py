@@ -32,7 +32,7 @@ from grindstone.tasks.gating import (
     publish_gate,
     record_gate,
 )
-from grindstone.tasks.progress import Progress
+from grindstone.tasks.progress import Advanced, Note
 from grindstone.tasks.runtime import Runtime
 from grindstone.workspace import Snapshot
 
@@ -92,7 +92,7 @@ def shares_of(run: Opened[Learning]) -> Shares:
     held = holdout(tasks, options.holdout_ratio, options) if some else ()
     train = tuple(task for task in tasks if task not in held)
     told = f"{len(train)} tasks to learn from, {len(held)} held out for the gate"
-    run.runtime.tell(Progress("note", detail=told if held else f"{told}: no gate"))
+    run.runtime.tell(Note(told if held else f"{told}: no gate"))
     return Shares(train, held)
 
 
@@ -127,7 +127,7 @@ async def weigh(
     """
     runtime, options = run.runtime, run.settings
     said = await asyncio.to_thread(gate_sentence, options, len(tasks))
-    runtime.tell(Progress("note", detail=said))
+    runtime.tell(Note(said))
     before = await asyncio.to_thread(decided_before, runtime.ledger, runtime.run_key, gate_id, said)
     about = {"rehearsal": run.solver.rehearsal}
     if before is not None:
@@ -146,9 +146,7 @@ async def weigh(
     )
     gated = gated.model_copy(update=about)
     await publish_gate(runtime, gated)
-    runtime.tell(
-        Progress("note", detail=f"Gate {gate_id}: {gate_headline(gated.row)}. {gated.row.reason}")
-    )
+    runtime.tell(Note(f"Gate {gate_id}: {gate_headline(gated.row)}. {gated.row.reason}"))
     return gated
 
 
@@ -179,7 +177,7 @@ async def weighed(
         reason = gated.row.reason
     except InternalError as error:  # what could not be weighed does not stand
         weighed, reason = False, str(error)
-        run.runtime.tell(Progress("note", detail=reason))
+        run.runtime.tell(Note(reason))
     return await roll_back(
         run.runtime, arms, gate_id=gate_id, cycle=cycle, reason=reason, weighed=weighed
     )
@@ -234,7 +232,7 @@ async def compare_arms(
         known = await asyncio.to_thread(made_before, run.runtime.ledger, specs)
         if known:
             told = f"{len(known)} of {len(specs)} attempts were made before and are reused"
-            run.runtime.tell(Progress("note", detail=told))
+            run.runtime.tell(Note(told))
     rule = gate_rule(run.settings)
     at_once = max(1, run.settings.max_workers // 2)
     done: list[GatePairRow] = []
@@ -242,7 +240,7 @@ async def compare_arms(
         rest = [_row(pair, known, gate_id, open_ended=True) for pair in plan[len(done) :]]
         if early_stop and settled(rule, *(list(map(as_pair, rows)) for rows in (done, rest))):
             told = f"The remaining {len(rest)} pairs cannot change the verdict; left out"
-            run.runtime.tell(Progress("note", detail=told))
+            run.runtime.tell(Note(told))
             break
         batch = plan[len(done) : len(done) + at_once]
         missing = [each for pair in batch for each in pair if each.spec.episode_id not in known]
@@ -250,7 +248,7 @@ async def compare_arms(
         for wanted, episode in zip(missing, made, strict=True):
             known[wanted.spec.episode_id] = Scored.of(episode)
         done += [_row(pair, known, gate_id) for pair in batch]
-        run.runtime.tell(Progress("batch", done=len(done), total=len(plan)))
+        run.runtime.tell(Advanced(len(done), len(plan)))
     return done
 
 

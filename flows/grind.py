@@ -25,7 +25,7 @@ from grindstone.tasks.batches import (
 )
 from grindstone.tasks.evolving import EvolveSpec, evolve
 from grindstone.tasks.finishing import Finished, finish_run
-from grindstone.tasks.progress import Progress
+from grindstone.tasks.progress import Advanced, LearningBegan, Note
 from grindstone.tasks.skill_steps import WriteKind, WriteSpec, write_skill
 from grindstone.tasks.stability import Stability
 from grindstone.workspace import Snapshot
@@ -61,7 +61,7 @@ async def _all_batches(crew: Crew, planned: Planned) -> Snapshot:
     runtime, size = crew.runtime, crew.settings.batch_size
     if not crew.learns:
         told = f"{crew.settings.native_profile} asks no model: nothing is learned from it"
-        runtime.tell(Progress("note", detail=told))
+        runtime.tell(Note(told))
     ratio = crew.settings.holdout_ratio
     shares = shares_of(crew) if ratio else Shares(planned.tasks, ())
     if ratio and not shares.held:
@@ -78,7 +78,7 @@ async def _all_batches(crew: Crew, planned: Planned) -> Snapshot:
     for number, batch in enumerate(todo, start=len(done) + 1):
         snapshot = await _one_batch(crew, number, batch, shares.held, snapshot, stability)
         ended += len(batch)
-        runtime.tell(Progress("batch", done=ended, total=total))
+        runtime.tell(Advanced(ended, total))
     return snapshot
 
 
@@ -238,7 +238,7 @@ def _evolution(
     failed: Sequence[Episode],
     tasks: Sequence[Task],
 ) -> EvolveSpec:
-    crew.runtime.tell(Progress("evolve", f"from {len(failed)} failed", cycle=cycle))
+    crew.runtime.tell(LearningBegan(f"from {len(failed)} failed"))
     return EvolveSpec(
         home=crew.runtime.home.root,
         run_key=crew.runtime.run_key,

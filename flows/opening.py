@@ -28,7 +28,7 @@ from grindstone.records import Arm, Episode, Purpose
 from grindstone.settings import CompetencySettings, EvolveScope, RunSettings
 from grindstone.spending import ceiling_sentence
 from grindstone.tasks.finishing import finish_run, start_run
-from grindstone.tasks.progress import Progress, current_watcher
+from grindstone.tasks.progress import Note, current_watcher
 from grindstone.tasks.run_keys import run_key_of
 from grindstone.tasks.runtime import Runtime, open_runtime
 from grindstone.workspace import Snapshot
@@ -191,12 +191,12 @@ async def open_planned(
         watch=current_watcher(),
     ) as runtime:
         resolved = runtime.models.resolve(settings.model_id)
-        runtime.tell(Progress("note", detail=resolved.reason))
+        runtime.tell(Note(resolved.reason))
         if not resolved.rehearsal:
-            runtime.tell(Progress("note", detail=ceiling_sentence(settings)))
+            runtime.tell(Note(ceiling_sentence(settings)))
         for weakness in runtime.provider.not_held:
-            runtime.tell(Progress("note", detail=weakness))
-        runtime.tell(Progress("note", detail=f"Run {runtime.run_key}, agent {settings.agent_id}"))
+            runtime.tell(Note(weakness))
+        runtime.tell(Note(f"Run {runtime.run_key}, agent {settings.agent_id}"))
         solver = SolverSettings.of(
             settings, model_id=resolved.model_id, sandbox=runtime.provider.kind
         )

@@ -17,7 +17,7 @@ from grindstone.tasks.graduating import (
     review_line,
     seal_changes,
 )
-from grindstone.tasks.progress import Progress, current_watcher
+from grindstone.tasks.progress import Note, current_watcher
 from grindstone.tasks.run_keys import run_key_of
 
 
@@ -34,7 +34,7 @@ async def review(
         known = len(await asyncio.to_thread(service.registry.chain.events))
         found = await service.review(settings.agents)
         changed = await seal_changes(service, known, settings)
-        current_watcher()(Progress("note", detail=review_line(found)))
+        current_watcher()(Note(review_line(found)))
         await publish_review(found)
         concerned = {event.agent_id for event in changed if event.agent_id}
         for agent_id in sorted(concerned):
@@ -65,5 +65,5 @@ async def check_episode(
         episode_id: The episode, named in the run's log alone: the review finds it unchecked.
         settings: Home, policies, notification.
     """
-    current_watcher()(Progress("note", detail=f"{agent_id}: after episode {episode_id}"))
+    current_watcher()(Note(f"{agent_id}: after episode {episode_id}"))
     return await review(settings.model_copy(update={"agents": [agent_id]}))

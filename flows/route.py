@@ -37,7 +37,7 @@ from grindstone.records import Episode, Purpose
 from grindstone.resources import bundled
 from grindstone.settings import RouteSettings
 from grindstone.tasks.finishing import finish_run
-from grindstone.tasks.progress import Progress, current_watcher
+from grindstone.tasks.progress import Note, current_watcher
 from grindstone.tasks.routing import (
     decision_sentence,
     members_of,
@@ -94,7 +94,7 @@ async def route(
     async with _models(home, settings, blocks) as models:
         router = await asyncio.to_thread(_router, settings, known, models, Ledger(home))
         decision = await router.adecide(text, tags=tags)
-    current_watcher()(Progress("note", detail=decision_sentence(decision)))
+    current_watcher()(Note(decision_sentence(decision)))
     permitted = await _permitted(settings, decision, text, task, key)
     if isinstance(permitted, Routed):
         routed = permitted
@@ -192,7 +192,7 @@ async def _reviewed(
     settings: RouteSettings, decision: RoutingDecision, text: str, key: str
 ) -> Routed | RoutingDecision:
     """Wait for a person's word in the Prefect UI."""
-    current_watcher()(Progress("note", detail="Waiting for a review in the Prefect UI …"))
+    current_watcher()(Note("Waiting for a review in the Prefect UI …"))
     asked = Review.with_initial_data(description=review_text(decision, text))
     try:
         # Typed as if it were not to be awaited, which within an async flow it is.

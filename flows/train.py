@@ -17,7 +17,7 @@ from grindstone.flows.opening import Opened, open_run
 from grindstone.records import Arm, Episode, Purpose
 from grindstone.settings import CompetencySettings, GrindSettings, RunSettings, TaskSkillMode
 from grindstone.tasks.finishing import finish_run
-from grindstone.tasks.progress import Progress
+from grindstone.tasks.progress import Note
 from grindstone.tasks.sending import send_next
 from grindstone.tasks.trained import practice_key, take_back, tell_tracker, undo, weighed
 from grindstone.workspace import Snapshot
@@ -115,7 +115,7 @@ async def _train(
     async with open_run("train", own, blocks) as run:
         outcome = await _weigh(run, jobs, job, base, before)
         told = f"{job.domain}: {outcome.status}, {outcome.note}"
-        run.runtime.tell(Progress("note", detail=told))
+        run.runtime.tell(Note(told))
         await finish_run(run.runtime, run.planned)
     return outcome
 

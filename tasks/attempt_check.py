@@ -4,7 +4,7 @@ from grindstone.attempt.run import Attempted
 from grindstone.boundary import step_boundary
 from grindstone.errors import GrindstoneError
 from grindstone.records import Episode
-from grindstone.tasks.progress import Progress
+from grindstone.tasks.progress import Note
 from grindstone.tasks.runtime import Runtime
 from grindstone.tasks.telling import tell_episode, tell_events
 
@@ -31,7 +31,7 @@ async def check_attempt(
         with step_boundary(f"check of the attempt at {episode.task_id}"):
             tell_events(await runtime.follower.after(episode, trajectory, skills))
     except GrindstoneError as error:
-        runtime.tell(Progress("note", detail=f"not checked, left to the next review: {error}"))
+        runtime.tell(Note(f"not checked, left to the next review: {error}"))
     tell_episode(episode)
 
 

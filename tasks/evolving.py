@@ -24,7 +24,7 @@ from grindstone.records import utc_now
 from grindstone.sandbox.owner import run_labels
 from grindstone.settings import EvolveScope, FeedbackLevel, SuccessMode
 from grindstone.tasks.caching import step
-from grindstone.tasks.progress import Progress
+from grindstone.tasks.progress import Learned, Note
 from grindstone.tasks.recording import record_evolution
 from grindstone.tasks.runtime import CURRENT
 from grindstone.workspace import Snapshot
@@ -107,7 +107,7 @@ async def _evolve(spec: EvolveSpec) -> Evolved:
         started=started,
     )
     await runtime.record_calls()
-    runtime.tell(Progress("evolved", result.tag, _in_words(result), cycle=spec.cycle))
+    runtime.tell(Learned(result.tag, _in_words(result)))
     return evolved
 
 
@@ -138,7 +138,7 @@ async def undone(base: Snapshot, step: str, reason: str) -> Snapshot:
     """
     runtime = CURRENT.get()
     assert runtime is not None
-    runtime.tell(Progress("note", detail=reason))
+    runtime.tell(Note(reason))
 
     def undo() -> Snapshot:
         workspace = runtime.workspace

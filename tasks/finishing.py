@@ -27,7 +27,7 @@ from grindstone.tasks.artifacts import (
 )
 from grindstone.tasks.comparing import publish_comparison
 from grindstone.tasks.incidents import spared
-from grindstone.tasks.progress import Progress
+from grindstone.tasks.progress import Note, RunBegan
 from grindstone.tasks.runtime import Runtime
 
 
@@ -48,13 +48,12 @@ async def start_run(
     """
     await _check_same_choices(runtime, solver)
     for problem in planned.broken:
-        runtime.tell(Progress("note", detail=f"Left out: {problem}"))
+        runtime.tell(Note(f"Left out: {problem}"))
     for task in planned.tasks:
         for warning in task.warnings:
-            runtime.tell(Progress("note", detail=f"{task.task_id}/task.toml: {warning}"))
+            runtime.tell(Note(f"{task.task_id}/task.toml: {warning}"))
     count = len(planned.tasks)
-    again = "resumed" if planned.resumed else "new"
-    runtime.tell(Progress("plan", runtime.run_key, again, total=count))
+    runtime.tell(RunBegan(runtime.run_key, planned.resumed, count))
     await _append(
         runtime,
         planned,
@@ -116,7 +115,7 @@ async def finish_run(
         with spared("what the UI shows of the report"):
             await _publish(report, images)
     if note:
-        runtime.tell(Progress("note", detail=f"{status.capitalize()}: {note}"))
+        runtime.tell(Note(f"{status.capitalize()}: {note}"))
     return Finished(report=report, folder=runtime.run_dir)
 
 

@@ -20,7 +20,7 @@ from grindstone.graduation.service import GraduationService
 from grindstone.llm import open_models
 from grindstone.settings import GraduationSettings
 from grindstone.tasks.artifacts import artifact_key, artifact_link, publish_markdown, publish_table
-from grindstone.tasks.progress import Progress, current_watcher
+from grindstone.tasks.progress import Note, current_watcher
 from grindstone.tasks.telling import tell_events
 
 
@@ -90,7 +90,7 @@ async def notify(settings: GraduationSettings, subject: str, body: str) -> None:
     try:
         await block.notify(body, subject)
     except Exception as error:  # noqa: BLE001 - each block has errors of its own
-        current_watcher()(Progress("note", detail=f"{settings.notify_block} was not told: {error}"))
+        current_watcher()(Note(f"{settings.notify_block} was not told: {error}"))
 
 
 NEXT = {

@@ -12,7 +12,7 @@ from grindstone.files import write_atomic
 from grindstone.ledger import Ledger
 from grindstone.ledger.tables.runs import IncidentRow
 from grindstone.records import utc_now
-from grindstone.tasks.progress import Progress, current_watcher
+from grindstone.tasks.progress import Note, current_watcher
 
 FOLDER = "internal"
 
@@ -57,4 +57,4 @@ def spared(step: str) -> Iterator[None]:
         with step_boundary(step):
             yield
     except InternalError as error:
-        current_watcher()(Progress("note", detail=str(error)))
+        current_watcher()(Note(str(error)))

@@ -3,19 +3,66 @@
 import contextlib
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
+
+from grindstone.records import Outcome
 
 
-class Progress(NamedTuple):
-    """One thing that happened."""
+class RunBegan(NamedTuple):
+    """A run began, or goes on."""
 
-    what: str  # "plan", "attempt", "scored", "evolve", "evolved", "note"
-    subject: str = ""  # the run, task or skill it concerns
-    detail: str = ""
+    run_key: str
+    resumed: bool
+    tasks: int
+
+
+class Advanced(NamedTuple):
+    """Some of a run's parts are done: tasks, cycles or pairs, whichever it counts."""
+
+    done: int
+    total: int
+
+
+class AttemptBegan(NamedTuple):
+    """An attempt is being made."""
+
+    task_id: str
+
+
+class AttemptEnded(NamedTuple):
+    """An attempt has its outcome."""
+
+    subject: str
+    """The task, and which side of a comparison."""
+    outcome: Outcome
+    detail: str
+    """How many tests passed, or the error."""
     cycle: int = 0
-    done: int = 0
-    total: int = 0
 
+
+class LearningBegan(NamedTuple):
+    """The evolver looks at attempts."""
+
+    detail: str
+
+
+class Learned(NamedTuple):
+    """A change of the workspace, or the reason for none."""
+
+    subject: str
+    """The evolution's tag, or the kind of skill written."""
+    detail: str
+
+
+class Note(NamedTuple):
+    """A sentence for the reader."""
+
+    text: str
+
+
+Progress: TypeAlias = (
+    RunBegan | Advanced | AttemptBegan | AttemptEnded | LearningBegan | Learned | Note
+)
 
 Watcher = Callable[[Progress], None]
 

@@ -29,7 +29,7 @@ from grindstone.sandbox.owner import run_labels
 from grindstone.settings import FeedbackLevel
 from grindstone.tasks.caching import step
 from grindstone.tasks.evolving import undone
-from grindstone.tasks.progress import Progress
+from grindstone.tasks.progress import Learned
 from grindstone.tasks.recording import record_writing
 from grindstone.tasks.runtime import CURRENT, Runtime
 from grindstone.workspace import Snapshot
@@ -102,7 +102,7 @@ async def _write_skill(spec: WriteSpec) -> Written:
     await runtime.record_calls()
     if changed:
         names = ", ".join((*result.written, *result.promoted))
-        runtime.tell(Progress("evolved", *_in_words(spec, result, names), cycle=spec.cycle))
+        runtime.tell(Learned(*_in_words(spec, result, names)))
     return Written(after=after, result=result)
 
 

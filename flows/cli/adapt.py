@@ -1,7 +1,7 @@
 """`grindstone adapt`: learn skills without labels."""
 
 import os
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -9,6 +9,11 @@ from grindstone.flows.cli.consent import EstimateFlag
 from grindstone.flows.cli.options import takes_settings
 from grindstone.flows.cli.output import JsonFlag, Verbose, emit, finish_run, say
 from grindstone.settings import AdaptiveSettings, GateOptions
+
+if TYPE_CHECKING:
+    from grindstone.flows.adapt import Adapted
+    from grindstone.flows.cli.running import FlowOf
+    from grindstone.report.run_report import RunReport
 
 PANELS = (
     dict.fromkeys(
@@ -51,17 +56,17 @@ def adapt(
     """
     from grindstone.flows.cli.running import run_flow
 
-    result: Any = run_flow(
-        "grindstone.flows.adapt",
-        "adapt",
+    result = run_flow(
+        _flow,
         settings,
+        kind="adapt",
         estimate=estimate,
         as_json=as_json,
         verbose=verbose,
         calibrate_judge=calibrate_judge,
     )
     text = (result.folder / "report.md").read_text("utf-8")
-    document = result.report
+    document: RunReport | dict[str, Any] = result.report
     if calibrate_judge:
         from grindstone.tasks.judging import calibration_sentence
 
@@ -71,3 +76,9 @@ def adapt(
     emit(document, as_json=as_json, text=text)
     say(f"Report: {os.path.relpath(result.folder / 'report.md')}")
     finish_run(result.report, allow_broken=settings.allow_broken)
+
+
+def _flow() -> "FlowOf[Adapted]":
+    from grindstone.flows.adapt import adapt
+
+    return adapt

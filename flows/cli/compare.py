@@ -1,7 +1,7 @@
 """`grindstone compare`: the same tasks with an agent's skills and without any."""
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -10,6 +10,10 @@ from grindstone.flows.cli.grind import PANELS
 from grindstone.flows.cli.options import takes_settings
 from grindstone.flows.cli.output import JsonFlag, Verbose, emit, finish_run, say
 from grindstone.settings import CompareSettings
+
+if TYPE_CHECKING:
+    from grindstone.flows.cli.running import FlowOf
+    from grindstone.tasks.finishing import Finished
 
 
 def register(app: typer.Typer) -> None:
@@ -30,10 +34,10 @@ def compare(
     """
     from grindstone.flows.cli.running import run_flow
 
-    result: Any = run_flow(
-        "grindstone.flows.compare",
-        "compare",
+    result = run_flow(
+        _flow,
         settings,
+        kind="compare",
         estimate=estimate,
         as_json=as_json,
         verbose=verbose,
@@ -42,3 +46,9 @@ def compare(
     emit(result.report, as_json=as_json, text=report_path.read_text("utf-8"))
     say(f"Report: {os.path.relpath(report_path)}")
     finish_run(result.report, allow_broken=settings.allow_broken)
+
+
+def _flow() -> "FlowOf[Finished]":
+    from grindstone.flows.compare import compare
+
+    return compare

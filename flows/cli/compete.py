@@ -3,7 +3,7 @@
 import shutil
 import sys
 from io import StringIO
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -11,6 +11,10 @@ from grindstone.flows.cli.consent import EstimateFlag
 from grindstone.flows.cli.options import takes_settings
 from grindstone.flows.cli.output import JsonFlag, Verbose, emit, finish
 from grindstone.settings import CompetencySettings
+
+if TYPE_CHECKING:
+    from grindstone.flows.cli.running import FlowOf
+    from grindstone.flows.compete import Competed
 
 PANELS = (
     dict.fromkeys(("tasks_dir", "category", "difficulty", "task_ids", "limit"), "Tasks")
@@ -58,10 +62,10 @@ def compete(
     """
     from grindstone.flows.cli.running import run_flow
 
-    result: Any = run_flow(
-        "grindstone.flows.compete",
-        "compete",
+    result = run_flow(
+        _flow,
         settings,
+        kind="compete",
         estimate=estimate,
         as_json=as_json,
         verbose=verbose,
@@ -70,7 +74,7 @@ def compete(
     finish(not result.note)
 
 
-def _text(result: Any) -> str:
+def _text(result: "Competed") -> str:
     from rich.table import Table
 
     from grindstone.tasks.training import headline, table_rows
@@ -108,3 +112,9 @@ def rendered(*parts: Any) -> str:
     for part in parts:
         console.print(part, markup=False, highlight=False)
     return out.getvalue()
+
+
+def _flow() -> "FlowOf[Competed]":
+    from grindstone.flows.compete import compete
+
+    return compete

@@ -1,7 +1,7 @@
 """`grindstone exam`: edge cases made of failures, and an agent's exam on them."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +11,10 @@ from grindstone.flows.cli.options import takes_settings
 from grindstone.flows.cli.output import JsonFlag, Verbose, emit, finish, say
 from grindstone.home import Home
 from grindstone.settings import GraduationSettings
+
+if TYPE_CHECKING:
+    from grindstone.flows.cli.running import FlowOf
+    from grindstone.graduation.decisions.exam import ExamResult
 
 HIDDEN = frozenset(
     {
@@ -38,7 +42,7 @@ def run(settings: GraduationSettings, as_json: JsonFlag = False, verbose: Verbos
     """
     from grindstone.flows.cli.running import run_flow
 
-    found: Any = run_flow("grindstone.flows.exam", "exam", settings, verbose=verbose)
+    found = run_flow(_flow, settings, kind="exam", verbose=verbose)
     marks = {True: "✓", False: "✗", None: "⚠"}
     lines = [f"{marks[case.passed]} {case.title}: {case.detail}" for case in found.cases]
     cost = "unknown" if found.cost_usd is None else f"${found.cost_usd:.4f}"
@@ -101,3 +105,9 @@ def _task_of(home: Home, run_key: str, task_id: str) -> Path:
     if not folder.is_dir():
         raise InputError("--task-dir", f"{folder} is not there", f"the folder of task {task_id}")
     return folder
+
+
+def _flow() -> "FlowOf[ExamResult]":
+    from grindstone.flows.exam import exam
+
+    return exam

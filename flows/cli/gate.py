@@ -1,14 +1,19 @@
 """`grindstone gate run`, `grindstone gate calibrate` and `grindstone gate simulate`."""
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING
 
 import typer
 
 from grindstone.flows.cli.consent import EstimateFlag
 from grindstone.flows.cli.options import takes_settings
-from grindstone.flows.cli.output import JsonFlag, Verbose, emit, finish, finish_run, say
+from grindstone.flows.cli.output import JsonFlag, Verbose, emit, finish_run, say
 from grindstone.settings import CalibrateSettings, GateOptions, GateSettings, SimulateSettings
+
+if TYPE_CHECKING:
+    from grindstone.flows.calibrate import CalibrateFinished
+    from grindstone.flows.cli.running import FlowOf
+    from grindstone.flows.gate import GateFinished
 
 PANELS = dict.fromkeys(GateOptions.model_fields, "Gate") | dict.fromkeys(
     ("baseline", "candidate", "holdout_ratio", "roll_back", "repeats", "handicap"), "Gate"
@@ -38,24 +43,25 @@ def run(
     """
     from grindstone.flows.cli.running import run_flow
 
-    result: Any = run_flow(
-        "grindstone.flows.gate",
-        "gate",
+    result = run_flow(
+        _gate_flow,
         settings,
+        kind="gate",
         estimate=estimate,
         as_json=as_json,
         verbose=verbose,
     )
-    if result.gated is None:
+    gated = result.gated
+    if gated is None:
         emit(result.report, as_json=as_json, text=f"Stopped: {result.report.status}")
-        finish(False)
+        raise typer.Exit(1)
     from grindstone.tasks.gating import gate_markdown
 
-    emit(result.gated, as_json=as_json, text=gate_markdown(result.gated))
+    emit(gated, as_json=as_json, text=gate_markdown(gated))
     say(f"Report: {os.path.relpath(result.folder / 'report.md')}")
     if result.restored:
         say("The workspace is as it was before the change.")
-    finish_run(result.report, ok=result.gated.accepted, allow_broken=settings.allow_broken)
+    finish_run(result.report, ok=gated.accepted, allow_broken=settings.allow_broken)
 
 
 def calibrate(
@@ -71,9 +77,8 @@ def calibrate(
     """
     from grindstone.flows.cli.running import run_flow
 
-    result: Any = run_flow(
-        "grindstone.flows.calibrate",
-        "calibrate",
+    result = run_flow(
+        _calibrate_flow,
         settings,
         kind="gate-calibrate",
         estimate=estimate,
@@ -112,3 +117,15 @@ def simulate(settings: SimulateSettings, as_json: JsonFlag = False) -> None:
         as_json=as_json,
         text=odds.told(cost_usd),
     )
+
+
+def _gate_flow() -> "FlowOf[GateFinished]":
+    from grindstone.flows.gate import gate
+
+    return gate
+
+
+def _calibrate_flow() -> "FlowOf[CalibrateFinished]":
+    from grindstone.flows.calibrate import calibrate
+
+    return calibrate

@@ -1,7 +1,7 @@
 """`grindstone grind`: solve, fail, evolve, retry."""
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -9,6 +9,10 @@ from grindstone.flows.cli.consent import EstimateFlag
 from grindstone.flows.cli.options import takes_settings
 from grindstone.flows.cli.output import JsonFlag, Verbose, emit, finish_run, say
 from grindstone.settings import GateOptions, GrindSettings
+
+if TYPE_CHECKING:
+    from grindstone.flows.cli.running import FlowOf
+    from grindstone.tasks.finishing import Finished
 
 PANELS = (
     dict.fromkeys(
@@ -58,10 +62,10 @@ def grind(
     """
     from grindstone.flows.cli.running import run_flow
 
-    result: Any = run_flow(
-        "grindstone.flows.grind",
-        "grind",
+    result = run_flow(
+        _flow,
         settings,
+        kind="grind",
         estimate=estimate,
         as_json=as_json,
         verbose=verbose,
@@ -70,3 +74,9 @@ def grind(
     emit(result.report, as_json=as_json, text=report_path.read_text("utf-8"))
     say(f"Report: {os.path.relpath(report_path)}")
     finish_run(result.report, allow_broken=settings.allow_broken)
+
+
+def _flow() -> "FlowOf[Finished]":
+    from grindstone.flows.grind import grind
+
+    return grind

@@ -9,9 +9,24 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn
 from rich.progress import Progress as Bar
 
-from grindstone.tasks.progress import Progress, Watcher
+from grindstone.records import Outcome
+from grindstone.tasks.progress import (
+    Advanced,
+    AttemptBegan,
+    AttemptEnded,
+    Learned,
+    LearningBegan,
+    Note,
+    Progress,
+    RunBegan,
+    Watcher,
+)
 
-MARKS = {"passed": "[green]✓[/]", "failed": "[red]✗[/]", "error": "[yellow]⚠[/]"}
+MARKS = {
+    Outcome.PASSED: "[green]✓[/]",
+    Outcome.FAILED: "[red]✗[/]",
+    Outcome.ERROR: "[yellow]⚠[/]",
+}
 
 
 @contextlib.contextmanager
@@ -32,21 +47,25 @@ def watcher(stream: TextIO) -> Iterator[Watcher]:
 
         def watch(event: Progress) -> None:
             _line(bar.console, event)
-            if event.total:
-                bar.update(whole, total=event.total, completed=event.done)
-            if event.what in {"attempt", "evolve"}:
-                doing = "solving" if event.what == "attempt" else "evolving"
-                bar.update(whole, description=f"{doing} {event.subject}")
+            match event:
+                case RunBegan(tasks=total) if total:
+                    bar.update(whole, total=total, completed=0)
+                case Advanced(done, total) if total:
+                    bar.update(whole, total=total, completed=done)
+                case AttemptBegan(task_id):
+                    bar.update(whole, description=f"solving {task_id}")
+                case LearningBegan(detail):
+                    bar.update(whole, description=f"evolving {detail}")
 
         yield watch
 
 
 def _line(console: Console, event: Progress) -> None:
-    if event.what == "note":
-        console.print(event.detail, markup=False)
-    elif event.what == "scored":
-        mark = MARKS.get(event.detail.split()[0], "·")
-        when = f"  cycle {event.cycle}" if event.cycle else ""
-        console.print(f"{mark} {escape(f'{event.subject}{when}  {event.detail}')}")
-    elif event.what == "evolved":
-        console.print(f"  ↳ {event.subject}: {event.detail}", markup=False)
+    match event:
+        case Note(text):
+            console.print(text, markup=False)
+        case AttemptEnded(subject, outcome, detail, cycle):
+            when = f"  cycle {cycle}" if cycle else ""
+            console.print(f"{MARKS[outcome]} {escape(f'{subject}{when}  {outcome} {detail}')}")
+        case Learned(subject, detail):
+            console.print(f"  ↳ {subject}: {detail}", markup=False)

@@ -1,12 +1,16 @@
 """`grindstone promote`: raise an agent's level by one, if everything allows it."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import typer
 
 from grindstone.flows.cli.options import takes_settings
 from grindstone.flows.cli.output import JsonFlag, Verbose, emit, finish, say
 from grindstone.settings import GraduationSettings
+
+if TYPE_CHECKING:
+    from grindstone.flows.cli.running import FlowOf
+    from grindstone.flows.graduate import Graduated
 
 HIDDEN = frozenset(
     {
@@ -33,11 +37,17 @@ def promote(
 
     if settings.ask:
         say("Waiting for an answer in the Prefect UI, under the paused run's Resume button …")
-    found: Any = run_flow("grindstone.flows.graduate", "graduate", settings, verbose=verbose)
-    if found.promoted:
+    found = run_flow(_flow, settings, kind="graduate", verbose=verbose)
+    if found.event is not None:
         text = f"{found.agent_id} is {found.level.value} now (event {found.event.sequence})."
     else:
         gaps = "\n".join(f"  - {gap}" for gap in found.missing)
         text = f"{found.agent_id} stays {found.level.value}; for {found.target.value}:\n{gaps}"
     emit(found, as_json=as_json, text=text)
     finish(found.promoted)
+
+
+def _flow() -> "FlowOf[Graduated]":
+    from grindstone.flows.graduate import graduate
+
+    return graduate

@@ -1,12 +1,16 @@
 """`grindstone review`: who is ready for more autonomy, and who no longer holds it."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import typer
 
 from grindstone.flows.cli.options import takes_settings
 from grindstone.flows.cli.output import JsonFlag, Verbose, emit
 from grindstone.settings import GraduationSettings
+
+if TYPE_CHECKING:
+    from grindstone.flows.cli.running import FlowOf
+    from grindstone.graduation.decisions.review import Review
 
 SHOWN = frozenset(
     {
@@ -31,13 +35,13 @@ def review(
     """
     from grindstone.flows.cli.running import run_flow
 
-    found: Any = run_flow("grindstone.flows.review", "review", settings, verbose=verbose)
+    found = run_flow(_flow, settings, kind="review", verbose=verbose)
     emit(found, as_json=as_json, text="" if as_json else _text(found))
     if any(item.action == "not_reviewed" for item in found.decisions):
         raise typer.Exit(3)
 
 
-def _text(found: Any) -> str:
+def _text(found: "Review") -> str:
     from rich.table import Table
 
     from grindstone.flows.cli.compete import rendered
@@ -60,3 +64,9 @@ def _text(found: Any) -> str:
             item.reason,
         )
     return rendered(table)
+
+
+def _flow() -> "FlowOf[Review]":
+    from grindstone.flows.review import review
+
+    return review

@@ -1,12 +1,16 @@
 """`grindstone route "task text" --member …`: send a task to who does its domain best."""
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from grindstone.flows.cli.options import takes_settings
 from grindstone.flows.cli.output import JsonFlag, Verbose, emit, finish
 from grindstone.settings import RouteSettings
+
+if TYPE_CHECKING:
+    from grindstone.flows.cli.running import FlowOf
+    from grindstone.flows.route import Routed
 
 PANELS = (
     dict.fromkeys(("tasks_dir", "check", "environment_dir"), "Task")
@@ -55,14 +59,14 @@ def route(
     from grindstone.flows.cli.running import run_flow
 
     settings = settings.model_copy(update={"task": task})
-    result: Any = run_flow("grindstone.flows.route", "route", settings, verbose=verbose)
+    result = run_flow(_flow, settings, kind="route", verbose=verbose)
     emit(result, as_json=as_json, text="" if as_json else _text(result))
     if result.status == "error":
         raise typer.Exit(3)
     finish(result.status in {"done", "decided"})
 
 
-def _text(result: Any) -> str:
+def _text(result: "Routed") -> str:
     from rich.table import Table
 
     from grindstone.flows.cli.compete import rendered
@@ -76,3 +80,9 @@ def _text(result: Any) -> str:
         table.add_row(*row.values())
     said = [f"Status: {result.status}" + (f" ({result.note})" if result.note else "")]
     return rendered(table, *said, *([result.response] if result.response else []))
+
+
+def _flow() -> "FlowOf[Routed]":
+    from grindstone.flows.route import route
+
+    return route

@@ -1,10 +1,9 @@
 """Running a flow from the command line: a server to tell it to, progress to watch."""
 
-import importlib
 import logging
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import typer
 
@@ -16,22 +15,29 @@ from grindstone.preflight import preflight
 from grindstone.settings import RunSettings
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
     from prefect import Flow
 
     from grindstone.tasks.progress import Progress, Watcher
 
+T = TypeVar("T")
+
+if TYPE_CHECKING:
+    FlowOf: TypeAlias = Flow[..., Coroutine[Any, Any, T]]
+    """An async flow, by what it returns."""
+
 
 def run_flow(
-    module: str,
-    name: str,
+    load: "Callable[[], FlowOf[T]]",
     settings: RunSettings,
     *,
-    kind: str | None = None,
+    kind: str,
     estimate: bool = False,
     as_json: bool = False,
     verbose: bool = False,
     **more: Any,
-) -> Any:
+) -> T:
     """Run an async flow to its end in this process and return what it returned.
 
     What can be known to fail is looked for first, which takes no server. Prefect is imported
@@ -39,10 +45,9 @@ def run_flow(
     must be there first.
 
     Args:
-        module: Where the flow is.
-        name: The flow's function.
+        load: Imports the flow and returns it.
         settings: What it runs with.
-        kind: The flow's name, where it is another than the function's.
+        kind: The flow's name.
         estimate: Say what it would cost, and end the command.
         as_json: How the estimate is printed.
         verbose: Whether Prefect's log is shown.
@@ -53,14 +58,13 @@ def run_flow(
     """
     from grindstone.flows.cli import consent
 
-    kind = kind or name
     environ = consent.with_a_key(os.environ) if estimate else os.environ
     preflight(kind, settings, environ)
     if estimate:
         consent.estimate(
             settings,
             environ,
-            lambda played: _run(module, name, played, verbose=verbose, **more),
+            lambda played: _run(load, played, verbose=verbose, **more),
             as_json=as_json,
         )
         raise typer.Exit
@@ -68,10 +72,12 @@ def run_flow(
         if getattr(settings, field, None) == "deployment":
             require_up(settings.home.root, field)
     settings = consent.agreed(kind, settings, os.environ)
-    return _run(module, name, settings, verbose=verbose, **more)
+    return _run(load, settings, verbose=verbose, **more)
 
 
-def _run(module: str, name: str, settings: RunSettings, *, verbose: bool, **more: Any) -> Any:
+def _run(
+    load: "Callable[[], FlowOf[T]]", settings: RunSettings, *, verbose: bool, **more: Any
+) -> T:
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "INFO" if verbose else "ERROR")
     if not verbose:
         # The command's last line says what went wrong. Prefect would print it too, with a
@@ -84,7 +90,7 @@ def _run(module: str, name: str, settings: RunSettings, *, verbose: bool, **more
     try:
         with stopping() as stop, server_for(settings.home.root) as api_url:
             say(f"Prefect: {api_url.removesuffix('/api')}")
-            flow = getattr(importlib.import_module(module), name)
+            flow = load()
             return stop.run(lambda: _watched(flow, settings, more, api_url, begun))
     except Stopped as error:
         say(f"Stopped. Go on: {how_to_go_on(begun[0])}" if begun else "Stopped.")
@@ -96,12 +102,12 @@ def _run(module: str, name: str, settings: RunSettings, *, verbose: bool, **more
 
 
 async def _watched(
-    flow: "Flow[..., Any]",
+    flow: "FlowOf[T]",
     settings: RunSettings,
     more: dict[str, Any],
     api_url: str,
     begun: list[str],
-) -> Any:
+) -> T:
     from httpx import TransportError
     from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
@@ -120,17 +126,19 @@ async def _watched(
     ):
         async with noticing(api_url):
             try:
-                return await flow.with_options(on_running=[note_process])(settings, **more)
+                result: T = await flow.with_options(on_running=[note_process])(settings, **more)
             except TransportError as error:
                 raise server_lost() from error
+    return result
 
 
 def _noting(watch: "Watcher", begun: list[str]) -> "Watcher":
     """Tell a watcher, and note the keys of runs that begin."""
+    from grindstone.tasks.progress import RunBegan
 
     def note(event: "Progress") -> None:
-        if event.what == "plan":
-            begun.append(event.subject)
+        if isinstance(event, RunBegan):
+            begun.append(event.run_key)
         watch(event)
 
     return note

@@ -23,7 +23,14 @@ from grindstone.report.run_report import build_report
 from grindstone.resources import bundled
 from grindstone.sandbox import open_provider
 from grindstone.settings import GrindSettings
-from grindstone.tasks.progress import Progress, Watcher, watching
+from grindstone.tasks.progress import (
+    Advanced,
+    AttemptBegan,
+    Learned,
+    Progress,
+    Watcher,
+    watching,
+)
 from grindstone.workspace import Workspace
 
 pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.timeout(300)]
@@ -64,7 +71,7 @@ async def test_attempts_that_break_are_unscored_and_a_resumed_run_makes_them(
     broken = dict(zip(tasks, ERRORS, strict=False))
 
     def at_an_attempt(event: Progress) -> Exception | None:
-        return broken.get(event.subject) if event.what == "attempt" else None
+        return broken.get(event.task_id) if isinstance(event, AttemptBegan) else None
 
     given = settings(
         tmp_path, *tasks, native_profile="nop", max_cycles=1, max_workers=3, batch_size=5
@@ -94,7 +101,7 @@ async def test_evolutions_that_break_have_changed_nothing(tmp_path: Path, prefec
     left = list(ERRORS)
 
     def once_it_is_committed(event: Progress) -> Exception | None:
-        return left.pop(0) if event.what == "evolved" else None
+        return left.pop(0) if isinstance(event, Learned) else None
 
     with watching(raising(once_it_is_committed)):
         report = (await grind(settings(tmp_path, *tasks, max_cycles=1))).report
@@ -115,7 +122,8 @@ async def test_evolutions_that_break_have_changed_nothing(tmp_path: Path, prefec
 
 async def test_a_skill_that_cannot_be_written_costs_itself(tmp_path: Path, prefect_server: str):
     def at_a_task_skill(event: Progress) -> Exception | None:
-        return ERRORS[0] if (event.what, event.subject) == ("evolved", "task skill") else None
+        learned = isinstance(event, Learned) and event.subject == "task skill"
+        return ERRORS[0] if learned else None
 
     given = settings(tmp_path, "branch-sales", max_cycles=2, task_skill_mode="retry_only")
     with watching(raising(at_a_task_skill)):
@@ -144,7 +152,7 @@ async def test_what_breaks_between_the_steps_is_told_in_a_sentence(
     from grindstone.errors import InternalError
 
     def at_a_batch(event: Progress) -> Exception | None:
-        return ERRORS[1] if event.what == "batch" else None
+        return ERRORS[1] if isinstance(event, Advanced) else None
 
     given = settings(tmp_path, "crlf-kit", native_profile="nop", max_cycles=1)
     with watching(raising(at_a_batch)), pytest.raises(InternalError, match="4300 digits"):

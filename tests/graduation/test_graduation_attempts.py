@@ -68,7 +68,7 @@ async def test_a_check_that_cannot_be_made_costs_no_attempt(
     prefect_server: str, tmp_path: Path
 ) -> None:
     from grindstone.flows.grind import grind
-    from grindstone.tasks.progress import Progress, watching
+    from grindstone.tasks.progress import Note, Progress, watching
 
     told: list[Progress] = []
     (tmp_path / "policies").mkdir()
@@ -78,5 +78,5 @@ async def test_a_check_that_cannot_be_made_costs_no_attempt(
     (made,) = Ledger(tmp_path).rows(Episode)
     assert made.outcome.value == "failed"
     assert not Ledger(tmp_path).rows(ComplianceRow)
-    (note,) = [item.detail for item in told if "not checked" in item.detail]
+    (note,) = [item.text for item in told if isinstance(item, Note) and "not checked" in item.text]
     assert "bad.yaml: steps" in note

@@ -101,7 +101,7 @@ async def test_a_message_that_does_not_arrive_undoes_no_decision(
     prefect_server: str, tmp_path: Path, receiver: Receiver
 ) -> None:
     from grindstone.flows.review import review
-    from grindstone.tasks.progress import Progress, watching
+    from grindstone.tasks.progress import Note, Progress, watching
 
     receiver.status = 503
     service = GraduationService(tmp_path)
@@ -111,5 +111,6 @@ async def test_a_message_that_does_not_arrive_undoes_no_decision(
     with watching(told.append):
         await asyncio.wait_for(review(settings), 60)
     assert receiver.got
-    (note,) = [item.detail for item in told if "custom-webhook/board" in item.detail]
+    notes = [item.text for item in told if isinstance(item, Note)]
+    (note,) = [text for text in notes if "custom-webhook/board" in text]
     assert "503" in note
