@@ -18,6 +18,7 @@ from grindstone.evolve.prompts import Observed
 from grindstone.home import Home
 from grindstone.ledger import Ledger
 from grindstone.ledger.recall import recall
+from grindstone.ledger.tables.runs import EvolutionRow
 from grindstone.observe.judge import PASSING_SCORE
 from grindstone.observe.observation import LabelledObservation
 from grindstone.records import utc_now
@@ -142,11 +143,26 @@ async def undone(base: Snapshot, step: str, reason: str) -> Snapshot:
 
     def undo() -> Snapshot:
         workspace = runtime.workspace
-        if workspace.find_step(step) is None:
+        made = workspace.find_step(step)
+        if made is None:
             return base
-        return workspace.snapshot(
-            workspace.rollback(base.commit, reason=reason, step=f"{step}/undone").commit
-        )
+        ref = workspace.rollback(base.commit, reason=reason, step=f"{step}/undone")
+        if made.number is not None:  # so that the report counts nothing of it as learned
+            row = EvolutionRow(
+                run_key=runtime.run_key,
+                evo_number=made.number,
+                step="undone",
+                agent_id=runtime.agent_id,
+                commit_before=made.commit,
+                commit_after=ref.commit,
+                tree_before=made.tree,
+                tree_after=ref.tree,
+                accepted=False,
+                note=reason,
+                at=utc_now(),
+            )
+            runtime.ledger.append([row], run_key=runtime.run_key)
+        return workspace.snapshot(ref.commit)
 
     return await asyncio.to_thread(undo)
 
