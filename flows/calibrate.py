@@ -17,10 +17,11 @@ from grindstone.flows.gate import Twice, attempts_of, compare_arms, holdout
 from grindstone.flows.opening import Opened, open_run, within_budget
 from grindstone.gate.calibration import GateCalibration, summarise
 from grindstone.gate.rules import RuleName, Verdict, rule_of
+from grindstone.report.gate_page import REHEARSED
 from grindstone.settings import CalibrateSettings, Profile
 from grindstone.tasks.artifacts import artifact_key, publish_markdown
 from grindstone.tasks.finishing import Finished, finish_run
-from grindstone.tasks.gating import REHEARSED, gate_sentence, record_gate
+from grindstone.tasks.gating import gate_sentence, record_gate
 from grindstone.tasks.progress import Note
 
 

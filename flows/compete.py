@@ -9,6 +9,8 @@ from grindstone.base import Frozen
 from grindstone.blocks import BlockNames, configure
 from grindstone.competency.checking import check_names, folded
 from grindstone.competency.jobs import TrainingJob, TrainingJobs
+from grindstone.competency.scoring import Scoring, measure_agent, score_agent
+from grindstone.competency.scoring_page import headline
 from grindstone.flows.opening import Opened, open_run, within_budget
 from grindstone.flows.train import domains_of, train
 from grindstone.ledger.tables.autonomy import JobRow
@@ -17,14 +19,7 @@ from grindstone.settings import CompetencySettings
 from grindstone.tasks.progress import Note
 from grindstone.tasks.run_keys import run_key_of
 from grindstone.tasks.sending import send_next
-from grindstone.tasks.training import (
-    Scored,
-    close_run,
-    headline,
-    measure_agent,
-    publish_scored,
-    score_agent,
-)
+from grindstone.tasks.training import close_run, publish_scored
 
 
 class Competed(Frozen):
@@ -32,7 +27,7 @@ class Competed(Frozen):
 
     run_key: str
     agent_id: str
-    scorings: tuple[Scored, ...]  # the first before training, the last after it
+    scorings: tuple[Scoring, ...]  # the first before training, the last after it
     enqueued: tuple[TrainingJob, ...]
     jobs: tuple[JobRow, ...]  # each domain's last job, as it stands now
     note: str = ""
@@ -87,7 +82,9 @@ def _domains(run: Opened[CompetencySettings]) -> tuple[str, ...]:
 async def _probe(run: Opened[CompetencySettings], domains: Sequence[str]) -> str:
     """Attempt the tasks of domains with too few attempts; return what ended that early."""
     runtime, settings = run.runtime, run.settings
-    known = await asyncio.to_thread(measure_agent, runtime, settings, domains)
+    known = await asyncio.to_thread(
+        measure_agent, runtime.ledger, runtime.agent_id, settings, domains
+    )
     lacking = {folded(name) for name in domains if not known[name].enough}
     at = run.planned.plan.base
     wanted = [
@@ -103,8 +100,17 @@ async def _probe(run: Opened[CompetencySettings], domains: Sequence[str]) -> str
     return await within_budget(run.attempt_all(wanted))
 
 
-async def _score(run: Opened[CompetencySettings], domains: Sequence[str], index: int) -> Scored:
-    scored = await asyncio.to_thread(score_agent, run.runtime, run.settings, domains, index=index)
+async def _score(run: Opened[CompetencySettings], domains: Sequence[str], index: int) -> Scoring:
+    runtime = run.runtime
+    scored = await asyncio.to_thread(
+        score_agent,
+        runtime.ledger,
+        runtime.agent_id,
+        run.settings,
+        domains,
+        run_key=runtime.run_key,
+        index=index,
+    )
     await publish_scored(run.runtime, scored, run.settings)
     run.runtime.tell(Note(headline(scored.result)))
     return scored

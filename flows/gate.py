@@ -7,6 +7,7 @@ from typing import NamedTuple
 from prefect import flow
 
 from grindstone.attempt.arms import Arms, arms_file, arms_of
+from grindstone.attempt.gate_memory import ScoredAttempt, decided_before, made_before
 from grindstone.benchmark import Task
 from grindstone.benchmark.dataset import split
 from grindstone.blocks import BlockNames
@@ -18,17 +19,13 @@ from grindstone.flows.opening import Opened, open_run, within_budget
 from grindstone.gate.rules import settled
 from grindstone.ledger.tables.runs import EvolutionRow, GatePairRow
 from grindstone.records import Arm, Purpose, utc_now
+from grindstone.report.gate_page import Gated, as_pair
 from grindstone.report.markdown_gates import gate_headline
 from grindstone.settings import AdaptiveSettings, GateOptions, GateSettings, GrindSettings
 from grindstone.tasks.finishing import Finished, finish_run
 from grindstone.tasks.gating import (
-    Gated,
-    Scored,
-    as_pair,
-    decided_before,
     gate_rule,
     gate_sentence,
-    made_before,
     publish_gate,
     record_gate,
 )
@@ -227,7 +224,7 @@ async def compare_arms(
         reuse: Whether attempts that gates made before may stand for these.
     """
     specs = [wanted.spec for pair in plan for wanted in pair]
-    known: dict[str, Scored] = {}
+    known: dict[str, ScoredAttempt] = {}
     if reuse:
         known = await asyncio.to_thread(made_before, run.runtime.ledger, specs)
         if known:
@@ -246,19 +243,19 @@ async def compare_arms(
         missing = [each for pair in batch for each in pair if each.spec.episode_id not in known]
         made = await run.attempt_all(missing)
         for wanted, episode in zip(missing, made, strict=True):
-            known[wanted.spec.episode_id] = Scored.of(episode)
+            known[wanted.spec.episode_id] = ScoredAttempt.of(episode)
         done += [_row(pair, known, gate_id) for pair in batch]
         run.runtime.tell(Advanced(len(done), len(plan)))
     return done
 
 
 def _row(
-    pair: Twice, known: dict[str, Scored], gate_id: str, *, open_ended: bool = False
+    pair: Twice, known: dict[str, ScoredAttempt], gate_id: str, *, open_ended: bool = False
 ) -> GatePairRow:
     """Return a pair's row. Of one still to come, only the baseline's score may be known."""
     first, second = pair
-    before = known.get(first.spec.episode_id, Scored("", None))
-    after = known.get(second.spec.episode_id, Scored("", None))
+    before = known.get(first.spec.episode_id, ScoredAttempt("", None))
+    after = known.get(second.spec.episode_id, ScoredAttempt("", None))
     return GatePairRow(
         run_key=first.spec.run_key,
         gate_id=gate_id,

@@ -24,17 +24,12 @@ from grindstone.graduation.intake.live import (
 from grindstone.graduation.intake.recording import Deed, Work
 from grindstone.graduation.rules.levels import Level
 from grindstone.graduation.service import GraduationService
+from grindstone.graduation.words import readiness_markdown
 from grindstone.llm import open_models
 from grindstone.records import utc_now
 from grindstone.settings import GraduationSettings
 from grindstone.tasks.approving import Answer, ask
-from grindstone.tasks.graduating import (
-    notify,
-    open_service,
-    publish_trail,
-    readiness_markdown,
-    seal_changes,
-)
+from grindstone.tasks.graduating import notify, open_service, publish_trail, seal_changes
 from grindstone.tasks.run_keys import run_key_of
 from grindstone.tasks.telling import tell_episode
 

@@ -7,14 +7,13 @@ from prefect import flow
 from grindstone.blocks import BlockNames, configure
 from grindstone.flows.opening import checked
 from grindstone.graduation.decisions.review import Review
+from grindstone.graduation.words import decision_line, review_line
 from grindstone.settings import GraduationSettings
 from grindstone.tasks.graduating import (
-    decision_line,
     notify,
     open_service,
     publish_review,
     publish_trail,
-    review_line,
     seal_changes,
 )
 from grindstone.tasks.progress import Note, current_watcher

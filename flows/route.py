@@ -24,9 +24,11 @@ from grindstone.competency.domains import (
     TagClassifier,
 )
 from grindstone.competency.free_text import make_task
+from grindstone.competency.members import members_of
 from grindstone.competency.notation import keywords_of
 from grindstone.competency.router import CompetencyRouter
 from grindstone.competency.routing import RoutingDecision, Rules
+from grindstone.competency.routing_page import decision_sentence, review_text
 from grindstone.errors import BudgetExceededError, InputError
 from grindstone.flows.opening import Opened, checked, open_run
 from grindstone.home import Home
@@ -38,12 +40,7 @@ from grindstone.resources import bundled
 from grindstone.settings import RouteSettings
 from grindstone.tasks.finishing import finish_run
 from grindstone.tasks.progress import Note, current_watcher
-from grindstone.tasks.routing import (
-    decision_sentence,
-    members_of,
-    publish_decision,
-    review_text,
-)
+from grindstone.tasks.routing import publish_decision
 from grindstone.tasks.run_keys import run_key_of
 
 Status = Literal["done", "failed", "error", "stopped", "escalated", "declined", "decided"]

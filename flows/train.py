@@ -11,15 +11,21 @@ from grindstone.benchmark import Task
 from grindstone.blocks import BlockNames, configure
 from grindstone.competency.checking import folded
 from grindstone.competency.jobs import TrainingJob, TrainingJobs, TrainingOutcome
+from grindstone.competency.training_outcome import (
+    practice_key,
+    take_back,
+    tell_tracker,
+    weighed,
+)
 from grindstone.errors import GrindstoneError, InfrastructureError, InputError, InternalError
 from grindstone.flows.grind import grind
 from grindstone.flows.opening import Opened, open_run
+from grindstone.ledger.tables.runs import RunRow
 from grindstone.records import Arm, Episode, Purpose
 from grindstone.settings import CompetencySettings, GrindSettings, RunSettings, TaskSkillMode
 from grindstone.tasks.finishing import finish_run
 from grindstone.tasks.progress import Note
 from grindstone.tasks.sending import send_next
-from grindstone.tasks.trained import practice_key, take_back, tell_tracker, undo, weighed
 from grindstone.workspace import Snapshot
 
 ANY: dict[str, object] = {"category": [], "difficulty": [], "task_ids": [], "limit": None}
@@ -89,16 +95,30 @@ async def _run(
     except GrindstoneError as error:
         if isinstance(error, InfrastructureError) and not isinstance(error, InternalError):
             raise  # another time it may go well
-        await asyncio.to_thread(undo, jobs, job, settings, str(error))
+        await asyncio.to_thread(_undo, jobs, job, settings, str(error))
         return TrainingOutcome(status="failed", note=str(error)[:500])
 
 
 async def _called_off(
     jobs: TrainingJobs, job: TrainingJob, settings: CompetencySettings, when: str
 ) -> TrainingOutcome:
-    learned = await asyncio.to_thread(undo, jobs, job, settings, "it was cancelled")
+    learned = await asyncio.to_thread(_undo, jobs, job, settings, "it was cancelled")
     note = "after it trained; rolled back" if learned else when
     return TrainingOutcome(status="cancelled", note=note)
+
+
+def _undo(jobs: TrainingJobs, job: TrainingJob, settings: CompetencySettings, why: str) -> bool:
+    """Take back what a training learned that was not carried to its end.
+
+    Returns:
+        Whether it had begun to learn.
+    """
+    plan = kept_plan(jobs.home, job.job_id)
+    if plan is None or not jobs.ledger.rows(RunRow, practice_key(job)):
+        return False
+    workspace = open_workspace(settings.model_copy(update={"agent_id": job.agent_id}))
+    take_back(job, workspace, plan.base, None, why)
+    return True
 
 
 async def _train(
@@ -139,7 +159,7 @@ async def _weigh(
             ledger, scale = run.runtime.ledger, run.settings.base
             await asyncio.to_thread(tell_tracker, ledger, job, after, base=scale)
     if changed and outcome.status != "done":
-        await asyncio.to_thread(take_back, job, run.settings, base, learned, outcome.note)
+        await asyncio.to_thread(take_back, job, run.runtime.workspace, base, learned, outcome.note)
     return outcome
 
 

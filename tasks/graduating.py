@@ -14,9 +14,10 @@ from grindstone.graduation.audit.event import AuditEvent
 from grindstone.graduation.audit.signing import sign_end
 from grindstone.graduation.audit.trail import Trail, to_markdown, trail_plots
 from grindstone.graduation.decisions.exam import Examiner, ExamResult
-from grindstone.graduation.decisions.review import Decision, Review
-from grindstone.graduation.evidence.readiness import NAMES, Readiness
+from grindstone.graduation.decisions.review import Review
+from grindstone.graduation.evidence.readiness import NAMES
 from grindstone.graduation.service import GraduationService
+from grindstone.graduation.words import NEXT, exam_markdown, review_line
 from grindstone.llm import open_models
 from grindstone.settings import GraduationSettings
 from grindstone.tasks.artifacts import artifact_key, artifact_link, publish_markdown, publish_table
@@ -93,14 +94,6 @@ async def notify(settings: GraduationSettings, subject: str, body: str) -> None:
         current_watcher()(Note(f"{settings.notify_block} was not told: {error}"))
 
 
-NEXT = {
-    "exam_due": "run the deployment exam/exam for it",
-    "approval_due": "run the deployment graduate/graduate for it with `ask` on, and answer there",
-    "proposed": "run graduate/graduate for it, or `grindstone demote`, as the reason says",
-}
-"""What a person does about a review's finding."""
-
-
 async def publish_review(found: Review) -> None:
     """Show a review as a table: every agent, what is missing, what was done."""
     await publish_table(
@@ -140,55 +133,6 @@ async def publish_trail(trail: Trail) -> None:
 
 async def publish_exam(found: ExamResult) -> None:
     """Show an exam: what was attempted and what came of it."""
-    rows = [
-        f"| {'✓' if case.passed else '⚠' if case.passed is None else '✗'} | {case.title} | "
-        f"{case.detail} | `{case.case_id}` |"
-        for case in found.cases
-    ]
-    cost = "unknown" if found.cost_usd is None else f"${found.cost_usd:.4f}"
-    rehearsal = "> A rehearsal: the offline stand-in took it.\n\n" if found.rehearsal else ""
-    table = "\n".join(["| | case | what came of it | id |", "|---|---|---|---|", *rows])
     await publish_markdown(
-        artifact_key("exam", found.agent_id),
-        f"# Exam of {found.agent_id} for {found.target.value}: "
-        f"{'passed' if found.passed else 'not passed'}\n\n{rehearsal}{found.reason}; cost {cost}."
-        f"\n\n{table if found.cases else ''}\n",
-        description=found.reason,
+        artifact_key("exam", found.agent_id), exam_markdown(found), description=found.reason
     )
-
-
-def review_line(found: Review) -> str:
-    """Return a review in one sentence."""
-    counts: dict[str, int] = {}
-    for item in found.decisions:
-        counts[item.action] = counts.get(item.action, 0) + 1
-    told = ", ".join(
-        f"{count} {name.replace('_', ' ')}" for name, count in counts.items() if name != "none"
-    )
-    return f"{len(found.decisions)} agents reviewed: {told or 'nothing changes'}"
-
-
-def decision_line(item: Decision) -> str:
-    """Return what a review concluded about an agent, in one line."""
-    target = f" → {item.target.value}" if item.target else ""
-    action = "" if item.action == "none" else f" [{item.action.replace('_', ' ')}]"
-    return (
-        f"{item.agent_id}: {item.level.value}{target}, {item.score:.1f}/100{action}: {item.reason}"
-    )
-
-
-def readiness_markdown(found: Readiness) -> str:
-    """Return what a person is shown who is to approve a promotion."""
-    parts = [
-        f"## {found.agent_id}: {found.current.value} → {found.target.value}?",
-        *([f"**{found.rehearsal_note}**"] if found.rehearsal_note else []),
-        found.recommendation,
-        f"Score {found.score:.1f} of 100. Interventions: {found.intervention_rate:.1%} observed, "
-        f"at most {found.intervention_rate_upper:.1%} (95%).",
-        "\n".join(
-            f"- {'✓' if item.met else '✗'} {item.name.replace('_', ' ')}: {item.observed} "
-            f"({item.required})"
-            for item in found.requirements
-        ),
-    ]
-    return "\n\n".join(parts)

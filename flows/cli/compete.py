@@ -77,7 +77,7 @@ def compete(
 def _text(result: "Competed") -> str:
     from rich.table import Table
 
-    from grindstone.tasks.training import headline, table_rows
+    from grindstone.competency.scoring_page import headline, table_rows
 
     parts: list[Any] = []
     for scored in result.scorings:

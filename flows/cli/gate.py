@@ -55,7 +55,7 @@ def run(
     if gated is None:
         emit(result.report, as_json=as_json, text=f"Stopped: {result.report.status}")
         raise typer.Exit(1)
-    from grindstone.tasks.gating import gate_markdown
+    from grindstone.report.gate_page import gate_markdown
 
     emit(gated, as_json=as_json, text=gate_markdown(gated))
     say(f"Report: {os.path.relpath(result.folder / 'report.md')}")

@@ -45,7 +45,7 @@ def _text(found: "Review") -> str:
     from rich.table import Table
 
     from grindstone.flows.cli.compete import rendered
-    from grindstone.tasks.graduating import review_line
+    from grindstone.graduation.words import review_line
 
     table = Table(title=review_line(found), title_justify="left")
     for name, right in (

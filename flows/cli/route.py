@@ -69,8 +69,8 @@ def route(
 def _text(result: "Routed") -> str:
     from rich.table import Table
 
+    from grindstone.competency.routing_page import decision_rows, decision_sentence
     from grindstone.flows.cli.compete import rendered
-    from grindstone.tasks.routing import decision_rows, decision_sentence
 
     table = Table(title=decision_sentence(result.decision), title_justify="left")
     rows = decision_rows(result.decision)

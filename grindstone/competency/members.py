@@ -2,9 +2,14 @@
 
 from collections.abc import Sequence
 
+from grindstone.competency.measured import estimates, measure
+from grindstone.competency.outcomes import OutcomeLog
+from grindstone.competency.routing import MemberProfile
+from grindstone.competency.tracker import CompetencyTracker
 from grindstone.errors import InputError
 from grindstone.ledger import Ledger
-from grindstone.records import Episode
+from grindstone.records import Episode, Purpose
+from grindstone.settings import RouteSettings
 
 
 def chosen_members(ledger: Ledger, wanted: Sequence[str]) -> list[str]:
@@ -37,3 +42,34 @@ def chosen_members(ledger: Ledger, wanted: Sequence[str]) -> list[str]:
     if unknown:
         raise InputError.together(unknown)
     return names
+
+
+def members_of(
+    ledger: Ledger, settings: RouteSettings, domains: Sequence[str]
+) -> list[MemberProfile]:
+    """Return the agents to choose from, each as its attempts and its routed tasks show it.
+
+    A tracker starts from what the ledger's attempts measure, and moves with every routed task.
+
+    Raises:
+        InputError: There is no agent, one is named twice, or nobody has heard of one.
+    """
+    names = chosen_members(ledger, settings.member)
+    table = measure(
+        ledger.scan("episodes"),
+        base=settings.base,
+        prior_strength=settings.prior_strength,
+        half_life_days=settings.half_life_days,
+        leave_out=(Purpose.ROUTE,),
+    )
+    members = []
+    for name in names:
+        found = estimates(table, name, domains)
+        seed = {domain: found[domain].score for domain in domains}
+        tracker = CompetencyTracker(
+            settings.base,
+            {domain: score for domain, score in seed.items() if score is not None},
+            log=OutcomeLog(ledger, name),
+        )
+        members.append(MemberProfile(name, tracker))
+    return members

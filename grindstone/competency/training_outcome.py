@@ -2,16 +2,13 @@
 
 from collections.abc import Sequence
 
-from grindstone.attempt.plan import kept_plan, open_workspace
-from grindstone.competency.jobs import TrainingJob, TrainingJobs, TrainingOutcome
+from grindstone.competency.jobs import TrainingJob, TrainingOutcome
 from grindstone.competency.outcomes import OutcomeLog
 from grindstone.competency.tracker import CompetencyTracker
 from grindstone.ledger import Ledger
 from grindstone.ledger.tables.autonomy import OutcomeRow
-from grindstone.ledger.tables.runs import RunRow
 from grindstone.records import Episode
-from grindstone.settings import CompetencySettings
-from grindstone.workspace import Snapshot
+from grindstone.workspace import Snapshot, Workspace
 
 
 def practice_key(job: TrainingJob) -> str:
@@ -47,28 +44,14 @@ def weighed(
     return TrainingOutcome(status="unhelpful", before=was, after=now, note=note)
 
 
-def undo(jobs: TrainingJobs, job: TrainingJob, settings: CompetencySettings, why: str) -> bool:
-    """Take back what a training learned that was not carried to its end.
-
-    Returns:
-        Whether it had begun to learn.
-    """
-    plan = kept_plan(jobs.home, job.job_id)
-    if plan is None or not jobs.ledger.rows(RunRow, practice_key(job)):
-        return False
-    take_back(job, settings, plan.base, None, why)
-    return True
-
-
 def take_back(
     job: TrainingJob,
-    settings: CompetencySettings,
+    workspace: Workspace,
     base: Snapshot,
     learned: Snapshot | None,
     why: str,
 ) -> None:
     """Undo what a training changed, unless somebody changed the workspace since it was seen."""
-    workspace = open_workspace(settings.model_copy(update={"agent_id": job.agent_id}))
     with workspace.writing():
         now = workspace.snapshot()
         if now.tree != base.tree and (learned is None or now.commit == learned.commit):

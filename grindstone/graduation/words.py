@@ -1,0 +1,67 @@
+"""Findings of reviews and exams as people read them."""
+
+from grindstone.graduation.decisions.exam import ExamResult
+from grindstone.graduation.decisions.review import Decision, Review
+from grindstone.graduation.evidence.readiness import Readiness
+from grindstone.report.words import table
+
+NEXT = {
+    "exam_due": "run the deployment exam/exam for it",
+    "approval_due": "run the deployment graduate/graduate for it with `ask` on, and answer there",
+    "proposed": "run graduate/graduate for it, or `grindstone demote`, as the reason says",
+}
+"""What a person does about a review's finding."""
+
+
+def review_line(found: Review) -> str:
+    """Return a review in one sentence."""
+    counts: dict[str, int] = {}
+    for item in found.decisions:
+        counts[item.action] = counts.get(item.action, 0) + 1
+    told = ", ".join(
+        f"{count} {name.replace('_', ' ')}" for name, count in counts.items() if name != "none"
+    )
+    return f"{len(found.decisions)} agents reviewed: {told or 'nothing changes'}"
+
+
+def decision_line(item: Decision) -> str:
+    """Return what a review concluded about an agent, in one line."""
+    target = f" → {item.target.value}" if item.target else ""
+    action = "" if item.action == "none" else f" [{item.action.replace('_', ' ')}]"
+    return (
+        f"{item.agent_id}: {item.level.value}{target}, {item.score:.1f}/100{action}: {item.reason}"
+    )
+
+
+def readiness_markdown(found: Readiness) -> str:
+    """Return what a person is shown who is to approve a promotion."""
+    parts = [
+        f"## {found.agent_id}: {found.current.value} → {found.target.value}?",
+        *([f"**{found.rehearsal_note}**"] if found.rehearsal_note else []),
+        found.recommendation,
+        f"Score {found.score:.1f} of 100. Interventions: {found.intervention_rate:.1%} observed, "
+        f"at most {found.intervention_rate_upper:.1%} (95%).",
+        "\n".join(
+            f"- {'✓' if item.met else '✗'} {item.name.replace('_', ' ')}: {item.observed} "
+            f"({item.required})"
+            for item in found.requirements
+        ),
+    ]
+    return "\n\n".join(parts)
+
+
+def exam_markdown(found: ExamResult) -> str:
+    """Return an exam's page: what was attempted and what came of it."""
+    marks = {True: "✓", False: "✗", None: "⚠"}
+    rows = [
+        [marks[case.passed], case.title, case.detail, f"`{case.case_id}`"] for case in found.cases
+    ]
+    verdict = "passed" if found.passed else "not passed"
+    cost = "unknown" if found.cost_usd is None else f"${found.cost_usd:.4f}"
+    parts = [
+        f"# Exam of {found.agent_id} for {found.target.value}: {verdict}",
+        "> A rehearsal: the offline stand-in took it." if found.rehearsal else "",
+        f"{found.reason}; cost {cost}.",
+        table(("", "case", "what came of it", "id"), rows) if rows else "",
+    ]
+    return "\n\n".join(filter(None, parts)) + "\n"
