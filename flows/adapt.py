@@ -42,8 +42,8 @@ class Adapted(Finished):
 
 @flow(name="adapt", flow_run_name="adapt {settings.agent_id}", cache_result_in_memory=False)
 async def adapt(
-    settings: AdaptiveSettings = AdaptiveSettings(),  # noqa: B008 - frozen
-    blocks: BlockNames = BlockNames(),  # noqa: B008 - frozen
+    settings: AdaptiveSettings = AdaptiveSettings(),
+    blocks: BlockNames = BlockNames(),
     calibrate_judge: bool = False,
 ) -> Adapted:
     """Learn skills from what the agent does, without being told whether it succeeded.

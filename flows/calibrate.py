@@ -55,8 +55,8 @@ class CalibrateFinished(Finished):
     cache_result_in_memory=False,
 )
 async def calibrate(
-    settings: CalibrateSettings = CalibrateSettings(),  # noqa: B008 - frozen
-    blocks: BlockNames = BlockNames(),  # noqa: B008 - frozen
+    settings: CalibrateSettings = CalibrateSettings(),
+    blocks: BlockNames = BlockNames(),
 ) -> CalibrateFinished:
     """Run gates on a state against itself, and against itself with a known handicap."""
     async with open_run("gate-calibrate", settings, blocks, seed="terminal") as run:

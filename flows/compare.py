@@ -18,8 +18,8 @@ from grindstone.workspace import Snapshot
 
 @flow(name="compare", flow_run_name="compare {settings.agent_id}", cache_result_in_memory=False)
 async def compare(
-    settings: CompareSettings = CompareSettings(),  # noqa: B008 - frozen
-    blocks: BlockNames = BlockNames(),  # noqa: B008 - frozen
+    settings: CompareSettings = CompareSettings(),
+    blocks: BlockNames = BlockNames(),
 ) -> Finished:
     """Attempt the same tasks with an agent's skills and without any, and tell the difference.
 

@@ -35,8 +35,8 @@ class Competed(Frozen):
 
 @flow(name="compete", flow_run_name="compete {settings.agent_id}", cache_result_in_memory=False)
 async def compete(
-    settings: CompetencySettings = CompetencySettings(),  # noqa: B008 - frozen
-    blocks: BlockNames = BlockNames(),  # noqa: B008 - frozen
+    settings: CompetencySettings = CompetencySettings(),
+    blocks: BlockNames = BlockNames(),
 ) -> Competed:
     """Say how competent an agent is in every domain, and train it where it matters most."""
     settings = await configure(settings, blocks)

@@ -94,10 +94,10 @@ class EvolverResult(Frozen):
     cache_result_in_memory=False,
 )
 async def evolve_loop(
-    settings: GrindSettings = GrindSettings(),  # noqa: B008 - frozen
+    settings: GrindSettings = GrindSettings(),
     cycles: PositiveInt = 10,
     compare_with_without: When = "off",
-    blocks: BlockNames = BlockNames(),  # noqa: B008 - frozen
+    blocks: BlockNames = BlockNames(),
 ) -> EvolverResult:
     """Grind over all tasks again and again, with what was learned, until nothing new is.
 

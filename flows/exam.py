@@ -20,8 +20,8 @@ from grindstone.tasks.run_keys import run_key_of
 
 @flow(name="exam", flow_run_name="exam {settings.agent_id}", cache_result_in_memory=False)
 async def exam(
-    settings: GraduationSettings = GraduationSettings(),  # noqa: B008 - frozen
-    blocks: BlockNames = BlockNames(),  # noqa: B008 - frozen
+    settings: GraduationSettings = GraduationSettings(),
+    blocks: BlockNames = BlockNames(),
 ) -> ExamResult:
     """Have an agent attempt the edge cases on which others failed; keep what came of it."""
     settings = await configure(settings, blocks)
@@ -45,7 +45,7 @@ async def exam(
     return found
 
 
-def examiner(settings: GraduationSettings, blocks: BlockNames = BlockNames()) -> Examiner:  # noqa: B008
+def examiner(settings: GraduationSettings, blocks: BlockNames = BlockNames()) -> Examiner:
     """Return what makes an exam's attempts, by the settings of a run.
 
     Args:

@@ -46,8 +46,8 @@ class GateFinished(Finished):
 
 @flow(name="gate", flow_run_name="gate {settings.agent_id}", cache_result_in_memory=False)
 async def gate(
-    settings: GateSettings = GateSettings(),  # noqa: B008 - frozen
-    blocks: BlockNames = BlockNames(),  # noqa: B008 - frozen
+    settings: GateSettings = GateSettings(),
+    blocks: BlockNames = BlockNames(),
 ) -> GateFinished:
     """Weigh one state of a workspace against another; restore the first if it is better."""
     async with open_run("gate", settings, blocks, seed="terminal") as run:

@@ -48,8 +48,8 @@ class Graduated(Frozen):
 
 @flow(name="graduate", flow_run_name="graduate {settings.agent_id}", cache_result_in_memory=False)
 async def graduate(
-    settings: GraduationSettings = GraduationSettings(),  # noqa: B008 - frozen
-    blocks: BlockNames = BlockNames(),  # noqa: B008 - frozen
+    settings: GraduationSettings = GraduationSettings(),
+    blocks: BlockNames = BlockNames(),
 ) -> Graduated:
     """Promote an agent by one level, if its record, its exam and a person allow it.
 
@@ -144,8 +144,8 @@ async def _missing(
 async def live(
     instruction: str,
     tools: Sequence[LiveTool],
-    settings: GraduationSettings = GraduationSettings(),  # noqa: B008 - frozen
-    blocks: BlockNames = BlockNames(),  # noqa: B008 - frozen
+    settings: GraduationSettings = GraduationSettings(),
+    blocks: BlockNames = BlockNames(),
     title: str = "",
 ) -> LiveResult:
     """Let an agent do real work with the tools its level allows; keep it as an episode.

@@ -36,8 +36,8 @@ Crew = Opened[GrindSettings]
 
 @flow(name="grind", flow_run_name="grind {settings.agent_id}", cache_result_in_memory=False)
 async def grind(
-    settings: GrindSettings = GrindSettings(),  # noqa: B008 - frozen
-    blocks: BlockNames = BlockNames(),  # noqa: B008 - frozen
+    settings: GrindSettings = GrindSettings(),
+    blocks: BlockNames = BlockNames(),
 ) -> Finished:
     """Run an agent on tasks; turn failures into skills; try the failed tasks again."""
     async with open_run("grind", settings, blocks) as crew:

@@ -22,8 +22,8 @@ from grindstone.tasks.run_keys import run_key_of
 
 @flow(name="review", cache_result_in_memory=False)
 async def review(
-    settings: GraduationSettings = GraduationSettings(),  # noqa: B008 - frozen
-    blocks: BlockNames = BlockNames(),  # noqa: B008 - frozen
+    settings: GraduationSettings = GraduationSettings(),
+    blocks: BlockNames = BlockNames(),
 ) -> Review:
     """Check what is unchecked, look at every agent, propose or do what its policy says."""
     settings = await configure(settings, blocks)
@@ -55,7 +55,7 @@ async def review(
 async def check_episode(
     agent_id: str,
     episode_id: str = "",
-    settings: GraduationSettings = GraduationSettings(),  # noqa: B008 - frozen
+    settings: GraduationSettings = GraduationSettings(),
 ) -> Review:
     """Review one agent after an episode: what an automation starts on its event.
 

@@ -72,8 +72,8 @@ def _name() -> str:
 
 @flow(name="route", flow_run_name=_name, cache_result_in_memory=False)
 async def route(
-    settings: RouteSettings = RouteSettings(),  # noqa: B008 - frozen
-    blocks: BlockNames = BlockNames(),  # noqa: B008 - frozen
+    settings: RouteSettings = RouteSettings(),
+    blocks: BlockNames = BlockNames(),
 ) -> Routed:
     """Find a task's domain, choose the member, let it work as far as it may be trusted, learn."""
     settings = await configure(settings, blocks)

@@ -34,8 +34,8 @@ ANY: dict[str, object] = {"category": [], "difficulty": [], "task_ids": [], "lim
 @flow(name="train", flow_run_name="train {job.domain}", cache_result_in_memory=False)
 async def train(
     job: TrainingJob,
-    settings: CompetencySettings = CompetencySettings(),  # noqa: B008 - frozen
-    blocks: BlockNames = BlockNames(),  # noqa: B008 - frozen
+    settings: CompetencySettings = CompetencySettings(),
+    blocks: BlockNames = BlockNames(),
 ) -> TrainingOutcome | None:
     """Train an agent in one domain; a workspace that does no better afterwards is not kept.
 
@@ -189,8 +189,8 @@ async def _practise(job: TrainingJob, settings: CompetencySettings, blocks: Bloc
     if settings.evolver_model_id:
         common["evolver_model_id"] = settings.evolver_model_id
     if job.kind == "adapt":
-        from grindstone.flows.adapt import adapt  # noqa: PLC0415 - only for jobs of that kind
-        from grindstone.settings import AdaptiveSettings  # noqa: PLC0415 - likewise
+        from grindstone.flows.adapt import adapt
+        from grindstone.settings import AdaptiveSettings
 
         skills = await asyncio.to_thread(_skills, settings)
         # The budget is for what one job adds: what the agent brought would use it up.

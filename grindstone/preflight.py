@@ -112,7 +112,7 @@ def _gate(settings: GateSettings) -> None:
     home = settings.home
     if settings.run_key and arms_file(home, settings.run_key).is_file():
         return
-    from grindstone.workspace import Workspace  # noqa: PLC0415 - git, for gates alone
+    from grindstone.workspace import Workspace
 
     folder = home.workspace(settings.agent_id)
     if not folder.is_dir():
@@ -122,7 +122,7 @@ def _gate(settings: GateSettings) -> None:
 
 
 def _route(settings: RouteSettings) -> list[Look]:
-    from grindstone.ledger import Ledger  # noqa: PLC0415
+    from grindstone.ledger import Ledger
 
     home = settings.home
     return [
@@ -134,8 +134,8 @@ def _route(settings: RouteSettings) -> list[Look]:
 
 
 def _graduation(kind: str, settings: GraduationSettings) -> None:
-    from grindstone.graduation.decisions.edge_cases import load_case  # noqa: PLC0415
-    from grindstone.graduation.registry import open_desk  # noqa: PLC0415
+    from grindstone.graduation.decisions.edge_cases import load_case
+    from grindstone.graduation.registry import open_desk
 
     registry = open_desk(
         settings.home,

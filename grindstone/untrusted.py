@@ -86,7 +86,7 @@ def read_yaml(text: str, load: Callable[[str], Any]) -> Any:
     Raises:
         UntrustedError: It is no YAML, nests too deep or has too many lines.
     """
-    from ruamel.yaml.error import YAMLError  # noqa: PLC0415 - a tenth of a second
+    from ruamel.yaml.error import YAMLError
 
     # Brackets in quotes are counted too: where a quote ends depends on what is around it.
     _check_brackets(text)

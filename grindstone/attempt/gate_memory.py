@@ -35,7 +35,7 @@ def made_before(ledger: Ledger, specs: Sequence[AttemptSpec]) -> dict[str, Score
     Returns:
         By the `episode_id` of the spec that it stands for.
     """
-    import polars as pl  # noqa: PLC0415 - loaded when a ledger is read
+    import polars as pl
 
     columns = ("episode_id", "run_key", "cycle", "arm", "task_id", "workspace_tree", "trial")
     rows = (

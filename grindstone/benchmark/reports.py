@@ -110,9 +110,9 @@ def _junit_tests(content: bytes) -> Iterator[TestResult]:
         return
     if "<!" in text.replace("<!--", "").replace("<![CDATA[", ""):
         return
-    from xml.etree.ElementTree import ParseError  # noqa: PLC0415 -- only with a report
+    from xml.etree.ElementTree import ParseError
 
-    from junitparser import (  # noqa: PLC0415
+    from junitparser import (
         Error,
         Failure,
         JUnitXml,

@@ -81,13 +81,13 @@ class CompetencyResult(Frozen):
 
     def print_summary(self, console: "Console | None" = None) -> None:
         """Print index, weakest domain and first priority, on a few lines."""
-        from grindstone.competency.show import print_summary  # noqa: PLC0415 - rich, when asked
+        from grindstone.competency.show import print_summary
 
         print_summary(self, console)
 
     def print_results(self, console: "Console | None" = None) -> None:
         """Print every domain with its deficit, centrality and priority, as a table."""
-        from grindstone.competency.show import print_results  # noqa: PLC0415 - rich, when asked
+        from grindstone.competency.show import print_results
 
         print_results(self, console)
 

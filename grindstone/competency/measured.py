@@ -166,7 +166,7 @@ def _weight(half_life_days: float | None, as_of: datetime) -> pl.Expr:
 def _interval_of(
     sums: pl.DataFrame, alpha: pl.Expr, beta: pl.Expr, base: float
 ) -> tuple[pl.Series, pl.Series]:
-    from scipy.special import betaincinv  # noqa: PLC0415 - two seconds, paid where it is used
+    from scipy.special import betaincinv
 
     a, b = (sums.select(each.alias("it"))["it"].to_numpy() for each in (alpha, beta))
     return (

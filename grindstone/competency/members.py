@@ -26,7 +26,7 @@ def chosen_members(ledger: Ledger, wanted: Sequence[str]) -> list[str]:
         raise InputError("member", f"one is named twice in {', '.join(names)}", "each once")
     if set(names) <= set(here):
         return names
-    import polars as pl  # noqa: PLC0415 - loaded when the ledger is read, not before
+    import polars as pl
 
     tried = ledger.scan(Episode).select(pl.col("agent_id").unique()).collect()
     known = sorted({*here, *tried["agent_id"]})

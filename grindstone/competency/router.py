@@ -55,7 +55,7 @@ class CompetencyRouter:
         strong_model: Any = None,
         *,
         classifiers: Sequence[DomainClassifier] | None = None,
-        rules: Rules = Rules(),  # noqa: B008 - frozen
+        rules: Rules = Rules(),
         approve: Approve | None = None,
         ledger: Ledger | None = None,
     ) -> None:

@@ -115,8 +115,8 @@ class EvolveConfig(EvolveScope):
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
-    from ruamel.yaml import YAML  # noqa: PLC0415 - costs 40 ms
-    from ruamel.yaml.error import YAMLError  # noqa: PLC0415
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
 
     try:
         found = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))

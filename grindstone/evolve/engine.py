@@ -247,7 +247,7 @@ class EvolutionEngine:
         if self._model is not None:
             yield self._model
             return
-        from grindstone.llm import open_models  # noqa: PLC0415 - only where none is given
+        from grindstone.llm import open_models
 
         run_key = step.partition("/")[0] or "evolve"
         journal = workspace.root.parent / f".{workspace.root.name}-journal"
@@ -259,7 +259,7 @@ class EvolutionEngine:
         if self._provider is not None:
             yield self._provider
             return
-        from grindstone.sandbox import open_provider  # noqa: PLC0415 - only where none is given
+        from grindstone.sandbox import open_provider
 
         provider = await open_provider(self.config.sandbox)
         try:

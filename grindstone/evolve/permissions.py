@@ -73,7 +73,7 @@ def review(
     scope: EvolveScope,
     *,
     manifest: Manifest,
-    checks: Checks = Checks(),  # noqa: B008 - immutable
+    checks: Checks = Checks(),
     specials: Sequence[str] = (),
 ) -> Review:
     """Judge every change.

@@ -46,7 +46,7 @@ def clopper_pearson(count: int, of: int) -> Rate:
     Raises:
         ValueError: The count is not between 0 and `of`.
     """
-    from scipy.stats import beta  # noqa: PLC0415 - heavy
+    from scipy.stats import beta
 
     if not 0 <= count <= of:
         raise ValueError(f"{count} of {of} is no share")
@@ -63,7 +63,7 @@ def at_most(count: int, of: int) -> float:
     Raises:
         ValueError: The count is not between 0 and `of`.
     """
-    from scipy.stats import beta  # noqa: PLC0415 - heavy
+    from scipy.stats import beta
 
     if not 0 <= count <= of:
         raise ValueError(f"{count} of {of} is no share")

@@ -121,7 +121,7 @@ def simulate_campaigns(plan: Campaign, *, campaigns: int = 2000, seed: int = 1) 
     """
     if plan.sealed >= plan.tasks:
         raise InputError("sealed", f"is {plan.sealed}", f"fewer than tasks, which is {plan.tasks}")
-    import numpy as np  # noqa: PLC0415 - only where a campaign is simulated
+    import numpy as np
 
     draw = np.random.default_rng(seed)
     searched = plan.tasks - plan.sealed
@@ -179,7 +179,7 @@ class _Measure:
 
 
 def _changed(draw: "np.random.Generator", rates: "Rates", plan: Campaign) -> "Rates":
-    import numpy as np  # noqa: PLC0415 - as above
+    import numpy as np
 
     points = np.array([effect.points for effect in plan.effects]) / 100
     shares = np.array([effect.share for effect in plan.effects])
@@ -212,7 +212,7 @@ def _p_values(change: "NDArray[np.int64]") -> _P:
 
 
 def _points(change: "NDArray[np.int64]", trials: int) -> "Rates":
-    import numpy as np  # noqa: PLC0415 - as above
+    import numpy as np
 
     return np.asarray(100.0 * change.mean(axis=1) / trials)
 
@@ -220,7 +220,7 @@ def _points(change: "NDArray[np.int64]", trials: int) -> "Rates":
 def _worse(
     origin: "NDArray[np.int64]", passed: "NDArray[np.int64]", alpha: float
 ) -> "NDArray[np.bool_]":
-    import numpy as np  # noqa: PLC0415 - as above
+    import numpy as np
 
     return np.asarray(_p_values(passed - origin).worse <= alpha)
 
@@ -229,7 +229,7 @@ def _kept(
     rule: Rule, baseline: "NDArray[np.int64]", passed: "NDArray[np.int64]", plan: Campaign
 ) -> "NDArray[np.bool_]":
     """Put every campaign's gate to the rule itself, so that no second copy of it decides."""
-    import numpy as np  # noqa: PLC0415 - as above
+    import numpy as np
 
     change = passed - baseline
     p_values = _p_values(change)

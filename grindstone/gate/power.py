@@ -39,8 +39,8 @@ def sign_test_power(
         alpha: Level of the test.
         two_sided: Split the level over both tails.
     """
-    import numpy as np  # noqa: PLC0415 - only where a gate decides
-    from scipy.stats import binom  # noqa: PLC0415 - heavy
+    import numpy as np
+    from scipy.stats import binom
 
     n = np.atleast_1d(np.asarray(pairs))
     above = binom.isf(alpha / 2 if two_sided else alpha, n, 0.5)  # more wins than this convince
@@ -58,7 +58,7 @@ def pairs_needed(
     Raises:
         ValueError: The win rate is not above 1/2 and at most 1.
     """
-    import numpy as np  # noqa: PLC0415 - only where a gate decides
+    import numpy as np
 
     if not 0.5 < win_rate <= 1:
         raise ValueError(f"win_rate must be above 0.5 and at most 1, is {win_rate}")
@@ -113,7 +113,7 @@ def simulate_steps(
     repetitions: int = REPETITIONS,
 ) -> "NDArray[np.int64]":
     """Return passed trials of the candidate minus the baseline's: repetitions x tasks."""
-    import numpy as np  # noqa: PLC0415 - only where a gate decides
+    import numpy as np
 
     draw = np.random.default_rng(seed)
     shape = (repetitions, n_tasks)

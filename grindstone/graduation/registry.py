@@ -62,7 +62,7 @@ class Registry:
 
     def agents(self) -> dict[str, Agent]:
         """Return every agent that the trail or the ledger names."""
-        import polars as pl  # noqa: PLC0415 - loaded when the ledger is read, not before
+        import polars as pl
 
         known = agents_of(self.chain.events())
         names = self.ledger.scan(Episode).select(pl.col("agent_id").unique().sort()).collect()
@@ -122,7 +122,7 @@ class Registry:
         self, agent_ids: Collection[str], policy: Policy, target: Level
     ) -> dict[str, Readiness]:
         """Return how ready agents are by one policy; read from the ledger in one pass."""
-        from grindstone.graduation.evidence import measure  # noqa: PLC0415 - polars, when it is needed
+        from grindstone.graduation.evidence import measure
 
         agents = agents_of(self.chain.events())
         chosen = {name: agents.get(name) or Agent(agent_id=name) for name in agent_ids}

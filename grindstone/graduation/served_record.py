@@ -142,7 +142,7 @@ class ServedRecord:
         """Take over another system's episodes, all of a file or none, and check them."""
         report = await asyncio.to_thread(import_file, self.registry, path, by=by)
         if report.accepted:
-            from grindstone.graduation.decisions.review import unchecked_episodes  # noqa: PLC0415
+            from grindstone.graduation.decisions.review import unchecked_episodes
 
             while rest := await asyncio.to_thread(
                 unchecked_episodes, self.registry, list(report.agents)

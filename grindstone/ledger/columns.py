@@ -142,7 +142,7 @@ def _usage_in(annotation: object) -> bool | None:
 
 def polars_type(kind: Kind) -> "pl.DataType":
     """Return the column type a kind is stored as."""
-    import polars as pl  # noqa: PLC0415 - loaded when a ledger is read or written, not before
+    import polars as pl
 
     if kind.name == "list":
         return pl.List(polars_type(kind.inner))

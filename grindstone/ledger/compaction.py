@@ -52,7 +52,7 @@ def compact(
 
 
 def _merge(ledger: Ledger, table: str, run_key: str, live: tuple[Part, ...]) -> Path:
-    from polars.exceptions import PolarsError  # noqa: PLC0415 - loaded when needed
+    from polars.exceptions import PolarsError
 
     names = [part.name for part in live]
     stands_for = sorted(

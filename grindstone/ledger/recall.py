@@ -35,7 +35,7 @@ def rows_of(
     ledger: Ledger, row: type[R], run_key: str | None, episode_ids: Collection[str]
 ) -> list[R]:
     """Return the rows of a table that concern some episodes."""
-    import polars as pl  # noqa: PLC0415 - loaded when a ledger is read, not before
+    import polars as pl
 
     table = table_of(row)
     frame = ledger.scan(row, run_key).filter(pl.col("episode_id").is_in(sorted(episode_ids)))

@@ -94,7 +94,7 @@ class Table:
 
     def schema(self) -> "pl.Schema":
         """Return the declared column types."""
-        import polars as pl  # noqa: PLC0415 - see polars_type
+        import polars as pl
 
         return pl.Schema({c.name: polars_type(c.kind) for c in self.all_columns()})
 

@@ -109,7 +109,7 @@ class Ledger:
         Raises:
             LedgerError: The table is unknown, or a part is damaged; the message names it.
         """
-        import polars as pl  # noqa: PLC0415 - loaded when a ledger is read or written, not before
+        import polars as pl
 
         found = self.table(table)
         single: list[Path] = []
@@ -129,7 +129,7 @@ class Ledger:
         self, table: "str | type[BaseModel] | Table", paths: list[Path]
     ) -> "pl.LazyFrame":
         """Return the rows of some parts, given oldest first, each key once."""
-        import polars as pl  # noqa: PLC0415 - as in scan
+        import polars as pl
 
         found = table if isinstance(table, Table) else self.table(table)
         frame = _scan(paths, found.schema())
@@ -144,7 +144,7 @@ class Ledger:
         Raises:
             LedgerError: A part is damaged, or a row no longer fits its class.
         """
-        from polars.exceptions import PolarsError  # noqa: PLC0415 - as in scan
+        from polars.exceptions import PolarsError
 
         table = table_of(row)
         try:
@@ -180,7 +180,7 @@ class Ledger:
         """
         if not isinstance(table, str):
             return table_of(table)
-        from grindstone.ledger.tables import TABLES  # noqa: PLC0415 - the tables use this module
+        from grindstone.ledger.tables import TABLES
 
         if table not in TABLES:
             raise LedgerError(f"{table}: no such table; expected one of {', '.join(TABLES)}")
@@ -222,7 +222,7 @@ class Ledger:
 
 def frame_of(table: Table, rows: Iterable[BaseModel], run_key: str) -> "pl.DataFrame":
     """Return rows as a frame with the table's declared schema."""
-    import polars as pl  # noqa: PLC0415 - as in scan
+    import polars as pl
 
     kept = list(rows)
     data = {column.name: [value_of(row, column) for row in kept] for column in table.columns}
@@ -262,9 +262,9 @@ def merged_names(path: Path) -> tuple[str, ...]:
     Raises:
         LedgerError: The merged part does not say.
     """
-    import json  # noqa: PLC0415 - as in scan
+    import json
 
-    import polars as pl  # noqa: PLC0415 - as in scan
+    import polars as pl
 
     try:
         return tuple(json.loads(pl.read_parquet_metadata(path)["grindstone.merged"]))
@@ -282,7 +282,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def _scan(paths: list[Path], schema: "pl.Schema") -> "pl.LazyFrame":
-    import polars as pl  # noqa: PLC0415 - as in scan
+    import polars as pl
 
     return pl.scan_parquet(
         paths,

@@ -145,8 +145,8 @@ class AnthropicModel:
 
     def _question(self, client: "Client", request: Request, site: CallSite, key: str) -> "Question":
         # The SDK takes a second to import: not before the first live call.
-        from grindstone.llm.asking import Question  # noqa: PLC0415
-        from grindstone.llm.wire import to_wire  # noqa: PLC0415
+        from grindstone.llm.asking import Question
+        from grindstone.llm.wire import to_wire
 
         body = to_wire(request, self.model_id, conversation=site.role in _CONVERSATIONS)
         return Question(client, body, call_id=key, patience=self._books.patience)

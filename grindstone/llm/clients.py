@@ -80,8 +80,8 @@ def _bedrock(
     model_id: str, environ: Mapping[str, str], region: str | None, common: dict[str, Any]
 ) -> anthropic.AsyncAnthropicBedrock:
     try:
-        import boto3  # type: ignore[import-untyped]  # noqa: PLC0415 - an extra, and slow to import
-        import botocore.exceptions  # type: ignore[import-untyped]  # noqa: PLC0415
+        import boto3  # type: ignore[import-untyped]
+        import botocore.exceptions  # type: ignore[import-untyped]
     except ImportError as error:
         raise InputError(
             f"model {model_id}", "boto3 is not installed", "pip install 'grindstone[bedrock]'"
@@ -134,8 +134,8 @@ def _vertex(
     model_id: str, environ: Mapping[str, str], region: str | None, common: dict[str, Any]
 ) -> anthropic.AsyncAnthropicVertex:
     try:
-        import google.auth  # noqa: PLC0415 - an extra, and slow to import
-        import google.auth.exceptions  # noqa: PLC0415
+        import google.auth
+        import google.auth.exceptions
     except ImportError as error:
         raise InputError(
             f"model {model_id}", "google-auth is not installed", "pip install 'grindstone[vertex]'"

@@ -43,12 +43,12 @@ def _of_extras() -> tuple[tuple[type[Exception], ...], tuple[type[Exception], ..
     wire: list[type[Exception]] = []
     refusing: list[type[Exception]] = []
     with contextlib.suppress(ImportError):
-        from botocore import eventstream, exceptions  # type: ignore[import-untyped]  # noqa: PLC0415
+        from botocore import eventstream, exceptions  # type: ignore[import-untyped]
 
         wire += [eventstream.ParserError, exceptions.HTTPClientError]
         refusing += [exceptions.BotoCoreError]
     with contextlib.suppress(ImportError):
-        from google.auth import exceptions as google_exceptions  # noqa: PLC0415
+        from google.auth import exceptions as google_exceptions
 
         wire += [google_exceptions.TransportError]
         refusing += [google_exceptions.GoogleAuthError]

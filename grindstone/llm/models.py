@@ -91,7 +91,7 @@ class Models:
         # The SDK and the price tables take a second each to import: off the loop.
         await asyncio.to_thread(importlib.import_module, "grindstone.llm.clients")
         await asyncio.to_thread(self._books.price, resolved, Usage())
-        from grindstone.llm.clients import open_client  # noqa: PLC0415
+        from grindstone.llm.clients import open_client
 
         client = await open_client(
             resolved.provider,
@@ -107,7 +107,7 @@ class Models:
         """Return the rehearsal server's URL, starting one in this process if there is none."""
         async with self._starting:
             if self._rehearsal_url is None:
-                from grindstone import rehearsal  # noqa: PLC0415 - a web server
+                from grindstone import rehearsal
 
                 self._rehearsal_url = await self._exits.enter_async_context(rehearsal.serve())
             return self._rehearsal_url

@@ -43,7 +43,7 @@ def price(
     """
     if price_as is None and provider not in _PROVIDER_IDS:
         return Price(None, UNKNOWN)
-    import genai_prices  # noqa: PLC0415 - 0.7 s, not needed before the first call
+    import genai_prices
 
     source = f"genai-prices {genai_prices.__version__}"
     if price_as is not None:

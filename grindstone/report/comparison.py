@@ -65,7 +65,7 @@ def compare_arms(episodes: "pl.LazyFrame") -> Comparison | None:
     Args:
         episodes: A run's, as `Ledger.scan(Episode, run_key)` gives them.
     """
-    import polars as pl  # noqa: PLC0415 - loaded when a comparison is computed
+    import polars as pl
 
     frame = episodes.filter(
         (pl.col("purpose") == Purpose.COMPARE.value)

@@ -82,7 +82,7 @@ def export_run(
 
 def flat(frame: "pl.DataFrame") -> "pl.DataFrame":
     """Return a frame whose lists and structs are JSON text, as CSV needs it."""
-    import polars as pl  # noqa: PLC0415 - loaded when a run is exported
+    import polars as pl
 
     nested = [name for name, kind in frame.schema.items() if kind.is_nested()]
     return frame.with_columns(

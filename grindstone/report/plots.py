@@ -47,7 +47,7 @@ class Point(NamedTuple):
 
 def egl_curve(report: "RunReport", *, threshold: float | None = None) -> "alt.TopLevelMixin":
     """Return EGL per cycle, the threshold as a dashed line, convergence marked."""
-    import altair as alt  # noqa: PLC0415 - half a second, paid where a plot is made
+    import altair as alt
 
     rows = [(row.index + 1, row.egl, row.converged) for row in report.egl if row.egl is not None]
     limits = [row.threshold for row in report.egl if row.threshold is not None]
@@ -95,7 +95,7 @@ def pass_rate_by_cycle(report: "RunReport") -> "alt.TopLevelMixin":
 
 def verdict_grid(report: "RunReport") -> "alt.TopLevelMixin":
     """Return the tasks against the cycles, one coloured cell per cycle's attempts."""
-    import altair as alt  # noqa: PLC0415 - as in egl_curve
+    import altair as alt
 
     words = {"passed": "✓", "failed": "✗", "error": "!"}
     cells = {
@@ -197,7 +197,7 @@ def bars_with_intervals(
         target: A value to draw a line at.
         note: Say that this was a rehearsal.
     """
-    import altair as alt  # noqa: PLC0415 - as in egl_curve
+    import altair as alt
 
     data = _data([bar._asdict() for bar in bars])
     form = ".0%" if percent else "~s"
@@ -231,7 +231,7 @@ def line_over(
     note: bool = False,
 ) -> "alt.TopLevelMixin":
     """Return one line per series over cycles, or whatever `x` counts."""
-    import altair as alt  # noqa: PLC0415 - as in egl_curve
+    import altair as alt
 
     data = _data([point._asdict() for point in points])
     several = len({point.series for point in points}) > 1
@@ -255,14 +255,14 @@ def line_over(
 
 def render_svg(chart: "alt.TopLevelMixin") -> bytes:
     """Return a chart as SVG."""
-    import vl_convert  # noqa: PLC0415 - as in egl_curve
+    import vl_convert
 
     return str(vl_convert.vegalite_to_svg(chart.to_json(validate=False))).encode()
 
 
 def render_png(chart: "alt.TopLevelMixin", scale: float = 2.0) -> bytes:
     """Return a chart as PNG; at scale 2 it stays sharp on dense screens."""
-    import vl_convert  # noqa: PLC0415 - as in egl_curve
+    import vl_convert
 
     return bytes(vl_convert.vegalite_to_png(chart.to_json(validate=False), scale=scale))
 
@@ -296,14 +296,14 @@ def report_plots(report: "RunReport") -> dict[str, "alt.TopLevelMixin"]:
 
 
 def _data(rows: list[dict[str, Any]]) -> "alt.InlineData":
-    import altair as alt  # noqa: PLC0415 - as in egl_curve
+    import altair as alt
 
     return alt.InlineData(values=rows)
 
 
 def _steps(values: Iterable[float]) -> "alt.Axis":
     """One tick per value while they are few, so that no half cycle is shown."""
-    import altair as alt  # noqa: PLC0415 - as in egl_curve
+    import altair as alt
 
     found = sorted(set(values))
     if 0 < len(found) <= 20:
@@ -312,7 +312,7 @@ def _steps(values: Iterable[float]) -> "alt.Axis":
 
 
 def _padded() -> "alt.Scale":
-    import altair as alt  # noqa: PLC0415 - as in egl_curve
+    import altair as alt
 
     return alt.Scale(padding=24, nice=False, zero=False)
 
@@ -325,7 +325,7 @@ def _finish(
     width: int = WIDTH,
     height: int = HEIGHT,
 ) -> "alt.TopLevelMixin":
-    import altair as alt  # noqa: PLC0415 - as in egl_curve
+    import altair as alt
 
     lines = ["rehearsal: no model was asked"] if rehearsal else []
     heading = alt.TitleParams(title, subtitle=lines, anchor="start", offset=14)

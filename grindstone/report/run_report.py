@@ -222,7 +222,7 @@ def build_report(ledger: Ledger, run_key: str) -> RunReport:
     Raises:
         LedgerError: A part of the ledger is damaged.
     """
-    import polars as pl  # noqa: PLC0415 - loaded when a report is made
+    import polars as pl
 
     whole = ledger.scan(Episode, run_key).collect()
     episodes = queries.main_attempts(whole.lazy()).collect().lazy()

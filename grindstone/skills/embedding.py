@@ -61,7 +61,7 @@ def _weights_folder() -> Path:
 @cache
 def _blas_threads() -> "tuple[Callable[[], int], Callable[[int], None]] | None":
     """The getter and setter of numpy's own OpenBLAS; None where it has another."""
-    import numpy as np  # noqa: PLC0415
+    import numpy as np
 
     for path in (Path(np.__file__).parent.parent / "numpy.libs").glob("*openblas*"):
         library = ctypes.CDLL(str(path))
@@ -98,8 +98,8 @@ class Embedder:
 
     def __init__(self, folder: Path) -> None:
         """Load the weights and the tokenizer of a sentence-transformers folder."""
-        from safetensors.numpy import load_file  # noqa: PLC0415
-        from tokenizers import Tokenizer  # noqa: PLC0415
+        from safetensors.numpy import load_file
+        from tokenizers import Tokenizer
 
         config = json.loads((folder / "config.json").read_text())
         self._layers = int(config["num_hidden_layers"])
@@ -121,7 +121,7 @@ class Embedder:
             texts: What to embed.
             tokens: How much of each is read: MAX_TOKENS or QUERY_TOKENS.
         """
-        import numpy as np  # noqa: PLC0415
+        import numpy as np
 
         order = sorted(range(len(texts)), key=lambda at: len(texts[at]))  # less padding
         vectors = np.zeros((len(texts), DIMENSIONS), dtype=np.float32)
@@ -133,7 +133,7 @@ class Embedder:
 
     def embed_kept(self, texts: list[str]) -> "Array":
         """Return the same as `embed`, remembering each text's vector."""
-        import numpy as np  # noqa: PLC0415
+        import numpy as np
 
         keys = [digest(text) for text in texts]
         new = {key: text for key, text in zip(keys, texts, strict=True) if key not in self._kept}
@@ -143,7 +143,7 @@ class Embedder:
         return np.stack([self._kept[key] for key in keys])
 
     def _batch(self, texts: list[str], tokens: int) -> "Array":
-        import numpy as np  # noqa: PLC0415
+        import numpy as np
 
         encoded = self._tokenizers[tokens].encode_batch(texts)
         ids = np.array([one.ids for one in encoded])
@@ -163,8 +163,8 @@ class Embedder:
         return unit
 
     def _layer(self, hidden: "Array", bias: "Array", name: str) -> "Array":
-        import numpy as np  # noqa: PLC0415
-        from scipy.special import erf  # noqa: PLC0415
+        import numpy as np
+        from scipy.special import erf
 
         count, length, width = hidden.shape
         size = width // self._heads
@@ -192,7 +192,7 @@ class Embedder:
         return result
 
     def _norm(self, given: "Array", name: str) -> "Array":
-        import numpy as np  # noqa: PLC0415
+        import numpy as np
 
         centred = given - given.mean(axis=-1, keepdims=True)
         scale = np.sqrt((centred**2).mean(axis=-1, keepdims=True) + np.float32(self._epsilon))

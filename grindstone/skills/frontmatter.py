@@ -58,7 +58,7 @@ def load(yaml: str, where: str) -> dict[str, JsonValue]:
     Raises:
         SkillError: It is no YAML mapping.
     """
-    from ruamel.yaml import YAML  # noqa: PLC0415 - costs 40 ms
+    from ruamel.yaml import YAML
 
     try:
         found = read_yaml(yaml, YAML(typ="base", pure=False).load)
@@ -77,9 +77,9 @@ def refused_yaml() -> tuple[str, ...]:
 
 def unusual_yaml(yaml: str) -> tuple[str, ...]:
     """Return which refused features (see `refused_yaml`) the head uses."""
-    from ruamel.yaml import YAML  # noqa: PLC0415
-    from ruamel.yaml.error import YAMLError  # noqa: PLC0415
-    from ruamel.yaml.events import AliasEvent  # noqa: PLC0415
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+    from ruamel.yaml.events import AliasEvent
 
     flow, anchor, alias, tag = refused_yaml()
     seen: set[str] = set()
@@ -109,7 +109,7 @@ def edit(yaml: str, fields: dict[str, JsonValue]) -> str:
 
     Keys that `fields` lacks are dropped; comments and order stay.
     """
-    from ruamel.yaml import YAML  # noqa: PLC0415
+    from ruamel.yaml import YAML
 
     reader = YAML(typ="rt")
     reader.preserve_quotes = True
@@ -138,8 +138,8 @@ def _merge(
 
 def _quoted(value: JsonValue) -> JsonValue:
     """Quote what other YAML readers would take for a number or a truth value."""
-    from ruamel.yaml import YAML  # noqa: PLC0415
-    from ruamel.yaml.scalarstring import DoubleQuotedScalarString  # noqa: PLC0415
+    from ruamel.yaml import YAML
+    from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
     if isinstance(value, dict):
         return {key: _quoted(item) for key, item in value.items()}
@@ -152,7 +152,7 @@ def _quoted(value: JsonValue) -> JsonValue:
 
 
 def _dump(document: JsonValue) -> str:
-    from ruamel.yaml import YAML  # noqa: PLC0415
+    from ruamel.yaml import YAML
 
     writer = YAML(typ="rt")
     writer.preserve_quotes = True

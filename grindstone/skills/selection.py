@@ -63,7 +63,7 @@ class KeywordIndex:
 
     def __init__(self, skills: Iterable[Skill]) -> None:
         """Index the library."""
-        import numpy as np  # noqa: PLC0415
+        import numpy as np
 
         ordered = sorted(skills, key=lambda skill: skill.name)
         self._names = [skill.name for skill in ordered]
@@ -74,7 +74,7 @@ class KeywordIndex:
 
     def select(self, task_text: str, *, category: str = "", limit: int) -> tuple[Selected, ...]:
         """Return at most `limit` skills with a score of 2 or more."""
-        import numpy as np  # noqa: PLC0415
+        import numpy as np
 
         shared = self._zeros.copy()
         for word in words(task_text):
@@ -103,7 +103,7 @@ class Bm25Index:
 
     def __init__(self, skills: Iterable[Skill], *, why: str = "ranked by BM25") -> None:
         """Index the library; `why` becomes the reason of each result."""
-        import bm25s  # type: ignore[import-untyped]  # noqa: PLC0415
+        import bm25s  # type: ignore[import-untyped]
 
         ordered = sorted(skills, key=lambda skill: skill.name)
         self._names = [skill.name for skill in ordered]
@@ -138,7 +138,7 @@ class SemanticIndex:
         Raises:
             EmbeddingsUnavailableError: The weights or a library of them are not installed.
         """
-        from grindstone.skills.embedding import embedder  # noqa: PLC0415
+        from grindstone.skills.embedding import embedder
 
         ordered = sorted(skills, key=lambda skill: skill.name)
         self._names = [skill.name for skill in ordered]
@@ -148,7 +148,7 @@ class SemanticIndex:
     @classmethod
     def of(cls, names: Sequence[str], vectors: "NDArray[np.float32]") -> Self:
         """Return an index of vectors that were made before, one row for each name."""
-        from grindstone.skills.embedding import embedder  # noqa: PLC0415
+        from grindstone.skills.embedding import embedder
 
         index = cls.__new__(cls)
         index._names, index._vectors, index._embedder = list(names), vectors, embedder()
@@ -156,7 +156,7 @@ class SemanticIndex:
 
     def select(self, task_text: str, *, category: str = "", limit: int) -> tuple[Selected, ...]:
         """Return the `limit` skills nearest in meaning."""
-        from grindstone.skills.embedding import QUERY_TOKENS  # noqa: PLC0415
+        from grindstone.skills.embedding import QUERY_TOKENS
 
         if not self._names:
             return ()
@@ -177,7 +177,7 @@ def build_index(skills: Iterable[Skill], method: Method) -> SkillIndex:
         return KeywordIndex(skills)
     if method == "bm25":
         return Bm25Index(skills)
-    from grindstone.skills.embedding import EmbeddingsUnavailableError  # noqa: PLC0415
+    from grindstone.skills.embedding import EmbeddingsUnavailableError
 
     kept = tuple(skills)
     try:
@@ -231,7 +231,7 @@ def _category_words(category: str) -> frozenset[str]:
 
 
 def _postings(texts: Iterable[frozenset[str]]) -> dict[str, "NDArray[np.int64]"]:
-    import numpy as np  # noqa: PLC0415
+    import numpy as np
 
     lists: defaultdict[str, list[int]] = defaultdict(list)
     for at, text in enumerate(texts):
@@ -242,7 +242,7 @@ def _postings(texts: Iterable[frozenset[str]]) -> dict[str, "NDArray[np.int64]"]
 
 def _best(scores: "NDArray[np.floating]", limit: int) -> Sequence[int]:
     """Positions of the highest scores; equal ones in the order of positions."""
-    import numpy as np  # noqa: PLC0415
+    import numpy as np
 
     order = np.argsort(-scores, kind="stable")
     return [int(at) for at in order[:limit]]

@@ -83,7 +83,7 @@ class Repository:
         Raises:
             WorkspaceError: git failed; the message holds what it wrote.
         """
-        from git.exc import GitCommandError, GitCommandNotFound  # noqa: PLC0415
+        from git.exc import GitCommandError, GitCommandNotFound
 
         command = ["git", *arguments]
         try:
@@ -196,7 +196,7 @@ class Repository:
 
     @cached_property
     def _git(self) -> "Git":
-        from git import Git  # noqa: PLC0415 - costs 0.3 s
+        from git import Git
 
         return Git(self.root)
 

@@ -69,7 +69,7 @@ def read_manifest(root: Path) -> Manifest:
     Raises:
         InputError: It is absent, no YAML, or a field is wrong; or the prompt is absent.
     """
-    from ruamel.yaml import YAML  # noqa: PLC0415 - costs 40 ms
+    from ruamel.yaml import YAML
 
     path = root / MANIFEST
     try:

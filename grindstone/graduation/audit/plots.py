@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def interventions_plot(trail: "Trail") -> "alt.TopLevelMixin":
     """Return the intervention rate over the episodes with its upper bound."""
-    import altair as alt  # noqa: PLC0415 - half a second, paid where a plot is made
+    import altair as alt
 
     last = trail.curve[-1]
     title = (
@@ -31,7 +31,7 @@ def interventions_plot(trail: "Trail") -> "alt.TopLevelMixin":
 
 def components_plot(found: Readiness) -> "alt.TopLevelMixin":
     """Return the six components: points reached of points possible."""
-    import altair as alt  # noqa: PLC0415 - as above
+    import altair as alt
 
     rows = [
         {"component": NAMES[item.name], "points": item.weighted, "possible": item.weight}

@@ -108,8 +108,8 @@ def make_keys(private_key: Path) -> Path:
     Raises:
         InputError: The file exists already.
     """
-    from cryptography.hazmat.primitives import serialization as form  # noqa: PLC0415 - optional
-    from cryptography.hazmat.primitives.asymmetric import ed25519  # noqa: PLC0415 - optional
+    from cryptography.hazmat.primitives import serialization as form
+    from cryptography.hazmat.primitives.asymmetric import ed25519
 
     key = ed25519.Ed25519PrivateKey.generate()
     pem = key.private_bytes(form.Encoding.PEM, form.PrivateFormat.PKCS8, form.NoEncryption())
@@ -125,7 +125,7 @@ def make_keys(private_key: Path) -> Path:
 
 
 def _check_signature(key: "Ed25519PublicKey", point: Checkpoint, path: Path) -> None:
-    from cryptography.exceptions import InvalidSignature  # noqa: PLC0415 - optional
+    from cryptography.exceptions import InvalidSignature
 
     try:
         key.verify(base64.b64decode(point.signature, validate=True), point.message())
@@ -134,8 +134,8 @@ def _check_signature(key: "Ed25519PublicKey", point: Checkpoint, path: Path) -> 
 
 
 def _private(path: Path) -> "Ed25519PrivateKey":
-    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 - optional
-    from cryptography.hazmat.primitives.asymmetric import ed25519  # noqa: PLC0415 - optional
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import ed25519
 
     try:
         key = serialization.load_pem_private_key(path.read_bytes(), None)
@@ -147,8 +147,8 @@ def _private(path: Path) -> "Ed25519PrivateKey":
 
 
 def _public(path: Path) -> "Ed25519PublicKey":
-    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 - optional
-    from cryptography.hazmat.primitives.asymmetric import ed25519  # noqa: PLC0415 - optional
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import ed25519
 
     try:
         key = serialization.load_pem_public_key(path.read_bytes())

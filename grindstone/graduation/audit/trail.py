@@ -50,7 +50,7 @@ class Trail(Frozen):
 
 def trail_of(registry: Registry, agent_id: str) -> Trail:
     """Return an agent's trail."""
-    from grindstone.graduation.evidence import measure  # noqa: PLC0415 - polars, when it is needed
+    from grindstone.graduation.evidence import measure
 
     agent, policy = agent_of(registry.chain.events(), agent_id), registry.policy(agent_id)
     every = (
@@ -128,8 +128,8 @@ def to_markdown(trail: Trail, images: Mapping[str, str] | None = None) -> str:
 
 def to_html(trail: Trail, *, plots: bool = True) -> str:
     """Return the trail as one page: no script, no outside address, plots included."""
-    from grindstone.report.html import POLICY, STYLE  # noqa: PLC0415 - paid by a page
-    from grindstone.report.html import to_html as blocks  # noqa: PLC0415 - as above
+    from grindstone.report.html import POLICY, STYLE
+    from grindstone.report.html import to_html as blocks
 
     images = trail_plots(trail) if plots else {}
     title = f"Graduation report: {trail.agent_name}"
@@ -144,11 +144,11 @@ def to_html(trail: Trail, *, plots: bool = True) -> str:
 
 def trail_plots(trail: Trail) -> dict[str, str]:
     """Return the trail's plots as Markdown images with their data in them."""
-    from grindstone.graduation.audit.plots import (  # noqa: PLC0415 - paid where a plot is made
+    from grindstone.graduation.audit.plots import (
         components_plot,
         interventions_plot,
     )
-    from grindstone.report.plots import data_uri, render_svg  # noqa: PLC0415 - as above
+    from grindstone.report.plots import data_uri, render_svg
 
     found = {}
     if trail.curve:

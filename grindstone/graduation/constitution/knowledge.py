@@ -101,7 +101,7 @@ class Knowledge:
     @cached_property
     def graph(self) -> "nx.MultiDiGraph[str]":
         """The facts as a directed graph; an edge's key is its relation."""
-        import networkx as nx  # noqa: PLC0415 - a quarter of a second, paid by whoever asks
+        import networkx as nx
 
         graph: nx.MultiDiGraph[str] = nx.MultiDiGraph()
         for file in self.files:

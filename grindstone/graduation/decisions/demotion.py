@@ -65,7 +65,7 @@ def demote_if_due(registry: Registry, agent: Agent) -> None:
 
 def _meant(registry: Registry, policy: Policy, agents: Mapping[str, Agent]) -> "pl.DataFrame":
     """Return the episodes that can cost the agents their level, in the order they happened."""
-    from grindstone.graduation.evidence import measure  # noqa: PLC0415 - polars, when it is needed
+    from grindstone.graduation.evidence import measure
 
     live = policy.model_copy(update={"purposes": policy.demotion.purposes, "window": "level"})
     since = {name: measure.Since(agent.level, agent.since) for name, agent in agents.items()}
@@ -83,9 +83,9 @@ def _meant(registry: Registry, policy: Policy, agents: Mapping[str, Agent]) -> "
 
 
 def _grounds(frame: "pl.DataFrame", level: Level, policy: Policy) -> Grounds:
-    import polars as pl  # noqa: PLC0415 - loaded when the ledger is read, not before
+    import polars as pl
 
-    from grindstone.graduation.evidence import measure  # noqa: PLC0415 - as above
+    from grindstone.graduation.evidence import measure
 
     rule, grounds = policy.demotion, list[str]()
     breaches = frame.filter(pl.col("constitutional_score") <= measure.CRITICAL_SCORE)

@@ -161,9 +161,9 @@ def decide(
 
 def unchecked_episodes(registry: Registry, agent_ids: Sequence[str]) -> tuple[Episode, ...]:
     """Return episodes without a check by their policies' present packs, the latest first."""
-    import polars as pl  # noqa: PLC0415 - loaded when the ledger is read, not before
+    import polars as pl
 
-    from grindstone.graduation.evidence import measure  # noqa: PLC0415 - as above
+    from grindstone.graduation.evidence import measure
 
     tables = measure.Tables.of(registry.ledger)
     wanted: list[str] = []

@@ -104,9 +104,9 @@ def evidence_of(
     count when they were verified: by a task's verifier, by a person's rating, or by whoever
     the episode names in `verified_by`.
     """
-    import polars as pl  # noqa: PLC0415 - loaded when the ledger is read, not before
+    import polars as pl
 
-    from grindstone.graduation.evidence import measure  # noqa: PLC0415 - as above
+    from grindstone.graduation.evidence import measure
 
     tables = measure.Tables.of(registry.ledger)
     facts = measure.facts(tables, digests=registry.digests(policy), agents=agent_ids)

@@ -124,7 +124,7 @@ def _rows(path: Path, content: bytes) -> Iterator[tuple[int, dict[str, JsonValue
 
 
 def _parquet(path: Path) -> Iterator[dict[str, Any]]:
-    import polars as pl  # noqa: PLC0415 - loaded when a file is read, not before
+    import polars as pl
 
     try:
         frame = pl.read_parquet(path)

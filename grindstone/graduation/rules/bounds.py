@@ -20,6 +20,6 @@ def upper_bound(events: int, trials: int, confidence: float = CONFIDENCE) -> flo
         return 1.0
     if events == 0:
         return float(1.0 - (1.0 - confidence) ** (1.0 / trials))
-    from scipy.special import betaincinv  # noqa: PLC0415 - 0.2 s, paid when a bound is asked for
+    from scipy.special import betaincinv
 
     return float(betaincinv(events + 1, trials - events, confidence))

@@ -231,7 +231,7 @@ def read_yaml(path: Path) -> object:
         InputError: It is missing or no YAML.
     """
     # Paid where a file is read.
-    from ruamel.yaml import YAML  # noqa: PLC0415
+    from ruamel.yaml import YAML
 
     if not path.is_file():
         raise InputError(str(path), "no such file", "a YAML file")

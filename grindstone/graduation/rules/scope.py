@@ -52,7 +52,7 @@ class Scope(Frozen):
 
     def expression(self) -> "pl.Expr":
         """Return the condition over the ledger's `episodes` columns."""
-        import polars as pl  # noqa: PLC0415 - loaded when episodes are read, not before
+        import polars as pl
 
         found = pl.lit(True)
         for tag in self.tags:
