@@ -89,10 +89,12 @@ def _read_ctrf(files: Mapping[str, bytes]) -> Iterator[TestResult]:
 
 def _ctrf_test(test: Mapping[str, Any]) -> TestResult:
     status = _CTRF_STATUS.get(str(test.get("status")), "error")
-    message, trace = test.get("message"), test.get("trace")
+    said = [text for name in ("message", "trace") if isinstance(text := test.get(name), str)]
     # pytest-json-ctrf says the same of every failure; what failed is in its trace.
-    says_nothing = not message or (isinstance(message, str) and _PHASE.match(message))
-    return _result(test["name"], status, (trace or message) if says_nothing else message)
+    told = [text for text in said if text.strip() and not _PHASE.match(text)] or said
+    if len(told) > 1 and told[0] in told[1]:
+        told = told[1:]
+    return _result(test["name"], status, "\n".join(told))
 
 
 def _read_junit(files: Mapping[str, bytes]) -> Iterator[TestResult]:

@@ -126,7 +126,24 @@ def test_ctrf():
         ("d", "skipped"),
         ("e", "error"),
     ]
-    assert report.tests[1].message == "no"
+    assert report.tests[1].message == "no\nlong"
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ({"message": "assert 1 == 2", "trace": "t.py:3: AssertionError"}, ("message", "trace")),
+        ({"message": "The test failed in the call phase", "trace": "assert 1 == 2"}, ("trace",)),
+        ({"message": "The test failed in the call phase"}, ("message",)),
+        ({"message": "1 == 2", "trace": "t.py:3\nassert 1 == 2"}, ("trace",)),
+        ({"message": None, "trace": "t.py:3"}, ("trace",)),
+        ({"message": ["no"], "trace": 7}, ()),
+    ],
+)
+def test_a_ctrf_trace_is_kept_beside_a_message_that_tells_something_else(said, kept):
+    document = {"results": {"tests": [{"name": "a", "status": "failed", **said}]}}
+    [test] = read_report({"ctrf.json": json.dumps(document).encode()}, "").tests
+    assert test.message == "\n".join(said[name] for name in kept)
 
 
 def test_junit():
