@@ -45,6 +45,21 @@ async def test_one_task_from_one_call(tmp_path: Path) -> None:
 
 
 @pytest.mark.docker
+async def test_of_two_skills_the_one_for_the_tasks_category_is_the_first(tmp_path: Path) -> None:
+    agent = SkillBenchAgent(
+        tmp_path / "ws",
+        "rehearsal",
+        native_profile="strands",
+        sandbox="docker",
+        skill_select_limit=2,
+        max_steps=1,
+    )
+    solved = await agent.solve(bundled("examples/tasks/branch-sales"))
+    assert "data-formats" in [use.skill for use in solved.skill_uses]
+    assert "- data-formats: " in solved.trajectory.steps[0].message
+
+
+@pytest.mark.docker
 async def test_what_evolves_shows_after_reload(tmp_path: Path) -> None:
     agent = SkillBenchAgent(
         tmp_path / "ws", "rehearsal", native_profile="strands", sandbox="docker", max_steps=1

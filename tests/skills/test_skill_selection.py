@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grindstone.skills import Skill, build_index, select_skills
+from grindstone.benchmark import load_task
+from grindstone.resources import bundled
+from grindstone.skills import Skill, SkillLibrary, build_index, select_skills
 from grindstone.skills import embedding as embedding_module
 from grindstone.skills.selection import SemanticIndex, essence
 
@@ -152,3 +154,14 @@ def test_ten_thousand_skills_answer_in_milliseconds(method):
     for query in queries:
         index.select(query, limit=5)
     assert (time.process_time() - started) / len(queries) < 0.02
+
+
+def test_a_starter_skill_is_offered_for_the_tasks_of_its_category():
+    seed = bundled("seed_workspaces/skillbench")
+    for name in ("branch-sales", "plain-inventory", "supplier-prices"):
+        task = load_task(bundled("examples/tasks") / name)
+        offered = select_skills(
+            SkillLibrary(seed).skills(), task.instruction, category=task.category, limit=2
+        )
+        assert offered[0].name == "data-formats", name
+        assert "same category" in offered[0].reason
