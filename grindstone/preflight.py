@@ -57,6 +57,7 @@ def preflight(kind: str, settings: RunSettings, environ: Mapping[str, str]) -> N
         looks.append(lambda: _graduation(kind, settings))
     else:
         looks.append(lambda: check_resumable(kind, settings, choose_tasks(settings)[0]))
+        looks.append(lambda: _seed(settings))
     if isinstance(settings, GateSettings) and kind == "gate":
         looks.append(lambda: _gate(settings))
     if isinstance(settings, CompetencySettings):
@@ -106,6 +107,18 @@ def _price_as(settings: RunSettings) -> None:
     if name is not None and not is_priced(name, Provider.ANTHROPIC):
         expected = "a Claude model's id, as in claude-opus-5-5"
         raise InputError("rehearsal_price_as", f"no price of {name!r} is known", expected)
+
+
+def _seed(settings: RunSettings) -> None:
+    if (seed := settings.seed_workspace) is None:
+        return
+    from grindstone.workspace import Workspace, read_manifest  # noqa: PLC0415 - git
+
+    folder = settings.home.workspace(settings.agent_id)
+    if folder.is_dir():
+        Workspace.open(folder).check_seed(seed)
+    else:
+        read_manifest(seed)
 
 
 def _gate(settings: GateSettings) -> None:

@@ -115,10 +115,14 @@ class Workspace:
             InputError: The seed is no workspace, or differs from what was copied.
         """
         read_manifest(seed)
-        if seed_entries(seed) != read_folder(self.frozen(SEED_TAG)):
+        with tempfile.TemporaryDirectory(prefix="grindstone-seed-") as folder:
+            began = Path(folder) / "seed"
+            self.materialise(SEED_TAG, began)
+            same = seed_entries(seed) == read_folder(began)
+        if not same:
             raise InputError(
-                f"seed_workspace {seed}",
-                f"is not what the workspace {self.root} was made from, and would be ignored",
+                "seed_workspace",
+                f"{seed} is not what the workspace {self.root} was made from, and would be ignored",
                 "another agent_id, or no seed_workspace to go on with this agent",
             )
 

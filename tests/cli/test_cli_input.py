@@ -49,6 +49,9 @@ BEFORE_A_SERVER = [
     wrong("grind --model-id claude-opus-5-5", "no credentials for the Anthropic API"),
     wrong("grind --rehearsal-price-as gpt-4", "--rehearsal-price-as: no price of 'gpt-4' is known"),
     wrong("grind --tasks-dir /nope --model-id gpt-5", "/nope: no such folder", "model 'gpt-5'"),
+    wrong("grind --seed-workspace /nope", "/nope"),
+    wrong("grind --agent-id fresh --seed-workspace /nope", "/nope"),
+    wrong("adapt --seed-workspace seeds/terminal", "--seed-workspace: ", "would be ignored"),
     wrong("grind --dispatch deployment", "--dispatch: is deployment", "`grindstone up`"),
     wrong("compete --train deployment", "--train: is deployment", "`grindstone up`"),
     wrong("compete --domains a,a --dependency a:b=.", "--dependency: cannot read 'a:b=.'"),
@@ -110,6 +113,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     found = tmp_path_factory.mktemp("input") / "evolution_workdir"
     seed = bundled("seed_workspaces/skillbench")
     Workspace.create(found / "agents" / "skillbench" / "workspace", seed)
+    shutil.copytree(bundled("seed_workspaces/terminal"), found.parent / "seeds" / "terminal")
     return found
 
 
