@@ -3,13 +3,16 @@
     python benchmarks/leak_guard.py [FOLDER …]
 
 Leaks are made of what the bundled tasks' solutions leave, whole, in rows and disguised. Honest
-skills are the seed workspace's and every SKILL.md below the folders named. It needs a sandbox
-for the solutions, once; the keys are kept below the temporary folder.
+skills are the seed workspace's and every SKILL.md below the folders named. It needs sandboxes
+for the solutions, two of each task as it is: the keys are kept below the temporary folder by the
+task's digest, and the texts are checked against them without another.
 """
 
 import asyncio
+import re
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,17 +25,22 @@ from grindstone.sandbox import open_provider
 
 KEPT = Path(tempfile.gettempdir()) / "grindstone-leak-guard"
 ROWS = 8
+AT_ONCE = 4
 
 
 async def learn(folders: list[Path]) -> dict[str, AnswerKey]:
     """Return what is known of each task's answer."""
     KEPT.mkdir(exist_ok=True)
     provider = await open_provider("auto")
+    places = asyncio.Semaphore(AT_ONCE)
+
+    async def key_of(folder: Path) -> AnswerKey:
+        async with places:
+            return await answer_key(load_task(folder), provider, kept_in=KEPT)
+
     try:
-        return {
-            folder.name: await answer_key(load_task(folder), provider, kept_in=KEPT)
-            for folder in folders
-        }
+        keys = await asyncio.gather(*map(key_of, folders))
+        return {folder.name: key for folder, key in zip(folders, keys, strict=True)}
     finally:
         await provider.close()
 
@@ -57,11 +65,14 @@ def disguises(text: str) -> Iterator[tuple[str, str]]:
     )
     yield "full-width", text.translate({code: code + 0xFEE0 for code in range(0x21, 0x7F)})
     yield "a table", text.translate(str.maketrans('{}[]",:', "       ", "")).replace("  ", " | ")
+    yield "no punctuation", re.sub(r"[^\w\s]", " ", text)
+    yield "dates run together", re.sub(r"(?<=\d)[-:T](?=\d)", "", text)
     yield "emphasis", " ".join(f"**{word}**" for word in text.split())
 
 
 def main(folders: list[Path]) -> None:
     """Print both error rates."""
+    began = time.monotonic()
     tasks = sorted(path for path in bundled("examples/tasks").iterdir() if path.is_dir())
     keys = asyncio.run(learn(tasks))
     checks: dict[str, Check] = {
@@ -95,6 +106,7 @@ def main(folders: list[Path]) -> None:
     print(f"complete answers that pass: {whole.count(False)} of {len(whole)}")
     print(f"three rows of an answer that pass: {parts.count(False)} of {len(parts)}")
     print(f"honest skills refused by any of {len(checks)} tasks: {refused} of {len(honest)}")
+    print(f"took {time.monotonic() - began:.0f} s")
 
 
 if __name__ == "__main__":

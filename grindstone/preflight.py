@@ -112,7 +112,7 @@ def _price_as(settings: RunSettings) -> None:
 def _seed(settings: RunSettings) -> None:
     if (seed := settings.seed_workspace) is None:
         return
-    from grindstone.workspace import Workspace, read_manifest  # noqa: PLC0415 - git
+    from grindstone.workspace import Workspace, read_manifest
 
     folder = settings.home.workspace(settings.agent_id)
     if folder.is_dir():

@@ -6,6 +6,7 @@ nor does an assertion that any test might make, such as that an exit code is 0.
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 from grindstone.skills.tokens import tokens_of
@@ -77,7 +78,8 @@ def _weighs(line: str) -> bool:
     return sum(token.bits for token in tokens_of(line)) >= _MIN_ASSERT_BITS
 
 
-def _grams(text: str) -> dict[Gram, int]:
+@lru_cache(maxsize=4)  # one text is asked of many tasks' tests
+def _grams(text: str) -> Mapping[Gram, int]:
     """Return the runs of 25 tokens that are no mere repetition, with the lines they begin on."""
     tokens = [
         (token, at)

@@ -2,9 +2,10 @@
 
 Two spellings that a person reads as the same give the same tokens: compatibility forms,
 look-alike letters of other scripts, accents, invisible characters, case, markdown and HTML
-emphasis, the marks between a number's thousands, the sign before its decimals, hyphens and
-underscores between words, line breaks. Each token weighs as many bits as it would take to
-hit on it by chance, so a few common words weigh little and a single long number much.
+emphasis, the marks between a number's thousands, the sign before its decimals, what parts a
+date and a time of day, hyphens and underscores between words, line breaks. Each token weighs as
+many bits as it would take to hit on it by chance, so a few common words weigh little and a
+single long number much.
 """
 
 import html
@@ -17,13 +18,17 @@ from typing import NamedTuple
 
 from confusable_homoglyphs import confusables  # type: ignore[import-untyped]
 
+from grindstone.skills.dates import clocked, dated
+
 _COMMON_BITS = 2.0
 _RARE_BITS = 14.0
 _LETTER_BITS = 2.8
 _ENDINGS = ("s", "es", "d", "ed", "ing", "ly", "er", "able")
 _DIGIT_BITS = 3.32
 _HEX_BITS = 4.0
-_STAMP_BITS = {4: 10.0, 6: 14.0}  # a date; a date with its hour or more
+_DATE_BITS = 10.0
+_CLOCK_BITS = 6.2  # at most, of a number that may be an hour, a minute or a count of days
+_CLOCK_NUMBERS = 60
 _DECIMALS_BITS = 3.0
 _DIGITS_ALONE = 4
 """From so many significant digits on a number is known by them, wherever its point stands."""
@@ -44,7 +49,7 @@ _FORMAT = re.compile(
 _GROUPED = re.compile(r"(?<=\d)[ '\u2019](?=\d{3}(?!\d))")
 _SPELLED = re.compile(r"(?<!\w)\w[ \-_·](?:[\w.,][ \-_·]){2,}\w(?!\w)")
 _TOKEN = re.compile(
-    r"(?P<stamp>\d{4}-\d\d-\d\d(?:[t ]\d\d(?::?\d\d){0,2}(?:\.\d+)?(?:z|[+-]\d\d:?\d\d)?)?)(?!\d)"
+    r"(?P<date>(?<!\d)(?:19|20)\d\d-\d\d-\d\d(?!\d))"
     r"|(?<![^\W_])(?P<hex>(?=[0-9a-f]*\d)(?=[0-9a-f]*[a-f])[0-9a-f]{7,})(?![^\W_])"
     r"|(?P<number>\d+(?:[.,_']\d+)*)"
     r"|(?P<word>[^\W\d_]+)"
@@ -95,13 +100,14 @@ def tokens_of(text: str) -> list[Token]:
 def readings(text: str) -> tuple[tuple[Token, ...], ...]:
     """Return the tokens of a text in each way it can be read.
 
-    A blank between digits may part two numbers or the thousands of one, and letters that
-    stand apart may be a word.
+    A blank between digits may part two numbers or the thousands of one, letters that stand
+    apart may be a word, and six digits a time of day.
     """
     lines = plain(text).split("\n")
     grouped = [_GROUPED.sub("", line) for line in lines]
     spelled = [_SPELLED.sub(_joined, line) for line in lines]
-    ways = [lines, *(way for way in (grouped, spelled) if way != lines)]
+    timed = [clocked(line) for line in lines]
+    ways = [lines, *(way for way in (grouped, spelled, timed) if way != lines)]
     return tuple(
         tuple(token for at, line in enumerate(way, 1) for token in _tokens(line, at))
         for way in ways
@@ -122,13 +128,12 @@ def _joined(spelled: re.Match[str]) -> str:
 
 
 def _tokens(line: str, at: int) -> Iterator[Token]:
-    for match in _TOKEN.finditer(line):
+    for match in _TOKEN.finditer(dated(line)):
         text = match.group()
         if match["word"]:
             yield Token(text, _word_bits(text), at)
-        elif match["stamp"]:
-            stamp = text.replace(" ", "t")
-            yield Token(stamp, _STAMP_BITS[6 if "t" in stamp else 4], at)
+        elif match["date"]:
+            yield Token(text, _DATE_BITS, at)
         elif match["hex"]:
             yield from (Token(character, _HEX_BITS, at) for character in text)
         else:
@@ -156,7 +161,10 @@ def _number(text: str, at: int) -> Token:
     bits = _DIGIT_BITS * max(len(digits), 1) + (_DECIMALS_BITS if "." in known_by else 0.0)
     if year or known_by in _ROUND:
         bits = min(bits, _COMMON_BITS)
-    return Token(known_by, bits, at, float(shown[:_FLOAT_CHARS]))
+    value = float(shown[:_FLOAT_CHARS])
+    if value < _CLOCK_NUMBERS and not decimals:
+        bits = min(bits, _CLOCK_BITS)
+    return Token(known_by, bits, at, value)
 
 
 @cache

@@ -1,6 +1,7 @@
 """The leak guard against the bundled tasks' real answers, in the library call as in the flows."""
 
 import asyncio
+import re
 from collections.abc import Mapping
 
 import pytest
@@ -93,6 +94,8 @@ def test_the_complete_answer_is_refused(name, keys, checks):
     assert checks[name]("skills/x/SKILL.md", f"The right answer is:\n\n{answer}\n")
     flat = " ".join(answer.split())
     assert checks[name]("skills/x/SKILL.md", f"Write {flat} to the file.\n")
+    bare = re.sub(r"[^\w\s]", " ", answer)
+    assert checks[name]("skills/x/SKILL.md", f"The right answer is:\n\n{bare}\n")
 
 
 @pytest.mark.timeout(300)

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from grindstone.skills import Skill, SkillLibrary, check_quality, find_leaks
@@ -240,6 +240,56 @@ def test_what_only_resembles_a_value_is_left_alone(text):
     assert find_leaks(f"## Steps\n\n1. {text}\n", test_sources={"t.py": DISGUISED}) == ()
 
 
+TIMED = """
+assert first(rows) == "2026-05-30T20:02:09Z"
+assert day(rows) == "2031-11-04"
+"""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2026-05-30T20:02:09Z",
+        "2026 05 30T20 02 09Z",
+        "2026 05 30 20 02 09",
+        "20260530T200209Z",
+        "20260530200209",
+        "20260530 200209",
+        "2026_05_30_20_02_09",
+        "2026/5/30, 20.02.09",
+        "log-2026-05-30-200209.txt",
+        "30.05.2026 20h02m09s",
+        "05/30/2026 20-02-09",
+        "30/May/2026:20:02:09 +0000",
+        "May 30th, 2026 20:02:09 UTC",
+        "The answer is 20311104.",
+        "The answer is 4 November 2031.",
+        "The answer is 2031/11/4.",
+    ],
+)
+def test_a_time_is_the_same_time_whatever_parts_its_numbers(text):
+    leaks = find_leaks(f"## Steps\n\n1. {text}\n", test_sources={"t.py": TIMED})
+    assert leaks
+    assert leaks[0].line == 3
+
+
+def test_an_hour_run_together_with_its_date_is_found():
+    sources = {"t.py": 'assert counts["2026-05-30T20"] == 118'}
+    assert find_leaks("In 2026053020 there are 118.", test_sources=sources)
+    assert not find_leaks("In 2026053021 there are 117.", test_sources=sources)
+    answers = {"out.json": '{"2026-05-30T11": 12, "2026-05-30T12": 17}'}
+    assert find_leaks("12 in 2026-05-30T11", test_sources={}, answers=answers)
+    assert not find_leaks("Month 11-12: the audit.", test_sources={}, answers=answers)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["2026-05-31T20:02:09Z", "20260529200209", "Since 2026 there are 5 to 30 files.", "v2031.11"],
+)
+def test_another_time_is_no_leak(text):
+    assert find_leaks(f"## Steps\n\n1. {text}\n", test_sources={"t.py": TIMED}) == ()
+
+
 def test_values_that_comparisons_name_are_known_from_other_files():
     sources = {
         "tests/checks.py": "assert content(name) == data.STASHED['prices.csv']\n",
@@ -249,6 +299,7 @@ def test_values_that_comparisons_name_are_known_from_other_files():
     assert not find_leaks("each article has a price", test_sources=sources)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=300))
 def test_no_text_makes_the_guard_raise(text):
     for words in (text, "2672e8273026", "9" * 5_000, "1e999999 " + text, "\ud800" + text):
