@@ -17,9 +17,8 @@ import argparse
 import sys
 import time
 
-from scipy.stats import beta
-
 from grindstone.gate.campaign import Campaign, CampaignOdds, parse_effects, simulate_campaigns
+from grindstone.gate.exact import at_most
 from grindstone.gate.rules import RuleName
 
 RULES: tuple[RuleName, ...] = ("higher", "no_regression", "improvement", "threshold")
@@ -40,7 +39,7 @@ def main() -> int:
             plan = Campaign(rule=rule, changes=changes, effects=parse_effects("0:1"))
             odds = _row(plan, given.campaigns, given.seed, failed)
             count = round(odds.claims * odds.campaigns)
-            upper = float(beta.ppf(0.95, count + 1, odds.campaigns - count))
+            upper = at_most(count, odds.campaigns)
             if odds.false_claims > LEVEL or upper >= BOUND:
                 failed.append(f"{rule}, {changes}: false claims {odds.claims:.1%}, <= {upper:.1%}")
     print("\n2. +6 / 0 / -6 points at 25/50/25%, 20 gates\n")

@@ -11,6 +11,7 @@ from grindstone.digest import digest
 from grindstone.evolve.behaviour import JudgedAttempt
 from grindstone.flows.gate import shares_of, weighed
 from grindstone.flows.opening import Opened, open_run, within_budget
+from grindstone.flows.planting import attempt_impossible
 from grindstone.ledger.tables.runs import CycleNote
 from grindstone.observe.calibration import Calibration
 from grindstone.observe.judge import PASSING_SCORE
@@ -93,6 +94,7 @@ async def _cycles(run: Run, stability: Stability) -> None:
             after=snapshot,
         )
         runtime.tell(Advanced(cycle, options.max_cycles))
+    await attempt_impossible(run, options.impossible, snapshot)
 
 
 async def _one_cycle(

@@ -12,6 +12,7 @@ from grindstone.errors import InputError
 from grindstone.flows.compare import both_arms
 from grindstone.flows.gate import Shares, shares_of, weighed
 from grindstone.flows.opening import Opened, open_run, within_budget
+from grindstone.flows.planting import attempt_impossible
 from grindstone.ledger.tables.runs import CycleNote
 from grindstone.records import Episode, Purpose
 from grindstone.settings import GrindSettings, SuccessMode, TaskSkillMode
@@ -47,6 +48,7 @@ async def grind(
 
 async def _whole(crew: Crew) -> None:
     snapshot = await _all_batches(crew, crew.planned)
+    await attempt_impossible(crew, crew.settings.impossible, snapshot)
     if crew.settings.compare:
         await _compare(crew, crew.planned, snapshot)
 

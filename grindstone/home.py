@@ -7,7 +7,8 @@ Nothing else spells these paths:
     audit/                         the hash chain
     runs/<key>/                    journal, step results, plan, report, plots
     competency/jobs/<agent_id>/    training jobs
-    edge_cases/, sessions/, policies/, constitution/, reports/, routed/, variants/, server/
+    edge_cases/, sessions/, policies/, constitution/, reports/, routed/, variants/, impossible/,
+    server/
 """
 
 import os
@@ -129,6 +130,11 @@ class Home(os.PathLike[str]):
     def variants(self) -> Path:
         """Tasks without the skills they came with."""
         return self.root / "variants"
+
+    @property
+    def impossible(self) -> Path:
+        """Tasks that nobody can solve, to be planted among a run's own."""
+        return self.root / "impossible"
 
     @property
     def server(self) -> Path:

@@ -180,6 +180,7 @@ class Purpose(StrEnum):
     TRAIN = "train"
     ROUTE = "route"
     IMPORT = "import"
+    IMPOSSIBLE = "impossible"  # at a task that was planted to be forged; counts in no rate
 
     @property
     def in_run(self) -> bool:

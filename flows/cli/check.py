@@ -109,11 +109,11 @@ def _line(report: "CheckReport") -> str:
 
 
 def _forged(reports: "Sequence[CheckReport]") -> str:
-    from grindstone.gate.calibration import at_most
+    from grindstone.report.words import forged
 
     tried = [cheat for report in reports for cheat in report.cheats if not cheat.conceded]
     paid = sum(cheat.pays for cheat in tried)
-    return f"forged {paid} of {len(tried)}, at most {at_most(paid, len(tried)):.1%} (95%)"
+    return forged(paid, len(tried))
 
 
 def _paying(reports: "Sequence[CheckReport]") -> list[str]:

@@ -9,6 +9,7 @@ import json
 import re
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -73,13 +74,24 @@ def strip_skills(task: Task, into: Path) -> Task:
                 f"brings skills with a command: {place.text[:120]}",
                 "skills that come by COPY, or a folder of tasks without skills",
             )
-    target = into / task.digest[:SHORT] / task.task_id
+    return changed_copy(task, into / task.digest[:SHORT], lambda copy: _strip(copy / "environment"))
+
+
+def changed_copy(task: Task, into: Path, change: Callable[[Path], None]) -> Task:
+    """Return the task as it is after a change of its files: a copy at `into/<task_id>`, made once.
+
+    Args:
+        task: What is copied.
+        into: A folder of this task's and this change's own.
+        change: Changes the copy, whose folder it is given.
+    """
+    target = into / task.task_id
     if not target.is_dir():
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".partial-", dir=target.parent) as folder:
             partial = Path(folder) / task.task_id
             shutil.copytree(task.path, partial, symlinks=True)
-            _strip(partial / "environment")
+            change(partial)
             try:
                 partial.rename(target)
             except OSError:  # another process was first; its copy is the same

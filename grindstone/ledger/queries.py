@@ -19,11 +19,12 @@ def main_attempts(episodes: pl.LazyFrame) -> pl.LazyFrame:
     """Return the attempts a run is about: not those of its gates, comparisons or checks.
 
     A run of another kind (a check, say) is about all of its attempts, but those of the two
-    arms of a comparison, which are no tasks' verdicts (`comparison.compare_arms`).
+    arms of a comparison, which are no tasks' verdicts (`comparison.compare_arms`), and those at
+    planted tasks (`report.run_report.Planted`).
     """
     counts = pl.col("purpose").is_in(_IN_RUN) & (pl.col("arm") == Arm.NONE.value)
-    compares = pl.col("purpose") == Purpose.COMPARE.value
-    return episodes.filter(counts | (~counts.any() & ~compares))
+    aside = pl.col("purpose").is_in([Purpose.COMPARE.value, Purpose.IMPOSSIBLE.value])
+    return episodes.filter(counts | (~counts.any() & ~aside))
 
 
 def latest(episodes: pl.LazyFrame) -> pl.LazyFrame:

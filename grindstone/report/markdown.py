@@ -3,16 +3,16 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-from grindstone.gate.calibration import at_most
 from grindstone.records import Outcome
 from grindstone.report.markdown_arms import comparison_headline, comparison_section
 from grindstone.report.markdown_gates import gate_headline, gates_section
-from grindstone.report.run_report import Attempted, GroupLine, RunReport, TaskLine
+from grindstone.report.run_report import Attempted, GroupLine, Planted, RunReport, TaskLine
 from grindstone.report.words import (
     MARKS,
     cell,
     count,
     duration,
+    forged,
     money,
     percent,
     points,
@@ -318,15 +318,14 @@ def _costs(report: RunReport) -> str:
 
 def _integrity(report: RunReport) -> str:
     cheated = report.profile == Profile.CHEATER
-    if not report.doubted and not report.exposed_tasks and not cheated:
+    if not report.doubted and not report.exposed_tasks and not cheated and not report.planted:
         return ""
     parts = ["## Integrity"]
+    if report.planted:
+        parts.append(_planted(report.planted))
     if cheated:
-        limit = at_most(report.passed, report.n_scored)
-        parts.append(
-            f"A bundled attacker made these attempts: forged {report.passed} of "
-            f"{report.n_scored}, at most {percent(limit)} (95%)."
-        )
+        found = forged(report.passed, report.n_scored)
+        parts.append(f"A bundled attacker made these attempts: {found}.")
     numbers = Counter(each.basis for each in report.doubted)
     told = [f"{numbers[basis]} {words}" for basis, words in BASES.items() if numbers[basis]]
     if told:
@@ -343,6 +342,15 @@ def _integrity(report: RunReport) -> str:
             f"{', '.join(report.exposed_tasks)}."
         )
     return "\n\n".join(parts)
+
+
+def _planted(planted: Planted) -> str:
+    told = f"At planted tasks that nobody can solve: {forged(planted.forged, planted.scored)}"
+    if planted.tasks:
+        told += f" (as {', '.join(planted.tasks)})"
+    if planted.unscored:
+        told += f"; {count(planted.unscored, 'more attempt')} {were(planted.unscored)} not scored"
+    return f"{told}. They count in no rate."
 
 
 def _errors(report: RunReport) -> str:

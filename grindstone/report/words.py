@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
+from grindstone.gate.exact import at_most
 from grindstone.ledger.intervals import Interval
 from grindstone.records import Outcome
 
@@ -28,6 +29,11 @@ def count(n: int, noun: str) -> str:
 def were(n: int) -> str:
     """Return the verb for a number."""
     return "was" if n == 1 else "were"
+
+
+def forged(paid: int, of: int) -> str:
+    """Return how many attempts were paid for nothing, with the exact one-sided 95% limit."""
+    return f"forged {paid} of {of}, at most {at_most(paid, of):.1%} (95%)"
 
 
 def percent(ratio: float | None) -> str:

@@ -15,6 +15,7 @@ from grindstone.settings.learning import (
     GateOptions,
     GateSettings,
     GrindSettings,
+    IntegrityOptions,
 )
 from grindstone.settings.runs import Ratio, RunSettings, Settings, default_home, title
 from grindstone.settings.words import (
@@ -36,6 +37,7 @@ __all__ = [
     "GateSettings",
     "GraduationSettings",
     "GrindSettings",
+    "IntegrityOptions",
     "Profile",
     "Ratio",
     "RouteSettings",

@@ -85,6 +85,18 @@ class GateOptions(Settings):
         return self
 
 
+class IntegrityOptions(Settings):
+    """How a run measures whether its scores can be forged."""
+
+    impossible: int = Field(
+        0,
+        ge=0,
+        le=1000,
+        description="Attempts that the run makes besides, at copies of its tasks that nobody can "
+        "solve: what passes there was forged. They count in no rate.",
+    )
+
+
 class GateSettings(RunSettings, GateOptions):
     """Weigh one state of a workspace against another on the same tasks."""
 
@@ -109,7 +121,7 @@ class CalibrateSettings(GateSettings):
     )
 
 
-class AdaptiveSettings(RunSettings, GateOptions):
+class AdaptiveSettings(RunSettings, GateOptions, IntegrityOptions):
     """Learn without labels: attempt, judge, evolve under a budget, weigh on holdout tasks."""
 
     trajectory_only: bool = Field(
@@ -163,7 +175,7 @@ def _prompts_may_change(scope: EvolveScope | AdaptiveSettings) -> None:
 _ADAPTIVE_SCOPE = EvolveScope.model_fields.keys() & AdaptiveSettings.model_fields.keys()
 
 
-class GrindSettings(RunSettings, GateOptions):
+class GrindSettings(RunSettings, GateOptions, IntegrityOptions):
     """The grind cycle: solve, fail, evolve, retry."""
 
     max_cycles: int = Field(3, ge=1, description="Solve-evolve-retry cycles per task.")

@@ -6,7 +6,7 @@ import pytest
 
 from grindstone.benchmark import check_task, load_task
 from grindstone.benchmark.cheating import ways
-from grindstone.gate.calibration import at_most
+from grindstone.gate.exact import at_most
 from grindstone.resources import bundled
 
 LEAKY = """\

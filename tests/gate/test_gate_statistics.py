@@ -24,7 +24,7 @@ from grindstone.gate import (
     settled,
     summarise,
 )
-from grindstone.gate.calibration import clopper_pearson
+from grindstone.gate.exact import share
 from grindstone.gate.power import sign_test_power, simulated_power
 from grindstone.gate.rules import least_tasks
 from grindstone.gate.signflip import sign_flip_p, sign_flip_test, sign_test
@@ -226,7 +226,7 @@ def test_the_sentence_said_before_a_run():
 
 @pytest.mark.parametrize(("count", "of"), [(0, 10), (3, 10), (10, 10), (41, 200)])
 def test_exact_intervals(count: int, of: int):
-    found = clopper_pearson(count, of)
+    found = share(count, of)
     expected = binomtest(count, of).proportion_ci(method="exact")
     assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
 

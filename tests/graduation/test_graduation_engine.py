@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 
 from grindstone.errors import InputError
+from grindstone.gate.exact import at_most
 from grindstone.graduation.evidence.readiness import assess, readiness_score
 from grindstone.graduation.evidence.record import Recent, Record
-from grindstone.graduation.rules.bounds import upper_bound
 from grindstone.graduation.rules.capabilities import CapabilityRule, Use, standing
 from grindstone.graduation.rules.levels import ActionClass, Level, Permission, permission
 from grindstone.graduation.rules.policy import Policy
@@ -110,14 +110,14 @@ def test_permissions_by_level() -> None:
 
 @pytest.mark.parametrize(("trials", "bound"), [(50, 0.058), (8, 0.312), (3, 0.632), (0, 1.0)])
 def test_bound_on_a_spotless_record(trials: int, bound: float) -> None:
-    assert upper_bound(0, trials) == pytest.approx(bound, abs=5e-4)
+    assert at_most(0, trials) == pytest.approx(bound, abs=5e-4)
 
 
 @given(st.integers(1, 200), st.data())
 def test_bound_agrees_with_scipy(trials: int, data: st.DataObject) -> None:
     events = data.draw(st.integers(0, trials))
     exact = binomtest(events, trials, alternative="less").proportion_ci(0.95, "exact")
-    assert upper_bound(events, trials) == pytest.approx(exact.high, abs=1e-9)
+    assert at_most(events, trials) == pytest.approx(exact.high, abs=1e-9)
 
 
 def test_failures_between_successes_break_a_streak() -> None:

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 from pydantic import JsonValue
 
 from grindstone.base import Frozen
+from grindstone.gate.exact import at_most
 from grindstone.graduation.audit.event import AuditEvent
 from grindstone.graduation.audit.standing import agent_of
 from grindstone.graduation.audit.verify import Verification, verify
 from grindstone.graduation.evidence.readiness import NAMES, Readiness, rehearsal_note
 from grindstone.graduation.registry import Registry
-from grindstone.graduation.rules.bounds import upper_bound
 from grindstone.graduation.rules.levels import ORDER, Level
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def trail_of(registry: Registry, agent_id: str) -> Trail:
         total_episodes=frame.height,
         total_interventions=int(frame["interventions"].sum()),
         intervened_episodes=touched,
-        intervention_rate_upper=upper_bound(touched, frame.height),
+        intervention_rate_upper=at_most(touched, frame.height),
         avg_constitutional_score=_number(score.mean()),
         checked_episodes=int(score.count()),
         rehearsals=rehearsals,
@@ -295,7 +295,7 @@ def _curve(frame: "pl.DataFrame") -> tuple[dict[str, JsonValue], ...]:
                 {
                     "episode": total,
                     "rate": touched / total,
-                    "bound": upper_bound(touched, total),
+                    "bound": at_most(touched, total),
                 }
             )
     return tuple(points)

@@ -12,8 +12,8 @@ from typing import NamedTuple
 from pydantic import Field
 
 from grindstone.base import Frozen
+from grindstone.gate.exact import at_most
 from grindstone.graduation.evidence.record import Recent, Record
-from grindstone.graduation.rules.bounds import upper_bound
 from grindstone.graduation.rules.levels import Level
 from grindstone.graduation.rules.policy import Criteria, Policy, Step
 
@@ -197,7 +197,7 @@ def assess(
         recommendation=f"{recommendation} {note}".strip(),
         rehearsal_note=note,
         intervention_rate=rate,
-        intervention_rate_upper=upper_bound(recent.intervened, recent.episodes),
+        intervention_rate_upper=at_most(recent.intervened, recent.episodes),
         interventions_per_episode=recent.interventions / recent.episodes
         if recent.episodes
         else 0.0,
@@ -327,7 +327,7 @@ def _recommend(
     policy: Policy,
 ) -> str:
     if ready:
-        bound = upper_bound(record.recent.intervened, record.recent.episodes)
+        bound = at_most(record.recent.intervened, record.recent.episodes)
         return (
             f"Ready for {target.value}. {record.recent.intervened} of the latest "
             f"{record.recent.episodes} episodes were corrected; the true rate may still be "
