@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pydantic import Field, PositiveFloat
+from pydantic import Field, PositiveFloat, PositiveInt
 
 from grindstone.agents.harbor_results import read_atif, stop_reason_of
 from grindstone.agents.profiles import Profile
@@ -37,6 +37,7 @@ _PREFIXES = {
     Provider.BEDROCK: "bedrock/",
     Provider.VERTEX: "vertex_ai/",
 }
+_REGIONS = {"bedrock": "aws_region_name", "vertex_ai": "vertex_location"}
 _TAIL = 1_500
 _FILE_BYTES = 20_000_000
 
@@ -47,6 +48,9 @@ class HarborOptions(Frozen):
     executable: str = Field("harbor", description="A name on PATH, or a path.")
     agent: str = Field("terminus-2", description="Harbor's name of the agent.")
     model: str | None = Field(None, description="As Harbor spells it: provider/model.")
+    max_steps: PositiveInt | None = Field(None, description="Of the agent; None: Harbor's own.")
+    max_tokens: PositiveInt | None = Field(None, description="Output tokens of one answer.")
+    region: str | None = Field(None, description="Cloud region for Bedrock and Vertex.")
     environment: str = Field("docker", description="Harbor's environment type.")
     timeout_multiplier: PositiveFloat = 1.0
     limit_s: PositiveFloat = Field(7_200.0, description="Longest run of the command itself.")
@@ -82,7 +86,11 @@ def harbor_agent(profile: Profile) -> str:
     """
     if not profile.harbor:
         known = ", ".join(each for each in Profile if each.harbor)
-        raise InputError("native_profile", f"Harbor has no agent like {profile.value}", known)
+        raise InputError(
+            "native_profile",
+            f"Harbor has no agent like {profile.value}",
+            f"one of {known}, or execution_mode native",
+        )
     return profile.harbor
 
 
@@ -98,6 +106,7 @@ def harbor_command(
     command = [options.executable, "run", "--path", str(task_dir), "--agent", options.agent]
     if options.model is not None:
         command += ["--model", options.model]
+    command += _for_the_agent(options)
     command += ["--env", options.environment]
     command += ["--jobs-dir", str(jobs_dir), "--job-name", job_name]
     command += ["--n-attempts", "1", "--n-concurrent", "1", "--max-retries", "0"]
@@ -106,6 +115,22 @@ def harbor_command(
     for skill in skills:
         command += ["--skill", str(skill)]
     return *command, "--quiet", "--yes", *options.extra
+
+
+def _for_the_agent(options: HarborOptions) -> list[str]:
+    """Return the limits as Terminus 2 takes them; what concerns a call goes on to LiteLLM."""
+    call: dict[str, int | str] = {}
+    if options.max_tokens is not None:
+        call["max_tokens"] = options.max_tokens
+    region = _REGIONS.get((options.model or "").partition("/")[0])
+    if options.region is not None and region is not None:
+        call[region] = options.region
+    given: list[str] = []
+    if options.max_steps is not None:
+        given += ["--agent-kwarg", f"max_turns={options.max_steps}"]
+    if call:
+        given += ["--agent-kwarg", f"llm_call_kwargs={json.dumps(call)}"]
+    return given
 
 
 async def run_harbor(

@@ -56,7 +56,6 @@ class Profile(StrEnum):
         "grindstone.agents.terminus:legacy",
         "protocol_terminus2_legacy.md",
         LOAD_BY_READING,
-        "terminus-1",
     )
     STRANDS = Row(
         "strands",

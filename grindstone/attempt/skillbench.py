@@ -27,8 +27,12 @@ from grindstone.sandbox import open_provider
 from grindstone.sandbox.registry import Choice, Kind
 from grindstone.settings import FeedbackLevel, Profile, ScoreMode, Selection
 from grindstone.skills import SkillLibrary, render
+from grindstone.skills.library import load_folder
 from grindstone.skills.selection import select_skills
-from grindstone.workspace import Snapshot, Workspace
+from grindstone.workspace import Snapshot, Workspace, WorkspaceFiles
+
+STARTERS = ("skillbench", "terminal")
+"""The bundled seed workspaces; their prompts are about protocols that Harbor's agent has not."""
 
 
 class Solved(NamedTuple):
@@ -83,7 +87,8 @@ class SkillBenchAgent:
         model_id: Solver model; `auto` takes the best with the credentials found.
         region: Cloud region for Bedrock and Vertex.
         max_tokens: Output tokens of one answer.
-        execution_mode: `native` runs this package's solvers, `harbor` its command line.
+        execution_mode: `native` runs this package's solvers, `harbor` its command line, whose
+            agent is given the skills and the limits; other parts of a workspace are refused.
         native_profile: terminus2, terminus2_legacy, strands, oracle or nop.
         score_mode: reward, binary or dual.
         skill_select_limit: 0: all skills; N: the N most relevant.
@@ -131,6 +136,10 @@ class SkillBenchAgent:
         self.max_steps = max_steps
         self.timeout_multiplier = timeout_multiplier
         self.with_skills = with_skills
+        if execution_mode == "harbor":
+            harbor_agent(self.native_profile)
+            if sandbox not in ("auto", "docker"):
+                raise InputError("sandbox", f"is {sandbox!r}, and Harbor has its own", "docker")
         seed = Path(seed_workspace) if seed_workspace else bundled("seed_workspaces/skillbench")
         self.workspace = Workspace.create(Path(workspace_dir), seed, chosen=bool(seed_workspace))
         self.run_key = run_key or f"solve-{utc_now():%Y%m%d-%H%M%S-%f}"
@@ -231,12 +240,18 @@ class SkillBenchAgent:
         aided = self.native_profile.aided
         options = HarborOptions(
             agent=harbor_agent(self.native_profile),
-            model=harbor_model(self.model_id) if aided else None,
             timeout_multiplier=self.timeout_multiplier,
         )
+        if aided:
+            _require_skills_alone(WorkspaceFiles(self._files))
+            limits = {"max_steps": self.max_steps, "max_tokens": self.max_tokens}
+            options = options.model_copy(
+                update={"model": harbor_model(self.model_id), "region": self.region, **limits}
+            )
         library = SkillLibrary(self._files)
-        names = self._chosen(task, library) if aided and self.with_skills else ()
-        folders = library.injected(names, task.task_id if names else None)
+        folders: dict[str, Path] = {}
+        if aided and self.with_skills:
+            folders = library.injected(self._chosen(task, library), task.task_id)
         job = f"{task.task_id}-{digest([task.digest, self._snapshot.tree, trial])[:12]}"
         done: HarborTrial = await run_harbor(
             task,
@@ -246,7 +261,7 @@ class SkillBenchAgent:
             score_mode=self.score_mode,
             skills=tuple(folders[name] for name in sorted(folders)),
         )
-        texts = {skill.name: render(skill) for skill in library.skills() if skill.name in folders}
+        texts = {name: render(load_folder(folder)) for name, folder in folders.items()}
         return Solved(
             task_id=task.task_id,
             passed=done.verdict.passed,
@@ -268,6 +283,29 @@ class SkillBenchAgent:
             method="semantic" if self.selection is Selection.SEMANTIC else "keyword",
         )
         return tuple(item.name for item in ranked)
+
+
+def _require_skills_alone(files: WorkspaceFiles) -> None:
+    """Make sure that a workspace tells its agent nothing that Harbor's agent would not be told.
+
+    Raises:
+        InputError: It has a prompt other than the starters', memories or scripts.
+    """
+    starters = {
+        WorkspaceFiles(bundled(f"seed_workspaces/{name}")).system_prompt() for name in STARTERS
+    }
+    lost = {
+        f"the system prompt {files.manifest.system_prompt}": files.system_prompt() not in starters,
+        "memory/": bool(files.memories()),
+        "tools/": bool(files.tools()),
+    }
+    found = [
+        InputError("execution_mode", f"Harbor's agent would not be told {part}", "native")
+        for part, there in lost.items()
+        if there
+    ]
+    if found:
+        raise InputError.together(found)
 
 
 _C = TypeVar("_C", bound=StrEnum)

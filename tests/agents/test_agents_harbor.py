@@ -170,8 +170,28 @@ def test_names_are_translated() -> None:
     assert harbor_agent(Profile.ORACLE) == "oracle"
     with pytest.raises(InputError):
         harbor_model("rehearsal")
-    with pytest.raises(InputError):
-        harbor_agent(Profile.STRANDS)
+    for profile in (Profile.STRANDS, Profile.TERMINUS2_LEGACY):
+        with pytest.raises(InputError, match=f"no agent like {profile.value}"):
+            harbor_agent(profile)
+
+
+@pytest.mark.parametrize(
+    ("model", "region", "call"),
+    [
+        ("anthropic/claude-x", "us-west-2", {"max_tokens": 4096}),
+        ("bedrock/x", "us-west-2", {"max_tokens": 4096, "aws_region_name": "us-west-2"}),
+        ("vertex_ai/x", "europe-west1", {"max_tokens": 4096, "vertex_location": "europe-west1"}),
+    ],
+)
+def test_limits_and_region_are_carried(
+    tmp_path: Path, model: str, region: str, call: dict[str, Any]
+) -> None:
+    options = HarborOptions(model=model, region=region, max_steps=7, max_tokens=4096)
+    command = harbor_command(Path("/tasks/a"), options, jobs_dir=tmp_path, job_name="j")
+    given = [command[at + 1] for at, word in enumerate(command) if word == "--agent-kwarg"]
+    steps, calls = given
+    assert steps == "max_turns=7"
+    assert json.loads(calls.removeprefix("llm_call_kwargs=")) == call
 
 
 FAKE = """#!{python}

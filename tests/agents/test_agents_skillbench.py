@@ -12,6 +12,8 @@ from grindstone.agents import SkillBenchAgent
 from grindstone.errors import InputError
 from grindstone.records import StepKind
 from grindstone.resources import bundled
+from grindstone.skills import Skill
+from grindstone.skills.task_skill import write_task_skill
 
 TASK = "examples/tasks/plain-inventory"
 
@@ -119,12 +121,61 @@ pathlib.Path({seen!r}).write_text(json.dumps(sys.argv))
 """
 
 
-async def test_harbor_is_given_the_skills(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def harbor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program in Harbor's place that writes down how it was called."""
     program = tmp_path / "bin" / "harbor"
     program.parent.mkdir()
     program.write_text(FAKE.format(python=sys.executable, seen=str(tmp_path / "seen")))
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
+
+
+@pytest.mark.usefixtures("harbor")
+async def test_harbor_is_given_the_tasks_own_skill_though_no_other_was_chosen(
+    tmp_path: Path,
+) -> None:
+    agent = SkillBenchAgent(
+        tmp_path / "ws", "claude-sonnet-4-5", execution_mode="harbor", skill_select_limit=1
+    )
+    with agent.workspace.writing() as root:
+        shutil.rmtree(root / "skills")
+        own = Skill(name="plain-inventory", description="When counting.", body="Count.")
+        write_task_skill(root, "plain-inventory", own)
+        agent.workspace.commit("One skill, of one task")
+    agent.reload()
+    solved = await agent.solve(bundled(TASK))
+    seen = json.loads((tmp_path / "seen").read_text())
+    [skill] = [seen[at + 1] for at, word in enumerate(seen) if word == "--skill"]
+    assert Path(skill).name == "plain-inventory"
+    assert len(solved.skill_uses) == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "named"),
+    [
+        ("prompts/system.md", "Count twice.\n", "the system prompt prompts/system.md"),
+        ("memory/memories.jsonl", '{"content": "Once."}\n', "memory/"),
+        ("tools/rows.sh", "wc -l\n", "tools/"),
+    ],
+)
+@pytest.mark.usefixtures("harbor")
+async def test_what_harbors_agent_would_not_be_told_is_refused_by_name(
+    tmp_path: Path, path: str, text: str, named: str
+) -> None:
+    agent = SkillBenchAgent(tmp_path / "ws", "claude-sonnet-4-5", execution_mode="harbor")
+    with agent.workspace.writing() as root:
+        (root / path).parent.mkdir(exist_ok=True)
+        (root / path).write_text(text)
+        agent.workspace.commit("More than skills")
+    agent.reload()
+    with pytest.raises(InputError, match=f"would not be told {named}"):
+        await agent.solve(bundled(TASK))
+    assert not (tmp_path / "seen").exists()
+
+
+@pytest.mark.usefixtures("harbor")
+async def test_harbor_is_given_the_skills(tmp_path: Path) -> None:
     agent = SkillBenchAgent(
         tmp_path / "ws", "claude-sonnet-4-5", execution_mode="harbor", skill_select_limit=1
     )
@@ -132,6 +183,8 @@ async def test_harbor_is_given_the_skills(tmp_path: Path, monkeypatch: pytest.Mo
     assert solved.passed
     seen = json.loads((tmp_path / "seen").read_text())
     assert seen[seen.index("--agent") + 1] == "terminus-2"
+    assert "max_turns=100" in seen
+    assert 'llm_call_kwargs={"max_tokens": 16384}' in seen
     skills = [seen[at + 1] for at, word in enumerate(seen) if word == "--skill"]
     assert len(skills) == 1
     assert Path(skills[0]).name == solved.skill_uses[0].skill
@@ -142,3 +195,9 @@ def test_wrong_choices_are_told(tmp_path: Path) -> None:
         SkillBenchAgent(tmp_path / "ws", native_profile="terminus3")
     with pytest.raises(InputError, match="native or harbor"):
         SkillBenchAgent(tmp_path / "ws", execution_mode="cloud")
+    for choice, named in (
+        ({"native_profile": "terminus2_legacy"}, "no agent like terminus2_legacy"),
+        ({"sandbox": "bubblewrap"}, "Harbor has its own"),
+    ):
+        with pytest.raises(InputError, match=named):
+            SkillBenchAgent(tmp_path / "ws", execution_mode="harbor", **choice)
