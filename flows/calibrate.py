@@ -21,7 +21,7 @@ from grindstone.report.gate_page import REHEARSED
 from grindstone.settings import CalibrateSettings, Profile
 from grindstone.tasks.artifacts import artifact_key, publish_markdown
 from grindstone.tasks.finishing import Finished, finish_run
-from grindstone.tasks.gating import gate_sentence, record_gate
+from grindstone.tasks.gating import gate_sentence, n_clusters, record_gate
 from grindstone.tasks.progress import Note
 
 
@@ -63,7 +63,7 @@ async def calibrate(
         same: dict[RuleName, list[Verdict]] = defaultdict(list)
         worse: dict[RuleName, list[Verdict]] = defaultdict(list)
         tasks = holdout(run.planned.tasks, run.settings.holdout_ratio, run.settings)
-        said = await asyncio.to_thread(gate_sentence, run.settings, len(tasks))
+        said = await asyncio.to_thread(gate_sentence, run.settings, tasks)
         run.runtime.tell(Note(said))
         note = await within_budget(_measure(run, tasks, said, same, worse))
         rules = tuple(
@@ -112,7 +112,7 @@ async def _measure(
         ):
             gate_id = f"{kind}-{number + 1}"
             pairs = await compare_arms(
-                run, attempts, gate_id=gate_id, early_stop=False, reuse=False
+                run, attempts, gate_id=gate_id, until_settled=None, reuse=False
             )
             gated = await record_gate(
                 runtime,
@@ -121,7 +121,7 @@ async def _measure(
                 pairs,
                 gate_id=gate_id,
                 cycle=0,
-                n_tasks=len(tasks),
+                n_clusters=n_clusters(tasks),
                 said=said,
             )
             for name in _rules(settings):

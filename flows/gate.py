@@ -1,6 +1,7 @@
 """The gate: the same tasks and trials, before and after a change; accept it or roll it back."""
 
 import asyncio
+import dataclasses
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -16,16 +17,23 @@ from grindstone.errors import InternalError
 from grindstone.files import claim
 from grindstone.flows.attempt import Wanted
 from grindstone.flows.opening import Opened, open_run, within_budget
-from grindstone.gate.rules import settled
+from grindstone.gate.rules import Rule, settled
 from grindstone.ledger.tables.runs import EvolutionRow, GatePairRow
 from grindstone.records import Arm, Purpose, utc_now
 from grindstone.report.gate_page import Gated, as_pair
 from grindstone.report.markdown_gates import gate_headline
-from grindstone.settings import AdaptiveSettings, GateOptions, GateSettings, GrindSettings
+from grindstone.settings import (
+    AdaptiveSettings,
+    GateOptions,
+    GateSettings,
+    GrindSettings,
+    RunSettings,
+)
 from grindstone.tasks.finishing import Finished, finish_run
 from grindstone.tasks.gating import (
     gate_rule,
     gate_sentence,
+    n_clusters,
     publish_gate,
     record_gate,
 )
@@ -86,7 +94,9 @@ def shares_of(run: Opened[Learning]) -> Shares:
     """
     options, tasks = run.settings, run.planned.tasks
     some = options.holdout_ratio > 0 and len(tasks) > 1
-    held = holdout(tasks, options.holdout_ratio, options) if some else ()
+    # The ratio is a share of all tasks, and the sealed ones are not among these.
+    ratio = min(options.holdout_ratio * len(run.planned.plan.tasks) / len(tasks), 0.99)
+    held = holdout(tasks, ratio, options) if some else ()
     train = tuple(task for task in tasks if task not in held)
     told = f"{len(train)} tasks to learn from, {len(held)} held out for the gate"
     run.runtime.tell(Note(told if held else f"{told}: no gate"))
@@ -123,14 +133,15 @@ async def weigh(
         BudgetExceededError: A ceiling was reached.
     """
     runtime, options = run.runtime, run.settings
-    said = await asyncio.to_thread(gate_sentence, options, len(tasks))
+    said = await asyncio.to_thread(gate_sentence, options, tasks)
     runtime.tell(Note(said))
     before = await asyncio.to_thread(decided_before, runtime.ledger, runtime.run_key, gate_id, said)
     about = {"rehearsal": run.solver.rehearsal}
     if before is not None:
         return before.model_copy(update=about)
     plan = attempts_of(run, tasks, arms, trials=range(options.gate_trials), cycle=cycle)
-    pairs = await compare_arms(run, plan, gate_id=gate_id, early_stop=options.gate_early_stop)
+    rule = gate_rule(options) if options.gate_early_stop else None
+    pairs = await compare_arms(run, plan, gate_id=gate_id, until_settled=rule)
     gated = await record_gate(
         runtime,
         options,
@@ -138,7 +149,7 @@ async def weigh(
         pairs,
         gate_id=gate_id,
         cycle=cycle,
-        n_tasks=len(tasks),
+        n_clusters=n_clusters(tasks),
         said=said,
     )
     gated = gated.model_copy(update=about)
@@ -170,6 +181,9 @@ async def weighed(
         with step_boundary(f"gate {gate_id}"):
             gated = await weigh(run, held, arms, gate_id=gate_id, cycle=cycle)
         if gated.accepted:
+            with step_boundary(f"gate {gate_id}, against the start"):
+                gated = await _anchored(run, gated, after, held, gate_id=gate_id, cycle=cycle)
+        if gated.accepted:
             return after
         reason = gated.row.reason
     except InternalError as error:  # what could not be weighed does not stand
@@ -180,21 +194,50 @@ async def weighed(
     )
 
 
+async def _anchored(
+    run: Opened[Learning],
+    gated: Gated,
+    after: Snapshot,
+    held: Sequence[Task],
+    *,
+    gate_id: str,
+    cycle: int,
+) -> Gated:
+    """Weigh what a gate let pass against the state the run began with.
+
+    Changes that each cost too little to be seen would else add up. What both states' gates
+    attempted is reused; only what is shown to be worse is rejected.
+
+    Returns:
+        The decision that counts: the gate's own where the start was its baseline.
+    """
+    start, options = run.planned.plan.base, run.settings
+    weighed = run.runtime.workspace.snapshot
+    before = await asyncio.to_thread(weighed, gated.row.commit_before)
+    if not options.gate_anchor or start.tree in (before.tree, after.tree):
+        return gated
+    rule = {"gate_rule": "no_regression", "gate_threshold": 0.0, "gate_on_cannot_tell": "accept"}
+    anchoring = dataclasses.replace(run, settings=options.model_copy(update=rule))
+    arms = Arms(baseline=start, candidate=after)
+    return await weigh(anchoring, held, arms, gate_id=f"{gate_id}-anchor", cycle=cycle)
+
+
 Twice = tuple[Wanted, Wanted]  # the baseline's attempt and the candidate's
 
 
 def attempts_of(
-    run: Opened[Gating],
+    run: Opened[RunSettings],
     tasks: Sequence[Task],
     arms: Arms,
     *,
     trials: Iterable[int],
     cycle: int = 0,
+    purpose: Purpose = Purpose.GATE,
 ) -> list[Twice]:
     """Return the attempts of a gate, all tasks of a trial before the next trial."""
 
     def wanted(task: Task, arm: Arm, at: Snapshot, trial: int) -> Wanted:
-        return run.wanted(task, at, Purpose.GATE, arm=arm, trial=trial, cycle=cycle)
+        return run.wanted(task, at, purpose, arm=arm, trial=trial, cycle=cycle)
 
     return [
         (
@@ -207,20 +250,20 @@ def attempts_of(
 
 
 async def compare_arms(
-    run: Opened[Gating],
+    run: Opened[RunSettings],
     plan: Sequence[Twice],
     *,
     gate_id: str,
-    early_stop: bool,
+    until_settled: Rule | None,
     reuse: bool = True,
 ) -> list[GatePairRow]:
-    """Make the attempts of a plan, pair by pair, and stop when the rest cannot matter.
+    """Make the attempts of a plan, pair by pair, and may stop when the rest cannot matter.
 
     Args:
         run: The run they belong to.
         plan: What to attempt.
         gate_id: Names the gate within the run.
-        early_stop: Whether to stop once the verdict is settled.
+        until_settled: The rule whose verdict ends the plan once it is settled; None: all of it.
         reuse: Whether attempts that gates made before may stand for these.
     """
     specs = [wanted.spec for pair in plan for wanted in pair]
@@ -230,12 +273,12 @@ async def compare_arms(
         if known:
             told = f"{len(known)} of {len(specs)} attempts were made before and are reused"
             run.runtime.tell(Note(told))
-    rule = gate_rule(run.settings)
     at_once = max(1, run.settings.max_workers // 2)
     done: list[GatePairRow] = []
     while len(done) < len(plan):
         rest = [_row(pair, known, gate_id, open_ended=True) for pair in plan[len(done) :]]
-        if early_stop and settled(rule, *(list(map(as_pair, rows)) for rows in (done, rest))):
+        pairs = [list(map(as_pair, rows)) for rows in (done, rest)]
+        if until_settled is not None and settled(until_settled, *pairs):
             told = f"The remaining {len(rest)} pairs cannot change the verdict; left out"
             run.runtime.tell(Note(told))
             break
@@ -262,6 +305,7 @@ def _row(
         cycle=first.spec.cycle,
         task_id=first.task.task_id,
         category=first.task.category,
+        cluster=first.task.cluster,
         trial=first.spec.trial,
         baseline_episode_id=before.episode_id,
         candidate_episode_id=after.episode_id,

@@ -11,6 +11,7 @@ from prefect import get_client
 from prefect.exceptions import CancelledRun, ObjectNotFound, TerminationSignal
 
 from grindstone.attempt.plan import Planned, open_workspace, plan_run
+from grindstone.attempt.sealing import part_tasks
 from grindstone.attempt.spec import AttemptSpec, SolverSettings
 from grindstone.benchmark import Task
 from grindstone.blocks import BlockNames, configure, credentials
@@ -125,6 +126,8 @@ async def open_run(
         InputError: The settings, or the run key's own plan, do not allow it.
         InfrastructureError: No sandbox engine answers, or what the run stands on gave way.
 
+    Sealed tasks are none of the run's: nothing below can attempt them or name them.
+
     However it ends, the ledger has it: failed, or interrupted where it was called off. Its key
     resumes it.
     """
@@ -133,7 +136,12 @@ async def open_run(
     settings = settings.model_copy(update={"run_key": run_key_of(kind, settings.run_key)})
     workspace = await asyncio.to_thread(open_workspace, settings, seed)
     planned = await asyncio.to_thread(plan_run, kind, settings, workspace)
+    key, tasks = planned.plan.run_key, planned.tasks
+    parted = await asyncio.to_thread(part_tasks, kind, settings, key, tasks)
+    planned = planned.model_copy(update={"tasks": parted.open})
     async with open_planned(planned, settings, blocks) as run:
+        for note in parted.notes:
+            run.runtime.tell(Note(note))
         yield run
 
 

@@ -47,6 +47,11 @@ class RunFolder(os.PathLike[str]):
         return self.root / "arms.json"
 
     @property
+    def certificate(self) -> Path:
+        """What a release claims, with the rows it rests on."""
+        return self.root / "certificate.json"
+
+    @property
     def plots(self) -> Path:
         """Pictures of its report."""
         return self.root / "plots"
@@ -100,6 +105,11 @@ class Home(os.PathLike[str]):
     def audit(self) -> Path:
         """The chain of decisions about levels."""
         return self.root / "audit"
+
+    @property
+    def account_lock(self) -> Path:
+        """Held while it is decided which tasks are sealed, or what looking at them costs."""
+        return self.root / "account.lock"
 
     @property
     def edge_cases(self) -> Path:

@@ -26,6 +26,7 @@ from grindstone.settings import (
     CompetencySettings,
     GateSettings,
     GraduationSettings,
+    ReleaseSettings,
     RouteSettings,
     RunSettings,
 )
@@ -42,7 +43,7 @@ def preflight(kind: str, settings: RunSettings, environ: Mapping[str, str]) -> N
 
     Args:
         kind: The flow: grind, adapt, compare, gate, gate-calibrate, compete, route, review,
-            exam or graduate.
+            exam, graduate or release.
         settings: With the saved blocks applied, where there are any.
         environ: Where credentials are looked for.
 
@@ -60,6 +61,8 @@ def preflight(kind: str, settings: RunSettings, environ: Mapping[str, str]) -> N
         looks.append(lambda: _seed(settings))
     if isinstance(settings, GateSettings) and kind == "gate":
         looks.append(lambda: _gate(settings))
+    if isinstance(settings, ReleaseSettings):
+        looks.append(lambda: _release(settings))
     if isinstance(settings, CompetencySettings):
         looks += [
             lambda: dependency_of(settings.dependency),
@@ -127,11 +130,21 @@ def _gate(settings: GateSettings) -> None:
         return
     from grindstone.workspace import Workspace
 
-    folder = home.workspace(settings.agent_id)
-    if not folder.is_dir():
+    _lives(settings)
+    arms_of(Workspace.open(home.workspace(settings.agent_id)), settings)
+
+
+def _release(settings: ReleaseSettings) -> None:
+    _lives(settings)
+    if settings.signing_key is not None and not settings.signing_key.is_file():
+        raise InputError("signing_key", f"{settings.signing_key} is no file", "a PEM key")
+
+
+def _lives(settings: RunSettings) -> None:
+    home = settings.home
+    if not home.workspace(settings.agent_id).is_dir():
         here = ", ".join(home.agents()) or "one that has run"
         raise InputError("agent_id", f"no agent {settings.agent_id} lives in {home}", here)
-    arms_of(Workspace.open(folder), settings)
 
 
 def _route(settings: RouteSettings) -> list[Look]:

@@ -177,6 +177,7 @@ class Purpose(StrEnum):
     COMPARE = "compare"
     CHECK = "check"
     EXAM = "exam"
+    RELEASE = "release"
     TRAIN = "train"
     ROUTE = "route"
     IMPORT = "import"

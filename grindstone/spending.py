@@ -22,6 +22,7 @@ from grindstone.settings import (
     GateSettings,
     GraduationSettings,
     GrindSettings,
+    ReleaseSettings,
     RouteSettings,
     RunSettings,
 )
@@ -153,7 +154,7 @@ def attempts_of(settings: RunSettings) -> tuple[int, int]:
         case GateSettings():
             most = 2 * settings.gate_trials * _held(settings, n)
             few = most // 2 if settings.gate_early_stop else most
-        case CompareSettings():
+        case CompareSettings() | ReleaseSettings():
             few = most = 2 * settings.trials * n
         case CompetencySettings():
             job = n * (2 * settings.trials + settings.max_cycles)

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 from grindstone.attempt.arms import Arms
+from grindstone.benchmark import Task
 from grindstone.files import write_atomic
 from grindstone.gate.paired import PairedComparison, compare_paired
 from grindstone.gate.power import detectable_effect, sentence
@@ -23,10 +24,20 @@ def gate_rule(options: GateOptions) -> Rule:
     return rule_of(options.gate_rule, alpha=options.gate_alpha, threshold=options.gate_threshold)
 
 
-def gate_sentence(options: GateOptions, n_tasks: int) -> str:
+def gate_sentence(options: GateOptions, tasks: Sequence[Task]) -> str:
     """Return what is said before a gate runs."""
-    direction = gate_rule(options).direction
-    return sentence(n_tasks, options.gate_trials, alpha=options.gate_alpha, direction=direction)
+    return sentence(
+        len(tasks),
+        options.gate_trials,
+        alpha=options.gate_alpha,
+        direction=gate_rule(options).direction,
+        n_clusters=n_clusters(tasks),
+    )
+
+
+def n_clusters(tasks: Sequence[Task]) -> int:
+    """Return how many pieces of evidence some tasks are."""
+    return len({task.cluster for task in tasks})
 
 
 async def record_gate(
@@ -37,7 +48,7 @@ async def record_gate(
     *,
     gate_id: str,
     cycle: int,
-    n_tasks: int,
+    n_clusters: int,
     said: str,
 ) -> Gated:
     """Decide on what was seen, and keep the pairs and the decision.
@@ -49,7 +60,7 @@ async def record_gate(
         pairs: What was seen.
         gate_id: Names the gate within the run.
         cycle: The run's cycle, 0 for none.
-        n_tasks: Tasks that were planned.
+        n_clusters: Clusters of the tasks that were planned.
         said: What was said before it ran.
     """
     rule = gate_rule(options)
@@ -62,7 +73,7 @@ async def record_gate(
             "detectable_effect": None
             if rule.direction == "none"
             else await asyncio.to_thread(
-                detectable_effect, n_tasks, options.gate_trials, alpha=options.gate_alpha
+                detectable_effect, n_clusters, options.gate_trials, alpha=options.gate_alpha
             ),
         }
     )

@@ -8,7 +8,7 @@ import typer
 from grindstone.flows.cli.consent import EstimateFlag
 from grindstone.flows.cli.options import takes_settings
 from grindstone.flows.cli.output import JsonFlag, Verbose, emit, finish_run, say
-from grindstone.settings import AdaptiveSettings, GateOptions
+from grindstone.settings import AdaptiveSettings, SearchOptions
 
 if TYPE_CHECKING:
     from grindstone.flows.adapt import Adapted
@@ -25,7 +25,7 @@ PANELS = (
         ),
         "Adaptive skill",
     )
-    | dict.fromkeys(GateOptions.model_fields, "Gate")
+    | dict.fromkeys(SearchOptions.model_fields, "Gate")
     | dict.fromkeys(("tasks_dir", "category", "difficulty", "task_ids", "limit"), "Tasks")
     | dict.fromkeys(("judge_model_id", "evolver_model_id", "model_id"), "Models")
 )

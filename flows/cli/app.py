@@ -25,6 +25,7 @@ COMMANDS = {
     "compare": Listed("compare", "The same tasks with and without the learned skills."),
     "adapt": Listed("adapt", "Learn without labels: attempt, judge, evolve, weigh, repeat."),
     "gate": Listed("gate", "Weigh a change on the same tasks before and after; roll it back."),
+    "release": Listed("release", "Has it gained since its last release? From sealed tasks alone."),
     "check": Listed("check", "Are these tasks sound? Oracle must pass, doing nothing must fail."),
     "report": Listed("report", "What a run came to, as text, page or data."),
     "episodes": Listed("episodes", "The attempts, and one of them step by step."),

@@ -8,7 +8,7 @@ import typer
 from grindstone.flows.cli.consent import EstimateFlag
 from grindstone.flows.cli.options import takes_settings
 from grindstone.flows.cli.output import JsonFlag, Verbose, emit, finish_run, say
-from grindstone.settings import GateOptions, GrindSettings
+from grindstone.settings import GrindSettings, SearchOptions
 
 if TYPE_CHECKING:
     from grindstone.flows.cli.running import FlowOf
@@ -30,7 +30,7 @@ PANELS = (
     | dict.fromkeys(("feedback_level", "no_direct_answers"), "Feedback")
     | dict.fromkeys(("task_skill_mode", "skill_select_limit", "selection"), "Skills")
     | dict.fromkeys(("success_mode", "promotion_threshold"), "Success distillation")
-    | dict.fromkeys(("holdout_ratio", *GateOptions.model_fields), "Gate")
+    | dict.fromkeys(("holdout_ratio", *SearchOptions.model_fields), "Gate")
     | dict.fromkeys(
         (
             *("model_id", "evolver_model_id", "region", "max_tokens", "native_profile"),

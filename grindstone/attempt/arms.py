@@ -5,7 +5,7 @@ from pathlib import Path
 from grindstone.base import Frozen
 from grindstone.errors import InputError
 from grindstone.home import Home
-from grindstone.settings import GateSettings
+from grindstone.settings import GateSettings, ReleaseSettings
 from grindstone.workspace import Snapshot, Workspace
 from grindstone.workspace.errors import WorkspaceError
 
@@ -22,7 +22,7 @@ def arms_file(home: Home, run_key: str) -> Path:
     return home.run(run_key).arms
 
 
-def arms_of(workspace: Workspace, settings: GateSettings) -> Arms:
+def arms_of(workspace: Workspace, settings: GateSettings | ReleaseSettings) -> Arms:
     """Return the states that the settings name, both tags and commits being names.
 
     Raises:

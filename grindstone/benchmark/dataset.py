@@ -4,7 +4,7 @@ import fnmatch
 import hashlib
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import NamedTuple
 
 from grindstone.benchmark.loading import TaskError
@@ -79,14 +79,15 @@ def broken_among(broken: Sequence[TaskError], ids: Sequence[str]) -> tuple[TaskE
 
 
 def split(tasks: Sequence[Task], *, holdout_ratio: float, seed: int) -> Split:
-    """Hold out a share of the tasks, spread over their categories.
+    """Hold out a share of the tasks' clusters, spread over their categories.
 
-    Within a category the tasks are ranked by a hash of seed and id, and the first of the
+    A cluster is on one side whole; where no task names one, each is a cluster of its own.
+    Within a category the clusters are ranked by a hash of seed and name, and the first of the
     ranking are held out, so the choice depends neither on order nor on the other tasks'
-    names, and a task added later moves few others. How many: the share of all tasks,
+    names, and a task added later moves few others. How many: the share of all clusters,
     rounded, given to the categories by largest remainder. Where that number allows, every
     category of two or more has at least one held out; none is held out whole unless the
-    number forces it. With two tasks or more and a ratio above 0, at least one is held out
+    number forces it. With two clusters or more and a ratio above 0, at least one is held out
     and at least one is not.
 
     Raises:
@@ -94,14 +95,10 @@ def split(tasks: Sequence[Task], *, holdout_ratio: float, seed: int) -> Split:
     """
     if not 0 <= holdout_ratio < 1:
         raise InputError("holdout_ratio", f"is {holdout_ratio}", "at least 0 and below 1")
-    strata: defaultdict[str, list[Task]] = defaultdict(list)
+    clusters: defaultdict[str, list[Task]] = defaultdict(list)
     for task in tasks:
-        strata[task.category].append(task)
-    counts = _counts({name: len(members) for name, members in strata.items()}, holdout_ratio)
-    held: set[str] = set()
-    for name, members in strata.items():
-        ranked = sorted(members, key=lambda task: _rank(seed, task.task_id))
-        held.update(task.task_id for task in ranked[: counts[name]])
+        clusters[task.cluster].append(task)
+    held = ranked_share(list(clusters.values()), ratio=holdout_ratio, seed=seed)
     ordered = sorted(tasks, key=lambda task: task.task_id)
     return Split(
         train=tuple(task for task in ordered if task.task_id not in held),
@@ -109,8 +106,58 @@ def split(tasks: Sequence[Task], *, holdout_ratio: float, seed: int) -> Split:
     )
 
 
-def _rank(seed: int, task_id: str) -> bytes:
-    return hashlib.sha256(f"{seed}\0{task_id}".encode()).digest()
+def ranked_share(
+    units: Sequence[Sequence[Task]],
+    *,
+    ratio: float,
+    seed: int,
+    first: Collection[str] = (),
+    barred: Collection[str] = (),
+) -> set[str]:
+    """Return the ids of the tasks of a share of units, spread over categories; see `split`.
+
+    Args:
+        units: Tasks that stay together; a unit is of its first task's category.
+        ratio: Share of the units.
+        seed: Decides the ranking.
+        first: Ids whose units come before the ranking's.
+        barred: Ids whose units are not taken: the share is smaller for it.
+    """
+    strata: defaultdict[str, list[list[Task]]] = defaultdict(list)
+    for unit in units:
+        members = sorted(unit, key=lambda task: task.task_id)
+        strata[members[0].category].append(members)
+    counts = _counts({name: len(found) for name, found in strata.items()}, ratio)
+
+    def rank(unit: list[Task]) -> tuple[bool, bytes]:
+        late = not any(task.task_id in first for task in unit)
+        return late, hashlib.sha256(f"{seed}\0{unit[0].cluster}".encode()).digest()
+
+    taken: set[str] = set()
+    for name, found in strata.items():
+        free = [unit for unit in found if not any(task.task_id in barred for task in unit)]
+        for unit in sorted(free, key=rank)[: counts[name]]:
+            taken.update(task.task_id for task in unit)
+    return taken
+
+
+def units_of(tasks: Sequence[Task]) -> list[list[Task]]:
+    """Return tasks that stand or fall together: of one cluster, or of the same instruction.
+
+    A copy under another name is no second piece of evidence, whatever cluster it names.
+    """
+    by_mark: dict[str, list[Task]] = {}
+    for task in sorted(tasks, key=lambda task: task.task_id):
+        joined: list[Task] = []
+        for mark in (f"cluster {task.cluster}", f"text {task.fingerprint}"):
+            found = by_mark.get(mark, [])
+            joined += [other for other in found if other not in joined]
+        joined.append(task)
+        for other in joined:
+            by_mark[f"cluster {other.cluster}"] = joined
+            by_mark[f"text {other.fingerprint}"] = joined
+    distinct = {id(unit): unit for unit in by_mark.values()}
+    return sorted(distinct.values(), key=lambda unit: unit[0].task_id)
 
 
 def _counts(sizes: dict[str, int], ratio: float) -> dict[str, int]:

@@ -158,6 +158,8 @@ def _assemble(
     solution_env: dict[str, str],
 ) -> Task:
     metadata = {str(key): _json(value) for key, value in config.metadata.items()}
+    for name in ("cluster", "collection"):
+        _text(path.name, metadata, name)  # see Task.cluster
     environment, verifier = config.environment, config.verifier
     separate = verifier.environment
     return Task(

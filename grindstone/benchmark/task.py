@@ -8,6 +8,9 @@
   solution/solve.sh         optional; what the oracle runs
 """
 
+import hashlib
+import re
+import unicodedata
 from pathlib import Path
 
 from pydantic import Field, JsonValue, PositiveFloat
@@ -71,6 +74,21 @@ class Task(Frozen):
     warnings: tuple[str, ...] = Field(
         (), description="What of task.toml has no effect, a sentence each."
     )
+
+    @property
+    def cluster(self) -> str:
+        """The template or repository it was made of, which counts once; its own id where none.
+
+        Tasks of one cluster share what makes them hard, so ten of them are no ten samples.
+        """
+        named = self.metadata.get("cluster") or self.metadata.get("collection")
+        return str(named) if named else self.task_id
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the instruction's words: that of every copy, whatever its name and limits."""
+        words = re.findall(r"\w+", unicodedata.normalize("NFKC", self.instruction).casefold())
+        return hashlib.sha256(" ".join(words).encode()).hexdigest()
 
     @property
     def environment_dir(self) -> Path:

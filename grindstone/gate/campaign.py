@@ -192,6 +192,7 @@ class _Seen(NamedTuple):
     """One campaign's gate, as a rule reads it."""
 
     n_tasks: int
+    n_clusters: int
     wins: int
     losses: int
     ties: int
@@ -240,6 +241,7 @@ def _kept(
     for row in range(len(change)):
         seen = _Seen(
             n_tasks=n_tasks,
+            n_clusters=n_tasks,
             wins=int((change[row] > 0).sum()),
             losses=int((change[row] < 0).sum()),
             ties=int((change[row] == 0).sum()),

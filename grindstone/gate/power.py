@@ -121,17 +121,32 @@ def simulate_steps(
 
 
 def sentence(
-    n_tasks: int, trials: int, *, alpha: float, direction: Literal["drop", "gain", "none"]
+    n_tasks: int,
+    trials: int,
+    *,
+    alpha: float,
+    direction: Literal["drop", "gain", "none"],
+    n_clusters: int | None = None,
 ) -> str:
-    """Return what is said before a gate runs: how small a change it can see."""
-    size = f"{n_tasks} task{'s' * (n_tasks != 1)} × {trials} trial{'s' * (trials != 1)}"  # noqa: RUF001
+    """Return what is said before a gate runs: how small a change it can see.
+
+    Args:
+        n_tasks: Tasks that are attempted.
+        trials: Attempts at each, per arm.
+        alpha: Level of the test.
+        direction: The change it looks for.
+        n_clusters: Units of the test, where tasks share them.
+    """
+    units = n_tasks if n_clusters is None else n_clusters
+    apart = "" if units == n_tasks else f" in {units} cluster{'s' * (units != 1)}"
+    size = f"{n_tasks} task{'s' * (n_tasks != 1)}{apart} × {trials} trial{'s' * (trials != 1)}"  # noqa: RUF001
     if direction == "none":
         return f"With {size} this gate looks at the candidate's mean alone; it compares nothing."
-    effect = detectable_effect(n_tasks, trials, alpha=alpha)
+    effect = detectable_effect(units, trials, alpha=alpha)
     if effect is None:
         return (
             f"With {size} this gate can see no {direction} at all at a level of {alpha:.0%}: "
-            f"that takes {least_tasks(alpha)} tasks."
+            f"that takes {least_tasks(alpha)} {'tasks' if not apart else 'clusters'}."
         )
     return (
         f"With {size} this gate can see a {direction} of {effect * 100:.0f} points or more "

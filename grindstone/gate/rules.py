@@ -48,6 +48,8 @@ class Evidence(Protocol):
     @property
     def n_tasks(self) -> int: ...  # noqa: D102 - as there
     @property
+    def n_clusters(self) -> int: ...  # noqa: D102
+    @property
     def wins(self) -> int: ...  # noqa: D102
     @property
     def losses(self) -> int: ...  # noqa: D102
@@ -239,7 +241,7 @@ def settled(rule: Rule, done: Sequence[Pair], pending: Sequence[Pair]) -> bool:
 
 
 def least_tasks(alpha: float) -> int:
-    """Return how many tasks must differ, all one way, before a test at alpha says anything."""
+    """Return how many clusters must differ, all one way, before a test at alpha says anything."""
     return ceil(-log2(alpha) - 1e-12)
 
 
@@ -261,9 +263,11 @@ def _floor(seen: Evidence, threshold: float) -> Judged | None:
 
 def _too_few(seen: Evidence, alpha: float) -> Judged | None:
     needed = least_tasks(alpha)
-    if seen.n_tasks >= needed:
+    n = seen.n_clusters
+    if n >= needed:
         return None
-    tasks = "1 task has" if seen.n_tasks == 1 else f"{seen.n_tasks} tasks have"
+    what = "task" if n == seen.n_tasks else "cluster"
+    tasks = f"1 {what} has" if n == 1 else f"{n} {what}s have"
     reason = f"{tasks} pairs, and no result of fewer than {needed} is evidence at {alpha:.0%}"
     return Judged(verdict="cannot_tell", reason=reason)
 

@@ -55,11 +55,16 @@ def sign_test(wins: int, losses: int) -> PValues:
     return PValues(worse=tail(losses), better=tail(wins))
 
 
+def grid_of(n_differences: int) -> int:
+    """Return into how many parts of 1 so many differences are rounded."""
+    return next((unit for unit in UNITS if unit * n_differences <= _MOST_CELLS), UNITS[-1])
+
+
 def sign_flip_test(differences: Sequence[float]) -> PValues:
     """Return the exact sign-flip test's p-values for one difference per task, in [-1, 1]."""
     import numpy as np
 
-    unit = next((unit for unit in UNITS if unit * len(differences) <= _MOST_CELLS), UNITS[-1])
+    unit = grid_of(len(differences))
     steps = np.rint(np.asarray(differences, dtype=float) * unit).astype(np.int64)
     worse, better = sign_flip_p(steps[None, :])
     return PValues(worse=float(worse[0]), better=float(better[0]))

@@ -31,6 +31,7 @@ def as_pair(row: GatePairRow) -> Pair:
     """Return the scores of a row."""
     return Pair(
         task_id=row.task_id,
+        cluster=row.cluster,
         trial=row.trial,
         baseline=row.baseline_score,
         candidate=row.candidate_score,

@@ -15,7 +15,7 @@ def gate_headline(row: GateDecisionRow) -> str:
         return f"{mark}: nothing was seen"
     return (
         f"{mark}: {row.baseline_mean or 0:.0%} → {row.candidate_mean or 0:.0%} "
-        f"({row.difference * 100:+.0f} points)"
+        f"({row.difference * 100:+.0f} points{' while searching' * (row.rule == 'higher')})"
     )
 
 
@@ -34,5 +34,11 @@ def gates_section(report: RunReport) -> str:
         ]
         for gate in report.gates
     ]
+    about = ""
+    if report.kind != "gate":
+        about = (
+            "These figures were met while searching: what was kept is partly what was lucky, and "
+            "they are no gain. `grindstone release` announces one, from sealed tasks.\n\n"
+        )
     head = ("gate", "verdict", "before → after", "better / worse / same", "p", "why")
-    return "## Gate\n\n" + table(head, rows)
+    return "## Gate\n\n" + about + table(head, rows)

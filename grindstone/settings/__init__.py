@@ -16,6 +16,8 @@ from grindstone.settings.learning import (
     GateSettings,
     GrindSettings,
     IntegrityOptions,
+    ReleaseSettings,
+    SearchOptions,
 )
 from grindstone.settings.runs import Ratio, RunSettings, Settings, default_home, title
 from grindstone.settings.words import (
@@ -40,9 +42,11 @@ __all__ = [
     "IntegrityOptions",
     "Profile",
     "Ratio",
+    "ReleaseSettings",
     "RouteSettings",
     "RunSettings",
     "ScoreMode",
+    "SearchOptions",
     "Selection",
     "Settings",
     "SimulateSettings",

@@ -1,9 +1,10 @@
 """What a campaign of gates is to be simulated with."""
 
-from typing import Literal, Self
+from typing import Self
 
 from pydantic import Field, model_validator
 
+from grindstone.gate.rules import RuleName
 from grindstone.settings.runs import Settings
 
 
@@ -21,9 +22,7 @@ class SimulateSettings(Settings):
     touched: float = Field(
         1.0, gt=0, le=1, description="Share of the tasks a change touches, by more the fewer."
     )
-    rule: Literal["higher", "no_regression", "improvement", "threshold"] = Field(
-        "higher", description="Rule by which a change is kept while searching."
-    )
+    rule: RuleName = Field("higher", description="Rule by which a change is kept while searching.")
     alpha: float = Field(0.05, gt=0, lt=0.5, description="Level of rule, anchor and release.")
     anchor: bool = Field(
         True, description="Drop a change that is shown worse than the campaign's start."

@@ -1,11 +1,13 @@
 """Learning: what the evolver may change, the grind, learning without labels, the gate."""
 
 from collections.abc import Collection
+from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
 from grindstone.agents.profiles import Profile
+from grindstone.gate.rules import RuleName
 from grindstone.settings.runs import Ratio, RunSettings, Settings
 from grindstone.settings.words import FeedbackLevel, SuccessMode, TaskSkillMode
 
@@ -52,14 +54,17 @@ class EvolveScope(Settings):
         return self
 
 
+RULES = (
+    "higher: accepted when the mean is above the present best's, to search by and no claim; "
+    "no_regression: rejected when shown to be worse; improvement: accepted only when shown to "
+    "be better; threshold: accepted when the mean reaches gate_threshold."
+)
+
+
 class GateOptions(Settings):
     """How a change is weighed on tasks it was not learned from."""
 
-    gate_rule: Literal["no_regression", "improvement", "threshold"] = Field(
-        "no_regression",
-        description="no_regression: rejected when shown to be worse; improvement: accepted only "
-        "when shown to be better; threshold: accepted when the mean reaches gate_threshold.",
-    )
+    gate_rule: RuleName = Field("no_regression", description=RULES)
     gate_alpha: float = Field(
         0.05, gt=0, lt=0.5, description="Level of the exact paired test: its share of errors."
     )
@@ -97,6 +102,31 @@ class IntegrityOptions(Settings):
     )
 
 
+class SearchOptions(GateOptions):
+    """How changes are weighed one after another, and what is kept from all of them."""
+
+    gate_rule: RuleName = Field("higher", description=RULES)
+    gate_anchor: bool = Field(
+        True, description="Undo a change shown to be worse than the state the run began with."
+    )
+    sealed_ratio: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="Share of the tasks that no run attempts before a release does. 0: none new.",
+    )
+
+    @model_validator(mode="after")
+    def _something_to_learn_from(self) -> Self:
+        held = getattr(self, "holdout_ratio", 0.0)
+        if held + self.sealed_ratio >= 1:
+            raise ValueError(
+                f"holdout_ratio: is {held}, sealed_ratio {self.sealed_ratio}; expected less than 1 "
+                "together, so that there is something to learn from"
+            )
+        return self
+
+
 class GateSettings(RunSettings, GateOptions):
     """Weigh one state of a workspace against another on the same tasks."""
 
@@ -121,7 +151,7 @@ class CalibrateSettings(GateSettings):
     )
 
 
-class AdaptiveSettings(RunSettings, GateOptions, IntegrityOptions):
+class AdaptiveSettings(RunSettings, SearchOptions, IntegrityOptions):
     """Learn without labels: attempt, judge, evolve under a budget, weigh on holdout tasks."""
 
     trajectory_only: bool = Field(
@@ -175,7 +205,7 @@ def _prompts_may_change(scope: EvolveScope | AdaptiveSettings) -> None:
 _ADAPTIVE_SCOPE = EvolveScope.model_fields.keys() & AdaptiveSettings.model_fields.keys()
 
 
-class GrindSettings(RunSettings, GateOptions, IntegrityOptions):
+class GrindSettings(RunSettings, SearchOptions, IntegrityOptions):
     """The grind cycle: solve, fail, evolve, retry."""
 
     max_cycles: int = Field(3, ge=1, description="Solve-evolve-retry cycles per task.")
@@ -224,3 +254,22 @@ class CompareSettings(RunSettings):
     """The same tasks and trials with an agent's skills and without any."""
 
     trials: int = Field(1, ge=1, description="Attempts per task in each arm.")
+
+
+class ReleaseSettings(RunSettings):
+    """The present agent against its last release on sealed tasks: the one place of a claim."""
+
+    trials: int = Field(3, ge=1, le=100, description="Attempts per sealed task and state.")
+    alpha: float = Field(
+        0.05,
+        gt=0,
+        lt=0.5,
+        description="Chance of one false gain or more over all releases on the same tasks.",
+    )
+    baseline: str | None = Field(
+        None, description="Tag or commit to compare with. Empty: the last release, or the seed."
+    )
+    candidate: str = Field("HEAD", description="Tag or commit that is to be released.")
+    signing_key: Path | None = Field(
+        None, description="Private ed25519 key in PEM that signs the certificate."
+    )

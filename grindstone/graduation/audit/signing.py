@@ -124,6 +124,17 @@ def make_keys(private_key: Path) -> Path:
     return public
 
 
+def sign_message(private_key: Path, message: bytes) -> tuple[str, str]:
+    """Return an ed25519 signature and the public key it fits, both in base64.
+
+    Raises:
+        InputError: The key cannot be used.
+    """
+    key = _private(private_key)
+    public = key.public_key().public_bytes_raw()
+    return base64.b64encode(key.sign(message)).decode(), base64.b64encode(public).decode()
+
+
 def _check_signature(key: "Ed25519PublicKey", point: Checkpoint, path: Path) -> None:
     from cryptography.exceptions import InvalidSignature
 

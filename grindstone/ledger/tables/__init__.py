@@ -23,6 +23,7 @@ from grindstone.ledger.tables.autonomy import (
     RatingRow,
     RoutingRow,
 )
+from grindstone.ledger.tables.releases import ExposureRow, ReleaseRow, TaskPartRow
 from grindstone.ledger.tables.runs import (
     BatchRow,
     EglRow,
@@ -54,6 +55,9 @@ ROW_CLASSES: tuple[type[BaseModel], ...] = (
     EglRow,
     GatePairRow,
     GateDecisionRow,
+    TaskPartRow,
+    ExposureRow,
+    ReleaseRow,
     IncidentRow,
     CallRecord,
     OutcomeRow,

@@ -196,6 +196,7 @@ class GatePairRow(Row):
     cycle: NonNegativeInt = Field(0, description="Counts from 1; 0: in no cycle.")
     task_id: str
     category: str = ""
+    cluster: str = Field("", description="What the task counts with; empty: itself alone.")
     trial: NonNegativeInt = 0
     baseline_episode_id: str = ""
     candidate_episode_id: str = ""
@@ -212,7 +213,7 @@ class GateDecisionRow(Row):
     run_key: str
     gate_id: str
     cycle: NonNegativeInt = Field(0, description="Counts from 1; 0: in no cycle.")
-    rule: str = Field(description="threshold, no_regression or improvement.")
+    rule: str = Field(description="higher, threshold, no_regression or improvement.")
     verdict: str = Field(description="accept, reject or cannot_tell.")
     accepted: bool
     n_pairs: NonNegativeInt = 0

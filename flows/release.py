@@ -1,0 +1,157 @@
+"""The release: the present agent against its last one, on tasks that took no part in learning."""
+
+import asyncio
+from pathlib import Path
+
+from prefect import flow
+
+from grindstone.attempt.account import Question, answered, book, last_release
+from grindstone.attempt.arms import arms_of
+from grindstone.attempt.plan import choose_tasks, open_workspace, plan_run
+from grindstone.attempt.sealing import releasable
+from grindstone.base import Frozen
+from grindstone.benchmark import Task
+from grindstone.blocks import BlockNames, configure, credentials
+from grindstone.errors import InputError
+from grindstone.flows.gate import attempts_of, compare_arms
+from grindstone.flows.opening import Opened, checked, open_planned, within_budget
+from grindstone.gate.power import sentence
+from grindstone.ledger import Ledger
+from grindstone.ledger.tables.releases import ExposureRow, ReleaseRow
+from grindstone.llm.providers import resolve_model_id
+from grindstone.records import Purpose
+from grindstone.report.certificate import release_headline
+from grindstone.report.gate_page import as_pair
+from grindstone.report.run_report import RunReport
+from grindstone.settings import ReleaseSettings
+from grindstone.tasks.finishing import finish_run
+from grindstone.tasks.progress import Note, current_watcher
+from grindstone.tasks.releasing import record_release
+from grindstone.workspace import Workspace
+from grindstone.workspace.workspace import SEED_TAG
+
+
+class Released(Frozen):
+    """What a release says, and where its certificate is."""
+
+    row: ReleaseRow | None  # None: a ceiling ended it before it could say anything
+    folder: Path
+    report: RunReport | None = None  # None: the answer is an earlier run's
+    repeated: bool = False
+
+
+@flow(name="release", flow_run_name="release {settings.agent_id}", cache_result_in_memory=False)
+async def release(
+    settings: ReleaseSettings = ReleaseSettings(),  # noqa: B008 - frozen
+    blocks: BlockNames = BlockNames(),
+) -> Released:
+    """Say whether an agent has gained since its last release, from sealed tasks alone.
+
+    The same question again has the same answer and spends nothing; a release that was killed
+    goes on where it was.
+
+    Raises:
+        RefusedError: The sealed tasks have been looked at so often that nothing could convince.
+    """
+    settings = await configure(settings, blocks)
+    await checked("release", settings, blocks)
+    watch = current_watcher()
+    home, ledger = settings.home, Ledger(settings.home)
+    workspace = await asyncio.to_thread(open_workspace, settings, "terminal")
+    named, before = await asyncio.to_thread(_baseline, ledger, workspace, settings)
+    if before is None:
+        tasks = await asyncio.to_thread(_sealed, ledger, settings)
+        model = resolve_model_id(settings.model_id, await credentials(blocks.model)).model_id
+        question = Question(
+            tasks=tasks,
+            arms=await asyncio.to_thread(arms_of, workspace, named),
+            model=model,
+            profile=settings.native_profile.value,
+            trials=settings.trials,
+        )
+        before = await asyncio.to_thread(answered, ledger, question.query_id)
+    if before is not None:
+        watch(Note(f"Asked before, in run {before.run_key}; nothing is spent"))
+        return Released(row=before, folder=home.run(before.run_key).root, repeated=True)
+    key = settings.run_key or f"release-{question.query_id[:12]}"
+    exposure = await asyncio.to_thread(
+        book, home, question, alpha=settings.alpha, agent_id=settings.agent_id, run_key=key
+    )
+    settings = settings.model_copy(update={"run_key": exposure.run_key})
+    planned = await asyncio.to_thread(plan_run, "release", settings, workspace)
+    planned = planned.model_copy(update={"tasks": tasks})
+    async with open_planned(planned, settings, blocks) as run:
+        for note in told_before(question, exposure):
+            run.runtime.tell(Note(note))
+        said: list[ReleaseRow] = []
+
+        async def work() -> None:
+            said.extend(await _measured(run, question, exposure))
+
+        note = await within_budget(work())
+        done = await finish_run(run.runtime, run.planned, note=note)
+        return Released(row=next(iter(said), None), folder=done.folder, report=done.report)
+
+
+async def _measured(
+    run: Opened[ReleaseSettings], question: Question, exposure: ExposureRow
+) -> list[ReleaseRow]:
+    """Make all attempts of a question and say what they show; nothing where none has a score."""
+    plan = attempts_of(
+        run,
+        question.tasks,
+        question.arms,
+        trials=range(question.trials),
+        purpose=Purpose.RELEASE,
+    )
+    made = await compare_arms(run, plan, gate_id="release", until_settled=None, reuse=False)
+    clusters = question.clusters
+    pairs = [pair.model_copy(update={"cluster": clusters[pair.task_id]}) for pair in made]
+    if not any(as_pair(pair).complete for pair in pairs):
+        told = "No attempt has a score, so nothing is said; the same command goes on"
+        run.runtime.tell(Note(told))
+        return []
+    row = await record_release(run.runtime, run.settings, question, exposure, pairs)
+    run.runtime.tell(Note(release_headline(row)))
+    return [row]
+
+
+def told_before(question: Question, exposure: ExposureRow) -> tuple[str, ...]:
+    """Return what a release could find, and what it takes, before it does."""
+    n = len(question.tasks)
+    power = sentence(
+        n,
+        question.trials,
+        alpha=exposure.level,
+        direction="gain",
+        n_clusters=exposure.n_clusters,
+    )
+    attempts = 2 * n * question.trials
+    return (
+        power.replace("this gate", "this release"),
+        f"{attempts} attempts; look {exposure.nth} at these tasks has a level of "
+        f"{exposure.level:.2%}, of {exposure.alpha:.0%} for all looks together",
+    )
+
+
+def _baseline(
+    ledger: Ledger, workspace: Workspace, settings: ReleaseSettings
+) -> tuple[ReleaseSettings, ReleaseRow | None]:
+    """Return settings that name the baseline; or the release that has said all there is to say."""
+    if settings.baseline is not None:
+        return settings, None
+    last = last_release(ledger, settings.agent_id)
+    if last is None:
+        return settings.model_copy(update={"baseline": SEED_TAG}), None
+    same = workspace.snapshot(settings.candidate).tree == last.tree_after
+    return settings.model_copy(update={"baseline": last.commit_after}), last if same else None
+
+
+def _sealed(ledger: Ledger, settings: ReleaseSettings) -> tuple[Task, ...]:
+    chosen, _ = choose_tasks(settings)
+    found = releasable(ledger, chosen)
+    if not found:
+        problem = f"all {len(chosen)}, or copies of them, have taught this home's agents"
+        expected = "tasks kept sealed by --sealed-ratio, or new ones"
+        raise InputError("tasks", problem, expected)
+    return found
