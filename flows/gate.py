@@ -212,8 +212,8 @@ async def _anchored(
         The decision that counts: the gate's own where the start was its baseline.
     """
     start, options = run.planned.plan.base, run.settings
-    weighed = run.runtime.workspace.snapshot
-    before = await asyncio.to_thread(weighed, gated.row.commit_before)
+    commit = gated.row.commit_before
+    before = await asyncio.to_thread(run.runtime.workspace.snapshot, commit)
     if not options.gate_anchor or start.tree in (before.tree, after.tree):
         return gated
     rule = {"gate_rule": "no_regression", "gate_threshold": 0.0, "gate_on_cannot_tell": "accept"}

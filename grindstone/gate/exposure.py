@@ -42,16 +42,22 @@ class Offer(Frozen):
     def refusal(self) -> str:
         """Why there is no use in looking, and what would help."""
         needed = least_tasks(self.alpha / 2)
-        left = "nothing" if self.level <= 0 else f"{self.level:.2%}"
+        left = "nothing" if self.level <= 0 else f"a level of {self.level:.2%}"
+        of_these = f"{_counted(self.n_clusters, 'cluster')} of sealed tasks"
+        if self.nth == 1:
+            return (
+                f"no result of {of_these} could convince at a level of {self.level:.2%}: that "
+                f"takes {needed}"
+            )
         return (
-            f"these {self.n_clusters} clusters of sealed tasks have been looked at "
-            f"{self.nth - 1} times, which leaves {left} of {self.alpha:.0%}: no result of so few "
-            f"could convince at that level; {needed} new clusters, released without these, "
-            "refill it"
-            if self.nth > 1
-            else f"no result of {self.n_clusters} clusters of sealed tasks could convince at a "
-            f"level of {self.level:.2%}: that takes {needed}"
+            f"these {of_these} were looked at {_counted(self.nth - 1, 'time')} before, which "
+            f"leaves {left} of {self.alpha:.0%}: no result of so few could convince; {needed} new "
+            "clusters, released without these, refill it"
         )
+
+
+def _counted(n: int, what: str) -> str:
+    return f"{n} {what}{'s' * (n != 1)}"
 
 
 def offer(looks: Sequence[Look], marks: Iterable[str], *, alpha: float, n_clusters: int) -> Offer:

@@ -2,17 +2,16 @@
 
 import filecmp
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from support.teaching import evolve, harmful, said_again, taught
 
 from grindstone.errors import InputError
 from grindstone.flows.gate import GateFinished, gate
 from grindstone.ledger import Ledger
 from grindstone.ledger.tables.runs import EvolutionRow, GateDecisionRow, GatePairRow
 from grindstone.records import Episode
-from grindstone.rehearsal import knowledge
 from grindstone.resources import bundled
 from grindstone.settings import GateSettings
 from grindstone.workspace import Workspace
@@ -20,35 +19,11 @@ from grindstone.workspace import Workspace
 pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.timeout(300)]
 
 TASKS = ["branch-sales", "crlf-kit", "deleted-branch", "dropped-stash", "errors-by-hour"]
-HARM = "## Steps\n```bash\nmkdir -p $(dirname {output}); echo harm > {output}; true\n```\n"
 
 
 def settings(home: Path, **more: object) -> GateSettings:
     given = {"task_ids": TASKS, "model_id": "rehearsal", "native_profile": "strands"}
     return GateSettings.model_validate({"work_dir": home, "max_workers": 4, **given, **more})
-
-
-def evolve(workspace: Workspace, text: Callable[[knowledge.Entry], str]) -> None:
-    """Commit one evolution that writes a skill per field of work."""
-    with workspace.writing() as root:
-        for entry in knowledge.entries():
-            folder = root / "skills" / entry.skill
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / "SKILL.md").write_text(text(entry))
-        workspace.commit_evolution(None, "Skills by hand")
-
-
-def taught(entry: knowledge.Entry) -> str:
-    return entry.skill_md(1)
-
-
-def said_again(entry: knowledge.Entry) -> str:
-    return entry.skill_md(2)
-
-
-def harmful(entry: knowledge.Entry) -> str:
-    head, _, _ = entry.skill_md(2).partition("\n## ")
-    return f"{head}\n{HARM}"
 
 
 @pytest.fixture

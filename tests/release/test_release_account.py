@@ -105,7 +105,7 @@ def test_a_copy_is_no_second_piece_of_evidence(tmp_path: Path):
 def test_the_account_ends_with_a_refusal_that_says_what_refills_it(tmp_path: Path):
     for n in range(2):
         ask(tmp_path, question(TASKS, f"state {n}"), run_key=f"run-{n}")
-    with pytest.raises(RefusedError, match=r"looked at 2 times.*6 new clusters"):
+    with pytest.raises(RefusedError, match=r"looked at 2 times before.*6 new clusters"):
         ask(tmp_path, question(TASKS[:7], "state 3"), run_key="run-3")
     assert len(Ledger(tmp_path).rows(ExposureRow)) == 2, "a refusal spends nothing"
 
