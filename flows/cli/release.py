@@ -1,7 +1,7 @@
 """`grindstone release`: whether an agent has gained, from sealed tasks alone."""
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -9,6 +9,10 @@ from grindstone.flows.cli.consent import EstimateFlag
 from grindstone.flows.cli.options import takes_settings
 from grindstone.flows.cli.output import JsonFlag, Verbose, emit, finish, finish_run, say
 from grindstone.settings import ReleaseSettings
+
+if TYPE_CHECKING:
+    from grindstone.flows.cli.running import FlowOf
+    from grindstone.flows.release import Released
 
 PANELS = dict.fromkeys(("trials", "alpha", "baseline", "candidate", "signing_key"), "Release")
 
@@ -32,21 +36,28 @@ def release(
     """
     from grindstone.flows.cli.running import run_flow
 
-    result: Any = run_flow(
-        "grindstone.flows.release",
-        "release",
+    result = run_flow(
+        _release_flow,
         settings,
+        kind="release",
         estimate=estimate,
         as_json=as_json,
         verbose=verbose,
     )
-    if result.row is None:
-        emit(result.report, as_json=as_json, text=f"Stopped: {result.report.status}")
-        finish(False)
+    row, report = result.row, result.report
+    if row is None:
+        emit(report, as_json=as_json, text="Stopped before it could say anything.")
+        raise typer.Exit(1)
     certificate = result.folder / "certificate.md"
-    document = result.row.model_dump(mode="json") | {"repeated": result.repeated}
+    document = row.model_dump(mode="json") | {"repeated": result.repeated}
     emit(document, as_json=as_json, text=certificate.read_text("utf-8"))
     say(f"Certificate: {os.path.relpath(certificate)}")
-    if result.report is not None:
-        finish_run(result.report, ok=result.row.claimed, allow_broken=settings.allow_broken)
-    finish(result.row.claimed)
+    if report is not None:
+        finish_run(report, ok=row.claimed, allow_broken=settings.allow_broken)
+    finish(row.claimed)
+
+
+def _release_flow() -> "FlowOf[Released]":
+    from grindstone.flows.release import release as found
+
+    return found
