@@ -156,6 +156,20 @@ class InfrastructureError(GrindstoneError):
         return POLICIES[self.cause]
 
 
+class UncarriableError(InfrastructureError):
+    """What lies in a sandbox cannot be carried out of it, which is who works inside's doing.
+
+    Where nobody is to blame for it, it counts as the infrastructure error that it is too.
+    """
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(Cause.SANDBOX_IO, detail)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Survive pickling."""
+        return type(self), (self.detail,), {"agent_began": self.agent_began}
+
+
 class InternalError(InfrastructureError):
     """Something nobody foresaw, in one step of a run; it costs that step alone."""
 

@@ -78,6 +78,10 @@ async def _reviewed(
     checks: Checks,
 ) -> Review:
     collected = await session.collect()
+    if collected.uncarriable:
+        await session.start_over()
+        reason = f"nothing could be carried out, and all is as it was: {collected.uncarriable}"
+        return Review((), (Refusal(path=".", rule="carried", reason=reason),), ())
     return review(
         before,
         collected.files,

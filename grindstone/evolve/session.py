@@ -18,6 +18,7 @@ from grindstone.agents.protocol import Effort
 from grindstone.agents.recorder import Recorder
 from grindstone.agents.remembered import RememberedSandbox
 from grindstone.digest import digest_tree
+from grindstone.errors import UncarriableError
 from grindstone.evolve.copying import OBSERVATION, write_folder
 from grindstone.evolve.templates import template
 from grindstone.evolve.toolbox import ROOT, EvolverTools
@@ -42,6 +43,7 @@ class Collected(NamedTuple):
 
     files: dict[str, Entry]
     specials: tuple[str, ...]  # links, sockets, devices, by path relative to the workspace
+    uncarriable: str = ""  # why nothing of it could be carried out; then `files` is empty
 
 
 async def environment(provider: Provider) -> str:
@@ -95,9 +97,7 @@ class EvolverSession:
             )
         )
         try:
-            with tempfile.TemporaryDirectory(prefix="grindstone-evolver-") as folder:
-                await asyncio.to_thread(write_folder, self._copy, Path(folder))
-                await self._sandbox.copy_in(Path(folder), ROOT)
+            await self._lay()
         except BaseException:
             await self._sandbox.close()
             raise
@@ -166,10 +166,26 @@ class EvolverSession:
         with tempfile.TemporaryDirectory(prefix="grindstone-evolved-") as folder:
             target = Path(folder) / "copy"
             target.mkdir()
-            await self._box.copy_out(ROOT, target, max_bytes=_COPY_BYTES)
+            try:
+                await self._box.copy_out(ROOT, target, max_bytes=_COPY_BYTES)
+            except UncarriableError as error:
+                return Collected({}, specials, error.detail)
             found = await asyncio.to_thread(read_folder, target)
         found.pop(OBSERVATION, None)
         return Collected(found, specials)
+
+    async def _lay(self) -> None:
+        with tempfile.TemporaryDirectory(prefix="grindstone-evolver-") as folder:
+            await asyncio.to_thread(write_folder, self._copy, Path(folder))
+            await self._box.copy_in(Path(folder), ROOT)
+
+    async def start_over(self) -> None:
+        """Make the copy what it was at first, whatever is in it."""
+        await self._box.exec(
+            f"mkdir -p {ROOT}; find {ROOT} -mindepth 1 -delete",
+            timeout_s=self._limits.command_timeout_s,
+        )
+        await self._lay()
 
     async def restore(self, paths: Iterable[str], before: Files) -> None:
         """Put paths of the copy back to what they were, removing what was not there."""

@@ -141,6 +141,10 @@ class Sandbox(Protocol):
         """Copy a folder's folders and regular files, modes kept, to an empty host folder.
 
         Links are left out.
+
+        Raises:
+            UncarriableError: What is there is too large, too deep, too much, or has names that the
+                host has no room for: the doing of who works inside.
         """
         ...
 

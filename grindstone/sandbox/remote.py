@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import count
 from pathlib import Path
 
-from grindstone.errors import Cause, InfrastructureError
+from grindstone.errors import Cause, InfrastructureError, UncarriableError
 from grindstone.files import write_atomic
 from grindstone.sandbox.disk import DiskWatch, Taken
 from grindstone.sandbox.network.proxy import Proxy, Visit
@@ -231,7 +231,10 @@ class RemoteSandbox(ABC):
 
     async def copy_out(self, source: str, target: Path, *, max_bytes: int = 50_000_000) -> None:
         """Copy a folder's folders and regular files to an empty host folder; no links."""
-        answer = _checked(await self._move(["tree", str(max_bytes), source], room=max_bytes))
+        answer = await self._move(["tree", str(max_bytes), source], room=max_bytes)
+        if answer.trailer is not None and answer.trailer.exit_code != 0:
+            raise UncarriableError(f"{source}: {answer.trailer.problem}")
+        _checked(answer)
         for name in (*answer.folders, *answer.files):
             if name.startswith("/") or ".." in name.split("/"):
                 raise InfrastructureError(Cause.SANDBOX_IO, f"{source}: a file is named {name!r}")
@@ -242,7 +245,7 @@ class RemoteSandbox(ABC):
                 write_atomic(target / name, content)
                 (target / name).chmod(answer.modes.get(name, 0o644) & PERMISSIONS)
         except (OSError, ValueError) as error:  # a name this file system has no room for
-            raise InfrastructureError(Cause.SANDBOX_IO, f"{source}: {error}") from error
+            raise UncarriableError(f"{source}: {error}") from error
 
     async def _move(
         self, arguments: list[str], give: Iterable[bytes] | None = None, room: int = 0

@@ -107,6 +107,20 @@ async def test_one_file_has_the_disks_limit(start: Start) -> None:
     assert told.output.split()[-1] == str(50 << 20)
 
 
+async def test_files_without_a_name_have_the_disks_limit(start: Start) -> None:
+    """Opened and removed: no folder shows them, and the disk holds them until they are closed."""
+    sandbox = await start(limits=Limits(memory_mb=512, storage_mb=50))
+    told = await sandbox.exec(
+        'python3 -u -c "import os, time\nheld = []\nfor n in range(60):\n'
+        " held.append(open('/var/x', 'wb', 0)); os.unlink('/var/x')\n"
+        ' held[-1].write(bytes(10 << 20)); print(n); time.sleep(0.5)"',
+        timeout_s=60,
+    )
+    await sandbox.close()
+    assert "more than 50 MB of disk" in told.output
+    assert told.exit_code != 0
+
+
 @pytest.mark.slow
 async def test_many_files_have_the_disks_limit(start: Start) -> None:
     sandbox = await start(limits=Limits(memory_mb=512, storage_mb=50))

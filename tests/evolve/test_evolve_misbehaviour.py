@@ -365,3 +365,25 @@ async def test_nesting_without_end_and_names_at_their_longest_are_judged(
     }
     assert result.skills_added == ("long",)
     assert (workspace.root / "skills" / "long" / long).is_file()
+
+
+@pytest.mark.parametrize(
+    "doing",
+    [
+        "head -c 30000000 /dev/zero > skills/large",
+        "python3 -c \"import os; [(os.mkdir('d'), os.chdir('d')) for _ in range(1500)]\"",
+        "cd /; rm -rf /workspace/* /workspace/.[a-z]*; mkdir -p /workspace/x; "
+        "head -c 30000000 /dev/urandom > /workspace/x/y",
+    ],
+    ids=["too large", "too deep", "nothing else left"],
+)
+async def test_what_cannot_be_carried_out_is_refused_and_may_be_mended(
+    evolver, engine, workspace, observe, doing
+):
+    before = workspace.snapshot()
+    evolver.plays(f"$ {doing}", "done", write("skills/small/SKILL.md", skill("small")))
+    result = await engine().aevolve(workspace, [observe()])
+    assert [(each.path, each.rule) for each in result.refusals] == [(".", "carried")]
+    assert result.skills_added == ("small",)
+    assert workspace.snapshot() != before
+    assert (workspace.root / "skills" / "small" / "SKILL.md").is_file()

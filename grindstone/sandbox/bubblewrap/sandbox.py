@@ -12,7 +12,7 @@ from grindstone.sandbox.disk import Taken
 from grindstone.sandbox.network.rules import Rules
 from grindstone.sandbox.registry import Kind
 from grindstone.sandbox.remote import MOVE_TIMEOUT_S, RemoteSandbox, Told
-from grindstone.sandbox.usage import taken
+from grindstone.sandbox.usage import held, taken
 from grindstone.sandbox.wire import CHUNK, Answer, AnswerReader
 
 PREFIX = "SANDBOX_ENV_"
@@ -117,7 +117,8 @@ class BubblewrapSandbox(RemoteSandbox):
 
     async def _measure(self) -> Taken:
         entering = enter_namespace() if mode() == "rootless" else []
-        return Taken(*await asyncio.to_thread(taken, self._box.folder / "upper", entering))
+        size, entries = await asyncio.to_thread(taken, self._box.folder / "upper", entering)
+        return Taken(size + await asyncio.to_thread(held, self._box.first), entries)
 
     async def memory_kills(self) -> int:
         """Return how many processes were ended for memory; 0 where no control group is."""

@@ -17,7 +17,7 @@ from grindstone.sandbox.network.rules import Rules
 from grindstone.sandbox.protocol import Limits
 from grindstone.sandbox.registry import Kind
 from grindstone.sandbox.remote import MOVE_TIMEOUT_S, RUNNER, RemoteSandbox, Told
-from grindstone.sandbox.usage import kills_in, taken
+from grindstone.sandbox.usage import held, kills_in, taken
 from grindstone.sandbox.wire import Answer
 
 MEMORY_FILES = ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control")
@@ -134,9 +134,11 @@ class DockerSandbox(RemoteSandbox):
 
     def _taken(self) -> Taken:
         api: Any = self._engine.client.api
-        layer = api.inspect_container(self._container)["GraphDriver"]["Data"].get("UpperDir")
+        container = api.inspect_container(self._container)
+        layer = container["GraphDriver"]["Data"].get("UpperDir")
         if layer and os.geteuid() == 0 and Path(layer).is_dir():
-            return Taken(*taken(Path(layer)))
+            size, entries = taken(Path(layer))
+            return Taken(size + held(container["State"]["Pid"]), entries)
         found = api.containers(all=True, size=True, filters={"id": self._container})
         return Taken(int(found[0].get("SizeRw", 0)) if found else 0, None)
 

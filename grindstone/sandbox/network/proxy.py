@@ -10,6 +10,7 @@ import contextlib
 import logging
 import re
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -22,6 +23,10 @@ LONGEST_HEAD = 65_536
 HEAD_S, CONNECT_S, IDLE_S = 30.0, 20.0, 300.0
 MOST_AT_ONCE = 64
 MOST_VISITS = 10_000
+RESOLVED_AT_ONCE = 4
+"""In threads of the sandbox's own: an agent's name server may never answer, and a look-up cannot
+be called off, so it must not hold the threads that the run's other work is done in."""
+
 CHUNK = 65_536
 
 _REQUEST = re.compile(rb"([A-Z]{1,16}) ([!-~]{1,8192}) HTTP/1\.[01]")
@@ -57,11 +62,13 @@ class Proxy:
         self._left = rules.max_bytes
         self._server: asyncio.Server | None = None
         self._busy: set[asyncio.Task[None]] = set()
+        self._resolving: ThreadPoolExecutor | None = None
         self.visits: list[Visit] = []
 
     async def serve(self, door: socket.socket) -> None:
         """Begin to serve at a listening socket, in place of the one before."""
         await self.close()
+        self._resolving = ThreadPoolExecutor(RESOLVED_AT_ONCE, "grindstone-names")
         self._server = await asyncio.start_server(self._accept, sock=door, limit=LONGEST_HEAD)
 
     async def close(self) -> None:
@@ -72,6 +79,8 @@ class Proxy:
         for task in self._busy:
             task.cancel()
         await asyncio.gather(*self._busy, return_exceptions=True)
+        if self._resolving is not None:
+            self._resolving.shutdown(wait=False, cancel_futures=True)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -93,7 +102,7 @@ class Proxy:
             host, port = request.host, request.port
             if self._left <= 0:
                 raise Refusal("the sandbox has moved as many bytes as it may")
-            pinned = await self._rules.pin(host, port)
+            pinned = await self._rules.pin(host, port, self._resolving)
             upstream = await _connect(pinned)
         except Refusal as refusal:
             self._note(Visit(host, port, str(refusal)))

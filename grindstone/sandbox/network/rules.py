@@ -2,9 +2,11 @@
 
 import asyncio
 import errno
+import functools
 import ipaddress
 import re
 import socket
+from concurrent.futures import Executor
 from typing import Literal, NamedTuple
 
 from pydantic import Field, PositiveInt
@@ -27,6 +29,18 @@ _ALLOWED = re.compile(rf"(\*\.)?{_LABEL}(\.{_LABEL})*(:[0-9]{{1,5}})?")
 
 _TRANSLATED = ipaddress.ip_network("64:ff9b::/96")
 """IPv6 addresses that stand for IPv4 ones (RFC 6052)."""
+
+_HANDED_ROUND = tuple(
+    ipaddress.ip_network(network)
+    for network in (
+        "168.63.129.16/32",  # Azure's host agent, at a public address from inside its machines
+        "192.0.0.0/24",  # IETF assignments (RFC 6890), a metadata service of Oracle's among them
+        "192.88.99.0/24",  # relays of 6to4 (RFC 7526)
+        "fec0::/10",  # site-local, deprecated (RFC 3879)
+        "64:ff9b:1::/48",  # translated within a site (RFC 8215)
+    )
+)
+"""Not public, though Python's `is_global`, in some of its versions, says so."""
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -70,8 +84,13 @@ class Rules(Frozen):
             )
         return entry
 
-    async def pin(self, host: str, port: int) -> Pinned:
+    async def pin(self, host: str, port: int, resolving: Executor | None = None) -> Pinned:
         """Decide on a destination, and resolve it.
+
+        Args:
+            host: As it was asked for.
+            port: Likewise.
+            resolving: Where names are looked up; None: the event loop's own threads.
 
         Raises:
             Refusal: It is not allowed.
@@ -83,7 +102,7 @@ class Rules(Frozen):
             raise Refusal(f"there is no port {port}")
         if self.mode != "public" and not self._allows(name, port):
             raise Refusal(f"{name}:{port} is not on the task's list of allowed hosts")
-        addresses = await _resolve(name, port)
+        addresses = await _resolve(name, port, resolving)
         for address in addresses:  # one bad address spoils the name: the next answer may be it
             if problem := self._problem(address):
                 raise Refusal(f"{name} is at an address that is {problem}")
@@ -109,9 +128,17 @@ class Rules(Frozen):
             return "many machines'"
         if _is_ours(address):
             return "this machine's"
-        if not address.is_global and not (self.private and address.is_private):
+        if not _is_public(address) and not (self.private and address.is_private):
             return "not public"
         return ""
+
+
+def _is_public(address: Address) -> bool:
+    return (
+        address.is_global
+        and not address.is_reserved
+        and not any(address in network for network in _HANDED_ROUND)
+    )
 
 
 def _meant(address: Address) -> Address:
@@ -138,11 +165,12 @@ def _is_ours(address: Address) -> bool:
     return True
 
 
-async def _resolve(name: str, port: int) -> tuple[str, ...]:
+async def _resolve(name: str, port: int, resolving: Executor | None) -> tuple[str, ...]:
+    look_up = functools.partial(socket.getaddrinfo, name, port, type=socket.SOCK_STREAM)
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(RESOLVE_S):
-            found = await loop.getaddrinfo(name, port, type=socket.SOCK_STREAM)
+            found = await loop.run_in_executor(resolving, look_up)
     except (OSError, TimeoutError, UnicodeError) as error:
         raise Refusal(f"{name} cannot be resolved") from error
     return tuple(dict.fromkeys(str(entry[4][0]) for entry in found))
