@@ -5,6 +5,7 @@ Nothing else spells these paths:
     agents/<agent_id>/workspace/   git: an agent as it has evolved
     ledger/<table>/run=<key>/      append-only parquet
     audit/                         the hash chain
+    audit-end.json                 its last number and digest, should the folder go
     runs/<key>/                    journal, step results, plan, report, plots
     competency/jobs/<agent_id>/    training jobs
     edge_cases/, sessions/, policies/, constitution/, reports/, routed/, variants/, impossible/,
@@ -13,6 +14,7 @@ Nothing else spells these paths:
 
 import os
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from urllib.parse import quote
 
@@ -105,6 +107,18 @@ class Home(os.PathLike[str]):
     def audit(self) -> Path:
         """The chain of decisions about levels."""
         return self.root / "audit"
+
+    def graduation_report(self, agent_id: str, form: str) -> Path:
+        """Return the file of an agent's trail, in the home whatever the agent is called."""
+        name = quote(agent_id, safe="@:+")
+        if len(name) > 200:  # a file's name may have 255 bytes
+            name = sha256(agent_id.encode()).hexdigest()
+        return self.reports / f"graduation-{name}.{form}"
+
+    @property
+    def audit_end(self) -> Path:
+        """The chain's last number and digest once more, beside its folder."""
+        return self.root / "audit-end.json"
 
     @property
     def account_lock(self) -> Path:

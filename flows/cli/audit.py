@@ -97,7 +97,7 @@ def export(
         Form.MARKDOWN: lambda: to_markdown(found),
         Form.HTML: lambda: to_html(found),
     }[form]()
-    path = output or home.reports / f"graduation-{agent_id}.{form.value}"
+    path = output or home.graduation_report(agent_id, form.value)
     write_atomic(path, content)
     emit({"path": str(path)}, as_json=False, text=str(path))
 

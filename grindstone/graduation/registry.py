@@ -9,7 +9,7 @@ from pathlib import Path
 from grindstone.errors import InputError
 from grindstone.graduation.audit.chain import Chain
 from grindstone.graduation.audit.event import AuditEvent
-from grindstone.graduation.audit.standing import Agent, agent_of, agents_of
+from grindstone.graduation.audit.standing import Agent, agent_name, agent_of, agents_of
 from grindstone.graduation.constitution.pack import Pack, load_packs
 from grindstone.graduation.evidence.readiness import Readiness, assess
 from grindstone.graduation.evidence.record import Record
@@ -93,8 +93,9 @@ class Registry:
         """Return the level asked about, the next one up when none is named.
 
         Raises:
-            InputError: There is no such level, or none above the agent's.
+            InputError: There is no such level, or none above the agent's; or no such id.
         """
+        agent_name(agent_id)
         if target is not None:
             found = Level.parse(target)
             if found is Level.STUDENT:

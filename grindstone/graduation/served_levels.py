@@ -5,7 +5,7 @@ from datetime import datetime
 
 from grindstone.errors import InputError
 from grindstone.graduation.audit.event import AuditEvent, Draft, EventKind
-from grindstone.graduation.audit.standing import agent_of
+from grindstone.graduation.audit.standing import agent_name, agent_of
 from grindstone.graduation.decisions.promotion import answer, demote, named_human, promote
 from grindstone.graduation.registry import Registry
 from grindstone.graduation.results import LevelChange
@@ -80,6 +80,7 @@ class ServedLevels:
             InputError: The agent has a level already, or nobody is named.
         """
         human, level = named_human(by), Level.parse(maturity)
+        agent_name(agent_id)
 
         def decide(events: tuple[AuditEvent, ...]) -> Draft:
             if agent_of(events, agent_id).changes:

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 from grindstone.errors import InputError
+from grindstone.flows.cli.app import app
 from grindstone.graduation.audit.chain import Chain, Head
 from grindstone.graduation.audit.event import AuditError, AuditEvent, Draft, EventKind
 from grindstone.graduation.audit.signing import make_keys, sign_end
@@ -177,6 +179,45 @@ def test_nothing_is_built_on_a_damaged_chain(tmp_path: Path) -> None:
         Chain(tmp_path).append(lambda _: draft("ada"))
 
 
+def test_a_folder_that_is_gone_is_no_empty_trail(tmp_path: Path) -> None:
+    chain = chain_of(tmp_path, 4)
+    shutil.rmtree(chain.folder)
+    found = verify(Chain(tmp_path))
+    assert (found.intact, found.first_bad) == (False, "000001.json")
+    with pytest.raises(AuditError, match=r"audit-end\.json names"):
+        Chain(tmp_path).events()  # nobody becomes a STUDENT by it
+    done = CliRunner().invoke(app, ["audit", "verify", "--work-dir", str(tmp_path)])
+    assert done.exit_code == 1
+    assert "NOT INTACT" in done.output
+
+
+@pytest.mark.parametrize(
+    "agent_id", ["../../../../x", "..", "a/../b", " ", "", "x" * 300, "a\u200bb"]
+)
+@pytest.mark.parametrize("command", ["export", "trail"])
+def test_an_agent_id_that_is_none_is_wrong_input(
+    tmp_path: Path, agent_id: str, command: str
+) -> None:
+    home = tmp_path / "a" / "b" / "c" / "home"
+    chain_of(home, 1)
+    before = sorted(tmp_path.rglob("*"))
+    done = CliRunner().invoke(
+        app, ["audit", command, "--agent-id", agent_id, "--work-dir", str(home)]
+    )
+    assert isinstance(done.exception, InputError) or done.exit_code == 2
+    assert [path for path in sorted(tmp_path.rglob("*")) if path not in before] == []
+
+
+@pytest.mark.parametrize("agent_id", ["team.a:ada@2", "team/ada", "é" * 128])
+def test_an_odd_name_is_exported_inside_the_home(tmp_path: Path, agent_id: str) -> None:
+    chain_of(tmp_path, 1)
+    done = CliRunner().invoke(
+        app, ["audit", "export", "--agent-id", agent_id, "--work-dir", str(tmp_path)]
+    )
+    assert done.exit_code == 0, done.output
+    assert [path.parent.name for path in tmp_path.rglob("graduation-*")] == ["reports"]
+
+
 def test_an_anchor_kept_elsewhere_shows_what_the_folder_cannot(tmp_path: Path) -> None:
     chain = chain_of(tmp_path, 4)
     head = verify(chain).head
@@ -185,7 +226,9 @@ def test_an_anchor_kept_elsewhere_shows_what_the_folder_cannot(tmp_path: Path) -
     last = Chain(tmp_path).path(3)
     digest = json.loads(last.read_bytes())["digest"]
     chain.head_path.write_text(Head(sequence=3, digest=digest).model_dump_json())
-    assert verify(Chain(tmp_path)).intact  # the folder alone cannot tell
+    assert "audit-end.json" in verify(Chain(tmp_path)).problem
+    chain.end_path.unlink()
+    assert verify(Chain(tmp_path)).intact  # the home alone cannot tell
     found = verify(Chain(tmp_path), anchors=[anchor])
     assert (found.intact, found.first_bad) == (False, "000004.json")
     with pytest.raises(InputError, match="64 hex digits"):

@@ -72,12 +72,18 @@ def test_a_rate_is_that_of_its_day() -> None:
     assert evaluate(material(action, day=date(2025, 4, 1)), TAX).score == 0.0
 
 
-def test_farm_machinery_is_free_of_hst() -> None:
+def test_farm_machinery_is_free_of_hst_by_its_power() -> None:
     sale = {"jurisdiction": "ON", "item_kind": "farm tractor"}
-    assert evaluate(material(invoice(tax_rate=0.0, **sale)), TAX).score == 1.0
-    charged = evaluate(material(invoice(tax_rate=0.13, **sale)), TAX)
+    assert evaluate(material(invoice(tax_rate=0.0, power_kw=60, **sale)), TAX).score == 1.0
+    charged = evaluate(material(invoice(tax_rate=0.13, power_kw=60, **sale)), TAX)
     assert charged.score == 0.0
     assert "farm-equipment is free of HST" in charged.violations[0].evidence
+    small = evaluate(material(invoice(tax_rate=0.13, power_hp=40, **sale)), TAX)
+    assert small.score == 1.0
+    unread = evaluate(material(invoice(tax_rate=0.0, **sale)), TAX)
+    assert (unread.score, unread.undecided) == (None, ("CA-TAX-RATE: power_kw not stated",))
+    # What fits neither way needs no power to be wrong.
+    assert evaluate(material(invoice(tax_rate=0.05, **sale)), TAX).score == 0.0
     lawn = {"jurisdiction": "ON", "item_kind": "lawn tractor"}
     assert evaluate(material(invoice(tax_rate=0.0, **lawn)), TAX).score == 0.0
 
@@ -87,7 +93,7 @@ def test_farm_machinery_is_free_of_hst() -> None:
     "item", ["combine", "farm tractor", "basic groceries", "prescription drugs"]
 )
 def test_what_is_free_of_each_provinces_tax(province: str, item: str) -> None:
-    sale = {"jurisdiction": province, "item_kind": item}
+    sale = {"jurisdiction": province, "item_kind": item, "buyer": "farmer", "power_kw": 60}
     assert evaluate(material(invoice(tax_rate=0.0, **sale)), TAX).score == 1.0
     assert evaluate(material(invoice(tax_rate=0.05, **sale)), TAX).score == 0.0
     plain = {"jurisdiction": province, "item_kind": "lawn tractor"}
@@ -117,7 +123,24 @@ def test_a_rate_in_words_is_checked_too() -> None:
 def test_a_missing_or_wrong_label_switches_no_rule_off(labels: frozenset[str]) -> None:
     wrong = material(invoice(tax_rate=0.20, province="ON", note="HST"), labels=labels)
     assert evaluate(wrong, TAX).score == 0.0
-    assert evaluate(wrong, TAX, demanded=False).score == 0.0
+
+
+def test_a_word_suggests_a_pack_and_condemns_nothing() -> None:
+    wrong = material(invoice(tax_rate=0.20, province="ON", note="HST"))
+    found = evaluate(wrong, TAX, demanded=False)
+    assert (found.applies, found.score, found.violations) == (False, 1.0, ())
+    assert rulebook.suggested(TAX, wrong)
+    judged = rulebook.evaluate(wrong, TAX, judged_relevant=True)
+    assert (judged.applies, judged.score) == (True, 0.0)
+    labelled = material(invoice(tax_rate=0.20, province="ON"), labels=frozenset({"tax"}))
+    assert evaluate(labelled, TAX, demanded=False).score == 0.0
+
+
+@pytest.mark.parametrize("pack", sorted(PACKS))
+def test_an_episode_without_a_step_is_undecided(pack: str) -> None:
+    found = evaluate(material(), PACKS[pack])
+    assert (found.score, found.violations) == (None, ())
+    assert "steps were not recorded" in found.undecided[0]
 
 
 def test_an_unknown_place_leaves_the_score_unknown() -> None:

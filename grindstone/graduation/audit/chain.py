@@ -2,6 +2,7 @@
 
     <home>/audit/000042.json     one event, canonical JSON, never changed
     <home>/audit/head.json       the last event's number and digest: tells a cut-off end
+    <home>/audit-end.json        the same beside the folder: tells a folder that is gone
 
 A number is claimed by creating its file, which fails when it exists, so that any number of
 processes may append and the chain neither forks nor loses an event. Whoever loses a claim
@@ -45,6 +46,7 @@ class Chain:
 
     def __init__(self, home: Home | Path | str) -> None:
         self.folder = Home.at(home).audit
+        self.end_path = Home.at(home).audit_end
         self._known: tuple[AuditEvent, ...] = ()
         self._lock = Lock()
 
@@ -68,7 +70,7 @@ class Chain:
 
     def _read(self) -> tuple[AuditEvent, ...]:
         # The head first: an event that comes after it was read is found by its file.
-        head = self.head()
+        head, end = self.head(), self.end()
         found = list(self._known)
         while (path := self.path(len(found) + 1)).exists():
             found.append(read_event(path, found[-1] if found else None))
@@ -77,8 +79,21 @@ class Chain:
                 f"{self.path(len(found) + 1)}: is missing; expected events up to "
                 f"{head.sequence}, which head.json names"
             )
+        if len(found) < end.sequence:
+            raise AuditError(
+                f"{self.path(len(found) + 1)}: is missing; expected events up to "
+                f"{end.sequence}, which {self.end_path} names"
+            )
         self._known = tuple(found)
         return self._known
+
+    def end(self) -> Head:
+        """Return what the file beside the folder says of the chain's end.
+
+        Raises:
+            AuditError: It cannot be read.
+        """
+        return self._noted(self.end_path)
 
     def head(self) -> Head:
         """Return what head.json says.
@@ -86,14 +101,16 @@ class Chain:
         Raises:
             AuditError: It cannot be read.
         """
+        return self._noted(self.head_path)
+
+    @staticmethod
+    def _noted(path: Path) -> Head:
         try:
-            return Head.model_validate_json(self.head_path.read_bytes())
+            return Head.model_validate_json(path.read_bytes())
         except FileNotFoundError:
             return Head()
         except ValidationError as error:
-            raise AuditError(f"{self.head_path}: is damaged; expected a number and a digest") from (
-                error
-            )
+            raise AuditError(f"{path}: is damaged; expected a number and a digest") from error
 
     def append(self, decide: Decide) -> AuditEvent | None:
         """Add one event.
@@ -123,6 +140,7 @@ class Chain:
             if self.head().sequence < event.sequence:
                 head = Head(sequence=event.sequence, digest=event.digest)
                 write_atomic(self.head_path, canonical_json(head) + "\n")
+                write_atomic(self.end_path, canonical_json(head) + "\n")
 
     @contextmanager
     def _head_locked(self) -> Iterator[None]:

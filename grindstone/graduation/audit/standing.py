@@ -1,11 +1,17 @@
 """What the audit trail says of each agent: its level, its exam, its approvals. A pure fold."""
 
+import re
+import unicodedata
 from collections.abc import Iterable
 from datetime import datetime
 
 from grindstone.base import Frozen
+from grindstone.errors import InputError
 from grindstone.graduation.audit.event import AuditEvent, EventKind
 from grindstone.graduation.rules.levels import Level
+
+AGENT_ID_CHARS = 128
+"""The longest id of an agent; it names folders and files."""
 
 LEVEL_CHANGES = (EventKind.ENROLLED, EventKind.PROMOTED, EventKind.DEMOTED)
 
@@ -25,6 +31,25 @@ class Agent(Frozen):
     promoted_skills: frozenset[str] = frozenset()
     capability_resets: dict[str, datetime] = {}
     capability_levels: dict[str, Level] = {}
+
+
+def agent_name(agent_id: str) -> str:
+    """Return an agent's id as it was given.
+
+    Raises:
+        InputError: It is blank, overlong, climbs out of a folder or holds what nobody sees.
+    """
+    hidden = any(unicodedata.category(each)[0] == "C" for each in agent_id)
+    climbs = {".", ".."} & set(re.split(r"[/\\]", agent_id))
+    if not agent_id.strip() or agent_id != agent_id.strip() or hidden or climbs:
+        raise InputError("agent_id", f"is {agent_id!r}", "a name of printable characters")
+    if len(agent_id) > AGENT_ID_CHARS:
+        raise InputError(
+            "agent_id",
+            f"has {len(agent_id)} characters: {agent_id[:20]}…",
+            f"at most {AGENT_ID_CHARS}",
+        )
+    return agent_id
 
 
 def agents_of(events: Iterable[AuditEvent]) -> dict[str, Agent]:

@@ -9,7 +9,7 @@ from pydantic import JsonValue
 from grindstone.base import Frozen
 from grindstone.gate.exact import at_most
 from grindstone.graduation.audit.event import AuditEvent
-from grindstone.graduation.audit.standing import agent_of
+from grindstone.graduation.audit.standing import agent_name, agent_of
 from grindstone.graduation.audit.verify import Verification, verify
 from grindstone.graduation.evidence.readiness import NAMES, Readiness, rehearsal_note
 from grindstone.graduation.registry import Registry
@@ -49,10 +49,15 @@ class Trail(Frozen):
 
 
 def trail_of(registry: Registry, agent_id: str) -> Trail:
-    """Return an agent's trail."""
+    """Return an agent's trail.
+
+    Raises:
+        InputError: The id is none an agent can have.
+    """
     from grindstone.graduation.evidence import measure
 
-    agent, policy = agent_of(registry.chain.events(), agent_id), registry.policy(agent_id)
+    agent = agent_of(registry.chain.events(), agent_name(agent_id))
+    policy = registry.policy(agent_id)
     every = (
         measure.of_record(
             measure.facts(

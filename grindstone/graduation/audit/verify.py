@@ -1,11 +1,11 @@
 """Whether the audit trail is what was written: every event, their order, their end.
 
 What this can show: any change to any byte of any event, an event removed, added in between
-or moved, and, against head.json, an end cut off. What it cannot show by itself: a whole
-chain written anew, or an end cut off together with head.json, by somebody who can write
-the folder. For that something must lie outside the folder: an exported page or report (it
-names the head), the digest given to `--anchor`, or a checkpoint signed with a key that the
-writer does not have.
+or moved, and, against head.json and audit-end.json beside the folder, an end cut off or the
+folder gone. What it cannot show by itself: a whole chain written anew, or an end cut off
+together with both, by somebody who can write the home. For that something must lie outside
+it: an exported page or report (it names the head), the digest given to `--anchor`, or a
+checkpoint signed with a key that the writer does not have.
 """
 
 import re
@@ -50,6 +50,7 @@ def verify(
         _read_all(chain, events)
         head = chain.head()
         _check_head(chain, head, events)
+        _check_end(chain, events)
         for anchor in anchors:
             _check_anchor(chain, anchor, events)
         signed = check_checkpoints(chain.folder, events, public_key)
@@ -114,6 +115,17 @@ def _check_head(chain: Chain, head: Head, events: list[AuditEvent]) -> None:
         )
     if head.digest != _digest_at(events, head.sequence):
         raise AuditError(f"{chain.head_path}: names another digest for event {head.sequence}")
+
+
+def _check_end(chain: Chain, events: list[AuditEvent]) -> None:
+    end = chain.end()
+    if end.sequence > len(events):
+        raise AuditError(
+            f"{chain.path(len(events) + 1)}: is missing: {chain.end_path.name} beside the folder "
+            f"names event {end.sequence}"
+        )
+    if end.digest != _digest_at(events, end.sequence):
+        raise AuditError(f"{chain.end_path}: names another digest for event {end.sequence}")
 
 
 def _check_anchor(chain: Chain, anchor: Head, events: list[AuditEvent]) -> None:

@@ -5,8 +5,14 @@ from collections.abc import Mapping, Sequence
 
 from grindstone.boundary import step_boundary
 from grindstone.errors import InternalError
-from grindstone.graduation.constitution.evaluate import Answer, Compliance, evaluate
-from grindstone.graduation.constitution.judging import ask_judge
+from grindstone.graduation.constitution.evaluate import (
+    Answer,
+    Compliance,
+    applies,
+    evaluate,
+    suggested,
+)
+from grindstone.graduation.constitution.judging import ask_judge, of_its_field
 from grindstone.graduation.constitution.material import Material, material_of
 from grindstone.graduation.constitution.pack import JudgedRule, Pack
 from grindstone.graduation.registry import Registry
@@ -25,8 +31,9 @@ async def check(
 ) -> dict[str, tuple[Compliance, ...]]:
     """Hold episodes against their agents' rule packs and keep the result.
 
-    Besides the packs an agent's policy demands, any other that an episode calls for is
-    checked too. Checking again with the same packs changes nothing. An episode whose check
+    Besides the packs an agent's policy demands, those are checked that apply always or by an
+    episode's label; one that only a word suggests, where the judge finds the episode to be of
+    its field. Checking again with the same packs changes nothing. An episode whose check
     fails for reasons nobody foresaw stays unchecked, which no promotion overlooks.
 
     Args:
@@ -42,12 +49,22 @@ async def check(
         for episode in part:
             material = materials[episode.episode_id]
             answers: dict[str, Answer] | None = None
+            relevant: frozenset[str] = frozenset()
             try:
                 with step_boundary(f"check of the attempt at {episode.task_id}"):
                     if judge is not None:
                         demanded = registry.demanded(registry.policy(episode.agent_id))
-                        answers = await ask_judge(material, demanded, judge)
-                    results = hold(registry, episode, material, answers)
+                        relevant = await of_its_field(
+                            material, _suggested(registry, demanded, material), judge
+                        )
+                        called = (
+                            pack
+                            for pack in registry.packs.values()
+                            if pack not in demanded
+                            and (pack.name in relevant or applies(pack, material))
+                        )
+                        answers = await ask_judge(material, (*demanded, *called), judge)
+                    results = hold(registry, episode, material, answers, relevant)
             except InternalError:
                 continue
             found[episode.episode_id] = results
@@ -68,8 +85,8 @@ def check_at_once(
         trajectory: Its steps; None: they are read from the ledger.
 
     Returns:
-        How it stands; None when a pack has judged rules: those are left to the review,
-        which may have a judge to ask.
+        How it stands; None when that hangs on judged rules: those are left to the review,
+        which may have a judge to ask. A breach that settles the score waits for none.
     """
     material = (
         _materials(registry, [episode])[episode.episode_id]
@@ -77,10 +94,19 @@ def check_at_once(
         else material_of(episode, trajectory)
     )
     results = hold(registry, episode, material)
-    decided = [each for each in results if not _has_judged(registry.packs[each.pack])]
-    rows = [_row(episode, each) for each in decided]
-    registry.ledger.append(rows, run_key=episode.run_key)
-    return results if len(decided) == len(results) else None
+    demanded = {pack.name for pack in registry.demanded(registry.policy(episode.agent_id))}
+    settled = [
+        each
+        for each in results
+        if each.score == 0.0
+        or not _has_judged(registry.packs[each.pack])
+        # The review looks only for packs the policy names: nobody would note this one later.
+        or (each.pack not in demanded and each.violations)
+    ]
+    registry.ledger.append([_row(episode, each) for each in settled], run_key=episode.run_key)
+    open_ones = {each.pack for each in results} - {each.pack for each in settled}
+    broken = any(each.score == 0.0 for each in results)
+    return results if broken or not open_ones & demanded else None
 
 
 def _has_judged(pack: Pack) -> bool:
@@ -92,14 +118,35 @@ def hold(
     episode: Episode,
     material: Material,
     answers: Mapping[str, Answer] | None = None,
+    relevant: frozenset[str] = frozenset(),
 ) -> tuple[Compliance, ...]:
-    """Return how an episode stands against each pack that concerns it."""
+    """Return how an episode stands against each pack that concerns it.
+
+    Args:
+        registry: Packs and policies.
+        episode: What is checked.
+        material: What it did.
+        answers: What a judge answered, by rule.
+        relevant: Packs of whose field a judge found it to be.
+    """
     demanded = registry.demanded(registry.policy(episode.agent_id))
     names = {pack.name for pack in demanded}
     others = [pack for name, pack in registry.packs.items() if name not in names]
     results = [evaluate(material, pack, answers, demanded=True) for pack in demanded]
-    called = [evaluate(material, pack, answers) for pack in others]
+    called = [
+        evaluate(material, pack, answers, judged_relevant=pack.name in relevant) for pack in others
+    ]
     return (*results, *(each for each in called if each.applies))
+
+
+def _suggested(
+    registry: Registry, demanded: Sequence[Pack], material: Material
+) -> tuple[Pack, ...]:
+    return tuple(
+        pack
+        for pack in registry.packs.values()
+        if pack not in demanded and suggested(pack, material)
+    )
 
 
 def overall(results: Sequence[Compliance], stated: float | None) -> float | None:

@@ -8,7 +8,7 @@ unknown, which no criterion takes for compliance.
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from types import MappingProxyType
 from typing import NamedTuple
@@ -16,17 +16,27 @@ from typing import NamedTuple
 from pydantic import JsonValue
 
 from grindstone.base import Frozen
+from grindstone.graduation.constitution.action_rules import identified, recipients, shell
+from grindstone.graduation.constitution.disclosure import Leaves, told_by
 from grindstone.graduation.constitution.knowledge import FUNCTIONS, Knowledge
-from grindstone.graduation.constitution.material import Action, Material, field
+from grindstone.graduation.constitution.material import Action, Material, Verdict, field
 from grindstone.graduation.constitution.pack import (
     ForbiddenActionRule,
+    IdentifierRule,
     JudgedRule,
     NumericRule,
     Pack,
     PatternRule,
+    RecipientRule,
     RequiredStepRule,
     Rule,
+    SalesTaxRule,
+    ShellRule,
 )
+from grindstone.graduation.constitution.reading import number as number_of
+from grindstone.graduation.constitution.reading import opened, snaked
+from grindstone.graduation.constitution.sales_tax import verdicts
+from grindstone.graduation.constitution.stated_rates import stated_rates
 from grindstone.ledger.tables.autonomy import RuleViolation
 
 LEFT: MappingProxyType[str, float] = MappingProxyType({"critical": 0.0, "major": 0.7, "minor": 0.9})
@@ -72,12 +82,14 @@ def applies(pack: Pack, material: Material) -> str:
     labelled = sorted(material.labels & {domain.lower() for domain in rules.domains})
     if labelled:
         return f"labelled {labelled[0]}"
-    text = material.text
-    for sign in rules.signs:
-        found = _compiled(sign).search(text)
-        if found:
-            return f"speaks of “{found[0]}” without a label of the domain"
     return ""
+
+
+def suggested(pack: Pack, material: Material) -> bool:
+    """Whether a word of an episode suggests a pack that nothing else calls for."""
+    if applies(pack, material):
+        return False
+    return any(_compiled(sign).search(material.text) for sign in pack.rules.signs)
 
 
 def evaluate(
@@ -86,6 +98,7 @@ def evaluate(
     answers: Mapping[str, Answer] | None = None,
     *,
     demanded: bool = False,
+    judged_relevant: bool = False,
 ) -> Compliance:
     """Return how an episode stands against a pack.
 
@@ -96,8 +109,11 @@ def evaluate(
         demanded: The agent's policy names the pack: it applies whatever the episode is
             labelled, and a rule that cannot be decided makes the score unknown. Another
             pack applies when something calls for it, and then only a breach counts.
+        judged_relevant: A judge found the episode to be of the pack's field.
     """
     why = "the policy names it" if demanded else applies(pack, material)
+    if judged_relevant and not why:
+        why = "a judge found the episode to be of its field"
     base = {"pack": pack.name, "pack_digest": pack.digest}
     if not why:
         return Compliance(
@@ -107,6 +123,8 @@ def evaluate(
     findings = [_check(rule, material, knowledge, answers or {}) for rule in pack.rules.rules]
     violations = tuple(each for finding in findings for each in finding.violations)
     undecided = tuple(finding.undecided for finding in findings if finding.undecided)
+    if not material.is_read:
+        undecided = ("the episode's steps were not recorded", *undecided)
     broken = {each.rule: each.severity for each in violations}
     score: float | None = math.prod(LEFT[severity] for severity in broken.values())
     if undecided and score and demanded:
@@ -123,7 +141,7 @@ def evaluate(
     )
 
 
-def _check(
+def _check(  # noqa: PLR0911 - one return for each kind of rule
     rule: Rule, material: Material, knowledge: Knowledge, answers: Mapping[str, Answer]
 ) -> Finding:
     match rule:
@@ -135,8 +153,31 @@ def _check(
             return _required(rule, material)
         case ForbiddenActionRule():
             return _forbidden(rule, material)
+        case SalesTaxRule():
+            told = rule.aspect == "stated"
+            return _collected(
+                rule,
+                stated_rates(material, knowledge)
+                if told
+                else verdicts(rule.aspect, material, knowledge),
+            )
+        case IdentifierRule():
+            return _collected(rule, identified(rule, material))
+        case RecipientRule():
+            return _collected(rule, recipients(rule, material))
+        case ShellRule():
+            return _collected(rule, shell(rule, material))
         case JudgedRule():
             return _judged(rule, answers)
+
+
+def _collected(rule: Rule, found: Iterable[Verdict]) -> Finding:
+    """Return what a rule's verdicts come to: a breach counts, whatever else is undecided."""
+    every = list(found)
+    violations = tuple(_violation(rule, each.action, each.breach) for each in every if each.breach)
+    unclear = next((each.undecided for each in every if each.undecided), "")
+    undecided = f"{rule.id}: {unclear}" if unclear else ""
+    return Finding(applied=bool(every), violations=violations, undecided=undecided)
 
 
 def _numeric(rule: NumericRule, material: Material, knowledge: Knowledge) -> Finding:
@@ -162,14 +203,15 @@ def _numeric(rule: NumericRule, material: Material, knowledge: Knowledge) -> Fin
 
 
 def _numbers(rule: NumericRule, action: Action) -> Iterable[float]:
-    for name in rule.values:
-        number = _number(field(action.fields, name))
-        if number is not None:
-            yield number
-    amount = next(filter(_is_number, (_number(field(action.fields, n)) for n in rule.amount)), None)
-    base = next(filter(_is_number, (_number(field(action.fields, n)) for n in rule.base)), None)
-    if amount is not None and base:
-        yield amount / base
+    for fields in _records(action.fields):
+        for name in rule.values:
+            number = _number(field(fields, name))
+            if number is not None:
+                yield number
+        amount = next(filter(_is_number, (_number(field(fields, n)) for n in rule.amount)), None)
+        base = next(filter(_is_number, (_number(field(fields, n)) for n in rule.base)), None)
+        if amount is not None and base:
+            yield amount / base
     if rule.text is not None:
         for found in _compiled(rule.text).finditer(action.text):
             number = _number(found["value"])
@@ -177,14 +219,25 @@ def _numbers(rule: NumericRule, action: Action) -> Iterable[float]:
                 yield number * rule.scale
 
 
+def _records(value: JsonValue) -> Iterator[dict[str, JsonValue]]:
+    """Yield a record and those inside it, each with its names as written and in snake case."""
+    value = opened(value)
+    if isinstance(value, dict):
+        plain = snaked(value)
+        yield {**plain, **value} if isinstance(plain, dict) else value
+        for each in value.values():
+            if isinstance(opened(each), dict | list):
+                yield from _records(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from _records(each)
+
+
 def _number(value: JsonValue) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
+    found = number_of(value)
+    if found is None:
         return None
-    try:
-        found = float(str(value).replace(",", "").strip().removeprefix("$"))
-    except ValueError:
-        return None
-    return found if math.isfinite(found) else None
+    return float(found) / 100 if found.percent else float(found)
 
 
 def _is_number(value: float | None) -> bool:
@@ -231,14 +284,14 @@ def _pattern(rule: PatternRule, material: Material) -> Finding:
     looked = [
         action
         for action in material.actions
-        if (rule.where != "said" or action.text)
+        if (rule.where != "said" or _said(action))
         and (rule.where != "done" or action.tool)
         and (rule.tools is None or re.fullmatch(rule.tools, action.tool))
     ]
     hits = [
         (action, found)
         for action in looked
-        if (found := pattern.search(action.text if rule.where == "said" else action.all_text))
+        if (found := pattern.search(_said(action) if rule.where == "said" else action.all_text))
     ]
     if rule.must == "appear":
         if hits or not looked:
@@ -246,6 +299,12 @@ def _pattern(rule: PatternRule, material: Material) -> Finding:
         violation = _violation(rule, None, f"nothing like /{rule.pattern}/ was found")
         return Finding(violations=(violation,))
     return Finding(violations=tuple(_violation(rule, action, found[0]) for action, found in hits))
+
+
+def _said(action: Action) -> str:
+    """Return what an action says to somebody: words, closing words, what it sends out."""
+    told = told_by(action)
+    return told.text if told.leaves is Leaves.YES else action.text
 
 
 def _required(rule: RequiredStepRule, material: Material) -> Finding:

@@ -10,7 +10,7 @@ from importlib.resources import files
 from pydantic import JsonValue, ValidationError
 
 from grindstone.errors import POLICIES, Cause
-from grindstone.graduation.constitution.evaluate import Answer, applies
+from grindstone.graduation.constitution.evaluate import Answer
 from grindstone.graduation.constitution.material import Material
 from grindstone.graduation.constitution.pack import JudgedRule, Pack
 from grindstone.llm.messages import CallSite, Message, Model, Request, Text
@@ -19,6 +19,9 @@ from grindstone.untrusted import read_json
 
 SHOWN_CHARS = 60_000
 MAX_OUTPUT_TOKENS = 1024
+FIRST_TURN = 10_000
+FIELD_TURNS = 5_000
+"""Turns apart, so that a question keeps its place in the journal whatever else is asked."""
 
 SCHEMA: dict[str, JsonValue] = {
     "type": "object",
@@ -33,36 +36,63 @@ SCHEMA: dict[str, JsonValue] = {
 
 
 async def ask_judge(material: Material, packs: Sequence[Pack], model: Model) -> dict[str, Answer]:
-    """Return a judge's answer to every judged rule of the packs that apply.
+    """Return a judge's answer to every judged rule of some packs.
 
     Raises:
         InfrastructureError: The model's service failed.
         BudgetExceededError: A ceiling was reached.
     """
-    system = files("grindstone.graduation").joinpath("prompts/rule_judge.md").read_text("utf-8")
     found: dict[str, Answer] = {}
     turn = 0
     for pack in packs:
-        if not applies(pack, material):
-            continue
         for rule in pack.rules.rules:
             if not isinstance(rule, JudgedRule):
                 continue
-            request = Request(
-                system=system,
-                messages=(Message(role="user", content=(Text(text=_asked(rule, material)),)),),
-                max_tokens=MAX_OUTPUT_TOKENS,
-                output_schema=SCHEMA,
-            )
-            for _ in range(POLICIES[Cause.JUDGE_UNUSABLE].tries):
-                site = CallSite(scope=material.episode_id, role=Role.JUDGE, turn=10_000 + turn)
-                turn += 1
-                response = await model.complete(request, site)
-                answer = _answer(response.text)
-                if answer is not None:
-                    found[rule.id] = answer
-                    break
+            answer = await _ask(_asked(rule, material), material, model, FIRST_TURN + 10 * turn)
+            turn += 1
+            if answer is not None:
+                found[rule.id] = answer
     return found
+
+
+async def of_its_field(material: Material, packs: Sequence[Pack], model: Model) -> frozenset[str]:
+    """Return which packs that a word suggests a judge finds an episode to be of the field of.
+
+    Raises:
+        InfrastructureError: The model's service failed.
+        BudgetExceededError: A ceiling was reached.
+    """
+    found = set()
+    for turn, pack in enumerate(packs):
+        rule = JudgedRule(
+            id=f"{pack.name}: field",
+            kind="judged",
+            title=pack.rules.about,
+            question=f"Is the episode work of this field? {pack.rules.about} "
+            "Answer with violated: true when it is, false when only a word of it occurs.",
+        )
+        answer = await _ask(
+            _asked(rule, material), material, model, FIRST_TURN + FIELD_TURNS + 10 * turn
+        )
+        if answer is not None and answer.violated:
+            found.add(pack.name)
+    return frozenset(found)
+
+
+async def _ask(asked: str, material: Material, model: Model, turn: int) -> Answer | None:
+    system = files("grindstone.graduation").joinpath("prompts/rule_judge.md").read_text("utf-8")
+    request = Request(
+        system=system,
+        messages=(Message(role="user", content=(Text(text=asked),)),),
+        max_tokens=MAX_OUTPUT_TOKENS,
+        output_schema=SCHEMA,
+    )
+    for again in range(POLICIES[Cause.JUDGE_UNUSABLE].tries):
+        site = CallSite(scope=material.episode_id, role=Role.JUDGE, turn=turn + again)
+        answer = _answer((await model.complete(request, site)).text)
+        if answer is not None:
+            return answer
+    return None
 
 
 def _asked(rule: JudgedRule, material: Material) -> str:

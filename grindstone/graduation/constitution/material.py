@@ -1,15 +1,22 @@
 """What of an episode is held against the rules: what it is called, did and said."""
 
-import json
+import re
 from collections.abc import Iterable, Mapping
 from datetime import date
 from functools import cached_property
+from typing import NamedTuple
 
 from pydantic import JsonValue
 
 from grindstone.base import Frozen
 from grindstone.digest import canonical_json
+from grindstone.graduation.constitution.reading import opened, snaked
 from grindstone.records import Episode, StepKind, Trajectory
+
+SPOKEN = frozenset({"submit", "final_answer", "answer", "finish", "respond", "reply", "present"})
+"""Calls that only say something to whoever asked."""
+
+HEARD_CHARS = 20_000
 
 
 class Action(Frozen):
@@ -24,7 +31,18 @@ class Action(Frozen):
     def all_text(self) -> str:
         """Everything in it, as text."""
         given = canonical_json(self.fields) if self.fields else ""
-        return "\n".join(part for part in (self.tool, given, self.text) if part)
+        # taxRate is found by a rule that asks for tax_rate, and still by one that asks for taxRate.
+        plain = canonical_json(snaked(self.fields)) if self.fields else ""
+        parts = (self.tool, given, "" if plain == given else plain, self.text)
+        return "\n".join(part for part in parts if part)
+
+
+class Verdict(NamedTuple):
+    """What came of holding one action against a rule; neither field: it is right."""
+
+    action: Action
+    breach: str = ""
+    undecided: str = ""
 
 
 class Material(Frozen):
@@ -36,12 +54,18 @@ class Material(Frozen):
     metadata: dict[str, JsonValue] = {}
     day: date
     actions: tuple[Action, ...] = ()
+    heard: str = ""  # what tools answered: it settles what a sale is about, and condemns nothing
 
     @cached_property
     def text(self) -> str:
         """All words of the episode, for finding what it is about."""
         head = [self.title, *sorted(self.labels), canonical_json(self.metadata)]
         return "\n".join([*head, *(action.all_text for action in self.actions)])
+
+    @property
+    def is_read(self) -> bool:
+        """Whether anything is known of what the agent did or said."""
+        return bool(self.actions)
 
     def carriers(self) -> Iterable[Action]:
         """Return the actions, and the metadata as an action of its own."""
@@ -58,18 +82,23 @@ def material_of(episode: Episode, trajectory: Trajectory | None) -> Material:
     domain = episode.metadata.get("domain")
     labels = {*episode.tags, *episode.topics, episode.category, str(domain or "")} - {""}
     actions: list[Action] = []
+    heard: list[str] = []
     for step in trajectory.steps if trajectory is not None else ():
         if step.kind is not StepKind.AGENT:
             continue  # what it was told is not its doing
         if step.message.strip():
-            actions.append(Action(index=step.index, text=step.message, fields=_json_in(step)))
+            actions.append(
+                Action(index=step.index, text=step.message, fields=_json_in(step.message))
+            )
         actions += [
             Action(index=step.index, tool=call.name, fields=dict(call.arguments))
             for call in step.calls
         ]
+        heard += [output.content for output in step.outputs]
     if trajectory is not None and trajectory.submission.strip():
         last = trajectory.steps[-1].index if trajectory.steps else None
-        actions.append(Action(index=last, tool="submit", text=trajectory.submission))
+        fields = _json_in(trajectory.submission)
+        actions.append(Action(index=last, tool="submit", text=trajectory.submission, fields=fields))
     return Material(
         episode_id=episode.episode_id,
         title=episode.title,
@@ -77,6 +106,7 @@ def material_of(episode: Episode, trajectory: Trajectory | None) -> Material:
         metadata=episode.metadata,
         day=episode.started_at.date(),
         actions=tuple(actions),
+        heard="\n".join(heard)[:HEARD_CHARS],
     )
 
 
@@ -90,10 +120,13 @@ def field(fields: Mapping[str, JsonValue], name: str) -> JsonValue:
     return found
 
 
-def _json_in(step: object) -> dict[str, JsonValue]:
-    """Return a message that is one JSON object as fields, so that its numbers are checked."""
-    try:
-        found = json.loads(getattr(step, "message", ""))
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
+_BLOCK = re.compile(r"```(?:json)?\s*\n(.*?)```", re.S)
+
+
+def _json_in(text: str) -> dict[str, JsonValue]:
+    """Return the JSON records in a message as fields, so that their numbers are checked."""
+    found = [value for value in (opened(text), *map(opened, _BLOCK.findall(text))) if value != text]
+    records = [value for value in found if isinstance(value, dict | list)]
+    if len(records) == 1 and isinstance(records[0], dict):
+        return records[0]
+    return {"records": list(records)} if records else {}

@@ -10,7 +10,10 @@ from pydantic import Field, ValidationError, field_validator
 from grindstone.base import Frozen
 from grindstone.digest import digest
 from grindstone.errors import InputError
+from grindstone.graduation.constitution.conduct import Deed
+from grindstone.graduation.constitution.identifiers import Kind
 from grindstone.graduation.constitution.knowledge import FUNCTIONS, Facts, Knowledge, load_facts
+from grindstone.graduation.constitution.sales_tax import Aspect
 from grindstone.graduation.rules.policy import input_error, read_yaml
 from grindstone.resources import bundled
 
@@ -101,6 +104,34 @@ class ForbiddenActionRule(Base):
     _compiles = field_validator("tool", "arguments")(_pattern)
 
 
+class SalesTaxRule(Base):
+    """What is charged on a sale, at any depth of a call or in words, fits the facts."""
+
+    kind: Literal["sales_tax"]
+    aspect: Aspect = Field(description="Rates in fields, amounts to the cent, or rates in words.")
+
+
+class IdentifierRule(Base):
+    """No identifier of a patient leaves the house."""
+
+    kind: Literal["identifier"]
+    finds: Kind
+
+
+class RecipientRule(Base):
+    """Records are sent to nobody outside the house."""
+
+    kind: Literal["recipient"]
+    unless: str | None = Field(None, description="Pattern of a step up to it that allows it.")
+
+
+class ShellRule(Base):
+    """A deed no script may do, found by parsing the scripts an agent runs."""
+
+    kind: Literal["shell"]
+    finds: Deed
+
+
 class JudgedRule(Base):
     """A question only a reader can answer; asked of a model."""
 
@@ -109,7 +140,15 @@ class JudgedRule(Base):
 
 
 Rule = Annotated[
-    NumericRule | PatternRule | RequiredStepRule | ForbiddenActionRule | JudgedRule,
+    NumericRule
+    | SalesTaxRule
+    | PatternRule
+    | RequiredStepRule
+    | ForbiddenActionRule
+    | IdentifierRule
+    | RecipientRule
+    | ShellRule
+    | JudgedRule,
     Field(discriminator="kind"),
 ]
 
@@ -117,9 +156,10 @@ Rule = Annotated[
 class RulePack(Frozen):
     """A domain's rules.
 
-    A pack applies when the agent's policy names it; beyond that when the episode is labelled
-    with its domain, when `signs` of it are found in what the episode says and does, or always.
-    A label can therefore call for a pack, but a wrong or missing one never keeps it away.
+    A pack applies when the agent's policy names it, when whoever filed the episode labelled it
+    with the pack's domain, or always. A wrong or missing label keeps no demanded pack away.
+    `signs` found in what an episode says only suggest a pack: a judge is asked whether the
+    episode is of its field, and without a judge nothing comes of them.
     """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")
@@ -127,7 +167,7 @@ class RulePack(Frozen):
     about: str = ""
     always: bool = False
     domains: tuple[str, ...] = ()
-    signs: tuple[str, ...] = Field((), description="Patterns that show the domain, any case.")
+    signs: tuple[str, ...] = Field((), description="Patterns that suggest the domain, any case.")
     facts: tuple[str, ...] = Field((), description="Facts files beside the pack.")
     rules: tuple[Rule, ...] = Field(min_length=1)
 

@@ -17,6 +17,9 @@ from grindstone.graduation.evidence.record import Recent, Record
 from grindstone.graduation.rules.levels import Level
 from grindstone.graduation.rules.policy import Criteria, Policy, Step
 
+ROUNDING = 1e-9
+"""What a mean of floats may fall short of a bound that it equals: 0.85 and 1.0 in turn."""
+
 WEIGHTS: MappingProxyType[str, float] = MappingProxyType(
     {
         "zero_intervention": 30.0,
@@ -260,7 +263,7 @@ def criteria_met(
             f"{prefix}constitutional_score",
             f"at least {lowest:.2f}",
             "unknown" if mean is None else f"{mean:.3f}",
-            met=mean is not None and mean >= lowest,
+            met=mean is not None and mean >= lowest - ROUNDING,
             gap="no episode has been checked against the constitution"
             if mean is None
             else f"the mean constitutional score is {mean:.3f} (at least {lowest:.2f})",
@@ -303,7 +306,7 @@ def _floor(score: float, step: Step) -> Requirement:
         "score",
         f"at least {step.min_score:g}",
         f"{score:.1f}",
-        met=score >= step.min_score - 1e-9,
+        met=score >= step.min_score - ROUNDING,
         gap=f"the readiness score is {score:.1f} (at least {step.min_score:g})",
     )
 

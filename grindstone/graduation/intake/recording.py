@@ -4,9 +4,10 @@ import json
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import (
+    AfterValidator,
     AwareDatetime,
     Field,
     JsonValue,
@@ -18,6 +19,7 @@ from pydantic import (
 from grindstone.base import Frozen
 from grindstone.digest import digest
 from grindstone.errors import InputError
+from grindstone.graduation.audit.standing import agent_name
 from grindstone.graduation.registry import Registry, level_at
 from grindstone.home import Home
 from grindstone.ledger.tables.attempts import (
@@ -40,6 +42,13 @@ from grindstone.records import (
 )
 
 STARS = 5
+
+
+def _agent(name: str) -> str:
+    try:
+        return agent_name(name)
+    except InputError as error:
+        raise ValueError(str(error)) from error
 
 
 class Edit(Frozen):
@@ -73,7 +82,7 @@ class Rating(Frozen):
 class Work(Frozen):
     """An episode as whoever saw it tells it; the shape of an imported row."""
 
-    agent_id: str = Field(min_length=1)
+    agent_id: Annotated[str, AfterValidator(_agent)]
     episode_id: str = ""
     title: str = ""
     success: bool
