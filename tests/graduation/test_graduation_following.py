@@ -16,9 +16,20 @@ from grindstone.graduation.rules.levels import Level
 from grindstone.ledger import Ledger
 from grindstone.ledger.tables.attempts import SkillUseRow
 from grindstone.ledger.tables.autonomy import ComplianceRow
-from grindstone.records import Episode, Outcome, Purpose, StopReason, Trajectory
+from grindstone.records import (
+    Episode,
+    Outcome,
+    Purpose,
+    Step,
+    StepKind,
+    StopReason,
+    Trajectory,
+)
 
-DID_NOTHING = Trajectory(steps=(), stop_reason=StopReason.SUBMITTED)
+DID_NOTHING = Trajectory(
+    steps=(Step(index=0, kind=StepKind.AGENT, message="Done.", at=START),),
+    stop_reason=StopReason.SUBMITTED,
+)
 
 
 def episode(number: int, *, passed: bool = True, **more: object) -> Episode:

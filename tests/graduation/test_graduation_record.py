@@ -41,7 +41,7 @@ async def test_interventions_add_up_edit_by_edit(service_at: Make) -> None:
 async def test_compliance_has_the_documented_keys(service_at: Make) -> None:
     service = service_at()
     await service.record_episode(
-        **work(1, title="Invoice", metadata={"tax_rate": 0.2, "jurisdiction": "ON", "hst": 1})
+        **work(1, tags=["tax"], metadata={"tax_rate": 0.2, "jurisdiction": "ON", "hst": 1})
     )
     found = await service.validate_constitutional_compliance("ep-1")
     assert (found["compliant"], found["score"], found["episode_id"]) == (False, 0.0, "ep-1")
