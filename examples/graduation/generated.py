@@ -71,6 +71,7 @@ def woodstock_sale(number: int, *, corrected: bool = False) -> Work:
                 "fields": {
                     "jurisdiction": "ON",
                     "item_kind": machine,
+                    "power_kw": 75,
                     "subtotal": price,
                     "tax_rate": rate,
                     "tax": round(price * rate, 2),
