@@ -93,7 +93,7 @@ def _argument_lists(fields: dict[str, JsonValue]) -> list[str]:
 
 
 def _quoted(word: str) -> str:
-    import shlex  # noqa: PLC0415 - only for calls given as lists
+    import shlex
 
     return shlex.quote(word)
 

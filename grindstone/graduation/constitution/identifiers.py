@@ -110,7 +110,7 @@ def identifiers(text: str, kind: Kind) -> list[Identifier]:
 
 
 def _ssns(text: str) -> Iterator[Identifier]:
-    from stdnum.us import ssn  # noqa: PLC0415 - loaded where health rules apply
+    from stdnum.us import ssn
 
     for found in _SSN.finditer(text):
         if not ssn.is_valid(f"{found[1]}-{found[3]}-{found[4]}"):
@@ -133,7 +133,7 @@ def _births(text: str) -> Iterator[Identifier]:
 
 
 def _contacts(text: str) -> Iterator[Identifier]:
-    import phonenumbers  # noqa: PLC0415 - as above
+    import phonenumbers
 
     for sentence in _SENTENCE.split(text):
         written = [match.group() for match in _MAIL.finditer(sentence)]

@@ -111,8 +111,8 @@ def read_script(text: str) -> Script:
 
 @cache
 def _parser() -> "Parser":
-    import tree_sitter  # noqa: PLC0415 - native code, loaded by whoever reads a script
-    import tree_sitter_bash  # noqa: PLC0415 - as above
+    import tree_sitter
+    import tree_sitter_bash
 
     return tree_sitter.Parser(tree_sitter.Language(tree_sitter_bash.language()))
 
