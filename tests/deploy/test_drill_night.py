@@ -43,6 +43,16 @@ NIGHT = {
 SPENDING = ("grind", "adapt", "compete")
 
 
+def reschedule(up: Any, deployment: dict[str, Any], schedules: list[dict[str, Any]]) -> None:
+    """Give a deployment these schedules and no other."""
+    path = f"/deployments/{deployment['id']}/schedules"
+    for schedule in up.get(f"/deployments/{deployment['id']}")["schedules"]:
+        up.delete(f"{path}/{schedule['id']}")
+    up.post(
+        path, [{key: item[key] for key in ("schedule", "active", "slug")} for item in schedules]
+    )
+
+
 def switch_on(up: Any, begin: datetime) -> None:
     """Shorten each deployment's schedule and switch it on; they begin ten seconds apart."""
     for number, (name, shift) in enumerate(NIGHT.items()):
@@ -51,15 +61,10 @@ def switch_on(up: Any, begin: datetime) -> None:
         anchor = begin + timedelta(seconds=10 * number)
         schedule = {"interval": shift.every_s, "anchor_date": anchor.isoformat()}
         home = {"work_dir": str(up.home)}
-        up.patch(
-            f"/deployments/{deployment['id']}",
-            {
-                "parameters": {"settings": home | shift.settings},
-                "schedules": [{"schedule": schedule, "active": True, "slug": "night"}],
-                # Two runs of one agent would take turns in its workspace.
-                "concurrency_limit": 1,
-            },
-        )
+        # Two runs of one agent would take turns in its workspace.
+        body = {"parameters": {"settings": home | shift.settings}, "concurrency_limit": 1}
+        up.patch(f"/deployments/{deployment['id']}", body)
+        reschedule(up, deployment, [{"schedule": schedule, "active": True, "slug": "night"}])
 
 
 def ticks(name: str, begin: datetime, end: datetime) -> list[datetime]:
@@ -82,14 +87,13 @@ def runs_of(up: Any, name: str, end: datetime) -> dict[datetime, dict[str, Any]]
     return found
 
 
-def drop_what_was_due_later(up: Any, deployment_id: str) -> None:
-    """Delete the runs of a deployment that have not begun, and let the others end."""
+def take_limit_away(up: Any, deployment_id: str) -> None:
+    """Wait for a deployment's last runs: Prefect fails one whose limit is gone when it ends."""
     wanted = {"deployments": {"id": {"any_": [deployment_id]}}}
     for run in up.post("/flow_runs/filter", wanted):
-        if run["auto_scheduled"] and run["state_type"] == "SCHEDULED":
-            up.delete(f"/flow_runs/{run['id']}")
-        elif run["auto_scheduled"]:
-            up.finished(run["id"])
+        if run["state_type"] != "SCHEDULED":
+            up.finished(run["id"], patience_s=MINUTES * 180 + 300)
+    up.patch(f"/deployments/{deployment_id}", {"concurrency_limit": None})
 
 
 def test_everything_a_night_of_schedules_promises_happens(up: Any):
@@ -102,6 +106,7 @@ def test_everything_a_night_of_schedules_promises_happens(up: Any):
     switch_on(up, begin)
     due = {name: ticks(name, begin, end) for name in NIGHT}
     made: dict[str, list[dict[str, Any]]] = {}
+    keys: dict[str, set[str]] = {name: set() for name in NIGHT}
     try:
         time.sleep((end - datetime.now(UTC)).total_seconds())
         for name, times in due.items():
@@ -109,25 +114,18 @@ def test_everything_a_night_of_schedules_promises_happens(up: Any):
             missing = [at.isoformat() for at in times if at not in found]
             assert not missing, f"{name}: no run was made for {missing}"
             made[name] = [found[at] for at in times]
-    finally:
+        for name, runs in made.items():
+            for run in runs:
+                ended = up.finished(run["id"], patience_s=MINUTES * 180 + 300)
+                told = f"{name} of {run['expected_start_time']}: {ended['state']['message']}"
+                assert ended["state_type"] == "COMPLETED", f"{told}\n{up.logs(run['id'])}"
+                keys[name] |= {tag for tag in ended["tags"] if tag.startswith("run:")}
+    finally:  # not before: runs that wait for their turn would go with their schedule
         for deployment in before.values():
-            kept = [
-                {key: item[key] for key in ("schedule", "active", "slug")}
-                for item in deployment["schedules"]
-            ]
-            body = {"parameters": deployment["parameters"], "schedules": kept}
-            up.patch(f"/deployments/{deployment['id']}", body)
-    keys: dict[str, set[str]] = {name: set() for name in NIGHT}
-    for name, runs in made.items():
-        for run in runs:
-            ended = up.finished(run["id"], patience_s=MINUTES * 180 + 300)
-            told = f"{name} of {run['expected_start_time']}: {ended['state']['message']}"
-            assert ended["state_type"] == "COMPLETED", f"{told}\n{up.logs(run['id'])}"
-            keys[name] |= {tag for tag in ended["tags"] if tag.startswith("run:")}
+            reschedule(up, deployment, deployment["schedules"])
+            up.patch(f"/deployments/{deployment['id']}", {"parameters": deployment["parameters"]})
     for deployment in before.values():
-        # Prefect fails a run that ends after the limit it holds was taken away.
-        drop_what_was_due_later(up, deployment["id"])
-        up.patch(f"/deployments/{deployment['id']}", {"concurrency_limit": None})
+        take_limit_away(up, deployment["id"])
     rows = Ledger(up.home).rows(RunRow)
     for name in SPENDING:
         assert len(keys[name]) == len(due[name])
