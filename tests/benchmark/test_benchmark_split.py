@@ -127,7 +127,7 @@ def test_filters(filters, left):
     ("filters", "message"),
     [
         ({"categories": ["sums"]}, "category: no task has 'sums'; expected one of logs, vcs"),
-        ({"ids": ["x*"]}, "task: no task has"),
+        ({"ids": ["x*"]}, "task_ids: no task has"),
         ({"categories": ["vcs"], "difficulties": ["hard"]}, "difficulty: no task has 'hard'"),
         ({"limit": -1}, "limit"),
     ],
