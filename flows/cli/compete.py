@@ -35,7 +35,14 @@ PANELS = (
     | dict.fromkeys(
         (
             *("model_id", "region", "max_tokens", "native_profile", "score_mode"),
-            *("seed_workspace", "agent_id", "max_steps", "skill_select_limit", "selection"),
+            *(
+                "seed_workspace",
+                "agent_id",
+                "max_steps",
+                "context_tokens",
+                "skill_select_limit",
+                "selection",
+            ),
         ),
         "Agent",
     )

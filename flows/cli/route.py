@@ -25,7 +25,14 @@ PANELS = (
     | dict.fromkeys(
         (
             *("model_id", "strong_model_id", "region", "max_tokens", "native_profile"),
-            *("score_mode", "seed_workspace", "max_steps", "skill_select_limit", "selection"),
+            *(
+                "score_mode",
+                "seed_workspace",
+                "max_steps",
+                "context_tokens",
+                "skill_select_limit",
+                "selection",
+            ),
         ),
         "Agent",
     )

@@ -277,6 +277,7 @@ def _brief(
             max_steps=solver.max_steps,
             time_limit_s=task.agent_timeout_s,
             max_output_tokens=solver.max_tokens,
+            context_tokens=solver.context_tokens,
         ),
     )
 

@@ -24,6 +24,7 @@ class SolverSettings(Frozen):
     sandbox: Kind
     max_tokens: PositiveInt = 16384
     max_steps: PositiveInt = 100
+    context_tokens: PositiveInt = 150_000
     timeout_multiplier: PositiveFloat = 1.0
     skill_select_limit: NonNegativeInt = 0
     selection: Selection = Selection.KEYWORD
@@ -44,6 +45,7 @@ class SolverSettings(Frozen):
             sandbox=sandbox,
             max_tokens=settings.max_tokens,
             max_steps=settings.max_steps,
+            context_tokens=settings.context_tokens,
             timeout_multiplier=settings.timeout_multiplier,
             skill_select_limit=settings.skill_select_limit,
             selection=settings.selection,
@@ -64,7 +66,7 @@ class SolverSettings(Frozen):
         A setting that came later is left out at its default, so that an older run's attempts
         are found again.
         """
-        later = {"verifier", "trust_disputed", "memory_headroom", "runtime"}
+        later = {"context_tokens", "verifier", "trust_disputed", "memory_headroom", "runtime"}
         unset = later - self.model_dump(exclude_defaults=True).keys()
         return self.model_dump(mode="json", exclude=unset)
 

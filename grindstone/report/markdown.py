@@ -204,7 +204,8 @@ def _learned(report: RunReport) -> str:
             parts.append(cell(each.description.strip().splitlines()[0]))
         facts = [f"Evolution {each.evo_number}"]
         if each.learned_from:
-            facts.append(f"taught by {', '.join(each.learned_from)}")
+            which = "one or more of " if each.of_a_batch else ""
+            facts.append(f"taught by {which}{', '.join(each.learned_from)}")
         if each.helped:
             facts.append(f"helped {', '.join(each.helped)}")
         if each.effect:

@@ -98,6 +98,8 @@ class Learned(Frozen):
     scope: str
     description: str
     learned_from: tuple[str, ...]
+    of_a_batch: bool = False
+    """Several tasks were shown at once, and nobody knows which of them taught it."""
     helped: tuple[str, ...]
     """Tasks that passed with it."""
     evo_number: int
@@ -434,9 +436,14 @@ def _learned(
     for row in sorted(skills, key=lambda row: row.evo_number):
         newest[row.skill, row.scope] = row
         taught.setdefault((row.skill, row.scope), set()).update(row.learned_from)
+    told = set(taught)
+    batches: set[str] = set()
     for evo in evolutions:
         for name in evo.skills_added:
-            taught.setdefault((name, "general"), set()).update(evo.task_ids)
+            if (name, "general") not in told:
+                taught.setdefault((name, "general"), set()).update(evo.task_ids)
+        if evo.step.endswith("evolve"):
+            batches.update((*evo.skills_added, *evo.skills_changed))
     first = {name: evo.evo_number for evo in reversed(evolutions) for name in evo.skills_added}
     return tuple(
         Learned(
@@ -444,6 +451,7 @@ def _learned(
             scope=scope,
             description=newest[skill, scope].description if (skill, scope) in newest else "",
             learned_from=tuple(sorted(tasks)),
+            of_a_batch=scope == "general" and skill in batches and len(tasks) > 1,
             helped=tuple(line.task_id for line in lines if skill in line.helped),
             evo_number=newest[skill, scope].evo_number
             if (skill, scope) in newest

@@ -99,6 +99,9 @@ class RunSettings(Settings):
     )
     max_workers: int = Field(1, ge=1, le=64, description="Attempts that run at once.")
     max_steps: int = Field(100, ge=1, description="Steps of one attempt.")
+    context_tokens: int = Field(
+        150_000, ge=1_000, description="A longer conversation of the solver is summarised."
+    )
     timeout_multiplier: float = Field(1.0, gt=0, description="Scales every task's timeouts.")
     memory_headroom: float = Field(
         DEFAULT_HEADROOM,

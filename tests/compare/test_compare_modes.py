@@ -73,6 +73,22 @@ async def test_a_profile_that_asks_no_model_teaches_nothing(
     assert not drafts(tmp_path)
 
 
+@pytest.mark.parametrize(("tokens", "summarised"), [(1_500, True), (150_000, False)])
+async def test_a_conversation_longer_than_the_setting_is_summarised(
+    tmp_path, prefect_server, recorder, tokens, summarised
+):
+    await grind(
+        tmp_path,
+        task_ids=["branch-sales"],
+        success_mode="off",
+        task_skill_mode="off",
+        max_cycles=1,
+        context_tokens=tokens,
+    )
+    assert recorder.of("solver")
+    assert bool(recorder.of("summary")) == summarised
+
+
 async def test_success_mode_off_asks_nothing(tmp_path, prefect_server, recorder):
     await grind(tmp_path, **SUCCESS, success_mode="off", max_cycles=1)
     assert not drafts(tmp_path)

@@ -2,7 +2,7 @@ import json
 from datetime import UTC, datetime
 
 from grindstone.ledger.store import Ledger
-from grindstone.ledger.tables.runs import GateDecisionRow
+from grindstone.ledger.tables.runs import EvolutionRow, GateDecisionRow
 from grindstone.report.markdown import headline, render_markdown
 from grindstone.report.run_report import RunReport, build_report, to_json
 
@@ -35,11 +35,32 @@ def test_the_numbers_of_a_run(run: Ledger) -> None:
 
 def test_what_was_learned_says_its_effect(run: Ledger) -> None:
     (skill,) = build_report(run, RUN).learned
-    assert skill.learned_from == ("csv-totals", "log-count")
+    assert skill.learned_from == ("csv-totals",), "not all that the evolution was shown"
+    assert not skill.of_a_batch
     assert skill.helped == ("csv-totals", "log-window")
     assert skill.effect is not None
     assert skill.effect.value == 1.0
     assert skill.effect.low < 1.0 == skill.effect.high
+
+
+def test_tasks_shown_together_are_not_each_said_to_have_taught(run: Ledger) -> None:
+    at = datetime(2026, 3, 1, tzinfo=UTC)
+    shown = {"run_key": RUN, "agent_id": "skillbench", "task_ids": ("log-count", "csv-totals")}
+    evolved = EvolutionRow(
+        **shown, evo_number=2, step="batch-1/cycle-1/evolve", skills_added=("both",), at=at
+    )
+    promoted = EvolutionRow(
+        **shown, evo_number=3, step="batch-1/promote", skills_added=("each",), at=at
+    )
+    run.append([evolved, promoted], run_key=RUN)
+    report = build_report(run, RUN)
+    both, each = (line for line in report.learned if line.skill in ("both", "each"))
+    assert both.learned_from == each.learned_from == ("csv-totals", "log-count")
+    assert both.of_a_batch
+    assert not each.of_a_batch
+    text = render_markdown(report, {})
+    assert "Evolution 2; taught by one or more of csv-totals, log-count" in text
+    assert "Evolution 3; taught by csv-totals, log-count" in text
 
 
 def test_a_reader_sees_the_finding_first(run: Ledger) -> None:
