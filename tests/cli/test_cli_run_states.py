@@ -156,3 +156,22 @@ def test_a_broken_task_that_is_asked_for_is_called_broken(
     done = command("check", "--tasks-dir", str(folder), "--task-ids", name)
     assert (done.code, done.out) == (2, "")
     assert f"{name}: is broken: plain-inventory/task.toml: is not TOML" in done.err
+
+
+@pytest.mark.server
+@pytest.mark.timeout(300)
+def test_a_key_of_a_task_that_nothing_reads_is_told_as_the_run_starts(
+    command, prefect_server: str, tmp_path: Path
+):
+    task = tmp_path / "tasks" / "crlf-kit"
+    shutil.copytree(bundled("examples/tasks") / "crlf-kit", task)
+    toml = task / "task.toml"
+    toml.write_text(toml.read_text().replace("[agent]\n", "[agent]\ntimeout_secs = 5\n"))
+    done = command(
+        *("grind", *OFFLINE, "--tasks-dir", tmp_path / "tasks", "--max-cycles", "1"),
+        *("--native-profile", "nop"),
+        PREFECT_API_URL=prefect_server,
+    )
+    assert done.code == 0, done.err
+    told = "crlf-kit/task.toml: agent.timeout_secs is no key of task.toml and has no effect; is"
+    assert told in " ".join(done.err.split())
