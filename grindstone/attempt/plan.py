@@ -136,7 +136,8 @@ def check_resumable(kind: str, settings: RunSettings, tasks: Sequence[Task]) -> 
     """
     kept = kept_plan(settings.home, settings.run_key) if settings.run_key else None
     if kept is not None:
-        _check_same(kept, _planned(kept.run_key, kind, settings, tasks, kept.base))
+        asked = _planned(kept.run_key, kind, settings, tasks, kept.base)
+        _check_same(_brought_up(kept, settings), asked)
 
 
 def _planned(
@@ -164,7 +165,7 @@ def plan_run(kind: str, settings: RunSettings, workspace: Workspace) -> Planned:
     if claim(path, plan.model_dump_json(indent=2)):
         return Planned(plan=plan, tasks=tasks, broken=broken, resumed=False)
     kept = _read(path)
-    _check_same(kept, plan)
+    _check_same(_brought_up(kept, settings), plan)
     return Planned(plan=kept, tasks=tasks, broken=broken, resumed=True)
 
 
@@ -184,6 +185,12 @@ def _read(path: Path) -> RunPlan:
         return RunPlan.model_validate_json(path.read_text("utf-8"))
     except ValidationError as error:
         raise InputError(str(path), "is no plan of a run", "the file as it was written") from error
+
+
+def _brought_up(kept: RunPlan, settings: RunSettings) -> RunPlan:
+    """Return a plan with settings that came after it: the run had what is their default."""
+    defaults = type(settings).model_construct().model_dump(mode="json", exclude=set(FREE_TO_CHANGE))
+    return kept.model_copy(update={"settings": defaults | kept.settings})
 
 
 def _check_same(kept: RunPlan, asked: RunPlan) -> None:
