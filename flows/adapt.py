@@ -10,7 +10,7 @@ from grindstone.blocks import BlockNames
 from grindstone.digest import digest
 from grindstone.evolve.behaviour import JudgedAttempt
 from grindstone.flows.gate import shares_of, weighed
-from grindstone.flows.opening import Opened, open_run, within_budget
+from grindstone.flows.opening import Run, open_run, within_budget
 from grindstone.flows.planting import attempt_impossible
 from grindstone.ledger.tables.runs import CycleNote
 from grindstone.observe.calibration import Calibration
@@ -32,7 +32,7 @@ from grindstone.tasks.skill_steps import WriteSpec, write_skill
 from grindstone.tasks.stability import Stability
 from grindstone.workspace import Snapshot
 
-Run = Opened[AdaptiveSettings]
+AdaptRun = Run[AdaptiveSettings]
 
 
 class Adapted(Finished):
@@ -68,7 +68,7 @@ async def adapt(
         return Adapted(report=done.report, folder=done.folder, judge=found)
 
 
-async def _cycles(run: Run, stability: Stability) -> None:
+async def _cycles(run: AdaptRun, stability: Stability) -> None:
     """Work through what is left of the run's cycles."""
     runtime, options = run.runtime, run.settings
     shares = shares_of(run)
@@ -98,7 +98,7 @@ async def _cycles(run: Run, stability: Stability) -> None:
 
 
 async def _one_cycle(
-    run: Run,
+    run: AdaptRun,
     cycle: int,
     tasks: Sequence[Task],
     held: Sequence[Task],
@@ -138,17 +138,20 @@ async def _one_cycle(
 
 
 async def _attempts(
-    run: Run, tasks: Sequence[Task], snapshot: Snapshot, cycle: int
+    run: AdaptRun, tasks: Sequence[Task], snapshot: Snapshot, cycle: int
 ) -> list[Episode]:
     """Attempt a batch; attempts that infrastructure spoiled are left to the report."""
     made = await run.attempt_all(
-        [run.wanted(task, snapshot, Purpose.ADAPT, cycle=cycle, batch=cycle) for task in tasks]
+        [
+            run.plan_attempt(task, snapshot, Purpose.ADAPT, cycle=cycle, batch=cycle)
+            for task in tasks
+        ]
     )
     return [episode for episode in made if episode.passed is not None]
 
 
 async def _judge(
-    run: Run, episodes: Sequence[Episode], tasks: dict[str, Task], cycle: int
+    run: AdaptRun, episodes: Sequence[Episode], tasks: dict[str, Task], cycle: int
 ) -> list[JudgedAttempt]:
     specs = [
         JudgeSpec(
@@ -172,7 +175,7 @@ async def _judge(
 
 
 async def _proposals(
-    run: Run,
+    run: AdaptRun,
     snapshot: Snapshot,
     cycle: int,
     good: Sequence[tuple[str, str]],
@@ -201,7 +204,7 @@ async def _proposals(
 
 
 def _evolution(
-    run: Run,
+    run: AdaptRun,
     snapshot: Snapshot,
     cycle: int,
     episodes: Sequence[Episode],

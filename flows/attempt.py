@@ -11,7 +11,7 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterIdempoten
 from prefect.deployments import arun_deployment
 from prefect.states import Cancelling, araise_state_exception
 
-from grindstone.attempt.run import Attempted, Rig, error_episode
+from grindstone.attempt.run import AttemptResources, AttemptResult, error_episode
 from grindstone.attempt.run import attempt as make_attempt
 from grindstone.attempt.spec import AttemptSpec
 from grindstone.benchmark import Task
@@ -34,7 +34,7 @@ DEPLOYMENT = "attempt/attempt"
 Dispatch = Literal["inline", "deployment"]
 
 
-class Wanted(NamedTuple):
+class PlannedAttempt(NamedTuple):
     """An attempt to make, with the task it is at."""
 
     spec: AttemptSpec
@@ -75,12 +75,12 @@ async def attempt(spec: AttemptSpec) -> Episode:
 async def _attempt(spec: AttemptSpec, runtime: Runtime) -> Episode:
     known = runtime.scored.get(spec.episode_id)
     if known is not None:  # the process ended between the ledger and the step's result
-        _memory(runtime, spec).unlink(missing_ok=True)
+        _command_log(runtime, spec).unlink(missing_ok=True)
         await check_attempt(runtime, known)
         return known
 
-    async def make() -> Attempted:
-        return await make_attempt(spec, await _rig(spec, runtime))
+    async def make() -> AttemptResult:
+        return await make_attempt(spec, await _resources(spec, runtime))
 
     with step_boundary(_step(spec), episode_id=spec.episode_id):
         runtime.tell(AttemptBegan(spec.task_id))
@@ -88,7 +88,7 @@ async def _attempt(spec: AttemptSpec, runtime: Runtime) -> Episode:
             attempted = await record_attempt(runtime, spec.episode_id, make)
         finally:
             await runtime.record_calls()
-    _memory(runtime, spec).unlink(missing_ok=True)
+    _command_log(runtime, spec).unlink(missing_ok=True)
     with spared(f"trajectory of {spec.label}"):
         await publish_trajectory(attempted)
     await check_attempt(runtime, attempted.episode, attempted)
@@ -100,23 +100,23 @@ def _step(spec: AttemptSpec) -> str:
     return f"attempt {spec.label}"
 
 
-async def _rig(spec: AttemptSpec, runtime: Runtime) -> Rig:
+async def _resources(spec: AttemptSpec, runtime: Runtime) -> AttemptResources:
     solver = spec.solver
-    return Rig(
+    return AttemptResources(
         provider=runtime.provider,
         model=runtime.models.get(solver.model_id, solver.region) if solver.profile.aided else None,
         workspace=await runtime.snapshot(spec.workspace_commit),
         calls_of=runtime.calls_of,
-        memory=_memory(runtime, spec) if solver.profile.aided else None,
+        command_log=_command_log(runtime, spec) if solver.profile.aided else None,
         mask=runtime.models.mask,
     )
 
 
-def _memory(runtime: Runtime, spec: AttemptSpec) -> Path:
+def _command_log(runtime: Runtime, spec: AttemptSpec) -> Path:
     return runtime.run_dir / "attempts" / f"{spec.episode_id}.commands"
 
 
-def _scored(attempted: Attempted) -> AttemptEnded:
+def _scored(attempted: AttemptResult) -> AttemptEnded:
     episode = attempted.episode
     tests = f"{episode.tests_passed}/{episode.tests_total} tests"
     subject = f"{episode.task_id} ({episode.arm})" if episode.arm else episode.task_id
@@ -192,7 +192,7 @@ async def attempt_once(
 
 async def attempt_all(
     runtime: Runtime,
-    wanted: Sequence[Wanted],
+    wanted: Sequence[PlannedAttempt],
     slots: asyncio.Semaphore,
     dispatch: Dispatch = "inline",
 ) -> list[Episode]:
@@ -212,7 +212,7 @@ async def attempt_all(
         InputError: A task is broken, or changed since the run was planned.
     """
 
-    async def one(item: Wanted) -> Episode:
+    async def one(item: PlannedAttempt) -> Episode:
         try:
             # Here once more, for what the step itself stumbles over: an answer that is no
             # episode, a result that cannot be kept.

@@ -12,9 +12,9 @@ from grindstone.benchmark import Task
 from grindstone.blocks import BlockNames
 from grindstone.digest import digest
 from grindstone.files import write_atomic
-from grindstone.flows.attempt import Wanted
-from grindstone.flows.gate import Twice, attempts_of, compare_arms, holdout
-from grindstone.flows.opening import Opened, open_run, within_budget
+from grindstone.flows.attempt import PlannedAttempt
+from grindstone.flows.gate import AttemptPair, attempts_of, compare_arms, holdout
+from grindstone.flows.opening import Run, open_run, within_budget
 from grindstone.gate.calibration import GateCalibration, summarise
 from grindstone.gate.rules import RuleName, Verdict, rule_of
 from grindstone.report.gate_page import REHEARSED
@@ -93,7 +93,7 @@ async def calibrate(
 
 
 async def _measure(
-    run: Opened[CalibrateSettings],
+    run: Run[CalibrateSettings],
     tasks: Sequence[Task],
     said: str,
     same: dict[RuleName, list[Verdict]],
@@ -137,7 +137,7 @@ def _rules(settings: CalibrateSettings) -> tuple[RuleName, ...]:
     return (*exact, "threshold") if settings.gate_threshold else exact
 
 
-def _handicapped(plan: Sequence[Twice], settings: CalibrateSettings) -> list[Twice]:
+def _handicapped(plan: Sequence[AttemptPair], settings: CalibrateSettings) -> list[AttemptPair]:
     """Let a fixed share of the candidate's attempts do nothing at all."""
     ranked = sorted(
         range(len(plan)),
@@ -149,9 +149,9 @@ def _handicapped(plan: Sequence[Twice], settings: CalibrateSettings) -> list[Twi
     ]
 
 
-def _idle(wanted: Wanted) -> Wanted:
+def _idle(wanted: PlannedAttempt) -> PlannedAttempt:
     solver = wanted.spec.solver.model_copy(update={"profile": Profile.NOP})
-    return Wanted(wanted.spec.model_copy(update={"solver": solver}), wanted.task)
+    return PlannedAttempt(wanted.spec.model_copy(update={"solver": solver}), wanted.task)
 
 
 def calibration_markdown(

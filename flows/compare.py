@@ -8,7 +8,7 @@ from prefect import flow
 from grindstone.attempt.plan import pair_tasks
 from grindstone.benchmark.skillbench import TaskPair
 from grindstone.blocks import BlockNames
-from grindstone.flows.opening import Opened, open_run, within_budget
+from grindstone.flows.opening import Run, open_run, within_budget
 from grindstone.records import Arm, Episode, Purpose
 from grindstone.settings import CompareSettings, RunSettings
 from grindstone.tasks.finishing import Finished, finish_run
@@ -32,13 +32,13 @@ async def compare(
         return await finish_run(run.runtime, run.planned, note=note)
 
 
-async def _both(run: Opened[CompareSettings]) -> None:
+async def _both(run: Run[CompareSettings]) -> None:
     pairs = await asyncio.to_thread(pair_tasks, run.settings, run.planned.tasks)
     await both_arms(run, pairs, run.planned.plan.base, trials=run.settings.trials)
 
 
 async def both_arms(
-    run: Opened[RunSettings], pairs: Sequence[TaskPair], snapshot: Snapshot, *, trials: int
+    run: Run[RunSettings], pairs: Sequence[TaskPair], snapshot: Snapshot, *, trials: int
 ) -> list[Episode]:
     """Attempt every task `trials` times in each arm.
 
@@ -64,7 +64,9 @@ async def both_arms(
     run.runtime.tell(Note(f"With against without skills: {total} attempts"))
     return await run.attempt_all(
         [
-            run.wanted(task, snapshot, Purpose.COMPARE, arm=arm, trial=trial, solver=solvers[arm])
+            run.plan_attempt(
+                task, snapshot, Purpose.COMPARE, arm=arm, trial=trial, solver=solvers[arm]
+            )
             for trial in range(trials)
             for pair in pairs
             for arm, task in ((Arm.WITH, pair.with_skills), (Arm.WITHOUT, pair.without_skills))

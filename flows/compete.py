@@ -11,14 +11,14 @@ from grindstone.competency.checking import check_names, folded
 from grindstone.competency.jobs import TrainingJob, TrainingJobs
 from grindstone.competency.scoring import Scoring, measure_agent, score_agent
 from grindstone.competency.scoring_page import headline
-from grindstone.flows.opening import Opened, open_run, within_budget
+from grindstone.flows.opening import Run, open_run, within_budget
 from grindstone.flows.train import domains_of, train
 from grindstone.ledger.tables.autonomy import JobRow
 from grindstone.records import Purpose
 from grindstone.settings import CompetencySettings
+from grindstone.tasks.dispatch import send_next
 from grindstone.tasks.progress import Note
 from grindstone.tasks.run_keys import run_key_of
-from grindstone.tasks.sending import send_next
 from grindstone.tasks.training import close_run, publish_scored
 
 
@@ -71,7 +71,7 @@ async def compete(
     )
 
 
-def _domains(run: Opened[CompetencySettings]) -> tuple[str, ...]:
+def _domains(run: Run[CompetencySettings]) -> tuple[str, ...]:
     if run.settings.domains:
         return check_names(run.settings.domains)
     by = run.settings.domains_by
@@ -79,7 +79,7 @@ def _domains(run: Opened[CompetencySettings]) -> tuple[str, ...]:
     return check_names(sorted(found.values()))
 
 
-async def _probe(run: Opened[CompetencySettings], domains: Sequence[str]) -> str:
+async def _probe(run: Run[CompetencySettings], domains: Sequence[str]) -> str:
     """Attempt the tasks of domains with too few attempts; return what ended that early."""
     runtime, settings = run.runtime, run.settings
     known = await asyncio.to_thread(
@@ -88,7 +88,7 @@ async def _probe(run: Opened[CompetencySettings], domains: Sequence[str]) -> str
     lacking = {folded(name) for name in domains if not known[name].enough}
     at = run.planned.plan.base
     wanted = [
-        run.wanted(task, at, Purpose.TRAIN, trial=trial)
+        run.plan_attempt(task, at, Purpose.TRAIN, trial=trial)
         for trial in range(settings.trials)
         for task in run.planned.tasks
         if lacking.intersection(map(folded, domains_of(task, settings.domains_by)))
@@ -100,7 +100,7 @@ async def _probe(run: Opened[CompetencySettings], domains: Sequence[str]) -> str
     return await within_budget(run.attempt_all(wanted))
 
 
-async def _score(run: Opened[CompetencySettings], domains: Sequence[str], index: int) -> Scoring:
+async def _score(run: Run[CompetencySettings], domains: Sequence[str], index: int) -> Scoring:
     runtime = run.runtime
     scored = await asyncio.to_thread(
         score_agent,

@@ -81,7 +81,7 @@ async def _attempt_cases(
     async with open_planned(planned, settings, blocks) as run:
         episodes = await run.attempt_all(
             [
-                run.wanted(task, base, Purpose.EXAM, trial=number)
+                run.plan_attempt(task, base, Purpose.EXAM, trial=number)
                 for number, task in enumerate(tasks)
             ]
         )

@@ -15,8 +15,8 @@ from grindstone.blocks import BlockNames
 from grindstone.boundary import step_boundary
 from grindstone.errors import InternalError
 from grindstone.files import claim
-from grindstone.flows.attempt import Wanted
-from grindstone.flows.opening import Opened, open_run, within_budget
+from grindstone.flows.attempt import PlannedAttempt
+from grindstone.flows.opening import Run, open_run, within_budget
 from grindstone.gate.rules import Rule, settled
 from grindstone.ledger.tables.runs import EvolutionRow, GatePairRow
 from grindstone.records import Arm, Purpose, utc_now
@@ -87,7 +87,7 @@ class Shares(NamedTuple):
     held: tuple[Task, ...]
 
 
-def shares_of(run: Opened[Learning]) -> Shares:
+def shares_of(run: Run[Learning]) -> Shares:
     """Return which of a run's tasks are held out, and say so.
 
     The held-out tasks are drawn once per run; no attempt at them is ever shown to an evolver.
@@ -111,7 +111,7 @@ def holdout(tasks: Sequence[Task], ratio: float | None, options: GateOptions) ->
 
 
 async def weigh(
-    run: Opened[Gating],
+    run: Run[Gating],
     tasks: Sequence[Task],
     arms: Arms,
     *,
@@ -159,7 +159,7 @@ async def weigh(
 
 
 async def weighed(
-    run: Opened[Learning],
+    run: Run[Learning],
     before: Snapshot,
     after: Snapshot,
     held: Sequence[Task],
@@ -195,7 +195,7 @@ async def weighed(
 
 
 async def _anchored(
-    run: Opened[Learning],
+    run: Run[Learning],
     gated: Gated,
     after: Snapshot,
     held: Sequence[Task],
@@ -222,22 +222,22 @@ async def _anchored(
     return await weigh(anchoring, held, arms, gate_id=f"{gate_id}-anchor", cycle=cycle)
 
 
-Twice = tuple[Wanted, Wanted]  # the baseline's attempt and the candidate's
+AttemptPair = tuple[PlannedAttempt, PlannedAttempt]  # the baseline's attempt and the candidate's
 
 
 def attempts_of(
-    run: Opened[RunSettings],
+    run: Run[RunSettings],
     tasks: Sequence[Task],
     arms: Arms,
     *,
     trials: Iterable[int],
     cycle: int = 0,
     purpose: Purpose = Purpose.GATE,
-) -> list[Twice]:
+) -> list[AttemptPair]:
     """Return the attempts of a gate, all tasks of a trial before the next trial."""
 
-    def wanted(task: Task, arm: Arm, at: Snapshot, trial: int) -> Wanted:
-        return run.wanted(task, at, purpose, arm=arm, trial=trial, cycle=cycle)
+    def wanted(task: Task, arm: Arm, at: Snapshot, trial: int) -> PlannedAttempt:
+        return run.plan_attempt(task, at, purpose, arm=arm, trial=trial, cycle=cycle)
 
     return [
         (
@@ -250,8 +250,8 @@ def attempts_of(
 
 
 async def compare_arms(
-    run: Opened[RunSettings],
-    plan: Sequence[Twice],
+    run: Run[RunSettings],
+    plan: Sequence[AttemptPair],
     *,
     gate_id: str,
     until_settled: Rule | None,
@@ -293,7 +293,7 @@ async def compare_arms(
 
 
 def _row(
-    pair: Twice, known: dict[str, ScoredAttempt], gate_id: str, *, open_ended: bool = False
+    pair: AttemptPair, known: dict[str, ScoredAttempt], gate_id: str, *, open_ended: bool = False
 ) -> GatePairRow:
     """Return a pair's row. Of one still to come, only the baseline's score may be known."""
     first, second = pair

@@ -11,7 +11,7 @@ from grindstone.blocks import BlockNames, configure, credentials
 from grindstone.errors import RefusedError
 from grindstone.flows.exam import exam
 from grindstone.flows.opening import checked
-from grindstone.graduation.audit.event import AuditEvent, Draft, EventKind
+from grindstone.graduation.audit.event import AuditEvent, EventDraft, EventKind
 from grindstone.graduation.decisions.promotion import obstacles
 from grindstone.graduation.intake.live import (
     Answered,
@@ -21,7 +21,7 @@ from grindstone.graduation.intake.live import (
     LiveToolbox,
     work_live,
 )
-from grindstone.graduation.intake.recording import Deed, Work
+from grindstone.graduation.intake.recording import RecordedAction, Work
 from grindstone.graduation.rules.levels import Level
 from grindstone.graduation.service import GraduationService
 from grindstone.graduation.words import readiness_markdown
@@ -29,9 +29,9 @@ from grindstone.llm import open_models
 from grindstone.records import utc_now
 from grindstone.settings import GraduationSettings
 from grindstone.tasks.approving import Answer, ask
+from grindstone.tasks.events import tell_episode
 from grindstone.tasks.graduating import notify, open_service, publish_trail, seal_changes
 from grindstone.tasks.run_keys import run_key_of
-from grindstone.tasks.telling import tell_episode
 
 
 class Graduated(Frozen):
@@ -220,7 +220,8 @@ def _work(agent_id: str, key: str, title: str, result: LiveResult, started: obje
             "success": result.trajectory.stop_reason.value == "submitted",
             "started_at": started,
             "ended_at": utc_now(),
-            "actions": result.deeds or (Deed(text=result.trajectory.submission or "(nothing)"),),
+            "actions": result.deeds
+            or (RecordedAction(text=result.trajectory.submission or "(nothing)"),),
             "metadata": {"refused_calls": list(result.refused), "offered": list(result.offered)},
             # A person who refuses an action corrects the agent.
             "human_edits": [
@@ -239,8 +240,8 @@ def _question(what: Ask) -> str:
     )
 
 
-def _action(what: Ask, said: Answer) -> Draft:
-    return Draft(
+def _action(what: Ask, said: Answer) -> EventDraft:
+    return EventDraft(
         kind=EventKind.ACTION_APPROVED if said.approved else EventKind.ACTION_REFUSED,
         agent_id=what.agent_id,
         subject=what.tool,

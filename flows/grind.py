@@ -11,7 +11,7 @@ from grindstone.blocks import BlockNames
 from grindstone.errors import InputError
 from grindstone.flows.compare import both_arms
 from grindstone.flows.gate import Shares, shares_of, weighed
-from grindstone.flows.opening import Opened, open_run, within_budget
+from grindstone.flows.opening import Run, open_run, within_budget
 from grindstone.flows.planting import attempt_impossible
 from grindstone.ledger.tables.runs import CycleNote
 from grindstone.records import Episode, Purpose
@@ -31,7 +31,7 @@ from grindstone.tasks.skill_steps import WriteKind, WriteSpec, write_skill
 from grindstone.tasks.stability import Stability
 from grindstone.workspace import Snapshot
 
-Crew = Opened[GrindSettings]
+GrindRun = Run[GrindSettings]
 """What every cycle of a run needs."""
 
 
@@ -41,34 +41,34 @@ async def grind(
     blocks: BlockNames = BlockNames(),
 ) -> Finished:
     """Run an agent on tasks; turn failures into skills; try the failed tasks again."""
-    async with open_run("grind", settings, blocks) as crew:
-        note = await within_budget(_whole(crew))
-        return await finish_run(crew.runtime, crew.planned, note=note)
+    async with open_run("grind", settings, blocks) as run:
+        note = await within_budget(_whole(run))
+        return await finish_run(run.runtime, run.planned, note=note)
 
 
-async def _whole(crew: Crew) -> None:
-    snapshot = await _all_batches(crew, crew.planned)
-    await attempt_impossible(crew, crew.settings.impossible, snapshot)
-    if crew.settings.compare:
-        await _compare(crew, crew.planned, snapshot)
+async def _whole(run: GrindRun) -> None:
+    snapshot = await _all_batches(run, run.planned)
+    await attempt_impossible(run, run.settings.impossible, snapshot)
+    if run.settings.compare:
+        await _compare(run, run.planned, snapshot)
 
 
-async def _all_batches(crew: Crew, planned: Planned) -> Snapshot:
+async def _all_batches(run: GrindRun, planned: Planned) -> Snapshot:
     """Work through what is left of the run.
 
     Its batches come first, then tasks that an earlier process of it left without a score:
     these last and not where they failed, since what was tried after them was tried with
     the workspace as it was without them.
     """
-    runtime, size = crew.runtime, crew.settings.batch_size
-    if not crew.learns:
-        told = f"{crew.settings.native_profile} asks no model: nothing is learned from it"
+    runtime, size = run.runtime, run.settings.batch_size
+    if not run.learns:
+        told = f"{run.settings.native_profile} asks no model: nothing is learned from it"
         runtime.tell(Note(told))
-    ratio = crew.settings.holdout_ratio
-    shares = shares_of(crew) if ratio else Shares(planned.tasks, ())
+    ratio = run.settings.holdout_ratio
+    shares = shares_of(run) if ratio else Shares(planned.tasks, ())
     if ratio and not shares.held:
         raise InputError("holdout_ratio", f"is {ratio}, and there is one task", "0, or more tasks")
-    stability = Stability(crew.settings.egl_threshold, crew.settings.egl_window)
+    stability = Stability(run.settings.egl_threshold, run.settings.egl_window)
     done = await finished_batches(runtime)
     snapshot = snapshot_after(done) or planned.plan.base
     for row in done:
@@ -78,16 +78,16 @@ async def _all_batches(crew: Crew, planned: Planned) -> Snapshot:
     total = sum(len(batch) for batch in todo)
     ended = 0
     for number, batch in enumerate(todo, start=len(done) + 1):
-        snapshot = await _one_batch(crew, number, batch, shares.held, snapshot, stability)
+        snapshot = await _one_batch(run, number, batch, shares.held, snapshot, stability)
         ended += len(batch)
         runtime.tell(Advanced(ended, total))
     return snapshot
 
 
-async def _compare(crew: Crew, planned: Planned, snapshot: Snapshot) -> None:
+async def _compare(run: GrindRun, planned: Planned, snapshot: Snapshot) -> None:
     """Try the run's tasks with what the workspace has become and without any skill."""
-    pairs = await asyncio.to_thread(pair_tasks, crew.settings, planned.tasks)
-    await both_arms(crew, pairs, snapshot, trials=crew.settings.trials)
+    pairs = await asyncio.to_thread(pair_tasks, run.settings, planned.tasks)
+    await both_arms(run, pairs, snapshot, trials=run.settings.trials)
 
 
 def _batches(tasks: Sequence[Task], size: int) -> list[Sequence[Task]]:
@@ -95,7 +95,7 @@ def _batches(tasks: Sequence[Task], size: int) -> list[Sequence[Task]]:
 
 
 async def _one_batch(
-    crew: Crew,
+    run: GrindRun,
     number: int,
     tasks: Sequence[Task],
     held: Sequence[Task],
@@ -106,28 +106,28 @@ async def _one_batch(
 
     Every change of the library is weighed on the tasks held out, where some are.
     """
-    settings, pending = crew.settings, list(tasks)
+    settings, pending = run.settings, list(tasks)
     cycles: list[CycleNote] = []
     unscored: list[str] = []
-    if crew.learns and settings.task_skill_mode is TaskSkillMode.PRE_GENERATE_AND_RETRY:
-        new = await _without_own_skill(crew, snapshot, tasks)
-        snapshot = await _task_skills(crew, snapshot, number, 1, new, episodes=())
+    if run.learns and settings.task_skill_mode is TaskSkillMode.PRE_GENERATE_AND_RETRY:
+        new = await _without_own_skill(run, snapshot, tasks)
+        snapshot = await _task_skills(run, snapshot, number, 1, new, episodes=())
     for cycle in range(1, settings.max_cycles + 1):
-        episodes = await _attempts(crew, pending, snapshot, batch=number, cycle=cycle)
+        episodes = await _attempts(run, pending, snapshot, batch=number, cycle=cycle)
         passed = [item for item in episodes if item.passed]
         failed = [item for item in episodes if item.passed is False]
         unscored += [item.task_id for item in episodes if item.passed is None]
-        snapshot, new_skills = await _learn(crew, (number, cycle), tasks, held, episodes, snapshot)
+        snapshot, new_skills = await _learn(run, (number, cycle), tasks, held, episodes, snapshot)
         solved = tuple(item.task_id for item in passed)
         cycles.append(CycleNote(new_skills=new_skills, solved=solved))
-        await stability.note(crew.runtime, cycles[-1:])
+        await stability.note(run.runtime, cycles[-1:])
         pending = [task_of(tasks, item.task_id) for item in failed]
         if not pending or cycle == settings.max_cycles:
             break
-        if crew.learns and settings.task_skill_mode is not TaskSkillMode.OFF:
-            snapshot = await _task_skills(crew, snapshot, number, cycle, pending, episodes=failed)
+        if run.learns and settings.task_skill_mode is not TaskSkillMode.OFF:
+            snapshot = await _task_skills(run, snapshot, number, cycle, pending, episodes=failed)
     await finish_batch(
-        crew.runtime,
+        run.runtime,
         number,
         [task.task_id for task in tasks],
         unscored=unscored,
@@ -138,7 +138,7 @@ async def _one_batch(
 
 
 async def _learn(
-    crew: Crew,
+    run: GrindRun,
     at: tuple[int, int],
     tasks: Sequence[Task],
     held: Sequence[Task],
@@ -151,17 +151,17 @@ async def _learn(
     makes of the failures, and what is shortened after that.
 
     Args:
-        crew: The run.
+        run: The run.
         at: Batch and cycle.
         tasks: The batch.
         held: What each change is weighed on; a change that is rejected there is undone.
         episodes: The cycle's attempts.
         snapshot: The workspace they had.
     """
-    if not crew.learns:
+    if not run.learns:
         return snapshot, 0
-    settings, (batch, cycle) = crew.settings, at
-    scope = crew.within(settings.scope())
+    settings, (batch, cycle) = run.settings, at
+    scope = run.within(settings.scope())
     passed = [item for item in episodes if item.passed]
     failed = [item for item in episodes if item.passed is False]
     gained = 0
@@ -169,33 +169,33 @@ async def _learn(
     async def keep(after: Snapshot, new_skills: int, what: str) -> None:
         nonlocal snapshot, gained
         gate_id = f"batch-{batch}-cycle-{cycle}-{what}"
-        snapshot = await weighed(crew, snapshot, after, held, gate_id=gate_id, cycle=cycle)
+        snapshot = await weighed(run, snapshot, after, held, gate_id=gate_id, cycle=cycle)
         gained += new_skills if snapshot == after else 0
 
     if cycle == 1 and scope.allows_skills and settings.success_mode is not SuccessMode.OFF:
-        snapshot = await _drafts(crew, snapshot, batch, passed, tasks)
+        snapshot = await _drafts(run, snapshot, batch, passed, tasks)
         if passed and settings.success_mode is SuccessMode.GATED_PROMOTION:
-            made = await write_skill(_writing(crew, snapshot, batch, cycle, "promote", tasks))
+            made = await write_skill(_writing(run, snapshot, batch, cycle, "promote", tasks))
             await keep(made.after, len(made.result.promoted), "promote")
     if failed and scope.allows_anything:
-        evolved = await evolve(_evolution(crew, snapshot, batch, cycle, failed, tasks))
+        evolved = await evolve(_evolution(run, snapshot, batch, cycle, failed, tasks))
         await keep(evolved.after, len(evolved.result.skills_added), "evolve")
         if settings.distill and scope.allows_skills:
-            shorter = await write_skill(_writing(crew, snapshot, batch, cycle, "distill", tasks))
+            shorter = await write_skill(_writing(run, snapshot, batch, cycle, "distill", tasks))
             await keep(shorter.after, 0, "distill")
     return snapshot, gained
 
 
 async def _without_own_skill(
-    crew: Crew, snapshot: Snapshot, tasks: Sequence[Task]
+    run: GrindRun, snapshot: Snapshot, tasks: Sequence[Task]
 ) -> Sequence[Task]:
     """Return the tasks an earlier run left no skill for: a failure taught that one more."""
-    library = SkillLibrary(await crew.runtime.snapshot(snapshot.commit))
+    library = SkillLibrary(await run.runtime.snapshot(snapshot.commit))
     return [task for task in tasks if library.task_skill(task.task_id) is None]
 
 
 async def _task_skills(
-    crew: Crew,
+    run: GrindRun,
     snapshot: Snapshot,
     batch: int,
     cycle: int,
@@ -206,68 +206,76 @@ async def _task_skills(
     """Write each task's own skill: from its failed attempt, or from its text alone."""
     seen = {episode.task_id: episode.episode_id for episode in episodes}
     for task in tasks:
-        spec = _writing(crew, snapshot, batch, cycle, "task_skill", [task])
+        spec = _writing(run, snapshot, batch, cycle, "task_skill", [task])
         about = {"task_id": task.task_id, "episode_id": seen.get(task.task_id, "")}
         snapshot = (await write_skill(spec.model_copy(update=about))).after
     return snapshot
 
 
 async def _drafts(
-    crew: Crew, snapshot: Snapshot, batch: int, passed: Sequence[Episode], tasks: Sequence[Task]
+    run: GrindRun, snapshot: Snapshot, batch: int, passed: Sequence[Episode], tasks: Sequence[Task]
 ) -> Snapshot:
     """Draft skills from first-attempt passes."""
     for episode in passed:
-        spec = _writing(crew, snapshot, batch, 1, "success", [task_of(tasks, episode.task_id)])
+        spec = _writing(run, snapshot, batch, 1, "success", [task_of(tasks, episode.task_id)])
         about = {"task_id": episode.task_id, "episode_id": episode.episode_id}
         snapshot = (await write_skill(spec.model_copy(update=about))).after
     return snapshot
 
 
 async def _attempts(
-    crew: Crew, tasks: Sequence[Task], snapshot: Snapshot, *, batch: int, cycle: int
+    run: GrindRun, tasks: Sequence[Task], snapshot: Snapshot, *, batch: int, cycle: int
 ) -> list[Episode]:
     """Attempt tasks at once."""
-    return await crew.attempt_all(
-        [crew.wanted(task, snapshot, Purpose.GRIND, cycle=cycle, batch=batch) for task in tasks]
+    return await run.attempt_all(
+        [
+            run.plan_attempt(task, snapshot, Purpose.GRIND, cycle=cycle, batch=batch)
+            for task in tasks
+        ]
     )
 
 
 def _evolution(
-    crew: Crew,
+    run: GrindRun,
     snapshot: Snapshot,
     batch: int,
     cycle: int,
     failed: Sequence[Episode],
     tasks: Sequence[Task],
 ) -> EvolveSpec:
-    crew.runtime.tell(LearningBegan(f"from {len(failed)} failed"))
+    run.runtime.tell(LearningBegan(f"from {len(failed)} failed"))
     return EvolveSpec(
-        home=crew.runtime.home.root,
-        run_key=crew.runtime.run_key,
+        home=run.runtime.home.root,
+        run_key=run.runtime.run_key,
         step=f"batch-{batch}/cycle-{cycle}",
         base=snapshot,
-        scope=crew.settings.scope(),
-        model_id=crew.model(crew.settings.evolver_model_id),
-        region=crew.settings.region,
-        feedback_level=crew.settings.feedback_level,
+        scope=run.settings.scope(),
+        model_id=run.model(run.settings.evolver_model_id),
+        region=run.settings.region,
+        feedback_level=run.settings.feedback_level,
         episode_ids=tuple(item.episode_id for item in failed),
         task_dirs={task.task_id: task.path for task in tasks},
         batch=batch,
         cycle=cycle,
-        success_mode=crew.settings.success_mode,
+        success_mode=run.settings.success_mode,
     )
 
 
 def _writing(
-    crew: Crew, snapshot: Snapshot, batch: int, cycle: int, kind: WriteKind, tasks: Sequence[Task]
+    run: GrindRun,
+    snapshot: Snapshot,
+    batch: int,
+    cycle: int,
+    kind: WriteKind,
+    tasks: Sequence[Task],
 ) -> WriteSpec:
-    settings = crew.settings
+    settings = run.settings
     return WriteSpec(
-        home=crew.runtime.home.root,
-        run_key=crew.runtime.run_key,
+        home=run.runtime.home.root,
+        run_key=run.runtime.run_key,
         kind=kind,
         base=snapshot,
-        model_id=crew.model(crew.settings.evolver_model_id),
+        model_id=run.model(run.settings.evolver_model_id),
         region=settings.region,
         feedback_level=settings.feedback_level,
         no_direct_answers=settings.no_direct_answers,

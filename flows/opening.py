@@ -23,7 +23,7 @@ from grindstone.errors import (
     InfrastructureError,
     InputError,
 )
-from grindstone.flows.attempt import DEPLOYMENT, Wanted, attempt_all
+from grindstone.flows.attempt import DEPLOYMENT, PlannedAttempt, attempt_all
 from grindstone.preflight import preflight
 from grindstone.records import Arm, Episode, Purpose
 from grindstone.settings import CompetencySettings, EvolveScope, RunSettings
@@ -39,7 +39,7 @@ S_co = TypeVar("S_co", bound=RunSettings, covariant=True)
 
 
 @dataclass(frozen=True)
-class Opened(Generic[S_co]):
+class Run(Generic[S_co]):
     """A run that has begun."""
 
     settings: S_co  # with the saved blocks applied
@@ -62,7 +62,7 @@ class Opened(Generic[S_co]):
         """Return a role's model id: its own, or the solver's."""
         return choice or self.solver.model_id
 
-    def wanted(
+    def plan_attempt(
         self,
         task: Task,
         at: Snapshot,
@@ -73,7 +73,7 @@ class Opened(Generic[S_co]):
         cycle: int = 0,
         batch: int = 0,
         solver: SolverSettings | None = None,
-    ) -> Wanted:
+    ) -> PlannedAttempt:
         """Return an attempt that the run's agent is to make.
 
         Args:
@@ -83,7 +83,7 @@ class Opened(Generic[S_co]):
             arm: Which side of a comparison.
             trial: Which of several tries at the same.
             cycle: Of the run; counts from 1, 0 outside of cycles.
-            batch: Likewise.
+            batch: Of the run; counts from 1, 0 outside of batches.
             solver: How the agent works, where it is not as in the rest of the run.
         """
         spec = AttemptSpec(
@@ -103,9 +103,9 @@ class Opened(Generic[S_co]):
             batch=batch,
             model_block=self.blocks.model,
         )
-        return Wanted(spec, task)
+        return PlannedAttempt(spec, task)
 
-    async def attempt_all(self, wanted: Sequence[Wanted]) -> list[Episode]:
+    async def attempt_all(self, wanted: Sequence[PlannedAttempt]) -> list[Episode]:
         """Make attempts side by side, here or on a work pool; see `flows/attempt.py`."""
         return await attempt_all(self.runtime, wanted, self.slots, self.settings.dispatch)
 
@@ -113,7 +113,7 @@ class Opened(Generic[S_co]):
 @contextlib.asynccontextmanager
 async def open_run(
     kind: str, settings: S, blocks: BlockNames, *, seed: str = "skillbench"
-) -> AsyncIterator[Opened[S]]:
+) -> AsyncIterator[Run[S]]:
     """Plan a run or find its plan, open its resources, and note that it runs.
 
     Args:
@@ -173,9 +173,7 @@ async def require_deployed(field: str, name: str) -> None:
 
 
 @contextlib.asynccontextmanager
-async def open_planned(
-    planned: Planned, settings: S, blocks: BlockNames
-) -> AsyncIterator[Opened[S]]:
+async def open_planned(planned: Planned, settings: S, blocks: BlockNames) -> AsyncIterator[Run[S]]:
     """Open the resources of a run that has a plan, and note that it runs.
 
     Args:
@@ -211,7 +209,7 @@ async def open_planned(
         await start_run(runtime, planned, settings, solver)
         slots = asyncio.Semaphore(settings.max_workers)
         async with _told_how_it_ends(runtime, planned):
-            yield Opened(settings, blocks, planned, runtime, solver, slots)
+            yield Run(settings, blocks, planned, runtime, solver, slots)
 
 
 @contextlib.asynccontextmanager

@@ -3,14 +3,14 @@
 import asyncio
 
 from grindstone.benchmark.planting import plant
-from grindstone.flows.opening import Opened
+from grindstone.flows.opening import Run
 from grindstone.records import Purpose
 from grindstone.settings import RunSettings
 from grindstone.tasks.progress import Note
 from grindstone.workspace import Snapshot
 
 
-async def attempt_impossible(run: Opened[RunSettings], count: int, snapshot: Snapshot) -> None:
+async def attempt_impossible(run: Run[RunSettings], count: int, snapshot: Snapshot) -> None:
     """Make some attempts at impossible tasks, which the report tells apart.
 
     Nothing is learned from them. Each is an attempt as any other, at a task that has the name,
@@ -32,7 +32,7 @@ async def attempt_impossible(run: Opened[RunSettings], count: int, snapshot: Sna
     distinct = len({task.task_id for task in tasks})
     await run.attempt_all(
         [
-            run.wanted(task, snapshot, Purpose.IMPOSSIBLE, trial=number // distinct)
+            run.plan_attempt(task, snapshot, Purpose.IMPOSSIBLE, trial=number // distinct)
             for number, task in enumerate(tasks)
         ]
     )

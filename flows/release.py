@@ -14,7 +14,7 @@ from grindstone.benchmark import Task
 from grindstone.blocks import BlockNames, configure, credentials
 from grindstone.errors import InputError
 from grindstone.flows.gate import attempts_of, compare_arms
-from grindstone.flows.opening import Opened, checked, open_planned, within_budget
+from grindstone.flows.opening import Run, checked, open_planned, within_budget
 from grindstone.gate.power import sentence
 from grindstone.ledger import Ledger
 from grindstone.ledger.tables.releases import ExposureRow, ReleaseRow
@@ -94,7 +94,7 @@ async def release(
 
 
 async def _measured(
-    run: Opened[ReleaseSettings], question: Question, exposure: ExposureRow
+    run: Run[ReleaseSettings], question: Question, exposure: ExposureRow
 ) -> list[ReleaseRow]:
     """Make all attempts of a question and say what they show; nothing where none has a score."""
     plan = attempts_of(

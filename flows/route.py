@@ -27,10 +27,10 @@ from grindstone.competency.free_text import make_task
 from grindstone.competency.members import members_of
 from grindstone.competency.notation import keywords_of
 from grindstone.competency.router import CompetencyRouter
-from grindstone.competency.routing import RoutingDecision, Rules
+from grindstone.competency.routing import RoutingDecision, RoutingRules
 from grindstone.competency.routing_page import decision_sentence, review_text
 from grindstone.errors import BudgetExceededError, InputError
-from grindstone.flows.opening import Opened, checked, open_run
+from grindstone.flows.opening import Run, checked, open_run
 from grindstone.home import Home
 from grindstone.ledger import Ledger
 from grindstone.ledger.tables.attempts import TrajectoryRow
@@ -46,7 +46,7 @@ from grindstone.tasks.run_keys import run_key_of
 Status = Literal["done", "failed", "error", "stopped", "escalated", "declined", "decided"]
 
 
-class Review(RunInput):
+class RouteReview(RunInput):
     """What the person says who reviews a routed task."""
 
     approve: bool = Field(False, description="Let the member do the task.")
@@ -144,7 +144,9 @@ def _router(
         domains,
         settings.strong_model_id,
         classifiers=methods,
-        rules=Rules(exploration=settings.exploration, allow_escalated=settings.allow_escalated),
+        rules=RoutingRules(
+            exploration=settings.exploration, allow_escalated=settings.allow_escalated
+        ),
         ledger=ledger,
     )
 
@@ -190,11 +192,11 @@ async def _reviewed(
 ) -> Routed | RoutingDecision:
     """Wait for a person's word in the Prefect UI."""
     current_watcher()(Note("Waiting for a review in the Prefect UI …"))
-    asked = Review.with_initial_data(description=review_text(decision, text))
+    asked = RouteReview.with_initial_data(description=review_text(decision, text))
     try:
         # Typed as if it were not to be awaited, which within an async flow it is.
         answer: Any = pause_flow_run(wait_for_input=asked, timeout=settings.review_timeout_s)
-        review: Review = await answer
+        review: RouteReview = await answer
     except FlowPauseTimeout:
         waited = f"nobody reviewed it within {settings.review_timeout_s} s"
         return _ended("declined", decision, key, waited)
@@ -257,8 +259,8 @@ async def _attempted(
     )
 
 
-async def _attempt(run: Opened[RouteSettings], task: Task) -> Episode:
-    wanted = run.wanted(task, run.planned.plan.base, Purpose.ROUTE)
+async def _attempt(run: Run[RouteSettings], task: Task) -> Episode:
+    wanted = run.plan_attempt(task, run.planned.plan.base, Purpose.ROUTE)
     (episode,) = await run.attempt_all([wanted])
     return episode
 

@@ -19,13 +19,13 @@ from grindstone.competency.training_outcome import (
 )
 from grindstone.errors import GrindstoneError, InfrastructureError, InputError, InternalError
 from grindstone.flows.grind import grind
-from grindstone.flows.opening import Opened, open_run
+from grindstone.flows.opening import Run, open_run
 from grindstone.ledger.tables.runs import RunRow
 from grindstone.records import Arm, Episode, Purpose
 from grindstone.settings import CompetencySettings, GrindSettings, RunSettings, TaskSkillMode
+from grindstone.tasks.dispatch import send_next
 from grindstone.tasks.finishing import finish_run
 from grindstone.tasks.progress import Note
-from grindstone.tasks.sending import send_next
 from grindstone.workspace import Snapshot
 
 ANY: dict[str, object] = {"category": [], "difficulty": [], "task_ids": [], "limit": None}
@@ -141,7 +141,7 @@ async def _train(
 
 
 async def _weigh(
-    run: Opened[CompetencySettings],
+    run: Run[CompetencySettings],
     jobs: TrainingJobs,
     job: TrainingJob,
     base: Snapshot,
@@ -206,7 +206,7 @@ def _skills(settings: CompetencySettings) -> int:
     return len(open_workspace(settings).library.names())
 
 
-async def _measure(run: Opened[CompetencySettings], at: Snapshot, arm: Arm) -> list[Episode]:
+async def _measure(run: Run[CompetencySettings], at: Snapshot, arm: Arm) -> list[Episode]:
     """Attempt every task of the run in one state of the workspace.
 
     The attempts that a domain was chosen for are not used again: it was chosen because they
@@ -214,7 +214,7 @@ async def _measure(run: Opened[CompetencySettings], at: Snapshot, arm: Arm) -> l
     """
     return await run.attempt_all(
         [
-            run.wanted(task, at, Purpose.TRAIN, arm=arm, trial=trial)
+            run.plan_attempt(task, at, Purpose.TRAIN, arm=arm, trial=trial)
             for trial in range(run.settings.trials)
             for task in run.planned.tasks
         ]

@@ -98,7 +98,7 @@ class Cause(StrEnum):
     INTERNAL = "internal"  # an exception nobody foresaw
 
 
-class Policy(NamedTuple):
+class ErrorPolicy(NamedTuple):
     """What is done about a cause."""
 
     retry_by: RetryBy
@@ -106,25 +106,41 @@ class Policy(NamedTuple):
     meaning: str
 
 
-POLICIES: MappingProxyType[Cause, Policy] = MappingProxyType(
+POLICIES: MappingProxyType[Cause, ErrorPolicy] = MappingProxyType(
     {
-        Cause.RATE_LIMITED: Policy(RetryBy.CLIENT, 6, "the model's service asked to slow down"),
-        Cause.OVERLOADED: Policy(RetryBy.CLIENT, 6, "the model's service is overloaded"),
-        Cause.MODEL_SERVER: Policy(RetryBy.CLIENT, 4, "the model's service failed"),
-        Cause.MODEL_CONNECTION: Policy(RetryBy.CLIENT, 4, "the model's service did not answer"),
-        Cause.MODEL_TRUNCATED: Policy(RetryBy.CLIENT, 4, "the model's answer broke off"),
-        Cause.MODEL_REJECTED: Policy(RetryBy.NOBODY, 1, "the model's service refused the request"),
-        Cause.ENGINE_UNAVAILABLE: Policy(RetryBy.TASK, 3, "the sandbox engine does not answer"),
-        Cause.CONTAINER_LOST: Policy(RetryBy.TASK, 3, "the sandbox disappeared during the attempt"),
-        Cause.IMAGE_BUILD: Policy(RetryBy.TASK, 2, "the task's image could not be built"),
-        Cause.SANDBOX_START: Policy(RetryBy.TASK, 3, "the sandbox could not be started"),
-        Cause.SANDBOX_IO: Policy(RetryBy.TASK, 3, "a file could not be moved into or out of it"),
-        Cause.VERIFIER_BROKEN: Policy(RetryBy.TASK, 2, "the verifier left no usable reward"),
-        Cause.VERIFIER_TIMEOUT: Policy(RetryBy.TASK, 2, "the verifier ran out of time"),
-        Cause.JUDGE_UNUSABLE: Policy(RetryBy.CLIENT, 3, "the judge's answer could not be used"),
-        Cause.LEDGER_IO: Policy(RetryBy.TASK, 3, "the ledger could not be written"),
-        Cause.PREFECT_SERVER: Policy(RetryBy.NOBODY, 1, "the Prefect server cannot be used"),
-        Cause.INTERNAL: Policy(RetryBy.NOBODY, 1, "an error nobody foresaw, in Grindstone itself"),
+        Cause.RATE_LIMITED: ErrorPolicy(
+            RetryBy.CLIENT, 6, "the model's service asked to slow down"
+        ),
+        Cause.OVERLOADED: ErrorPolicy(RetryBy.CLIENT, 6, "the model's service is overloaded"),
+        Cause.MODEL_SERVER: ErrorPolicy(RetryBy.CLIENT, 4, "the model's service failed"),
+        Cause.MODEL_CONNECTION: ErrorPolicy(
+            RetryBy.CLIENT, 4, "the model's service did not answer"
+        ),
+        Cause.MODEL_TRUNCATED: ErrorPolicy(RetryBy.CLIENT, 4, "the model's answer broke off"),
+        Cause.MODEL_REJECTED: ErrorPolicy(
+            RetryBy.NOBODY, 1, "the model's service refused the request"
+        ),
+        Cause.ENGINE_UNAVAILABLE: ErrorPolicy(
+            RetryBy.TASK, 3, "the sandbox engine does not answer"
+        ),
+        Cause.CONTAINER_LOST: ErrorPolicy(
+            RetryBy.TASK, 3, "the sandbox disappeared during the attempt"
+        ),
+        Cause.IMAGE_BUILD: ErrorPolicy(RetryBy.TASK, 2, "the task's image could not be built"),
+        Cause.SANDBOX_START: ErrorPolicy(RetryBy.TASK, 3, "the sandbox could not be started"),
+        Cause.SANDBOX_IO: ErrorPolicy(
+            RetryBy.TASK, 3, "a file could not be moved into or out of it"
+        ),
+        Cause.VERIFIER_BROKEN: ErrorPolicy(RetryBy.TASK, 2, "the verifier left no usable reward"),
+        Cause.VERIFIER_TIMEOUT: ErrorPolicy(RetryBy.TASK, 2, "the verifier ran out of time"),
+        Cause.JUDGE_UNUSABLE: ErrorPolicy(
+            RetryBy.CLIENT, 3, "the judge's answer could not be used"
+        ),
+        Cause.LEDGER_IO: ErrorPolicy(RetryBy.TASK, 3, "the ledger could not be written"),
+        Cause.PREFECT_SERVER: ErrorPolicy(RetryBy.NOBODY, 1, "the Prefect server cannot be used"),
+        Cause.INTERNAL: ErrorPolicy(
+            RetryBy.NOBODY, 1, "an error nobody foresaw, in Grindstone itself"
+        ),
     }
 )
 
@@ -151,7 +167,7 @@ class InfrastructureError(GrindstoneError):
         return type(self), (self.cause, self.detail), {"agent_began": self.agent_began}
 
     @property
-    def policy(self) -> Policy:
+    def policy(self) -> ErrorPolicy:
         """Who tries again, and how often."""
         return POLICIES[self.cause]
 

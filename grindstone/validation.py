@@ -8,7 +8,7 @@ from pydantic import ValidationError
 SHOWN_CHARS = 60
 
 
-class Fault(NamedTuple):
+class InvalidValue(NamedTuple):
     """One value that does not fit."""
 
     place: tuple[str, ...]
@@ -43,18 +43,18 @@ _EXPECTED: Mapping[str, str] = {
 """What was expected, by pydantic's type of the error; its own words say what is not."""
 
 
-def faults(error: ValidationError) -> list[Fault]:
+def faults(error: ValidationError) -> list[InvalidValue]:
     """Return every value that does not fit, in the model's order."""
     return [_fault(item) for item in error.errors(include_url=False)]
 
 
-def _fault(item: Any) -> Fault:
+def _fault(item: Any) -> InvalidValue:
     place = tuple(str(part) for part in item["loc"] if part != "[key]")
     context = item.get("ctx", {})
     if item["type"] == "extra_forbidden":
-        return Fault(place, "is unknown", "a name that is known here")
+        return InvalidValue(place, "is unknown", "a name that is known here")
     if item["type"] == "missing":
-        return Fault(place, "is missing", "a value")
+        return InvalidValue(place, "is missing", "a value")
     if item["type"] == "value_error":
         return _own_words(place, str(context["error"]), item["input"])
     expected = _EXPECTED.get(item["type"])
@@ -64,24 +64,24 @@ def _fault(item: Any) -> Fault:
         words = {name: _number(value).replace("'", "") for name, value in context.items()}
         words["pattern"] = str(context.get("pattern", ""))
         expected = expected.format(**words)
-    return Fault(place, f"is {_shown(item['input'])}", expected)
+    return InvalidValue(place, f"is {_shown(item['input'])}", expected)
 
 
 def _number(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _own_words(place: tuple[str, ...], message: str, value: object) -> Fault:
+def _own_words(place: tuple[str, ...], message: str, value: object) -> InvalidValue:
     """Take apart what a validator of ours says: `key: problem; expected …`, or a part of it."""
     told, semicolon, expected = message.partition("; expected ")
     if not semicolon:
         if place:
-            return Fault(place, f"is {_shown(value)}: {message}", "a value that fits")
-        return Fault(place, message, "settings that go together")
+            return InvalidValue(place, f"is {_shown(value)}: {message}", "a value that fits")
+        return InvalidValue(place, message, "settings that go together")
     key, colon, problem = told.partition(": ")
     if colon and key.isidentifier():  # raised for a whole section
-        return Fault((*place, key), problem, expected)
-    return Fault(place, told, expected)
+        return InvalidValue((*place, key), problem, expected)
+    return InvalidValue(place, told, expected)
 
 
 def _shown(value: object) -> str:

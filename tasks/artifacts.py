@@ -17,7 +17,7 @@ from prefect.context import get_run_context
 from prefect.exceptions import MissingContextError
 from prefect.settings import get_current_settings
 
-from grindstone.attempt.run import Attempted
+from grindstone.attempt.run import AttemptResult
 from grindstone.observe.narrative import trajectory_markdown
 from grindstone.records import Episode
 from grindstone.tasks.incidents import spared
@@ -56,7 +56,7 @@ def trajectory_key(task_id: str) -> str:
     return artifact_key("trajectory", task_id)
 
 
-async def publish_trajectory(attempted: Attempted) -> None:
+async def publish_trajectory(attempted: AttemptResult) -> None:
     """Show one attempt: headline, skills, then every step."""
     episode = attempted.episode
     await publish_markdown(
@@ -114,7 +114,7 @@ def _headline(episode: Episode) -> str:
     )
 
 
-def _skills(attempted: Attempted) -> str:
+def _skills(attempted: AttemptResult) -> str:
     if not attempted.uses:
         return "No skills were offered."
     rows = [

@@ -1,16 +1,16 @@
 """The check of an agent after each of its attempts, and word of the episode."""
 
-from grindstone.attempt.run import Attempted
+from grindstone.attempt.run import AttemptResult
 from grindstone.boundary import step_boundary
 from grindstone.errors import GrindstoneError
 from grindstone.records import Episode
+from grindstone.tasks.events import tell_episode, tell_events
 from grindstone.tasks.progress import Note
 from grindstone.tasks.runtime import Runtime
-from grindstone.tasks.telling import tell_episode, tell_events
 
 
 async def check_attempt(
-    runtime: Runtime, episode: Episode, attempted: Attempted | None = None
+    runtime: Runtime, episode: Episode, attempted: AttemptResult | None = None
 ) -> None:
     """Check an attempt against the constitution, note what it earned or lost, and say so.
 
@@ -35,5 +35,5 @@ async def check_attempt(
     tell_episode(episode)
 
 
-def _skills(attempted: Attempted) -> tuple[str, ...]:
+def _skills(attempted: AttemptResult) -> tuple[str, ...]:
     return tuple(use.skill for use in attempted.uses if use.loaded or use.followed)

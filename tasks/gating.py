@@ -8,7 +8,7 @@ from grindstone.benchmark import Task
 from grindstone.files import write_atomic
 from grindstone.gate.paired import PairedComparison, compare_paired
 from grindstone.gate.power import detectable_effect, sentence
-from grindstone.gate.rules import Decision, Policy, Rule, decide, rule_of
+from grindstone.gate.rules import CannotTell, GateDecision, Rule, decide, rule_of
 from grindstone.ledger.tables.runs import GateDecisionRow, GatePairRow
 from grindstone.records import utc_now
 from grindstone.report.gate_page import Gated, as_pair, gate_markdown, gate_plot
@@ -65,7 +65,7 @@ async def record_gate(
     """
     rule = gate_rule(options)
     seen = await asyncio.to_thread(lambda: compare_paired(as_pair(pair) for pair in pairs))
-    decision = decide(rule, seen, Policy(options.gate_on_cannot_tell))
+    decision = decide(rule, seen, CannotTell(options.gate_on_cannot_tell))
     row = _row(runtime, options, arms, seen, decision, gate_id=gate_id, cycle=cycle).model_copy(
         update={
             "p_value": {"drop": seen.p_worse, "gain": seen.p_better}.get(rule.direction),
@@ -87,7 +87,7 @@ def _row(
     options: GateOptions,
     arms: Arms,
     seen: PairedComparison,
-    decision: Decision,
+    decision: GateDecision,
     *,
     gate_id: str,
     cycle: int,

@@ -20,7 +20,7 @@ from grindstone.llm.messages import CallSite
 from grindstone.observe.calibration import Calibration, calibrate
 from grindstone.observe.judge import judge
 from grindstone.observe.observation import JudgeVerdict
-from grindstone.observe.patterns import Judged, Pattern, find_patterns
+from grindstone.observe.patterns import JudgedTask, Pattern, find_patterns
 from grindstone.records import Role
 from grindstone.tasks.artifacts import artifact_key, artifact_link, publish_table, trajectory_key
 from grindstone.tasks.caching import key_of
@@ -124,7 +124,7 @@ async def note_patterns(
 ) -> tuple[Pattern, ...]:
     """Keep and show the failures that at least two tasks of a cycle share."""
     patterns = find_patterns(
-        Judged(task_id=item.task_id, verdict=item.verdict)
+        JudgedTask(task_id=item.task_id, verdict=item.verdict)
         for item in judged
         if item.verdict is not None
     )

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from pydantic import TypeAdapter
 
-from grindstone.attempt.run import Attempted
+from grindstone.attempt.run import AttemptResult
 from grindstone.evolve import EvolutionResult, WriterResult
 from grindstone.files import write_atomic
 from grindstone.ledger import Ledger
@@ -41,12 +41,12 @@ class Writing(Protocol):
     def cycle(self) -> int: ...  # noqa: D102
 
 
-_ATTEMPTED = TypeAdapter(Attempted)
+_ATTEMPTED = TypeAdapter(AttemptResult)
 
 
 async def record_attempt(
-    runtime: Runtime, episode_id: str, make: Callable[[], Awaitable[Attempted]]
-) -> Attempted:
+    runtime: Runtime, episode_id: str, make: Callable[[], Awaitable[AttemptResult]]
+) -> AttemptResult:
     """Make an attempt and append its rows; the episode last, so that it has all its rows.
 
     What the attempt left is on disk as one file before the first row: a run that is killed
@@ -64,7 +64,7 @@ async def record_attempt(
     return attempted
 
 
-def _record(ledger: Ledger, attempted: Attempted) -> None:
+def _record(ledger: Ledger, attempted: AttemptResult) -> None:
     episode = attempted.episode
     whole, steps = trajectory_rows(episode.episode_id, attempted.trajectory)
     verdict, tests = verdict_rows(episode.episode_id, attempted.verdict)

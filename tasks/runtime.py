@@ -21,14 +21,14 @@ from grindstone.attempt.spec import Spending
 from grindstone.benchmark.environ import passed_names
 from grindstone.blocks import credentials
 from grindstone.boundary import keeping
-from grindstone.graduation.decisions.after_episode import Follower
+from grindstone.graduation.decisions.after_episode import IncrementalReview
 from grindstone.home import Home
 from grindstone.ledger import Ledger
 from grindstone.ledger.recall import scored_episodes
 from grindstone.llm import CallRecord, Journal, Models, open_models
 from grindstone.masking import Mask
 from grindstone.records import Episode
-from grindstone.sandbox import Provider, open_provider
+from grindstone.sandbox import SandboxProvider, open_provider
 from grindstone.sandbox.owner import run_labels
 from grindstone.sandbox.registry import Choice
 from grindstone.tasks.adopting import sole_process, tagged
@@ -55,9 +55,9 @@ class Runtime:
     agent_id: str
     workspace: Workspace
     ledger: Ledger
-    provider: Provider
+    provider: SandboxProvider
     models: Models
-    follower: Follower
+    follower: IncrementalReview
     watch: Watcher = ignore
     starts: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(STARTS_AT_ONCE))
     spending: Spending = field(default_factory=Spending)
@@ -145,7 +145,7 @@ async def open_runtime(
         oci_runtime: Docker's OCI runtime.
         model_block: A saved block with credentials; None for the environment's.
         max_cost_usd: The run's ceiling.
-        max_tokens_total: Likewise, in tokens.
+        max_tokens_total: The run's ceiling in tokens.
         rehearsal_price_as: The model whose prices a rehearsal is metered at.
         watch: Told what happens.
         whole: False for a part of a run, which must leave the run's other parts alone.
@@ -200,7 +200,7 @@ async def open_runtime(
             ledger=ledger,
             provider=provider,
             models=models,
-            follower=Follower(home),
+            follower=IncrementalReview(home),
             watch=watch,
             spending=spending,
             calls=calls,
@@ -214,7 +214,7 @@ async def open_runtime(
             CURRENT.reset(token)
 
 
-async def _sweep(provider: Provider, labels: Mapping[str, str] | None = None) -> None:
+async def _sweep(provider: SandboxProvider, labels: Mapping[str, str] | None = None) -> None:
     """Remove sandboxes nobody needs; one that cannot be removed keeps no run from its work."""
     with spared("sweeping up sandboxes"):
         await provider.reap(labels=labels)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from grindstone.benchmark.checking import CheckReport
     from grindstone.benchmark.loading import Dataset
     from grindstone.benchmark.task import Task
-    from grindstone.sandbox.protocol import Provider
+    from grindstone.sandbox.protocol import SandboxProvider
     from grindstone.sandbox.registry import Kind
 
 
@@ -86,7 +86,7 @@ async def _check_all(
         slots = asyncio.Semaphore(max_workers)
 
         async def one(
-            task: "Task", provider: "Provider" = provider, slots: asyncio.Semaphore = slots
+            task: "Task", provider: "SandboxProvider" = provider, slots: asyncio.Semaphore = slots
         ) -> "CheckReport":
             async with slots:
                 report = await check_task(task, provider, cheat=cheat)

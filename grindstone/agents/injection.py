@@ -10,7 +10,7 @@ from pathlib import Path
 from shutil import copytree
 
 from grindstone.agents.protocol import SkillCard
-from grindstone.agents.shelf import PLACES
+from grindstone.agents.sandbox_skills import PLACES
 from grindstone.errors import Cause, InfrastructureError, InputError
 from grindstone.sandbox.protocol import Sandbox
 from grindstone.skills import read_skill

@@ -11,7 +11,7 @@ LOAD_BY_TOOL = "call `load_skill` with its name."
 LOAD_BY_READING = "print its `SKILL.md` with `cat`."
 
 
-class Row(NamedTuple):
+class ProfileRow(NamedTuple):
     """One profile."""
 
     name: str
@@ -37,38 +37,38 @@ class Profile(StrEnum):
 
     def __new__(cls, *row: object) -> "Profile":
         """Make a member of a row, so that its value is the name alone."""
-        fields = Row(*row)  # type: ignore[arg-type]  # a row comes taken apart
+        fields = ProfileRow(*row)  # type: ignore[arg-type]  # a row comes taken apart
         member = str.__new__(cls, fields.name)
         member._value_ = fields.name
-        for name, value in zip(Row._fields[1:], fields[1:], strict=True):
+        for name, value in zip(ProfileRow._fields[1:], fields[1:], strict=True):
             setattr(member, name, value)
         return member
 
-    TERMINUS2 = Row(
+    TERMINUS2 = ProfileRow(
         "terminus2",
         "grindstone.agents.terminus:TerminusSolver",
         "protocol_terminus2.md",
         LOAD_BY_READING,
         "terminus-2",
     )
-    TERMINUS2_LEGACY = Row(
+    TERMINUS2_LEGACY = ProfileRow(
         "terminus2_legacy",
         "grindstone.agents.terminus:legacy",
         "protocol_terminus2_legacy.md",
         LOAD_BY_READING,
     )
-    STRANDS = Row(
+    STRANDS = ProfileRow(
         "strands",
         "grindstone.agents.strands:StrandsSolver",
         "protocol_strands.md",
         LOAD_BY_TOOL,
     )
-    ORACLE = Row(
+    ORACLE = ProfileRow(
         "oracle",
         "grindstone.agents.fixed:OracleSolver",
         harbor="oracle",
         gets_solution=True,
         aided=False,
     )
-    NOP = Row("nop", "grindstone.agents.fixed:NopSolver", harbor="nop", aided=False)
-    CHEATER = Row("cheater", "grindstone.agents.fixed:CheaterSolver", aided=False)
+    NOP = ProfileRow("nop", "grindstone.agents.fixed:NopSolver", harbor="nop", aided=False)
+    CHEATER = ProfileRow("cheater", "grindstone.agents.fixed:CheaterSolver", aided=False)

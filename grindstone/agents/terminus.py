@@ -6,7 +6,7 @@ from grindstone.agents.protocol import Brief
 from grindstone.agents.recorder import OnStep, Recorder
 from grindstone.agents.system_prompt import template
 from grindstone.agents.terminals import PlainTerminal, Terminal, TmuxTerminal, has_tmux
-from grindstone.agents.terminus_answer import Answer, UnusableAnswerError, parse_answer
+from grindstone.agents.terminus_answer import TerminusAnswer, UnusableAnswerError, parse_answer
 from grindstone.errors import InputError
 from grindstone.llm.messages import Model, Response, Text
 from grindstone.records import StepKind, StopReason, ToolCall, Trajectory
@@ -98,7 +98,7 @@ class TerminusSolver:
     async def _type(
         self,
         response: Response,
-        answer: Answer,
+        answer: TerminusAnswer,
         terminal: Terminal,
         meter: Meter,
         record: Recorder,
@@ -129,7 +129,7 @@ def _complaint(why: str, response: Response) -> str:
     return template("terminus_unusable.md").substitute(why=why).strip()
 
 
-def _observation(answer: Answer, shown: str, *, ask_again: bool) -> str:
+def _observation(answer: TerminusAnswer, shown: str, *, ask_again: bool) -> str:
     warnings = "".join(f"Warning: {warning}.\n" for warning in answer.warnings)
     name = "terminus_confirm.md" if ask_again else "terminus_observation.md"
     return template(name).substitute(warnings=warnings, terminal=shown).strip()

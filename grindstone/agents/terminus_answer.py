@@ -28,7 +28,7 @@ class Keystrokes(NamedTuple):
     duration_s: float
 
 
-class Answer(NamedTuple):
+class TerminusAnswer(NamedTuple):
     """One answer, understood."""
 
     analysis: str
@@ -38,7 +38,7 @@ class Answer(NamedTuple):
     warnings: tuple[str, ...]
 
 
-def parse_answer(text: str) -> Answer:
+def parse_answer(text: str) -> TerminusAnswer:
     """Return what an answer asks for.
 
     Raises:
@@ -54,7 +54,7 @@ def parse_answer(text: str) -> Answer:
     unknown = sorted(set(found) - set(_FIELDS))
     if unknown:
         warnings.append(f"unknown fields were ignored: {', '.join(unknown)}")
-    return Answer(spoken["analysis"], spoken["plan"], commands, complete, tuple(warnings))
+    return TerminusAnswer(spoken["analysis"], spoken["plan"], commands, complete, tuple(warnings))
 
 
 def _find_object(text: str, warnings: list[str]) -> dict[str, Any]:

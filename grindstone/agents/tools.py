@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 from grindstone.agents.limits import Meter
 from grindstone.agents.loop import OUT_OF_TIME, CallResult, malformed, refused
 from grindstone.agents.protocol import SkillCard
-from grindstone.agents.shelf import Shelf
+from grindstone.agents.sandbox_skills import SandboxSkills
 from grindstone.agents.text import KEPT_BYTES, shorten
 from grindstone.llm.messages import ToolSpec, ToolUse
 from grindstone.records import ToolOutput
@@ -94,7 +94,7 @@ class SandboxTools:
 
     def __init__(self, sandbox: Sandbox, skills: tuple[SkillCard, ...], meter: Meter) -> None:
         self._sandbox = sandbox
-        self._shelf = Shelf(sandbox, skills)
+        self._shelf = SandboxSkills(sandbox, skills)
         self._meter = meter
         self.specs = tuple(_spec(name, arguments) for name, arguments in _TOOLS.items())
 

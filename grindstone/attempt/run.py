@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from grindstone.agents import build_system_prompt, solver_for
 from grindstone.agents.injection import inject_skills
 from grindstone.agents.protocol import Brief, Effort, SkillCard
-from grindstone.agents.remembered import remembering
+from grindstone.agents.replay import remembering
 from grindstone.agents.skill_use import SkillUse, skill_uses
 from grindstone.agents.tool_scripts import ToolScript, lay_tools
 from grindstone.attempt.spec import AttemptSpec
@@ -41,24 +41,24 @@ from grindstone.records import (
     utc_now,
 )
 from grindstone.sandbox.owner import run_labels
-from grindstone.sandbox.protocol import Provider, Sandbox
+from grindstone.sandbox.protocol import Sandbox, SandboxProvider
 from grindstone.skills import Skill, SkillLibrary, render
 from grindstone.skills.selection import select_skills
 from grindstone.workspace.files import WorkspaceFiles
 
 
-class Rig(NamedTuple):
+class AttemptResources(NamedTuple):
     """What an attempt works with; opened once per run."""
 
-    provider: Provider
+    provider: SandboxProvider
     model: Model | None  # None for oracle and nop
     workspace: Path  # a frozen copy of the workspace at the spec's commit
     calls_of: Callable[[str], Sequence[CallRecord]]  # the model calls of an episode so far
-    memory: Path | None = None  # the file to remember its commands in, see `remembered`
+    command_log: Path | None = None  # what its commands showed; see `agents.replay`
     mask: Mask = NO_MASK  # replaces known keys in what its commands show
 
 
-class Offered(NamedTuple):
+class OfferedSkill(NamedTuple):
     """A skill that was laid into the sandbox, and why it was chosen."""
 
     skill: Skill
@@ -68,18 +68,18 @@ class Offered(NamedTuple):
     reason: str = ""
 
 
-class Attempted(NamedTuple):
+class AttemptResult(NamedTuple):
     """All an attempt leaves."""
 
     episode: Episode
     trajectory: Trajectory
     verdict: Verdict
-    offered: tuple[Offered, ...]
+    offered: tuple[OfferedSkill, ...]
     uses: tuple[SkillUse, ...]
     signals: Signals
 
 
-async def attempt(spec: AttemptSpec, rig: Rig) -> Attempted:
+async def attempt(spec: AttemptSpec, resources: AttemptResources) -> AttemptResult:
     """Let the agent try the task once and grade what it left.
 
     Raises:
@@ -93,19 +93,21 @@ async def attempt(spec: AttemptSpec, rig: Rig) -> Attempted:
             str(spec.task_dir), "changed since the run was planned", "the same files all along"
         )
     started = utc_now()
-    files = WorkspaceFiles(rig.workspace)
-    offered = _choose(spec, task, rig.workspace)
-    sandbox = await _start(spec, task, rig.provider)
+    files = WorkspaceFiles(resources.workspace)
+    offered = _choose(spec, task, resources.workspace)
+    sandbox = await _start(spec, task, resources.provider)
     try:
-        cards = await _lay(spec, sandbox, offered, rig.workspace)
+        cards = await _lay(spec, sandbox, offered, resources.workspace)
         tools = await lay_tools(sandbox, files.tools()) if spec.solver.profile.aided else ()
         brief = _brief(spec, task, cards, tools, files)
-        with remembering(sandbox, rig.memory, mask=rig.mask) as at_work:
-            trajectory = await solver_for(spec.solver.profile).solve(brief, at_work, rig.model)
+        with remembering(sandbox, resources.command_log, mask=resources.mask) as at_work:
+            trajectory = await solver_for(spec.solver.profile).solve(
+                brief, at_work, resources.model
+            )
         verdict = await grade_task(
             task,
             sandbox,
-            rig.provider,
+            resources.provider,
             score_mode=spec.solver.score_mode,
             separate=spec.solver.verifier == "separate",
             trust_disputed=spec.solver.trust_disputed,
@@ -113,15 +115,15 @@ async def attempt(spec: AttemptSpec, rig: Rig) -> Attempted:
         )
         kills = 0 if verdict.passed else await _memory_kills(sandbox)
     except InfrastructureError as error:
-        error.agent_began = bool(rig.calls_of(spec.episode_id))
+        error.agent_began = bool(resources.calls_of(spec.episode_id))
         raise
     finally:
-        rig.provider.discard(sandbox)
+        resources.provider.discard(sandbox)
     uses = skill_uses(
         spec.episode_id, trajectory, {item.skill.name: render(item.skill) for item in offered}
     )
-    return Attempted(
-        episode=_episode(spec, task, rig, trajectory, verdict, started, kills),
+    return AttemptResult(
+        episode=_episode(spec, task, resources, trajectory, verdict, started, kills),
         trajectory=trajectory,
         verdict=verdict,
         offered=offered,
@@ -198,7 +200,7 @@ def _load(spec: AttemptSpec) -> Task:
     )
 
 
-def _choose(spec: AttemptSpec, task: Task, workspace: Path) -> tuple[Offered, ...]:
+def _choose(spec: AttemptSpec, task: Task, workspace: Path) -> tuple[OfferedSkill, ...]:
     solver = spec.solver
     if not solver.profile.aided or not solver.with_skills:
         return ()
@@ -212,7 +214,7 @@ def _choose(spec: AttemptSpec, task: Task, workspace: Path) -> tuple[Offered, ..
         method=solver.selection.value,
     )
     offered = [
-        Offered(
+        OfferedSkill(
             skills[item.name],
             own=False,
             method=item.method,
@@ -224,11 +226,11 @@ def _choose(spec: AttemptSpec, task: Task, workspace: Path) -> tuple[Offered, ..
     own = library.task_skill(task.task_id)
     if own is not None:
         offered = [item for item in offered if item.skill.name != own.name]
-        offered.append(Offered(own, own=True, method="own", score=0.0))
+        offered.append(OfferedSkill(own, own=True, method="own", score=0.0))
     return tuple(offered)
 
 
-async def _start(spec: AttemptSpec, task: Task, provider: Provider) -> Sandbox:
+async def _start(spec: AttemptSpec, task: Task, provider: SandboxProvider) -> Sandbox:
     image = await provider.build(build_spec(task))
     return await provider.start(start_spec(task, image, labels=_labels(spec)))
 
@@ -238,7 +240,7 @@ def _labels(spec: AttemptSpec) -> dict[str, str]:
 
 
 async def _lay(
-    spec: AttemptSpec, sandbox: Sandbox, offered: Sequence[Offered], workspace: Path
+    spec: AttemptSpec, sandbox: Sandbox, offered: Sequence[OfferedSkill], workspace: Path
 ) -> tuple[SkillCard, ...]:
     if not spec.solver.profile.aided:
         return ()
@@ -310,13 +312,13 @@ def _identity(spec: AttemptSpec, task: Task) -> dict[str, Any]:
 def _episode(
     spec: AttemptSpec,
     task: Task,
-    rig: Rig,
+    resources: AttemptResources,
     trajectory: Trajectory,
     verdict: Verdict,
     started: datetime,
     memory_kills: int,
 ) -> Episode:
-    calls = rig.calls_of(spec.episode_id)
+    calls = resources.calls_of(spec.episode_id)
     costs = [call.cost_usd for call in calls]
     usage = sum((call.usage + call.lost for call in calls), start=Usage())
     identity = _identity(spec, task)

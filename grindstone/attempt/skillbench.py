@@ -14,7 +14,7 @@ from grindstone.agents.harbor import (
     run_harbor,
 )
 from grindstone.agents.skill_use import SkillUse, skill_uses
-from grindstone.attempt.run import Rig, attempt, failure_class_of
+from grindstone.attempt.run import AttemptResources, attempt, failure_class_of
 from grindstone.attempt.spec import AttemptSpec, SolverSettings
 from grindstone.benchmark import Task, load_task, score_of
 from grindstone.digest import digest
@@ -181,19 +181,19 @@ class SkillBenchAgent:
             ) as models:
                 model = models.get(self.model_id, self.region) if aided else None
                 spec = self._spec(task, trial, model.model_id if model else "", provider.kind)
-                memory = self._runs / self.run_key / "attempts" / f"{spec.episode_id}.commands"
+                command_log = self._runs / self.run_key / "attempts" / f"{spec.episode_id}.commands"
                 done = await attempt(
                     spec,
-                    Rig(
+                    AttemptResources(
                         provider=provider,
                         model=model,
                         workspace=self._files,
                         calls_of=lambda episode: tuple(calls[episode]),
-                        memory=memory if aided else None,
+                        command_log=command_log if aided else None,
                         mask=models.mask,
                     ),
                 )
-                memory.unlink(missing_ok=True)
+                command_log.unlink(missing_ok=True)
         finally:
             await provider.close()
         return Solved(

@@ -13,11 +13,11 @@ from typing import Literal, NamedTuple
 
 from grindstone.base import Frozen
 from grindstone.benchmark.environment import start_spec
-from grindstone.benchmark.separate import carried
-from grindstone.benchmark.settling import grade_task
+from grindstone.benchmark.recheck import grade_task
+from grindstone.benchmark.separate_verifier import carried
 from grindstone.benchmark.task import Task
 from grindstone.errors import InfrastructureError
-from grindstone.sandbox.protocol import Provider
+from grindstone.sandbox.protocol import SandboxProvider
 from grindstone.settings import ScoreMode
 
 WAYS = Path(__file__).parent / "ways"
@@ -60,7 +60,7 @@ def ways() -> tuple[Way, ...]:
 
 async def try_cheating(
     task: Task,
-    provider: Provider,
+    provider: SandboxProvider,
     image: str,
     *,
     honest_nothing: float,
@@ -92,7 +92,7 @@ async def try_cheating(
 
 async def _try(
     task: Task,
-    provider: Provider,
+    provider: SandboxProvider,
     image: str,
     way: Way,
     separate: bool,

@@ -13,14 +13,14 @@ from pydantic import NonNegativeFloat
 from grindstone.base import Frozen
 from grindstone.benchmark.cheating import Cheat, try_cheating
 from grindstone.benchmark.environment import build_spec, start_spec
-from grindstone.benchmark.linting import Finding, lint_task
-from grindstone.benchmark.settling import grade_task
+from grindstone.benchmark.linting import LintFinding, lint_task
+from grindstone.benchmark.recheck import grade_task
 from grindstone.benchmark.task import Task
 from grindstone.benchmark.verifier import cap
 from grindstone.boundary import step_boundary
 from grindstone.errors import InfrastructureError, InputError, InternalError
 from grindstone.records import Verdict
-from grindstone.sandbox.protocol import Provider, Sandbox
+from grindstone.sandbox.protocol import Sandbox, SandboxProvider
 from grindstone.settings import ScoreMode
 
 SOLUTION = "/solution"
@@ -46,7 +46,7 @@ class CheckReport(Frozen):
 
     task_id: str
     task_digest: str
-    findings: tuple[Finding, ...]
+    findings: tuple[LintFinding, ...]
     stages: tuple[Stage, ...]
     cheats: tuple[Cheat, ...] = ()
 
@@ -70,7 +70,7 @@ class CheckReport(Frozen):
 
 async def check_task(
     task: Task,
-    provider: Provider,
+    provider: SandboxProvider,
     *,
     score_mode: ScoreMode = ScoreMode.DUAL,
     oracle: Solve | None = None,
@@ -144,13 +144,15 @@ async def check_task(
     )
 
 
-def _lint(task: Task) -> tuple[Finding, ...]:
+def _lint(task: Task) -> tuple[LintFinding, ...]:
     try:
         with step_boundary(f"lint of {task.task_id}"):
             return lint_task(task)
     except InternalError as error:
         remedy = "report it with the task's files"
-        finding = Finding(severity="error", rule="lint", file="", message=str(error), remedy=remedy)
+        finding = LintFinding(
+            severity="error", rule="lint", file="", message=str(error), remedy=remedy
+        )
         return (finding,)
 
 
@@ -177,7 +179,7 @@ async def _try(
     task: Task,
     *,
     image: str,
-    provider: Provider,
+    provider: SandboxProvider,
     score_mode: ScoreMode,
     labels: Mapping[str, str] | None,
 ) -> Stage:

@@ -35,7 +35,7 @@ def select(
         ids: Ids or shell patterns such as `log-*`; several in one text, with commas
             between them, unless a task has that very id.
         categories: Compared without regard to case; likewise several.
-        difficulties: Likewise.
+        difficulties: Compared without regard to case; several, as of categories.
         limit: At most so many, the first by id; 0: all.
         broken: Folders that are no task; one that an id names is told of.
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from grindstone.benchmark.dockerfile import parse_copy
-from grindstone.benchmark.lint_source import DOCKERFILE, Finding, Rule, Source
+from grindstone.benchmark.lint_source import DOCKERFILE, LintFinding, Rule, TaskSource
 from grindstone.benchmark.variants import find_baked_skills
 
 UNKNOWN_KEY = "unknown-key"
@@ -16,7 +16,7 @@ def _is_test(file: Path) -> bool:
     return file.name == "test.sh" or b"def test_" in content or b"reward.txt" in content
 
 
-def _tests_in_image(source: Source) -> Iterator[Finding]:
+def _tests_in_image(source: TaskSource) -> Iterator[LintFinding]:
     secret = {
         file.read_bytes()
         for folder in (source.task.tests_dir, source.task.solution_dir)
@@ -38,7 +38,7 @@ def _tests_in_image(source: Source) -> Iterator[Finding]:
                 rule, what = "answers-in-image", f"a folder {first}/"
             else:
                 continue
-            yield Finding(
+            yield LintFinding(
                 # A project the agent works on may well have tests of its own.
                 severity="error" if same else "warning",
                 rule=rule,
@@ -48,7 +48,7 @@ def _tests_in_image(source: Source) -> Iterator[Finding]:
             )
 
 
-def _missing_sources(source: Source) -> Iterator[Finding]:
+def _missing_sources(source: TaskSource) -> Iterator[LintFinding]:
     root = source.task.environment_dir
     if source.task.image is not None:
         return
@@ -67,7 +67,7 @@ def _missing_sources(source: Source) -> Iterator[Finding]:
             else:
                 found = (root / relative).exists()
             if not found:
-                yield Finding(
+                yield LintFinding(
                     severity="error",
                     rule="copy-missing",
                     file=f"{DOCKERFILE}:{instruction.first_line + 1}",
@@ -76,9 +76,9 @@ def _missing_sources(source: Source) -> Iterator[Finding]:
                 )
 
 
-def _baked(source: Source) -> Iterator[Finding]:
+def _baked(source: TaskSource) -> Iterator[LintFinding]:
     for baked in find_baked_skills(source.task):
-        yield Finding(
+        yield LintFinding(
             severity="note" if baked.removable else "warning",
             rule="skills-baked",
             file=baked.place,
@@ -89,11 +89,11 @@ def _baked(source: Source) -> Iterator[Finding]:
         )
 
 
-def _private_answers(source: Source) -> Iterator[Finding]:
+def _private_answers(source: TaskSource) -> Iterator[LintFinding]:
     told = source.task.instruction
     solve = source.task.solution_dir / "solve.sh"
     if not solve.is_file():
-        yield Finding(
+        yield LintFinding(
             severity="note",
             rule="no-solution",
             file="solution/solve.sh",
@@ -107,7 +107,7 @@ def _private_answers(source: Source) -> Iterator[Finding]:
         if line.strip() and not line.lstrip().startswith(("#", "set ", "cd ", "mkdir"))
     ]
     if lines and all(line in told for line in lines):
-        yield Finding(
+        yield LintFinding(
             severity="warning",
             rule="solution-told",
             file="instruction.md",
@@ -116,9 +116,9 @@ def _private_answers(source: Source) -> Iterator[Finding]:
         )
 
 
-def _separate(source: Source) -> Iterator[Finding]:
+def _separate(source: TaskSource) -> Iterator[LintFinding]:
     if source.task.separate_verifier and not source.task.artifacts:
-        yield Finding(
+        yield LintFinding(
             severity="warning",
             rule="no-artifacts",
             file="task.toml: artifacts",
@@ -127,9 +127,9 @@ def _separate(source: Source) -> Iterator[Finding]:
         )
 
 
-def _without_effect(source: Source) -> Iterator[Finding]:
+def _without_effect(source: TaskSource) -> Iterator[LintFinding]:
     for warning in source.task.warnings:
-        yield Finding(
+        yield LintFinding(
             severity="warning",
             rule=UNKNOWN_KEY,
             file="task.toml",

@@ -13,7 +13,7 @@ DOCKERFILE = "environment/Dockerfile"
 TEST_SH = "tests/test.sh"
 
 
-class Finding(Frozen):
+class LintFinding(Frozen):
     """One thing found."""
 
     severity: Severity
@@ -23,7 +23,7 @@ class Finding(Frozen):
     remedy: str
 
 
-class Source:
+class TaskSource:
     """The task's texts, read once."""
 
     def __init__(self, task: Task) -> None:
@@ -41,4 +41,4 @@ class Source:
         self.dockerfile: tuple[Instruction, ...] = instructions(self.dockerfile_text)
 
 
-Rule = Callable[[Source], Iterator[Finding]]
+Rule = Callable[[TaskSource], Iterator[LintFinding]]

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from grindstone.benchmark.exposure import exposed_by
-from grindstone.benchmark.lint_source import TEST_SH, Finding, Rule, Source
+from grindstone.benchmark.lint_source import TEST_SH, LintFinding, Rule, TaskSource
 
 _PACKAGES = {
     "bs4": "beautifulsoup4",
@@ -26,11 +26,11 @@ _PACKAGES = {
 """Packages that are not called what they are imported as."""
 
 
-def _reward_written(source: Source) -> Iterator[Finding]:
+def _reward_written(source: TaskSource) -> Iterator[LintFinding]:
     everything = "\n".join(source.tests.values())
     if "reward.txt" in everything or "reward.json" in everything:
         if "/logs/verifier" not in everything and "LOGS" not in everything:
-            yield Finding(
+            yield LintFinding(
                 severity="error",
                 rule="reward-elsewhere",
                 file=TEST_SH,
@@ -38,7 +38,7 @@ def _reward_written(source: Source) -> Iterator[Finding]:
                 remedy="write /logs/verifier/reward.txt",
             )
         return
-    yield Finding(
+    yield LintFinding(
         severity="error",
         rule="no-reward",
         file=TEST_SH,
@@ -47,7 +47,7 @@ def _reward_written(source: Source) -> Iterator[Finding]:
     )
 
 
-def _set_e(source: Source) -> Iterator[Finding]:
+def _set_e(source: TaskSource) -> Iterator[LintFinding]:
     lines = source.test_sh.splitlines()
     strict = next((i for i, line in enumerate(lines) if re.match(r"\s*set\s+-\w*e", line)), None)
     if strict is None or any(re.match(r"\s*(set\s+\+e|trap\b)", line) for line in lines):
@@ -60,7 +60,7 @@ def _set_e(source: Source) -> Iterator[Finding]:
             or re.search(r"\|\||&&|\bpip3? install\b|\buv (pip|add|init)\b|;\s*then", bare)
             or bare.endswith("\\")
         ):
-            yield Finding(
+            yield LintFinding(
                 severity="error",
                 rule="set-e",
                 file=TEST_SH,
@@ -70,11 +70,11 @@ def _set_e(source: Source) -> Iterator[Finding]:
             return
 
 
-def _line_ends(source: Source) -> Iterator[Finding]:
+def _line_ends(source: TaskSource) -> Iterator[LintFinding]:
     scripts = [source.task.tests_dir / "test.sh", source.task.solution_dir / "solve.sh"]
     for script in scripts:
         if script.is_file() and b"\r\n" in script.read_bytes():
-            yield Finding(
+            yield LintFinding(
                 severity="error",
                 rule="crlf",
                 file=script.relative_to(source.task.path).as_posix(),
@@ -83,9 +83,9 @@ def _line_ends(source: Source) -> Iterator[Finding]:
             )
 
 
-def _shebang(source: Source) -> Iterator[Finding]:
+def _shebang(source: TaskSource) -> Iterator[LintFinding]:
     if not source.test_sh.startswith("#!"):
-        yield Finding(
+        yield LintFinding(
             severity="note",
             rule="no-shebang",
             file=TEST_SH,
@@ -94,7 +94,7 @@ def _shebang(source: Source) -> Iterator[Finding]:
         )
 
 
-def _named_tests(source: Source) -> Iterator[Finding]:
+def _named_tests(source: TaskSource) -> Iterator[LintFinding]:
     if (source.task.tests_dir / "Dockerfile").is_file():
         return  # its image may make files of its own
     for match in re.finditer(
@@ -103,7 +103,7 @@ def _named_tests(source: Source) -> Iterator[Finding]:
         if not (source.task.tests_dir / match[1]).exists() and f"> /tests/{match[1]}" not in (
             source.test_sh
         ):
-            yield Finding(
+            yield LintFinding(
                 severity="error",
                 rule="test-missing",
                 file=TEST_SH,
@@ -112,7 +112,7 @@ def _named_tests(source: Source) -> Iterator[Finding]:
             )
 
 
-def _test_syntax(source: Source) -> Iterator[Finding]:
+def _test_syntax(source: TaskSource) -> Iterator[LintFinding]:
     for name, text in source.tests.items():
         if not name.endswith(".py"):
             continue
@@ -121,7 +121,7 @@ def _test_syntax(source: Source) -> Iterator[Finding]:
                 warnings.simplefilter("ignore")  # invalid escapes in somebody's strings
                 ast.parse(text)
         except (SyntaxError, ValueError) as error:
-            yield Finding(
+            yield LintFinding(
                 # A newer Python in the image may read what this one cannot.
                 severity="warning",
                 rule="test-syntax",
@@ -131,7 +131,7 @@ def _test_syntax(source: Source) -> Iterator[Finding]:
             )
 
 
-def _test_imports(source: Source) -> Iterator[Finding]:
+def _test_imports(source: TaskSource) -> Iterator[LintFinding]:
     installs = source.test_sh.lower() + source.dockerfile_text.lower()
     if source.task.image is not None or re.search(
         r"requirements|\.toml|environment\.ya?ml", installs
@@ -156,7 +156,7 @@ def _test_imports(source: Source) -> Iterator[Finding]:
             told = f"{module}.py" in source.task.instruction
             if any(one in installs for one in spellings) or files or folders or told:
                 continue
-            yield Finding(
+            yield LintFinding(
                 severity="warning",
                 rule="test-import",
                 file=name,
@@ -165,7 +165,7 @@ def _test_imports(source: Source) -> Iterator[Finding]:
             )
 
 
-def _network(source: Source) -> Iterator[Finding]:
+def _network(source: TaskSource) -> Iterator[LintFinding]:
     fetches = re.compile(
         r"\b(curl|wget|git\s+clone|apt(-get)?\s+(-\w+\s+)*(install|update)|pip3?\s+install"
         r"|uv\s+(pip|add|tool)|uvx|npm\s+(install|ci)|cargo\s+install)\b"
@@ -175,7 +175,7 @@ def _network(source: Source) -> Iterator[Finding]:
         if match is None or re.search(r"localhost|127\.0\.0\.1", line):
             continue
         network = (source.task.verifier_network or source.task.network).mode
-        yield Finding(
+        yield LintFinding(
             severity="error" if network == "none" else "note",
             rule="tests-need-network",
             file=f"{TEST_SH}:{number}",
@@ -186,13 +186,13 @@ def _network(source: Source) -> Iterator[Finding]:
         return
 
 
-def _shadowed(source: Source) -> Iterator[Finding]:
+def _shadowed(source: TaskSource) -> Iterator[LintFinding]:
     for name, text in source.tests.items():
         for line in text.splitlines() if name.endswith(".sh") else ():
             if line.lstrip().startswith("#") or re.search(r"python3?\s+(-\w+\s+)*-[IP]", line):
                 continue
             if re.search(r"python3?\s+(-\w+\s+)*(-m|-c|-(\s|$))", line):
-                yield Finding(
+                yield LintFinding(
                     severity="note",
                     rule="cwd-on-path",
                     file=name,
@@ -203,10 +203,10 @@ def _shadowed(source: Source) -> Iterator[Finding]:
                 return
 
 
-def _exposed(source: Source) -> Iterator[Finding]:
+def _exposed(source: TaskSource) -> Iterator[LintFinding]:
     found = exposed_by(source.task.path)
     if found is not None:
-        yield Finding(
+        yield LintFinding(
             severity="note",
             rule="runs-agents-programs",
             file=found.file,
@@ -216,10 +216,10 @@ def _exposed(source: Source) -> Iterator[Finding]:
         )
 
 
-def _test_names(source: Source) -> Iterator[Finding]:
+def _test_names(source: TaskSource) -> Iterator[LintFinding]:
     everything = "\n".join(source.tests.values())
     if "pytest" in everything and not re.search(r"ctrf|junit|-rA\b", everything):
-        yield Finding(
+        yield LintFinding(
             severity="note",
             rule="no-report",
             file=TEST_SH,

@@ -5,15 +5,15 @@ they may be; a note is worth knowing.
 """
 
 from grindstone.benchmark import lint_image, lint_tests
-from grindstone.benchmark.lint_source import Finding, Severity, Source
+from grindstone.benchmark.lint_source import LintFinding, Severity, TaskSource
 from grindstone.benchmark.task import Task
 
-__all__ = ["Finding", "Severity", "lint_task"]
+__all__ = ["LintFinding", "Severity", "lint_task"]
 
 
-def lint_task(task: Task) -> tuple[Finding, ...]:
+def lint_task(task: Task) -> tuple[LintFinding, ...]:
     """Return everything found, errors first."""
-    source = Source(task)
+    source = TaskSource(task)
     found = [finding for rule in (*lint_tests.RULES, *lint_image.RULES) for finding in rule(source)]
     order = {"error": 0, "warning": 1, "note": 2}
     return tuple(sorted(found, key=lambda finding: (order[finding.severity], finding.file)))

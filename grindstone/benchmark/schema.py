@@ -26,7 +26,7 @@ from pydantic import (
 )
 
 from grindstone.benchmark.task import Artifact
-from grindstone.sandbox.network.rules import NetworkMode, Rules
+from grindstone.sandbox.network.rules import NetworkMode, NetworkRules
 
 _SIZE = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[KMGT]?)I?B?", re.IGNORECASE)
 _MB_PER_UNIT = {"": 1.0, "K": 1 / 1024, "M": 1.0, "G": 1024.0, "T": 1024.0 * 1024}
@@ -78,7 +78,7 @@ Number = Annotated[PositiveFloat, BeforeValidator(_a_number), AfterValidator(_fi
 EnvText = Annotated[StrictStr, BeforeValidator(_scalar_text)]
 EnvName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 Env = dict[EnvName, EnvText]
-AllowedHost = Annotated[StrictStr, AfterValidator(Rules.check_host)]
+AllowedHost = Annotated[StrictStr, AfterValidator(NetworkRules.check_host)]
 AbsolutePath = Annotated[StrictStr, Field(pattern=r"^/")]
 
 
@@ -117,11 +117,11 @@ class EnvironmentSection(_Section):
     os: StrictStr = "linux"
 
     @property
-    def network(self) -> Rules:
+    def network(self) -> NetworkRules:
         """Harbor's rule: open unless the task says otherwise."""
         if self.network_mode is not None:
-            return Rules(mode=_NETWORKS[self.network_mode], hosts=self.allowed_hosts)
-        return Rules(mode="none" if self.allow_internet is False else "public")
+            return NetworkRules(mode=_NETWORKS[self.network_mode], hosts=self.allowed_hosts)
+        return NetworkRules(mode="none" if self.allow_internet is False else "public")
 
     @model_validator(mode="after")
     def _provided(self) -> "EnvironmentSection":

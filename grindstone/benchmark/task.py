@@ -16,7 +16,7 @@ from pathlib import Path
 from pydantic import Field, JsonValue, PositiveFloat
 
 from grindstone.base import Frozen
-from grindstone.sandbox.network.rules import Rules
+from grindstone.sandbox.network.rules import NetworkRules
 from grindstone.sandbox.protocol import Keep, Limits
 
 
@@ -47,7 +47,7 @@ class Task(Frozen):
     metadata: dict[str, JsonValue] = {}
     image: str | None = Field(None, description="A ready image named by task.toml.")
     limits: Limits = Limits()
-    network: Rules = Rules()
+    network: NetworkRules = NetworkRules()
     agent_timeout_s: PositiveFloat = 900.0
     verifier_timeout_s: PositiveFloat = 900.0
     build_timeout_s: PositiveFloat = 600.0
@@ -67,7 +67,7 @@ class Task(Frozen):
     )
     verifier_image: str | None = Field(None, description="A ready image of the separate verifier.")
     verifier_limits: Limits | None = Field(None, description="None: the agent's.")
-    verifier_network: Rules | None = Field(None, description="None: as above.")
+    verifier_network: NetworkRules | None = Field(None, description="None: as above.")
     artifacts: tuple[Artifact, ...] = Field(
         (), description="What a separate verifier gets; none declared: the working folder."
     )

@@ -1,9 +1,9 @@
 from .domains import KeywordClassifier as KeywordClassifier
 from .domains import LLMDomainClassifier as LLMDomainClassifier
 from .domains import TagClassifier as TagClassifier
-from .evaluation import Action as Action
 from .evaluation import CompetencyEval as CompetencyEval
 from .evaluation import CompetencyResult as CompetencyResult
+from .evaluation import TrainingAction as TrainingAction
 from .graph import DependencyGraph as DependencyGraph
 from .jobs import TrainingJob as TrainingJob
 from .jobs import TrainingJobs as TrainingJobs
@@ -17,5 +17,5 @@ from .router import CompetencyRouter as CompetencyRouter
 from .router import NotAllowedError as NotAllowedError
 from .routing import MemberProfile as MemberProfile
 from .routing import RoutingDecision as RoutingDecision
-from .routing import Rules as Rules
+from .routing import RoutingRules as RoutingRules
 from .tracker import CompetencyTracker as CompetencyTracker

@@ -20,7 +20,7 @@ MOST_TASK_CHARS = 20_000
 _MAX_OUTPUT_TOKENS = 512
 
 
-class Asked(NamedTuple):
+class TaskText(NamedTuple):
     """A task as far as its domain depends on it."""
 
     text: str
@@ -40,7 +40,7 @@ class DomainClassifier(Protocol):
 
     min_confidence: float
 
-    async def classify(self, asked: Asked) -> DomainGuess:
+    async def classify(self, asked: TaskText) -> DomainGuess:
         """Return the method's guess."""
         ...
 
@@ -54,7 +54,7 @@ class TagClassifier:
         """Name the domains."""
         self._known = {folded(name): name for name in check_names(domains)}
 
-    async def classify(self, asked: Asked) -> DomainGuess:
+    async def classify(self, asked: TaskText) -> DomainGuess:
         """Return the first tag that is a domain."""
         named = (self._known.get(folded(tag)) for tag in asked.tags)
         found = next((name for name in named if name is not None), None)
@@ -92,7 +92,7 @@ class KeywordClassifier:
             for name in names
         }
 
-    async def classify(self, asked: Asked) -> DomainGuess:
+    async def classify(self, asked: TaskText) -> DomainGuess:
         """Return the domain with the most words in the text."""
         present = words_of(asked.text)
         counts = {
@@ -134,7 +134,7 @@ class LLMDomainClassifier:
         self._scope = scope
         self._turn = 0
 
-    async def classify(self, asked: Asked) -> DomainGuess:
+    async def classify(self, asked: TaskText) -> DomainGuess:
         """Return the model's answer; an answer that cannot be used is no idea.
 
         Raises:
@@ -174,7 +174,7 @@ class LLMDomainClassifier:
         }
 
 
-async def infer(asked: Asked, methods: Sequence[DomainClassifier]) -> DomainGuess:
+async def infer(asked: TaskText, methods: Sequence[DomainClassifier]) -> DomainGuess:
     """Return the first guess that its method is sure enough of.
 
     Returns:

@@ -18,7 +18,7 @@ LEVEL = 0.02
 """Below this distance between mean level and balanced index the domains count as level."""
 
 
-class Action(Frozen):
+class TrainingAction(Frozen):
     """What to train, and why."""
 
     domain: str
@@ -61,14 +61,14 @@ class CompetencyResult(Frozen):
             return None
         return min(known, key=lambda each: (each[0], -(self.priority[each[1]] or 0.0)))[1]
 
-    def actions(self, deficit_threshold: float = 0.0) -> list[Action]:
+    def actions(self, deficit_threshold: float = 0.0) -> list[TrainingAction]:
         """Return what to train: deficits above 0 and at or above the threshold, most urgent first.
 
         An unknown domain is none of them: it is to be measured, not trained.
         """
         threshold = number("deficit_threshold", deficit_threshold, low=0.0, high=self.base)
         found = [
-            Action(
+            TrainingAction(
                 domain=name,
                 priority=self.priority[name] or 0.0,
                 deficit=deficit,
@@ -160,7 +160,7 @@ class CompetencyEval:
             priority=self._where(found.priority),
         )
 
-    def recommend_actions(self, deficit_threshold: float = 0.0) -> list[Action]:
+    def recommend_actions(self, deficit_threshold: float = 0.0) -> list[TrainingAction]:
         """Return what to train, most urgent first; see `CompetencyResult.actions`."""
         return self.run().actions(deficit_threshold)
 

@@ -10,7 +10,7 @@ Evaluator = Callable[[str, Any], Any]
 PASSING_GRADE = 0.5
 
 
-class Judged(NamedTuple):
+class JudgedOutcome(NamedTuple):
     """Success, the grade from 0 to 1 where one was given, and what went wrong."""
 
     success: bool
@@ -18,7 +18,7 @@ class Judged(NamedTuple):
     note: str
 
 
-def judged(evaluator: Evaluator, task: str, response: Any) -> Judged:
+def judged(evaluator: Evaluator, task: str, response: Any) -> JudgedOutcome:
     """Return an evaluator's word on a response.
 
     A number from 0 to 1 is a grade, half of it or more a success; anything else counts by its
@@ -28,7 +28,9 @@ def judged(evaluator: Evaluator, task: str, response: Any) -> Judged:
         found = evaluator(task, response)
         if isinstance(found, Real) and not isinstance(found, bool):
             grade = number("success_evaluator", found, low=0.0, high=1.0)
-            return Judged(grade >= PASSING_GRADE, grade, "")
-        return Judged(bool(found), None, "")
+            return JudgedOutcome(grade >= PASSING_GRADE, grade, "")
+        return JudgedOutcome(bool(found), None, "")
     except Exception as error:  # noqa: BLE001 - the user's code; what it cannot read has failed
-        return Judged(False, None, f"evaluation failed: {type(error).__name__}: {error}"[:500])
+        return JudgedOutcome(
+            False, None, f"evaluation failed: {type(error).__name__}: {error}"[:500]
+        )

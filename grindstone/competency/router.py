@@ -9,14 +9,20 @@ from typing import Any, TypeVar
 from grindstone.competency.agents import names_of, prepare, takes_model
 from grindstone.competency.checking import check_base, check_names
 from grindstone.competency.domains import (
-    Asked,
     DomainClassifier,
     KeywordClassifier,
     TagClassifier,
+    TaskText,
     infer,
 )
 from grindstone.competency.outcome import Evaluator, judged
-from grindstone.competency.routing import Candidate, MemberProfile, RoutingDecision, Rules, decide
+from grindstone.competency.routing import (
+    Candidate,
+    MemberProfile,
+    RoutingDecision,
+    RoutingRules,
+    decide,
+)
 from grindstone.errors import BudgetExceededError, InfrastructureError, InputError, RefusedError
 from grindstone.ledger.store import Ledger
 from grindstone.ledger.tables.autonomy import OutcomeRow
@@ -55,7 +61,7 @@ class CompetencyRouter:
         strong_model: Any = None,
         *,
         classifiers: Sequence[DomainClassifier] | None = None,
-        rules: Rules = Rules(),
+        rules: RoutingRules = RoutingRules(),
         approve: Approve | None = None,
         ledger: Ledger | None = None,
     ) -> None:
@@ -163,7 +169,7 @@ class CompetencyRouter:
         """Do as `decide` does, within an event loop."""
         if not task.strip():
             raise InputError("task", "is empty", "what is to be done")
-        guess = await infer(Asked(task, tuple(tags)), self._classifiers)
+        guess = await infer(TaskText(task, tuple(tags)), self._classifiers)
         decision = decide(task, guess, self._candidates(guess.domain), self.rules, base=self.base)
         if decision.model_tier == "strong" and not self._has_strong(decision.member_name):
             decision = decision.model_copy(update={"note": "no stronger model to give"})

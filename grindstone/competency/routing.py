@@ -36,7 +36,7 @@ class MemberProfile(NamedTuple):
         return self.agent if isinstance(self.agent, str) else ""
 
 
-class Rules(Frozen):
+class RoutingRules(Frozen):
     """From which share of the base on a member is trusted."""
 
     escalate_below: float = Field(0.3, ge=0.0, le=1.0, description="Competency over base.")
@@ -106,7 +106,7 @@ class RoutingDecision(Frozen):
 
 
 def decide(
-    task: str, guess: DomainGuess, members: list[Candidate], rules: Rules, *, base: float
+    task: str, guess: DomainGuess, members: list[Candidate], rules: RoutingRules, *, base: float
 ) -> RoutingDecision:
     """Return the decision: the best standing wins, then more evidence, then the order given.
 

@@ -1,7 +1,7 @@
 from .config import EvolveConfig as EvolveConfig
 from .engine import AEvolveEngine as AEvolveEngine
 from .engine import EvolutionEngine as EvolutionEngine
-from .permissions import Refusal as Refusal
+from .permissions import RefusedChange as RefusedChange
 from .result import EvolutionResult as EvolutionResult
 from .session import SessionLimits as SessionLimits
 from .writers import WriterResult as WriterResult

@@ -18,12 +18,12 @@ from pydantic import ValidationError
 from grindstone.base import Frozen
 from grindstone.benchmark.checking import run_solution
 from grindstone.benchmark.environment import build_spec, start_spec
-from grindstone.benchmark.settling import grade_task
+from grindstone.benchmark.recheck import grade_task
 from grindstone.benchmark.task import Task
 from grindstone.errors import Cause, InfrastructureError
 from grindstone.files import write_atomic
 from grindstone.records import Verdict
-from grindstone.sandbox.protocol import Provider, Sandbox
+from grindstone.sandbox.protocol import Sandbox, SandboxProvider
 from grindstone.settings import ScoreMode
 from grindstone.skills.literals import compared_values
 
@@ -60,7 +60,7 @@ class AnswerKey(Frozen):
 
 async def answer_key(
     task: Task,
-    provider: Provider,
+    provider: SandboxProvider,
     *,
     kept_in: Path | None = None,
     labels: Mapping[str, str] | None = None,
@@ -98,7 +98,7 @@ def _kept(path: Path) -> AnswerKey | None:
 
 
 async def _untouched(
-    task: Task, image: str, provider: Provider, labels: Mapping[str, str] | None
+    task: Task, image: str, provider: SandboxProvider, labels: Mapping[str, str] | None
 ) -> tuple[str, ...]:
     sandbox = await provider.start(start_spec(task, image, labels=labels))
     try:
@@ -110,7 +110,7 @@ async def _untouched(
 async def _solved(
     task: Task,
     image: str,
-    provider: Provider,
+    provider: SandboxProvider,
     labels: Mapping[str, str] | None,
     key: AnswerKey,
 ) -> AnswerKey:
@@ -140,7 +140,7 @@ async def _solved(
 
 
 async def _graded(
-    task: Task, sandbox: Sandbox, provider: Provider, labels: Mapping[str, str] | None
+    task: Task, sandbox: Sandbox, provider: SandboxProvider, labels: Mapping[str, str] | None
 ) -> Verdict | None:
     try:
         return await grade_task(task, sandbox, provider, score_mode=ScoreMode.DUAL, labels=labels)

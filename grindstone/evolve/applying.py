@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from grindstone.skills.format import Skill, parse_skill, raise_version, render
-from grindstone.workspace.changes import Change, Entry, Files, skill_of
+from grindstone.workspace.changes import Change, FileEntry, Files, skill_of
 from grindstone.workspace.errors import WorkspaceError
 from grindstone.workspace.history import EvolutionRef
 from grindstone.workspace.workspace import Workspace
@@ -42,7 +42,7 @@ def with_versions(before: Files, changes: Sequence[Change]) -> tuple[Change, ...
         beside = any(skill_of(path) == skill and path != main for path in by_path)
         raised = _raised(old, parse_skill(entry.content, where=main), beside)
         if raised is not None:
-            new = Entry(raised.encode(), entry.executable)
+            new = FileEntry(raised.encode(), entry.executable)
             kept.append(Change(main, "changed", new))
     return tuple(sorted(kept, key=lambda change: change.path))
 
@@ -52,7 +52,7 @@ def _versioned(change: Change) -> Change:
         return change
     skill = parse_skill(change.entry.content, where=change.path)
     text = render(skill, with_version=True)
-    return change._replace(entry=Entry(text.encode(), change.entry.executable))
+    return change._replace(entry=FileEntry(text.encode(), change.entry.executable))
 
 
 def _is_main_of_known(change: Change, before: Files) -> bool:

@@ -7,7 +7,7 @@ logs. Links are neither sent nor taken back.
 import os
 from pathlib import Path
 
-from grindstone.workspace.changes import Entry, Files
+from grindstone.workspace.changes import FileEntry, Files
 from grindstone.workspace.files import WorkspaceFiles
 from grindstone.workspace.manifest import MANIFEST, Manifest
 
@@ -25,7 +25,7 @@ def is_shown(path: str, manifest: Manifest) -> bool:
     return not path.startswith("skills/_")  # drafts
 
 
-def shown_files(files: WorkspaceFiles) -> dict[str, Entry]:
+def shown_files(files: WorkspaceFiles) -> dict[str, FileEntry]:
     """Return the files of a workspace that its evolver is given."""
     manifest = files.manifest
     return {path: entry for path, entry in files.entries().items() if is_shown(path, manifest)}

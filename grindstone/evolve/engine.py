@@ -10,21 +10,21 @@ from typing import TypeVar
 from grindstone.evolve.applying import apply, mutations, with_versions
 from grindstone.evolve.checks import checks_for
 from grindstone.evolve.config import EvolveConfig
-from grindstone.evolve.copy_evolution import evolve_copy
 from grindstone.evolve.copying import shown_files
 from grindstone.evolve.guard import Answers, guard_of
 from grindstone.evolve.observed import ObservationLog, observations_of
 from grindstone.evolve.past import (
+    command_log_path,
     earlier,
     keep,
     last_refusals,
-    memory_path,
     recall,
     tellable,
     trailers_of,
 )
-from grindstone.evolve.permissions import Check, Refusal
+from grindstone.evolve.permissions import Check, RefusedChange
 from grindstone.evolve.prompts import SkillLine, step_prompt
+from grindstone.evolve.propose import evolve_copy
 from grindstone.evolve.rejected import rejected_changes, shown_diffs, told_by
 from grindstone.evolve.result import EvolutionResult
 from grindstone.llm.messages import CallSite, Model
@@ -32,7 +32,7 @@ from grindstone.observe.observation import (
     render_observations,
 )
 from grindstone.records import Role
-from grindstone.sandbox.protocol import Provider
+from grindstone.sandbox.protocol import SandboxProvider
 from grindstone.settings import SuccessMode
 from grindstone.skills.drafts import read_drafts
 from grindstone.skills.format import parse_skill
@@ -55,7 +55,7 @@ class EvolutionEngine:
         config: EvolveConfig | None = None,
         *,
         model: Model | None = None,
-        provider: Provider | None = None,
+        provider: SandboxProvider | None = None,
         labels: dict[str, str] | None = None,
         answers_dir: Path | None = None,
     ) -> None:
@@ -83,7 +83,7 @@ class EvolutionEngine:
         *,
         step: str = "",
         success_mode: SuccessMode = SuccessMode.OFF,
-        refused: Sequence[Refusal] = (),
+        refused: Sequence[RefusedChange] = (),
         leaks: Check | None = None,
     ) -> EvolutionResult:
         """Evolve once and wait for it; works with and without a running event loop.
@@ -130,7 +130,7 @@ class EvolutionEngine:
         *,
         step: str = "",
         success_mode: SuccessMode = SuccessMode.OFF,
-        refused: Sequence[Refusal] = (),
+        refused: Sequence[RefusedChange] = (),
         leaks: Check | None = None,
     ) -> EvolutionResult:
         """Show observations to the evolver and commit what of its changes may stand.
@@ -170,7 +170,7 @@ class EvolutionEngine:
         history = await asyncio.to_thread(earlier, opened, observations)
         observation = render_observations(observations)
         await asyncio.to_thread(opened.write_observation, observation, observations)
-        memory = memory_path(opened, step, number) if step else None
+        command_log = command_log_path(opened, step, number) if step else None
         gated = success_mode is SuccessMode.GATED_PROMOTION
         drafts = await asyncio.to_thread(read_drafts, opened.root) if gated else ()
         rejected = await asyncio.to_thread(rejected_changes, opened)
@@ -200,7 +200,7 @@ class EvolutionEngine:
                 limits=self.config.limits,
                 checks=checks_for(self.config, observations, guard, rejected, before),
                 labels=self._labels,
-                memory=memory,
+                command_log=command_log,
             )
             model_id, rehearsal = model.model_id, model.rehearsal
         changes = with_versions(before, evolved.changes)
@@ -238,8 +238,8 @@ class EvolutionEngine:
                 trailers=trailers_of(result),
             )
         )
-        if memory is not None:
-            await asyncio.to_thread(memory.unlink, missing_ok=True)
+        if command_log is not None:
+            await asyncio.to_thread(command_log.unlink, missing_ok=True)
         return result.model_copy(update={"commit": ref.commit, "tag": f"evo-{ref.number}"})
 
     @contextlib.asynccontextmanager
@@ -255,7 +255,7 @@ class EvolutionEngine:
             yield models.get(self.config.evolver_model, self.config.region)
 
     @contextlib.asynccontextmanager
-    async def _opened_provider(self) -> AsyncIterator[Provider]:
+    async def _opened_provider(self) -> AsyncIterator[SandboxProvider]:
         if self._provider is not None:
             yield self._provider
             return

@@ -13,7 +13,7 @@ from grindstone.evolve.config import EvolveConfig
 from grindstone.evolve.permissions import Check
 from grindstone.evolve.prompts import Observed
 from grindstone.observe.observation import LabelledObservation
-from grindstone.sandbox.protocol import Provider
+from grindstone.sandbox.protocol import SandboxProvider
 from grindstone.skills.leaks import Known, Leak, Secrets
 from grindstone.skills.literals import compared_values
 
@@ -26,7 +26,7 @@ _KEYS_AT_ONCE = 2
 class Answers(NamedTuple):
     """Where right answers are found out, and kept."""
 
-    provider: Provider
+    provider: SandboxProvider
     kept_in: Path | None = None
     labels: Mapping[str, str] | None = None
 

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from grindstone.digest import SHORT, canonical_json, digest
 from grindstone.errors import InputError
-from grindstone.evolve.permissions import ANSWERS_RULE, Refusal
+from grindstone.evolve.permissions import ANSWERS_RULE, RefusedChange
 from grindstone.evolve.prompts import HISTORY, Observed
 from grindstone.evolve.result import EvolutionResult
 from grindstone.files import write_atomic
@@ -50,7 +50,9 @@ def earlier(workspace: Workspace, current: Sequence[Observed]) -> list[Observed]
     return found[-HISTORY:]
 
 
-def tellable(refusals: Sequence[Refusal], current: Sequence[Observed]) -> tuple[Refusal, ...]:
+def tellable(
+    refusals: Sequence[RefusedChange], current: Sequence[Observed]
+) -> tuple[RefusedChange, ...]:
     """Return the refusals of the step before that may be told: without labels, none from tests."""
     unlabelled = any(isinstance(seen, UnlabelledObservation) for seen in current)
     return tuple(each for each in refusals if not (unlabelled and each.rule == ANSWERS_RULE))
@@ -80,7 +82,7 @@ def recall(workspace: Workspace, ref: EvolutionRef) -> EvolutionResult:
         problem = "is no evolution made by this engine"
         raise InputError(f"commit {ref.commit[:SHORT]}", problem, "one that is") from error
     found: dict[str, object] = {"commit": ref.commit, "done_before": True}
-    memory_path(workspace, result.step, result.evo_number).unlink(missing_ok=True)
+    command_log_path(workspace, result.step, result.evo_number).unlink(missing_ok=True)
     path = _kept_path(workspace, result)
     if path.is_file():
         kept = EvolutionResult.model_validate_json(path.read_bytes())
@@ -88,7 +90,7 @@ def recall(workspace: Workspace, ref: EvolutionRef) -> EvolutionResult:
     return result.model_copy(update=found)
 
 
-def last_refusals(workspace: Workspace) -> tuple[Refusal, ...]:
+def last_refusals(workspace: Workspace) -> tuple[RefusedChange, ...]:
     """Return what the engine's last evolution in the history refused."""
     for ref in reversed(workspace.evolutions()):
         with contextlib.suppress(InputError):  # a promotion, or made by hand
@@ -96,7 +98,7 @@ def last_refusals(workspace: Workspace) -> tuple[Refusal, ...]:
     return ()
 
 
-def memory_path(workspace: Workspace, step: str, number: int) -> Path:
+def command_log_path(workspace: Workspace, step: str, number: int) -> Path:
     """Return the file in which an unfinished evolution's commands are remembered."""
     return _beside_history(workspace, step, number).with_suffix(".commands")
 

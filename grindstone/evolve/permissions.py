@@ -42,7 +42,7 @@ def reasons_of(check: Check, path: str, text: str) -> Sequence[str]:
         return [UNCHECKED]
 
 
-class Refusal(Frozen):
+class RefusedChange(Frozen):
     """One change that may not stand, and why."""
 
     path: str
@@ -50,11 +50,11 @@ class Refusal(Frozen):
     reason: str
 
 
-class Review(NamedTuple):
+class ChangeReview(NamedTuple):
     """What stands and what does not."""
 
     accepted: tuple[Change, ...]
-    refusals: tuple[Refusal, ...]
+    refusals: tuple[RefusedChange, ...]
     undo: tuple[str, ...]  # paths to put back, refused changes and special files
 
 
@@ -64,7 +64,9 @@ class Checks(NamedTuple):
     format: Check | None = None  # SKILL.md against the open format
     quality: Check | None = None  # SKILL.md against the quality gate
     leaks: Check | None = None  # any text against what the task is checked for
-    whole: Callable[[Sequence[Change]], Sequence[Refusal]] | None = None  # all that stands, as one
+    whole: Callable[[Sequence[Change]], Sequence[RefusedChange]] | None = (
+        None  # all that stands, as one
+    )
 
 
 def review(
@@ -75,7 +77,7 @@ def review(
     manifest: Manifest,
     checks: Checks = Checks(),
     specials: Sequence[str] = (),
-) -> Review:
+) -> ChangeReview:
     """Judge every change.
 
     Args:
@@ -91,9 +93,9 @@ def review(
     if len(after) > len(before) + MAX_FILES:
         reason = f"{len(after)} files where {len(before)} were; at most {MAX_FILES} more"
         undo = (*specials, *(change.path for change in changes))
-        return Review((), (Refusal(path=".", rule="max_files", reason=reason),), undo)
+        return ChangeReview((), (RefusedChange(path=".", rule="max_files", reason=reason),), undo)
     refusals = [
-        Refusal(path=path, rule="regular_files", reason="is a link or a special file")
+        RefusedChange(path=path, rule="regular_files", reason="is a link or a special file")
         for path in specials
     ]
     spoiled = {_unit(path) for path in specials}
@@ -126,7 +128,7 @@ def review(
         refusals += again
         undo_paths += [change.path for change in accepted]
         accepted = []
-    return Review(tuple(accepted), tuple(refusals), tuple(dict.fromkeys(undo_paths)))
+    return ChangeReview(tuple(accepted), tuple(refusals), tuple(dict.fromkeys(undo_paths)))
 
 
 def _unit(path: str) -> str:
@@ -144,26 +146,26 @@ def _room(before: Files, scope: EvolveScope) -> int | None:
 
 def _file_rules(
     change: Change, scope: EvolveScope, manifest: Manifest, checks: Checks
-) -> list[Refusal]:
+) -> list[RefusedChange]:
     """Return what is wrong with one file, whatever it belongs to."""
     if _has_odd_name(change.path):
         printable = change.path.encode("utf-8", "backslashreplace").decode()
         reason = "has a name that git or a person could misread"
-        return [Refusal(path=printable, rule="file_name", reason=reason)]
+        return [RefusedChange(path=printable, rule="file_name", reason=reason)]
     misplaced = _place_rule(change, scope, manifest)
     if misplaced is not None:
         rule, reason = misplaced
-        return [Refusal(path=change.path, rule=rule, reason=reason)]
+        return [RefusedChange(path=change.path, rule=rule, reason=reason)]
     if change.entry is None:
         return []
     broken = _content_rule(change.path, change.entry.content, manifest)
     if broken is not None:
         rule, reason = broken
-        return [Refusal(path=change.path, rule=rule, reason=reason)]
+        return [RefusedChange(path=change.path, rule=rule, reason=reason)]
     if scope.no_direct_answers and checks.leaks is not None:
         text = change.entry.content.decode("utf-8")
         return [
-            Refusal(path=change.path, rule=ANSWERS_RULE, reason=reason)
+            RefusedChange(path=change.path, rule=ANSWERS_RULE, reason=reason)
             for reason in reasons_of(checks.leaks, change.path, text)
         ]
     return []
@@ -270,7 +272,7 @@ def _kept_length(text: str) -> int:
 
 def _skill_rules(
     skill: _SkillChange, scope: EvolveScope, checks: Checks, left: int | None
-) -> list[Refusal]:
+) -> list[RefusedChange]:
     """Return what is wrong with one skill as a whole; `left` new ones still fit."""
     found: tuple[str, str] | None = None
     text = skill.rewritten
@@ -287,9 +289,9 @@ def _skill_rules(
         reason = f"has {length} characters with its version, more than {scope.max_skill_chars}"
         found = "max_skill_chars", reason
     if found is not None:
-        return [Refusal(path=skill.main, rule=found[0], reason=found[1])]
+        return [RefusedChange(path=skill.main, rule=found[0], reason=found[1])]
     for rule, check in (("skill_format", checks.format), ("quality", checks.quality)):
         reasons = reasons_of(check, skill.main, text) if check and text is not None else ()
         if reasons:
-            return [Refusal(path=skill.main, rule=rule, reason=reason) for reason in reasons]
+            return [RefusedChange(path=skill.main, rule=rule, reason=reason) for reason in reasons]
     return []

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from grindstone.base import Frozen
-from grindstone.evolve.permissions import Refusal
+from grindstone.evolve.permissions import RefusedChange
 from grindstone.evolve.templates import template
 from grindstone.observe.observation import LabelledObservation, UnlabelledObservation
-from grindstone.observe.patterns import Judged, Pattern, find_patterns
+from grindstone.observe.patterns import JudgedTask, Pattern, find_patterns
 from grindstone.settings import EvolveScope
 from grindstone.skills.drafts import Draft
 from grindstone.skills.format import render
@@ -32,7 +32,7 @@ def step_prompt(
     history: Sequence[Observed],
     current: Sequence[Observed],
     drafts: Sequence[Draft] = (),
-    refused: Sequence[Refusal] = (),
+    refused: Sequence[RefusedChange] = (),
     rejected: Sequence[str] = (),
 ) -> str:
     """Return the first message of an evolver's session.
@@ -64,12 +64,12 @@ def step_prompt(
     )
 
 
-def refused_message(refusals: Sequence[Refusal]) -> str:
+def refused_message(refusals: Sequence[RefusedChange]) -> str:
     """Return what the evolver is told, once, of the changes that were undone."""
     return template("refused").format(refusals=refusal_lines(refusals))
 
 
-def refusal_lines(refusals: Sequence[Refusal]) -> str:
+def refusal_lines(refusals: Sequence[RefusedChange]) -> str:
     """Return one line per refusal."""
     return "\n".join(f"- `{each.path}` ({each.rule}): {each.reason}" for each in refusals)
 
@@ -77,7 +77,7 @@ def refusal_lines(refusals: Sequence[Refusal]) -> str:
 def patterns_of(observations: Sequence[Observed]) -> tuple[Pattern, ...]:
     """Return the failure patterns among judged observations."""
     return find_patterns(
-        Judged(task_id=seen.task_id, verdict=seen.judgement)
+        JudgedTask(task_id=seen.task_id, verdict=seen.judgement)
         for seen in observations
         if isinstance(seen, UnlabelledObservation) and seen.judgement is not None
     )

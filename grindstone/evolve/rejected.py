@@ -14,13 +14,13 @@ from pydantic import JsonValue
 
 from grindstone.digest import digest
 from grindstone.evolve.copying import shown_files
-from grindstone.evolve.permissions import Refusal
+from grindstone.evolve.permissions import RefusedChange
 from grindstone.evolve.prompts import Observed
 from grindstone.observe.observation import LabelledObservation
 from grindstone.settings import FeedbackLevel
 from grindstone.skills.format import parse_skill
 from grindstone.skills.frontmatter import SkillError
-from grindstone.workspace.changes import Change, Entry, Files, compare, skill_of
+from grindstone.workspace.changes import Change, FileEntry, Files, compare, skill_of
 from grindstone.workspace.files import WorkspaceFiles
 from grindstone.workspace.history import EvolutionRef
 from grindstone.workspace.workspace import Workspace
@@ -87,25 +87,25 @@ def told_by(observations: Sequence[Observed]) -> str:
 
 def refuses_again(
     rejected: Sequence[Rejected], before: Files
-) -> Callable[[Sequence[Change]], Sequence[Refusal]]:
+) -> Callable[[Sequence[Change]], Sequence[RefusedChange]]:
     """Return the check that a change, taken as a whole, is none that was rejected before."""
     known = {each.identity for each in rejected}
 
-    def check(changes: Sequence[Change]) -> Sequence[Refusal]:
+    def check(changes: Sequence[Change]) -> Sequence[RefusedChange]:
         if not changes or identity(before, changes) not in known:
             return ()
-        return [Refusal(path=each.path, rule=RULE, reason=_REASON) for each in changes]
+        return [RefusedChange(path=each.path, rule=RULE, reason=_REASON) for each in changes]
 
     return check
 
 
-def rejected_before(workspace: Workspace, texts: Mapping[str, str]) -> tuple[Refusal, ...]:
+def rejected_before(workspace: Workspace, texts: Mapping[str, str]) -> tuple[RefusedChange, ...]:
     """Return the refusals of files that somebody is about to write, by path; none where new."""
     rejected = rejected_changes(workspace)
     if not rejected or not texts:
         return ()
     before = _files(workspace, "HEAD")
-    after = {**before, **{path: Entry(text.encode()) for path, text in texts.items()}}
+    after = {**before, **{path: FileEntry(text.encode()) for path, text in texts.items()}}
     return tuple(refuses_again(rejected, before)(compare(before, after)))
 
 
@@ -119,7 +119,7 @@ def identity(before: Files, changes: Iterable[Change]) -> str:
     return digest(said)
 
 
-def _said(path: str, entry: Entry | None) -> str:
+def _said(path: str, entry: FileEntry | None) -> str:
     if entry is None:
         return ""
     if path == f"skills/{skill_of(path)}/SKILL.md":
@@ -145,7 +145,7 @@ def _diff(before: Files, changes: Iterable[Change]) -> str:
     return text if len(text) <= _DIFF_CHARS else f"{text[:_DIFF_CHARS]}\n… the rest is left out …"
 
 
-def _files(workspace: Workspace, commit: str) -> dict[str, Entry]:
+def _files(workspace: Workspace, commit: str) -> dict[str, FileEntry]:
     return shown_files(WorkspaceFiles(workspace.frozen(commit)))
 
 

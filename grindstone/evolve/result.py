@@ -3,7 +3,7 @@
 from pydantic import Field, JsonValue, NonNegativeInt
 
 from grindstone.base import Frozen
-from grindstone.evolve.permissions import Refusal
+from grindstone.evolve.permissions import RefusedChange
 from grindstone.records import Trajectory, Usage
 
 
@@ -18,7 +18,7 @@ class EvolutionResult(Frozen):
     skills_changed: tuple[str, ...] = Field((), description="By content, not by name alone.")
     skills_removed: tuple[str, ...] = ()
     others_changed: tuple[str, ...] = Field((), description="Files of prompts, memory, tools.")
-    refusals: tuple[Refusal, ...] = Field((), description="Mended ones included.")
+    refusals: tuple[RefusedChange, ...] = Field((), description="Mended ones included.")
     told: str = Field("full", description="The most it was told: unlabelled, or a feedback level.")
     usage: Usage = Usage()
     model: str = ""

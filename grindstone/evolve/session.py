@@ -16,7 +16,7 @@ from grindstone.agents.limits import Meter
 from grindstone.agents.loop import converse
 from grindstone.agents.protocol import Effort
 from grindstone.agents.recorder import Recorder
-from grindstone.agents.remembered import RememberedSandbox
+from grindstone.agents.replay import ReplayingSandbox
 from grindstone.digest import digest_tree
 from grindstone.errors import UncarriableError
 from grindstone.evolve.copying import OBSERVATION, write_folder
@@ -24,8 +24,8 @@ from grindstone.evolve.templates import template
 from grindstone.evolve.toolbox import ROOT, EvolverTools
 from grindstone.llm.messages import CallSite, Model, Text
 from grindstone.records import StepKind, StopReason, Usage
-from grindstone.sandbox.protocol import BuildSpec, Limits, Provider, Sandbox, StartSpec
-from grindstone.workspace.changes import Entry, Files, read_folder
+from grindstone.sandbox.protocol import BuildSpec, Limits, Sandbox, SandboxProvider, StartSpec
+from grindstone.workspace.changes import FileEntry, Files, read_folder
 
 _COPY_BYTES = 20_000_000
 
@@ -41,12 +41,12 @@ class SessionLimits(Effort):
 class Collected(NamedTuple):
     """What the copy holds now."""
 
-    files: dict[str, Entry]
+    files: dict[str, FileEntry]
     specials: tuple[str, ...]  # links, sockets, devices, by path relative to the workspace
     uncarriable: str = ""  # why nothing of it could be carried out; then `files` is empty
 
 
-async def environment(provider: Provider) -> str:
+async def environment(provider: SandboxProvider) -> str:
     """Return the image evolvers work in, building it when it is not there."""
     with as_file(files("grindstone.evolve") / "environment") as folder:
         digest = await asyncio.to_thread(digest_tree, folder)
@@ -63,22 +63,22 @@ class EvolverSession:
     def __init__(
         self,
         model: Model,
-        provider: Provider,
+        provider: SandboxProvider,
         *,
         site: CallSite,
         copy: Files,
         observation: str,
         limits: SessionLimits,
         labels: dict[str, str] | None = None,
-        memory: Path | None = None,
+        command_log: Path | None = None,
     ) -> None:
         self._model = model
         self._provider = provider
         self._site = site
-        self._copy = {**copy, OBSERVATION: Entry(observation.encode())}
+        self._copy = {**copy, OBSERVATION: FileEntry(observation.encode())}
         self._limits = limits
         self._labels = labels or {}
-        self._memory = memory
+        self._command_log = command_log
         self._sandbox: Sandbox | None = None
         self._toolbox: EvolverTools | None = None
         self._meter = Meter(limits)
@@ -101,7 +101,11 @@ class EvolverSession:
         except BaseException:
             await self._sandbox.close()
             raise
-        at_work = RememberedSandbox(self._sandbox, self._memory) if self._memory else self._sandbox
+        at_work = (
+            ReplayingSandbox(self._sandbox, self._command_log)
+            if self._command_log
+            else self._sandbox
+        )
         self._meter = Meter(self._limits)  # its clock starts now
         self._toolbox = EvolverTools(at_work, self._meter)
         return self

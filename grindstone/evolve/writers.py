@@ -18,7 +18,7 @@ from pydantic import Field
 from grindstone.base import Frozen
 from grindstone.digest import canonical_json
 from grindstone.evolve.checks import check_format
-from grindstone.evolve.permissions import Check, Refusal, reasons_of
+from grindstone.evolve.permissions import Check, RefusedChange, reasons_of
 from grindstone.evolve.rejected import rejected_before
 from grindstone.evolve.templates import template
 from grindstone.files import write_atomic
@@ -58,7 +58,7 @@ class WriterResult(Frozen):
     supporters: dict[str, tuple[str, ...]] = Field(
         {}, description="Of each promoted draft: the tasks that taught it."
     )
-    refusals: tuple[Refusal, ...] = Field((), description="What was not used, and why.")
+    refusals: tuple[RefusedChange, ...] = Field((), description="What was not used, and why.")
     evo_number: int = Field(0, description="Of an evolution; 0: the general library is as it was.")
     usage: Usage = Usage()
     commit: str = ""
@@ -67,7 +67,7 @@ class WriterResult(Frozen):
 
 class _Answered(NamedTuple):
     skill: Skill | None
-    refusals: tuple[Refusal, ...]  # of the last answer; none where it can be used
+    refusals: tuple[RefusedChange, ...]  # of the last answer; none where it can be used
     usage: Usage
 
 
@@ -225,7 +225,9 @@ async def draft_from_success(
         if not change.known:
             return result
         reason = f"the library has a skill {change.key} already"
-        known = Refusal(path=f"skills/{change.key}/{SKILL_FILE}", rule="known_skill", reason=reason)
+        known = RefusedChange(
+            path=f"skills/{change.key}/{SKILL_FILE}", rule="known_skill", reason=reason
+        )
         return result.model_copy(update={"refusals": (*result.refusals, known)})
 
     return await _commit(workspace, f"Learn from the success at {task_id}", step, write)
@@ -266,7 +268,7 @@ async def _ask(
     site: CallSite,
     path: str,
     read: Callable[[str], Skill | None],
-    judge: Callable[[Skill, str], Sequence[Refusal]],
+    judge: Callable[[Skill, str], Sequence[RefusedChange]],
 ) -> _Answered:
     """Ask for a skill; once more, with the reasons, when the answer cannot be used.
 
@@ -280,7 +282,7 @@ async def _ask(
     """
     messages = [Message(role="user", content=(Text(text=prompt.user),))]
     usage = Usage()
-    refusals: tuple[Refusal, ...] = ()
+    refusals: tuple[RefusedChange, ...] = ()
     for attempt in range(TRIES):
         request = Request(
             system=prompt.system, messages=tuple(messages), max_tokens=_MAX_OUTPUT_TOKENS
@@ -297,7 +299,7 @@ async def _ask(
             if not refusals:
                 return _Answered(skill, (), usage)
         except SkillError as error:
-            refusals = (Refusal(path=path, rule="skill_format", reason=str(error)),)
+            refusals = (RefusedChange(path=path, rule="skill_format", reason=str(error)),)
         said = response.text.strip() or "(no text)"
         problem = "; ".join(each.reason for each in refusals)
         again = template("answer_again").format(problem=problem)
@@ -308,21 +310,21 @@ async def _ask(
     return _Answered(None, refusals, usage)
 
 
-def _leaking(skill: Skill, path: str, leaks: Check | None) -> list[Refusal]:
+def _leaking(skill: Skill, path: str, leaks: Check | None) -> list[RefusedChange]:
     reasons = reasons_of(leaks, path, render(skill)) if leaks is not None else ()
-    return [Refusal(path=path, rule="no_direct_answers", reason=reason) for reason in reasons]
+    return [RefusedChange(path=path, rule="no_direct_answers", reason=reason) for reason in reasons]
 
 
-def _unfit(skill: Skill, leaks: Check | None) -> list[Refusal]:
+def _unfit(skill: Skill, leaks: Check | None) -> list[RefusedChange]:
     """Judge a draft as a skill of the library, which it may become."""
     path = f"skills/{skill.name}/{SKILL_FILE}"
     return [
         *(
-            Refusal(path=path, rule="skill_format", reason=reason)
+            RefusedChange(path=path, rule="skill_format", reason=reason)
             for reason in check_format(path, render(skill))
         ),
         *(
-            Refusal(path=path, rule="quality", reason=violation.message)
+            RefusedChange(path=path, rule="quality", reason=violation.message)
             for violation in check_quality(skill, max_chars=None)
         ),
         *_leaking(skill, path, leaks),

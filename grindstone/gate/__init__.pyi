@@ -12,8 +12,8 @@ from .paired import compare_paired as compare_paired
 from .power import detectable_effect as detectable_effect
 from .power import pairs_needed as pairs_needed
 from .power import sentence as sentence
-from .rules import Decision as Decision
-from .rules import Policy as Policy
+from .rules import CannotTell as CannotTell
+from .rules import GateDecision as GateDecision
 from .rules import Rule as Rule
 from .rules import decide as decide
 from .rules import rule_of as rule_of

@@ -11,7 +11,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 
 from grindstone.base import Frozen
 from grindstone.errors import InputError
-from grindstone.gate.rules import Policy, Rule, RuleName, decide, rule_of
+from grindstone.gate.rules import CannotTell, Rule, RuleName, decide, rule_of
 from grindstone.gate.signflip import sign_flip_p
 
 if TYPE_CHECKING:
@@ -250,5 +250,5 @@ def _kept(
             p_worse=float(p_values.worse[row]),
             p_better=float(p_values.better[row]),
         )
-        kept[row] = decide(rule, seen, Policy.UNLESS_LOWER).accepted
+        kept[row] = decide(rule, seen, CannotTell.UNLESS_LOWER).accepted
     return kept

@@ -19,7 +19,7 @@ from grindstone.gate.paired import Pair, compare_paired
 Verdict = Literal["accept", "reject", "cannot_tell"]
 
 
-class Policy(StrEnum):
+class CannotTell(StrEnum):
     """What follows when a rule cannot tell."""
 
     ACCEPT = "accept"
@@ -27,14 +27,14 @@ class Policy(StrEnum):
     UNLESS_LOWER = "accept_unless_lower"  # accept, unless the mean fell
 
 
-class Judged(Frozen):
+class RuleVerdict(Frozen):
     """A rule's answer."""
 
     verdict: Verdict
     reason: str
 
 
-class Decision(Frozen):
+class GateDecision(Frozen):
     """What is done about a change."""
 
     verdict: Verdict
@@ -78,7 +78,7 @@ class Rule(Protocol):
         """The change it looks for."""
         ...
 
-    def judge(self, seen: Evidence) -> Judged:
+    def judge(self, seen: Evidence) -> RuleVerdict:
         """Return its answer."""
         ...
 
@@ -93,11 +93,11 @@ class Threshold(Frozen):
     direction: Literal["none"] = "none"
     threshold: float = Field(gt=0.0, le=1.0)
 
-    def judge(self, seen: Evidence) -> Judged:
+    def judge(self, seen: Evidence) -> RuleVerdict:
         """Return accept or reject; cannot_tell only without a single score."""
         if seen.candidate_mean is None:
             return _nothing()
-        return _floor(seen, self.threshold) or Judged(
+        return _floor(seen, self.threshold) or RuleVerdict(
             verdict="accept",
             reason=f"the mean {seen.candidate_mean:.2f} is at least {self.threshold:.2f}",
         )
@@ -114,7 +114,7 @@ class NoRegression(Frozen):
     alpha: float = Field(0.05, gt=0.0, lt=0.5)
     threshold: float = Field(0.0, ge=0.0, le=1.0)
 
-    def judge(self, seen: Evidence) -> Judged:
+    def judge(self, seen: Evidence) -> RuleVerdict:
         """Return reject when worse at alpha or below the threshold, else accept."""
         if seen.candidate_mean is None:
             return _nothing()
@@ -122,8 +122,8 @@ class NoRegression(Frozen):
         if fallen is not None:
             return fallen
         if seen.p_worse <= self.alpha:
-            return Judged(verdict="reject", reason=f"worse: {_shown(seen, seen.p_worse)}")
-        return _too_few(seen, self.alpha) or Judged(
+            return RuleVerdict(verdict="reject", reason=f"worse: {_shown(seen, seen.p_worse)}")
+        return _too_few(seen, self.alpha) or RuleVerdict(
             verdict="accept", reason=f"not shown to be worse: {_shown(seen, seen.p_worse)}"
         )
 
@@ -136,7 +136,7 @@ class Improvement(Frozen):
     alpha: float = Field(0.05, gt=0.0, lt=0.5)
     threshold: float = Field(0.0, ge=0.0, le=1.0)
 
-    def judge(self, seen: Evidence) -> Judged:
+    def judge(self, seen: Evidence) -> RuleVerdict:
         """Return accept when better at alpha and not below the threshold, else reject."""
         if seen.candidate_mean is None:
             return _nothing()
@@ -144,8 +144,8 @@ class Improvement(Frozen):
         if fallen is not None:
             return fallen
         if seen.p_better <= self.alpha:
-            return Judged(verdict="accept", reason=f"better: {_shown(seen, seen.p_better)}")
-        return _too_few(seen, self.alpha) or Judged(
+            return RuleVerdict(verdict="accept", reason=f"better: {_shown(seen, seen.p_better)}")
+        return _too_few(seen, self.alpha) or RuleVerdict(
             verdict="reject", reason=f"not shown to be better: {_shown(seen, seen.p_better)}"
         )
 
@@ -161,7 +161,7 @@ class Higher(Frozen):
     direction: Literal["gain"] = "gain"
     threshold: float = Field(0.0, ge=0.0, le=1.0)
 
-    def judge(self, seen: Evidence) -> Judged:
+    def judge(self, seen: Evidence) -> RuleVerdict:
         """Return accept when the mean is strictly above the baseline's, else reject."""
         if seen.candidate_mean is None or seen.difference is None:
             return _nothing()
@@ -170,7 +170,7 @@ class Higher(Frozen):
             return fallen
         higher = seen.difference > 0
         change = f"{100 * seen.difference:+.0f} points over {seen.n_tasks} tasks"
-        return Judged(
+        return RuleVerdict(
             verdict="accept" if higher else "reject",
             reason=f"{'higher' if higher else 'not higher'} while searching: {change}",
         )
@@ -198,21 +198,21 @@ def rule_of(name: RuleName, *, alpha: float = 0.05, threshold: float = 0.0) -> R
     raise InputError("gate rule", f"is {name!r}", "higher, threshold, no_regression or improvement")
 
 
-def decide(rule: Rule, seen: Evidence, policy: Policy) -> Decision:
+def decide(rule: Rule, seen: Evidence, policy: CannotTell) -> GateDecision:
     """Apply a rule, and the policy where it cannot tell."""
     judged = rule.judge(seen)
     if judged.verdict != "cannot_tell":
         accepted = judged.verdict == "accept"
-        return Decision(verdict=judged.verdict, accepted=accepted, reason=judged.reason)
-    if policy is Policy.UNLESS_LOWER:
+        return GateDecision(verdict=judged.verdict, accepted=accepted, reason=judged.reason)
+    if policy is CannotTell.UNLESS_LOWER:
         fell = seen.difference is not None and seen.difference < 0
         accepted = seen.difference is not None and not fell
         why = "the mean fell" if fell else "the mean did not fall" if accepted else "nothing seen"
     else:
-        accepted, why = policy is Policy.ACCEPT, f"the policy is to {policy.value}"
+        accepted, why = policy is CannotTell.ACCEPT, f"the policy is to {policy.value}"
     done = "accepted" if accepted else "rejected"
     reason = f"{judged.reason}; {done} by policy: {why}"
-    return Decision(verdict="cannot_tell", accepted=accepted, reason=reason)
+    return GateDecision(verdict="cannot_tell", accepted=accepted, reason=reason)
 
 
 def settled(rule: Rule, done: Sequence[Pair], pending: Sequence[Pair]) -> bool:
@@ -250,18 +250,18 @@ def _with(pair: Pair, baseline: float, candidate: float) -> Pair:
     return pair.model_copy(update={"baseline": known, "candidate": candidate})
 
 
-def _nothing() -> Judged:
-    return Judged(verdict="cannot_tell", reason="no pair has a score on both sides")
+def _nothing() -> RuleVerdict:
+    return RuleVerdict(verdict="cannot_tell", reason="no pair has a score on both sides")
 
 
-def _floor(seen: Evidence, threshold: float) -> Judged | None:
+def _floor(seen: Evidence, threshold: float) -> RuleVerdict | None:
     mean = seen.candidate_mean
     if mean is None or mean >= threshold:
         return None
-    return Judged(verdict="reject", reason=f"the mean {mean:.2f} is below {threshold:.2f}")
+    return RuleVerdict(verdict="reject", reason=f"the mean {mean:.2f} is below {threshold:.2f}")
 
 
-def _too_few(seen: Evidence, alpha: float) -> Judged | None:
+def _too_few(seen: Evidence, alpha: float) -> RuleVerdict | None:
     needed = least_tasks(alpha)
     n = seen.n_clusters
     if n >= needed:
@@ -269,7 +269,7 @@ def _too_few(seen: Evidence, alpha: float) -> Judged | None:
     what = "task" if n == seen.n_tasks else "cluster"
     tasks = f"1 {what} has" if n == 1 else f"{n} {what}s have"
     reason = f"{tasks} pairs, and no result of fewer than {needed} is evidence at {alpha:.0%}"
-    return Judged(verdict="cannot_tell", reason=reason)
+    return RuleVerdict(verdict="cannot_tell", reason=reason)
 
 
 def _shown(seen: Evidence, p_value: float) -> str:

@@ -4,7 +4,7 @@ import asyncio
 from datetime import datetime
 
 from grindstone.errors import InputError
-from grindstone.graduation.audit.event import AuditEvent, Draft, EventKind
+from grindstone.graduation.audit.event import AuditEvent, EventDraft, EventKind
 from grindstone.graduation.audit.standing import agent_name, agent_of
 from grindstone.graduation.decisions.promotion import answer, demote, named_human, promote
 from grindstone.graduation.registry import Registry
@@ -82,10 +82,10 @@ class ServedLevels:
         human, level = named_human(by), Level.parse(maturity)
         agent_name(agent_id)
 
-        def decide(events: tuple[AuditEvent, ...]) -> Draft:
+        def decide(events: tuple[AuditEvent, ...]) -> EventDraft:
             if agent_of(events, agent_id).changes:
                 raise InputError(agent_id, "has a level already", "an agent not known so far")
-            return Draft(
+            return EventDraft(
                 kind=EventKind.ENROLLED,
                 agent_id=agent_id,
                 to_level=level,
@@ -113,7 +113,7 @@ class ServedLevels:
     async def _note(
         self, kind: EventKind, agent_id: str, subject: str, by: str, reason: str
     ) -> AuditEvent:
-        draft = Draft(
+        draft = EventDraft(
             kind=kind,
             agent_id=agent_id,
             subject=subject,

@@ -33,7 +33,7 @@ class Row(Frozen):
     derived: ClassVar[tuple[str, ...]] = ()
 
 
-class Weak(NamedTuple):
+class Placeholder(NamedTuple):
     """Rows with this value give way to any other row of their key."""
 
     column: str
@@ -46,7 +46,7 @@ class Placement(NamedTuple):
     table: str
     key: tuple[str, ...]
     derived: tuple[str, ...] = ()
-    weak: Weak | None = None
+    weak: Placeholder | None = None
 
 
 RECORDS: MappingProxyType[type[BaseModel], Placement] = MappingProxyType(
@@ -56,7 +56,7 @@ RECORDS: MappingProxyType[type[BaseModel], Placement] = MappingProxyType(
             "episodes",
             ("episode_id",),
             ("duration_s", "passed"),
-            Weak("outcome", Outcome.ERROR.value),
+            Placeholder("outcome", Outcome.ERROR.value),
         ),
         CallRecord: Placement("calls", ("call_id",)),
     }
@@ -73,7 +73,7 @@ class Table:
     key: tuple[str, ...]
     columns: tuple[Column, ...]
     about: str
-    weak: Weak | None = None
+    weak: Placeholder | None = None
 
     @property
     def holds_run_key(self) -> bool:

@@ -3,7 +3,7 @@ from .calls import CallRecord as CallRecord
 from .journal import Journal as Journal
 from .models import Models as Models
 from .models import open_models as open_models
-from .patience import Patience as Patience
 from .providers import Provider as Provider
 from .providers import Resolved as Resolved
 from .providers import resolve_model_id as resolve_model_id
+from .timeouts import Timeouts as Timeouts

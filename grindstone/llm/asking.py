@@ -8,14 +8,14 @@ from grindstone.errors import InfrastructureError, RetryBy
 from grindstone.llm.clients import Client
 from grindstone.llm.faults import FAILURES, understand
 from grindstone.llm.messages import Response
-from grindstone.llm.patience import Patience, pause_before_retry
+from grindstone.llm.timeouts import Timeouts, pause_before_retry
 from grindstone.llm.wire import Accumulator
 from grindstone.records import Usage
 
 REHEARSAL_HEADER = "x-grindstone-rehearsal"
 
 
-class Question:
+class RetriedCall:
     """One request and the tries made for it.
 
     Attributes:
@@ -27,7 +27,7 @@ class Question:
     """
 
     def __init__(
-        self, client: Client, body: dict[str, Any], *, call_id: str, patience: Patience
+        self, client: Client, body: dict[str, Any], *, call_id: str, patience: Timeouts
     ) -> None:
         """Prepare a question.
 

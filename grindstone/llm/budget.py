@@ -37,14 +37,14 @@ class Spend(Frozen):
     unpriced_calls: int = 0
 
 
-class Estimate(NamedTuple):
+class CallEstimate(NamedTuple):
     """What a call is expected to use."""
 
     tokens: int
     cost_usd: float
 
 
-class Meter:
+class SpendMeter:
     """Counts what is spent and refuses calls past a ceiling. For one event loop."""
 
     def __init__(
@@ -87,7 +87,7 @@ class Meter:
         answer = min(request.max_tokens, self._longest_answer or _FIRST_ANSWER_TOKENS)
         return Usage(input_tokens=prompt, output_tokens=answer)
 
-    def reserve(self, tokens: int, cost_usd: float) -> Estimate:
+    def reserve(self, tokens: int, cost_usd: float) -> CallEstimate:
         """Set aside what a call is expected to use; give it back with `release`.
 
         Raises:
@@ -110,9 +110,9 @@ class Meter:
             )
         self._reserved_tokens += tokens
         self._reserved_usd += cost_usd
-        return Estimate(tokens, cost_usd)
+        return CallEstimate(tokens, cost_usd)
 
-    def release(self, estimate: Estimate) -> None:
+    def release(self, estimate: CallEstimate) -> None:
         """Give a reservation back, whatever became of the call."""
         self._reserved_tokens -= estimate.tokens
         self._reserved_usd -= estimate.cost_usd

@@ -7,18 +7,18 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from grindstone.digest import digest
-from grindstone.llm.budget import Meter
+from grindstone.llm.budget import SpendMeter
 from grindstone.llm.calls import GIVEN_UP, CallRecord, call_key
-from grindstone.llm.journal import Entry, Journal
+from grindstone.llm.journal import Journal, JournalEntry
 from grindstone.llm.messages import CallSite, Request, Response
-from grindstone.llm.patience import Patience
 from grindstone.llm.prices import Price, price
 from grindstone.llm.providers import Provider, Resolved
+from grindstone.llm.timeouts import Timeouts
 from grindstone.masking import NO_MASK, Mask
 from grindstone.records import Role, Usage, utc_now
 
 if TYPE_CHECKING:
-    from grindstone.llm.asking import Question
+    from grindstone.llm.asking import RetriedCall
     from grindstone.llm.clients import Client
 
 OnCall = Callable[[CallRecord], None]
@@ -35,13 +35,13 @@ _CONVERSATIONS = frozenset({Role.SOLVER, Role.EVOLVER})
 
 
 @dataclass(frozen=True)
-class Books:
+class CallAccounting:
     """What all models of a run share."""
 
     run_key: str
     journal: Journal
-    meter: Meter
-    patience: Patience
+    meter: SpendMeter
+    patience: Timeouts
     price_as: str | None
     on_call: OnCall | None
     mask: Mask = NO_MASK
@@ -73,7 +73,10 @@ class AnthropicModel:
     """A `messages.Model` answered through the Anthropic SDK, by whichever provider."""
 
     def __init__(
-        self, resolved: Resolved, books: Books, open_client: Callable[[], Awaitable["Client"]]
+        self,
+        resolved: Resolved,
+        books: CallAccounting,
+        open_client: Callable[[], Awaitable["Client"]],
     ) -> None:
         self._resolved = resolved
         self._books = books
@@ -130,7 +133,7 @@ class AnthropicModel:
             # Before it is used, so that what is replayed is what was lived.
             response = masked_response(response, self._books.mask)
             record = self._record(question, response, site, key, started_at)
-            entry = Entry(record=record, response=response)
+            entry = JournalEntry(record=record, response=response)
             await asyncio.to_thread(self._books.journal.append, site, entry)
             self._books.enter(record)
             return response
@@ -143,16 +146,18 @@ class AnthropicModel:
                 self._client = await self._open_client()
             return self._client
 
-    def _question(self, client: "Client", request: Request, site: CallSite, key: str) -> "Question":
+    def _question(
+        self, client: "Client", request: Request, site: CallSite, key: str
+    ) -> "RetriedCall":
         # The SDK takes a second to import: not before the first live call.
-        from grindstone.llm.asking import Question
+        from grindstone.llm.asking import RetriedCall
         from grindstone.llm.wire import to_wire
 
         body = to_wire(request, self.model_id, conversation=site.role in _CONVERSATIONS)
-        return Question(client, body, call_id=key, patience=self._books.patience)
+        return RetriedCall(client, body, call_id=key, patience=self._books.patience)
 
     def _give_up(
-        self, question: "Question", site: CallSite, key: str, started_at: datetime
+        self, question: "RetriedCall", site: CallSite, key: str, started_at: datetime
     ) -> None:
         """Book what a call used that was given up or cancelled; it may be asked again."""
         if question.lost.total_tokens == 0:
@@ -161,12 +166,12 @@ class AnthropicModel:
         name = digest([key, GIVEN_UP, started_at.isoformat()])
         record = self._record(question, None, site, name, started_at)
         # On the loop: a cancelled task must not wait for a thread.
-        self._books.journal.append(site, Entry(record=record, response=None))
+        self._books.journal.append(site, JournalEntry(record=record, response=None))
         self._books.enter(record)
 
     def _record(
         self,
-        question: "Question",
+        question: "RetriedCall",
         response: Response | None,
         site: CallSite,
         key: str,

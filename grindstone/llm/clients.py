@@ -8,8 +8,8 @@ import anthropic
 import httpx2
 
 from grindstone.errors import InputError
-from grindstone.llm.patience import Patience
 from grindstone.llm.providers import Provider, region_of_arn
+from grindstone.llm.timeouts import Timeouts
 
 Client: TypeAlias = (
     anthropic.AsyncAnthropic | anthropic.AsyncAnthropicBedrock | anthropic.AsyncAnthropicVertex
@@ -27,7 +27,7 @@ async def open_client(
     model_id: str,
     *,
     environ: Mapping[str, str],
-    patience: Patience,
+    patience: Timeouts,
     region: str | None = None,
     rehearsal_url: str | None = None,
 ) -> Client:

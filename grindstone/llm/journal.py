@@ -31,7 +31,7 @@ from grindstone.llm.calls import CallRecord
 from grindstone.llm.messages import CallSite, Response
 
 
-class Entry(Frozen):
+class JournalEntry(Frozen):
     """One paid call."""
 
     record: CallRecord
@@ -40,7 +40,7 @@ class Entry(Frozen):
 
 
 class _Line(Frozen):
-    entry: Entry
+    entry: JournalEntry
     checksum: str
 
 
@@ -67,7 +67,7 @@ class Journal:
         """Where the files are."""
         return self._folder
 
-    def look_up(self, key: str, site: CallSite) -> Entry | None:
+    def look_up(self, key: str, site: CallSite) -> JournalEntry | None:
         """Return the paid call with this key (see `call_key`), or None: it must go live."""
         path = self._path(site)
         with self._lock, contextlib.suppress(FileNotFoundError), path.open("rb") as file:
@@ -78,7 +78,7 @@ class Journal:
                     return entry
         return None
 
-    def append(self, site: CallSite, entry: Entry) -> None:
+    def append(self, site: CallSite, entry: JournalEntry) -> None:
         """Put a paid call on disk; it is there when this returns.
 
         Raises:
@@ -101,7 +101,7 @@ class Journal:
         if new:
             _sync_folder(self._folder)
 
-    def entries(self) -> Iterator[Entry]:
+    def entries(self) -> Iterator[JournalEntry]:
         """Yield every paid call of the run, each once, in a fixed order."""
         for path in sorted(self._folder.glob("*.jsonl")):
             yielded = set()
@@ -139,7 +139,7 @@ def _key(line: bytes) -> str | None:
     return key if isinstance(key, str) else None
 
 
-def _parse(line: bytes) -> Entry | None:
+def _parse(line: bytes) -> JournalEntry | None:
     """Return what a line holds, or None where it is torn or was changed."""
     try:
         found = _Line.model_validate_json(line)

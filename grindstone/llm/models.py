@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from grindstone.errors import InputError
-from grindstone.llm.budget import Meter, Spend
+from grindstone.llm.budget import Spend, SpendMeter
 from grindstone.llm.calls import CallRecord
-from grindstone.llm.client import AnthropicModel, Books, OnCall
+from grindstone.llm.client import AnthropicModel, CallAccounting, OnCall
 from grindstone.llm.journal import Journal
-from grindstone.llm.patience import Patience
 from grindstone.llm.providers import Resolved, resolve_model_id
+from grindstone.llm.timeouts import Timeouts
 from grindstone.masking import Mask
 from grindstone.records import Usage
 
@@ -31,7 +31,7 @@ class Models:
 
     def __init__(
         self,
-        books: Books,
+        books: CallAccounting,
         *,
         exits: contextlib.AsyncExitStack,
         environ: Mapping[str, str],
@@ -123,7 +123,7 @@ async def open_models(
     on_call: OnCall | None = None,
     rehearsal_url: str | None = None,
     environ: Mapping[str, str] | None = None,
-    patience: Patience | None = None,
+    patience: Timeouts | None = None,
     price_as: str | None = None,
     spent_before: Iterable[CallRecord] = (),
     mask: Mask | None = None,
@@ -152,16 +152,16 @@ async def open_models(
     """
     environ = dict(os.environ if environ is None else environ)
     journal = Journal(journal_dir)
-    meter = Meter(max_cost_usd=max_cost_usd, max_tokens_total=max_tokens_total)
+    meter = SpendMeter(max_cost_usd=max_cost_usd, max_tokens_total=max_tokens_total)
     for record in await asyncio.to_thread(lambda: [entry.record for entry in journal.entries()]):
         meter.seed(record)
     for record in spent_before:
         meter.seed(record)
-    books = Books(
+    books = CallAccounting(
         run_key=run_key,
         journal=journal,
         meter=meter,
-        patience=patience or Patience.of_environment(environ),
+        patience=patience or Timeouts.of_environment(environ),
         price_as=price_as,
         on_call=on_call,
         mask=mask or Mask.of(environ),

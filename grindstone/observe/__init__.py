@@ -13,13 +13,13 @@ from grindstone.observe.observation import (
     parse_observation,
     render_observations,
 )
-from grindstone.observe.patterns import Judged, Pattern, find_patterns
+from grindstone.observe.patterns import JudgedTask, Pattern, find_patterns
 from grindstone.observe.signals import Signals, extract_signals
 
 __all__ = [
     "Feedback",
     "JudgeVerdict",
-    "Judged",
+    "JudgedTask",
     "LabelledObservation",
     "Observation",
     "Pattern",

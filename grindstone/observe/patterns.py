@@ -18,7 +18,7 @@ agent task did not no failed fail failure could couldn didn because due while wh
 _STOP = frozenset(_FILLER.split())
 
 
-class Judged(Frozen):
+class JudgedTask(Frozen):
     """A task and what the judge said of an attempt at it."""
 
     task_id: str
@@ -45,7 +45,7 @@ def normalise_reason(reason: str) -> frozenset[str]:
     return frozenset(word for word in words if len(word) > 1) - _STOP
 
 
-def find_patterns(judged: Iterable[Judged]) -> tuple[Pattern, ...]:
+def find_patterns(judged: Iterable[JudgedTask]) -> tuple[Pattern, ...]:
     """Return the failures that at least two distinct tasks share, lowest score first.
 
     Attempts scoring 7 or more are left out. The others are taken lowest first; each joins
@@ -55,7 +55,7 @@ def find_patterns(judged: Iterable[Judged]) -> tuple[Pattern, ...]:
         (item for item in judged if item.verdict.score < PASSING_SCORE),
         key=lambda item: (item.verdict.score, item.task_id, item.verdict.failure_reason),
     )
-    groups: list[tuple[str, frozenset[str], list[Judged]]] = []
+    groups: list[tuple[str, frozenset[str], list[JudgedTask]]] = []
     for item in failed:
         words = normalise_reason(item.verdict.failure_reason)
         for category, leading, members in groups:

@@ -12,7 +12,7 @@ _READS = re.compile(r"\b(read|from|under|contains?|holds?|inside|given)\b", re.I
 _SYSTEM = ("/root", "/tests", "/logs", "/tmp", "/etc", "/usr", "/bin", "/proc", "/dev", "/solution")
 
 
-class Brief(NamedTuple):
+class TaskBrief(NamedTuple):
     """An instruction and the places it names."""
 
     text: str
@@ -29,7 +29,7 @@ class Brief(NamedTuple):
         return filled
 
 
-def read(text: str) -> Brief:
+def read(text: str) -> TaskBrief:
     """Return the instruction's paths, in order: what it names to be written, and the rest."""
     inputs: list[str] = []
     outputs: list[str] = []
@@ -47,4 +47,4 @@ def read(text: str) -> Brief:
         target = outputs if written else inputs
         if path not in inputs and path not in outputs:
             target.append(path)
-    return Brief(text, tuple(inputs), tuple(outputs))
+    return TaskBrief(text, tuple(inputs), tuple(outputs))

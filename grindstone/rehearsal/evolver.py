@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from grindstone.rehearsal import folding, knowledge
 from grindstone.rehearsal.observed import Observed, failures
-from grindstone.rehearsal.wire import Answer, Asked, Use, digest
+from grindstone.rehearsal.wire import ModelRequest, RequestedTool, ScriptedAnswer, digest
 
 _TOOL = "workspace_bash"
 _LOOK = "ls skills 2>/dev/null; echo; cat evolution/current_observation.md 2>/dev/null; true"
@@ -27,7 +27,7 @@ class Act(NamedTuple):
     command: str | None
 
 
-class Rules(NamedTuple):
+class PromptRules(NamedTuple):
     """What the prompt permits."""
 
     skills: bool
@@ -41,7 +41,7 @@ Play = Generator[Act, str, None]
 Steps = Generator[Act, str, bool]  # returns whether anything was written
 
 
-def answer(asked: Asked) -> Answer:
+def answer(asked: ModelRequest) -> ScriptedAnswer:
     """Return the evolver's next turn."""
     argument = next((t.argument for t in asked.tools if t.name == _TOOL), "") or "command"
     uses = {use.call_id: use for turn in asked.turns for use in turn.uses}
@@ -55,21 +55,21 @@ def answer(asked: Asked) -> Answer:
         act = acting.send(held[act.command].popleft())
     if act.command is None:
         if any(turn.role == "user" and turn.text for turn in asked.turns[1:]):
-            return Answer("I know no other way to say it; what was refused stays undone.")
-        return Answer(act.thought)
+            return ScriptedAnswer("I know no other way to say it; what was refused stays undone.")
+        return ScriptedAnswer(act.thought)
     number = sum(len(turn.uses) for turn in asked.turns)
     call_id = f"toolu_rehearsal_{digest(number, act.command)}"
-    return Answer(act.thought, Use(call_id, _TOOL, {argument: act.command}))
+    return ScriptedAnswer(act.thought, RequestedTool(call_id, _TOOL, {argument: act.command}))
 
 
-def _rules(prompt: str) -> Rules:
+def _rules(prompt: str) -> PromptRules:
     def flag(name: str, default: bool) -> bool:
         found = re.search(rf"\b{name}\W+(true|false)\b", prompt)
         return found[1] == "true" if found else default
 
     only_prompts = flag("prompt_only", False)
     limit = _MOST_CHARS.search(prompt)
-    return Rules(
+    return PromptRules(
         skills=flag("evolve_skills", True) and not only_prompts,
         prompts=flag("evolve_prompts", False),
         protected=flag("protect_skills", False),
@@ -113,16 +113,16 @@ def _play(prompt: str) -> Play:
         yield Act("What is there says all I know; I change nothing.", None)
 
 
-def _wanted(patterns: Iterable[Observed]) -> tuple[knowledge.Entry, ...]:
+def _wanted(patterns: Iterable[Observed]) -> tuple[knowledge.FieldKnowledge, ...]:
     """Return what each failure calls for most, every entry once."""
-    found: dict[str, knowledge.Entry] = {}
+    found: dict[str, knowledge.FieldKnowledge] = {}
     for pattern in patterns:
         for entry in knowledge.matching(pattern.text, pattern.category)[:1]:
             found.setdefault(entry.skill, entry)
     return tuple(found.values())
 
 
-def _teach(entry: knowledge.Entry, names: tuple[str, ...], rules: Rules) -> Steps:
+def _teach(entry: knowledge.FieldKnowledge, names: tuple[str, ...], rules: PromptRules) -> Steps:
     if entry.skill in names:
         return (yield from _refine(entry, rules))
     if rules.room <= 0:
@@ -132,7 +132,7 @@ def _teach(entry: knowledge.Entry, names: tuple[str, ...], rules: Rules) -> Step
     return True
 
 
-def _refine(entry: knowledge.Entry, rules: Rules) -> Steps:
+def _refine(entry: knowledge.FieldKnowledge, rules: PromptRules) -> Steps:
     if rules.protected:
         return False
     path = f"skills/{entry.skill}/SKILL.md"
@@ -147,7 +147,7 @@ def _refine(entry: knowledge.Entry, rules: Rules) -> Steps:
     return True
 
 
-def _fold(entry: knowledge.Entry, names: tuple[str, ...], rules: Rules) -> Steps:
+def _fold(entry: knowledge.FieldKnowledge, names: tuple[str, ...], rules: PromptRules) -> Steps:
     """Put know-how beside an existing skill, which becomes an index of what it holds."""
     if rules.protected:
         return False
@@ -167,7 +167,7 @@ def _fold(entry: knowledge.Entry, names: tuple[str, ...], rules: Rules) -> Steps
 _PROMPT = "\"$(sed -n 's/^system_prompt: *//p' manifest.yaml | grep . || echo prompts/system.md)\""
 
 
-def _advise(entry: knowledge.Entry) -> Steps:
+def _advise(entry: knowledge.FieldKnowledge) -> Steps:
     """Add a field's first words to the system prompt, once."""
     advice = " ".join(entry.body.split("\n\n", 1)[0].split())
     prompt = yield Act("Only the system prompt may change; I read it.", f"cat {_PROMPT}")

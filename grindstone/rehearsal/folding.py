@@ -3,7 +3,7 @@
 import re
 from typing import NamedTuple
 
-from grindstone.rehearsal.knowledge import Entry
+from grindstone.rehearsal.knowledge import FieldKnowledge
 
 _HEAD = re.compile(r"---\n.*?^description: ([^\n]+)\n.*?^---\n", re.DOTALL | re.MULTILINE)
 _POINTER = re.compile(r"^- (.+?): follow `(references/[a-z0-9-]+\.md)`", re.MULTILINE)
@@ -20,14 +20,14 @@ Read the one reference that fits the work at hand, and follow it.
 """
 
 
-class Folded(NamedTuple):
+class SplitSkill(NamedTuple):
     """A skill rewritten as an index, and the files that belong beside it."""
 
     skill_md: str
     beside: dict[str, str]  # by path relative to the skill's folder
 
 
-def folded(name: str, skill: str, entry: Entry) -> Folded | None:
+def folded(name: str, skill: str, entry: FieldKnowledge) -> SplitSkill | None:
     """Return the skill with the know-how folded in; None where it cannot or already does.
 
     Args:
@@ -53,7 +53,7 @@ def folded(name: str, skill: str, entry: Entry) -> Folded | None:
     lines = "\n".join(f"- {about}: follow `{path}`" for about, path in known)
     top = head[0].replace(head[1], description, 1)
     top = _VERSION.sub(lambda found: f"{found[1]}{int(found[2]) + 1}", top, count=1)
-    return Folded(top + _INDEX.format(pointers=lines), beside)
+    return SplitSkill(top + _INDEX.format(pointers=lines), beside)
 
 
 def _file(name: str) -> str:

@@ -1,6 +1,6 @@
 """What a weak agent tries by itself: the obvious command, whatever the input is really like."""
 
-from grindstone.rehearsal.brief import Brief
+from grindstone.rehearsal.brief import TaskBrief
 from grindstone.rehearsal.words import stems
 
 _TABLE = """\
@@ -47,7 +47,7 @@ _GIT = (
 )
 
 
-def attempts(brief: Brief) -> tuple[str, ...]:
+def attempts(brief: TaskBrief) -> tuple[str, ...]:
     """Return the commands to try, in order; each is the obvious one for what is named."""
     about = stems(brief.text)
     values = brief.values()

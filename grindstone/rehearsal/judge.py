@@ -5,7 +5,7 @@ import re
 from typing import Any, NamedTuple
 
 from grindstone.rehearsal import knowledge
-from grindstone.rehearsal.wire import Answer, Asked
+from grindstone.rehearsal.wire import ModelRequest, ScriptedAnswer
 from grindstone.rehearsal.words import stems
 
 _DEFAULT = ("score", "category", "outcome", "failure_reason")
@@ -21,7 +21,7 @@ class Domain(NamedTuple):
     strength: int
 
 
-def answer(asked: Asked) -> Answer:
+def answer(asked: ModelRequest) -> ScriptedAnswer:
     """Return a JSON document that satisfies the request's schema."""
     text = asked.turns[0].text
     schema = asked.schema or {"type": "object", "properties": {n: {} for n in _DEFAULT}}
@@ -30,7 +30,7 @@ def answer(asked: Asked) -> Answer:
     confidence = round(domain.strength / (domain.strength + 2), 3)
     values = _verdict(text) | {"domain": domain.name, "confidence": confidence}
     values["category"] = _stated_category(text) or domain.name
-    return Answer(json.dumps(_fill(schema, values, schema)))
+    return ScriptedAnswer(json.dumps(_fill(schema, values, schema)))
 
 
 def _stated_category(text: str) -> str:

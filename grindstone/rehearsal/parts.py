@@ -2,7 +2,7 @@
 
 from grindstone.records import Role
 from grindstone.rehearsal import evolver, judge, solver, writers
-from grindstone.rehearsal.wire import Answer, Asked
+from grindstone.rehearsal.wire import ModelRequest, ScriptedAnswer
 
 _PLAYERS = {
     Role.SOLVER: solver.answer,
@@ -15,7 +15,7 @@ _PLAYERS = {
 }
 
 
-def role_of(asked: Asked) -> Role | None:
+def role_of(asked: ModelRequest) -> Role | None:
     """Return the part: the prompt's first line says it, else the tools and schema do."""
     if asked.role is not None:
         return asked.role
@@ -28,11 +28,11 @@ def role_of(asked: Asked) -> Role | None:
     return Role.SOLVER if "task_complete" in asked.system + asked.user_text else None
 
 
-def answer(asked: Asked) -> Answer:
+def answer(asked: ModelRequest) -> ScriptedAnswer:
     """Return the next turn of whoever is asked."""
     role = role_of(asked)
     if role is None:
-        return Answer(
+        return ScriptedAnswer(
             "This is a rehearsal: a local server that plays fixed parts (solver, evolver, judge "
             "and a few writers) and understands no free conversation."
         )

@@ -14,20 +14,20 @@ SKILLS = "/root/.agents/skills"
 _REPEATS = 3  # a weak agent runs a failing command again, hoping
 
 
-class ListSkills(NamedTuple):
+class AskForSkills(NamedTuple):
     """Ask which skills there are."""
 
     thought: str
 
 
-class LoadSkill(NamedTuple):
+class ReadSkill(NamedTuple):
     """Read a skill's body."""
 
     thought: str
     name: str
 
 
-class Run(NamedTuple):
+class RunCommand(NamedTuple):
     """Run a command line."""
 
     thought: str
@@ -40,7 +40,7 @@ class Finish(NamedTuple):
     thought: str
 
 
-Action = ListSkills | LoadSkill | Run | Finish
+Action = AskForSkills | ReadSkill | RunCommand | Finish
 
 
 class Seen(NamedTuple):
@@ -64,20 +64,20 @@ def play(instruction: str, on_offer: tuple[skillbook.Card, ...], *, may_list: bo
     brief = briefs.read(instruction)
     cards = on_offer
     if not cards and may_list:
-        listed = yield ListSkills("First I look at which skills are available.")
+        listed = yield AskForSkills("First I look at which skills are available.")
         cards = skillbook.cards_in_listing(listed.text)
     guides: list[tuple[str, skillbook.Guide]] = []
     for card in skillbook.chosen(cards, brief):
-        loaded = yield LoadSkill(f"The skill {card.name} sounds like what is asked.", card.name)
+        loaded = yield ReadSkill(f"The skill {card.name} sounds like what is asked.", card.name)
         if loaded.failed:
             continue
         text = loaded.text
         file = skillbook.fitting_reference(text, brief)
         if file:
             command = f"cat {SKILLS}/{card.name}/{file}"
-            text = (yield Run(f"{card.name} has a reference for this.", command)).text
+            text = (yield RunCommand(f"{card.name} has a reference for this.", command)).text
         guides.append((card.name, skillbook.open_guide(text, brief)))
-    yield Run("I look around.", _look(brief))
+    yield RunCommand("I look around.", _look(brief))
     followed = False
     for name, guide in guides:
         if guide.steps:
@@ -85,7 +85,7 @@ def play(instruction: str, on_offer: tuple[skillbook.Card, ...], *, may_list: bo
             yield from _follow(name, guide)
     delivered = followed
     if followed and brief.outputs:
-        check = yield Run("I check what I leave behind.", f"ls -l {' '.join(brief.outputs)}")
+        check = yield RunCommand("I check what I leave behind.", f"ls -l {' '.join(brief.outputs)}")
         delivered = not check.failed
     if not delivered:
         yield from _improvise(brief)
@@ -93,33 +93,33 @@ def play(instruction: str, on_offer: tuple[skillbook.Card, ...], *, may_list: bo
     yield Finish("I followed the skill's steps and checked the result. The task is done.")
 
 
-def _look(brief: briefs.Brief) -> str:
+def _look(brief: briefs.TaskBrief) -> str:
     places = " ".join(brief.inputs[:2])
     return f"pwd; ls -la {places}".rstrip()
 
 
 def _follow(name: str, guide: skillbook.Guide) -> Play:
     for number, command in enumerate(guide.steps, 1):
-        seen = yield Run(f"Step {number} of the skill {name}.", command)
+        seen = yield RunCommand(f"Step {number} of the skill {name}.", command)
         if seen.failed and guide.fallback:
             for other in guide.fallback:
-                yield Run(f"Step {number} failed; the skill {name} has a fallback.", other)
+                yield RunCommand(f"Step {number} failed; the skill {name} has a fallback.", other)
     for command in guide.verification:
-        yield Run(f"The skill {name} says how to verify.", command)
+        yield RunCommand(f"The skill {name} says how to verify.", command)
 
 
-def _improvise(brief: briefs.Brief) -> Play:
+def _improvise(brief: briefs.TaskBrief) -> Play:
     attempts = instincts.attempts(brief)
     if not attempts:
         yield Finish("I do not know how to do this. I looked around and changed nothing.")
         return
     worked = True
     for command in attempts:
-        seen = yield Run("I know no skill for this; I try the obvious command.", command)
+        seen = yield RunCommand("I know no skill for this; I try the obvious command.", command)
         for _ in range(_REPEATS - 1):
             if not seen.failed:
                 break
-            seen = yield Run("That failed. I try it again.", command)
+            seen = yield RunCommand("That failed. I try it again.", command)
         worked = not seen.failed
     if worked:
         yield Finish("The command ran through; I submit this as my answer.")

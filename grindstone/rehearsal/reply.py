@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from grindstone.rehearsal import tokens
-from grindstone.rehearsal.wire import MODEL, Answer, Asked
+from grindstone.rehearsal.wire import MODEL, ModelRequest, ScriptedAnswer
 
 _CHUNK = 64  # characters of one streamed delta
 
@@ -44,7 +44,9 @@ class Reply(NamedTuple):
         }
 
 
-def compose(asked: Asked, answer: Answer, prompt: tokens.Count, request_digest: str) -> Reply:
+def compose(
+    asked: ModelRequest, answer: ScriptedAnswer, prompt: tokens.Count, request_digest: str
+) -> Reply:
     """Return the answer within the request's limits: max_tokens and stop sequences."""
     text, stop_reason, stop_sequence = answer.text, "end_turn", None
     use = answer.use

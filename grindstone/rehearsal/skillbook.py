@@ -4,7 +4,7 @@ import re
 from typing import NamedTuple
 
 from grindstone.rehearsal import folding
-from grindstone.rehearsal.brief import Brief
+from grindstone.rehearsal.brief import TaskBrief
 from grindstone.rehearsal.words import stems
 
 _FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```\s*$", re.DOTALL | re.MULTILINE)
@@ -64,7 +64,7 @@ def cards_in_listing(text: str) -> tuple[Card, ...]:
     return tuple(cards.values())
 
 
-def chosen(cards: tuple[Card, ...], brief: Brief) -> tuple[Card, ...]:
+def chosen(cards: tuple[Card, ...], brief: TaskBrief) -> tuple[Card, ...]:
     """Return the skills worth loading, the best match first."""
     wanted = stems(brief.text)
     scored = [
@@ -76,7 +76,7 @@ def chosen(cards: tuple[Card, ...], brief: Brief) -> tuple[Card, ...]:
     return tuple(card for _, card in fitting[:_MOST_LOADED])
 
 
-def fitting_reference(body: str, brief: Brief) -> str | None:
+def fitting_reference(body: str, brief: TaskBrief) -> str | None:
     """Return the file an index of references names for work like this, if it names any."""
     wanted = stems(brief.text)
     fits = [(len(stems(about) & wanted), file) for about, file in folding.pointers(body)]
@@ -104,7 +104,7 @@ def _blocks(text: str) -> tuple[str, ...]:
     )
 
 
-def open_guide(body: str, brief: Brief) -> Guide:
+def open_guide(body: str, brief: TaskBrief) -> Guide:
     """Return the skill's commands with their placeholders filled; unfillable ones left out."""
     sections = _sections(body)
     values = brief.values() | _asked_values(body, brief)
@@ -122,7 +122,7 @@ def open_guide(body: str, brief: Brief) -> Guide:
     )
 
 
-def _asked_values(body: str, brief: Brief) -> dict[str, str]:
+def _asked_values(body: str, brief: TaskBrief) -> dict[str, str]:
     """Return the placeholders a skill explains by a pattern, found in the instruction."""
     values: dict[str, str] = {}
     for found in _VALUE_RULE.finditer(body):

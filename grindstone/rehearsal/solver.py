@@ -9,15 +9,15 @@ from grindstone.rehearsal import memory, skillbook, terminal
 from grindstone.rehearsal.play import (
     SKILLS,
     Action,
+    AskForSkills,
     Finish,
-    ListSkills,
-    LoadSkill,
     Play,
-    Run,
+    ReadSkill,
+    RunCommand,
     Seen,
     play,
 )
-from grindstone.rehearsal.wire import Answer, Asked, Result, Use, digest
+from grindstone.rehearsal.wire import ModelRequest, RequestedTool, Result, ScriptedAnswer, digest
 
 _LOADERS = ("load_skill", "read_skill")
 _LIST = f"head -n 8 {SKILLS}/*/SKILL.md 2>/dev/null; true"
@@ -31,14 +31,14 @@ class Keys(NamedTuple):
     def use(self, action: Action) -> tuple[str, dict[str, str]]:
         """Return the tool and its arguments for an action."""
         match action:
-            case ListSkills():
+            case AskForSkills():
                 return ("list_skills", {}) if "list_skills" in self.arguments else self._bash(_LIST)
-            case LoadSkill(name=name):
+            case ReadSkill(name=name):
                 loader = next((tool for tool in _LOADERS if tool in self.arguments), None)
                 if loader:
                     return loader, {self.arguments[loader] or "name": name}
                 return self._bash(f"cat {SKILLS}/{name}/SKILL.md")
-            case Run(command=command):
+            case RunCommand(command=command):
                 return self._bash(command)
             case Finish(thought=thought):
                 return "submit", {self.arguments.get("submit") or "message": thought}
@@ -47,12 +47,12 @@ class Keys(NamedTuple):
         return "bash", {self.arguments.get("bash") or "command": command}
 
 
-def answer(asked: Asked) -> Answer:
+def answer(asked: ModelRequest) -> ScriptedAnswer:
     """Return the solver's next turn."""
     return _with_tools(asked) if asked.tools else _typing(asked)
 
 
-def _acting(asked: Asked, instruction: str) -> Play:
+def _acting(asked: ModelRequest, instruction: str) -> Play:
     return play(instruction, skillbook.cards_in_prompt(asked.system), may_list=True)
 
 
@@ -70,7 +70,7 @@ def _next(
     action = next(acting)
     while not isinstance(action, Finish):
         key = digest(*keys.use(action))
-        if isinstance(action, Run) and done.get(key):
+        if isinstance(action, RunCommand) and done.get(key):
             seen = Seen("", done[key].popleft())
         elif held[key]:
             seen = held[key].popleft()
@@ -83,20 +83,20 @@ def _next(
     return action
 
 
-def _with_tools(asked: Asked) -> Answer:
+def _with_tools(asked: ModelRequest) -> ScriptedAnswer:
     keys = Keys({tool.name: tool.argument for tool in asked.tools})
     opening = asked.turns[0].texts
     acting = _acting(asked, opening[0] if opening else "")
     action = _next(acting, _past(asked), memory.remembered("\n".join(opening[1:])), keys)
     if action is None or (isinstance(action, Finish) and "submit" not in asked.tool_names):
-        return Answer(action.thought if action else "The task is done.")
+        return ScriptedAnswer(action.thought if action else "The task is done.")
     name, arguments = keys.use(action)
     number = sum(len(turn.uses) for turn in asked.turns)
     call_id = f"toolu_rehearsal_{digest(number, name, arguments)}"
-    return Answer(action.thought, Use(call_id, name, dict(arguments)))
+    return ScriptedAnswer(action.thought, RequestedTool(call_id, name, dict(arguments)))
 
 
-def _past(asked: Asked) -> Iterable[memory.Past]:
+def _past(asked: ModelRequest) -> Iterable[memory.Past]:
     uses = {use.call_id: use for turn in asked.turns for use in turn.uses}
     for turn in asked.turns:
         for result in turn.results:
@@ -109,24 +109,24 @@ def _failed(result: Result) -> bool:
     return result.is_error if code is None else code != 0
 
 
-def _typing(asked: Asked) -> Answer:
+def _typing(asked: ModelRequest) -> ScriptedAnswer:
     keys = Keys({})
     opening = asked.turns[0].texts
     shown = terminal.read_opening(opening[0] if opening else "")
     past, waiting = terminal.past(asked.turns, real=shown.real)
     if waiting:
-        return Answer(_json("The command still runs.", [terminal.wait()], complete=False))
+        return ScriptedAnswer(_json("The command still runs.", [terminal.wait()], complete=False))
     acting = _acting(asked, shown.instruction)
     action = _next(acting, past, memory.remembered("\n".join(opening[1:])), keys)
     if action is None or isinstance(action, Finish):
         closing = action.thought if action else "The task is done."
-        return Answer(_json(closing, [], complete=True))
+        return ScriptedAnswer(_json(closing, [], complete=True))
     command = next(iter(keys.use(action)[1].values()))
     typed = terminal.typed(command, real=shown.real)
-    return Answer(_json(action.thought, [typed], complete=False))
+    return ScriptedAnswer(_json(action.thought, [typed], complete=False))
 
 
-def _json(thought: str, commands: list[terminal.Typed], *, complete: bool) -> str:
+def _json(thought: str, commands: list[terminal.TypedCommand], *, complete: bool) -> str:
     body = {
         "analysis": thought,
         "plan": "Nothing is left to do." if complete else "I run the command and read its output.",

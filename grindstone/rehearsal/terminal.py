@@ -17,7 +17,7 @@ _MOST_WAITS = 8
 _OPENING = re.compile(r"^Task:\s*\n(.*?)\n\s*^Terminal:\s*$(.*)", re.DOTALL | re.MULTILINE)
 
 
-class Typed(NamedTuple):
+class TypedCommand(NamedTuple):
     """One entry of an answer's commands."""
 
     keystrokes: str
@@ -38,16 +38,16 @@ def read_opening(text: str) -> Opening:
     return Opening(instruction.strip(), "no tmux" not in shown and "plain shell" not in shown)
 
 
-def typed(command: str, *, real: bool) -> Typed:
+def typed(command: str, *, real: bool) -> TypedCommand:
     """Return what to type for a command."""
     if not real:
-        return Typed(f"{command}\n", 1.0)
-    return Typed(f"{command}\n{_ASK_EXIT}\n", 0.5 if "\n" in command else 0.25)
+        return TypedCommand(f"{command}\n", 1.0)
+    return TypedCommand(f"{command}\n{_ASK_EXIT}\n", 0.5 if "\n" in command else 0.25)
 
 
-def wait() -> Typed:
+def wait() -> TypedCommand:
     """Return what to type while a command runs on."""
-    return Typed("", 2.0)
+    return TypedCommand("", 2.0)
 
 
 def past(turns: tuple[Turn, ...], *, real: bool) -> tuple[list[Past], bool]:

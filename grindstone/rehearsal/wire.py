@@ -15,7 +15,7 @@ class BadRequestError(Exception):
     """The request breaks the Messages API's rules; answered as an HTTP 400."""
 
 
-class Use(NamedTuple):
+class RequestedTool(NamedTuple):
     """A tool was asked for."""
 
     call_id: str
@@ -36,7 +36,7 @@ class Turn(NamedTuple):
 
     role: str
     texts: tuple[str, ...]
-    uses: tuple[Use, ...]
+    uses: tuple[RequestedTool, ...]
     results: tuple[Result, ...]
 
     @property
@@ -45,20 +45,20 @@ class Turn(NamedTuple):
         return "\n".join(self.texts)
 
 
-class Tool(NamedTuple):
+class OfferedTool(NamedTuple):
     """A tool on offer, and the first argument it requires."""
 
     name: str
     argument: str
 
 
-class Asked(NamedTuple):
+class ModelRequest(NamedTuple):
     """A request, as far as an answer depends on it."""
 
     role: Role | None
     system: str
     turns: tuple[Turn, ...]
-    tools: tuple[Tool, ...]
+    tools: tuple[OfferedTool, ...]
     schema: dict[str, Any] | None
     max_tokens: int
     stop_sequences: tuple[str, ...]
@@ -75,11 +75,11 @@ class Asked(NamedTuple):
         return "\n\n".join(turn.text for turn in self.turns if turn.role == "user" and turn.text)
 
 
-class Answer(NamedTuple):
+class ScriptedAnswer(NamedTuple):
     """What is said: text, then at most one tool use."""
 
     text: str
-    use: Use | None = None
+    use: RequestedTool | None = None
 
 
 def digest(*parts: object) -> str:
@@ -88,7 +88,7 @@ def digest(*parts: object) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:24]
 
 
-def parse(body: object, *, counting: bool = False) -> Asked:
+def parse(body: object, *, counting: bool = False) -> ModelRequest:
     """Return the request as records.
 
     Args:
@@ -113,7 +113,7 @@ def parse(body: object, *, counting: bool = False) -> Asked:
         raise BadRequestError("messages: first message must use the user role")
     _check_tool_results(turns)
     system = "\n".join(_texts(body.get("system") or "", "system"))
-    return Asked(
+    return ModelRequest(
         role=_role(system),
         system=system,
         turns=turns,
@@ -149,13 +149,17 @@ def _turn(message: object, index: int) -> Turn:
     content = message.get("content")
     if content in ("", [], None):
         raise BadRequestError(f"{where}: all messages must have non-empty content")
-    uses: list[Use] = []
+    uses: list[RequestedTool] = []
     results: list[Result] = []
     for block in content if isinstance(content, list) else ():
         if not isinstance(block, dict) or not isinstance(block.get("type"), str):
             raise BadRequestError(f"{where}.content: every block needs a type")
         if block["type"] == "tool_use":
-            uses.append(Use(str(block.get("id")), str(block.get("name")), block.get("input") or {}))
+            uses.append(
+                RequestedTool(
+                    str(block.get("id")), str(block.get("name")), block.get("input") or {}
+                )
+            )
         elif block["type"] == "tool_result":
             text = "\n".join(_texts(block.get("content") or "", f"{where}.content"))
             results.append(
@@ -183,12 +187,12 @@ def _check_tool_results(turns: tuple[Turn, ...]) -> None:
         raise BadRequestError("messages: the last message leaves `tool_use` ids unanswered")
 
 
-def _tool(tool: object, index: int) -> Tool:
+def _tool(tool: object, index: int) -> OfferedTool:
     if not isinstance(tool, dict) or not isinstance(tool.get("name"), str):
         raise BadRequestError(f"tools.{index}.name: Field required")
     schema = tool.get("input_schema") or {}
     names = list(schema.get("required") or ()) or list(schema.get("properties") or ())
-    return Tool(tool["name"], str(names[0]) if names else "")
+    return OfferedTool(tool["name"], str(names[0]) if names else "")
 
 
 def _schema(body: dict[str, Any]) -> dict[str, Any] | None:

@@ -6,7 +6,7 @@ from importlib import resources
 from string import Template
 
 from grindstone.rehearsal import memory, terminal
-from grindstone.rehearsal.wire import Answer, Asked, digest
+from grindstone.rehearsal.wire import ModelRequest, ScriptedAnswer, digest
 
 _NOTHING = "NOTHING"
 _SPEAKER = re.compile(r"\n\n(?=(?:Agent|Environment): )")
@@ -22,7 +22,7 @@ def _phrase(name: str) -> Template:
     return Template((folder / f"{name}.md").read_text(encoding="utf-8"))
 
 
-def summary(asked: Asked) -> Answer:
+def summary(asked: ModelRequest) -> ScriptedAnswer:
     """Return which commands were run and how they ended, so that none is run again."""
     told = asked.user_text
     lines = re.findall(r"^- ran [0-9a-f]{24} (?:ok|failed): .*$", told, re.MULTILINE)
@@ -35,7 +35,7 @@ def summary(asked: Asked) -> Answer:
         failed = code not in (None, 0) or given.startswith("Environment: error:")
         lines.append(memory.note(digest("bash", {"command": command}), command, failed=failed))
     body = "\n".join(lines) or "- nothing was run yet"
-    return Answer(f"Commands run so far, in order:\n{body}")
+    return ScriptedAnswer(f"Commands run so far, in order:\n{body}")
 
 
 def _command(said: str) -> str | None:
@@ -45,12 +45,12 @@ def _command(said: str) -> str | None:
     return terminal.command_in(said.removeprefix("Agent: ")) or None
 
 
-def distillation(asked: Asked) -> Answer:
+def distillation(asked: ModelRequest) -> ScriptedAnswer:
     """Return the given skill with long prose left out, or a draft from a success."""
     if _NOTHING in asked.system:
-        return Answer(_draft(asked))
+        return ScriptedAnswer(_draft(asked))
     found = re.search(r"^---\n.*?^---\n.*", asked.user_text, re.MULTILINE | re.DOTALL)
-    return Answer(_shortened(found[0]) if found else _NOTHING)
+    return ScriptedAnswer(_shortened(found[0]) if found else _NOTHING)
 
 
 def _shortened(skill: str) -> str:
@@ -68,7 +68,7 @@ def _shortened(skill: str) -> str:
     return "\n".join(kept).rstrip() + "\n"
 
 
-def _draft(asked: Asked) -> str:
+def _draft(asked: ModelRequest) -> str:
     """Return general habits that a plain success supports; NOTHING where a skill did the work."""
     text = asked.user_text
     category = _after(text, "Category") or "general"
@@ -80,7 +80,7 @@ def _draft(asked: Asked) -> str:
     return _phrase("draft").substitute(name=name, category=category)
 
 
-def task_skill(asked: Asked) -> Answer:
+def task_skill(asked: ModelRequest) -> ScriptedAnswer:
     """Return a short guide for one task: its demands, the order to work in, what to check."""
     name = _after(asked.system, "name") or "task"
     category = _after(asked.system, "category") or "general"
@@ -96,7 +96,7 @@ def task_skill(asked: Asked) -> Answer:
     if observation:
         pitfalls.append("- It was tried before and did not pass; look for a skill on this work.")
     about = re.sub(r"[:#\s]+", " ", sentences[0])[:_PROSE_CHARS].strip()
-    return Answer(
+    return ScriptedAnswer(
         _phrase("task_skill").substitute(
             name=name,
             category=category,

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from grindstone.records import Outcome
 from grindstone.report.markdown_arms import comparison_headline, comparison_section
 from grindstone.report.markdown_gates import gate_headline, gates_section
-from grindstone.report.run_report import Attempted, GroupLine, Planted, RunReport, TaskLine
+from grindstone.report.run_report import GroupLine, Planted, RunReport, TaskLine, VerdictEntry
 from grindstone.report.words import (
     MARKS,
     cell,
@@ -98,7 +98,7 @@ def anchor(skill: str) -> str:
     return f"skill-{skill}"
 
 
-def verdict(attempts: Iterable[Attempted]) -> str:
+def verdict(attempts: Iterable[VerdictEntry]) -> str:
     """Return the marks of one cycle's attempts."""
     return "".join(MARKS[each.outcome] for each in attempts)
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 
-class Attempted(Frozen):
+class VerdictEntry(Frozen):
     """One attempt in a task's row of the verdict table."""
 
     episode_id: str
@@ -43,7 +43,7 @@ class TaskLine(Frozen):
     task_id: str
     category: str
     difficulty: str
-    attempts: tuple[Attempted, ...]
+    attempts: tuple[VerdictEntry, ...]
     first_passed: bool | None
     passed: bool | None
     needed_grinding: bool
@@ -91,7 +91,7 @@ class CostLine(Frozen):
     unpriced: int
 
 
-class Learned(Frozen):
+class LearnedSkill(Frozen):
     """A skill that the run brought about."""
 
     skill: str
@@ -206,7 +206,7 @@ class RunReport(Frozen):
     cost_usd: float | None = None
     total_tokens: int = 0
     unpriced_calls: int = 0
-    learned: tuple[Learned, ...] = ()
+    learned: tuple[LearnedSkill, ...] = ()
     skill_effects: tuple[SkillEffect, ...] = ()
     refused: tuple[Refused, ...] = ()
     errors: tuple[Spoiled, ...] = ()
@@ -396,13 +396,13 @@ def _task_lines(
     costs: "pl.LazyFrame",
 ) -> tuple[TaskLine, ...]:
     attempts: dict[str, list[dict[str, Any]]] = {}
-    for row in every.select("task_id", *Attempted.model_fields).to_dicts():
+    for row in every.select("task_id", *VerdictEntry.model_fields).to_dicts():
         attempts.setdefault(row.pop("task_id"), []).append(row)
     prices = {line["task_id"]: line for line in costs.collect().to_dicts()}
     lines: list[TaskLine] = []
     for row in tasks.to_dicts():
         price = prices.get(row["task_id"])
-        tried = tuple(Attempted(**each) for each in attempts[row["task_id"]])
+        tried = tuple(VerdictEntry(**each) for each in attempts[row["task_id"]])
         winner = [each for each in tried if each.outcome is Outcome.PASSED][-1:]
         lines.append(
             TaskLine(
@@ -424,7 +424,7 @@ def _learned(
     evolutions: list[EvolutionRow],
     lines: tuple[TaskLine, ...],
     effects: "pl.DataFrame",
-) -> tuple[Learned, ...]:
+) -> tuple[LearnedSkill, ...]:
     """The newest version of each skill; from the evolutions alone where no skill row tells."""
     measured = {
         (row["skill"], row["scope"]): Interval(row["difference"], row["low"], row["high"])
@@ -446,7 +446,7 @@ def _learned(
             batches.update((*evo.skills_added, *evo.skills_changed))
     first = {name: evo.evo_number for evo in reversed(evolutions) for name in evo.skills_added}
     return tuple(
-        Learned(
+        LearnedSkill(
             skill=skill,
             scope=scope,
             description=newest[skill, scope].description if (skill, scope) in newest else "",

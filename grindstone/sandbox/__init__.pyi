@@ -4,8 +4,8 @@ from .capabilities import probe as probe
 from .protocol import BuildSpec as BuildSpec
 from .protocol import ExecResult as ExecResult
 from .protocol import Limits as Limits
-from .protocol import Provider as Provider
 from .protocol import Sandbox as Sandbox
+from .protocol import SandboxProvider as SandboxProvider
 from .protocol import SealedResult as SealedResult
 from .protocol import StartSpec as StartSpec
 from .provider import open_provider as open_provider

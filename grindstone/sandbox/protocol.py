@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple, Protocol
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from grindstone.base import Frozen
-from grindstone.sandbox.network.rules import Rules
+from grindstone.sandbox.network.rules import NetworkRules
 from grindstone.sandbox.registry import Kind
 
 Keep = Literal["nothing", "listening", "all"]
@@ -88,7 +88,7 @@ class StartSpec(Frozen):
     image: str = Field(description="What `build` returned.")
     name: str = Field(description="A label for people; uniqueness is the provider's business.")
     limits: Limits = Limits()
-    network: Rules = Field(Rules(), description="What it may reach.")
+    network: NetworkRules = Field(NetworkRules(), description="What it may reach.")
     env: dict[str, str] = {}
     workdir: str | None = Field(None, description="None: the image's own.")
     labels: dict[str, str] = Field({}, description="Beside the ones that make it reapable.")
@@ -178,7 +178,7 @@ class Sandbox(Protocol):
         ...
 
 
-class Provider(Protocol):
+class SandboxProvider(Protocol):
     """Builds images and starts sandboxes."""
 
     @property

@@ -5,11 +5,11 @@ from pkgutil import resolve_name
 
 from grindstone.errors import GrindstoneError, InputError
 from grindstone.sandbox.capabilities import probe
-from grindstone.sandbox.protocol import Provider
+from grindstone.sandbox.protocol import SandboxProvider
 from grindstone.sandbox.registry import AUTO, KINDS, PROVIDERS, Choice
 
 
-async def open_provider(choice: Choice = AUTO, runtime: str | None = None) -> Provider:
+async def open_provider(choice: Choice = AUTO, runtime: str | None = None) -> SandboxProvider:
     """Return a provider; the caller closes it.
 
     Args:
@@ -27,7 +27,7 @@ async def open_provider(choice: Choice = AUTO, runtime: str | None = None) -> Pr
     for row in rows:
         if found.engine(row.kind).works:
             chosen = () if runtime is None else (runtime,)
-            opened: Provider = await asyncio.to_thread(resolve_name(row.provider), *chosen)
+            opened: SandboxProvider = await asyncio.to_thread(resolve_name(row.provider), *chosen)
             return opened
     tools = [found.engine(row.kind) for row in rows]
     missing = "; ".join(f"{tool.name}: {tool.reason} (try: {tool.remedy})" for tool in tools)

@@ -7,7 +7,7 @@ What names a provider anywhere else (settings, forms, command line, `doctor`, th
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 
-class Row(NamedTuple):
+class ProviderRow(NamedTuple):
     """One provider; modules are named and not imported, so that reading the table is cheap."""
 
     kind: str
@@ -15,13 +15,13 @@ class Row(NamedTuple):
     probe: str  # module:function without arguments, the tools it needs, itself first
 
 
-PROVIDERS: tuple[Row, ...] = (
-    Row(
+PROVIDERS: tuple[ProviderRow, ...] = (
+    ProviderRow(
         "docker",
         "grindstone.sandbox.docker.provider:DockerProvider",
         "grindstone.sandbox.docker.probe:probe",
     ),
-    Row(
+    ProviderRow(
         "bubblewrap",
         "grindstone.sandbox.bubblewrap.provider:BubblewrapProvider",
         "grindstone.sandbox.bubblewrap.probe:probe",

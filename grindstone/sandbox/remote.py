@@ -15,10 +15,10 @@ from grindstone.errors import Cause, InfrastructureError, UncarriableError
 from grindstone.files import write_atomic
 from grindstone.sandbox.disk import DiskWatch, Taken
 from grindstone.sandbox.network.proxy import Proxy, Visit
-from grindstone.sandbox.network.rules import Rules
+from grindstone.sandbox.network.rules import NetworkRules
 from grindstone.sandbox.protocol import ExecResult, Keep, Limits, SealedResult
 from grindstone.sandbox.registry import Kind
-from grindstone.sandbox.wire import END, Answer, file_record, folder_records
+from grindstone.sandbox.wire import END, RunnerOutput, file_record, folder_records
 
 RUNNER_DIR = "/.grindstone"
 """Where the runner is inside: read-only, and not to be unmounted by anything in there."""
@@ -47,10 +47,10 @@ LONGEST_ARGUMENT = 100_000
 """Bytes of a command passed as an argument; the kernel's limit is 131,072 (MAX_ARG_STRLEN)."""
 
 
-class Told(Exception):  # noqa: N818
+class RunnerTimeout(Exception):  # noqa: N818
     """The runner never answered within its limit and grace; carries what had come."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: RunnerOutput) -> None:
         super().__init__("no answer from the runner")
         self.answer = answer
 
@@ -60,7 +60,7 @@ class RemoteSandbox(ABC):
 
     kind: Kind
 
-    def __init__(self, workdir: str, network: Rules, limits: Limits) -> None:
+    def __init__(self, workdir: str, network: NetworkRules, limits: Limits) -> None:
         self._workdir = workdir
         self._limits = limits
         self._kills = 0
@@ -114,14 +114,14 @@ class RemoteSandbox(ABC):
         wait_s: float = MOVE_TIMEOUT_S,
         room: int = 0,
         sealing: bool = False,
-    ) -> Answer:
+    ) -> RunnerOutput:
         """Open the door if need be, run the runner inside and return what it said.
 
         Args:
             arguments: The runner's.
             give: Its standard input, None for none.
             env: Variables beside the sandbox's own.
-            wait_s: Past this the sandbox's processes are all ended, and `Told` is raised.
+            wait_s: Past this the sandbox's processes are all ended, and `RunnerTimeout` is raised.
             room: Bytes of output and files that may come.
             sealing: Whether it needs the privileges to make a mount namespace.
         """
@@ -150,7 +150,7 @@ class RemoteSandbox(ABC):
                 wait_s=timeout_s + GRACE_S,
                 room=max_output_bytes,
             )
-        except Told as late:
+        except RunnerTimeout as late:
             answer = late.answer
             return _result(answer, began, max_output_bytes, exit_code=124)
         return await self._told(_result(answer, began, max_output_bytes))
@@ -204,7 +204,7 @@ class RemoteSandbox(ABC):
                 room=max_output_bytes + LOG_BYTES,
                 sealing=True,
             )
-        except Told as late:
+        except RunnerTimeout as late:
             run = _result(late.answer, began, max_output_bytes, exit_code=124)
             return SealedResult(run, late.answer.files, late.answer.note)
         run = _result(answer, began, max_output_bytes)
@@ -249,10 +249,10 @@ class RemoteSandbox(ABC):
 
     async def _move(
         self, arguments: list[str], give: Iterable[bytes] | None = None, room: int = 0
-    ) -> Answer:
+    ) -> RunnerOutput:
         try:
             return await self._talk(arguments, give=give, room=room)
-        except Told as late:
+        except RunnerTimeout as late:
             problem = f"moving files took longer than {MOVE_TIMEOUT_S:g} s"
             raise InfrastructureError(Cause.SANDBOX_IO, problem) from late
 
@@ -269,7 +269,7 @@ class RemoteSandbox(ABC):
         return [*limits, *largest, "--cwd", cwd or self._workdir]
 
 
-def _checked(answer: Answer) -> Answer:
+def _checked(answer: RunnerOutput) -> RunnerOutput:
     if answer.trailer is None:
         raise InfrastructureError(Cause.SANDBOX_IO, "the runner was ended from inside the sandbox")
     if answer.trailer.exit_code != 0:
@@ -282,7 +282,7 @@ KILLED = 137
 
 
 def _result(
-    answer: Answer, began: float, max_bytes: int, *, exit_code: int | None = None
+    answer: RunnerOutput, began: float, max_bytes: int, *, exit_code: int | None = None
 ) -> ExecResult:
     output, trailer = answer.output, answer.trailer
     if trailer is not None and trailer.problem:

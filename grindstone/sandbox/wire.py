@@ -35,7 +35,7 @@ class Trailer(NamedTuple):
     problem: str  # empty, or why the runner could not do what it was told
 
 
-class Answer(NamedTuple):
+class RunnerOutput(NamedTuple):
     """All that the runner said."""
 
     output: bytes
@@ -137,10 +137,10 @@ class AnswerReader:
         """Whether the trailer has come."""
         return self._trailer is not None
 
-    def answer(self) -> Answer:
+    def answer(self) -> RunnerOutput:
         """Return what came."""
         files = {name: bytes(content) for name, content in self._files.items()}
-        return Answer(
+        return RunnerOutput(
             bytes(self._output), files, self._trailer, self._modes, self._folders, self._note
         )
 

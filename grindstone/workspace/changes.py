@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 
-class Entry(NamedTuple):
+class FileEntry(NamedTuple):
     """One regular file."""
 
     content: bytes
     executable: bool = False
 
 
-Files = Mapping[str, Entry]
+Files = Mapping[str, FileEntry]
 """Regular files by their path relative to the workspace, with forward slashes."""
 
 
@@ -23,12 +23,12 @@ class Change(NamedTuple):
 
     path: str
     kind: Literal["added", "changed", "deleted"]
-    entry: Entry | None  # None: deleted
+    entry: FileEntry | None  # None: deleted
 
 
-def read_folder(root: Path) -> dict[str, Entry]:
+def read_folder(root: Path) -> dict[str, FileEntry]:
     """Return a folder's regular files; links and histories are left out and never followed."""
-    found: dict[str, Entry] = {}
+    found: dict[str, FileEntry] = {}
     for folder, subfolders, names in os.walk(root, followlinks=False):
         subfolders[:] = sorted(name for name in subfolders if name != ".git")
         for name in sorted(names):
@@ -36,7 +36,7 @@ def read_folder(root: Path) -> dict[str, Entry]:
             status = path.lstat()
             if stat.S_ISREG(status.st_mode):
                 relative = path.relative_to(root).as_posix()
-                found[relative] = Entry(path.read_bytes(), bool(status.st_mode & stat.S_IXUSR))
+                found[relative] = FileEntry(path.read_bytes(), bool(status.st_mode & stat.S_IXUSR))
     return found
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
-from grindstone.workspace.changes import Entry, read_folder
+from grindstone.workspace.changes import FileEntry, read_folder
 from grindstone.workspace.manifest import Manifest, read_manifest
 from grindstone.workspace.observations import read_jsonl
 
@@ -53,6 +53,6 @@ class WorkspaceFiles:
         """Return the agent's own scripts by their path below tools/."""
         return {path: entry.content for path, entry in read_folder(self.root / "tools").items()}
 
-    def entries(self) -> dict[str, Entry]:
+    def entries(self) -> dict[str, FileEntry]:
         """Return all regular files by their path; no links, no history."""
         return read_folder(self.root)

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from grindstone.workspace.changes import Entry, apply_changes, compare, read_folder
+from grindstone.workspace.changes import FileEntry, apply_changes, compare, read_folder
 from grindstone.workspace.git import EVOLUTION
 
 
-def seed_entries(seed: Path) -> dict[str, Entry]:
+def seed_entries(seed: Path) -> dict[str, FileEntry]:
     """Return what a workspace takes of a seed: regular files; no history, log or cache."""
     left_out = {EVOLUTION, "__pycache__"}
     return {

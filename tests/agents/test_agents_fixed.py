@@ -6,7 +6,7 @@ import pytest
 from agents_script import brief
 
 from grindstone.agents import inject_skills, solver_for
-from grindstone.agents.shelf import PLACES
+from grindstone.agents.sandbox_skills import PLACES
 from grindstone.errors import InputError
 from grindstone.records import StopReason
 from grindstone.sandbox import Sandbox

@@ -27,7 +27,7 @@ class Toy:
         return record.finish(StopReason.SUBMITTED, "toyed")
 """
 
-ROW = """    TOY = Row(
+ROW = """    TOY = ProfileRow(
         "toy", "toy_solver:Toy", "protocol_strands.md", "squint at it.", "toy-1", aided=False
     )
 """

@@ -9,9 +9,9 @@ from support.sandboxes import IMAGES, Start, cache, provider, sandbox, start
 
 from grindstone.benchmark.environment import build_spec, start_spec
 from grindstone.benchmark.loading import load_task
-from grindstone.benchmark.settling import grade_task
+from grindstone.benchmark.recheck import grade_task
 from grindstone.records import Verdict
-from grindstone.sandbox.protocol import Provider
+from grindstone.sandbox.protocol import SandboxProvider
 from grindstone.settings import ScoreMode
 
 __all__ = ["IMAGES", "Attacked", "Start", "attacked", "cache", "provider", "sandbox", "start"]
@@ -20,7 +20,7 @@ Attacked = Callable[..., Awaitable[Verdict]]
 
 
 @pytest.fixture
-def attacked(provider: Provider, tmp_path: Path) -> Attacked:
+def attacked(provider: SandboxProvider, tmp_path: Path) -> Attacked:
     """Run an agent's commands in a task's sandbox and grade what they left."""
 
     async def run(

@@ -14,7 +14,7 @@ from support.internet import HOST_SECRET, METADATA, PRIVATE, PRIVATE_6, PUBLIC, 
 from support.sandboxes import Start
 
 from grindstone.sandbox import Sandbox
-from grindstone.sandbox.network.rules import Rules
+from grindstone.sandbox.network.rules import NetworkRules
 
 pytestmark = pytest.mark.skipif(
     os.geteuid() != 0 or not all(map(shutil.which, ("ip", "openssl", "nsenter"))),
@@ -87,7 +87,7 @@ async def test_fifty_ways_out_of_an_allow_list(outside: Lookups, start: Start) -
     with socket.socket(socket.AF_UNIX) as nameless:
         nameless.bind("\0grindstone-test")
         nameless.listen()
-        sandbox = await start(network=Rules(mode="allowlist", hosts=hosts))
+        sandbox = await start(network=NetworkRules(mode="allowlist", hosts=hosts))
         await sandbox.write_files({"/app/ways_out.py": INSIDE.read_bytes()})
         told = await sandbox.exec("python3 /app/ways_out.py", timeout_s=110)
         await sandbox.close()
@@ -106,7 +106,7 @@ async def test_fifty_ways_out_of_an_allow_list(outside: Lookups, start: Start) -
 
 
 async def test_what_was_asked_for_is_recorded(outside: Lookups, start: Start) -> None:
-    sandbox = await start(network=Rules(mode="allowlist", hosts=("good.test",)))
+    sandbox = await start(network=NetworkRules(mode="allowlist", hosts=("good.test",)))
     await _ask(sandbox, "http://good.test/")
     await _ask(sandbox, "http://evil.test/")
     await sandbox.close()
@@ -119,7 +119,7 @@ async def test_what_was_asked_for_is_recorded(outside: Lookups, start: Start) ->
 
 async def test_a_name_is_resolved_once(outside: Lookups, start: Start) -> None:
     outside.pop("rebinds.wild.test", None)
-    sandbox = await start(network=Rules(mode="allowlist", hosts=("*.wild.test",)))
+    sandbox = await start(network=NetworkRules(mode="allowlist", hosts=("*.wild.test",)))
     first = await _ask(sandbox, "http://rebinds.wild.test/")
     assert outside["rebinds.wild.test"] == 1
     second = await _ask(sandbox, "http://rebinds.wild.test/")
@@ -130,7 +130,7 @@ async def test_a_name_is_resolved_once(outside: Lookups, start: Start) -> None:
 
 async def test_the_public_network_is_public(outside: Lookups, start: Start) -> None:
     """Any host by name, and still neither the host nor a private address."""
-    sandbox = await start(network=Rules(mode="public"))
+    sandbox = await start(network=NetworkRules(mode="public"))
     told = [
         await _ask(sandbox, f"http://{host}/")
         for host in (
@@ -152,7 +152,7 @@ async def test_what_builds_images_reaches_private_hosts_and_never_this_one(
     outside: Lookups, start: Start
 ) -> None:
     """A mirror of packages is often at a private address; it also shows that these answer."""
-    sandbox = await start(network=Rules(mode="public", private=True))
+    sandbox = await start(network=NetworkRules(mode="public", private=True))
     private = await _ask(sandbox, "http://private.wild.test/")
     others = [
         await _ask(sandbox, f"http://{host}/")
@@ -174,7 +174,7 @@ async def test_no_network_is_none(outside: Lookups, start: Start) -> None:
 
 
 async def test_attempts_do_not_reach_each_other(outside: Lookups, start: Start) -> None:
-    public = Rules(mode="public")
+    public = NetworkRules(mode="public")
     one, other = await start(network=public), await start(network=public)
     serve = "cd /tmp && echo SECRETOFONE >secret && (python3 -m http.server 9000 >/dev/null 2>&1 &)"
     await one.exec(f"{serve}; sleep 1; cat /proc/net/fib_trie", timeout_s=20)
@@ -198,7 +198,7 @@ async def test_attempts_do_not_reach_each_other(outside: Lookups, start: Start) 
 
 
 async def test_bytes_have_a_limit(outside: Lookups, start: Start) -> None:
-    rules = Rules(mode="allowlist", hosts=("good.test",), max_bytes=300_000)
+    rules = NetworkRules(mode="allowlist", hosts=("good.test",), max_bytes=300_000)
     sandbox = await start(network=rules)
     sizes = [
         len(await _ask(sandbox, f"http://good.test/big/{size}")) for size in (100_000, 900_000)
@@ -211,7 +211,7 @@ async def test_bytes_have_a_limit(outside: Lookups, start: Start) -> None:
 
 
 async def test_the_door_is_there_again_after_a_restart(outside: Lookups, start: Start) -> None:
-    sandbox = await start(network=Rules(mode="allowlist", hosts=("good.test",)))
+    sandbox = await start(network=NetworkRules(mode="allowlist", hosts=("good.test",)))
     await sandbox._restart() if sandbox.kind == "bubblewrap" else await asyncio.to_thread(  # type: ignore[attr-defined]
         sandbox._restart  # type: ignore[attr-defined]
     )
@@ -220,7 +220,7 @@ async def test_the_door_is_there_again_after_a_restart(outside: Lookups, start: 
 
 
 async def test_the_agent_cannot_end_the_door(outside: Lookups, start: Start) -> None:
-    sandbox = await start(network=Rules(mode="allowlist", hosts=("good.test",)))
+    sandbox = await start(network=NetworkRules(mode="allowlist", hosts=("good.test",)))
     await sandbox.exec("kill -9 -1", timeout_s=20)
     assert "as good.test" in await _ask(sandbox, "http://good.test/")
     await sandbox.close()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from grindstone.agents.remembered import remembering
+from grindstone.agents.replay import remembering
 from grindstone.benchmark.environ import PASS_ENV, pass_on, passed
 from grindstone.benchmark.loading import TaskError, load_task, load_tasks
 from grindstone.errors import InputError

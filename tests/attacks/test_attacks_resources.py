@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from support.sandboxes import IMAGES, Start
 
 from grindstone.errors import Cause, InfrastructureError
-from grindstone.sandbox import Limits, Provider, Sandbox, StartSpec
+from grindstone.sandbox import Limits, Sandbox, SandboxProvider, StartSpec
 from grindstone.sandbox.wire import HEADER, AnswerReader
 
 DEEP = """
@@ -30,7 +30,7 @@ async def _run(sandbox: Sandbox, code: str, timeout_s: float = 60) -> str:
 @pytest.mark.slow
 @pytest.mark.parametrize("depth", [1500, 2500])
 async def test_deep_folders_end_with_their_sandbox(
-    provider: Provider, start: Start, tmp_path: Path, depth: int
+    provider: SandboxProvider, start: Start, tmp_path: Path, depth: int
 ) -> None:
     sandbox = await start()
     assert await _run(sandbox, DEEP.format(depth=depth)) == ""
@@ -73,7 +73,7 @@ async def test_what_the_host_cannot_hold_is_the_sandboxes_fault(
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 async def test_a_hundred_and_twenty_thousand_entries_cost_one_attempt(
-    provider: Provider, start: Start, tmp_path: Path
+    provider: SandboxProvider, start: Start, tmp_path: Path
 ) -> None:
     sandbox = await start()
     many = (  # links: entries are what is counted, and a disk makes them sooner than folders
@@ -157,7 +157,7 @@ async def test_memory_that_ran_out_is_told_as_such(start: Start) -> None:
     assert kills >= 1
 
 
-async def test_a_sandbox_without_numbers_has_limits(provider: Provider) -> None:
+async def test_a_sandbox_without_numbers_has_limits(provider: SandboxProvider) -> None:
     limits = StartSpec(image=IMAGES[provider.kind], name="x").limits
     assert (limits.memory_limit_mb, limits.disk_bytes >> 30, limits.inodes) == (6144, 10, 500_000)
     sandbox = await provider.start(StartSpec(image=IMAGES[provider.kind], name="x"))
@@ -206,7 +206,7 @@ def test_a_malformed_record_is_one_error(record: bytes, problem: str) -> None:
 
 
 async def test_a_sweep_after_a_kill_is_not_stopped_by_what_was_left(
-    provider: Provider, start: Start
+    provider: SandboxProvider, start: Start
 ) -> None:
     """Odd modes, odd names and a FIFO, removed with the rest."""
     sandbox = await start()

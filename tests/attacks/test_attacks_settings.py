@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from grindstone.attempt.run import Rig, attempt
+from grindstone.attempt.run import AttemptResources, attempt
 from grindstone.attempt.spec import AttemptSpec, SolverSettings
 from grindstone.benchmark import load_task
 from grindstone.records import Purpose
-from grindstone.sandbox.protocol import Provider
+from grindstone.sandbox.protocol import SandboxProvider
 from grindstone.settings import GrindSettings, Profile
 
 FILES = {
@@ -23,7 +23,7 @@ FILES = {
 
 @pytest.mark.parametrize(("verifier", "reward"), [("task", 0), ("separate", 1)])
 async def test_a_runs_verifier_decides_where_its_attempts_are_graded(
-    provider: Provider, tmp_path: Path, verifier: str, reward: float
+    provider: SandboxProvider, tmp_path: Path, verifier: str, reward: float
 ):
     for name, text in FILES.items():
         (tmp_path / "left" / name).parent.mkdir(parents=True, exist_ok=True)
@@ -42,7 +42,7 @@ async def test_a_runs_verifier_decides_where_its_attempts_are_graded(
         workspace_tree="",
         solver=SolverSettings.of(settings, model_id="", sandbox=provider.kind),
     )
-    rig = Rig(provider=provider, model=None, workspace=tmp_path, calls_of=lambda _: ())
+    rig = AttemptResources(provider=provider, model=None, workspace=tmp_path, calls_of=lambda _: ())
     done = await attempt(spec, rig)
     assert (done.episode.reward, done.episode.basis) == (reward, "tests")
 

@@ -8,7 +8,7 @@ import pytest
 from grindstone.benchmark.environment import build_spec, start_spec
 from grindstone.benchmark.loading import load_task
 from grindstone.benchmark.task import Task
-from grindstone.sandbox.protocol import Provider, Sandbox
+from grindstone.sandbox.protocol import Sandbox, SandboxProvider
 from grindstone.sandbox.provider import open_provider
 
 TEST_SH = """\
@@ -49,7 +49,7 @@ def write_task(tmp_path: Path) -> WriteTask:
         pytest.param("bubblewrap", marks=pytest.mark.bubblewrap),
     ]
 )
-async def provider(request: pytest.FixtureRequest) -> AsyncIterator[Provider]:
+async def provider(request: pytest.FixtureRequest) -> AsyncIterator[SandboxProvider]:
     opened = await open_provider(request.param)
     assert opened.kind == request.param
     yield opened
@@ -60,7 +60,7 @@ StartTask = Callable[[Task | Path], "AsyncIterator[Sandbox]"]
 
 
 @pytest.fixture
-async def start(provider: Provider):
+async def start(provider: SandboxProvider):
     """Build and start a task's sandbox; it is closed at the end of the test."""
     async with AsyncExitStack() as stack:
 

@@ -3,8 +3,8 @@
 import pytest
 
 from grindstone.benchmark.loading import load_task
-from grindstone.benchmark.separate import grade_separately
-from grindstone.benchmark.settling import grade_task
+from grindstone.benchmark.recheck import grade_task
+from grindstone.benchmark.separate_verifier import grade_separately
 from grindstone.benchmark.variants import strip_skills
 from grindstone.benchmark.verifier import grade
 from grindstone.errors import Cause, InfrastructureError, InputError

@@ -13,10 +13,10 @@ from grindstone.competency import (
     LLMDomainClassifier,
     MemberProfile,
     NotAllowedError,
-    Rules,
+    RoutingRules,
     TagClassifier,
 )
-from grindstone.competency.domains import Asked, DomainGuess
+from grindstone.competency.domains import DomainGuess, TaskText
 from grindstone.competency.routing import Candidate, decide
 from grindstone.errors import Cause, InfrastructureError, InputError
 from grindstone.ledger import Ledger
@@ -156,7 +156,7 @@ def test_policy_and_tier_follow_the_ratio(level, policy, tier):
         "t",
         DomainGuess("sql", 1.0, "tag"),
         [Candidate(member_name="a", competency=level)],
-        Rules(),
+        RoutingRules(),
         base=9,
     )
     assert (found.policy, found.model_tier) == (policy, tier)
@@ -174,7 +174,7 @@ def test_escalated_tasks_are_not_run_unless_allowed():
         router.run(TASK, passes)
     assert refused.value.decision.policy == "escalate"
     assert agent.asked == []
-    router, agent = weak(2, rules=Rules(allow_escalated=True))
+    router, agent = weak(2, rules=RoutingRules(allow_escalated=True))
     assert router.run(TASK, passes)[1].success is True
 
 
@@ -208,7 +208,7 @@ def test_the_strong_model_is_lent_for_one_task():
 
 
 def test_exploration_gives_the_unproven_a_turn():
-    router, members = team(rules=Rules(exploration=0.6))
+    router, members = team(rules=RoutingRules(exploration=0.6))
     members[1].tracker.record("sql", True)
     for _ in range(8):
         members[1].tracker.record("sql", True)
@@ -253,13 +253,13 @@ def test_a_workspace_is_no_function():
 
 async def test_keywords_must_be_clear():
     method = KeywordClassifier(["log-analysis", "sql"], {"sql": ["select", "join tables"]})
-    assert await method.classify(Asked("SELECT one")) == ("sql", 1.0, "keyword")
-    assert (await method.classify(Asked("join the tables"))).domain == "sql"
-    assert (await method.classify(Asked("an analysis of sql"))).confidence < 1
-    assert (await method.classify(Asked("a poem"))).domain is None
+    assert await method.classify(TaskText("SELECT one")) == ("sql", 1.0, "keyword")
+    assert (await method.classify(TaskText("join the tables"))).domain == "sql"
+    assert (await method.classify(TaskText("an analysis of sql"))).confidence < 1
+    assert (await method.classify(TaskText("a poem"))).domain is None
     with pytest.raises(InputError, match="no domain"):
         KeywordClassifier(["sql"], {"law": ["court"]})
-    assert (await TagClassifier(["sql"]).classify(Asked("x", ("SQL",)))).domain == "sql"
+    assert (await TagClassifier(["sql"]).classify(TaskText("x", ("SQL",)))).domain == "sql"
 
 
 def answering(domain, confidence):
@@ -295,5 +295,5 @@ async def test_the_rehearsal_classifies_offline(tmp_path):
     domains = ["version-control", "log-analysis"]
     async with open_models(run_key="r", journal_dir=tmp_path, environ={}) as models:
         method = LLMDomainClassifier(models.get("rehearsal"), domains, min_confidence=0.5)
-        guess = await method.classify(Asked("Rescue the commits of a deleted git branch."))
+        guess = await method.classify(TaskText("Rescue the commits of a deleted git branch."))
     assert guess.domain == "version-control"

@@ -13,7 +13,7 @@ from grindstone.llm.messages import Model
 from grindstone.observe.observation import LabelledObservation, observe_labelled
 from grindstone.records import FailureClass, Verdict
 from grindstone.resources import bundled
-from grindstone.sandbox import Provider, open_provider, probe
+from grindstone.sandbox import SandboxProvider, open_provider, probe
 from grindstone.settings import FeedbackLevel
 from grindstone.workspace.workspace import Workspace
 
@@ -39,14 +39,14 @@ async def model(evolver: Evolver, tmp_path: Path) -> AsyncIterator[Model]:
         pytest.param("bubblewrap", marks=pytest.mark.bubblewrap),
     ]
 )
-async def provider(request: pytest.FixtureRequest) -> AsyncIterator[Provider]:
+async def provider(request: pytest.FixtureRequest) -> AsyncIterator[SandboxProvider]:
     opened = await open_provider(request.param)
     yield opened
     await opened.close()
 
 
 @pytest.fixture
-async def any_provider() -> AsyncIterator[Provider]:
+async def any_provider() -> AsyncIterator[SandboxProvider]:
     """Whichever there is: for what does not depend on it."""
     found = probe()
     if not found.can_run_tasks:

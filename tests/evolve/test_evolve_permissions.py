@@ -5,20 +5,20 @@ import pytest
 from grindstone.evolve.applying import mutations, with_versions
 from grindstone.evolve.checks import check_format
 from grindstone.evolve.copying import is_shown
-from grindstone.evolve.permissions import Checks, Review, review
+from grindstone.evolve.permissions import ChangeReview, Checks, review
 from grindstone.settings import EvolveScope
 from grindstone.skills.format import parse_skill
 from grindstone.workspace import Manifest
-from grindstone.workspace.changes import Entry, compare
+from grindstone.workspace.changes import FileEntry, compare
 
 TEXT = "---\nname: {0}\ndescription: When a, b.\n---\n\n## Steps\n{1}\n"
 
 
-def entry(text: str) -> Entry:
-    return Entry(text.encode())
+def entry(text: str) -> FileEntry:
+    return FileEntry(text.encode())
 
 
-def main(name: str, body: str = "do it") -> Entry:
+def main(name: str, body: str = "do it") -> FileEntry:
     return entry(TEXT.format(name, body))
 
 
@@ -33,7 +33,7 @@ ALL = EvolveScope(evolve_memory=True, evolve_prompts=True, evolve_tools=True)
 MANIFEST = Manifest(name="a")
 
 
-def judged(after: dict, scope: EvolveScope = ALL, **more) -> Review:
+def judged(after: dict, scope: EvolveScope = ALL, **more) -> ChangeReview:
     return review(BEFORE, after, scope, **({"manifest": MANIFEST} | more))
 
 
@@ -42,7 +42,7 @@ def rules(after: dict, scope: EvolveScope = ALL, **more) -> dict[str, str]:
     return {refusal.path: refusal.rule for refusal in found.refusals}
 
 
-def changed(**files: Entry | None) -> dict:
+def changed(**files: FileEntry | None) -> dict:
     after = BEFORE | files
     return {path: found for path, found in after.items() if found is not None}
 
@@ -74,8 +74,8 @@ def changed(**files: Entry | None) -> dict:
         ("memory/memories.jsonl", entry('{"lesson": "x"}\n'), ALL, "memory_format"),
         ("memory/memories.jsonl", entry('{"content": ["x"]}\n'), ALL, "memory_format"),
         ("memory/notes.md", entry("x\n"), ALL, "memory_format"),
-        ("skills/old/scripts/run.sh", Entry(b"\xff\xfe"), ALL, "text_only"),
-        ("skills/old/scripts/run.sh", Entry(b"x" * 200_001), ALL, "max_file"),
+        ("skills/old/scripts/run.sh", FileEntry(b"\xff\xfe"), ALL, "text_only"),
+        ("skills/old/scripts/run.sh", FileEntry(b"x" * 200_001), ALL, "max_file"),
         (
             "skills/old/SKILL.md",
             main("old", "other"),
@@ -94,7 +94,7 @@ def changed(**files: Entry | None) -> dict:
         ("skills/new/SKILL.md", entry("no head\n"), ALL, "skill_format"),
     ],
 )
-def test_a_rule_refuses(path: str, found: Entry | None, scope: EvolveScope, rule: str):
+def test_a_rule_refuses(path: str, found: FileEntry | None, scope: EvolveScope, rule: str):
     checks = Checks(format=check_format)
     reviewed = judged(changed(**{path: found}), scope, checks=checks)
     assert [each.rule for each in reviewed.refusals] == [rule]
@@ -113,7 +113,7 @@ def test_a_rule_refuses(path: str, found: Entry | None, scope: EvolveScope, rule
         ("skills/old/scripts/run.sh", entry("ls -l\n")),
     ],
 )
-def test_what_is_allowed_stands(path: str, found: Entry):
+def test_what_is_allowed_stands(path: str, found: FileEntry):
     reviewed = judged(changed(**{path: found}), ALL, checks=Checks(format=check_format))
     assert [change.path for change in reviewed.accepted] == [path]
     assert reviewed.refusals == ()
@@ -132,7 +132,7 @@ def test_names_that_could_be_misread_are_refused(name: str):
 
 def test_a_skill_is_refused_as_a_whole():
     after = changed(
-        **{"skills/new/SKILL.md": main("new"), "skills/new/scripts/a.sh": Entry(b"\xff")}
+        **{"skills/new/SKILL.md": main("new"), "skills/new/scripts/a.sh": FileEntry(b"\xff")}
     )
     reviewed = judged(after, ALL)
     assert reviewed.accepted == ()
@@ -189,7 +189,7 @@ def test_leaks_count_only_where_the_scope_asks():
 
 
 def test_an_executable_bit_is_a_change():
-    after = changed(**{"skills/old/scripts/run.sh": Entry(b"ls\n", True)})
+    after = changed(**{"skills/old/scripts/run.sh": FileEntry(b"ls\n", True)})
     assert [change.kind for change in compare(BEFORE, after)] == ["changed"]
 
 

@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.timeout(400)]
 TASKS = ["crlf-kit", "deleted-branch", "dropped-stash"]
 
 
-def one_mended(entry: knowledge.Entry) -> str:
+def one_mended(entry: knowledge.FieldKnowledge) -> str:
     return taught(entry) if entry.skill == "python2-era-builds" else harmful(entry)
 
 

@@ -13,8 +13,8 @@ from scipy.stats import binomtest, permutation_test
 
 from grindstone.errors import InputError
 from grindstone.gate import (
+    CannotTell,
     Pair,
-    Policy,
     compare_paired,
     decide,
     detectable_effect,
@@ -112,7 +112,7 @@ def test_nothing_seen_is_nothing_claimed():
     assert seen.p_worse == seen.p_better == seen.sign_p_two_sided == 1.0
     for rule in RULES:
         assert rule.judge(seen).verdict == "cannot_tell"
-        assert not decide(rule, seen, Policy.UNLESS_LOWER).accepted
+        assert not decide(rule, seen, CannotTell.UNLESS_LOWER).accepted
 
 
 def test_a_pair_given_twice_is_refused():
@@ -150,14 +150,14 @@ def test_the_mean_below_the_threshold_is_rejected_by_every_rule():
 @pytest.mark.parametrize(
     ("policy", "pairs", "accepted"),
     [
-        (Policy.ACCEPT, pairs_of((1, 0)), True),
-        (Policy.REJECT, pairs_of((0, 1)), False),
-        (Policy.UNLESS_LOWER, pairs_of((1, 0), (0, 0)), False),
-        (Policy.UNLESS_LOWER, pairs_of((0, 0), (1, 1)), True),
+        (CannotTell.ACCEPT, pairs_of((1, 0)), True),
+        (CannotTell.REJECT, pairs_of((0, 1)), False),
+        (CannotTell.UNLESS_LOWER, pairs_of((1, 0), (0, 0)), False),
+        (CannotTell.UNLESS_LOWER, pairs_of((0, 0), (1, 1)), True),
     ],
 )
 def test_a_policy_follows_where_a_rule_cannot_tell(
-    policy: Policy, pairs: list[Pair], accepted: bool
+    policy: CannotTell, pairs: list[Pair], accepted: bool
 ):
     decision = decide(rule_of("no_regression"), compare_paired(pairs), policy)
     assert (decision.verdict, decision.accepted) == ("cannot_tell", accepted)

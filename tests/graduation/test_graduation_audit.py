@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from grindstone.errors import InputError
 from grindstone.flows.cli.app import app
 from grindstone.graduation.audit.chain import Chain, Head
-from grindstone.graduation.audit.event import AuditError, AuditEvent, Draft, EventKind
+from grindstone.graduation.audit.event import AuditError, AuditEvent, EventDraft, EventKind
 from grindstone.graduation.audit.signing import make_keys, sign_end
 from grindstone.graduation.audit.verify import parse_anchor, verify
 from grindstone.graduation.rules.levels import Level
@@ -22,8 +22,8 @@ from grindstone.graduation.rules.levels import Level
 NOON = datetime(2026, 2, 3, 12, tzinfo=UTC)
 
 
-def draft(agent: str, number: int = 0) -> Draft:
-    return Draft(
+def draft(agent: str, number: int = 0) -> EventDraft:
+    return EventDraft(
         kind=EventKind.PROMOTED,
         agent_id=agent,
         from_level=Level.STUDENT,
@@ -68,7 +68,7 @@ def test_sixteen_processes_append_without_gap_fork_or_loss(tmp_path: Path) -> No
 def _promote_once(home: Path, results: "multiprocessing.Queue[bool]") -> None:
     """Promotes an agent only when nobody did before."""
 
-    def decide(events: tuple[AuditEvent, ...]) -> Draft | None:
+    def decide(events: tuple[AuditEvent, ...]) -> EventDraft | None:
         return None if any(event.agent_id == "ada" for event in events) else draft("ada")
 
     results.put(Chain(home).append(decide) is not None)
@@ -149,7 +149,7 @@ def test_removed_reordered_rewritten_and_cut_off_events_are_named(tmp_path: Path
 
         body = event.model_copy(update={"by": "Mallory"})
         forged = seal(
-            Draft.model_validate(body.model_dump(exclude={"sequence", "previous", "digest"})),
+            EventDraft.model_validate(body.model_dump(exclude={"sequence", "previous", "digest"})),
             sequence=2,
             previous=event.previous,
         )
@@ -256,4 +256,4 @@ def test_checkpoints_are_signed_and_hold_the_end(tmp_path: Path) -> None:
 
 def test_times_without_a_zone_are_refused() -> None:
     with pytest.raises(ValueError, match="timezone"):
-        Draft(kind=EventKind.PROMOTED, by="Grace", at=datetime(2026, 1, 1))
+        EventDraft(kind=EventKind.PROMOTED, by="Grace", at=datetime(2026, 1, 1))

@@ -10,7 +10,7 @@ from pydantic import JsonValue
 
 from grindstone.errors import InputError
 from grindstone.graduation.constitution import evaluate as rulebook
-from grindstone.graduation.constitution.evaluate import Answer, Compliance
+from grindstone.graduation.constitution.evaluate import Compliance, RuleAnswer
 from grindstone.graduation.constitution.material import Action, Material
 from grindstone.graduation.constitution.pack import Pack, load_pack, load_packs
 
@@ -20,7 +20,11 @@ DAY = date(2026, 2, 3)
 
 
 def evaluate(
-    seen: Material, pack: Pack, answers: dict[str, Answer] | None = None, *, demanded: bool = True
+    seen: Material,
+    pack: Pack,
+    answers: dict[str, RuleAnswer] | None = None,
+    *,
+    demanded: bool = True,
 ) -> Compliance:
     return rulebook.evaluate(seen, pack, answers, demanded=demanded)
 
@@ -203,9 +207,11 @@ def test_legal_hold_retention_and_judged_rule() -> None:
     assert rules(evaluate(deletes, legal)) == {"LEGAL-HOLD", "LEGAL-RETENTION"}
     calm = material(Action(text="A summary of the contract."), labels=frozenset({"legal"}))
     assert evaluate(calm, legal).score is None
-    judged = evaluate(calm, legal, {"LEGAL-ADVICE": Answer(violated=False)})
+    judged = evaluate(calm, legal, {"LEGAL-ADVICE": RuleAnswer(violated=False)})
     assert judged.score == 1.0
-    broken = evaluate(calm, legal, {"LEGAL-ADVICE": Answer(violated=True, evidence="We advise")})
+    broken = evaluate(
+        calm, legal, {"LEGAL-ADVICE": RuleAnswer(violated=True, evidence="We advise")}
+    )
     assert broken.score == pytest.approx(0.7)
 
 

@@ -15,14 +15,14 @@ from grindstone.graduation.evidence.record import Recent, Record
 from grindstone.graduation.rules.capabilities import CapabilityRule, Use, standing
 from grindstone.graduation.rules.levels import ActionClass, Level, Permission, permission
 from grindstone.graduation.rules.policy import Policy
-from grindstone.graduation.rules.streaks import Run, skill_level, streak
+from grindstone.graduation.rules.streaks import SkillRun, skill_level, streak
 
 NOON = datetime(2026, 2, 3, 12, tzinfo=UTC)
 
 
-def run(minute: int, clean: bool, complexity: str = "simple") -> Run:
+def run(minute: int, clean: bool, complexity: str = "simple") -> SkillRun:
     at = NOON + timedelta(minutes=minute)
-    return Run(at, f"ep-{minute}", clean, 0, 1.0, complexity)
+    return SkillRun(at, f"ep-{minute}", clean, 0, 1.0, complexity)
 
 
 def test_worked_example_is_77_7() -> None:
@@ -135,9 +135,9 @@ def test_streak_asks_for_the_hardest_run_in_it() -> None:
 
 
 def test_unchecked_or_corrected_runs_are_not_clean() -> None:
-    unchecked = Run(NOON, "a", True, 0, None)
-    corrected = Run(NOON, "b", True, 1, 1.0)
-    careless = Run(NOON, "c", True, 0, 0.94)
+    unchecked = SkillRun(NOON, "a", True, 0, None)
+    corrected = SkillRun(NOON, "b", True, 1, 1.0)
+    careless = SkillRun(NOON, "c", True, 0, 0.94)
     assert [item.clean for item in (unchecked, corrected, careless)] == [False] * 3
 
 

@@ -11,7 +11,7 @@ from graduation_support import START
 
 from grindstone.graduation import GraduationService
 from grindstone.graduation.audit.event import AuditEvent, EventKind
-from grindstone.graduation.decisions.after_episode import Follower
+from grindstone.graduation.decisions.after_episode import IncrementalReview
 from grindstone.graduation.rules.levels import Level
 from grindstone.ledger import Ledger
 from grindstone.ledger.tables.attempts import SkillUseRow
@@ -62,7 +62,7 @@ def record(home: Path, made: Episode, skills: Sequence[str] = ()) -> None:
 
 
 async def attempts(
-    home: Path, follower: Follower, made: Sequence[Episode], skills: Sequence[str] = ()
+    home: Path, follower: IncrementalReview, made: Sequence[Episode], skills: Sequence[str] = ()
 ) -> list[AuditEvent]:
     """Make attempts one after another, each recorded and checked."""
     found: list[AuditEvent] = []
@@ -73,21 +73,21 @@ async def attempts(
 
 
 async def test_a_capability_rises_with_the_episode_that_earns_it(tmp_path: Path) -> None:
-    follower = Follower(tmp_path)
+    follower = IncrementalReview(tmp_path)
     assert not await attempts(tmp_path, follower, [episode(i) for i in range(4)])
     fifth = episode(4)
     (event,) = await attempts(tmp_path, follower, [fifth])
     assert (event.kind, event.to_level) == (EventKind.CAPABILITY_CHANGED, Level.INTERN)
     assert event.evidence["successes"] == 5
     assert not await follower.after(fifth, DID_NOTHING, ())
-    assert not await Follower(tmp_path).after(fifth, None, ())  # as a resumed run does
+    assert not await IncrementalReview(tmp_path).after(fifth, None, ())  # as a resumed run does
     assert len(Ledger(tmp_path).rows(ComplianceRow)) == 5
 
 
 async def test_a_check_reads_nothing_of_the_record_until_something_changes(
     tmp_path: Path,
 ) -> None:
-    follower = Follower(tmp_path)
+    follower = IncrementalReview(tmp_path)
     await attempts(tmp_path, follower, [episode(0)])
     damaged = Ledger(tmp_path).folder("episodes", "run") / f"{'0' * 64}.parquet"
     damaged.write_bytes(b"torn")  # whoever reads the table stumbles over it
@@ -106,7 +106,7 @@ async def test_a_streak_is_followed_whatever_order_the_attempts_end_in(tmp_path:
     await service.enrol_agent("ada", "AUTONOMOUS", by="Grace", reason="t", since=START)
     made = [episode(i, passed=i not in (3, 9)) for i in range(16)]
     Random(7).shuffle(made)
-    follower = Follower(tmp_path)
+    follower = IncrementalReview(tmp_path)
     for each in made:
         await attempts(tmp_path, follower, [each], ["invoices"])
         own = await service.own_levels("ada")
@@ -117,7 +117,7 @@ async def test_a_streak_is_followed_whatever_order_the_attempts_end_in(tmp_path:
 
 
 async def test_what_another_process_wrote_counts_before_a_level_changes(tmp_path: Path) -> None:
-    here, there = Follower(tmp_path), Follower(tmp_path)
+    here, there = IncrementalReview(tmp_path), IncrementalReview(tmp_path)
     await attempts(tmp_path, here, [episode(0)])
     await attempts(tmp_path, there, [episode(i, run_key="other") for i in range(1, 5)])
     assert GraduationService(tmp_path).registry.agent("ada").capability_levels == {
@@ -129,7 +129,7 @@ async def test_what_another_process_wrote_counts_before_a_level_changes(tmp_path
 async def test_live_work_costs_the_level_at_once_and_training_does_not(tmp_path: Path) -> None:
     service = GraduationService(tmp_path)
     await service.enrol_agent("ada", "SUPERVISED", by="Grace", reason="t", since=START)
-    follower = Follower(tmp_path)
+    follower = IncrementalReview(tmp_path)
     failures = [episode(i, passed=False) for i in range(1, 4)]
     assert not await attempts(tmp_path, follower, failures)
     routed = [episode(i, passed=False, purpose=Purpose.ROUTE) for i in range(4, 7)]
@@ -140,7 +140,7 @@ async def test_live_work_costs_the_level_at_once_and_training_does_not(tmp_path:
 
 
 async def test_rehearsals_are_checked_and_earn_nothing(tmp_path: Path) -> None:
-    follower = Follower(tmp_path)
+    follower = IncrementalReview(tmp_path)
     made = [episode(i, rehearsal=True) for i in range(6)]
     assert not await attempts(tmp_path, follower, made)
     assert len(Ledger(tmp_path).rows(ComplianceRow)) == 6
@@ -153,17 +153,17 @@ async def test_the_home_has_policies_of_its_own(tmp_path: Path) -> None:
         "name: quick\npacks: [legal]\ncapabilities: {intern: 2, supervised: 3, autonomous: 4}\n"
     )
     # The pack has a judged rule: without a judge it is the review's.
-    assert not await attempts(tmp_path, Follower(tmp_path), [episode(i) for i in range(2)])
+    assert not await attempts(tmp_path, IncrementalReview(tmp_path), [episode(i) for i in range(2)])
     assert not [row for row in Ledger(tmp_path).rows(ComplianceRow) if row.pack == "legal"]
     (folder / "quick.yaml").write_text(
         "name: quick\ncapabilities: {intern: 2, supervised: 3, autonomous: 4}\n"
     )
-    (event,) = await Follower(tmp_path).after(episode(1), DID_NOTHING, ())
+    (event,) = await IncrementalReview(tmp_path).after(episode(1), DID_NOTHING, ())
     assert (event.policy, event.to_level) == ("", Level.INTERN)
 
 
 async def test_attempts_at_once_are_checked_one_by_one(tmp_path: Path) -> None:
-    follower = Follower(tmp_path)
+    follower = IncrementalReview(tmp_path)
     made = [episode(i) for i in range(20)]
     for each in made:
         record(tmp_path, each)

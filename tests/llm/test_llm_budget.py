@@ -8,7 +8,7 @@ from starlette.responses import StreamingResponse
 from support.model_service import MODEL, events_of, request, site
 
 from grindstone.errors import BudgetExceededError, InputError
-from grindstone.llm.budget import Meter
+from grindstone.llm.budget import SpendMeter
 from grindstone.llm.prices import price
 from grindstone.llm.providers import Provider
 from grindstone.records import Usage, utc_now
@@ -98,7 +98,7 @@ async def test_calls_of_unknown_price_are_counted_apart(service, opened):
 
 
 def test_a_failed_call_gives_its_reservation_back():
-    meter = Meter(max_tokens_total=100)
+    meter = SpendMeter(max_tokens_total=100)
     meter.release(meter.reserve(100, 0.0))
     meter.reserve(100, 0.0)
     with pytest.raises(BudgetExceededError):

@@ -10,7 +10,7 @@ from support.model_service import MODEL, QUICK, request, site
 from support.wire_faults import WireFault, WireFaults
 
 from grindstone.errors import POLICIES, BudgetExceededError, Cause, InfrastructureError
-from grindstone.llm.patience import Patience, pause_before_retry
+from grindstone.llm.timeouts import Timeouts, pause_before_retry
 from grindstone.records import Usage
 
 CAUSES = {
@@ -192,7 +192,7 @@ async def test_under_many_faults_every_answer_arrives_once(service, opened):
 
 
 def test_pauses_double_and_repeat_exactly_and_keep_their_caps():
-    patience = Patience(pause_s=1, pause_cap_s=8, retry_after_cap_s=30)
+    patience = Timeouts(pause_s=1, pause_cap_s=8, retry_after_cap_s=30)
     pauses = [
         pause_before_retry(patience, call_id="c", tries=n, retry_after_s=None) for n in range(1, 7)
     ]

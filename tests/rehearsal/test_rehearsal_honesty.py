@@ -86,7 +86,7 @@ def test_no_task_is_known_by_name_path_or_check(task: str):
 
 
 @pytest.mark.parametrize("entry", knowledge.entries(), ids=lambda entry: entry.skill)
-def test_knowledge_makes_skills_that_pass_the_quality_gate(entry: knowledge.Entry):
+def test_knowledge_makes_skills_that_pass_the_quality_gate(entry: knowledge.FieldKnowledge):
     skill = parse_skill(entry.skill_md(1))
     paths = [p for t in TASK_IDS for p in paths_of((TASKS / t / "instruction.md").read_text())]
     assert check_quality(skill, task_ids=TASK_IDS, task_paths=paths) == ()
@@ -95,7 +95,7 @@ def test_knowledge_makes_skills_that_pass_the_quality_gate(entry: knowledge.Entr
 
 
 @pytest.mark.parametrize("entry", knowledge.entries(), ids=lambda entry: entry.skill)
-def test_every_field_is_called_for_by_its_own_words_only(entry: knowledge.Entry):
+def test_every_field_is_called_for_by_its_own_words_only(entry: knowledge.FieldKnowledge):
     for task in TASK_IDS:
         text = (TASKS / task / "instruction.md").read_text()
         category = re.search(r'category = "(.+)"', (TASKS / task / "task.toml").read_text())

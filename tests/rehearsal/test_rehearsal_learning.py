@@ -19,7 +19,7 @@ from grindstone.observe import judge, observe_labelled, observe_unlabelled
 from grindstone.records import FailureClass, Role, Trajectory, Verdict
 from grindstone.rehearsal import knowledge
 from grindstone.resources import bundled
-from grindstone.sandbox import Provider, open_provider, probe
+from grindstone.sandbox import SandboxProvider, open_provider, probe
 from grindstone.settings import FeedbackLevel, Profile, ScoreMode
 from grindstone.skills.distill import (
     apply_distillation,
@@ -43,7 +43,7 @@ BOTH = [
 @pytest.fixture(params=BOTH)
 async def provider(
     request: pytest.FixtureRequest,
-) -> AsyncIterator[Provider]:
+) -> AsyncIterator[SandboxProvider]:
     tool = probe().engine(request.param)
     if not tool.works:
         pytest.skip(f"{request.param}: {tool.reason}")
@@ -71,7 +71,7 @@ def taught(tmp_path: Path) -> dict[str, Path]:
 
 async def attempt(
     task_id: str,
-    provider: Provider,
+    provider: SandboxProvider,
     model: Model,
     skills: dict[str, Path],
     profile: Profile = Profile.STRANDS,
@@ -96,7 +96,7 @@ async def attempt(
 
 
 @pytest.mark.parametrize("task_id", TASK_IDS)
-async def test_oracle_passes_and_nop_fails(task_id: str, provider: Provider):
+async def test_oracle_passes_and_nop_fails(task_id: str, provider: SandboxProvider):
     report = await check_task(load_task(TASKS / task_id), provider)
     assert not report.findings
     assert [stage.status for stage in report.stages] == ["ok"] * 3, report.stages
@@ -105,7 +105,7 @@ async def test_oracle_passes_and_nop_fails(task_id: str, provider: Provider):
 
 @pytest.mark.parametrize("task_id", TASK_IDS)
 async def test_skills_make_the_difference(
-    task_id: str, provider: Provider, model: Model, taught: dict[str, Path]
+    task_id: str, provider: SandboxProvider, model: Model, taught: dict[str, Path]
 ):
     alone, without = await attempt(task_id, provider, model, {})
     assert without.passed == (task_id in EASY)
@@ -118,7 +118,7 @@ async def test_skills_make_the_difference(
 
 @pytest.mark.parametrize("profile", [Profile.TERMINUS2, Profile.TERMINUS2_LEGACY])
 async def test_every_profile_is_played(
-    profile: Profile, provider: Provider, model: Model, taught: dict[str, Path]
+    profile: Profile, provider: SandboxProvider, model: Model, taught: dict[str, Path]
 ):
     _, verdict = await attempt("crlf-kit", provider, model, taught, profile)
     assert verdict.passed, verdict.output
@@ -126,7 +126,7 @@ async def test_every_profile_is_played(
 
 @pytest.mark.parametrize("profile", [Profile.STRANDS, Profile.TERMINUS2_LEGACY])
 async def test_a_summarised_conversation_goes_on_where_it_was(
-    profile: Profile, provider: Provider, model: Model, taught: dict[str, Path]
+    profile: Profile, provider: SandboxProvider, model: Model, taught: dict[str, Path]
 ):
     trajectory, verdict = await attempt(
         "visitor-report", provider, model, taught, profile, context_tokens=3_000
@@ -136,7 +136,7 @@ async def test_a_summarised_conversation_goes_on_where_it_was(
 
 
 async def test_a_harmful_skill_is_followed_to_its_end(
-    provider: Provider, model: Model, tmp_path: Path
+    provider: SandboxProvider, model: Model, tmp_path: Path
 ):
     folder = tmp_path / "inventory-to-json"
     folder.mkdir()
@@ -150,7 +150,7 @@ async def test_a_harmful_skill_is_followed_to_its_end(
 
 
 async def test_the_evolver_learns_from_a_failure_and_the_skill_transfers(
-    provider: Provider, model: Model, tmp_path: Path
+    provider: SandboxProvider, model: Model, tmp_path: Path
 ):
     workspace = Workspace.create(tmp_path / "agent", bundled("seed_workspaces/terminal"))
     trajectory, verdict = await attempt("lost-commit", provider, model, {})
@@ -178,7 +178,7 @@ async def test_the_evolver_learns_from_a_failure_and_the_skill_transfers(
 
 
 async def test_without_labels_two_failures_make_a_pattern_and_a_budget_folds(
-    provider: Provider, model: Model, tmp_path: Path
+    provider: SandboxProvider, model: Model, tmp_path: Path
 ):
     workspace = Workspace.create(tmp_path / "agent", bundled("seed_workspaces/terminal"))
     observed = []

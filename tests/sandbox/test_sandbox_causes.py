@@ -14,7 +14,7 @@ import pytest
 from grindstone.digest import digest_tree
 from grindstone.errors import Cause, InfrastructureError
 from grindstone.flows.server import start as start_server
-from grindstone.sandbox import BuildSpec, Provider, StartSpec
+from grindstone.sandbox import BuildSpec, SandboxProvider, StartSpec
 
 TESTS = Path(__file__).parents[1]
 IMAGES = {"docker": "python:3.11-slim-bookworm", "bubblewrap": "host"}
@@ -32,7 +32,7 @@ SHOWN_IN = {
 }
 
 
-async def lost(provider: Provider, folder: Path) -> None:
+async def lost(provider: SandboxProvider, folder: Path) -> None:
     key = f"lost-{os.getpid()}-{provider.kind}"
     spec = StartSpec(image=IMAGES[provider.kind], name="lost", labels={"lost": key})
     sandbox = await provider.start(spec)
@@ -40,16 +40,16 @@ async def lost(provider: Provider, folder: Path) -> None:
     await sandbox.exec("true", timeout_s=10)
 
 
-async def unbuildable(provider: Provider, folder: Path) -> None:
+async def unbuildable(provider: SandboxProvider, folder: Path) -> None:
     (folder / "Dockerfile").write_text("FROM python:3.11-slim-bookworm\nRUN exit 3\n")
     await provider.build(BuildSpec(context_dir=folder, context_digest=digest_tree(folder)))
 
 
-async def never_built(provider: Provider, folder: Path) -> None:
+async def never_built(provider: SandboxProvider, folder: Path) -> None:
     await provider.start(StartSpec(image="grindstone-nobody-built-this", name="never"))
 
 
-async def unwritable(provider: Provider, folder: Path) -> None:
+async def unwritable(provider: SandboxProvider, folder: Path) -> None:
     sandbox = await provider.start(StartSpec(image=IMAGES[provider.kind], name="io"))
     try:
         await sandbox.write_files({"/proc/nothing/below": b""})
@@ -57,7 +57,7 @@ async def unwritable(provider: Provider, folder: Path) -> None:
         await sandbox.close()
 
 
-HAPPENING: dict[Cause, Callable[[Provider, Path], Awaitable[None]]] = {
+HAPPENING: dict[Cause, Callable[[SandboxProvider, Path], Awaitable[None]]] = {
     Cause.CONTAINER_LOST: lost,
     Cause.IMAGE_BUILD: unbuildable,
     Cause.SANDBOX_START: never_built,
@@ -66,7 +66,9 @@ HAPPENING: dict[Cause, Callable[[Provider, Path], Awaitable[None]]] = {
 
 
 @pytest.mark.parametrize("cause", HAPPENING)
-async def test_it_is_called_by_its_name(cause: Cause, provider: Provider, tmp_path: Path) -> None:
+async def test_it_is_called_by_its_name(
+    cause: Cause, provider: SandboxProvider, tmp_path: Path
+) -> None:
     with pytest.raises(InfrastructureError) as caught:
         await HAPPENING[cause](provider, tmp_path)
     assert caught.value.cause is cause

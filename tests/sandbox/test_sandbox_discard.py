@@ -2,7 +2,7 @@ import docker
 import pytest
 from docker.errors import NotFound
 
-from grindstone.sandbox import Provider, StartSpec
+from grindstone.sandbox import SandboxProvider, StartSpec
 from grindstone.sandbox.bubblewrap.sandbox import BubblewrapSandbox
 from grindstone.sandbox.docker.sandbox import DockerSandbox
 
@@ -10,7 +10,7 @@ IMAGES = {"docker": "python:3.11-slim-bookworm", "bubblewrap": "host"}
 
 
 async def test_a_discarded_sandbox_is_gone_once_the_provider_has_waited(
-    provider: Provider,
+    provider: SandboxProvider,
 ) -> None:
     sandbox = await provider.start(StartSpec(image=IMAGES[provider.kind], name="thrown"))
     provider.discard(sandbox)

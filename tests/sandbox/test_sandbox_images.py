@@ -5,7 +5,7 @@ import pytest
 
 from grindstone.digest import digest_tree
 from grindstone.errors import InfrastructureError, InputError
-from grindstone.sandbox import BuildSpec, Provider, StartSpec
+from grindstone.sandbox import BuildSpec, SandboxProvider, StartSpec
 
 DOCKERFILE = """
 # a comment
@@ -38,7 +38,7 @@ def spec(context: Path, **more: float) -> BuildSpec:
     return BuildSpec(context_dir=context, context_digest=digest_tree(context), **more)
 
 
-async def test_a_dockerfile_becomes_a_sandbox(provider: Provider, context: Path) -> None:
+async def test_a_dockerfile_becomes_a_sandbox(provider: SandboxProvider, context: Path) -> None:
     image = await provider.build(spec(context))
     sandbox = await provider.start(StartSpec(image=image, name="built"))
     assert sandbox.workdir == "/srv/app"
@@ -54,7 +54,7 @@ async def test_a_dockerfile_becomes_a_sandbox(provider: Provider, context: Path)
     await fresh.close()
 
 
-async def test_many_at_once_build_once(provider: Provider, context: Path) -> None:
+async def test_many_at_once_build_once(provider: SandboxProvider, context: Path) -> None:
     stamp = "RUN date +%s%N >/stamp\n"
     (context / "Dockerfile").write_text(f"{DOCKERFILE}{stamp}# {context}\n")
     images = await asyncio.gather(*(provider.build(spec(context)) for _ in range(8)))
@@ -69,7 +69,9 @@ async def test_many_at_once_build_once(provider: Provider, context: Path) -> Non
     assert len(stamps) == 1
 
 
-async def test_a_failed_build_carries_the_end_of_its_log(provider: Provider, context: Path) -> None:
+async def test_a_failed_build_carries_the_end_of_its_log(
+    provider: SandboxProvider, context: Path
+) -> None:
     broken = "FROM python:3.11-slim-bookworm\nRUN echo what-went-wrong && exit 7\n"
     (context / "Dockerfile").write_text(broken)
     with pytest.raises(InfrastructureError, match="what-went-wrong") as caught:
@@ -77,7 +79,7 @@ async def test_a_failed_build_carries_the_end_of_its_log(provider: Provider, con
     assert caught.value.cause == "image_build"
 
 
-async def test_a_build_has_a_time_limit(provider: Provider, context: Path) -> None:
+async def test_a_build_has_a_time_limit(provider: SandboxProvider, context: Path) -> None:
     slow = f"FROM python:3.11-slim-bookworm\nRUN echo {context} && sleep 60\n"
     (context / "Dockerfile").write_text(slow)
     with pytest.raises(InfrastructureError) as caught:

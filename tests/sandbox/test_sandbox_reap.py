@@ -12,7 +12,7 @@ import pytest
 from docker.errors import NotFound
 
 from grindstone.errors import GrindstoneError, InfrastructureError
-from grindstone.sandbox import Provider, StartSpec, open_provider
+from grindstone.sandbox import SandboxProvider, StartSpec, open_provider
 from grindstone.sandbox.docker.engine import owner_of
 from grindstone.sandbox.owner import run_labels
 
@@ -32,7 +32,7 @@ asyncio.run(main())
 """
 
 
-async def test_a_killed_owner_leaves_nothing_after_reaping(provider: Provider) -> None:
+async def test_a_killed_owner_leaves_nothing_after_reaping(provider: SandboxProvider) -> None:
     image = {"docker": "python:3.11-slim-bookworm", "bubblewrap": "host"}[provider.kind]
     owner = subprocess.Popen(
         [sys.executable, "-c", OWNER, provider.kind, image], stdout=subprocess.PIPE, text=True
@@ -71,7 +71,7 @@ def _processes_in(where: str) -> list[str]:
 
 
 async def test_a_runs_sandboxes_are_removed_and_no_namesakes(
-    provider: Provider, tmp_path: Path
+    provider: SandboxProvider, tmp_path: Path
 ) -> None:
     image = {"docker": "python:3.11-slim-bookworm", "bubblewrap": "host"}[provider.kind]
     mine, namesake = (run_labels(tmp_path / home, "nightly") for home in ("mine", "other"))

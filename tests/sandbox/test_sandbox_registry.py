@@ -46,8 +46,10 @@ print(json.dumps({
 def test_a_row_is_all_that_a_new_provider_needs(tmp_path: Path) -> None:
     (tmp_path / "toy_sandbox.py").write_text(TOY)
     registry = Path(sys.modules["grindstone.sandbox.registry"].__file__ or "")
-    row = '    Row("toy", "toy_sandbox:Toy", "toy_sandbox:probe"),\n'
-    text = registry.read_text().replace("] = (\n    Row(", f"] = (\n{row}    Row(", 1)
+    row = '    ProviderRow("toy", "toy_sandbox:Toy", "toy_sandbox:probe"),\n'
+    text = registry.read_text().replace(
+        "] = (\n    ProviderRow(", f"] = (\n{row}    ProviderRow(", 1
+    )
     begin = (
         "import sys, types\n"
         "module = types.ModuleType('grindstone.sandbox.registry')\n"

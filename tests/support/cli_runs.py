@@ -53,7 +53,7 @@ class Command:
 
     @property
     def pid(self) -> int:
-        """Its process id."""
+        """The process id of the command."""
         assert self._process.pid is not None
         return self._process.pid
 

@@ -16,7 +16,7 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from grindstone.llm import Patience
+from grindstone.llm import Timeouts
 from grindstone.llm.messages import CallSite, Message, Request, Text
 from grindstone.records import Role
 
@@ -148,7 +148,7 @@ async def serving() -> AsyncIterator[Service]:
         await task
 
 
-QUICK = Patience(stall_s=5, pause_s=0, retry_after_cap_s=0)
+QUICK = Timeouts(stall_s=5, pause_s=0, retry_after_cap_s=0)
 
 
 def request(text: str = "question", **changes: Any) -> Request:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from grindstone.sandbox import Limits, Provider, Sandbox, StartSpec, open_provider
+from grindstone.sandbox import Limits, Sandbox, SandboxProvider, StartSpec, open_provider
 
 IMAGES = {"docker": "python:3.11-slim-bookworm", "bubblewrap": "host"}
 
@@ -29,14 +29,14 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         pytest.param("bubblewrap", marks=pytest.mark.bubblewrap),
     ]
 )
-async def provider(request: pytest.FixtureRequest) -> AsyncIterator[Provider]:
+async def provider(request: pytest.FixtureRequest) -> AsyncIterator[SandboxProvider]:
     opened = await open_provider(request.param)
     yield opened
     await opened.close()
 
 
 @pytest.fixture
-def start(provider: Provider) -> Start:
+def start(provider: SandboxProvider) -> Start:
     async def begin(**wanted: object) -> Sandbox:
         wanted.setdefault("limits", Limits(memory_mb=512, pids=128))
         return await provider.start(

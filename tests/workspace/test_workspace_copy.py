@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from grindstone.digest import digest_tree
 from grindstone.workspace import Workspace, WorkspaceError, WorkspaceFiles
-from grindstone.workspace.changes import Change, Entry, compare, read_folder
+from grindstone.workspace.changes import Change, FileEntry, compare, read_folder
 
 SEED = Path(__file__).parents[2] / "seed_workspaces" / "skillbench"
 
@@ -77,8 +77,8 @@ def test_only_the_accepted_changes_are_applied(workspace, copy):
 
 def test_a_change_whose_place_is_taken_undoes_all(workspace):
     changes = (
-        Change("memory/a.md", "added", Entry(b"x")),
-        Change("skills/data-formats", "added", Entry(b"x")),
+        Change("memory/a.md", "added", FileEntry(b"x")),
+        Change("skills/data-formats", "added", FileEntry(b"x")),
     )
     before = digest_tree(workspace.root, ignore=frozenset({".git"}))
     with pytest.raises(WorkspaceError, match="cannot be applied"), workspace.writing():

@@ -24,13 +24,13 @@ from grindstone.graduation.audit.event import (
     GENESIS,
     AuditError,
     AuditEvent,
-    Draft,
+    EventDraft,
     digest_of,
     seal,
 )
 from grindstone.home import Home
 
-Decide = Callable[[tuple[AuditEvent, ...]], Draft | None]
+Decide = Callable[[tuple[AuditEvent, ...]], EventDraft | None]
 """Makes an event in view of all earlier ones; None when there is nothing to say."""
 
 

@@ -38,7 +38,7 @@ class EventKind(StrEnum):
     ACTION_REFUSED = "action_refused"
 
 
-class Draft(Frozen):
+class EventDraft(Frozen):
     """An event before it has a place in the chain."""
 
     kind: EventKind
@@ -57,7 +57,7 @@ class Draft(Frozen):
     )
 
 
-class AuditEvent(Draft):
+class AuditEvent(EventDraft):
     """An event in its place: `digest` covers all of it, its predecessor's digest included."""
 
     sequence: PositiveInt
@@ -74,7 +74,7 @@ class AuditEvent(Draft):
         return canonical_json(self).encode() + b"\n"
 
 
-def seal(draft: Draft, *, sequence: int, previous: str) -> AuditEvent:
+def seal(draft: EventDraft, *, sequence: int, previous: str) -> AuditEvent:
     """Give an event its place."""
     body = draft.model_dump(mode="json") | {"sequence": sequence, "previous": previous}
     return AuditEvent.model_validate(body | {"digest": digest(body)})

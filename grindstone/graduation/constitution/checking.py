@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from grindstone.boundary import step_boundary
 from grindstone.errors import InternalError
 from grindstone.graduation.constitution.evaluate import (
-    Answer,
     Compliance,
+    RuleAnswer,
     applies,
     evaluate,
     suggested,
@@ -48,7 +48,7 @@ async def check(
         rows: defaultdict[str, list[ComplianceRow]] = defaultdict(list)
         for episode in part:
             material = materials[episode.episode_id]
-            answers: dict[str, Answer] | None = None
+            answers: dict[str, RuleAnswer] | None = None
             relevant: frozenset[str] = frozenset()
             try:
                 with step_boundary(f"check of the attempt at {episode.task_id}"):
@@ -117,7 +117,7 @@ def hold(
     registry: Registry,
     episode: Episode,
     material: Material,
-    answers: Mapping[str, Answer] | None = None,
+    answers: Mapping[str, RuleAnswer] | None = None,
     relevant: frozenset[str] = frozenset(),
 ) -> tuple[Compliance, ...]:
     """Return how an episode stands against each pack that concerns it.

@@ -45,7 +45,7 @@ LEFT: MappingProxyType[str, float] = MappingProxyType({"critical": 0.0, "major":
 EVIDENCE_CHARS = 200
 
 
-class Answer(Frozen):
+class RuleAnswer(Frozen):
     """What a judge answered to one rule."""
 
     violated: bool
@@ -95,7 +95,7 @@ def suggested(pack: Pack, material: Material) -> bool:
 def evaluate(
     material: Material,
     pack: Pack,
-    answers: Mapping[str, Answer] | None = None,
+    answers: Mapping[str, RuleAnswer] | None = None,
     *,
     demanded: bool = False,
     judged_relevant: bool = False,
@@ -142,7 +142,7 @@ def evaluate(
 
 
 def _check(  # noqa: PLR0911 - one return for each kind of rule
-    rule: Rule, material: Material, knowledge: Knowledge, answers: Mapping[str, Answer]
+    rule: Rule, material: Material, knowledge: Knowledge, answers: Mapping[str, RuleAnswer]
 ) -> Finding:
     match rule:
         case NumericRule():
@@ -344,7 +344,7 @@ def _forbidden(rule: ForbiddenActionRule, material: Material) -> Finding:
     return Finding(violations=tuple(violations))
 
 
-def _judged(rule: JudgedRule, answers: Mapping[str, Answer]) -> Finding:
+def _judged(rule: JudgedRule, answers: Mapping[str, RuleAnswer]) -> Finding:
     answer = answers.get(rule.id)
     if answer is None:
         return Finding(undecided=f"{rule.id}: no judge was asked")

@@ -10,7 +10,7 @@ from importlib.resources import files
 from pydantic import JsonValue, ValidationError
 
 from grindstone.errors import POLICIES, Cause
-from grindstone.graduation.constitution.evaluate import Answer
+from grindstone.graduation.constitution.evaluate import RuleAnswer
 from grindstone.graduation.constitution.material import Material
 from grindstone.graduation.constitution.pack import JudgedRule, Pack
 from grindstone.llm.messages import CallSite, Message, Model, Request, Text
@@ -35,14 +35,16 @@ SCHEMA: dict[str, JsonValue] = {
 }
 
 
-async def ask_judge(material: Material, packs: Sequence[Pack], model: Model) -> dict[str, Answer]:
+async def ask_judge(
+    material: Material, packs: Sequence[Pack], model: Model
+) -> dict[str, RuleAnswer]:
     """Return a judge's answer to every judged rule of some packs.
 
     Raises:
         InfrastructureError: The model's service failed.
         BudgetExceededError: A ceiling was reached.
     """
-    found: dict[str, Answer] = {}
+    found: dict[str, RuleAnswer] = {}
     turn = 0
     for pack in packs:
         for rule in pack.rules.rules:
@@ -79,7 +81,7 @@ async def of_its_field(material: Material, packs: Sequence[Pack], model: Model) 
     return frozenset(found)
 
 
-async def _ask(asked: str, material: Material, model: Model, turn: int) -> Answer | None:
+async def _ask(asked: str, material: Material, model: Model, turn: int) -> RuleAnswer | None:
     system = files("grindstone.graduation").joinpath("prompts/rule_judge.md").read_text("utf-8")
     request = Request(
         system=system,
@@ -103,8 +105,8 @@ def _asked(rule: JudgedRule, material: Material) -> str:
     )
 
 
-def _answer(text: str) -> Answer | None:
+def _answer(text: str) -> RuleAnswer | None:
     try:
-        return Answer.model_validate(read_json(text))
+        return RuleAnswer.model_validate(read_json(text))
     except (ValueError, ValidationError):
         return None

@@ -14,9 +14,9 @@ from grindstone.graduation.audit.event import AuditEvent
 from grindstone.graduation.audit.standing import Agent
 from grindstone.graduation.constitution.checking import check_at_once, overall
 from grindstone.graduation.decisions.demotion import demote_if_due
-from grindstone.graduation.evidence.ordered_fold import Folded
+from grindstone.graduation.evidence.ordered_fold import OrderedFold
 from grindstone.graduation.evidence.skill_levels import (
-    Evidence,
+    SkillEvidence,
     SkillLevels,
     capability_of,
     capability_standing,
@@ -28,16 +28,14 @@ from grindstone.graduation.evidence.skill_levels import (
     stand,
 )
 from grindstone.graduation.registry import Registry, open_desk
-from grindstone.graduation.rules.capabilities import Tally as UseTally
-from grindstone.graduation.rules.capabilities import Use
+from grindstone.graduation.rules.capabilities import CapabilityTally, Use
 from grindstone.graduation.rules.policy import Policy
-from grindstone.graduation.rules.streaks import Run
-from grindstone.graduation.rules.streaks import Tally as RunTally
+from grindstone.graduation.rules.streaks import SkillRun, StreakTally
 from grindstone.home import Home
 from grindstone.records import Episode, Trajectory
 
 
-class Follower:
+class IncrementalReview:
     """Follows the agents of one home, episode by episode; belongs to one event loop.
 
     Args:
@@ -111,23 +109,23 @@ class Follower:
 class _Memory:
     """What is known of one agent."""
 
-    def __init__(self, agent: Agent, policy: Policy, evidence: Evidence) -> None:
+    def __init__(self, agent: Agent, policy: Policy, evidence: SkillEvidence) -> None:
         self._policy = policy
         self._resets = agent.capability_resets
         self._uses = {name: self._outcomes(name, uses) for name, uses in evidence.uses.items()}
         self._runs = {name: self._skill(runs) for name, runs in evidence.runs.items()}
 
-    def _outcomes(self, name: str, uses: list[Use]) -> Folded[Use, UseTally]:
+    def _outcomes(self, name: str, uses: list[Use]) -> OrderedFold[Use, CapabilityTally]:
         rule, reset_at = self._policy.capabilities, self._resets.get(name)
 
-        def step(tally: UseTally, use: Use) -> UseTally:
+        def step(tally: CapabilityTally, use: Use) -> CapabilityTally:
             return tally if reset_at and use.at <= reset_at else tally.after(use, rule)
 
-        return Folded(UseTally(), step, uses)
+        return OrderedFold(CapabilityTally(), step, uses)
 
-    def _skill(self, runs: list[Run]) -> Folded[Run, RunTally]:
+    def _skill(self, runs: list[SkillRun]) -> OrderedFold[SkillRun, StreakTally]:
         required = self._policy.streaks
-        return Folded(RunTally(), lambda tally, run: tally.after(run, required), runs)
+        return OrderedFold(StreakTally(), lambda tally, run: tally.after(run, required), runs)
 
     def add(self, episode: Episode, skills: Collection[str], score: float | None) -> None:
         at, key, passed = episode.started_at, episode.episode_id, bool(episode.passed)
@@ -139,7 +137,7 @@ class _Memory:
         touched = episode.human_intervention_count
         for skill in skills:
             runs = self._runs.setdefault(skill, self._skill([]))
-            runs.add(Run(at, key, passed, touched, score, episode.difficulty))
+            runs.add(SkillRun(at, key, passed, touched, score, episode.difficulty))
 
     def standing(self, agent: Agent, episode: Episode, skills: Collection[str]) -> SkillLevels:
         """Return where those stand that an episode touched."""

@@ -16,7 +16,7 @@ from grindstone.base import Frozen
 from grindstone.benchmark import Task, load_task
 from grindstone.digest import SHORT, digest_tree
 from grindstone.errors import InputError
-from grindstone.graduation.audit.event import Draft, EventKind
+from grindstone.graduation.audit.event import EventDraft, EventKind
 from grindstone.graduation.registry import Registry
 from grindstone.home import Home
 from grindstone.ledger.recall import rows_of
@@ -145,8 +145,8 @@ def _lay(home: Home, case: EdgeCase, task: Task) -> None:
                 raise  # not that another process was first
 
 
-def _event(case: EdgeCase) -> Draft:
-    return Draft(
+def _event(case: EdgeCase) -> EventDraft:
+    return EventDraft(
         kind=EventKind.CASE_ADDED,
         subject=case.case_id,
         by=case.added_by,

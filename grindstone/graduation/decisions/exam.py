@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 
 from grindstone.base import Frozen
 from grindstone.errors import InfrastructureError
-from grindstone.graduation.audit.event import AuditEvent, Draft, EventKind
+from grindstone.graduation.audit.event import AuditEvent, EventDraft, EventKind
 from grindstone.graduation.audit.standing import agent_of
 from grindstone.graduation.decisions.edge_cases import EdgeCase, case_ids, case_task, load_case
 from grindstone.graduation.registry import Registry
@@ -136,8 +136,8 @@ def _verdict(
 
 def _event(
     registry: Registry, events: tuple[AuditEvent, ...], policy: Policy, result: ExamResult
-) -> Draft:
-    return Draft(
+) -> EventDraft:
+    return EventDraft(
         kind=EventKind.EXAMINED,
         agent_id=result.agent_id,
         from_level=agent_of(events, result.agent_id).level,

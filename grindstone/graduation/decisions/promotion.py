@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from pydantic import JsonValue
 
 from grindstone.errors import InputError, RefusedError
-from grindstone.graduation.audit.event import AuditEvent, Draft, EventKind
+from grindstone.graduation.audit.event import AuditEvent, EventDraft, EventKind
 from grindstone.graduation.audit.standing import Agent, agent_of
 from grindstone.graduation.decisions.edge_cases import case_ids
 from grindstone.graduation.evidence.readiness import Readiness, Requirement
@@ -58,7 +58,7 @@ def promote(registry: Registry, agent_id: str, target: Level, *, validated_by: s
     """
     readiness = registry.readiness(agent_id, target)
 
-    def decide(events: tuple[AuditEvent, ...]) -> Draft:
+    def decide(events: tuple[AuditEvent, ...]) -> EventDraft:
         agent = agent_of(events, agent_id)
         missing = [
             item.gap
@@ -69,7 +69,7 @@ def promote(registry: Registry, agent_id: str, target: Level, *, validated_by: s
             listed = "\n".join(f"  - {gap}" for gap in missing)
             raise RefusedError(f"{agent_id} is not promoted to {target.value}:\n{listed}")
         policy = registry.policy(agent_id)
-        return Draft(
+        return EventDraft(
             kind=EventKind.PROMOTED,
             agent_id=agent_id,
             from_level=agent.level,
@@ -109,13 +109,13 @@ def demote(
     if not by.strip() or not reason.strip():
         raise InputError("demotion", "has no name or no reason", "who demotes, and why")
 
-    def decide(events: tuple[AuditEvent, ...]) -> Draft:
+    def decide(events: tuple[AuditEvent, ...]) -> EventDraft:
         agent, policy = agent_of(events, agent_id), registry.policy(agent_id)
         if target.rank >= agent.level.rank:
             raise RefusedError(
                 f"{agent_id} is not demoted: {target.value} is not below {agent.level.value}"
             )
-        return Draft(
+        return EventDraft(
             kind=EventKind.DEMOTED,
             agent_id=agent_id,
             from_level=agent.level,
@@ -150,9 +150,9 @@ def answer(
     """
     name = named_human(by)
 
-    def decide(events: tuple[AuditEvent, ...]) -> Draft:
+    def decide(events: tuple[AuditEvent, ...]) -> EventDraft:
         agent, policy = agent_of(events, agent_id), registry.policy(agent_id)
-        return Draft(
+        return EventDraft(
             kind=EventKind.APPROVED if approved else EventKind.REFUSED,
             agent_id=agent_id,
             from_level=agent.level,
@@ -175,11 +175,11 @@ def propose(
 ) -> AuditEvent | None:
     """Note that a change of level is due; None when the same is proposed already."""
 
-    def decide(events: tuple[AuditEvent, ...]) -> Draft | None:
+    def decide(events: tuple[AuditEvent, ...]) -> EventDraft | None:
         agent, policy = agent_of(events, agent_id), registry.policy(agent_id)
         if any(event.to_level is target for event in (*agent.proposals, *agent.approvals)):
             return None
-        return Draft(
+        return EventDraft(
             kind=EventKind.PROPOSED,
             agent_id=agent_id,
             from_level=agent.level,

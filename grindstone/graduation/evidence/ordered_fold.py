@@ -9,7 +9,7 @@ Item = TypeVar("Item", bound=tuple[Any, ...])
 State = TypeVar("State")
 
 
-class Folded(Generic[Item, State]):
+class OrderedFold(Generic[Item, State]):
     """A fold over items in the order of their first two fields, each pair once.
 
     Args:

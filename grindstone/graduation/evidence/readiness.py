@@ -15,7 +15,7 @@ from grindstone.base import Frozen
 from grindstone.gate.exact import at_most
 from grindstone.graduation.evidence.record import Recent, Record
 from grindstone.graduation.rules.levels import Level
-from grindstone.graduation.rules.policy import Criteria, Policy, Step
+from grindstone.graduation.rules.policy import Criteria, Policy, PromotionStep
 
 ROUNDING = 1e-9
 """What a mean of floats may fall short of a bound that it equals: 0.85 and 1.0 in turn."""
@@ -89,40 +89,42 @@ class Readiness(Frozen):
         return tuple(item.gap for item in self.requirements if not item.met)
 
 
-class Part(NamedTuple):
+class ReadinessPart(NamedTuple):
     """A component before it is weighted."""
 
     raw: float | None
     evidence: str
 
 
-def parts_of(record: Record, policy: Policy) -> dict[str, Part]:
+def parts_of(record: Record, policy: Policy) -> dict[str, ReadinessPart]:
     """Return the six components of a record, unrounded."""
     n, rated = record.episodes, record.rated
     share = _share(record.zero_interventions, n)
     return {
-        "zero_intervention": Part(
+        "zero_intervention": ReadinessPart(
             share, f"{record.zero_interventions} of {n} episodes went uncorrected"
         ),
-        "constitutional": Part(
+        "constitutional": ReadinessPart(
             record.constitutional_score, f"mean of {record.checked} checked of {n} episodes"
         ),
-        "confidence": Part(
+        "confidence": ReadinessPart(
             record.confidence, f"mean of {record.confident} of {n} episodes that state one"
         ),
-        "success": Part(_share(record.succeeded, n), f"{record.succeeded} of {n} succeeded"),
-        "supervision": Part(
+        "success": ReadinessPart(
+            _share(record.succeeded, n), f"{record.succeeded} of {n} succeeded"
+        ),
+        "supervision": ReadinessPart(
             _share(record.rated_well, rated),
             f"{record.rated_well} of {rated} rated episodes got four stars or more",
         ),
-        "skill_diversity": Part(
+        "skill_diversity": ReadinessPart(
             min(record.skills / policy.diversity_divisor, 1.0),
             f"{record.skills} different skills used of {policy.diversity_divisor}",
         ),
     }
 
 
-def components_of(raw: Mapping[str, Part]) -> tuple[Component, ...]:
+def components_of(raw: Mapping[str, ReadinessPart]) -> tuple[Component, ...]:
     """Return the components weighted; the score is the sum of their `weighted`."""
     return tuple(
         Component(
@@ -287,7 +289,7 @@ def criteria_met(
     )
 
 
-def _groups_met(step: Step, groups: Mapping[str, Recent]) -> tuple[Requirement, ...]:
+def _groups_met(step: PromotionStep, groups: Mapping[str, Recent]) -> tuple[Requirement, ...]:
     found: list[Requirement] = []
     needed = step.groups_min_episodes or step.min_episodes
     criteria = step.model_copy(update={"min_episodes": needed})
@@ -301,7 +303,7 @@ def _groups_met(step: Step, groups: Mapping[str, Recent]) -> tuple[Requirement, 
     return tuple(found)
 
 
-def _floor(score: float, step: Step) -> Requirement:
+def _floor(score: float, step: PromotionStep) -> Requirement:
     return _requirement(
         "score",
         f"at least {step.min_score:g}",

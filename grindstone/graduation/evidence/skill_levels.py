@@ -6,13 +6,13 @@ from typing import NamedTuple
 
 from grindstone.base import Frozen
 from grindstone.graduation.audit.chain import Decide
-from grindstone.graduation.audit.event import AuditEvent, Draft, EventKind
+from grindstone.graduation.audit.event import AuditEvent, EventDraft, EventKind
 from grindstone.graduation.audit.standing import Agent, agent_of
 from grindstone.graduation.registry import Registry
 from grindstone.graduation.rules.capabilities import Standing, Use, standing
 from grindstone.graduation.rules.levels import Level
 from grindstone.graduation.rules.policy import Policy
-from grindstone.graduation.rules.streaks import Run, Streak, skill_level, streak
+from grindstone.graduation.rules.streaks import SkillRun, Streak, skill_level, streak
 from grindstone.records import Episode
 
 AGENTS_AT_ONCE = 500
@@ -88,16 +88,16 @@ def own_levels_of(registry: Registry, agents: Mapping[str, Agent]) -> dict[str, 
     return found
 
 
-class Evidence(NamedTuple):
+class SkillEvidence(NamedTuple):
     """What an agent's skills and capabilities are judged by, in the order it happened."""
 
     uses: dict[str, list[Use]]  # by capability
-    runs: dict[str, list[Run]]  # by skill
+    runs: dict[str, list[SkillRun]]  # by skill
 
 
 def evidence_of(
     registry: Registry, policy: Policy, agent_ids: Sequence[str]
-) -> dict[str, Evidence]:
+) -> dict[str, SkillEvidence]:
     """Return agents' verified outcomes by capability and runs by skill.
 
     A capability is what an episode's metadata calls so, else its category. Its outcomes
@@ -126,7 +126,7 @@ def evidence_of(
         .sort("started_at", "episode_id")
         .collect()
     )
-    found = {name: Evidence({}, {}) for name in agent_ids}
+    found = {name: SkillEvidence({}, {}) for name in agent_ids}
     liked = pl.col("rating").is_null() | (pl.col("rating") >= policy.good_rating - 1e-9)
     proven = frame.filter(pl.col("verified") & (pl.col("capability") != ""))
     for name, capability, *use in proven.select(
@@ -144,11 +144,11 @@ def evidence_of(
         .collect()
         .iter_rows()
     ):
-        found[name].runs.setdefault(skill, []).append(Run(*run))
+        found[name].runs.setdefault(skill, []).append(SkillRun(*run))
     return found
 
 
-def stand(agent: Agent, policy: Policy, evidence: Evidence) -> SkillLevels:
+def stand(agent: Agent, policy: Policy, evidence: SkillEvidence) -> SkillLevels:
     """Return where one agent's skills and capabilities stand by what they did."""
     return SkillLevels(
         agent_id=agent.agent_id,
@@ -236,7 +236,7 @@ def _capability_moves(agent: Agent, item: CapabilityStanding) -> bool:
 
 def _skill_change(
     registry: Registry, agent_id: str, skill: SkillStanding, events: tuple[AuditEvent, ...]
-) -> Draft | None:
+) -> EventDraft | None:
     agent = agent_of(events, agent_id)
     if not _skill_moves(agent, skill):
         return None
@@ -247,7 +247,7 @@ def _skill_change(
         if promoted
         else f"skill {skill.skill}: its streak of clean runs is broken"
     )
-    return Draft(
+    return EventDraft(
         kind=kind,
         agent_id=agent.agent_id,
         subject=skill.skill,
@@ -261,12 +261,12 @@ def _skill_change(
 
 def _capability_change(
     registry: Registry, agent_id: str, item: CapabilityStanding, events: tuple[AuditEvent, ...]
-) -> Draft | None:
+) -> EventDraft | None:
     agent = agent_of(events, agent_id)
     if not _capability_moves(agent, item):
         return None
     before = agent.capability_levels.get(item.capability, Level.STUDENT)
-    return Draft(
+    return EventDraft(
         kind=EventKind.CAPABILITY_CHANGED,
         agent_id=agent.agent_id,
         subject=item.capability,

@@ -10,7 +10,7 @@ from pydantic import JsonValue, NonNegativeInt, ValidationError
 
 from grindstone.base import Frozen
 from grindstone.errors import InputError
-from grindstone.graduation.audit.event import Draft, EventKind
+from grindstone.graduation.audit.event import EventDraft, EventKind
 from grindstone.graduation.intake.recording import Recorded, Work, keep, rows_for
 from grindstone.graduation.registry import Registry
 from grindstone.ledger.recall import rows_of
@@ -174,13 +174,13 @@ def _known_elsewhere(registry: Registry, seen: dict[str, int], run_key: str) -> 
 
 def _event(
     events: tuple[Any, ...], report: ImportReport, *, by: str, now: datetime
-) -> Draft | None:
+) -> EventDraft | None:
     if any(
         event.kind is EventKind.IMPORTED and event.evidence.get("run_key") == report.run_key
         for event in events
     ):
         return None
-    return Draft(
+    return EventDraft(
         kind=EventKind.IMPORTED,
         subject=Path(report.path).name,
         by=by,

@@ -18,7 +18,7 @@ from grindstone.agents.protocol import Brief, Effort
 from grindstone.agents.recorder import Recorder
 from grindstone.agents.text import shorten
 from grindstone.base import Frozen
-from grindstone.graduation.intake.recording import Deed
+from grindstone.graduation.intake.recording import RecordedAction
 from grindstone.graduation.rules.levels import ActionClass, Level, Permission, permission
 from grindstone.llm.messages import Model, ToolSpec, ToolUse
 from grindstone.records import StepKind, ToolOutput, Trajectory, utc_now
@@ -70,7 +70,9 @@ class LiveResult(Frozen):
     """What came of a live task."""
 
     trajectory: Trajectory
-    deeds: tuple[Deed, ...] = Field(description="What was done or said, as an episode keeps it.")
+    deeds: tuple[RecordedAction, ...] = Field(
+        description="What was done or said, as an episode keeps it."
+    )
     refused: tuple[str, ...] = Field((), description="Calls that were not run, one sentence each.")
     approvals: tuple[Answered, ...] = ()
     offered: tuple[str, ...] = Field((), description="The tools the agent was given.")
@@ -213,19 +215,21 @@ async def work_live(
     )
 
 
-def _deeds(trajectory: Trajectory) -> tuple[Deed, ...]:
+def _deeds(trajectory: Trajectory) -> tuple[RecordedAction, ...]:
     """Return what was done and said; a call that was not run is no deed, but it is told."""
-    found: list[Deed] = []
+    found: list[RecordedAction] = []
     now = utc_now()
     for step in trajectory.steps:
         if step.kind is not StepKind.AGENT:
             continue
         if step.message.strip():
-            found.append(Deed(text=step.message, at=step.at))
+            found.append(RecordedAction(text=step.message, at=step.at))
         outputs = {output.call_id: output for output in step.outputs}
         for call in step.calls:
             output = outputs.get(call.call_id)
             refused = output is not None and output.content.startswith("Not done: ")
             if not refused:
-                found.append(Deed(tool=call.name, fields=call.arguments, at=step.at or now))
+                found.append(
+                    RecordedAction(tool=call.name, fields=call.arguments, at=step.at or now)
+                )
     return tuple(found)

@@ -62,7 +62,7 @@ class Edit(Frozen):
     timestamp: AwareDatetime | None = Field(None, description="Empty: when it is recorded.")
 
 
-class Deed(Frozen):
+class RecordedAction(Frozen):
     """One thing the agent did or said."""
 
     tool: str = ""
@@ -94,7 +94,7 @@ class Work(Frozen):
     category: str = ""
     difficulty: str = ""
     metadata: dict[str, JsonValue] = {}
-    actions: tuple[Deed, ...] = ()
+    actions: tuple[RecordedAction, ...] = ()
     skills: tuple[str, ...] = ()
     confidence: float | None = Field(None, ge=0.0, le=1.0)
     constitutional_score: float | None = Field(None, ge=0.0, le=1.0)
@@ -263,7 +263,7 @@ class SessionEnd(Frozen):
     at: AwareDatetime
 
 
-class SessionAction(Deed):
+class SessionAction(RecordedAction):
     """A line for what the agent did or said."""
 
     type: Literal["action"]
@@ -330,7 +330,7 @@ def work_of_session(home: Home | Path | str, session_id: str, *, agent_id: str, 
         started_at=min((deed.at for deed in deeds), default=end.at),
         ended_at=end.at,
         metadata={**end.metadata, "session_id": session_id},
-        actions=tuple(Deed(**deed.model_dump(exclude={"type"})) for deed in deeds),
+        actions=tuple(RecordedAction(**deed.model_dump(exclude={"type"})) for deed in deeds),
         human_edits=tuple(
             Edit(**line.model_dump(exclude={"type"}))
             for line in lines

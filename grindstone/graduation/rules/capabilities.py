@@ -57,7 +57,7 @@ class Standing(NamedTuple):
     to_next: int | None  # successes missing for the next level; None at the top
 
 
-class Tally(NamedTuple):
+class CapabilityTally(NamedTuple):
     """Where the fold over a capability's outcomes has got to."""
 
     successes: int = 0  # that count
@@ -65,17 +65,17 @@ class Tally(NamedTuple):
     passed: int = 0
     uses: int = 0
 
-    def after(self, use: Use, rule: CapabilityRule) -> "Tally":
+    def after(self, use: Use, rule: CapabilityRule) -> "CapabilityTally":
         """Return the tally with one more outcome, the next in order."""
         uses = self.uses + 1
         if use.success:
-            return Tally(self.successes + 1, 0, self.passed + 1, uses)
+            return CapabilityTally(self.successes + 1, 0, self.passed + 1, uses)
         failures, successes = self.failures + 1, self.successes
         if failures % rule.failures_in_a_row == 0:
             # One level down, and just enough for it: the rest has to be earned again.
             below = max(0, _rank(successes, rule) - 1)
             successes = min(successes, rule.thresholds[below])
-        return Tally(successes, failures, self.passed, uses)
+        return CapabilityTally(successes, failures, self.passed, uses)
 
     def standing(self, rule: CapabilityRule) -> Standing:
         """Return what the outcomes so far come to."""
@@ -97,7 +97,7 @@ def standing(
         rule: The thresholds.
         reset_at: When a human last reset it; outcomes up to then no longer count.
     """
-    tally = Tally()
+    tally = CapabilityTally()
     for use in sorted(uses, key=lambda use: (use.at, use.episode_id)):
         if reset_at is None or use.at > reset_at:
             tally = tally.after(use, rule)

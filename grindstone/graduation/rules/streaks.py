@@ -31,7 +31,7 @@ COMPLEXITY_OF: MappingProxyType[str, str] = MappingProxyType(
 """Benchmarks' words for difficulty; a word not listed asks for the most."""
 
 
-class Run(NamedTuple):
+class SkillRun(NamedTuple):
     """One use of a skill, as far as a streak needs to know it."""
 
     at: datetime
@@ -63,32 +63,32 @@ class Streak(NamedTuple):
         return self.length >= self.required
 
 
-class Tally(NamedTuple):
+class StreakTally(NamedTuple):
     """Where the fold over a skill's runs has got to."""
 
     length: int = 0
     hardest: int = 0  # runs that the hardest of the streak asks for
     runs: int = 0
 
-    def after(self, run: Run, required: Mapping[str, int] = REQUIRED_RUNS) -> "Tally":
+    def after(self, run: SkillRun, required: Mapping[str, int] = REQUIRED_RUNS) -> "StreakTally":
         """Return the tally with one more run, the next in order."""
         if not run.clean:
-            return Tally(0, 0, self.runs + 1)
+            return StreakTally(0, 0, self.runs + 1)
         hardest = max(self.hardest, runs_required(run.complexity, required))
-        return Tally(self.length + 1, hardest, self.runs + 1)
+        return StreakTally(self.length + 1, hardest, self.runs + 1)
 
     def streak(self, required: Mapping[str, int] = REQUIRED_RUNS) -> Streak:
         """Return what the runs so far come to."""
         return Streak(self.length, self.hardest or max(required.values()), self.runs)
 
 
-def streak(runs: Iterable[Run], required: Mapping[str, int] = REQUIRED_RUNS) -> Streak:
+def streak(runs: Iterable[SkillRun], required: Mapping[str, int] = REQUIRED_RUNS) -> Streak:
     """Return the present streak, whatever order the runs arrive in.
 
     What is required follows the hardest run of the streak, so that easy runs do not earn
     autonomy for hard ones; without any run it is the most.
     """
-    tally = Tally()
+    tally = StreakTally()
     for run in sorted(runs, key=lambda run: (run.at, run.episode_id)):
         tally = tally.after(run, required)
     return tally.streak(required)

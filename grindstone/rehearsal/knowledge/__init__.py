@@ -16,7 +16,7 @@ _LEAST_MATCH = 3
 _CATEGORY_WEIGHT = 3
 
 
-class Entry(NamedTuple):
+class FieldKnowledge(NamedTuple):
     """What is known of one field."""
 
     skill: str
@@ -40,7 +40,7 @@ class Entry(NamedTuple):
         )
 
 
-def parse(text: str) -> Entry:
+def parse(text: str) -> FieldKnowledge:
     """Return the entry a knowledge file holds."""
     _, head, body = text.split("---\n", 2)
     fields: dict[str, str] = {}
@@ -51,7 +51,7 @@ def parse(text: str) -> Entry:
         elif found := re.match(r"(\w+):\s*(.*)", line):
             fields[found[1]] = found[2]
     triggers = frozenset(stem(word) for word in re.findall(r"[a-z0-9]+", fields["triggers"]))
-    return Entry(
+    return FieldKnowledge(
         fields["skill"],
         fields["category"],
         fields["description"],
@@ -62,7 +62,7 @@ def parse(text: str) -> Entry:
 
 
 @cache
-def entries() -> tuple[Entry, ...]:
+def entries() -> tuple[FieldKnowledge, ...]:
     """Return all that is known, by file name."""
     files = sorted(resources.files(__name__).iterdir(), key=lambda item: item.name)
     return tuple(
@@ -70,7 +70,7 @@ def entries() -> tuple[Entry, ...]:
     )
 
 
-def matching(text: str, category: str = "") -> tuple[Entry, ...]:
+def matching(text: str, category: str = "") -> tuple[FieldKnowledge, ...]:
     """Return the entries a text calls for, the strongest match first."""
     scored = [(entry.match(text, category), entry) for entry in entries()]
     fitting = [pair for pair in scored if pair[0] >= _LEAST_MATCH]

@@ -23,7 +23,7 @@ ROOT_USERS = frozenset({"root", "0", "root:root", "0:0"})
 _VARIABLE = re.compile(r"\\(.)|\$(?:\{(\w+)(?::([-+])([^}]*))?\}|(\w+))")
 
 
-class Run(NamedTuple):
+class RunInstruction(NamedTuple):
     """A command line."""
 
     command: str
@@ -31,7 +31,7 @@ class Run(NamedTuple):
     workdir: str
 
 
-class Copy(NamedTuple):
+class CopyInstruction(NamedTuple):
     """Files of the folder, and where they go."""
 
     sources: tuple[Path, ...]
@@ -48,7 +48,7 @@ class Workdir(NamedTuple):
 class Recipe(NamedTuple):
     """What a Dockerfile comes to."""
 
-    steps: tuple[Run | Copy | Workdir, ...]
+    steps: tuple[RunInstruction | CopyInstruction | Workdir, ...]
     env: Mapping[str, str]
     workdir: str
 
@@ -77,7 +77,7 @@ class _Reader:
     def __init__(self, path: Path, context: Path) -> None:
         self._path = path
         self._context = context.resolve()
-        self._steps: list[Run | Copy | Workdir] = []
+        self._steps: list[RunInstruction | CopyInstruction | Workdir] = []
         self._env: dict[str, str] = {}
         self._args: dict[str, str] = {}
         self._workdir = "/"
@@ -142,7 +142,7 @@ class _Reader:
         command = line.rest
         if command.startswith("["):
             command = shlex.join(self._listed(line))
-        self._steps.append(Run(command, {**self._args, **self._env}, self._workdir))
+        self._steps.append(RunInstruction(command, {**self._args, **self._env}, self._workdir))
 
     def _listed(self, line: _Line) -> list[str]:
         try:
@@ -170,7 +170,9 @@ class _Reader:
         sources = [path for word in given for path in self._found(line, word)]
         folder = target.endswith("/") or target in {".", "./"} or len(sources) > 1
         place = self._absolute(target)
-        self._steps.append(Copy(tuple(sources), f"{place.rstrip('/')}/" if folder else place, mode))
+        self._steps.append(
+            CopyInstruction(tuple(sources), f"{place.rstrip('/')}/" if folder else place, mode)
+        )
 
     def _found(self, line: _Line, word: str) -> list[Path]:
         pattern = word.lstrip("/").removeprefix("./").rstrip("/")

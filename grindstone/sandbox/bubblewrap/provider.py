@@ -16,12 +16,18 @@ from grindstone.errors import Cause, InfrastructureError, InputError
 from grindstone.files import write_atomic
 from grindstone.sandbox.bubblewrap.box import LOWEST_ENVIRONMENT, Box, remove_left
 from grindstone.sandbox.bubblewrap.cgroups import groups_can_be_made
-from grindstone.sandbox.bubblewrap.dockerfile import Copy, Recipe, Run, Workdir, read_recipe
+from grindstone.sandbox.bubblewrap.dockerfile import (
+    CopyInstruction,
+    Recipe,
+    RunInstruction,
+    Workdir,
+    read_recipe,
+)
 from grindstone.sandbox.bubblewrap.host import Host, prepare, remove_tree
 from grindstone.sandbox.bubblewrap.sandbox import BubblewrapSandbox
 from grindstone.sandbox.closing import Closings
 from grindstone.sandbox.network.doors import ENVIRONMENT
-from grindstone.sandbox.network.rules import Rules
+from grindstone.sandbox.network.rules import NetworkRules
 from grindstone.sandbox.owner import Owner, carries, this_process
 from grindstone.sandbox.protocol import HOSTNAME, BuildSpec, Limits, Sandbox, StartSpec
 from grindstone.sandbox.registry import Kind
@@ -97,7 +103,7 @@ class BubblewrapProvider:
         building = StartSpec(
             image=HOST_IMAGE,
             name="build",
-            network=Rules(mode="public", private=True),
+            network=NetworkRules(mode="public", private=True),
             limits=Limits(pids=4096),
         )
         sandbox = await self._open_box(building, {}, "/")
@@ -210,10 +216,12 @@ def _read_state(folder: Path) -> dict[str, Any] | None:
     return state
 
 
-async def _do(sandbox: BubblewrapSandbox, step: Run | Copy | Workdir, spec: BuildSpec) -> None:
+async def _do(
+    sandbox: BubblewrapSandbox, step: RunInstruction | CopyInstruction | Workdir, spec: BuildSpec
+) -> None:
     if isinstance(step, Workdir):
-        step = Run(f"mkdir -p -- '{step.path}'", {}, "/")
-    if isinstance(step, Copy):
+        step = RunInstruction(f"mkdir -p -- '{step.path}'", {}, "/")
+    if isinstance(step, CopyInstruction):
         for source in step.sources:
             if source.is_dir():
                 await sandbox.copy_in(source, step.target.rstrip("/") or "/")
@@ -222,7 +230,7 @@ async def _do(sandbox: BubblewrapSandbox, step: Run | Copy | Workdir, spec: Buil
             mode = step.mode if step.mode is not None else source.stat().st_mode & 0o777
             await sandbox.write_files({target: source.read_bytes()}, mode=mode)
         if step.mode is not None and any(source.is_dir() for source in step.sources):
-            step = Run(f"chmod -R {step.mode:o} '{step.target}'", {}, "/")
+            step = RunInstruction(f"chmod -R {step.mode:o} '{step.target}'", {}, "/")
         else:
             return
     result = await sandbox.exec(

@@ -9,11 +9,11 @@ from grindstone.errors import Cause, InfrastructureError
 from grindstone.sandbox.bubblewrap.box import LOWEST_ENVIRONMENT, Box
 from grindstone.sandbox.bubblewrap.host import enter_namespace, mode
 from grindstone.sandbox.disk import Taken
-from grindstone.sandbox.network.rules import Rules
+from grindstone.sandbox.network.rules import NetworkRules
 from grindstone.sandbox.registry import Kind
-from grindstone.sandbox.remote import MOVE_TIMEOUT_S, RemoteSandbox, Told
+from grindstone.sandbox.remote import MOVE_TIMEOUT_S, RemoteSandbox, RunnerTimeout
 from grindstone.sandbox.usage import held, taken
-from grindstone.sandbox.wire import CHUNK, Answer, AnswerReader
+from grindstone.sandbox.wire import CHUNK, AnswerReader, RunnerOutput
 
 PREFIX = "SANDBOX_ENV_"
 """Before the names of variables on their way through programs that run outside."""
@@ -29,7 +29,7 @@ class BubblewrapSandbox(RemoteSandbox):
         box: Box,
         workdir: str,
         env: Mapping[str, str],
-        network: Rules,
+        network: NetworkRules,
         forget: Callable[["BubblewrapSandbox"], None],
     ) -> None:
         super().__init__(workdir, network, box.limits)
@@ -40,7 +40,7 @@ class BubblewrapSandbox(RemoteSandbox):
 
     @property
     def box(self) -> Box:
-        """Its box."""
+        """The namespaces and folders it runs in."""
         return self._box
 
     async def _talk(
@@ -52,7 +52,7 @@ class BubblewrapSandbox(RemoteSandbox):
         wait_s: float = MOVE_TIMEOUT_S,
         room: int = 0,
         sealing: bool = False,
-    ) -> Answer:
+    ) -> RunnerOutput:
         if not self._box.alive():
             raise InfrastructureError(Cause.CONTAINER_LOST, "the bubblewrap process is gone")
         await self.open_door()
@@ -76,7 +76,7 @@ class BubblewrapSandbox(RemoteSandbox):
         env: Mapping[str, str],
         wait_s: float,
         room: int,
-    ) -> Answer | None:
+    ) -> RunnerOutput | None:
         variables = {f"{PREFIX}{name}": value for name, value in {**self._env, **env}.items()}
         entering, descriptors = self._box.enter()
         process = await asyncio.create_subprocess_exec(
@@ -94,7 +94,7 @@ class BubblewrapSandbox(RemoteSandbox):
             await asyncio.wait_for(_listen(process, records), wait_s)
         except TimeoutError:
             await self._restart()
-            raise Told(records.answer()) from None
+            raise RunnerTimeout(records.answer()) from None
         finally:
             feeding.cancel()
             with contextlib.suppress(asyncio.CancelledError):

@@ -13,12 +13,12 @@ from grindstone.sandbox.disk import Taken
 from grindstone.sandbox.docker.engine import Engine, engine_errors
 from grindstone.sandbox.docker.stream import Stream
 from grindstone.sandbox.network.doors import PORT, Hatch, receive
-from grindstone.sandbox.network.rules import Rules
+from grindstone.sandbox.network.rules import NetworkRules
 from grindstone.sandbox.protocol import Limits
 from grindstone.sandbox.registry import Kind
-from grindstone.sandbox.remote import MOVE_TIMEOUT_S, RUNNER, RemoteSandbox, Told
+from grindstone.sandbox.remote import MOVE_TIMEOUT_S, RUNNER, RemoteSandbox, RunnerTimeout
 from grindstone.sandbox.usage import held, kills_in, taken
-from grindstone.sandbox.wire import Answer
+from grindstone.sandbox.wire import RunnerOutput
 
 MEMORY_FILES = ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control")
 """Where a container sees its own group, read-only, on either version of control groups."""
@@ -40,7 +40,7 @@ class DockerSandbox(RemoteSandbox):
         engine: Engine,
         container: str,
         workdir: str,
-        network: Rules,
+        network: NetworkRules,
         limits: Limits,
         hatch: Hatch | None,
         forget: Callable[["DockerSandbox"], None],
@@ -66,7 +66,7 @@ class DockerSandbox(RemoteSandbox):
         wait_s: float = MOVE_TIMEOUT_S,
         room: int = 0,
         sealing: bool = False,
-    ) -> Answer:
+    ) -> RunnerOutput:
         await self.open_door()
         pieces = None if give is None else list(give)
         with engine_errors(Cause.SANDBOX_IO, self._container):
@@ -88,7 +88,7 @@ class DockerSandbox(RemoteSandbox):
         wait_s: float,
         room: int,
         sealing: bool,
-    ) -> Answer | None:
+    ) -> RunnerOutput | None:
         """Return what the runner said, None when it could not be started for lack of processes."""
         api = self._engine.client.api
         made = api.exec_create(
@@ -113,7 +113,7 @@ class DockerSandbox(RemoteSandbox):
         answer = stream.answer()
         if not in_time:
             self._restart()
-            raise Told(answer)
+            raise RunnerTimeout(answer)
         if answer.trailer is None:
             code = api.exec_inspect(made["Id"])["ExitCode"]
             self._require_running()

@@ -13,7 +13,7 @@ import threading
 import time
 from typing import Any, Self
 
-from grindstone.sandbox.wire import CHUNK, Answer, AnswerReader
+from grindstone.sandbox.wire import CHUNK, AnswerReader, RunnerOutput
 
 FRAME = struct.Struct(">BxxxL")
 """Docker's frame around output without a terminal: which stream, and how many bytes."""
@@ -104,6 +104,6 @@ class Stream:
             at = end
         del self._rest[:at]
 
-    def answer(self) -> Answer:
+    def answer(self) -> RunnerOutput:
         """Return what the runner said."""
         return self._records.answer()

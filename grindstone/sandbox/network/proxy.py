@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from grindstone.sandbox.network.rules import Pinned, Refusal, Rules
+from grindstone.sandbox.network.rules import NetworkRules, Pinned, RefusedDestination
 from grindstone.sandbox.network.tls import NotTls, record_length, server_name
 
 LOG = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ class _Request(NamedTuple):
 class Proxy:
     """Serves one sandbox; belongs to one event loop."""
 
-    def __init__(self, rules: Rules) -> None:
+    def __init__(self, rules: NetworkRules) -> None:
         self._rules = rules
         self._left = rules.max_bytes
         self._server: asyncio.Server | None = None
@@ -101,10 +101,10 @@ class Proxy:
             request = await _read(reader)
             host, port = request.host, request.port
             if self._left <= 0:
-                raise Refusal("the sandbox has moved as many bytes as it may")
+                raise RefusedDestination("the sandbox has moved as many bytes as it may")
             pinned = await self._rules.pin(host, port, self._resolving)
             upstream = await _connect(pinned)
-        except Refusal as refusal:
+        except RefusedDestination as refusal:
             self._note(Visit(host, port, str(refusal)))
             text = f"grindstone: {refusal}\n".encode()
             head = f"HTTP/1.1 403 Forbidden\r\nContent-Length: {len(text)}\r\nConnection: close"
@@ -118,7 +118,7 @@ class Proxy:
                 await self._tunnel(pinned, (reader, writer), upstream, counts)
             else:
                 await self._pass_on(request, (reader, writer), upstream, counts)
-        except Refusal as refusal:
+        except RefusedDestination as refusal:
             refused = str(refusal)
         finally:
             upstream[1].close()
@@ -178,7 +178,7 @@ class Proxy:
     ) -> None:
         self._left -= len(data)
         if self._left < 0:
-            raise Refusal("the sandbox has moved as many bytes as it may")
+            raise RefusedDestination("the sandbox has moved as many bytes as it may")
         counts[way] += len(data)
         target.write(data)
         await target.drain()
@@ -197,18 +197,18 @@ async def _read(reader: asyncio.StreamReader) -> _Request:
         async with asyncio.timeout(HEAD_S):
             head = await reader.readuntil(b"\r\n\r\n")
     except asyncio.LimitOverrunError as error:
-        raise Refusal("the request's head is too long") from error
+        raise RefusedDestination("the request's head is too long") from error
     first, *lines = head[:-4].split(b"\r\n")
     matched = _REQUEST.fullmatch(first)
     fields = [_FIELD.fullmatch(line) for line in lines]
     if matched is None or not all(fields):
-        raise Refusal("that is no HTTP request to a proxy")
+        raise RefusedDestination("that is no HTTP request to a proxy")
     pairs = [(field[1].lower(), field[2].strip()) for field in fields if field]
     lengths = {value for name, value in pairs if name == b"content-length"}
     if len(lengths) > 1 or any(not value.isdigit() or len(value) > 15 for value in lengths):
-        raise Refusal("the length of the request's body is unclear")
+        raise RefusedDestination("the length of the request's body is unclear")
     if any(name == b"transfer-encoding" for name, _ in pairs):
-        raise Refusal("a request's body needs a Content-Length")
+        raise RefusedDestination("a request's body needs a Content-Length")
     method, target = matched[1].decode(), matched[2].decode()
     host, port, path = _destination(method, target)
     kept = [(name, value) for name, value in pairs if name not in _HOP and name[:6] != b"proxy-"]
@@ -219,15 +219,17 @@ def _destination(method: str, target: str) -> tuple[str, int, str]:
     if method == "CONNECT":
         matched = _AUTHORITY.fullmatch(target)
         if matched is None:
-            raise Refusal("hosts are given by name, not by address")
+            raise RefusedDestination("hosts are given by name, not by address")
         return matched[1], int(matched[2]), ""
     try:
         parts = urlsplit(target)
         host, port = parts.hostname or "", parts.port or 80
     except ValueError as error:
-        raise Refusal("that is no address of a page") from error
+        raise RefusedDestination("that is no address of a page") from error
     if parts.scheme != "http" or not host or "@" in parts.netloc:
-        raise Refusal("only http:// addresses are asked for; for others there is CONNECT")
+        raise RefusedDestination(
+            "only http:// addresses are asked for; for others there is CONNECT"
+        )
     return host, port, (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
 
 
@@ -238,7 +240,7 @@ async def _connect(pinned: Pinned) -> _Ends:
                 return await asyncio.open_connection(address, pinned.port, limit=CHUNK)
         except (OSError, TimeoutError):
             continue
-    raise Refusal(f"{pinned.host}:{pinned.port} does not answer")
+    raise RefusedDestination(f"{pinned.host}:{pinned.port} does not answer")
 
 
 async def _hello(reader: asyncio.StreamReader, pinned: Pinned) -> bytes:
@@ -249,7 +251,7 @@ async def _hello(reader: asyncio.StreamReader, pinned: Pinned) -> bytes:
             record = begun + await reader.readexactly(record_length(begun) - 5)
         name = server_name(record)
     except NotTls as error:
-        raise Refusal(f"the tunnel to {pinned.host} does not speak TLS") from error
+        raise RefusedDestination(f"the tunnel to {pinned.host} does not speak TLS") from error
     if name != pinned.host:
-        raise Refusal(f"the tunnel to {pinned.host} asks for {name or 'no host'}")
+        raise RefusedDestination(f"the tunnel to {pinned.host} asks for {name or 'no host'}")
     return record

@@ -45,7 +45,7 @@ _HANDED_ROUND = tuple(
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
-class Refusal(Exception):  # noqa: N818 - an answer to the sandbox, not an error of ours
+class RefusedDestination(Exception):  # noqa: N818 - an answer to the sandbox, not an error of ours
     """Why a destination is not connected to."""
 
 
@@ -57,7 +57,7 @@ class Pinned(NamedTuple):
     addresses: tuple[str, ...]
 
 
-class Rules(Frozen):
+class NetworkRules(Frozen):
     """What one sandbox may reach."""
 
     mode: NetworkMode = "none"
@@ -93,19 +93,19 @@ class Rules(Frozen):
             resolving: Where names are looked up; None: the event loop's own threads.
 
         Raises:
-            Refusal: It is not allowed.
+            RefusedDestination: It is not allowed.
         """
         name = host.lower().removesuffix(".")
         if not _NAME.fullmatch(name) or _NUMERIC.fullmatch(name.rpartition(".")[2]):
-            raise Refusal("hosts are given by name, not by address")
+            raise RefusedDestination("hosts are given by name, not by address")
         if not 0 < port < 65536:
-            raise Refusal(f"there is no port {port}")
+            raise RefusedDestination(f"there is no port {port}")
         if self.mode != "public" and not self._allows(name, port):
-            raise Refusal(f"{name}:{port} is not on the task's list of allowed hosts")
+            raise RefusedDestination(f"{name}:{port} is not on the task's list of allowed hosts")
         addresses = await _resolve(name, port, resolving)
         for address in addresses:  # one bad address spoils the name: the next answer may be it
             if problem := self._problem(address):
-                raise Refusal(f"{name} is at an address that is {problem}")
+                raise RefusedDestination(f"{name} is at an address that is {problem}")
         return Pinned(name, port, addresses)
 
     def _allows(self, name: str, port: int) -> bool:
@@ -172,5 +172,5 @@ async def _resolve(name: str, port: int, resolving: Executor | None) -> tuple[st
         async with asyncio.timeout(RESOLVE_S):
             found = await loop.run_in_executor(resolving, look_up)
     except (OSError, TimeoutError, UnicodeError) as error:
-        raise Refusal(f"{name} cannot be resolved") from error
+        raise RefusedDestination(f"{name} cannot be resolved") from error
     return tuple(dict.fromkeys(str(entry[4][0]) for entry in found))

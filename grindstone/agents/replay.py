@@ -43,7 +43,7 @@ class _Remembered(Frozen):
     result: ExecResult
 
 
-class RememberedSandbox:
+class ReplayingSandbox:
     """A `Sandbox` whose commands are remembered in a file; the rest goes straight through.
 
     One process writes the file at a time. It is not synced to disk: what a power cut takes from
@@ -186,7 +186,7 @@ def remembering(sandbox: Sandbox, path: Path | None, *, mask: Mask = NO_MASK) ->
     if path is None:
         yield sandbox
         return
-    remembered = RememberedSandbox(sandbox, path, mask=mask)
+    remembered = ReplayingSandbox(sandbox, path, mask=mask)
     try:
         yield remembered
     except InfrastructureError as error:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from grindstone.agents.remembered import remembering
+from grindstone.agents.replay import remembering
 from grindstone.errors import Cause, InfrastructureError
 from grindstone.sandbox.protocol import Sandbox
 

@@ -32,7 +32,7 @@ done
 """
 
 
-class Shelf:
+class SandboxSkills:
     """What is offered, and what else lies at the four places of a task's own."""
 
     def __init__(self, sandbox: Sandbox, offered: Sequence[SkillCard]) -> None:

@@ -3,22 +3,22 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from grindstone.evolve.permissions import Checks, Refusal, Review, review
+from grindstone.evolve.permissions import ChangeReview, Checks, RefusedChange, review
 from grindstone.evolve.prompts import refused_message
 from grindstone.evolve.session import EvolverSession, SessionLimits
 from grindstone.llm.messages import CallSite, Model
 from grindstone.records import Trajectory, Usage
-from grindstone.sandbox.protocol import Provider
+from grindstone.sandbox.protocol import SandboxProvider
 from grindstone.settings import EvolveScope
 from grindstone.workspace.changes import Change, Files
 from grindstone.workspace.manifest import Manifest
 
 
-class Evolved(NamedTuple):
+class Proposal(NamedTuple):
     """What an evolver achieved on a copy; nothing outside the copy has changed."""
 
     changes: tuple[Change, ...]
-    refusals: tuple[Refusal, ...]  # told and mended ones, and those that stood at the end
+    refusals: tuple[RefusedChange, ...]  # told and mended ones, and those that stood at the end
     usage: Usage
     trajectory: Trajectory
 
@@ -27,7 +27,7 @@ async def evolve_copy(
     copy: Files,
     *,
     model: Model,
-    provider: Provider,
+    provider: SandboxProvider,
     scope: EvolveScope,
     manifest: Manifest,
     prompt: str,
@@ -36,13 +36,13 @@ async def evolve_copy(
     limits: SessionLimits,
     checks: Checks,
     labels: dict[str, str] | None = None,
-    memory: Path | None = None,
-) -> Evolved:
+    command_log: Path | None = None,
+) -> Proposal:
     """Let an evolver change a copy, and return what of it may stand.
 
     What the first review refuses is undone in the copy and told to the evolver, which may
     mend it once; what the second refuses is left out. Its commands are remembered in the file
-    `memory`, where one is named, so that a step made again asks the model nothing twice.
+    `command_log`, where one is named, so that a step made again asks the model nothing twice.
 
     Raises:
         InfrastructureError: The sandbox or the model failed.
@@ -56,7 +56,7 @@ async def evolve_copy(
         observation=observation,
         limits=limits,
         labels=labels,
-        memory=memory,
+        command_log=command_log,
     ) as session:
         await session.talk(prompt)
         first = await _reviewed(session, copy, scope, manifest, checks)
@@ -67,7 +67,7 @@ async def evolve_copy(
             await session.talk(refused_message(first.refusals))
             last = await _reviewed(session, copy, scope, manifest, checks)
             refusals += tuple(each for each in last.refusals if each not in first.refusals)
-        return Evolved(last.accepted, refusals, session.usage, session.trajectory)
+        return Proposal(last.accepted, refusals, session.usage, session.trajectory)
 
 
 async def _reviewed(
@@ -76,12 +76,12 @@ async def _reviewed(
     scope: EvolveScope,
     manifest: Manifest,
     checks: Checks,
-) -> Review:
+) -> ChangeReview:
     collected = await session.collect()
     if collected.uncarriable:
         await session.start_over()
         reason = f"nothing could be carried out, and all is as it was: {collected.uncarriable}"
-        return Review((), (Refusal(path=".", rule="carried", reason=reason),), ())
+        return ChangeReview((), (RefusedChange(path=".", rule="carried", reason=reason),), ())
     return review(
         before,
         collected.files,

@@ -17,7 +17,7 @@ from grindstone.benchmark.task import Artifact, Task
 from grindstone.benchmark.verifier import TESTS, run_tests
 from grindstone.errors import InputError
 from grindstone.records import Verdict
-from grindstone.sandbox.protocol import Provider, Sandbox
+from grindstone.sandbox.protocol import Sandbox, SandboxProvider
 from grindstone.settings import ScoreMode
 
 COLLECTED = "/logs/artifacts"
@@ -38,7 +38,7 @@ _SYSTEM = frozenset(
 async def grade_separately(
     task: Task,
     sandbox: Sandbox,
-    provider: Provider,
+    provider: SandboxProvider,
     *,
     score_mode: ScoreMode,
     labels: Mapping[str, str] | None = None,

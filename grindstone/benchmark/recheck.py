@@ -16,12 +16,12 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from grindstone.benchmark.environment import build_spec, start_spec
-from grindstone.benchmark.separate import carried, grade_separately
+from grindstone.benchmark.separate_verifier import carried, grade_separately
 from grindstone.benchmark.task import Task
 from grindstone.benchmark.verifier import cap, grade
 from grindstone.errors import Cause, InfrastructureError
 from grindstone.records import Basis, Verdict
-from grindstone.sandbox.protocol import Provider, Sandbox
+from grindstone.sandbox.protocol import Sandbox, SandboxProvider
 from grindstone.settings import ScoreMode
 
 AGENT_CAUSES = (Cause.VERIFIER_BROKEN, Cause.VERIFIER_TIMEOUT, Cause.SANDBOX_IO)
@@ -31,7 +31,7 @@ AGENT_CAUSES = (Cause.VERIFIER_BROKEN, Cause.VERIFIER_TIMEOUT, Cause.SANDBOX_IO)
 async def grade_task(
     task: Task,
     sandbox: Sandbox,
-    provider: Provider,
+    provider: SandboxProvider,
     *,
     score_mode: ScoreMode,
     separate: bool = False,
@@ -65,7 +65,7 @@ class _Hearing(NamedTuple):
 
     task: Task
     sandbox: Sandbox
-    provider: Provider
+    provider: SandboxProvider
     score_mode: ScoreMode
     labels: Mapping[str, str] | None
 

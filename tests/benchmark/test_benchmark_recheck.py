@@ -2,7 +2,7 @@
 
 import pytest
 
-from grindstone.benchmark.settling import grade_task
+from grindstone.benchmark.recheck import grade_task
 from grindstone.errors import Cause, InfrastructureError
 from grindstone.settings import ScoreMode
 

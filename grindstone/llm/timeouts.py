@@ -10,10 +10,10 @@ from grindstone.base import Frozen
 from grindstone.errors import InputError
 
 PATIENCE = "GRINDSTONE_PATIENCE"
-"""A JSON object of `Patience`'s fields; those it lacks keep their defaults."""
+"""A JSON object of `Timeouts`'s fields; those it lacks keep their defaults."""
 
 
-class Patience(Frozen):
+class Timeouts(Frozen):
     """Time limits and pauses around one model call, all in seconds."""
 
     connect_s: PositiveFloat = Field(10.0, description="To open a connection.")
@@ -42,7 +42,7 @@ class Patience(Frozen):
 
 
 def pause_before_retry(
-    patience: Patience, *, call_id: str, tries: int, retry_after_s: float | None
+    patience: Timeouts, *, call_id: str, tries: int, retry_after_s: float | None
 ) -> float:
     """Return the seconds to wait after `tries` failed tries.
 
