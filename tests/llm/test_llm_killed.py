@@ -17,12 +17,12 @@ PROGRAM = textwrap.dedent(
     import asyncio, json, sys
     from pathlib import Path
 
-    from grindstone.llm import Patience, open_models
+    from grindstone.llm import Timeouts, open_models
     from grindstone.llm.messages import CallSite, Message, Request, Text
     from grindstone.records import Role
 
     async def main():
-        patience = Patience(pause_s=0)
+        patience = Timeouts(pause_s=0)
         folder = Path(sys.argv[1])
         async with open_models(run_key="r", journal_dir=folder, patience=patience) as models:
             model = models.get(sys.argv[2])
