@@ -12,7 +12,7 @@ from grindstone.errors import POLICIES, Cause, InfrastructureError, InputError
 from grindstone.llm import open_models
 from grindstone.llm.messages import CallSite, Model
 from grindstone.observe import (
-    Judged,
+    JudgedTask,
     JudgeVerdict,
     UnlabelledObservation,
     find_patterns,
@@ -162,8 +162,8 @@ def test_calibration_refuses_what_it_cannot_compare(scores, passed):
         calibrate(scores, passed)
 
 
-def judged(task: str, score: int, reason: str, category: str = "build") -> Judged:
-    return Judged(
+def judged(task: str, score: int, reason: str, category: str = "build") -> JudgedTask:
+    return JudgedTask(
         task_id=task,
         verdict=JudgeVerdict(score=score, category=category, outcome="o", failure_reason=reason),
     )
