@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from grindstone.sandbox.network.proxy import Proxy
-from grindstone.sandbox.network.rules import Refusal, Rules
+from grindstone.sandbox.network.rules import NetworkRules, RefusedDestination
 
 
 async def test_a_name_server_that_never_answers_holds_up_its_own_sandbox_alone(monkeypatch):
@@ -22,7 +22,7 @@ async def test_a_name_server_that_never_answers_holds_up_its_own_sandbox_alone(m
     monkeypatch.setattr(socket, "getaddrinfo", slow)
     door = socket.create_server(("127.0.0.1", 0))
     port = door.getsockname()[1]
-    proxy = Proxy(Rules(mode="public"))
+    proxy = Proxy(NetworkRules(mode="public"))
     await proxy.serve(door)
     asking = []
     try:
@@ -57,8 +57,8 @@ async def test_addresses_that_clouds_and_sites_hand_round_are_not_public(
     )
     if private and address in {"fd00:ec2::254", "240.0.0.1", "64:ff9b:1::1"}:
         pytest.skip("private, which images being built may reach")
-    with pytest.raises(Refusal):
-        await Rules(mode="public", private=private).pin("named.test", 443)
+    with pytest.raises(RefusedDestination):
+        await NetworkRules(mode="public", private=private).pin("named.test", 443)
 
 
 async def test_a_public_address_is_let_through(monkeypatch):
@@ -67,5 +67,5 @@ async def test_a_public_address_is_let_through(monkeypatch):
         monkeypatch.setattr(
             socket, "getaddrinfo", lambda _, *rest, at=address, **more: real(at, *rest, **more)
         )
-        pinned = await Rules(mode="public").pin("named.test", 443)
+        pinned = await NetworkRules(mode="public").pin("named.test", 443)
         assert pinned.addresses == (address,)
