@@ -19,7 +19,7 @@ from grindstone.base import Frozen
 from grindstone.graduation.constitution.action_rules import identified, recipients, shell
 from grindstone.graduation.constitution.disclosure import Leaves, told_by
 from grindstone.graduation.constitution.knowledge import FUNCTIONS, Knowledge
-from grindstone.graduation.constitution.material import Action, Material, Verdict, field
+from grindstone.graduation.constitution.material import Action, ActionFinding, Material, field
 from grindstone.graduation.constitution.pack import (
     ForbiddenActionRule,
     IdentifierRule,
@@ -171,7 +171,7 @@ def _check(  # noqa: PLR0911 - one return for each kind of rule
             return _judged(rule, answers)
 
 
-def _collected(rule: Rule, found: Iterable[Verdict]) -> Finding:
+def _collected(rule: Rule, found: Iterable[ActionFinding]) -> Finding:
     """Return what a rule's verdicts come to: a breach counts, whatever else is undecided."""
     every = list(found)
     violations = tuple(_violation(rule, each.action, each.breach) for each in every if each.breach)

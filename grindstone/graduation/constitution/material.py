@@ -37,7 +37,7 @@ class Action(Frozen):
         return "\n".join(part for part in parts if part)
 
 
-class Verdict(NamedTuple):
+class ActionFinding(NamedTuple):
     """What came of holding one action against a rule; neither field: it is right."""
 
     action: Action

@@ -16,7 +16,7 @@ from pydantic import JsonValue
 
 from grindstone.graduation.constitution.disclosure import told_by
 from grindstone.graduation.constitution.knowledge import Knowledge, Particulars, Taxes
-from grindstone.graduation.constitution.material import Action, Material, Verdict
+from grindstone.graduation.constitution.material import Action, ActionFinding, Material
 from grindstone.graduation.constitution.reading import number
 from grindstone.graduation.constitution.sales import Sale, sales_in, written_sale
 
@@ -82,7 +82,7 @@ class Place(NamedTuple):
     missing: str = ""
 
 
-def verdicts(aspect: Aspect, material: Material, knowledge: Knowledge) -> Iterator[Verdict]:
+def verdicts(aspect: Aspect, material: Material, knowledge: Knowledge) -> Iterator[ActionFinding]:
     """Yield what comes of every sale that states rates, or money."""
     for action in material.carriers():
         for sale in _sales(action, material):
@@ -111,10 +111,10 @@ def _has_sale(action: Action) -> bool:
 
 def _judge(  # noqa: PLR0911 - each return is a reason of its own
     sale: Sale, aspect: Aspect, action: Action, material: Material, knowledge: Knowledge
-) -> Verdict:
+) -> ActionFinding:
     at = place_of(sale.around, action, material, knowledge)
     if not at.ids:
-        return Verdict(action, undecided=at.missing)
+        return ActionFinding(action, undecided=at.missing)
     arounds = (
         [line.around for line in sale.lines] if aspect == "amount" and sale.lines else [sale.around]
     )
@@ -125,7 +125,7 @@ def _judge(  # noqa: PLR0911 - each return is a reason of its own
         for around in arounds:
             found, problem = ways_of(where, around, action, material, knowledge)
             if found is None:
-                return Verdict(action, undecided=problem)
+                return ActionFinding(action, undecided=problem)
             per_line.append(found)
         if len(at.ids) > 1:
             missing.add("place")
@@ -133,17 +133,19 @@ def _judge(  # noqa: PLR0911 - each return is a reason of its own
             missing |= {name for way in each for name in way.missing}
         for count, way in enumerate(product(*per_line)):
             if count >= MAX_WAYS:
-                return Verdict(action, undecided="too many ways the lines may be taxed")
+                return ActionFinding(action, undecided="too many ways the lines may be taxed")
             problem = _misfit_rate(sale, way[0]) if aspect == "rate" else _misfit_amount(sale, way)
             fits.append(not problem)
             because = problem or because
     if all(fits):
-        return Verdict(action)
+        return ActionFinding(action)
     if any(fits):
-        return Verdict(action, undecided=f"{', '.join(sorted(missing)) or 'the goods'} not stated")
+        return ActionFinding(
+            action, undecided=f"{', '.join(sorted(missing)) or 'the goods'} not stated"
+        )
     if sale.other and aspect == "amount":
-        return Verdict(action, undecided="other amounts are added or taken off")
-    return Verdict(action, breach=because)
+        return ActionFinding(action, undecided="other amounts are added or taken off")
+    return ActionFinding(action, breach=because)
 
 
 def _misfit_rate(sale: Sale, due: Taxes) -> str:

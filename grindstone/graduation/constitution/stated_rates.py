@@ -10,7 +10,7 @@ from decimal import Decimal
 
 from grindstone.graduation.constitution.disclosure import told_by
 from grindstone.graduation.constitution.knowledge import Knowledge
-from grindstone.graduation.constitution.material import Action, Material, Verdict
+from grindstone.graduation.constitution.material import Action, ActionFinding, Material
 from grindstone.graduation.constitution.sales_tax import (
     RATE_TOLERANCE,
     Place,
@@ -44,13 +44,13 @@ _NOT_ASSERTED = re.compile(
 _SYNONYM = {"TVQ": "QST", "TPS": "GST", "TVH": "HST"}
 
 
-def stated_rates(material: Material, knowledge: Knowledge) -> Iterator[Verdict]:
+def stated_rates(material: Material, knowledge: Knowledge) -> Iterator[ActionFinding]:
     """Yield what comes of each rate that a sentence asserts."""
     for action in material.carriers():
         yield from _stated(action, material, knowledge)
 
 
-def _stated(action: Action, material: Material, knowledge: Knowledge) -> Iterator[Verdict]:
+def _stated(action: Action, material: Material, knowledge: Knowledge) -> Iterator[ActionFinding]:
     for sentence in _SENTENCE.split(told_by(action).text):
         found = [
             (tax, Decimal(share))
@@ -65,7 +65,7 @@ def _stated(action: Action, material: Material, knowledge: Knowledge) -> Iterato
             continue  # a comparison of places is for a reader
         place = Place(here) if here else place_of(action.fields, action, material, knowledge)
         if not place.ids:
-            yield Verdict(action, undecided=place.missing)
+            yield ActionFinding(action, undecided=place.missing)
             continue
         yield from _sentence(action, place, found, material, knowledge)
 
@@ -76,10 +76,10 @@ def _sentence(
     found: list[tuple[str, Decimal]],
     material: Material,
     knowledge: Knowledge,
-) -> Iterator[Verdict]:
+) -> Iterator[ActionFinding]:
     levied = [ways for each in place.ids if (ways := knowledge.taxes(each, "", material.day))]
     if not levied:
-        yield Verdict(action, undecided=f"the facts give no taxes of {place.ids[0]}")
+        yield ActionFinding(action, undecided=f"the facts give no taxes of {place.ids[0]}")
         return
     for tax, share in dict.fromkeys(found):
         rate, name = share / 100, _SYNONYM.get(tax.upper(), tax.upper())
@@ -102,9 +102,9 @@ def _sentence(
             if not right:
                 because = f"{float(rate):g} instead of {float(expected):g}: {due.because}"
         if not fits or all(fits):
-            yield Verdict(action)
+            yield ActionFinding(action)
         elif any(fits):
-            yield Verdict(action, undecided="place is not stated")
+            yield ActionFinding(action, undecided="place is not stated")
         else:
             ways_of_item, problem = ways_of(
                 place.ids[0], action.fields, action, material, knowledge
@@ -114,7 +114,7 @@ def _sentence(
                 for way in ways_of_item
             )
             yield (
-                Verdict(action, undecided=problem or "the goods")
+                ActionFinding(action, undecided=problem or "the goods")
                 if open_ways
-                else Verdict(action, breach=because)
+                else ActionFinding(action, breach=because)
             )
