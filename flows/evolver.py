@@ -40,7 +40,7 @@ from grindstone.ledger import Ledger
 from grindstone.ledger.queries import main_attempts
 from grindstone.records import Episode
 from grindstone.report.comparison import Comparison
-from grindstone.report.run_report import RunReport
+from grindstone.report.model import RunReport
 from grindstone.settings import CompareSettings, GrindSettings, RunSettings
 
 T = TypeVar("T")

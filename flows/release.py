@@ -22,7 +22,7 @@ from grindstone.llm.providers import resolve_model_id
 from grindstone.records import Purpose
 from grindstone.report.certificate import release_headline
 from grindstone.report.gate_page import as_pair
-from grindstone.report.run_report import RunReport
+from grindstone.report.model import RunReport
 from grindstone.settings import ReleaseSettings
 from grindstone.tasks.finishing import finish_run
 from grindstone.tasks.progress import Note, current_watcher

@@ -1,7 +1,7 @@
 """A comparison with skills against without, as the Prefect UI shows it."""
 
 from grindstone.report.markdown_arms import comparison_headline, comparison_section
-from grindstone.report.run_report import RunReport
+from grindstone.report.model import RunReport
 from grindstone.report.words import MARKS, points
 from grindstone.tasks.artifacts import artifact_key, publish_markdown, publish_table
 

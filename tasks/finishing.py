@@ -13,8 +13,9 @@ from grindstone.files import write_atomic
 from grindstone.ledger.tables.runs import RUNNING, RunRow
 from grindstone.records import utc_now
 from grindstone.report.markdown import headline, render_markdown
+from grindstone.report.model import IncidentLine, RunReport, TaskLine, to_json
 from grindstone.report.plots import as_markdown_image, render_svg, report_plots
-from grindstone.report.run_report import IncidentLine, RunReport, TaskLine, build_report, to_json
+from grindstone.report.run_report import build_report
 from grindstone.sandbox.owner import this_process
 from grindstone.settings import RunSettings
 from grindstone.tasks.artifacts import (

@@ -13,7 +13,7 @@ from grindstone.settings import AdaptiveSettings, SearchOptions
 if TYPE_CHECKING:
     from grindstone.flows.adapt import Adapted
     from grindstone.flows.cli.running import FlowOf
-    from grindstone.report.run_report import RunReport
+    from grindstone.report.model import RunReport
 
 PANELS = (
     dict.fromkeys(

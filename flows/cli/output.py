@@ -8,7 +8,7 @@ import typer
 from pydantic import BaseModel
 
 if TYPE_CHECKING:
-    from grindstone.report.run_report import RunReport
+    from grindstone.report.model import RunReport
 
 JsonFlag = Annotated[
     bool, typer.Option("--json", help="Print one JSON document on standard output.")

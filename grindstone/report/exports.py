@@ -17,7 +17,8 @@ from grindstone.records import Episode
 from grindstone.report.atif import to_atif
 from grindstone.report.html import render_html
 from grindstone.report.markdown import render_markdown
-from grindstone.report.run_report import build_report, to_json
+from grindstone.report.model import to_json
+from grindstone.report.run_report import build_report
 
 if TYPE_CHECKING:
     import polars as pl

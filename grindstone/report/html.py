@@ -4,8 +4,8 @@ import html
 import re
 
 from grindstone.report.markdown import headline, render_markdown
+from grindstone.report.model import RunReport
 from grindstone.report.plots import data_uri, render_svg, report_plots
-from grindstone.report.run_report import RunReport
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1f2933; --soft: #52606d; --line: #e4e7eb; --page: #fff }

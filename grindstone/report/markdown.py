@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from grindstone.records import Outcome
 from grindstone.report.markdown_arms import comparison_headline, comparison_section
 from grindstone.report.markdown_gates import gate_headline, gates_section
-from grindstone.report.run_report import GroupLine, Planted, RunReport, TaskLine, VerdictEntry
+from grindstone.report.model import GroupLine, Planted, RunReport, TaskLine, VerdictEntry
 from grindstone.report.words import (
     MARKS,
     cell,

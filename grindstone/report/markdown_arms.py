@@ -1,7 +1,7 @@
 """A comparison with skills against without, as Markdown."""
 
 from grindstone.report.comparison import Comparison
-from grindstone.report.run_report import RunReport
+from grindstone.report.model import RunReport
 from grindstone.report.words import MARKS, count, duration, money, percent, points, span, table
 
 

@@ -1,7 +1,7 @@
 """What gates decided, as Markdown."""
 
 from grindstone.ledger.tables.runs import GateDecisionRow
-from grindstone.report.run_report import RunReport
+from grindstone.report.model import RunReport
 from grindstone.report.words import percent, table
 
 VERDICTS = {"accept": "✓ accepted", "reject": "✗ rejected"}

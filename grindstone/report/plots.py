@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 if TYPE_CHECKING:
     import altair as alt
 
-    from grindstone.report.run_report import RunReport
+    from grindstone.report.model import RunReport
 
 BLUE, ORANGE, GREEN, RED, GREY, INK = (
     "#0072B2",

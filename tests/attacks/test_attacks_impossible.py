@@ -13,7 +13,8 @@ from grindstone.benchmark.planting import plant
 from grindstone.errors import InputError
 from grindstone.ledger import Ledger
 from grindstone.records import Episode, Purpose
-from grindstone.report.run_report import RunReport, build_report
+from grindstone.report.model import RunReport
+from grindstone.report.run_report import build_report
 from grindstone.resources import bundled
 
 COMMAND = Path(sys.executable).with_name("grindstone")

@@ -8,7 +8,7 @@ import pytest
 
 from grindstone.flows.cli.grind import PANELS
 from grindstone.flows.cli.settings_table import settings_tables
-from grindstone.report.run_report import RunReport
+from grindstone.report.model import RunReport
 from grindstone.settings import GrindSettings
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from support.atif_shape import AtifTrajectory
 
-from grindstone.report.run_report import RunReport
+from grindstone.report.model import RunReport
 
 pytestmark = [
     pytest.mark.server,

@@ -2,6 +2,7 @@ import struct
 import xml.etree.ElementTree as ET
 
 from grindstone.ledger.store import Ledger
+from grindstone.report.model import RunReport
 from grindstone.report.plots import (
     Bar,
     Point,
@@ -15,7 +16,7 @@ from grindstone.report.plots import (
     report_plots,
     verdict_grid,
 )
-from grindstone.report.run_report import RunReport, build_report
+from grindstone.report.run_report import build_report
 
 
 def words(svg: bytes) -> str:

@@ -4,7 +4,8 @@ from datetime import UTC, datetime
 from grindstone.ledger.store import Ledger
 from grindstone.ledger.tables.runs import EvolutionRow, GateDecisionRow
 from grindstone.report.markdown import headline, render_markdown
-from grindstone.report.run_report import RunReport, build_report, to_json
+from grindstone.report.model import RunReport, to_json
+from grindstone.report.run_report import build_report
 
 RUN = "demo"
 
