@@ -5,9 +5,11 @@
 Two tables, on 40 held-out tasks x 3 trials of which 20 are sealed for the release:
 
 1. Nothing works: every change has no effect, over 10, 20 and 50 gates. The share of campaigns
-   that announce a gain must be at most 5%, its exact upper 95% bound under 6.5%.
+   that announce a gain must be at most 5%, its exact upper 95% bound under 6.5%: the first
+   release alone takes half of that, and leaves the rest to later ones.
 2. Some changes work: +6, 0 and -6 points at 25/50/25%, touching all tasks or 15% of them.
-   `higher` must truly gain at least twice what `no_regression` does.
+   `higher` with its anchor must truly gain at least twice what `no_regression` does alone; what
+   an anchor adds to that rule stands beside it.
 
 In every cell what the release measures and the truth may differ by less than a point on average.
 Ends with status 1 when a claim does not hold.
@@ -46,11 +48,13 @@ def main() -> int:
     _head()
     for touched in (1.0, 0.15):
         gains = {}
-        for rule in RULES:
-            plan = Campaign(rule=rule, touched=touched)
+        for rule, anchor in [("higher", True), *((rule, False) for rule in RULES[1:])]:
+            plan = Campaign(rule=rule, touched=touched, anchor=anchor)
             gains[rule] = _row(plan, given.campaigns, given.seed, failed).true_gain
         if gains["higher"] < 2 * gains["no_regression"]:
             failed.append(f"touched {touched}: higher gains less than twice no_regression's")
+        anchored = Campaign(rule="no_regression", touched=touched)
+        _row(anchored, given.campaigns, given.seed, failed)
     print(f"\n{given.campaigns} campaigns a cell, {time.perf_counter() - started:.0f} s")
     for claim in failed:
         print(f"DOES NOT HOLD: {claim}")
@@ -59,7 +63,8 @@ def main() -> int:
 
 def _head() -> None:
     print(
-        f"{'rule':>14} {'gates':>5} {'touched':>7} | {'true':>6} {'search':>7} {'release':>7}"
+        f"{'rule':>14} {'anchor':>6} {'gates':>5} {'touched':>7} | {'true':>6} {'search':>7}"
+        f" {'release':>7}"
         f" | {'claims':>6} {'false':>6} {'worse':>6} | {'attempts':>8}"
     )
 
@@ -68,7 +73,8 @@ def _row(plan: Campaign, campaigns: int, seed: int, failed: list[str]) -> Campai
     odds = simulate_campaigns(plan, campaigns=campaigns, seed=seed)
     released = odds.released_gain or 0.0
     print(
-        f"{plan.rule:>14} {plan.changes:>5} {plan.touched:>7.0%} | {odds.true_gain:>+6.1f}"
+        f"{plan.rule:>14} {'yes' if plan.anchor else 'no':>6} {plan.changes:>5}"
+        f" {plan.touched:>7.0%} | {odds.true_gain:>+6.1f}"
         f" {odds.search_gain:>+7.1f} {released:>+7.1f} | {odds.claims:>6.1%}"
         f" {odds.false_claims:>6.1%} {odds.ends_worse:>6.1%} | {odds.attempts:>8,.0f}"
     )

@@ -11,6 +11,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 
 from grindstone.base import Frozen
 from grindstone.errors import InputError
+from grindstone.gate.exposure import offer
 from grindstone.gate.rules import CannotTell, Rule, RuleName, decide, rule_of
 from grindstone.gate.signflip import sign_flip_p
 
@@ -64,7 +65,9 @@ class Campaign(Frozen):
         1.0, gt=0.0, le=1.0, description="Share of tasks a change touches, by more the fewer."
     )
     rule: RuleName = Field("higher", description="By which a change is kept.")
-    alpha: float = Field(0.05, gt=0.0, lt=0.5, description="Level of rule, anchor and release.")
+    alpha: float = Field(
+        0.05, gt=0.0, lt=0.5, description="Level of rule and anchor, and of all releases."
+    )
     anchor: bool = Field(True, description="Drop what is shown worse than the campaign's start.")
 
 
@@ -152,7 +155,7 @@ def simulate_campaigns(plan: Campaign, *, campaigns: int = 2000, seed: int = 1) 
         )
         attempts += 2 * plan.sealed * plan.trials
         released = _points(change, plan.trials)
-        claimed = _p_values(change).better <= plan.alpha
+        claimed = _p_values(change).better <= _release_level(plan)
     unchanged = (best == start).all(axis=1)
     better = (truth > 0) & ~unchanged
     return CampaignOdds(
@@ -166,6 +169,11 @@ def simulate_campaigns(plan: Campaign, *, campaigns: int = 2000, seed: int = 1) 
         attempts=float(attempts.mean()),
         campaigns=campaigns,
     )
+
+
+def _release_level(plan: Campaign) -> float:
+    """Return the level of a campaign's release: the first look's share of all that are to come."""
+    return offer((), (), alpha=plan.alpha, n_clusters=plan.sealed).level
 
 
 class _Measure:

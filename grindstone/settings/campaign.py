@@ -23,7 +23,9 @@ class SimulateSettings(Settings):
         1.0, gt=0, le=1, description="Share of the tasks a change touches, by more the fewer."
     )
     rule: RuleName = Field("higher", description="Rule by which a change is kept while searching.")
-    alpha: float = Field(0.05, gt=0, lt=0.5, description="Level of rule, anchor and release.")
+    alpha: float = Field(
+        0.05, gt=0, lt=0.5, description="Level of rule and anchor, and of all releases together."
+    )
     anchor: bool = Field(
         True, description="Drop a change that is shown worse than the campaign's start."
     )
