@@ -18,6 +18,7 @@ Ends with status 1 when a claim does not hold.
 import argparse
 import sys
 import time
+from typing import Any
 
 from grindstone.gate.campaign import Campaign, CampaignOdds, parse_effects, simulate_campaigns
 from grindstone.gate.exact import at_most
@@ -38,7 +39,7 @@ def main() -> int:
     _head()
     for rule in RULES:
         for changes in (10, 20, 50):
-            plan = Campaign(rule=rule, changes=changes, effects=parse_effects("0:1"))
+            plan = _plan(rule, changes=changes, effects=parse_effects("0:1"))
             odds = _row(plan, given.campaigns, given.seed, failed)
             count = round(odds.claims * odds.campaigns)
             upper = at_most(count, odds.campaigns)
@@ -49,7 +50,7 @@ def main() -> int:
     for touched in (1.0, 0.15):
         gains = {}
         for rule, anchor in [("higher", True), *((rule, False) for rule in RULES[1:])]:
-            plan = Campaign(rule=rule, touched=touched, anchor=anchor)
+            plan = _plan(rule, touched=touched, anchor=anchor)
             gains[rule] = _row(plan, given.campaigns, given.seed, failed).true_gain
         if gains["higher"] < 2 * gains["no_regression"]:
             failed.append(f"touched {touched}: higher gains less than twice no_regression's")
@@ -59,6 +60,10 @@ def main() -> int:
     for claim in failed:
         print(f"DOES NOT HOLD: {claim}")
     return int(bool(failed))
+
+
+def _plan(rule: RuleName, **more: Any) -> Campaign:
+    return Campaign(rule=rule, threshold=0.5 if rule == "threshold" else 0.0, **more)
 
 
 def _head() -> None:

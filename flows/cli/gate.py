@@ -106,6 +106,7 @@ def simulate(settings: SimulateSettings, as_json: JsonFlag = False) -> None:
         touched=settings.touched,
         rule=settings.rule,
         alpha=settings.alpha,
+        threshold=settings.threshold,
         anchor=settings.anchor,
     )
     odds = simulate_campaigns(plan, campaigns=settings.campaigns, seed=settings.seed)

@@ -68,6 +68,9 @@ class Campaign(Frozen):
     alpha: float = Field(
         0.05, gt=0.0, lt=0.5, description="Level of rule and anchor, and of all releases."
     )
+    threshold: float = Field(
+        0.0, ge=0.0, le=1.0, description="A candidate's mean below it is never kept."
+    )
     anchor: bool = Field(True, description="Drop what is shown worse than the campaign's start.")
 
 
@@ -134,7 +137,7 @@ def simulate_campaigns(plan: Campaign, *, campaigns: int = 2000, seed: int = 1) 
     origin = baseline = measure(best)
     attempts = np.full(campaigns, searched * plan.trials, dtype=float)
     seen_gain = np.zeros(campaigns)
-    rule = rule_of(plan.rule, alpha=plan.alpha)
+    rule = rule_of(plan.rule, alpha=plan.alpha, threshold=plan.threshold)
     for _ in range(plan.changes):
         candidate = _changed(draw, best, plan)
         passed = measure(candidate)

@@ -26,6 +26,12 @@ class SimulateSettings(Settings):
     alpha: float = Field(
         0.05, gt=0, lt=0.5, description="Level of rule and anchor, and of all releases together."
     )
+    threshold: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="A mean score below it is never kept; rule threshold needs one.",
+    )
     anchor: bool = Field(
         True, description="Drop a change that is shown worse than the campaign's start."
     )

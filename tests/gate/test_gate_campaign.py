@@ -91,3 +91,11 @@ def test_the_command_prints_the_documented_figures():
     )
     assert refused.returncode == 2
     assert "--sealed: is 40; expected fewer than tasks" in refused.stderr
+
+
+def test_every_rule_can_be_simulated_and_a_threshold_must_be_named():
+    for rule in ("higher", "no_regression", "improvement"):
+        assert odds(rule=rule, changes=1).campaigns == 400
+    assert odds(rule="threshold", threshold=0.5, changes=1).campaigns == 400
+    with pytest.raises(InputError, match="threshold"):
+        odds(rule="threshold", changes=1)
