@@ -51,7 +51,8 @@ async def events_of(api_url: str, name: str, agent_id: str) -> list[dict[str, An
 async def test_an_attempt_is_checked_and_told_of(prefect_server: str, tmp_path: Path) -> None:
     from grindstone.flows.grind import grind
 
-    await grind(idle(tmp_path, run_key="once", agent_id="checked"))
+    done = idle(tmp_path, run_key="once", agent_id="checked", native_profile=Profile.ORACLE)
+    await grind(done)
     (made,) = Ledger(tmp_path).rows(Episode)
     (checked,) = Ledger(tmp_path).rows(ComplianceRow)
     assert (checked.episode_id, checked.pack, checked.score) == (made.episode_id, "conduct", 1.0)
@@ -60,7 +61,7 @@ async def test_an_attempt_is_checked_and_told_of(prefect_server: str, tmp_path: 
         "agent_id": "checked",
         "episode_id": made.episode_id,
         "task_id": "crlf-kit",
-        "passed": False,
+        "passed": True,
     }
 
 
