@@ -10,6 +10,7 @@ import base64
 import binascii
 import gzip
 import io
+import os
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
@@ -17,11 +18,13 @@ from pydantic import ValidationError
 
 from grindstone.base import Frozen
 from grindstone.benchmark.checking import run_solution
+from grindstone.benchmark.environ import passed_names
 from grindstone.benchmark.environment import build_spec, start_spec
 from grindstone.benchmark.recheck import grade_task
 from grindstone.benchmark.task import Task
 from grindstone.errors import Cause, InfrastructureError
 from grindstone.files import write_atomic
+from grindstone.masking import Mask
 from grindstone.records import Verdict
 from grindstone.sandbox.protocol import Sandbox, SandboxProvider
 from grindstone.settings import ScoreMode
@@ -84,9 +87,11 @@ async def answer_key(
     key = AnswerKey(task_digest=task.digest, compared=untouched)
     if task.has_solution:
         key = await _solved(task, image, provider, labels, key)
+    # What a solution prints may hold what was passed to it: no secret is kept, here or later.
+    written = Mask.of(os.environ, passed_names(os.environ))(key.model_dump_json())
     if path is not None:
-        await asyncio.to_thread(write_atomic, path, key.model_dump_json())
-    return key
+        await asyncio.to_thread(write_atomic, path, written)
+    return AnswerKey.model_validate_json(written)
 
 
 def _kept(path: Path) -> AnswerKey | None:
