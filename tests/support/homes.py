@@ -13,6 +13,7 @@ from grindstone.workspace import Workspace
 OF_TIME = {
     *("at", "started_at", "ended_at", "duration_s", "written_ns"),
     *("commit_before", "commit_after", "workspace_commit"),  # a commit's id holds its time
+    *("owner_host", "owner_pid", "owner_started"),  # each process is another one
 }
 
 
