@@ -134,7 +134,7 @@ WRITER = textwrap.dedent(
     from pathlib import Path
 
     from grindstone.llm.calls import CallRecord
-    from grindstone.llm.journal import Entry, Journal
+    from grindstone.llm.journal import Journal, JournalEntry
     from grindstone.llm.messages import CallSite, Response, Text
     from grindstone.records import Role, Usage
 
@@ -148,7 +148,7 @@ WRITER = textwrap.dedent(
         )
         text = (Text(text="x" * 20000),)
         answer = Response(content=text, stop_reason="end_turn", usage=Usage(), model="m")
-        journal.append(site, Entry(record=record, response=answer))
+        journal.append(site, JournalEntry(record=record, response=answer))
         print(n, flush=True)
     """
 )
