@@ -70,7 +70,7 @@ def test_an_attackers_run_is_told_with_its_limit(spec, task, tmp_path):
         episode = error_episode(tried, task, error, "sandbox_io")
         ledger.append([episode], run_key=spec.run_key)
     told = render_markdown(build_report(ledger, spec.run_key))
-    assert "forged 0 of 1, at most 95% (95%)" in told  # one task
+    assert "forged 0 of 1, at most 95.0% (95%)" in told  # one task
 
 
 @pytest.mark.parametrize(

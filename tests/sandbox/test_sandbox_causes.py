@@ -19,6 +19,7 @@ from grindstone.sandbox import BuildSpec, SandboxProvider, StartSpec
 TESTS = Path(__file__).parents[1]
 IMAGES = {"docker": "python:3.11-slim-bookworm", "bubblewrap": "host"}
 SHOWN_IN = {
+    Cause.INTERNAL: "base/test_boundary.py",
     Cause.RATE_LIMITED: "llm/test_llm_faults.py",
     Cause.OVERLOADED: "llm/test_llm_faults.py",
     Cause.MODEL_SERVER: "llm/test_llm_faults.py",
