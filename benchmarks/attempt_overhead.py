@@ -160,11 +160,11 @@ def child(order: dict) -> None:
     from prefect import flow
     from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
-    from grindstone.attempt.plan import open_workspace
     from grindstone.attempt.spec import AttemptSpec, SolverSettings
     from grindstone.benchmark import load_task
     from grindstone.flows.attempt import attempt_once
     from grindstone.records import Purpose
+    from grindstone.runs.plan import open_workspace
     from grindstone.settings import RunSettings
     from grindstone.tasks.runtime import open_runtime
 

@@ -10,26 +10,26 @@ from grindstone.blocks import BlockNames
 from grindstone.digest import digest
 from grindstone.evolve.behaviour import JudgedAttempt
 from grindstone.flows.gate import shares_of, weighed
-from grindstone.flows.opening import Run, open_run, within_budget
 from grindstone.flows.planting import attempt_impossible
+from grindstone.flows.run import Run, open_run, within_budget
 from grindstone.ledger.tables.runs import CycleNote
 from grindstone.observe.calibration import Calibration
 from grindstone.observe.judge import PASSING_SCORE
 from grindstone.records import Episode, Purpose
+from grindstone.runs.batches import finish_batch, finished_batches, snapshot_after
+from grindstone.runs.progress import Advanced, LearningBegan, Note
+from grindstone.runs.stability import Stability
 from grindstone.settings import AdaptiveSettings, SuccessMode
-from grindstone.tasks.batches import finish_batch, finished_batches, snapshot_after
-from grindstone.tasks.evolving import EvolveSpec, evolve
+from grindstone.tasks.evolve import EvolveSpec, evolve
 from grindstone.tasks.finishing import Finished, finish_run
-from grindstone.tasks.judging import (
+from grindstone.tasks.judge import (
     JudgeSpec,
     calibration_sentence,
     judge_attempts,
     judge_calibration,
     note_patterns,
 )
-from grindstone.tasks.progress import Advanced, LearningBegan, Note
-from grindstone.tasks.skill_steps import WriteSpec, write_skill
-from grindstone.tasks.stability import Stability
+from grindstone.tasks.write_skill import WriteSpec, write_skill
 from grindstone.workspace import Snapshot
 
 AdaptRun = Run[AdaptiveSettings]
@@ -73,10 +73,10 @@ async def _cycles(run: AdaptRun, stability: Stability) -> None:
     runtime, options = run.runtime, run.settings
     shares = shares_of(run)
     train = _mixed(shares.train, options.split_seed)
-    done = await finished_batches(runtime)
+    done = await asyncio.to_thread(finished_batches, runtime.ledger, runtime.run_key)
     snapshot = snapshot_after(done) or run.planned.plan.base
     for row in done:
-        await stability.note(runtime, row.cycles)
+        await asyncio.to_thread(stability.note, runtime.ledger, runtime.run_key, row.cycles)
     for cycle in range(len(done) + 1, options.max_cycles + 1):
         if stability.converged:
             told = f"Settled: no new skill in {options.egl_window} cycles in a row"
@@ -84,9 +84,11 @@ async def _cycles(run: AdaptRun, stability: Stability) -> None:
             break
         batch = _batch(train, options.batch_size, cycle)
         snapshot, note = await _one_cycle(run, cycle, batch, shares.held, snapshot)
-        await stability.note(runtime, [note])
-        await finish_batch(
-            runtime,
+        await asyncio.to_thread(stability.note, runtime.ledger, runtime.run_key, [note])
+        await asyncio.to_thread(
+            finish_batch,
+            runtime.ledger,
+            runtime.run_key,
             cycle,
             [task.task_id for task in batch],
             unscored=(),

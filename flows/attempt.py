@@ -19,14 +19,14 @@ from grindstone.boundary import step_boundary
 from grindstone.errors import InfrastructureError
 from grindstone.home import Home
 from grindstone.records import Episode, Outcome, utc_now
+from grindstone.runs.incidents import spared
+from grindstone.runs.progress import AttemptBegan, AttemptEnded
 from grindstone.tasks.adopting import run_tag
 from grindstone.tasks.artifacts import publish_trajectory
 from grindstone.tasks.attempt_check import check_attempt
-from grindstone.tasks.caching import step
-from grindstone.tasks.incidents import spared
-from grindstone.tasks.progress import AttemptBegan, AttemptEnded
 from grindstone.tasks.recording import record_attempt
 from grindstone.tasks.runtime import CURRENT, Runtime, open_runtime
+from grindstone.tasks.step import step
 
 DEPLOYMENT = "attempt/attempt"
 """The deployment attempts are sent to when they run on a work pool."""

@@ -14,15 +14,15 @@ from grindstone.digest import digest
 from grindstone.files import write_atomic
 from grindstone.flows.attempt import PlannedAttempt
 from grindstone.flows.gate import AttemptPair, attempts_of, compare_arms, holdout
-from grindstone.flows.opening import Run, open_run, within_budget
+from grindstone.flows.run import Run, open_run, within_budget
 from grindstone.gate.calibration import GateCalibration, summarise
 from grindstone.gate.rules import RuleName, Verdict, rule_of
 from grindstone.report.gate_page import REHEARSED
+from grindstone.runs.progress import Note
 from grindstone.settings import CalibrateSettings, Profile
 from grindstone.tasks.artifacts import artifact_key, publish_markdown
 from grindstone.tasks.finishing import Finished, finish_run
 from grindstone.tasks.gating import gate_sentence, n_clusters, record_gate
-from grindstone.tasks.progress import Note
 
 
 class RuleCalibration(Frozen):

@@ -5,14 +5,14 @@ from collections.abc import Sequence
 
 from prefect import flow
 
-from grindstone.attempt.plan import pair_tasks
 from grindstone.benchmark.skillbench import TaskPair
 from grindstone.blocks import BlockNames
-from grindstone.flows.opening import Run, open_run, within_budget
+from grindstone.flows.run import Run, open_run, within_budget
 from grindstone.records import Arm, Episode, Purpose
+from grindstone.runs.plan import pair_tasks
+from grindstone.runs.progress import Note
 from grindstone.settings import CompareSettings, RunSettings
 from grindstone.tasks.finishing import Finished, finish_run
-from grindstone.tasks.progress import Note
 from grindstone.workspace import Snapshot
 
 

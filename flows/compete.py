@@ -11,13 +11,13 @@ from grindstone.competency.checking import check_names, folded
 from grindstone.competency.jobs import TrainingJob, TrainingJobs
 from grindstone.competency.scoring import Scoring, measure_agent, score_agent
 from grindstone.competency.scoring_page import headline
-from grindstone.flows.opening import Run, open_run, within_budget
+from grindstone.flows.run import Run, open_run, within_budget
 from grindstone.flows.train import domains_of, train
 from grindstone.ledger.tables.autonomy import JobRow
 from grindstone.records import Purpose
+from grindstone.runs.progress import Note
 from grindstone.settings import CompetencySettings
 from grindstone.tasks.dispatch import send_next
-from grindstone.tasks.progress import Note
 from grindstone.tasks.run_keys import run_key_of
 from grindstone.tasks.training import close_run, publish_scored
 

@@ -28,7 +28,6 @@ from prefect.settings import (
 )
 from pydantic import Field, PositiveInt, ValidationError
 
-from grindstone.attempt.plan import new_run_key
 from grindstone.base import Frozen
 from grindstone.blocks import BlockNames, configure
 from grindstone.errors import InputError
@@ -41,6 +40,7 @@ from grindstone.ledger.queries import main_attempts
 from grindstone.records import Episode
 from grindstone.report.comparison import Comparison
 from grindstone.report.model import RunReport
+from grindstone.runs.plan import new_run_key
 from grindstone.settings import CompareSettings, GrindSettings, RunSettings
 
 T = TypeVar("T")

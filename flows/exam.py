@@ -5,16 +5,16 @@ from collections.abc import Sequence
 
 from prefect import flow
 
-from grindstone.attempt.plan import Planned, RunPlan, open_workspace
 from grindstone.blocks import BlockNames, configure
 from grindstone.errors import Cause, InfrastructureError
-from grindstone.flows.opening import checked, open_planned
+from grindstone.flows.run import checked, open_planned
 from grindstone.graduation.decisions.edge_cases import EdgeCase, case_task, load_case
 from grindstone.graduation.decisions.exam import Examiner, ExamResult, cases_for, examine
 from grindstone.records import Episode, Outcome, Purpose
+from grindstone.runs.plan import Planned, RunPlan, open_workspace
 from grindstone.settings import GraduationSettings
 from grindstone.tasks.finishing import finish_run
-from grindstone.tasks.graduating import open_service, publish_exam, publish_trail, seal_changes
+from grindstone.tasks.graduation import open_service, publish_exam, publish_trail, seal_changes
 from grindstone.tasks.run_keys import run_key_of
 
 

@@ -16,12 +16,13 @@ from grindstone.boundary import step_boundary
 from grindstone.errors import InternalError
 from grindstone.files import claim
 from grindstone.flows.attempt import PlannedAttempt
-from grindstone.flows.opening import Run, open_run, within_budget
+from grindstone.flows.run import Run, open_run, within_budget
 from grindstone.gate.rules import Rule, settled
 from grindstone.ledger.tables.runs import EvolutionRow, GatePairRow
 from grindstone.records import Arm, Purpose, utc_now
 from grindstone.report.gate_page import Gated, as_pair
 from grindstone.report.markdown_gates import gate_headline
+from grindstone.runs.progress import Advanced, Note
 from grindstone.settings import (
     AdaptiveSettings,
     GateOptions,
@@ -37,7 +38,6 @@ from grindstone.tasks.gating import (
     publish_gate,
     record_gate,
 )
-from grindstone.tasks.progress import Advanced, Note
 from grindstone.tasks.runtime import Runtime
 from grindstone.workspace import Snapshot
 

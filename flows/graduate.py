@@ -5,12 +5,11 @@ from collections.abc import Sequence
 
 from prefect import flow
 
-from grindstone.attempt.plan import open_workspace
 from grindstone.base import Frozen
 from grindstone.blocks import BlockNames, configure, credentials
 from grindstone.errors import RefusedError
 from grindstone.flows.exam import exam
-from grindstone.flows.opening import checked
+from grindstone.flows.run import checked
 from grindstone.graduation.audit.event import AuditEvent, EventDraft, EventKind
 from grindstone.graduation.decisions.promotion import obstacles
 from grindstone.graduation.intake.live import (
@@ -27,10 +26,11 @@ from grindstone.graduation.service import GraduationService
 from grindstone.graduation.words import readiness_markdown
 from grindstone.llm import open_models
 from grindstone.records import utc_now
+from grindstone.runs.plan import open_workspace
 from grindstone.settings import GraduationSettings
-from grindstone.tasks.approving import Answer, ask
+from grindstone.tasks.approval import Answer, ask
 from grindstone.tasks.events import tell_episode
-from grindstone.tasks.graduating import notify, open_service, publish_trail, seal_changes
+from grindstone.tasks.graduation import notify, open_service, publish_trail, seal_changes
 from grindstone.tasks.run_keys import run_key_of
 
 

@@ -5,30 +5,30 @@ from collections.abc import Sequence
 
 from prefect import flow
 
-from grindstone.attempt.plan import Planned, pair_tasks
 from grindstone.benchmark import Task
 from grindstone.blocks import BlockNames
 from grindstone.errors import InputError
 from grindstone.flows.compare import both_arms
 from grindstone.flows.gate import Shares, shares_of, weighed
-from grindstone.flows.opening import Run, open_run, within_budget
 from grindstone.flows.planting import attempt_impossible
+from grindstone.flows.run import Run, open_run, within_budget
 from grindstone.ledger.tables.runs import CycleNote
 from grindstone.records import Episode, Purpose
-from grindstone.settings import GrindSettings, SuccessMode, TaskSkillMode
-from grindstone.skills import SkillLibrary
-from grindstone.tasks.batches import (
+from grindstone.runs.batches import (
     finish_batch,
     finished_batches,
     snapshot_after,
     task_of,
     without_score,
 )
-from grindstone.tasks.evolving import EvolveSpec, evolve
+from grindstone.runs.plan import Planned, pair_tasks
+from grindstone.runs.progress import Advanced, LearningBegan, Note
+from grindstone.runs.stability import Stability
+from grindstone.settings import GrindSettings, SuccessMode, TaskSkillMode
+from grindstone.skills import SkillLibrary
+from grindstone.tasks.evolve import EvolveSpec, evolve
 from grindstone.tasks.finishing import Finished, finish_run
-from grindstone.tasks.progress import Advanced, LearningBegan, Note
-from grindstone.tasks.skill_steps import WriteKind, WriteSpec, write_skill
-from grindstone.tasks.stability import Stability
+from grindstone.tasks.write_skill import WriteKind, WriteSpec, write_skill
 from grindstone.workspace import Snapshot
 
 GrindRun = Run[GrindSettings]
@@ -69,10 +69,10 @@ async def _all_batches(run: GrindRun, planned: Planned) -> Snapshot:
     if ratio and not shares.held:
         raise InputError("holdout_ratio", f"is {ratio}, and there is one task", "0, or more tasks")
     stability = Stability(run.settings.egl_threshold, run.settings.egl_window)
-    done = await finished_batches(runtime)
+    done = await asyncio.to_thread(finished_batches, runtime.ledger, runtime.run_key)
     snapshot = snapshot_after(done) or planned.plan.base
     for row in done:
-        await stability.note(runtime, row.cycles)
+        await asyncio.to_thread(stability.note, runtime.ledger, runtime.run_key, row.cycles)
     again = [task_of(shares.train, task_id) for task_id in without_score(done)]
     todo = [*_batches(shares.train, size)[len(done) :], *_batches(again, size)]
     total = sum(len(batch) for batch in todo)
@@ -120,14 +120,18 @@ async def _one_batch(
         snapshot, new_skills = await _learn(run, (number, cycle), tasks, held, episodes, snapshot)
         solved = tuple(item.task_id for item in passed)
         cycles.append(CycleNote(new_skills=new_skills, solved=solved))
-        await stability.note(run.runtime, cycles[-1:])
+        await asyncio.to_thread(
+            stability.note, run.runtime.ledger, run.runtime.run_key, cycles[-1:]
+        )
         pending = [task_of(tasks, item.task_id) for item in failed]
         if not pending or cycle == settings.max_cycles:
             break
         if run.learns and settings.task_skill_mode is not TaskSkillMode.OFF:
             snapshot = await _task_skills(run, snapshot, number, cycle, pending, episodes=failed)
-    await finish_batch(
-        run.runtime,
+    await asyncio.to_thread(
+        finish_batch,
+        run.runtime.ledger,
+        run.runtime.run_key,
         number,
         [task.task_id for task in tasks],
         unscored=unscored,

@@ -3,10 +3,10 @@
 import asyncio
 
 from grindstone.benchmark.planting import plant
-from grindstone.flows.opening import Run
+from grindstone.flows.run import Run
 from grindstone.records import Purpose
+from grindstone.runs.progress import Note
 from grindstone.settings import RunSettings
-from grindstone.tasks.progress import Note
 from grindstone.workspace import Snapshot
 
 

@@ -7,14 +7,13 @@ from prefect import flow
 
 from grindstone.attempt.account import Question, answered, book, last_release
 from grindstone.attempt.arms import arms_of
-from grindstone.attempt.plan import choose_tasks, open_workspace, plan_run
 from grindstone.attempt.sealing import releasable
 from grindstone.base import Frozen
 from grindstone.benchmark import Task
 from grindstone.blocks import BlockNames, configure, credentials
 from grindstone.errors import InputError
 from grindstone.flows.gate import attempts_of, compare_arms
-from grindstone.flows.opening import Run, checked, open_planned, within_budget
+from grindstone.flows.run import Run, checked, open_planned, within_budget
 from grindstone.gate.power import sentence
 from grindstone.ledger import Ledger
 from grindstone.ledger.tables.releases import ExposureRow, ReleaseRow
@@ -23,9 +22,10 @@ from grindstone.records import Purpose
 from grindstone.report.certificate import release_headline
 from grindstone.report.gate_page import as_pair
 from grindstone.report.model import RunReport
+from grindstone.runs.plan import choose_tasks, open_workspace, plan_run
+from grindstone.runs.progress import Note, current_watcher
 from grindstone.settings import ReleaseSettings
 from grindstone.tasks.finishing import finish_run
-from grindstone.tasks.progress import Note, current_watcher
 from grindstone.tasks.releasing import record_release
 from grindstone.workspace import Workspace
 from grindstone.workspace.workspace import SEED_TAG

@@ -5,18 +5,18 @@ import asyncio
 from prefect import flow
 
 from grindstone.blocks import BlockNames, configure
-from grindstone.flows.opening import checked
+from grindstone.flows.run import checked
 from grindstone.graduation.decisions.review import Review
 from grindstone.graduation.words import decision_line, review_line
+from grindstone.runs.progress import Note, current_watcher
 from grindstone.settings import GraduationSettings
-from grindstone.tasks.graduating import (
+from grindstone.tasks.graduation import (
     notify,
     open_service,
     publish_review,
     publish_trail,
     seal_changes,
 )
-from grindstone.tasks.progress import Note, current_watcher
 from grindstone.tasks.run_keys import run_key_of
 
 

@@ -30,16 +30,16 @@ from grindstone.competency.router import CompetencyRouter
 from grindstone.competency.routing import RoutingDecision, RoutingRules
 from grindstone.competency.routing_page import decision_sentence, review_text
 from grindstone.errors import BudgetExceededError, InputError
-from grindstone.flows.opening import Run, checked, open_run
+from grindstone.flows.run import Run, checked, open_run
 from grindstone.home import Home
 from grindstone.ledger import Ledger
 from grindstone.ledger.tables.attempts import TrajectoryRow
 from grindstone.llm import Models, open_models, resolve_model_id
 from grindstone.records import Episode, Purpose
 from grindstone.resources import bundled
+from grindstone.runs.progress import Note, current_watcher
 from grindstone.settings import RouteSettings
 from grindstone.tasks.finishing import finish_run
-from grindstone.tasks.progress import Note, current_watcher
 from grindstone.tasks.routing import publish_decision
 from grindstone.tasks.run_keys import run_key_of
 

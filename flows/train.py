@@ -6,7 +6,6 @@ from pathlib import Path
 
 from prefect import flow
 
-from grindstone.attempt.plan import as_planned, choose_tasks, kept_plan, open_workspace
 from grindstone.benchmark import Task
 from grindstone.blocks import BlockNames, configure
 from grindstone.competency.checking import folded
@@ -19,13 +18,14 @@ from grindstone.competency.training_outcome import (
 )
 from grindstone.errors import GrindstoneError, InfrastructureError, InputError, InternalError
 from grindstone.flows.grind import grind
-from grindstone.flows.opening import Run, open_run
+from grindstone.flows.run import Run, open_run
 from grindstone.ledger.tables.runs import RunRow
 from grindstone.records import Arm, Episode, Purpose
+from grindstone.runs.plan import as_planned, choose_tasks, kept_plan, open_workspace
+from grindstone.runs.progress import Note
 from grindstone.settings import CompetencySettings, GrindSettings, RunSettings, TaskSkillMode
 from grindstone.tasks.dispatch import send_next
 from grindstone.tasks.finishing import finish_run
-from grindstone.tasks.progress import Note
 from grindstone.workspace import Snapshot
 
 ANY: dict[str, object] = {"category": [], "difficulty": [], "task_ids": [], "limit": None}

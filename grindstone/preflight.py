@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from grindstone.attempt.arms import arms_file, arms_of
-from grindstone.attempt.plan import check_resumable, choose_tasks
 from grindstone.benchmark import load_tasks
 from grindstone.competency.checking import check_names
 from grindstone.competency.members import chosen_members
@@ -22,6 +21,7 @@ from grindstone.home import Home
 from grindstone.llm.prices import is_priced
 from grindstone.llm.providers import Provider, resolve_model_id
 from grindstone.resources import bundled
+from grindstone.runs.plan import check_resumable, choose_tasks
 from grindstone.settings import (
     CompetencySettings,
     GateSettings,

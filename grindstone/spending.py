@@ -6,7 +6,6 @@ from typing import NamedTuple, TypeVar
 
 from pydantic import Field, NonNegativeInt
 
-from grindstone.attempt.plan import choose_tasks
 from grindstone.base import Frozen
 from grindstone.ledger import Ledger
 from grindstone.ledger.tables.runs import RunRow
@@ -14,6 +13,7 @@ from grindstone.llm.calls import CallRecord
 from grindstone.llm.prices import is_priced, price
 from grindstone.llm.providers import Resolved, resolve_model_id
 from grindstone.records import Episode, Usage, utc_now
+from grindstone.runs.plan import choose_tasks
 from grindstone.settings import (
     AdaptiveSettings,
     CalibrateSettings,

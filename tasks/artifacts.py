@@ -20,7 +20,7 @@ from prefect.settings import get_current_settings
 from grindstone.attempt.run import AttemptResult
 from grindstone.observe.narrative import trajectory_markdown
 from grindstone.records import Episode
-from grindstone.tasks.incidents import spared
+from grindstone.runs.incidents import spared
 
 
 def artifact_key(*parts: str) -> str:

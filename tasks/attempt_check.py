@@ -4,8 +4,8 @@ from grindstone.attempt.run import AttemptResult
 from grindstone.boundary import step_boundary
 from grindstone.errors import GrindstoneError
 from grindstone.records import Episode
+from grindstone.runs.progress import Note
 from grindstone.tasks.events import tell_episode, tell_events
-from grindstone.tasks.progress import Note
 from grindstone.tasks.runtime import Runtime
 
 

@@ -4,7 +4,6 @@ import asyncio
 from pathlib import Path
 from typing import Any, Literal
 
-from grindstone.attempt.plan import Planned
 from grindstone.attempt.spec import SolverSettings
 from grindstone.base import Frozen
 from grindstone.boundary import step_boundary
@@ -16,6 +15,9 @@ from grindstone.report.markdown import headline, render_markdown
 from grindstone.report.model import IncidentLine, RunReport, TaskLine, to_json
 from grindstone.report.plots import as_markdown_image, render_svg, report_plots
 from grindstone.report.run_report import build_report
+from grindstone.runs.incidents import spared
+from grindstone.runs.plan import Planned
+from grindstone.runs.progress import Note, RunBegan
 from grindstone.sandbox.owner import this_process
 from grindstone.settings import RunSettings
 from grindstone.tasks.artifacts import (
@@ -27,8 +29,6 @@ from grindstone.tasks.artifacts import (
     trajectory_key,
 )
 from grindstone.tasks.comparing import publish_comparison
-from grindstone.tasks.incidents import spared
-from grindstone.tasks.progress import Note, RunBegan
 from grindstone.tasks.runtime import Runtime
 
 

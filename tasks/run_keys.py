@@ -2,7 +2,7 @@
 
 from prefect.context import FlowRunContext
 
-from grindstone.attempt.plan import new_run_key
+from grindstone.runs.plan import new_run_key
 
 
 def run_key_of(kind: str, given: str | None) -> str:

@@ -28,13 +28,13 @@ from grindstone.ledger.recall import scored_episodes
 from grindstone.llm import CallRecord, Journal, Models, open_models
 from grindstone.masking import Mask
 from grindstone.records import Episode
+from grindstone.runs.incidents import keeper, spared
+from grindstone.runs.progress import Progress, Watcher, ignore
 from grindstone.sandbox import SandboxProvider, open_provider
 from grindstone.sandbox.owner import run_labels
 from grindstone.sandbox.registry import Choice
 from grindstone.tasks.adopting import sole_process, tagged
-from grindstone.tasks.caching import drop_torn_results
-from grindstone.tasks.incidents import keeper, spared
-from grindstone.tasks.progress import Progress, Watcher, ignore
+from grindstone.tasks.step import drop_torn_results
 from grindstone.workspace import Workspace
 
 Calls = defaultdict[str, dict[str, CallRecord]]

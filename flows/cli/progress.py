@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColu
 from rich.progress import Progress as Bar
 
 from grindstone.records import Outcome
-from grindstone.tasks.progress import (
+from grindstone.runs.progress import (
     Advanced,
     AttemptBegan,
     AttemptEnded,

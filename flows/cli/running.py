@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from prefect import Flow
 
-    from grindstone.tasks.progress import Progress, Watcher
+    from grindstone.runs.progress import Progress, Watcher
 
 T = TypeVar("T")
 
@@ -114,8 +114,8 @@ async def _watched(
     from grindstone.flows.cli.lost_server import noticing
     from grindstone.flows.cli.progress import watcher
     from grindstone.flows.liveness import note_process
-    from grindstone.flows.opening import server_lost
-    from grindstone.tasks.progress import watching
+    from grindstone.flows.run import server_lost
+    from grindstone.runs.progress import watching
 
     # A heartbeat thread is joined in steps of a second at every flow's end, and nobody
     # watches a run of the command line for being a zombie.
@@ -134,7 +134,7 @@ async def _watched(
 
 def _noting(watch: "Watcher", begun: list[str]) -> "Watcher":
     """Tell a watcher, and note the keys of runs that begin."""
-    from grindstone.tasks.progress import RunBegan
+    from grindstone.runs.progress import RunBegan
 
     def note(event: "Progress") -> None:
         if isinstance(event, RunBegan):

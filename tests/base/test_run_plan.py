@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from grindstone.attempt.plan import open_workspace, plan_run
 from grindstone.errors import InputError
+from grindstone.runs.plan import open_workspace, plan_run
 from grindstone.settings import GrindSettings
 
 

@@ -4,7 +4,7 @@ import io
 
 from grindstone.flows.cli.progress import watcher
 from grindstone.records import Outcome
-from grindstone.tasks.progress import (
+from grindstone.runs.progress import (
     Advanced,
     AttemptBegan,
     AttemptEnded,

@@ -31,8 +31,8 @@ def settings(tmp_path: Path, tasks: Path, **more: object):
 
 
 def test_without_use_skills_neither_arm_has_the_images_skills(tmp_path, tasks):
-    from grindstone.attempt.plan import choose_tasks, pair_tasks
     from grindstone.benchmark.variants import find_baked_skills
+    from grindstone.runs.plan import choose_tasks, pair_tasks
 
     asked = settings(tmp_path, tasks)
     chosen, _ = choose_tasks(asked)
@@ -43,9 +43,9 @@ def test_without_use_skills_neither_arm_has_the_images_skills(tmp_path, tasks):
 
 
 def test_with_use_skills_the_arms_have_images_of_their_own(tmp_path, tasks):
-    from grindstone.attempt.plan import choose_tasks, pair_tasks
     from grindstone.benchmark import build_spec
     from grindstone.benchmark.variants import find_baked_skills
+    from grindstone.runs.plan import choose_tasks, pair_tasks
 
     asked = settings(tmp_path, tasks, use_skills=True)
     chosen, _ = choose_tasks(asked)
@@ -57,8 +57,8 @@ def test_with_use_skills_the_arms_have_images_of_their_own(tmp_path, tasks):
 
 
 def test_two_folders_must_differ_in_skills_alone(tmp_path, tasks):
-    from grindstone.attempt.plan import choose_tasks, pair_tasks
     from grindstone.errors import InputError
+    from grindstone.runs.plan import choose_tasks, pair_tasks
 
     bare = tmp_path / "bare"
     shutil.copytree(EXAMPLES / TASK, bare / TASK)

@@ -21,9 +21,7 @@ from grindstone.records import Episode
 from grindstone.report.markdown import headline
 from grindstone.report.run_report import build_report
 from grindstone.resources import bundled
-from grindstone.sandbox import open_provider
-from grindstone.settings import GrindSettings
-from grindstone.tasks.progress import (
+from grindstone.runs.progress import (
     Advanced,
     AttemptBegan,
     Learned,
@@ -31,6 +29,8 @@ from grindstone.tasks.progress import (
     Watcher,
     watching,
 )
+from grindstone.sandbox import open_provider
+from grindstone.settings import GrindSettings
 from grindstone.workspace import Workspace
 
 pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.timeout(300)]

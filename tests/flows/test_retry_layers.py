@@ -9,9 +9,9 @@ from prefect import Task, task
 
 from grindstone.errors import POLICIES, Cause, InfrastructureError, RetryBy
 from grindstone.flows.attempt import _attempt_once
-from grindstone.tasks.caching import MOST_TRIES, infrastructure_only
-from grindstone.tasks.evolving import _evolve
-from grindstone.tasks.skill_steps import _write_skill
+from grindstone.tasks.evolve import _evolve
+from grindstone.tasks.step import MOST_TRIES, infrastructure_only
+from grindstone.tasks.write_skill import _write_skill
 
 ROOT = Path(__file__).parents[2]
 STEPS: list[Task[..., object]] = [_attempt_once, _evolve, _write_skill]

@@ -82,7 +82,7 @@ async def test_a_supervised_change_waits_for_a_click(
     from prefect import flow
 
     from grindstone.graduation.intake.live import Answered, Ask
-    from grindstone.tasks.approving import ask
+    from grindstone.tasks.approval import ask
 
     done: list[JsonValue] = []
 

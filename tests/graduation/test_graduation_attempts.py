@@ -69,7 +69,7 @@ async def test_a_check_that_cannot_be_made_costs_no_attempt(
     prefect_server: str, tmp_path: Path
 ) -> None:
     from grindstone.flows.grind import grind
-    from grindstone.tasks.progress import Note, Progress, watching
+    from grindstone.runs.progress import Note, Progress, watching
 
     told: list[Progress] = []
     (tmp_path / "policies").mkdir()

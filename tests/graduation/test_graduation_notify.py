@@ -101,7 +101,7 @@ async def test_a_message_that_does_not_arrive_undoes_no_decision(
     prefect_server: str, tmp_path: Path, receiver: Receiver
 ) -> None:
     from grindstone.flows.review import review
-    from grindstone.tasks.progress import Note, Progress, watching
+    from grindstone.runs.progress import Note, Progress, watching
 
     receiver.status = 503
     service = GraduationService(tmp_path)

@@ -10,7 +10,6 @@ import pytest
 from support.teaching import evolve, said_again, taught
 from support.wiretap import Wiretap
 
-from grindstone.attempt.plan import choose_tasks
 from grindstone.attempt.sealing import releasable
 from grindstone.errors import RefusedError
 from grindstone.flows.adapt import adapt
@@ -21,6 +20,7 @@ from grindstone.ledger.tables.releases import ExposureRow, TaskPartRow
 from grindstone.records import Episode, Purpose
 from grindstone.report.certificate import Certificate
 from grindstone.resources import bundled
+from grindstone.runs.plan import choose_tasks
 from grindstone.settings import AdaptiveSettings, ReleaseSettings
 from grindstone.workspace import Workspace
 

@@ -12,7 +12,7 @@ from grindstone.files import write_atomic
 from grindstone.ledger import Ledger
 from grindstone.ledger.tables.runs import IncidentRow
 from grindstone.records import utc_now
-from grindstone.tasks.progress import Note, current_watcher
+from grindstone.runs.progress import Note, current_watcher
 
 FOLDER = "internal"
 

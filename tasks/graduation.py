@@ -19,10 +19,10 @@ from grindstone.graduation.evidence.readiness import NAMES
 from grindstone.graduation.service import GraduationService
 from grindstone.graduation.words import NEXT, exam_markdown, review_line
 from grindstone.llm import open_models
+from grindstone.runs.progress import Note, current_watcher
 from grindstone.settings import GraduationSettings
 from grindstone.tasks.artifacts import artifact_key, artifact_link, publish_markdown, publish_table
 from grindstone.tasks.events import tell_events
-from grindstone.tasks.progress import Note, current_watcher
 
 
 @contextlib.asynccontextmanager

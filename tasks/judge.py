@@ -23,8 +23,8 @@ from grindstone.observe.observation import JudgeVerdict
 from grindstone.observe.patterns import JudgedTask, Pattern, find_patterns
 from grindstone.records import Role
 from grindstone.tasks.artifacts import artifact_key, artifact_link, publish_table, trajectory_key
-from grindstone.tasks.caching import key_of
 from grindstone.tasks.runtime import CURRENT, Runtime
+from grindstone.tasks.step import key_of
 
 
 class JudgeSpec(Frozen):

@@ -10,7 +10,6 @@ from httpx import TransportError
 from prefect import get_client
 from prefect.exceptions import CancelledRun, ObjectNotFound, TerminationSignal
 
-from grindstone.attempt.plan import Planned, open_workspace, plan_run
 from grindstone.attempt.sealing import part_tasks
 from grindstone.attempt.spec import AttemptSpec, SolverSettings
 from grindstone.benchmark import Task
@@ -26,10 +25,11 @@ from grindstone.errors import (
 from grindstone.flows.attempt import DEPLOYMENT, PlannedAttempt, attempt_all
 from grindstone.preflight import preflight
 from grindstone.records import Arm, Episode, Purpose
+from grindstone.runs.plan import Planned, open_workspace, plan_run
+from grindstone.runs.progress import Note, current_watcher
 from grindstone.settings import CompetencySettings, EvolveScope, RunSettings
 from grindstone.spending import ceiling_sentence
 from grindstone.tasks.finishing import finish_run, start_run
-from grindstone.tasks.progress import Note, current_watcher
 from grindstone.tasks.run_keys import run_key_of
 from grindstone.tasks.runtime import Runtime, open_runtime
 from grindstone.workspace import Snapshot

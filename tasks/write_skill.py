@@ -25,13 +25,13 @@ from grindstone.home import Home
 from grindstone.ledger.recall import recall
 from grindstone.llm.messages import Model
 from grindstone.records import utc_now
+from grindstone.runs.progress import Learned
 from grindstone.sandbox.owner import run_labels
 from grindstone.settings import FeedbackLevel
-from grindstone.tasks.caching import step
-from grindstone.tasks.evolving import undone
-from grindstone.tasks.progress import Learned
+from grindstone.tasks.evolve import undone
 from grindstone.tasks.recording import record_writing
 from grindstone.tasks.runtime import CURRENT, Runtime
+from grindstone.tasks.step import step
 from grindstone.workspace import Snapshot
 
 WriteKind = Literal["task_skill", "success", "promote", "distill"]

@@ -1,11 +1,10 @@
 """How a run's skill library settles: EGL per cycle, into the ledger as it happens."""
 
-import asyncio
 from collections.abc import Sequence
 
 from grindstone.gate import compute_egl, is_converged
+from grindstone.ledger import Ledger
 from grindstone.ledger.tables.runs import CycleNote, EglRow
-from grindstone.tasks.runtime import Runtime
 
 
 class Stability:
@@ -23,11 +22,10 @@ class Stability:
         """Whether EGL stayed below the threshold for the window."""
         return is_converged(self._history, threshold=self._threshold, window=self._window)
 
-    async def note(self, runtime: Runtime, cycles: Sequence[CycleNote]) -> None:
+    def note(self, ledger: Ledger, run_key: str, cycles: Sequence[CycleNote]) -> None:
         """Add cycles."""
         for cycle in cycles:
-            row = self._row(runtime.run_key, cycle)
-            await asyncio.to_thread(runtime.ledger.append, [row], run_key=runtime.run_key)
+            ledger.append([self._row(run_key, cycle)], run_key=run_key)
 
     def _row(self, run_key: str, cycle: CycleNote) -> EglRow:
         self._solved.update(cycle.solved)

@@ -1,23 +1,22 @@
 """How far a run has come: its batches in the ledger, so that a resumed run goes on after them."""
 
-import asyncio
 from collections.abc import Sequence
 
 from grindstone.benchmark import Task
+from grindstone.ledger import Ledger
 from grindstone.ledger.tables.runs import BatchRow, CycleNote
 from grindstone.records import utc_now
-from grindstone.tasks.runtime import Runtime
 from grindstone.workspace import Snapshot
 
 
-async def finished_batches(runtime: Runtime) -> list[BatchRow]:
+def finished_batches(ledger: Ledger, run_key: str) -> list[BatchRow]:
     """Return the batches that were worked through, the first one first."""
-    rows = await asyncio.to_thread(runtime.ledger.rows, BatchRow, runtime.run_key)
-    return sorted(rows, key=lambda row: row.batch)
+    return sorted(ledger.rows(BatchRow, run_key), key=lambda row: row.batch)
 
 
-async def finish_batch(
-    runtime: Runtime,
+def finish_batch(
+    ledger: Ledger,
+    run_key: str,
     number: int,
     task_ids: Sequence[str],
     *,
@@ -27,7 +26,7 @@ async def finish_batch(
 ) -> None:
     """Note that a batch was worked through."""
     row = BatchRow(
-        run_key=runtime.run_key,
+        run_key=run_key,
         batch=number,
         task_ids=tuple(task_ids),
         unscored=tuple(unscored),
@@ -37,7 +36,7 @@ async def finish_batch(
         skills_digest_after=after.skills_digest,
         at=utc_now(),
     )
-    await asyncio.to_thread(runtime.ledger.append, [row], run_key=runtime.run_key)
+    ledger.append([row], run_key=run_key)
 
 
 def snapshot_after(batches: Sequence[BatchRow]) -> Snapshot | None:

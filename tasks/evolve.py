@@ -22,12 +22,12 @@ from grindstone.ledger.tables.runs import EvolutionRow
 from grindstone.observe.judge import PASSING_SCORE
 from grindstone.observe.observation import LabelledObservation
 from grindstone.records import utc_now
+from grindstone.runs.progress import Learned, Note
 from grindstone.sandbox.owner import run_labels
 from grindstone.settings import EvolveScope, FeedbackLevel, SuccessMode
-from grindstone.tasks.caching import step
-from grindstone.tasks.progress import Learned, Note
 from grindstone.tasks.recording import record_evolution
 from grindstone.tasks.runtime import CURRENT
+from grindstone.tasks.step import step
 from grindstone.workspace import Snapshot
 
 
