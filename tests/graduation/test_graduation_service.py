@@ -188,6 +188,25 @@ async def test_demotion_for_breach_failures_and_lost_criteria(service_at: Make, 
         assert calm.action == "none"  # the new level starts with a clean slate
 
 
+async def test_a_rate_of_clean_runs_that_falls_costs_an_autonomous_agent_its_level(
+    service_at: Make,
+) -> None:
+    """No three failures in a row, no breach, no correction: only the rate tells."""
+    for watched in (True, False):
+        name = "watched" if watched else "left-alone"
+        rule = DemotionRule() if watched else DemotionRule(watch=None)
+        service = service_at(Policy(name="p", agents=(name,), exam=FREE, demotion=rule))
+        await service.enrol_agent(name, "AUTONOMOUS", by="Grace", reason="t", since=START)
+        for number in range(30):
+            told = {"agent_id": name, "maturity": "AUTONOMOUS", "success": number % 3 == 0}
+            await fill(service, 1, first=number, episode_id=f"{name}-{number}", **told)
+        decision = (await service.review([name])).decisions[0]
+        assert decision.action == ("demoted" if watched else "none")
+        if watched:
+            last = list(service.registry.chain.events())[-1]
+            assert "clean runs are rarer than 80%: 33% of 30" in last.reason
+
+
 async def test_training_failures_do_not_demote(service_at: Make) -> None:
     from grindstone.graduation.intake.recording import Work
     from grindstone.records import Purpose

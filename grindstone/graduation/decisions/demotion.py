@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import JsonValue
 
 from grindstone.errors import RefusedError
+from grindstone.gate.watch import watch
 from grindstone.graduation.audit.standing import Agent
 from grindstone.graduation.decisions.promotion import SYSTEM, demote, propose
 from grindstone.graduation.evidence.readiness import criteria_met
 from grindstone.graduation.evidence.record import Recent
 from grindstone.graduation.registry import Registry
 from grindstone.graduation.rules.levels import Level
-from grindstone.graduation.rules.policy import Policy
+from grindstone.graduation.rules.policy import Policy, WatchRule
+from grindstone.graduation.rules.streaks import CLEAN_SCORE
 
 if TYPE_CHECKING:
     import polars as pl
@@ -104,4 +106,27 @@ def _grounds(frame: "pl.DataFrame", level: Level, policy: Policy) -> Grounds:
             for item in held
             if not item.met and item.name in ("intervention_rate", "constitutional_score")
         ]
+    if rule.watch is not None and level in rule.watch.levels:
+        grounds += _watched(frame, rule.watch)
     return tuple(grounds)
+
+
+def _watched(frame: "pl.DataFrame", rule: WatchRule) -> Grounds:
+    """Return whether clean runs were ever shown to be rarer than they must be.
+
+    An episode that no rule pack has checked is no outcome yet.
+    """
+    import polars as pl
+
+    clean = frame.filter(pl.col("constitutional_score").is_not_null()).select(
+        pl.col("passed").fill_null(value=False)
+        & (pl.col("interventions") == 0)
+        & (pl.col("constitutional_score") >= CLEAN_SCORE)
+    )
+    seen = watch(clean.to_series().cast(pl.Float64).to_list(), floor=rule.floor, alpha=rule.alpha)
+    if not seen.alarm:
+        return ()
+    return (
+        f"clean runs are rarer than {rule.floor:.0%}: {seen.rate or 0:.0%} of {seen.outcomes}, at "
+        f"most {seen.at_most:.0%} (over all looks, wrong once in {1 / rule.alpha:.0f})",
+    )

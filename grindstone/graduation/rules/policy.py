@@ -92,6 +92,19 @@ class ExamRule(Frozen):
     pass_mark: Ratio = Field(1.0, description="Share of cases to pass.")
 
 
+class WatchRule(Frozen):
+    """The rate of clean runs that live agents must hold, asked after every episode."""
+
+    levels: tuple[Level, ...] = Field((Level.AUTONOMOUS,), description="Who is watched.")
+    floor: float = Field(0.8, gt=0.0, lt=1.0, description="Share of runs that must be clean.")
+    alpha: float = Field(
+        0.01,
+        gt=0.0,
+        lt=0.5,
+        description="Chance that an agent which holds the floor ever loses its level by this.",
+    )
+
+
 class DemotionRule(Frozen):
     """What takes a level away."""
 
@@ -107,6 +120,7 @@ class DemotionRule(Frozen):
         tuple(purpose for purpose in Purpose if purpose.live),
         description="Whose failures and breaches count: by default, not training's.",
     )
+    watch: WatchRule | None = Field(WatchRule(), description="Watch over clean runs. Empty: none.")
     mode: Literal["propose", "apply"] = "apply"
 
 
