@@ -317,7 +317,7 @@ def _row(
 async def roll_back(
     runtime: Runtime, arms: Arms, *, gate_id: str, cycle: int, reason: str, weighed: bool = True
 ) -> Snapshot:
-    """Restore the baseline's files by a new commit, and note that the change was rejected.
+    """Restore the baseline's files by a new commit, and note which evolutions were rejected.
 
     Args:
         runtime: The run's resources.
@@ -349,7 +349,7 @@ async def roll_back(
                 note=reason,
                 at=utc_now(),
             )
-            for number in undone or [0]  # 0: a commit of no number, made by hand
+            for number in undone  # a commit made by hand has none: the gate's own row tells of it
         ]
         runtime.ledger.append(rows, run_key=runtime.run_key)
         return workspace.snapshot(ref.commit)

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Awaitable, Sequence
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
 
-from httpx import TransportError
 from prefect import get_client
 from prefect.exceptions import CancelledRun, ObjectNotFound, TerminationSignal
 
@@ -29,9 +28,10 @@ from grindstone.runs.plan import Planned, open_workspace, plan_run
 from grindstone.runs.progress import Note, current_watcher
 from grindstone.settings import CompetencySettings, EvolveScope, RunSettings
 from grindstone.spending import ceiling_sentence
-from grindstone.tasks.finishing import finish_run, start_run
+from grindstone.tasks.finishing import finish_run, run_step, start_run
 from grindstone.tasks.run_keys import run_key_of
 from grindstone.tasks.runtime import Runtime, open_runtime
+from grindstone.tasks.server_loss import telling_server_loss
 from grindstone.workspace import Snapshot
 
 S = TypeVar("S", bound=RunSettings)
@@ -220,15 +220,11 @@ async def _told_how_it_ends(runtime: Runtime, planned: Planned) -> AsyncIterator
         await finish_run(runtime, planned, status=status, note=note, publish=publish)
 
     try:
-        with step_boundary(f"run {runtime.run_key}"):
+        with telling_server_loss(), step_boundary(run_step(runtime.run_key)):
             yield
     except InfrastructureError as error:
-        await end("failed", str(error), True)
+        await end("failed", str(error), error.cause is not Cause.PREFECT_SERVER)
         raise
-    except TransportError as error:  # Prefect's client: models are reached by another one
-        lost = server_lost()
-        await end("failed", str(lost), False)
-        raise lost from error
     except GrindstoneError as error:
         await end("failed", str(error), False)
         raise
@@ -244,9 +240,3 @@ async def within_budget(work: Awaitable[object]) -> str:
     except BudgetExceededError as error:
         return str(error)
     return ""
-
-
-def server_lost() -> InfrastructureError:
-    """Return the error that ends a run whose Prefect server went away."""
-    told = "it went away during the run; what was done is kept, and the same run key goes on"
-    return InfrastructureError(Cause.PREFECT_SERVER, told)

@@ -42,21 +42,36 @@ Keeper = Callable[[Incident], str]
 
 class _Run(NamedTuple):
     keep: Keeper
-    passing: tuple[type[Exception], ...]
+    passing: Callable[[Exception], bool]
+    done: Callable[[str], None]
 
 
 _RUN: ContextVar[_Run | None] = ContextVar("grindstone_boundary", default=None)
 
 
+def _never(_error: Exception) -> bool:
+    return False
+
+
+def _ignore(_step: str) -> None:
+    pass
+
+
 @contextlib.contextmanager
-def keeping(keep: Keeper, *, passing: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+def keeping(
+    keep: Keeper,
+    *,
+    passing: Callable[[Exception], bool] = _never,
+    done: Callable[[str], None] = _ignore,
+) -> Iterator[None]:
     """Have what is not foreseen within kept.
 
     Args:
         keep: Keeps it.
-        passing: Further errors that end the run and no step: its server is lost, it is cancelled.
+        passing: Whether an error ends the run and no step: its server is lost, it is cancelled.
+        done: Told of each step that came to its end.
     """
-    token = _RUN.set(_Run(keep, passing))
+    token = _RUN.set(_Run(keep, passing, done))
     try:
         yield
     finally:
@@ -74,13 +89,13 @@ def step_boundary(step: str, *, episode_id: str = "") -> Iterator[None]:
     Raises:
         InternalError: In place of anything that is neither foreseen nor passes.
     """
+    run = _RUN.get()
     try:
         yield
     except FORESEEN:
         raise
     except Exception as error:
-        run = _RUN.get()
-        if run is not None and isinstance(error, run.passing):
+        if run is not None and run.passing(error):
             raise
         said = _printable(f"{type(error).__name__}: {error}")[:ERROR_CHARS]
         trace = _printable("".join(traceback.format_exception(error)))
@@ -89,6 +104,14 @@ def step_boundary(step: str, *, episode_id: str = "") -> Iterator[None]:
         if run is None:
             _LOG.info(said, exc_info=error)
         raise InternalError(f"{incident.step}: {said}{where}") from error
+    step_done(step)
+
+
+def step_done(step: str) -> None:
+    """Say that a step came to its end; what an earlier process lost in it no longer counts."""
+    run = _RUN.get()
+    if run is not None:
+        run.done(_printable(step))
 
 
 def _printable(text: str) -> str:

@@ -6,11 +6,12 @@ from typing import Any, Literal
 
 from grindstone.attempt.spec import SolverSettings
 from grindstone.base import Frozen
-from grindstone.boundary import step_boundary
+from grindstone.boundary import step_boundary, step_done
 from grindstone.errors import InputError, InternalError
 from grindstone.files import write_atomic
 from grindstone.ledger.tables.runs import RUNNING, RunRow
 from grindstone.records import utc_now
+from grindstone.report.incidents import standing_incidents
 from grindstone.report.markdown import headline, render_markdown
 from grindstone.report.model import IncidentLine, RunReport, TaskLine, to_json
 from grindstone.report.plots import as_markdown_image, render_svg, report_plots
@@ -111,10 +112,16 @@ async def finish_run(
         await runtime.record_calls()
     status = status or ("stopped" if note else "completed")
     await _append(runtime, planned, status, note=note, converged=converged)
+    if status in ("completed", "stopped"):
+        step_done(run_step(runtime.run_key))
     report, images = await asyncio.to_thread(_write, runtime)
     if publish:
         with spared("what the UI shows of the report"):
             await _publish(report, images)
+    # What the plots and the UI's pages lost, or made good, belongs into the report too.
+    made = bool(report.kind)  # and not the one that says in its place that there is none
+    if made and await asyncio.to_thread(_stands_with, runtime) != report.incidents:
+        report, _ = await asyncio.to_thread(_write, runtime, images)
     if note:
         runtime.tell(Note(f"{status.capitalize()}: {note}"))
     return Finished(report=report, folder=runtime.run_dir)
@@ -139,20 +146,36 @@ async def _append(runtime: Runtime, planned: Planned, status: str, **more: Any) 
     await asyncio.to_thread(append)
 
 
-def _write(runtime: Runtime) -> tuple[RunReport, dict[str, str]]:
+def run_step(run_key: str) -> str:
+    """Return what a whole run is called as a step."""
+    return f"run {run_key}"
+
+
+def _stands_with(runtime: Runtime) -> tuple[IncidentLine, ...]:
+    return standing_incidents(runtime.ledger, runtime.run_key)
+
+
+def _write(
+    runtime: Runtime, drawn: dict[str, str] | None = None
+) -> tuple[RunReport, dict[str, str]]:
     """Write report and plots into the run's folder; return the plots as markdown images.
 
     A report that cannot be made says so in its place: what the run did stands.
+
+    Args:
+        runtime: The run's resources.
+        drawn: The plots, where they are drawn already.
     """
-    folder, images = runtime.run_dir, {}
+    folder, images = runtime.run_dir, dict(drawn or {})
     try:
         with step_boundary("report"):
             report = build_report(runtime.ledger, runtime.run_key)
-            with spared("plots"):
-                for name, chart in report_plots(report).items():
-                    svg = render_svg(chart)
-                    write_atomic(folder / "plots" / f"{name}.svg", svg)
-                    images[name] = as_markdown_image(svg, name.replace("_", " "))
+            if drawn is None:
+                with spared("plots"):
+                    for name, chart in report_plots(report).items():
+                        svg = render_svg(chart)
+                        write_atomic(folder / "plots" / f"{name}.svg", svg)
+                        images[name] = as_markdown_image(svg, name.replace("_", " "))
             files = {name: f"![{name.replace('_', ' ')}](plots/{name}.svg)" for name in images}
             text = render_markdown(report, files)
     except InternalError as error:

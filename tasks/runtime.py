@@ -14,7 +14,6 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from httpx import TransportError
 from prefect.exceptions import CancelledRun
 
 from grindstone.attempt.spec import Spending
@@ -28,12 +27,13 @@ from grindstone.ledger.recall import scored_episodes
 from grindstone.llm import CallRecord, Journal, Models, open_models
 from grindstone.masking import Mask
 from grindstone.records import Episode
-from grindstone.runs.incidents import keeper, spared
+from grindstone.runs.incidents import IncidentKeeper, spared
 from grindstone.runs.progress import Progress, Watcher, ignore
 from grindstone.sandbox import SandboxProvider, open_provider
 from grindstone.sandbox.owner import run_labels
 from grindstone.sandbox.registry import Choice
 from grindstone.tasks.adopting import sole_process, tagged
+from grindstone.tasks.server_loss import is_server_loss
 from grindstone.tasks.step import drop_torn_results
 from grindstone.workspace import Workspace
 
@@ -163,8 +163,8 @@ async def open_runtime(
     )
     ledger = Ledger(home)
     async with contextlib.AsyncExitStack() as exits:
-        keep_incident = keeper(ledger, folder.root, run_key)
-        exits.enter_context(keeping(keep_incident, passing=(TransportError, CancelledRun)))
+        kept = await asyncio.to_thread(IncidentKeeper, ledger, folder.root, run_key, whole=whole)
+        exits.enter_context(keeping(kept.keep, passing=ends_the_run, done=kept.done))
         if whole:
             exits.enter_context(sole_process(folder.root, run_key))
             await asyncio.to_thread(drop_torn_results, home, run_key)
@@ -226,3 +226,8 @@ def _journaled(journal_dir: Path) -> Calls:
     for entry in Journal(journal_dir).entries():
         found[entry.record.scope].setdefault(entry.record.call_id, entry.record)
     return found
+
+
+def ends_the_run(error: Exception) -> bool:
+    """Return whether an error is the end of a run and no step's: it is called off, or alone."""
+    return isinstance(error, CancelledRun) or is_server_loss(error)

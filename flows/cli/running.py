@@ -108,14 +108,13 @@ async def _watched(
     api_url: str,
     begun: list[str],
 ) -> T:
-    from httpx import TransportError
     from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
     from grindstone.flows.cli.lost_server import noticing
     from grindstone.flows.cli.progress import watcher
     from grindstone.flows.liveness import note_process
-    from grindstone.flows.run import server_lost
     from grindstone.runs.progress import watching
+    from grindstone.tasks.server_loss import telling_server_loss
 
     # A heartbeat thread is joined in steps of a second at every flow's end, and nobody
     # watches a run of the command line for being a zombie.
@@ -125,10 +124,8 @@ async def _watched(
         watching(_noting(watch, begun)),
     ):
         async with noticing(api_url):
-            try:
+            with telling_server_loss():
                 result: T = await flow.with_options(on_running=[note_process])(settings, **more)
-            except TransportError as error:
-                raise server_lost() from error
     return result
 
 

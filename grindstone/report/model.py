@@ -200,6 +200,7 @@ class RunReport(Frozen):
     left_out: tuple[str, ...] = ()
     """What is wrong with the tasks that were left out because they are broken."""
     n_evolutions: int = 0
+    """Numbered changes of the workspace that stand. Drafts and tasks' own skills have no number."""
     egl: tuple[EglRow, ...] = ()
     converged: bool | None = None
     gates: tuple[GateDecisionRow, ...] = ()

@@ -18,12 +18,12 @@ from grindstone.ledger.tables.runs import (
 )
 from grindstone.records import Episode, Outcome, Purpose
 from grindstone.report.comparison import compare_arms
+from grindstone.report.incidents import standing_of
 from grindstone.report.model import (
     CostLine,
     CycleLine,
     Doubted,
     GroupLine,
-    IncidentLine,
     LearnedSkill,
     Planted,
     Refused,
@@ -57,7 +57,8 @@ def build_report(ledger: Ledger, run_key: str) -> RunReport:
     evolutions = sorted(
         ledger.rows(EvolutionRow, run_key), key=lambda row: (row.evo_number, row.at)
     )
-    undone = {row.evo_number for row in evolutions if not row.accepted}
+    # Number 0 is no evolution's: drafts and tasks' own skills, each of which stands by itself.
+    undone = {row.evo_number for row in evolutions if not row.accepted} - {0}
     standing = [row for row in evolutions if row.evo_number not in undone]
     overall = queries.pass_ratio(tasks.lazy()).collect().row(0, named=True)
     spent = [CostLine(**line) for line in queries.costs(calls, "role").collect().to_dicts()]
@@ -128,9 +129,11 @@ def build_report(ledger: Ledger, run_key: str) -> RunReport:
             sorted(about.filter(pl.col("exposed").fill_null(value=False))["task_id"].unique())
         ),
         planted=_planted(whole),
-        incidents=_incidents(ledger.rows(IncidentRow, run_key), whole),
+        incidents=standing_of(ledger.rows(IncidentRow, run_key), whole),
         left_out=last.left_out if last else (),
-        n_evolutions=len(standing),
+        n_evolutions=len(
+            {row.evo_number for row in standing if row.tree_after != row.tree_before} - {0}
+        ),
         egl=tuple(egl),
         converged=egl[-1].converged if egl else (last.converged if last else None),
         gates=tuple(sorted(ledger.rows(GateDecisionRow, run_key), key=lambda row: row.cycle)),
@@ -151,26 +154,6 @@ def _planted(episodes: "pl.DataFrame") -> Planted | None:
         forged=forged.height,
         tasks=tuple(forged["task_id"].unique().sort()),
         unscored=made.height - scored.height,
-    )
-
-
-def _incidents(rows: list[IncidentRow], episodes: "pl.DataFrame") -> tuple[IncidentLine, ...]:
-    """Return what still stands: an attempt that was made again and scored is settled."""
-    place = ("purpose", "arm", "task_id", "cycle", "trial")
-    scored: set[tuple[Any, ...]] = set()
-    places: dict[str, tuple[Any, ...]] = {}
-    for row in episodes.select("episode_id", "outcome", *place).iter_rows():
-        places[row[0]] = row[2:]
-        if row[1] != Outcome.ERROR.value:
-            scored.add(row[2:])
-    standing: dict[Any, IncidentRow] = {}
-    for incident in sorted(rows, key=lambda row: row.at):
-        where = places.get(incident.episode_id)
-        if where not in scored:
-            standing[where or incident.incident_id] = incident
-    return tuple(
-        IncidentLine(**{name: getattr(row, name) for name in IncidentLine.model_fields})
-        for row in standing.values()
     )
 
 

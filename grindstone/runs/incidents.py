@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from grindstone.boundary import Incident, Keeper, step_boundary
+from grindstone.boundary import Incident, step_boundary
 from grindstone.digest import digest
 from grindstone.errors import InternalError
 from grindstone.files import write_atomic
@@ -17,37 +17,68 @@ from grindstone.runs.progress import Note, current_watcher
 FOLDER = "internal"
 
 
-def keeper(ledger: Ledger, run_dir: Path, run_key: str) -> Keeper:
-    """Return what keeps the incidents of a run.
+class IncidentKeeper:
+    """Keeps the incidents of a run; passed to `boundary.keeping`.
 
-    Args:
-        ledger: Where the report finds them.
-        run_dir: The run's folder, for the tracebacks.
-        run_key: The run.
+    Where it drives the whole run it also knows in which steps earlier processes had one, and
+    settles that when such a step comes to its end.
     """
 
-    def keep(incident: Incident) -> str:
+    def __init__(self, ledger: Ledger, run_dir: Path, run_key: str, *, whole: bool = True) -> None:
+        """Look for the steps in which the run had incidents.
+
+        Args:
+            ledger: Where the report finds them.
+            run_dir: The run's folder, for the tracebacks.
+            run_key: The run.
+            whole: False for a part of a run, which settles nothing.
+        """
+        self._ledger, self._run_dir, self._run_key = ledger, run_dir, run_key
+        rows = ledger.rows(IncidentRow, run_key) if whole else []
+        latest = {row.step: row.settled for row in sorted(rows, key=lambda row: row.at)}
+        self._open = {step for step, settled in latest.items() if not settled}
+
+    def keep(self, incident: Incident) -> str:
+        """Keep one; return where its traceback is, in words."""
         now = utc_now()
-        identity = digest([run_key, *incident, now.isoformat()])[:16]
+        identity = digest([self._run_key, *incident, now.isoformat()])[:16]
         name = re.sub(r"[^a-z0-9]+", "-", incident.step.lower()).strip("-")[:60]
         file = f"{FOLDER}/{name}-{identity[:8]}.txt"
         try:
-            write_atomic(run_dir / file, f"{incident.step}\n{now}\n\n{incident.traceback}")
+            write_atomic(self._run_dir / file, f"{incident.step}\n{now}\n\n{incident.traceback}")
         except OSError:  # a full disk, say; the ledger has its own word for that
             file = ""
-        row = IncidentRow(
-            run_key=run_key,
-            incident_id=identity,
-            step=incident.step,
-            error=incident.error,
-            traceback_file=file,
-            episode_id=incident.episode_id,
-            at=now,
+        self._append(
+            IncidentRow(
+                run_key=self._run_key,
+                incident_id=identity,
+                step=incident.step,
+                error=incident.error,
+                traceback_file=file,
+                episode_id=incident.episode_id,
+                at=now,
+            )
         )
-        ledger.append([row], run_key=run_key)
-        return f"see {run_dir / file}" if file else "no room for its traceback"
+        return f"see {self._run_dir / file}" if file else "no room for its traceback"
 
-    return keep
+    def done(self, step: str) -> None:
+        """Settle what an earlier process lost in a step."""
+        if step in self._open:
+            self._open.discard(step)
+            now = utc_now()
+            identity = digest([self._run_key, step, "settled", now.isoformat()])[:16]
+            row = IncidentRow(
+                run_key=self._run_key,
+                incident_id=identity,
+                step=step,
+                error="",
+                settled=True,
+                at=now,
+            )
+            self._append(row)
+
+    def _append(self, row: IncidentRow) -> None:
+        self._ledger.append([row], run_key=self._run_key)
 
 
 @contextlib.contextmanager

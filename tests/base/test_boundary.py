@@ -66,7 +66,7 @@ def test_cancellation_passes(stop: type[BaseException]):
 
 def test_what_ends_the_run_passes_where_the_run_says_so():
     with (
-        keeping(lambda _: "", passing=(ConnectionError,)),
+        keeping(lambda _: "", passing=lambda error: isinstance(error, ConnectionError)),
         pytest.raises(ConnectionResetError),
         step_boundary("attempt x"),
     ):
@@ -97,3 +97,15 @@ def test_within_another_step_it_is_kept_once():
     ):
         raise ValueError("x")
     assert [incident.step for incident in kept] == ["attempt"]
+
+
+def test_a_step_that_ends_is_told_and_one_that_breaks_is_not():
+    done: list[str] = []
+    with keeping(lambda _: "", done=done.append):
+        with step_boundary("good"):
+            pass
+        with pytest.raises(InternalError), step_boundary("bad"):
+            raise ValueError("x")
+        with pytest.raises(RefusedError), step_boundary("refused"):
+            raise RefusedError("no")
+    assert done == ["good"]

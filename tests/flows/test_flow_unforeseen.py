@@ -142,8 +142,14 @@ async def test_plots_that_cannot_be_kept_cost_themselves(tmp_path: Path, prefect
     (tmp_path / "runs" / "K" / "plots").write_text("a file where a folder belongs")
     finished = await grind(given)
     assert finished.report.n_scored == 1
-    assert build_report(Ledger(tmp_path), "K").incidents[0].step == "plots"
-    assert json.loads((finished.folder / "report.json").read_text())["n_scored"] == 1
+    assert [each.step for each in finished.report.incidents] == ["plots"]
+    assert build_report(Ledger(tmp_path), "K").incidents == finished.report.incidents
+    kept = json.loads((finished.folder / "report.json").read_text())
+    assert (kept["n_scored"], len(kept["incidents"])) == (1, 1)
+
+    (tmp_path / "runs" / "K" / "plots").unlink()
+    report = (await grind(given)).report
+    assert (report.n_scored, report.incidents) == (1, ()), "drawn at last, and nothing is lost"
 
 
 async def test_what_breaks_between_the_steps_is_told_in_a_sentence(
@@ -160,6 +166,8 @@ async def test_what_breaks_between_the_steps_is_told_in_a_sentence(
     last = max(Ledger(tmp_path).rows(RunRow, "K"), key=lambda row: row.sequence)
     assert (last.status, last.present_status) == ("failed", "failed")
     assert "4300 digits" in last.note
+    assert build_report(Ledger(tmp_path), "K").incidents[0].step == "run K"
+    assert (await grind(given)).report.incidents == ()
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)

@@ -2,7 +2,7 @@ import json
 from datetime import UTC, datetime
 
 from grindstone.ledger.store import Ledger
-from grindstone.ledger.tables.runs import EvolutionRow, GateDecisionRow
+from grindstone.ledger.tables.runs import EvolutionRow, GateDecisionRow, IncidentRow, SkillRow
 from grindstone.report.markdown import headline, render_markdown
 from grindstone.report.model import RunReport, to_json
 from grindstone.report.run_report import build_report
@@ -62,6 +62,57 @@ def test_tasks_shown_together_are_not_each_said_to_have_taught(run: Ledger) -> N
     text = render_markdown(report, {})
     assert "Evolution 2; taught by one or more of csv-totals, log-count" in text
     assert "Evolution 3; taught by csv-totals, log-count" in text
+
+
+def test_evolutions_are_counted_by_number_and_drafts_have_none(ledger: Ledger) -> None:
+    at = datetime(2026, 3, 1, tzinfo=UTC)
+
+    def change(number: int, step: str, accepted: bool = True, after: str = "b") -> EvolutionRow:
+        return EvolutionRow(
+            run_key=RUN,
+            evo_number=number,
+            step=step,
+            tree_before="a",
+            tree_after=after,
+            accepted=accepted,
+            at=at,
+        )
+
+    rows = [
+        change(0, "batch-1/cycle-1/success-one"),
+        change(0, "batch-1/cycle-1/task_skill-two"),
+        change(1, "evolve"),
+        change(1, "batch-1/cycle-1/again"),
+        change(2, "evolve"),
+        change(2, "gate/rollback", accepted=False),
+        change(3, "evolve", after="a"),  # all of it was refused
+        change(0, "gate/rollback", accepted=False),  # as older versions noted it
+    ]
+    own = SkillRow(run_key=RUN, skill="two", skill_digest="d", scope="task", learned_from=("two",))
+    for row in rows:
+        ledger.append([row], run_key=RUN)
+    ledger.append([own], run_key=RUN)
+    report = build_report(ledger, RUN)
+    assert report.n_evolutions == 1
+    assert [line.skill for line in report.learned] == ["two"], "what has no number stands by itself"
+
+
+def test_a_step_that_was_done_again_is_no_loss(ledger: Ledger) -> None:
+    def noted(at: int, step: str, settled: bool = False) -> IncidentRow:
+        return IncidentRow(
+            run_key=RUN,
+            incident_id=str(at),
+            step=step,
+            error="" if settled else "ValueError: x",
+            settled=settled,
+            at=datetime(2026, 3, 1, 12, at, tzinfo=UTC),
+        )
+
+    rows = [noted(1, "plots"), noted(2, "report"), noted(3, "plots", settled=True)]
+    ledger.append(rows, run_key=RUN)
+    assert [line.step for line in build_report(ledger, RUN).incidents] == ["report"]
+    ledger.append([noted(4, "plots")], run_key=RUN)
+    assert [line.step for line in build_report(ledger, RUN).incidents] == ["report", "plots"]
 
 
 def test_a_reader_sees_the_finding_first(run: Ledger) -> None:

@@ -63,6 +63,9 @@ class IncidentRow(Row):
     error: str = Field(description="Class and message of the exception, cut.")
     traceback_file: str = Field("", description="In the run's folder.")
     episode_id: str = Field("", description="Of the attempt it cost; a score of it settles it.")
+    settled: bool = Field(
+        False, description="No error: the step was done again, and what it lost before is no loss."
+    )
     at: AwareDatetime
 
 

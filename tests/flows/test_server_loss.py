@@ -1,0 +1,85 @@
+"""How the loss of a Prefect server is known: by what its client raises, however it ends."""
+
+import asyncio
+import socket
+from collections.abc import Iterator
+
+import pytest
+from httpx import ConnectError
+from prefect.client.orchestration import PrefectClient
+from prefect.settings import get_current_settings
+
+from grindstone.boundary import keeping, step_boundary
+from grindstone.errors import Cause, InfrastructureError
+from grindstone.tasks.runtime import ends_the_run
+from grindstone.tasks.server_loss import is_server_loss, telling_server_loss
+
+
+@pytest.fixture
+def nobody() -> Iterator[str]:
+    """An address at which nobody listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{taken.getsockname()[1]}/api"
+
+
+@pytest.fixture
+def tries() -> Iterator[list[int]]:
+    """Puts back how often the client tries."""
+    client = get_current_settings().client
+    before = client.max_retries
+    yield [before]
+    client.max_retries = before
+
+
+async def test_a_request_that_cannot_be_sent(nobody: str, tries: list[int]):
+    get_current_settings().client.max_retries = 0
+    with pytest.raises(ConnectError) as raised:
+        async with PrefectClient(nobody) as client:
+            await client.hello()
+    assert is_server_loss(raised.value)
+    with pytest.raises(RuntimeError, match="Failed to reach API") as wrapped:
+        async with PrefectClient(nobody) as client:
+            await client.raise_for_api_version_mismatch()
+    assert is_server_loss(wrapped.value)
+
+
+async def test_a_request_that_is_given_up_while_it_waits_costs_the_run_and_no_step(
+    tries: list[int],
+):
+    """As `lost_server` does it: the client has an assertion for that and no error."""
+    kept: list[object] = []
+    came = asyncio.Event()
+
+    def hang_up(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+        came.set()
+
+    async def ask(api_url: str) -> None:
+        async with PrefectClient(api_url) as client:
+            await client.hello()
+
+    server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        with (
+            pytest.raises(InfrastructureError) as told,
+            telling_server_loss(),
+            keeping(lambda incident: kept.append(incident) or "", passing=ends_the_run),
+            step_boundary("artifact"),
+        ):
+            asking = asyncio.create_task(ask(f"http://127.0.0.1:{port}/api"))
+            await came.wait()
+            await asyncio.sleep(0.3)  # it waits for two seconds or so now
+            get_current_settings().client.max_retries = 0
+            await asking
+    assert told.value.cause is Cause.PREFECT_SERVER
+    assert isinstance(told.value.__cause__, AssertionError)
+    assert not kept
+
+
+@pytest.mark.parametrize("error", [AssertionError("ours"), RuntimeError("x"), ValueError("y")])
+def test_other_errors_are_none(error: Exception):
+    with pytest.raises(type(error)) as raised, telling_server_loss():
+        raise error
+    assert not is_server_loss(raised.value)
