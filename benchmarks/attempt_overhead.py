@@ -166,6 +166,7 @@ def child(order: dict) -> None:
     from grindstone.records import Purpose
     from grindstone.runs.plan import open_workspace
     from grindstone.settings import RunSettings
+    from grindstone.tasks.episode_check import episode_check
     from grindstone.tasks.runtime import open_runtime
 
     task = load_task(Path(order["task"]))
@@ -199,7 +200,11 @@ def child(order: dict) -> None:
             ends.append(time.perf_counter())
 
         async with open_runtime(
-            home=settings.home, run_key=run_key, agent_id=settings.agent_id, sandbox="docker"
+            home=settings.home,
+            run_key=run_key,
+            agent_id=settings.agent_id,
+            sandbox="docker",
+            after_episode=episode_check(settings.home),
         ):
             began = time.perf_counter()
             await asyncio.gather(*(one(trial) for trial in range(attempts)))

@@ -10,26 +10,22 @@ from grindstone.blocks import BlockNames
 from grindstone.digest import digest
 from grindstone.evolve.behaviour import JudgedAttempt
 from grindstone.flows.gate import shares_of, weighed
+from grindstone.flows.learning import count_cycles, end_batch, evolution_of, take_up, writing_of
 from grindstone.flows.planting import attempt_impossible
 from grindstone.flows.run import Run, open_run, within_budget
 from grindstone.ledger.tables.runs import CycleNote
 from grindstone.observe.calibration import Calibration
 from grindstone.observe.judge import PASSING_SCORE
 from grindstone.records import Episode, Purpose
-from grindstone.runs.batches import finish_batch, finished_batches, snapshot_after
-from grindstone.runs.progress import Advanced, LearningBegan, Note
+from grindstone.report.judge_calibration import calibration_sentence, judge_calibration
+from grindstone.runs.batches import snapshot_after
+from grindstone.runs.progress import Advanced, LearningBegan
 from grindstone.runs.stability import Stability
 from grindstone.settings import AdaptiveSettings, SuccessMode
 from grindstone.tasks.evolve import EvolveSpec, evolve
-from grindstone.tasks.finishing import Finished, finish_run
-from grindstone.tasks.judge import (
-    JudgeSpec,
-    calibration_sentence,
-    judge_attempts,
-    judge_calibration,
-    note_patterns,
-)
-from grindstone.tasks.write_skill import WriteSpec, write_skill
+from grindstone.tasks.judge import JudgeSpec, judge_attempts, note_patterns
+from grindstone.tasks.lifecycle import Finished
+from grindstone.tasks.write_skill import write_skill
 from grindstone.workspace import Snapshot
 
 AdaptRun = Run[AdaptiveSettings]
@@ -58,44 +54,31 @@ async def adapt(
         options = run.settings
         stability = Stability(options.egl_threshold, options.egl_window)
         note = await within_budget(_cycles(run, stability))
-        done = await finish_run(run.runtime, run.planned, note=note, converged=stability.converged)
+        done = await run.finish(note=note, converged=stability.converged)
         found = None
         if calibrate_judge:
-            found = await asyncio.to_thread(
-                judge_calibration, run.runtime.ledger, run.runtime.run_key
-            )
-            run.runtime.tell(Note(calibration_sentence(found)))
+            found = await asyncio.to_thread(judge_calibration, run.ledger, run.key)
+            run.note(calibration_sentence(found))
         return Adapted(report=done.report, folder=done.folder, judge=found)
 
 
 async def _cycles(run: AdaptRun, stability: Stability) -> None:
     """Work through what is left of the run's cycles."""
-    runtime, options = run.runtime, run.settings
+    options = run.settings
     shares = shares_of(run)
     train = _mixed(shares.train, options.split_seed)
-    done = await asyncio.to_thread(finished_batches, runtime.ledger, runtime.run_key)
-    snapshot = snapshot_after(done) or run.planned.plan.base
-    for row in done:
-        await asyncio.to_thread(stability.note, runtime.ledger, runtime.run_key, row.cycles)
+    done = await take_up(run, stability)
+    snapshot = snapshot_after(done) or run.base
     for cycle in range(len(done) + 1, options.max_cycles + 1):
         if stability.converged:
             told = f"Settled: no new skill in {options.egl_window} cycles in a row"
-            runtime.tell(Note(told))
+            run.note(told)
             break
         batch = _batch(train, options.batch_size, cycle)
         snapshot, note = await _one_cycle(run, cycle, batch, shares.held, snapshot)
-        await asyncio.to_thread(stability.note, runtime.ledger, runtime.run_key, [note])
-        await asyncio.to_thread(
-            finish_batch,
-            runtime.ledger,
-            runtime.run_key,
-            cycle,
-            [task.task_id for task in batch],
-            unscored=(),
-            cycles=[note],
-            after=snapshot,
-        )
-        runtime.tell(Advanced(cycle, options.max_cycles))
+        await count_cycles(run, stability, [note])
+        await end_batch(run, cycle, batch, cycles=[note], after=snapshot)
+        run.tell(Advanced(cycle, options.max_cycles))
     await attempt_impossible(run, options.impossible, snapshot)
 
 
@@ -114,7 +97,7 @@ async def _one_cycle(
     episodes = await _attempts(run, tasks, snapshot, cycle)
     if not run.learns:
         told = f"{options.native_profile} asks no model: nothing is learned from it"
-        run.runtime.tell(Note(told))
+        run.note(told)
         return snapshot, CycleNote(new_skills=0, solved=())
     by_id = {task.task_id: task for task in tasks}
     judged: list[JudgedAttempt] = []
@@ -135,7 +118,7 @@ async def _one_cycle(
         snapshot = await weighed(run, snapshot, evolved.after, held, gate_id=gate_id, cycle=cycle)
         new_skills = len(evolved.result.skills_added) if snapshot == evolved.after else 0
     else:
-        run.runtime.tell(Note(f"Cycle {cycle}: nothing that tasks share"))
+        run.note(f"Cycle {cycle}: nothing that tasks share")
     return snapshot, CycleNote(new_skills=new_skills, solved=tuple(task_id for task_id, _ in good))
 
 
@@ -157,8 +140,8 @@ async def _judge(
 ) -> list[JudgedAttempt]:
     specs = [
         JudgeSpec(
-            home=run.runtime.home.root,
-            run_key=run.runtime.run_key,
+            home=run.home.root,
+            run_key=run.key,
             episode_id=episode.episode_id,
             task_id=episode.task_id,
             task_dir=tasks[episode.task_id].path,
@@ -172,7 +155,7 @@ async def _judge(
     silent = sum(item.verdict is None for item in judged)
     if silent:
         told = f"Cycle {cycle}: the judge left {silent} of {len(judged)} attempts without a score"
-        run.runtime.tell(Note(told))
+        run.note(told)
     return judged
 
 
@@ -185,22 +168,20 @@ async def _proposals(
 ) -> Snapshot:
     """Let the solver's model draft a skill from each attempt that seems to have succeeded."""
     for task_id, episode_id in good:
-        spec = WriteSpec(
-            home=run.runtime.home.root,
-            run_key=run.runtime.run_key,
-            kind="success",
-            base=snapshot,
-            model_id=run.solver.model_id,
-            region=run.settings.region,
-            feedback_level=run.settings.feedback_level,
-            # The guard is made of the tests, and nothing of them is looked at without labels.
-            no_direct_answers=run.settings.no_direct_answers and not run.settings.trajectory_only,
-            task_dirs={task_id: tasks[task_id].path},
-            task_id=task_id,
-            episode_id=episode_id,
+        spec = writing_of(
+            run,
+            snapshot,
+            "success",
             batch=cycle,
             cycle=cycle,
+            tasks=[tasks[task_id]],
+            task_id=task_id,
+            episode_id=episode_id,
         )
+        # The guard is made of the tests, and nothing of them is looked at without labels.
+        guarded = spec.no_direct_answers and not run.settings.trajectory_only
+        own = {"model_id": run.solver.model_id, "no_direct_answers": guarded}
+        spec = spec.model_copy(update=own)
         snapshot = (await write_skill(spec)).after
     return snapshot
 
@@ -215,23 +196,18 @@ def _evolution(
 ) -> EvolveSpec:
     options = run.settings
     shown = [item.episode_id for item in episodes if options.trajectory_only or not item.passed]
-    run.runtime.tell(LearningBegan(f"from {len(shown)} attempts"))
-    return EvolveSpec(
-        home=run.runtime.home.root,
-        run_key=run.runtime.run_key,
+    run.tell(LearningBegan(f"from {len(shown)} attempts"))
+    return evolution_of(
+        run,
+        snapshot,
         step=f"cycle-{cycle}",
-        base=snapshot,
-        scope=options.scope(),
-        model_id=run.model(options.evolver_model_id),
-        region=options.region,
-        feedback_level=options.feedback_level,
-        episode_ids=tuple(shown),
-        task_dirs={task_id: task.path for task_id, task in tasks.items()},
         batch=cycle,
         cycle=cycle,
+        episode_ids=shown,
+        tasks=tasks.values(),
         # Drafts are shown to the evolver under this mode alone; adapt promotes none by itself.
         success_mode=SuccessMode.GATED_PROMOTION if options.solver_proposed else SuccessMode.OFF,
-        judged=tuple(judged) if options.trajectory_only else None,
+        judged=judged if options.trajectory_only else None,
     )
 
 

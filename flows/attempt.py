@@ -3,7 +3,6 @@
 import asyncio
 import itertools
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Literal, NamedTuple
 
 from prefect import flow, get_client
@@ -11,6 +10,7 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterIdempoten
 from prefect.deployments import arun_deployment
 from prefect.states import Cancelling, araise_state_exception
 
+from grindstone.attempt.record import record_attempt
 from grindstone.attempt.run import AttemptResources, AttemptResult, error_episode
 from grindstone.attempt.run import attempt as make_attempt
 from grindstone.attempt.spec import AttemptSpec
@@ -21,12 +21,11 @@ from grindstone.home import Home
 from grindstone.records import Episode, Outcome, utc_now
 from grindstone.runs.incidents import spared
 from grindstone.runs.progress import AttemptBegan, AttemptEnded
-from grindstone.tasks.adopting import run_tag
-from grindstone.tasks.artifacts import publish_trajectory
-from grindstone.tasks.attempt_check import check_attempt
-from grindstone.tasks.recording import record_attempt
-from grindstone.tasks.runtime import CURRENT, Runtime, open_runtime
-from grindstone.tasks.step import step
+from grindstone.tasks.episode_check import episode_check
+from grindstone.tasks.flow_runs import run_tag
+from grindstone.tasks.publish import publish_trajectory
+from grindstone.tasks.runtime import Runtime, open_runtime, runtime_of
+from grindstone.tasks.step import kept, step
 
 DEPLOYMENT = "attempt/attempt"
 """The deployment attempts are sent to when they run on a work pool."""
@@ -53,20 +52,20 @@ async def attempt(spec: AttemptSpec) -> Episode:
 
     Below a run it uses what the run holds open; on a worker it opens its own.
     """
-    runtime = CURRENT.get()
-    if runtime is not None and runtime.run_key == spec.run_key:
+    runtime = runtime_of(spec.run_key)
+    if runtime is not None:
         runtime.started(spec.episode_id)
         return await _attempt(spec, runtime)
+    home = Home.at(spec.home)
     async with open_runtime(
-        home=Home.at(spec.home),
+        home=home,
         run_key=spec.run_key,
         agent_id=spec.agent_id,
         sandbox=spec.solver.sandbox,
         oci_runtime=spec.solver.runtime,
         model_block=spec.model_block,
-        max_cost_usd=spec.spending.max_cost_usd,
-        max_tokens_total=spec.spending.max_tokens_total,
-        rehearsal_price_as=spec.spending.rehearsal_price_as,
+        spending=spec.spending,
+        after_episode=episode_check(home),
         whole=False,
     ) as own:
         return await _attempt(spec, own)
@@ -75,8 +74,8 @@ async def attempt(spec: AttemptSpec) -> Episode:
 async def _attempt(spec: AttemptSpec, runtime: Runtime) -> Episode:
     known = runtime.scored.get(spec.episode_id)
     if known is not None:  # the process ended between the ledger and the step's result
-        _command_log(runtime, spec).unlink(missing_ok=True)
-        await check_attempt(runtime, known)
+        runtime.folder.command_log(spec.episode_id).unlink(missing_ok=True)
+        await runtime.has_scored(known)
         return known
 
     async def make() -> AttemptResult:
@@ -85,13 +84,15 @@ async def _attempt(spec: AttemptSpec, runtime: Runtime) -> Episode:
     with step_boundary(_step(spec), episode_id=spec.episode_id):
         runtime.tell(AttemptBegan(spec.task_id))
         try:
-            attempted = await record_attempt(runtime, spec.episode_id, make)
+            attempted = await record_attempt(
+                runtime.ledger, runtime.folder, spec.episode_id, make, runtime.models.mask
+            )
         finally:
             await runtime.record_calls()
-    _command_log(runtime, spec).unlink(missing_ok=True)
+    runtime.folder.command_log(spec.episode_id).unlink(missing_ok=True)
     with spared(f"trajectory of {spec.label}"):
         await publish_trajectory(attempted)
-    await check_attempt(runtime, attempted.episode, attempted)
+    await runtime.has_scored(attempted.episode, attempted)
     runtime.tell(_scored(attempted))
     return attempted.episode
 
@@ -107,13 +108,9 @@ async def _resources(spec: AttemptSpec, runtime: Runtime) -> AttemptResources:
         model=runtime.models.get(solver.model_id, solver.region) if solver.profile.aided else None,
         workspace=await runtime.snapshot(spec.workspace_commit),
         calls_of=runtime.calls_of,
-        command_log=_command_log(runtime, spec) if solver.profile.aided else None,
+        command_log=runtime.folder.command_log(spec.episode_id) if solver.profile.aided else None,
         mask=runtime.models.mask,
     )
-
-
-def _command_log(runtime: Runtime, spec: AttemptSpec) -> Path:
-    return runtime.run_dir / "attempts" / f"{spec.episode_id}.commands"
 
 
 def _scored(attempted: AttemptResult) -> AttemptEnded:
@@ -127,7 +124,7 @@ def _scored(attempted: AttemptResult) -> AttemptEnded:
 async def _attempt_once(spec: AttemptSpec, dispatch: Dispatch) -> Episode:
     if dispatch == "deployment":
         return await _attempt_elsewhere(spec)
-    runtime = CURRENT.get()
+    runtime = runtime_of(spec.run_key)
     if runtime is None:
         return await attempt(spec)
     async with runtime.start(spec.episode_id):
@@ -140,7 +137,7 @@ async def _attempt_elsewhere(spec: AttemptSpec) -> Episode:
     The key lets a resumed run find the attempt a worker is still making; one that failed
     before this try began is found too, and passed over.
     """
-    runtime = CURRENT.get()
+    runtime = runtime_of(spec.run_key)
     taken_along = {"spending": runtime.spending} if runtime is not None else {}
     began = utc_now()
     for number in itertools.count():
@@ -185,9 +182,8 @@ async def attempt_once(
         slots: How many attempts may run at once.
         dispatch: Here, or on a work pool.
     """
-    stored = _attempt_once.with_options(result_storage=Home.at(spec.home).run(spec.run_key).results)
     async with slots:
-        return await stored(spec, dispatch)
+        return await kept(_attempt_once, spec.home, spec.run_key)(spec, dispatch)
 
 
 async def attempt_all(
@@ -220,7 +216,7 @@ async def attempt_all(
                 return await attempt_once(item.spec, slots, dispatch)
         except InfrastructureError as error:
             episode = error_episode(item.spec, item.task, error, error.cause.value)
-            await asyncio.to_thread(runtime.ledger.append, [episode], run_key=runtime.run_key)
+            await runtime.append([episode])
             runtime.tell(
                 AttemptEnded(item.task.task_id, Outcome.ERROR, str(error), item.spec.cycle)
             )

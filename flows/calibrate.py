@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from prefect import flow
 
 from grindstone.attempt.arms import Arms
+from grindstone.attempt.gate_decision import gate_sentence, n_clusters, record_gate
 from grindstone.base import Frozen
 from grindstone.benchmark import Task
 from grindstone.blocks import BlockNames
@@ -18,11 +19,9 @@ from grindstone.flows.run import Run, open_run, within_budget
 from grindstone.gate.calibration import GateCalibration, summarise
 from grindstone.gate.rules import RuleName, Verdict, rule_of
 from grindstone.report.gate_page import REHEARSED
-from grindstone.runs.progress import Note
 from grindstone.settings import CalibrateSettings, Profile
 from grindstone.tasks.artifacts import artifact_key, publish_markdown
-from grindstone.tasks.finishing import Finished, finish_run
-from grindstone.tasks.gating import gate_sentence, n_clusters, record_gate
+from grindstone.tasks.lifecycle import Finished
 
 
 class RuleCalibration(Frozen):
@@ -64,7 +63,7 @@ async def calibrate(
         worse: dict[RuleName, list[Verdict]] = defaultdict(list)
         tasks = holdout(run.planned.tasks, run.settings.holdout_ratio, run.settings)
         said = await asyncio.to_thread(gate_sentence, run.settings, tasks)
-        run.runtime.tell(Note(said))
+        run.note(said)
         note = await within_budget(_measure(run, tasks, said, same, worse))
         rules = tuple(
             RuleCalibration(
@@ -74,12 +73,12 @@ async def calibrate(
             )
             for rule in _rules(run.settings)
         )
-        done = await finish_run(run.runtime, run.planned, note=note)
+        done = await run.finish(note=note)
         note = REHEARSED if run.solver.rehearsal else ""
         markdown = calibration_markdown(said, rules, run.settings, note=note)
         await asyncio.to_thread(write_atomic, done.folder / "calibration.md", markdown)
         await publish_markdown(
-            artifact_key("gate-calibration", run.runtime.agent_id),
+            artifact_key("gate-calibration", run.settings.agent_id),
             markdown,
             description=f"{len(same['no_regression'])} gates of each kind",
         )
@@ -99,8 +98,8 @@ async def _measure(
     same: dict[RuleName, list[Verdict]],
     worse: dict[RuleName, list[Verdict]],
 ) -> None:
-    settings, runtime = run.settings, run.runtime
-    state = run.planned.plan.base
+    settings = run.settings
+    state = run.base
     arms = Arms(baseline=state, candidate=state)
     for number in range(settings.repeats):
         # Trials are numbered on, so that no two gates share an attempt by either arm.
@@ -114,8 +113,10 @@ async def _measure(
             pairs = await compare_arms(
                 run, attempts, gate_id=gate_id, until_settled=None, reuse=False
             )
-            gated = await record_gate(
-                runtime,
+            gated = await asyncio.to_thread(
+                record_gate,
+                run.ledger,
+                run.key,
                 settings,
                 arms,
                 pairs,
@@ -128,7 +129,7 @@ async def _measure(
                 rule = rule_of(name, alpha=settings.gate_alpha, threshold=settings.gate_threshold)
                 verdicts[name].append(rule.judge(gated.comparison).verdict)
             told = f"Gate {gate_id}: {gated.row.verdict}, {gated.row.reason}"
-            runtime.tell(Note(told))
+            run.note(told)
 
 
 def _rules(settings: CalibrateSettings) -> tuple[RuleName, ...]:

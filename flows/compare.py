@@ -10,9 +10,8 @@ from grindstone.blocks import BlockNames
 from grindstone.flows.run import Run, open_run, within_budget
 from grindstone.records import Arm, Episode, Purpose
 from grindstone.runs.plan import pair_tasks
-from grindstone.runs.progress import Note
 from grindstone.settings import CompareSettings, RunSettings
-from grindstone.tasks.finishing import Finished, finish_run
+from grindstone.tasks.lifecycle import Finished
 from grindstone.workspace import Snapshot
 
 
@@ -29,12 +28,12 @@ async def compare(
     """
     async with open_run("compare", settings, blocks) as run:
         note = await within_budget(_both(run))
-        return await finish_run(run.runtime, run.planned, note=note)
+        return await run.finish(note=note)
 
 
 async def _both(run: Run[CompareSettings]) -> None:
     pairs = await asyncio.to_thread(pair_tasks, run.settings, run.planned.tasks)
-    await both_arms(run, pairs, run.planned.plan.base, trials=run.settings.trials)
+    await both_arms(run, pairs, run.base, trials=run.settings.trials)
 
 
 async def both_arms(
@@ -61,7 +60,7 @@ async def both_arms(
         for arm in (Arm.WITH, Arm.WITHOUT)
     }
     total = 2 * trials * len(pairs)
-    run.runtime.tell(Note(f"With against without skills: {total} attempts"))
+    run.note(f"With against without skills: {total} attempts")
     return await run.attempt_all(
         [
             run.plan_attempt(

@@ -15,11 +15,11 @@ from grindstone.flows.run import Run, open_run, within_budget
 from grindstone.flows.train import domains_of, train
 from grindstone.ledger.tables.autonomy import JobRow
 from grindstone.records import Purpose
-from grindstone.runs.progress import Note
+from grindstone.runs.row import Ended, end_run
 from grindstone.settings import CompetencySettings
 from grindstone.tasks.dispatch import send_next
-from grindstone.tasks.run_keys import run_key_of
-from grindstone.tasks.training import close_run, publish_scored
+from grindstone.tasks.flow_runs import run_key_of
+from grindstone.tasks.publish_autonomy import publish_scored
 
 
 class Competed(Frozen):
@@ -60,9 +60,10 @@ async def compete(
         scorings = [first, await _score(run, domains, 1)] if trained else [first]
         if enqueued and not trained:
             await publish_scored(run.runtime, first, settings)
-        await close_run(run.runtime, note=note)
+        ended: Ended = "stopped" if note else "completed"
+        await asyncio.to_thread(end_run, run.ledger, run.key, ended, note=note)
     return Competed(
-        run_key=run.runtime.run_key,
+        run_key=run.key,
         agent_id=settings.agent_id,
         scorings=tuple(scorings),
         enqueued=tuple(enqueued),
@@ -81,12 +82,10 @@ def _domains(run: Run[CompetencySettings]) -> tuple[str, ...]:
 
 async def _probe(run: Run[CompetencySettings], domains: Sequence[str]) -> str:
     """Attempt the tasks of domains with too few attempts; return what ended that early."""
-    runtime, settings = run.runtime, run.settings
-    known = await asyncio.to_thread(
-        measure_agent, runtime.ledger, runtime.agent_id, settings, domains
-    )
+    settings = run.settings
+    known = await asyncio.to_thread(measure_agent, run.ledger, settings.agent_id, settings, domains)
     lacking = {folded(name) for name in domains if not known[name].enough}
-    at = run.planned.plan.base
+    at = run.base
     wanted = [
         run.plan_attempt(task, at, Purpose.TRAIN, trial=trial)
         for trial in range(settings.trials)
@@ -96,23 +95,22 @@ async def _probe(run: Run[CompetencySettings], domains: Sequence[str]) -> str:
     if not wanted:
         return ""
     told = f"Probing {len(lacking)} domains with too few attempts: {len(wanted)} attempts"
-    runtime.tell(Note(told))
+    run.note(told)
     return await within_budget(run.attempt_all(wanted))
 
 
 async def _score(run: Run[CompetencySettings], domains: Sequence[str], index: int) -> Scoring:
-    runtime = run.runtime
     scored = await asyncio.to_thread(
         score_agent,
-        runtime.ledger,
-        runtime.agent_id,
+        run.ledger,
+        run.settings.agent_id,
         run.settings,
         domains,
-        run_key=runtime.run_key,
+        run_key=run.key,
         index=index,
     )
     await publish_scored(run.runtime, scored, run.settings)
-    run.runtime.tell(Note(headline(scored.result)))
+    run.note(headline(scored.result))
     return scored
 
 

@@ -13,9 +13,9 @@ from grindstone.graduation.decisions.exam import Examiner, ExamResult, cases_for
 from grindstone.records import Episode, Outcome, Purpose
 from grindstone.runs.plan import Planned, RunPlan, open_workspace
 from grindstone.settings import GraduationSettings
-from grindstone.tasks.finishing import finish_run
-from grindstone.tasks.graduation import open_service, publish_exam, publish_trail, seal_changes
-from grindstone.tasks.run_keys import run_key_of
+from grindstone.tasks.flow_runs import run_key_of
+from grindstone.tasks.graduation import open_service, seal_changes
+from grindstone.tasks.publish_autonomy import publish_exam, publish_trail
 
 
 @flow(name="exam", flow_run_name="exam {settings.agent_id}", cache_result_in_memory=False)
@@ -85,7 +85,7 @@ async def _attempt_cases(
                 for number, task in enumerate(tasks)
             ]
         )
-        await finish_run(run.runtime, planned)
+        await run.finish()
     return [_or_error(episode) for episode in episodes]
 
 

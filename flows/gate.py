@@ -8,6 +8,7 @@ from typing import NamedTuple
 from prefect import flow
 
 from grindstone.attempt.arms import Arms, arms_file, arms_of
+from grindstone.attempt.gate_decision import gate_rule, gate_sentence, n_clusters, record_gate
 from grindstone.attempt.gate_memory import ScoredAttempt, decided_before, made_before
 from grindstone.benchmark import Task
 from grindstone.benchmark.dataset import split
@@ -16,32 +17,24 @@ from grindstone.boundary import step_boundary
 from grindstone.errors import InternalError
 from grindstone.files import claim
 from grindstone.flows.attempt import PlannedAttempt
+from grindstone.flows.learning import Learning
 from grindstone.flows.run import Run, open_run, within_budget
 from grindstone.gate.rules import Rule, settled
 from grindstone.ledger.tables.runs import EvolutionRow, GatePairRow
 from grindstone.records import Arm, Purpose, utc_now
 from grindstone.report.gate_page import Gated, as_pair
 from grindstone.report.markdown_gates import gate_headline
-from grindstone.runs.progress import Advanced, Note
+from grindstone.runs.progress import Advanced
 from grindstone.settings import (
-    AdaptiveSettings,
     GateOptions,
     GateSettings,
-    GrindSettings,
     RunSettings,
 )
-from grindstone.tasks.finishing import Finished, finish_run
-from grindstone.tasks.gating import (
-    gate_rule,
-    gate_sentence,
-    n_clusters,
-    publish_gate,
-    record_gate,
-)
+from grindstone.tasks.lifecycle import Finished
+from grindstone.tasks.publish import publish_gate
 from grindstone.tasks.runtime import Runtime
 from grindstone.workspace import Snapshot
 
-Learning = AdaptiveSettings | GrindSettings
 Gating = GateSettings | Learning
 
 
@@ -71,7 +64,7 @@ async def gate(
                 restored = await _restore_if_present(run.runtime, decided[0], arms)
 
         note = await within_budget(work())
-        done = await finish_run(run.runtime, run.planned, note=note)
+        done = await run.finish(note=note)
         return GateFinished(
             report=done.report,
             folder=done.folder,
@@ -99,7 +92,7 @@ def shares_of(run: Run[Learning]) -> Shares:
     held = holdout(tasks, ratio, options) if some else ()
     train = tuple(task for task in tasks if task not in held)
     told = f"{len(train)} tasks to learn from, {len(held)} held out for the gate"
-    run.runtime.tell(Note(told if held else f"{told}: no gate"))
+    run.note(told if held else f"{told}: no gate")
     return Shares(train, held)
 
 
@@ -132,18 +125,20 @@ async def weigh(
     Raises:
         BudgetExceededError: A ceiling was reached.
     """
-    runtime, options = run.runtime, run.settings
+    options = run.settings
     said = await asyncio.to_thread(gate_sentence, options, tasks)
-    runtime.tell(Note(said))
-    before = await asyncio.to_thread(decided_before, runtime.ledger, runtime.run_key, gate_id, said)
+    run.note(said)
+    before = await asyncio.to_thread(decided_before, run.ledger, run.key, gate_id, said)
     about = {"rehearsal": run.solver.rehearsal}
     if before is not None:
         return before.model_copy(update=about)
     plan = attempts_of(run, tasks, arms, trials=range(options.gate_trials), cycle=cycle)
     rule = gate_rule(options) if options.gate_early_stop else None
     pairs = await compare_arms(run, plan, gate_id=gate_id, until_settled=rule)
-    gated = await record_gate(
-        runtime,
+    gated = await asyncio.to_thread(
+        record_gate,
+        run.ledger,
+        run.key,
         options,
         arms,
         pairs,
@@ -153,8 +148,8 @@ async def weigh(
         said=said,
     )
     gated = gated.model_copy(update=about)
-    await publish_gate(runtime, gated)
-    runtime.tell(Note(f"Gate {gate_id}: {gate_headline(gated.row)}. {gated.row.reason}"))
+    await publish_gate(run.runtime, gated)
+    run.note(f"Gate {gate_id}: {gate_headline(gated.row)}. {gated.row.reason}")
     return gated
 
 
@@ -188,7 +183,7 @@ async def weighed(
         reason = gated.row.reason
     except InternalError as error:  # what could not be weighed does not stand
         weighed, reason = False, str(error)
-        run.runtime.tell(Note(reason))
+        run.note(reason)
     return await roll_back(
         run.runtime, arms, gate_id=gate_id, cycle=cycle, reason=reason, weighed=weighed
     )
@@ -211,9 +206,9 @@ async def _anchored(
     Returns:
         The decision that counts: the gate's own where the start was its baseline.
     """
-    start, options = run.planned.plan.base, run.settings
+    start, options = run.base, run.settings
     commit = gated.row.commit_before
-    before = await asyncio.to_thread(run.runtime.workspace.snapshot, commit)
+    before = await asyncio.to_thread(run.workspace.snapshot, commit)
     if not options.gate_anchor or start.tree in (before.tree, after.tree):
         return gated
     rule = {"gate_rule": "no_regression", "gate_threshold": 0.0, "gate_on_cannot_tell": "accept"}
@@ -269,10 +264,10 @@ async def compare_arms(
     specs = [wanted.spec for pair in plan for wanted in pair]
     known: dict[str, ScoredAttempt] = {}
     if reuse:
-        known = await asyncio.to_thread(made_before, run.runtime.ledger, specs)
+        known = await asyncio.to_thread(made_before, run.ledger, specs)
         if known:
             told = f"{len(known)} of {len(specs)} attempts were made before and are reused"
-            run.runtime.tell(Note(told))
+            run.note(told)
     at_once = max(1, run.settings.max_workers // 2)
     done: list[GatePairRow] = []
     while len(done) < len(plan):
@@ -280,7 +275,7 @@ async def compare_arms(
         pairs = [list(map(as_pair, rows)) for rows in (done, rest)]
         if until_settled is not None and settled(until_settled, *pairs):
             told = f"The remaining {len(rest)} pairs cannot change the verdict; left out"
-            run.runtime.tell(Note(told))
+            run.note(told)
             break
         batch = plan[len(done) : len(done) + at_once]
         missing = [each for pair in batch for each in pair if each.spec.episode_id not in known]
@@ -288,7 +283,7 @@ async def compare_arms(
         for wanted, episode in zip(missing, made, strict=True):
             known[wanted.spec.episode_id] = ScoredAttempt.of(episode)
         done += [_row(pair, known, gate_id) for pair in batch]
-        run.runtime.tell(Advanced(len(done), len(plan)))
+        run.tell(Advanced(len(done), len(plan)))
     return done
 
 

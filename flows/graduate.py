@@ -30,8 +30,9 @@ from grindstone.runs.plan import open_workspace
 from grindstone.settings import GraduationSettings
 from grindstone.tasks.approval import Answer, ask
 from grindstone.tasks.events import tell_episode
-from grindstone.tasks.graduation import notify, open_service, publish_trail, seal_changes
-from grindstone.tasks.run_keys import run_key_of
+from grindstone.tasks.flow_runs import run_key_of
+from grindstone.tasks.graduation import notify, open_service, seal_changes
+from grindstone.tasks.publish_autonomy import publish_trail
 
 
 class Graduated(Frozen):
@@ -189,8 +190,7 @@ async def live(
         async with open_models(
             run_key=key,
             journal_dir=home.run(key).journal,
-            max_cost_usd=settings.max_cost_usd,
-            max_tokens_total=settings.max_tokens_total,
+            spending=settings.spending,
             environ=await credentials(blocks.model),
         ) as models:
             resolved = models.resolve(settings.model_id)

@@ -10,25 +10,24 @@ from grindstone.blocks import BlockNames
 from grindstone.errors import InputError
 from grindstone.flows.compare import both_arms
 from grindstone.flows.gate import Shares, shares_of, weighed
+from grindstone.flows.learning import count_cycles, end_batch, evolution_of, take_up, writing_of
 from grindstone.flows.planting import attempt_impossible
 from grindstone.flows.run import Run, open_run, within_budget
 from grindstone.ledger.tables.runs import CycleNote
 from grindstone.records import Episode, Purpose
 from grindstone.runs.batches import (
-    finish_batch,
-    finished_batches,
     snapshot_after,
     task_of,
     without_score,
 )
 from grindstone.runs.plan import Planned, pair_tasks
-from grindstone.runs.progress import Advanced, LearningBegan, Note
+from grindstone.runs.progress import Advanced, LearningBegan
 from grindstone.runs.stability import Stability
 from grindstone.settings import GrindSettings, SuccessMode, TaskSkillMode
 from grindstone.skills import SkillLibrary
 from grindstone.tasks.evolve import EvolveSpec, evolve
-from grindstone.tasks.finishing import Finished, finish_run
-from grindstone.tasks.write_skill import WriteKind, WriteSpec, write_skill
+from grindstone.tasks.lifecycle import Finished
+from grindstone.tasks.write_skill import write_skill
 from grindstone.workspace import Snapshot
 
 GrindRun = Run[GrindSettings]
@@ -43,7 +42,7 @@ async def grind(
     """Run an agent on tasks; turn failures into skills; try the failed tasks again."""
     async with open_run("grind", settings, blocks) as run:
         note = await within_budget(_whole(run))
-        return await finish_run(run.runtime, run.planned, note=note)
+        return await run.finish(note=note)
 
 
 async def _whole(run: GrindRun) -> None:
@@ -60,19 +59,17 @@ async def _all_batches(run: GrindRun, planned: Planned) -> Snapshot:
     these last and not where they failed, since what was tried after them was tried with
     the workspace as it was without them.
     """
-    runtime, size = run.runtime, run.settings.batch_size
+    size = run.settings.batch_size
     if not run.learns:
         told = f"{run.settings.native_profile} asks no model: nothing is learned from it"
-        runtime.tell(Note(told))
+        run.note(told)
     ratio = run.settings.holdout_ratio
     shares = shares_of(run) if ratio else Shares(planned.tasks, ())
     if ratio and not shares.held:
         raise InputError("holdout_ratio", f"is {ratio}, and there is one task", "0, or more tasks")
     stability = Stability(run.settings.egl_threshold, run.settings.egl_window)
-    done = await asyncio.to_thread(finished_batches, runtime.ledger, runtime.run_key)
-    snapshot = snapshot_after(done) or planned.plan.base
-    for row in done:
-        await asyncio.to_thread(stability.note, runtime.ledger, runtime.run_key, row.cycles)
+    done = await take_up(run, stability)
+    snapshot = snapshot_after(done) or run.base
     again = [task_of(shares.train, task_id) for task_id in without_score(done)]
     todo = [*_batches(shares.train, size)[len(done) :], *_batches(again, size)]
     total = sum(len(batch) for batch in todo)
@@ -80,7 +77,7 @@ async def _all_batches(run: GrindRun, planned: Planned) -> Snapshot:
     for number, batch in enumerate(todo, start=len(done) + 1):
         snapshot = await _one_batch(run, number, batch, shares.held, snapshot, stability)
         ended += len(batch)
-        runtime.tell(Advanced(ended, total))
+        run.tell(Advanced(ended, total))
     return snapshot
 
 
@@ -120,24 +117,13 @@ async def _one_batch(
         snapshot, new_skills = await _learn(run, (number, cycle), tasks, held, episodes, snapshot)
         solved = tuple(item.task_id for item in passed)
         cycles.append(CycleNote(new_skills=new_skills, solved=solved))
-        await asyncio.to_thread(
-            stability.note, run.runtime.ledger, run.runtime.run_key, cycles[-1:]
-        )
+        await count_cycles(run, stability, cycles[-1:])
         pending = [task_of(tasks, item.task_id) for item in failed]
         if not pending or cycle == settings.max_cycles:
             break
         if run.learns and settings.task_skill_mode is not TaskSkillMode.OFF:
             snapshot = await _task_skills(run, snapshot, number, cycle, pending, episodes=failed)
-    await asyncio.to_thread(
-        finish_batch,
-        run.runtime.ledger,
-        run.runtime.run_key,
-        number,
-        [task.task_id for task in tasks],
-        unscored=unscored,
-        cycles=cycles,
-        after=snapshot,
-    )
+    await end_batch(run, number, tasks, unscored=unscored, cycles=cycles, after=snapshot)
     return snapshot
 
 
@@ -179,13 +165,16 @@ async def _learn(
     if cycle == 1 and scope.allows_skills and settings.success_mode is not SuccessMode.OFF:
         snapshot = await _drafts(run, snapshot, batch, passed, tasks)
         if passed and settings.success_mode is SuccessMode.GATED_PROMOTION:
-            made = await write_skill(_writing(run, snapshot, batch, cycle, "promote", tasks))
+            spec = writing_of(run, snapshot, "promote", batch=batch, cycle=cycle, tasks=tasks)
+            threshold = {"promotion_threshold": settings.promotion_threshold}
+            made = await write_skill(spec.model_copy(update=threshold))
             await keep(made.after, len(made.result.promoted), "promote")
     if failed and scope.allows_anything:
         evolved = await evolve(_evolution(run, snapshot, batch, cycle, failed, tasks))
         await keep(evolved.after, len(evolved.result.skills_added), "evolve")
         if settings.distill and scope.allows_skills:
-            shorter = await write_skill(_writing(run, snapshot, batch, cycle, "distill", tasks))
+            spec = writing_of(run, snapshot, "distill", batch=batch, cycle=cycle, tasks=tasks)
+            shorter = await write_skill(spec)
             await keep(shorter.after, 0, "distill")
     return snapshot, gained
 
@@ -210,9 +199,17 @@ async def _task_skills(
     """Write each task's own skill: from its failed attempt, or from its text alone."""
     seen = {episode.task_id: episode.episode_id for episode in episodes}
     for task in tasks:
-        spec = _writing(run, snapshot, batch, cycle, "task_skill", [task])
-        about = {"task_id": task.task_id, "episode_id": seen.get(task.task_id, "")}
-        snapshot = (await write_skill(spec.model_copy(update=about))).after
+        spec = writing_of(
+            run,
+            snapshot,
+            "task_skill",
+            batch=batch,
+            cycle=cycle,
+            tasks=[task],
+            task_id=task.task_id,
+            episode_id=seen.get(task.task_id, ""),
+        )
+        snapshot = (await write_skill(spec)).after
     return snapshot
 
 
@@ -221,9 +218,17 @@ async def _drafts(
 ) -> Snapshot:
     """Draft skills from first-attempt passes."""
     for episode in passed:
-        spec = _writing(run, snapshot, batch, 1, "success", [task_of(tasks, episode.task_id)])
-        about = {"task_id": episode.task_id, "episode_id": episode.episode_id}
-        snapshot = (await write_skill(spec.model_copy(update=about))).after
+        spec = writing_of(
+            run,
+            snapshot,
+            "success",
+            batch=batch,
+            cycle=1,
+            tasks=[task_of(tasks, episode.task_id)],
+            task_id=episode.task_id,
+            episode_id=episode.episode_id,
+        )
+        snapshot = (await write_skill(spec)).after
     return snapshot
 
 
@@ -247,44 +252,14 @@ def _evolution(
     failed: Sequence[Episode],
     tasks: Sequence[Task],
 ) -> EvolveSpec:
-    run.runtime.tell(LearningBegan(f"from {len(failed)} failed"))
-    return EvolveSpec(
-        home=run.runtime.home.root,
-        run_key=run.runtime.run_key,
+    run.tell(LearningBegan(f"from {len(failed)} failed"))
+    return evolution_of(
+        run,
+        snapshot,
         step=f"batch-{batch}/cycle-{cycle}",
-        base=snapshot,
-        scope=run.settings.scope(),
-        model_id=run.model(run.settings.evolver_model_id),
-        region=run.settings.region,
-        feedback_level=run.settings.feedback_level,
-        episode_ids=tuple(item.episode_id for item in failed),
-        task_dirs={task.task_id: task.path for task in tasks},
         batch=batch,
         cycle=cycle,
+        episode_ids=[item.episode_id for item in failed],
+        tasks=tasks,
         success_mode=run.settings.success_mode,
-    )
-
-
-def _writing(
-    run: GrindRun,
-    snapshot: Snapshot,
-    batch: int,
-    cycle: int,
-    kind: WriteKind,
-    tasks: Sequence[Task],
-) -> WriteSpec:
-    settings = run.settings
-    return WriteSpec(
-        home=run.runtime.home.root,
-        run_key=run.runtime.run_key,
-        kind=kind,
-        base=snapshot,
-        model_id=run.model(run.settings.evolver_model_id),
-        region=settings.region,
-        feedback_level=settings.feedback_level,
-        no_direct_answers=settings.no_direct_answers,
-        promotion_threshold=settings.promotion_threshold,
-        task_dirs={task.task_id: task.path for task in tasks},
-        batch=batch,
-        cycle=cycle,
     )

@@ -5,7 +5,6 @@ import asyncio
 from grindstone.benchmark.planting import plant
 from grindstone.flows.run import Run
 from grindstone.records import Purpose
-from grindstone.runs.progress import Note
 from grindstone.settings import RunSettings
 from grindstone.workspace import Snapshot
 
@@ -28,7 +27,7 @@ async def attempt_impossible(run: Run[RunSettings], count: int, snapshot: Snapsh
         return
     into = run.settings.home.impossible
     tasks = await asyncio.to_thread(plant, run.planned.tasks, count, into)
-    run.runtime.tell(Note(f"{count} attempts at tasks that nobody can solve"))
+    run.note(f"{count} attempts at tasks that nobody can solve")
     distinct = len({task.task_id for task in tasks})
     await run.attempt_all(
         [

@@ -7,6 +7,7 @@ from prefect import flow
 
 from grindstone.attempt.account import Question, answered, book, last_release
 from grindstone.attempt.arms import arms_of
+from grindstone.attempt.release import record_release
 from grindstone.attempt.sealing import releasable
 from grindstone.base import Frozen
 from grindstone.benchmark import Task
@@ -25,8 +26,7 @@ from grindstone.report.model import RunReport
 from grindstone.runs.plan import choose_tasks, open_workspace, plan_run
 from grindstone.runs.progress import Note, current_watcher
 from grindstone.settings import ReleaseSettings
-from grindstone.tasks.finishing import finish_run
-from grindstone.tasks.releasing import record_release
+from grindstone.tasks.publish import publish_release
 from grindstone.workspace import Workspace
 from grindstone.workspace.workspace import SEED_TAG
 
@@ -82,14 +82,14 @@ async def release(
     planned = planned.model_copy(update={"tasks": tasks})
     async with open_planned(planned, settings, blocks) as run:
         for note in told_before(question, exposure):
-            run.runtime.tell(Note(note))
+            run.note(note)
         said: list[ReleaseRow] = []
 
         async def work() -> None:
             said.extend(await _measured(run, question, exposure))
 
         note = await within_budget(work())
-        done = await finish_run(run.runtime, run.planned, note=note)
+        done = await run.finish(note=note)
         return Released(row=next(iter(said), None), folder=done.folder, report=done.report)
 
 
@@ -109,10 +109,20 @@ async def _measured(
     pairs = [pair.model_copy(update={"cluster": clusters[pair.task_id]}) for pair in made]
     if not any(as_pair(pair).complete for pair in pairs):
         told = "No attempt has a score, so nothing is said; the same command goes on"
-        run.runtime.tell(Note(told))
+        run.note(told)
         return []
-    row = await record_release(run.runtime, run.settings, question, exposure, pairs)
-    run.runtime.tell(Note(release_headline(row)))
+    row, page = await asyncio.to_thread(
+        record_release,
+        run.ledger,
+        run.runtime.folder,
+        question,
+        exposure,
+        pairs,
+        agent_id=run.settings.agent_id,
+        signing_key=run.settings.signing_key,
+    )
+    await publish_release(row, page)
+    run.note(release_headline(row))
     return [row]
 
 

@@ -10,14 +10,9 @@ from grindstone.graduation.decisions.review import Review
 from grindstone.graduation.words import decision_line, review_line
 from grindstone.runs.progress import Note, current_watcher
 from grindstone.settings import GraduationSettings
-from grindstone.tasks.graduation import (
-    notify,
-    open_service,
-    publish_review,
-    publish_trail,
-    seal_changes,
-)
-from grindstone.tasks.run_keys import run_key_of
+from grindstone.tasks.flow_runs import run_key_of
+from grindstone.tasks.graduation import notify, open_service, seal_changes
+from grindstone.tasks.publish_autonomy import publish_review, publish_trail
 
 
 @flow(name="review", cache_result_in_memory=False)

@@ -39,9 +39,8 @@ from grindstone.records import Episode, Purpose
 from grindstone.resources import bundled
 from grindstone.runs.progress import Note, current_watcher
 from grindstone.settings import RouteSettings
-from grindstone.tasks.finishing import finish_run
-from grindstone.tasks.routing import publish_decision
-from grindstone.tasks.run_keys import run_key_of
+from grindstone.tasks.flow_runs import run_key_of
+from grindstone.tasks.publish_autonomy import publish_decision
 
 Status = Literal["done", "failed", "error", "stopped", "escalated", "declined", "decided"]
 
@@ -161,8 +160,7 @@ async def _models(
     async with open_models(
         run_key=str(settings.run_key),
         journal_dir=home.run(str(settings.run_key)).journal,
-        max_cost_usd=settings.max_cost_usd,
-        max_tokens_total=settings.max_tokens_total,
+        spending=settings.spending,
         environ=await credentials(blocks.model),
     ) as models:
         yield models
@@ -236,12 +234,10 @@ async def _attempted(
         try:
             episode = await _attempt(run, task)
         except BudgetExceededError as error:
-            await finish_run(run.runtime, run.planned, note=str(error))
-            return Routed(
-                status="stopped", decision=decision, run_key=run.runtime.run_key, note=str(error)
-            )
-        await finish_run(run.runtime, run.planned)
-        response = await asyncio.to_thread(_response, run.runtime.ledger, episode)
+            await run.finish(note=str(error))
+            return Routed(status="stopped", decision=decision, run_key=run.key, note=str(error))
+        await run.finish()
+        response = await asyncio.to_thread(_response, run.ledger, episode)
     if episode.passed is None:
         status: Status = "error"
     else:
@@ -260,7 +256,7 @@ async def _attempted(
 
 
 async def _attempt(run: Run[RouteSettings], task: Task) -> Episode:
-    wanted = run.plan_attempt(task, run.planned.plan.base, Purpose.ROUTE)
+    wanted = run.plan_attempt(task, run.base, Purpose.ROUTE)
     (episode,) = await run.attempt_all([wanted])
     return episode
 

@@ -1,4 +1,4 @@
-"""What every run begins with: its plan, its resources, its solver, its row in the ledger."""
+"""A run that has begun: its plan, its resources, its solver, its row in the ledger."""
 
 import asyncio
 import contextlib
@@ -22,17 +22,20 @@ from grindstone.errors import (
     InputError,
 )
 from grindstone.flows.attempt import DEPLOYMENT, PlannedAttempt, attempt_all
+from grindstone.home import Home
+from grindstone.ledger import Ledger
 from grindstone.preflight import preflight
 from grindstone.records import Arm, Episode, Purpose
 from grindstone.runs.plan import Planned, open_workspace, plan_run
-from grindstone.runs.progress import Note, current_watcher
+from grindstone.runs.progress import Progress, current_watcher
 from grindstone.settings import CompetencySettings, EvolveScope, RunSettings
 from grindstone.spending import ceiling_sentence
-from grindstone.tasks.finishing import finish_run, run_step, start_run
-from grindstone.tasks.run_keys import run_key_of
+from grindstone.tasks.episode_check import episode_check
+from grindstone.tasks.flow_runs import run_key_of
+from grindstone.tasks.lifecycle import Finished, finish_run, run_step, start_run
 from grindstone.tasks.runtime import Runtime, open_runtime
 from grindstone.tasks.server_loss import telling_server_loss
-from grindstone.workspace import Snapshot
+from grindstone.workspace import Snapshot, Workspace
 
 S = TypeVar("S", bound=RunSettings)
 S_co = TypeVar("S_co", bound=RunSettings, covariant=True)
@@ -50,13 +53,46 @@ class Run(Generic[S_co]):
     slots: asyncio.Semaphore  # how many attempts may run at once
 
     @property
+    def key(self) -> str:
+        """What the run is called."""
+        return self.planned.plan.run_key
+
+    @property
+    def base(self) -> Snapshot:
+        """The workspace the run started from."""
+        return self.planned.plan.base
+
+    @property
+    def home(self) -> Home:
+        """Where everything is kept."""
+        return self.runtime.home
+
+    @property
+    def ledger(self) -> Ledger:
+        """The home's ledger."""
+        return self.runtime.ledger
+
+    @property
+    def workspace(self) -> Workspace:
+        """The agent's workspace, as it evolves."""
+        return self.runtime.workspace
+
+    def tell(self, event: Progress) -> None:
+        """Tell whoever watches the run."""
+        self.runtime.tell(event)
+
+    def note(self, text: str) -> None:
+        """Tell a sentence."""
+        self.runtime.note(text)
+
+    @property
     def learns(self) -> bool:
         """Whether its attempts teach: what the solution or doing nothing leaves is no lesson."""
         return self.settings.native_profile.aided
 
     def within(self, scope: EvolveScope) -> EvolveScope:
         """Return what may evolve of what the run allows: the agent's manifest may allow less."""
-        return scope & self.runtime.workspace.files.manifest.evolvable_layers
+        return scope & self.workspace.files.manifest.evolvable_layers
 
     def model(self, choice: str | None) -> str:
         """Return a role's model id: its own, or the solver's."""
@@ -87,8 +123,8 @@ class Run(Generic[S_co]):
             solver: How the agent works, where it is not as in the rest of the run.
         """
         spec = AttemptSpec(
-            home=self.runtime.home.root,
-            run_key=self.runtime.run_key,
+            home=self.home.root,
+            run_key=self.key,
             agent_id=self.runtime.agent_id,
             purpose=purpose,
             arm=arm,
@@ -108,6 +144,10 @@ class Run(Generic[S_co]):
     async def attempt_all(self, wanted: Sequence[PlannedAttempt]) -> list[Episode]:
         """Make attempts side by side, here or on a work pool; see `flows/attempt.py`."""
         return await attempt_all(self.runtime, wanted, self.slots, self.settings.dispatch)
+
+    async def finish(self, *, note: str = "", converged: bool | None = None) -> Finished:
+        """Close the run; see `finish_run`."""
+        return await finish_run(self.runtime, note=note, converged=converged)
 
 
 @contextlib.asynccontextmanager
@@ -141,7 +181,7 @@ async def open_run(
     planned = planned.model_copy(update={"tasks": parted.open})
     async with open_planned(planned, settings, blocks) as run:
         for note in parted.notes:
-            run.runtime.tell(Note(note))
+            run.note(note)
         yield run
 
 
@@ -191,33 +231,32 @@ async def open_planned(planned: Planned, settings: S, blocks: BlockNames) -> Asy
         sandbox=settings.sandbox,
         oci_runtime=settings.runtime,
         model_block=blocks.model,
-        max_cost_usd=settings.max_cost_usd,
-        max_tokens_total=settings.max_tokens_total,
-        rehearsal_price_as=settings.rehearsal_price_as,
+        spending=settings.spending,
         watch=current_watcher(),
+        after_episode=episode_check(settings.home),
     ) as runtime:
         resolved = runtime.models.resolve(settings.model_id)
-        runtime.tell(Note(resolved.reason))
+        runtime.note(resolved.reason)
         if not resolved.rehearsal:
-            runtime.tell(Note(ceiling_sentence(settings)))
+            runtime.note(ceiling_sentence(settings))
         for weakness in runtime.provider.not_held:
-            runtime.tell(Note(weakness))
-        runtime.tell(Note(f"Run {runtime.run_key}, agent {settings.agent_id}"))
+            runtime.note(weakness)
+        runtime.note(f"Run {runtime.run_key}, agent {settings.agent_id}")
         solver = SolverSettings.of(
             settings, model_id=resolved.model_id, sandbox=runtime.provider.kind
         )
         await start_run(runtime, planned, settings, solver)
         slots = asyncio.Semaphore(settings.max_workers)
-        async with _told_how_it_ends(runtime, planned):
+        async with _told_how_it_ends(runtime):
             yield Run(settings, blocks, planned, runtime, solver, slots)
 
 
 @contextlib.asynccontextmanager
-async def _told_how_it_ends(runtime: Runtime, planned: Planned) -> AsyncIterator[None]:
+async def _told_how_it_ends(runtime: Runtime) -> AsyncIterator[None]:
     """Note in the ledger how a run ended that could not say so itself."""
 
     async def end(status: Literal["failed", "interrupted"], note: str, publish: bool) -> None:
-        await finish_run(runtime, planned, status=status, note=note, publish=publish)
+        await finish_run(runtime, status=status, note=note, publish=publish)
 
     try:
         with telling_server_loss(), step_boundary(run_step(runtime.run_key)):

@@ -22,10 +22,8 @@ from grindstone.flows.run import Run, open_run
 from grindstone.ledger.tables.runs import RunRow
 from grindstone.records import Arm, Episode, Purpose
 from grindstone.runs.plan import as_planned, choose_tasks, kept_plan, open_workspace
-from grindstone.runs.progress import Note
 from grindstone.settings import CompetencySettings, GrindSettings, RunSettings, TaskSkillMode
 from grindstone.tasks.dispatch import send_next
-from grindstone.tasks.finishing import finish_run
 from grindstone.workspace import Snapshot
 
 ANY: dict[str, object] = {"category": [], "difficulty": [], "task_ids": [], "limit": None}
@@ -126,17 +124,17 @@ async def _train(
 ) -> TrainingOutcome:
     own = await asyncio.to_thread(_settings_of, job, settings)
     async with open_run("train", own, blocks) as run:
-        base = run.planned.plan.base
+        base = run.base
         before = await _measure(run, base, Arm.BASELINE)
         if jobs.cancelled(job):
-            await finish_run(run.runtime, run.planned, note="cancelled")
+            await run.finish(note="cancelled")
             return await _called_off(jobs, job, settings, "before it trained")
     await _practise(job, own, blocks)
     async with open_run("train", own, blocks) as run:
         outcome = await _weigh(run, jobs, job, base, before)
         told = f"{job.domain}: {outcome.status}, {outcome.note}"
-        run.runtime.tell(Note(told))
-        await finish_run(run.runtime, run.planned)
+        run.note(told)
+        await run.finish()
     return outcome
 
 
@@ -148,7 +146,7 @@ async def _weigh(
     before: Sequence[Episode],
 ) -> TrainingOutcome:
     """Measure what was learned; take it back where it does not help."""
-    learned = await asyncio.to_thread(run.runtime.workspace.snapshot)
+    learned = await asyncio.to_thread(run.workspace.snapshot)
     changed = learned.tree != base.tree
     if jobs.cancelled(job):
         outcome = TrainingOutcome(status="cancelled", note="after it trained; rolled back")
@@ -156,10 +154,10 @@ async def _weigh(
         after = await _measure(run, learned, Arm.CANDIDATE) if changed else before
         outcome = weighed(before, after, base, learned, scale=run.settings.base)
         if outcome.status == "done":
-            ledger, scale = run.runtime.ledger, run.settings.base
+            ledger, scale = run.ledger, run.settings.base
             await asyncio.to_thread(tell_tracker, ledger, job, after, base=scale)
     if changed and outcome.status != "done":
-        await asyncio.to_thread(take_back, job, run.runtime.workspace, base, learned, outcome.note)
+        await asyncio.to_thread(take_back, job, run.workspace, base, learned, outcome.note)
     return outcome
 
 

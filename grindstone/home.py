@@ -54,6 +54,19 @@ class RunFolder(os.PathLike[str]):
         return self.root / "certificate.json"
 
     @property
+    def lock(self) -> Path:
+        """Held by the one process that drives the run."""
+        return self.root / "lock"
+
+    def attempt(self, episode_id: str) -> Path:
+        """Return the file of an attempt that is not yet in the ledger."""
+        return self.root / "attempts" / f"{episode_id}.json"
+
+    def command_log(self, episode_id: str) -> Path:
+        """Return the file of what an attempt's commands have shown so far."""
+        return self.root / "attempts" / f"{episode_id}.commands"
+
+    @property
     def plots(self) -> Path:
         """Pictures of its report."""
         return self.root / "plots"

@@ -1,4 +1,4 @@
-"""What a person reads in the Prefect UI: reports, verdicts, curves, trajectories.
+"""Artifacts, which the Prefect UI shows.
 
 Artifacts of one key are versions of one thing, so a task's trajectories over cycles and
 runs lie behind one another. Keys take lowercase letters, digits and dashes. A link by key
@@ -17,9 +17,6 @@ from prefect.context import get_run_context
 from prefect.exceptions import MissingContextError
 from prefect.settings import get_current_settings
 
-from grindstone.attempt.run import AttemptResult
-from grindstone.observe.narrative import trajectory_markdown
-from grindstone.records import Episode
 from grindstone.runs.incidents import spared
 
 
@@ -49,22 +46,6 @@ def _ui() -> str:
 
 def _page(artifact_id: UUID) -> str:
     return f"{_ui()}/artifacts/artifact/{artifact_id}"
-
-
-def trajectory_key(task_id: str) -> str:
-    """Return the key of a task's trajectories."""
-    return artifact_key("trajectory", task_id)
-
-
-async def publish_trajectory(attempted: AttemptResult) -> None:
-    """Show one attempt: headline, skills, then every step."""
-    episode = attempted.episode
-    await publish_markdown(
-        trajectory_key(episode.task_id),
-        f"{_headline(episode)}\n\n{_skills(attempted)}\n\n"
-        f"{trajectory_markdown(attempted.trajectory)}\n",
-        description=_headline(episode).lstrip("# "),
-    )
 
 
 async def publish_markdown(key: str, markdown: str, *, description: str) -> str:
@@ -103,22 +84,3 @@ def _in_a_run() -> bool:
     except MissingContextError:
         return False
     return True
-
-
-def _headline(episode: Episode) -> str:
-    mark = "✓ passed" if episode.passed else "✗ failed"
-    tests = f", {episode.tests_passed}/{episode.tests_total} tests" if episode.tests_total else ""
-    return (
-        f"### {mark}: {episode.task_id}, cycle {episode.cycle}, "
-        f"reward {episode.reward:.2f}{tests}, {episode.turns} turns, {episode.duration_s:.1f} s"
-    )
-
-
-def _skills(attempted: AttemptResult) -> str:
-    if not attempted.uses:
-        return "No skills were offered."
-    rows = [
-        f"| {use.skill} | {'✓' if use.loaded else ''} | {'✓' if use.followed else ''} |"
-        for use in attempted.uses
-    ]
-    return "\n".join(["| skill offered | loaded | followed |", "|---|---|---|", *rows])

@@ -15,37 +15,29 @@ from grindstone.evolve.behaviour import JudgedAttempt, observe_behaviour, recall
 from grindstone.evolve.engine import last_refusals
 from grindstone.evolve.observing import observe
 from grindstone.evolve.prompts import Observed
-from grindstone.home import Home
+from grindstone.evolve.record import evolution_rows
 from grindstone.ledger import Ledger
 from grindstone.ledger.recall import recall
 from grindstone.ledger.tables.runs import EvolutionRow
 from grindstone.observe.judge import PASSING_SCORE
 from grindstone.observe.observation import LabelledObservation
 from grindstone.records import utc_now
-from grindstone.runs.progress import Learned, Note
-from grindstone.sandbox.owner import run_labels
+from grindstone.runs.progress import Learned
 from grindstone.settings import EvolveScope, FeedbackLevel, SuccessMode
-from grindstone.tasks.recording import record_evolution
-from grindstone.tasks.runtime import CURRENT
-from grindstone.tasks.step import step
+from grindstone.tasks.runtime import current_runtime
+from grindstone.tasks.step import StepSpec, kept, step
 from grindstone.workspace import Snapshot
 
 
-class EvolveSpec(Frozen):
-    """One evolution to make, small enough for a cache key and a form."""
+class EvolveSpec(StepSpec):
+    """One evolution to make."""
 
-    home: Path
-    run_key: str
     step: str  # unique within the run, such as "batch-3/cycle-1"
     base: Snapshot
     scope: EvolveScope
-    model_id: str
-    region: str | None = None
     feedback_level: FeedbackLevel
     episode_ids: tuple[str, ...]
     task_dirs: dict[str, Path]  # task id → folder, of every task observed
-    batch: int = 0
-    cycle: int = 0
     success_mode: SuccessMode = SuccessMode.OFF
     judged: tuple[JudgedAttempt, ...] | None = None  # given: behaviour alone is shown, no verdict
 
@@ -71,15 +63,14 @@ class Evolved(Frozen):
 
 @step("evolve", "{spec.step}")
 async def _evolve(spec: EvolveSpec) -> Evolved:
-    runtime = CURRENT.get()
-    assert runtime is not None
+    runtime = current_runtime()
     observations = await asyncio.to_thread(_observe, spec, runtime.ledger)
     started = utc_now()
     engine = EvolutionEngine(
         EvolveConfig.of(spec.scope, evolver_model=spec.model_id),
         model=runtime.models.get(spec.model_id, spec.region),
         provider=runtime.provider,
-        labels=run_labels(spec.home, spec.run_key),
+        labels=spec.labels,
         answers_dir=spec.home / ANSWERS,
     )
     scope = f"{spec.run_key}/{spec.step}"
@@ -96,9 +87,12 @@ async def _evolve(spec: EvolveSpec) -> Evolved:
         else spec.base
     )
     evolved = Evolved(after=after, result=result.model_copy(update={"trajectory": None}))
-    await record_evolution(
-        runtime,
+    rows = await asyncio.to_thread(
+        evolution_rows,
         result,
+        await runtime.snapshot(after.commit),
+        run_key=spec.run_key,
+        agent_id=runtime.agent_id,
         before=spec.base,
         after=after,
         batch=spec.batch,
@@ -107,6 +101,8 @@ async def _evolve(spec: EvolveSpec) -> Evolved:
         cost_usd=runtime.cost_of(scope),
         started=started,
     )
+    for table in rows:
+        await runtime.append(table)
     await runtime.record_calls()
     runtime.tell(Learned(result.tag, _in_words(result)))
     return evolved
@@ -117,10 +113,9 @@ async def evolve(spec: EvolveSpec) -> Evolved:
 
     One that fails for reasons nobody foresaw has changed nothing.
     """
-    stored = _evolve.with_options(result_storage=Home.at(spec.home).run(spec.run_key).results)
     try:
         with step_boundary(f"evolution {spec.step}"):
-            return await stored(spec)
+            return await kept(_evolve, spec.home, spec.run_key)(spec)
     except InternalError as error:
         after = await undone(spec.base, f"{spec.run_key}/{spec.step}", str(error))
         nothing = EvolutionResult(
@@ -137,9 +132,8 @@ async def undone(base: Snapshot, step: str, reason: str) -> Snapshot:
         step: `<run_key>/<step>`.
         reason: Why it failed; goes into the history.
     """
-    runtime = CURRENT.get()
-    assert runtime is not None
-    runtime.tell(Note(reason))
+    runtime = current_runtime()
+    runtime.note(reason)
 
     def undo() -> Snapshot:
         workspace = runtime.workspace

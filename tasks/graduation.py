@@ -1,4 +1,4 @@
-"""Graduation's steps: the service of a home, events, notifications, what the UI shows."""
+"""Graduation's steps: the service of a home, events, notifications."""
 
 import asyncio
 import contextlib
@@ -12,16 +12,11 @@ from grindstone.blocks import credentials
 from grindstone.errors import InputError
 from grindstone.graduation.audit.event import AuditEvent
 from grindstone.graduation.audit.signing import sign_end
-from grindstone.graduation.audit.trail import Trail, to_markdown, trail_plots
-from grindstone.graduation.decisions.exam import Examiner, ExamResult
-from grindstone.graduation.decisions.review import Review
-from grindstone.graduation.evidence.readiness import NAMES
+from grindstone.graduation.decisions.exam import Examiner
 from grindstone.graduation.service import GraduationService
-from grindstone.graduation.words import NEXT, exam_markdown, review_line
 from grindstone.llm import open_models
 from grindstone.runs.progress import Note, current_watcher
 from grindstone.settings import GraduationSettings
-from grindstone.tasks.artifacts import artifact_key, artifact_link, publish_markdown, publish_table
 from grindstone.tasks.events import tell_events
 
 
@@ -52,8 +47,7 @@ async def open_service(
     async with open_models(
         run_key=run_key,
         journal_dir=home.run(run_key).journal,
-        max_cost_usd=settings.max_cost_usd,
-        max_tokens_total=settings.max_tokens_total,
+        spending=settings.spending,
         environ=await credentials(model_block),
     ) as models:
         service.judge = models.get(settings.judge_model_id, settings.region)
@@ -92,47 +86,3 @@ async def notify(settings: GraduationSettings, subject: str, body: str) -> None:
         await block.notify(body, subject)
     except Exception as error:  # noqa: BLE001 - each block has errors of its own
         current_watcher()(Note(f"{settings.notify_block} was not told: {error}"))
-
-
-async def publish_review(found: Review) -> None:
-    """Show a review as a table: every agent, what is missing, what was done."""
-    await publish_table(
-        "graduation-review",
-        [
-            {
-                "agent": artifact_link(trail_key(item.agent_id), item.agent_id),
-                "level": item.level.value,
-                "next": item.target.value if item.target else "",
-                "score": f"{item.score:.1f}",
-                "ready": "✓" if item.ready else "",
-                "action": item.action.replace("_", " "),
-                "why": item.reason,
-                "what to do": NEXT.get(item.action, ""),
-                "most to gain in": NAMES.get(item.weakest, ""),
-            }
-            for item in found.decisions
-        ],
-        description=review_line(found),
-    )
-
-
-def trail_key(agent_id: str) -> str:
-    """Return the key of an agent's graduation report."""
-    return artifact_key("graduation", agent_id)
-
-
-async def publish_trail(trail: Trail) -> None:
-    """Show an agent's graduation report, plots included."""
-    images = await asyncio.to_thread(trail_plots, trail)
-    await publish_markdown(
-        trail_key(trail.agent_id),
-        to_markdown(trail, images),
-        description=f"{trail.agent_name}: {trail.current_maturity.value}",
-    )
-
-
-async def publish_exam(found: ExamResult) -> None:
-    """Show an exam: what was attempted and what came of it."""
-    await publish_markdown(
-        artifact_key("exam", found.agent_id), exam_markdown(found), description=found.reason
-    )

@@ -1,4 +1,4 @@
-"""Judging attempts from behaviour as cached steps, and how far the judge can be trusted."""
+"""Judging attempts from behaviour as cached steps, and what their failures share."""
 
 import asyncio
 from collections.abc import Sequence
@@ -6,38 +6,29 @@ from pathlib import Path
 
 from prefect import task
 
-from grindstone.base import Frozen
 from grindstone.benchmark import load_task
 from grindstone.boundary import step_boundary
 from grindstone.digest import digest
 from grindstone.errors import InfrastructureError, InternalError
 from grindstone.evolve.behaviour import JudgedAttempt, observe_behaviour, recall_behaviour
-from grindstone.home import Home
-from grindstone.ledger import Ledger
-from grindstone.ledger.tables.attempts import JudgeVerdictRow, VerdictRow
+from grindstone.ledger.tables.attempts import JudgeVerdictRow
 from grindstone.ledger.tables.runs import PatternRow
 from grindstone.llm.messages import CallSite
-from grindstone.observe.calibration import Calibration, calibrate
 from grindstone.observe.judge import judge
 from grindstone.observe.observation import JudgeVerdict
 from grindstone.observe.patterns import JudgedTask, Pattern, find_patterns
 from grindstone.records import Role
-from grindstone.tasks.artifacts import artifact_key, artifact_link, publish_table, trajectory_key
-from grindstone.tasks.runtime import CURRENT, Runtime
-from grindstone.tasks.step import key_of
+from grindstone.tasks.publish import publish_judged
+from grindstone.tasks.runtime import Runtime, current_runtime
+from grindstone.tasks.step import StepSpec, kept, key_of
 
 
-class JudgeSpec(Frozen):
+class JudgeSpec(StepSpec):
     """One attempt to judge."""
 
-    home: Path
-    run_key: str
     episode_id: str
     task_id: str
     task_dir: Path
-    model_id: str
-    region: str | None = None
-    cycle: int = 0
 
     @property
     def cache_key(self) -> str:
@@ -55,8 +46,7 @@ class JudgeSpec(Frozen):
 )
 async def _judge(spec: JudgeSpec) -> JudgedAttempt:
     """Judge once; the judge's own retries are within, and its failure is an answer too."""
-    runtime = CURRENT.get()
-    assert runtime is not None
+    runtime = current_runtime()
     judged = JudgedAttempt(episode_id=spec.episode_id, task_id=spec.task_id)
     try:
         verdict = await _verdict(spec, runtime)
@@ -73,7 +63,7 @@ async def _judge(spec: JudgeSpec) -> JudgedAttempt:
         error=judged.error,
         **said,
     )
-    await asyncio.to_thread(runtime.ledger.append, [row], run_key=spec.run_key)
+    await runtime.append([row])
     return judged
 
 
@@ -102,11 +92,10 @@ async def judge_attempts(
     """
 
     async def one(spec: JudgeSpec) -> JudgedAttempt:
-        stored = _judge.with_options(result_storage=Home.at(spec.home).run(spec.run_key).results)
         try:
             with step_boundary(f"judgement of {spec.task_id} · cycle {spec.cycle}"):
                 async with slots:
-                    return await stored(spec)
+                    return await kept(_judge, spec.home, spec.run_key)(spec)
         except InternalError as error:
             return JudgedAttempt(
                 episode_id=spec.episode_id, task_id=spec.task_id, error=str(error)[:500]
@@ -132,50 +121,6 @@ async def note_patterns(
         PatternRow(run_key=runtime.run_key, cycle=cycle, **pattern.model_dump())
         for pattern in patterns
     ]
-    if rows:
-        await asyncio.to_thread(runtime.ledger.append, rows, run_key=runtime.run_key)
-    shared = {task_id: pattern.reason for pattern in patterns for task_id in pattern.task_ids}
-    await publish_table(
-        artifact_key("judge", runtime.agent_id),
-        [
-            {
-                "task": item.task_id,
-                "score": "-" if item.verdict is None else item.verdict.score,
-                "category": item.verdict.category if item.verdict else "",
-                "outcome": item.verdict.outcome if item.verdict else f"no verdict: {item.error}",
-                "failure reason": item.verdict.failure_reason if item.verdict else "",
-                "pattern": shared.get(item.task_id, ""),
-                "trajectory": artifact_link(trajectory_key(item.task_id), "read it"),
-            }
-            for item in judged
-        ],
-        description=f"What the judge saw in cycle {cycle}: {len(patterns)} patterns",
-    )
+    await runtime.append(rows)
+    await publish_judged(runtime.agent_id, judged, patterns, cycle=cycle)
     return patterns
-
-
-def judge_calibration(ledger: Ledger, run_key: str) -> Calibration | None:
-    """Return how a run's judge agrees with the verdicts; None where there is no pair.
-
-    To be shown when a run is over: nothing of it may come before judge or evolver.
-    """
-    passed = {row.episode_id: row.passed for row in ledger.rows(VerdictRow, run_key)}
-    scores = {
-        row.episode_id: row.score
-        for row in ledger.rows(JudgeVerdictRow, run_key)
-        if row.score is not None and row.episode_id in passed
-    }
-    if not scores:
-        return None
-    return calibrate(list(scores.values()), [passed[key] for key in scores])
-
-
-def calibration_sentence(found: Calibration | None) -> str:
-    """Return a calibration in one sentence."""
-    if found is None:
-        return "The judge cannot be calibrated: no attempt has both a score and a verdict."
-    auc = "unknown, as all outcomes are the same" if found.auc is None else f"{found.auc:.2f}"
-    return (
-        f"The judge against the verdicts of {found.n} attempts ({found.n_passed} passed): "
-        f"agreement {found.agreement:.0%}, Brier score {found.brier:.3f}, AUC {auc}."
-    )

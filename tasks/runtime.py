@@ -6,33 +6,35 @@ on the same event loop. An attempt that was sent to another machine opens its ow
 
 import asyncio
 import contextlib
-import math
 import os
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from prefect.exceptions import CancelledRun
+from pydantic import BaseModel
 
-from grindstone.attempt.spec import Spending
+from grindstone.attempt.run import AttemptResult
 from grindstone.benchmark.environ import passed_names
 from grindstone.blocks import credentials
 from grindstone.boundary import keeping
-from grindstone.graduation.decisions.after_episode import IncrementalReview
-from grindstone.home import Home
+from grindstone.home import Home, RunFolder
 from grindstone.ledger import Ledger
 from grindstone.ledger.recall import scored_episodes
 from grindstone.llm import CallRecord, Journal, Models, open_models
+from grindstone.llm.budget import Spending
 from grindstone.masking import Mask
 from grindstone.records import Episode
 from grindstone.runs.incidents import IncidentKeeper, spared
-from grindstone.runs.progress import Progress, Watcher, ignore
+from grindstone.runs.lock import sole_process
+from grindstone.runs.progress import Note, Progress, Watcher, ignore
 from grindstone.sandbox import SandboxProvider, open_provider
 from grindstone.sandbox.owner import run_labels
 from grindstone.sandbox.registry import Choice
-from grindstone.tasks.adopting import sole_process, tagged
+from grindstone.tasks.flow_runs import tagged
 from grindstone.tasks.server_loss import is_server_loss
 from grindstone.tasks.step import drop_torn_results
 from grindstone.workspace import Workspace
@@ -46,6 +48,15 @@ STARTS_AT_ONCE = 3
 waits two seconds; how many attempts *run* at once is the user's setting."""
 
 
+class AfterEpisode(Protocol):
+    """What is done after each scored attempt; it may be called again for the same one."""
+
+    async def __call__(
+        self, runtime: "Runtime", episode: Episode, attempted: AttemptResult | None
+    ) -> None:
+        """Do it, with what was made where that is at hand."""
+
+
 @dataclass(frozen=True)
 class Runtime:
     """A run's open resources; belongs to one event loop."""
@@ -57,8 +68,8 @@ class Runtime:
     ledger: Ledger
     provider: SandboxProvider
     models: Models
-    follower: IncrementalReview
     watch: Watcher = ignore
+    after_episode: AfterEpisode | None = None
     starts: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(STARTS_AT_ONCE))
     spending: Spending = field(default_factory=Spending)
     calls: Calls = field(default_factory=lambda: defaultdict(dict))
@@ -67,24 +78,28 @@ class Runtime:
     scored: Mapping[str, Episode] = field(default_factory=dict)  # when the run was opened
 
     @property
-    def run_dir(self) -> Path:
+    def folder(self) -> RunFolder:
         """Where the run's journal, report and plots are."""
-        return self.home.run(self.run_key).root
+        return self.home.run(self.run_key)
 
     async def snapshot(self, commit: str) -> Path:
         """Return a folder with the workspace as of a commit, shared and not to be written."""
         return await asyncio.to_thread(self.workspace.frozen, commit)
 
+    async def append(self, rows: Sequence[BaseModel]) -> None:
+        """Keep rows of one table; see `Ledger.append`."""
+        await asyncio.to_thread(self.ledger.append, rows, run_key=self.run_key)
+
     async def record_calls(self) -> None:
         """Bring into the ledger the calls it lacks, those of processes that died included."""
         every = [call for calls in self.calls.values() for call in calls.values()]
         missing = [call for call in every if call.call_id not in self.booked]
-        await asyncio.to_thread(self.ledger.append, missing, run_key=self.run_key)
+        await self.append(missing)
         self.booked.update(call.call_id for call in missing)
 
     async def reread_calls(self) -> None:
         """Take over what other processes wrote into the journal: attempts on other machines."""
-        for scope, calls in (await asyncio.to_thread(_journaled, self.run_dir)).items():
+        for scope, calls in (await asyncio.to_thread(_journaled, self.folder.journal)).items():
             self.calls[scope] = calls | self.calls[scope]
 
     def calls_of(self, scope: str) -> Sequence[CallRecord]:
@@ -95,6 +110,16 @@ class Runtime:
         """Return US dollars spent on behalf of an episode or a step; None: a price is unknown."""
         costs = [call.cost_usd for call in self.calls_of(scope)]
         return None if any(cost is None for cost in costs) else sum(cost or 0.0 for cost in costs)
+
+    async def has_scored(self, episode: Episode, attempted: AttemptResult | None = None) -> None:
+        """Have done what follows from an episode that is in the ledger, if it has a score.
+
+        Args:
+            episode: What is in the ledger.
+            attempted: What was made; None: an earlier process made it.
+        """
+        if self.after_episode is not None and episode.passed is not None:
+            await self.after_episode(self, episode, attempted)
 
     @contextlib.asynccontextmanager
     async def start(self, name: str) -> AsyncIterator[None]:
@@ -116,8 +141,30 @@ class Runtime:
         """Tell whoever watches the run."""
         self.watch(event)
 
+    def note(self, text: str) -> None:
+        """Tell a sentence."""
+        self.watch(Note(text))
 
-CURRENT: ContextVar[Runtime | None] = ContextVar("grindstone_runtime", default=None)
+
+_CURRENT: ContextVar[Runtime | None] = ContextVar("grindstone_runtime", default=None)
+
+
+def runtime_of(run_key: str) -> Runtime | None:
+    """Return the resources of a run, if the caller is within it and its process has them."""
+    runtime = _CURRENT.get()
+    return runtime if runtime is not None and runtime.run_key == run_key else None
+
+
+def current_runtime() -> Runtime:
+    """Return the resources of the run that a step is part of.
+
+    Raises:
+        RuntimeError: It is called outside of a run.
+    """
+    runtime = _CURRENT.get()
+    if runtime is None:
+        raise RuntimeError("a step was called outside of `open_runtime`")
+    return runtime
 
 
 @contextlib.asynccontextmanager
@@ -129,10 +176,9 @@ async def open_runtime(
     sandbox: Choice,
     oci_runtime: str | None = None,
     model_block: str | None = None,
-    max_cost_usd: float | None = None,
-    max_tokens_total: int | None = None,
-    rehearsal_price_as: str | None = None,
+    spending: Spending = Spending(),
     watch: Watcher = ignore,
+    after_episode: AfterEpisode | None = None,
     whole: bool = True,
 ) -> AsyncIterator[Runtime]:
     """Open a run's resources, and sweep away what dead runs left behind, before and after.
@@ -144,29 +190,21 @@ async def open_runtime(
         sandbox: Which provider.
         oci_runtime: Docker's OCI runtime.
         model_block: A saved block with credentials; None for the environment's.
-        max_cost_usd: The run's ceiling.
-        max_tokens_total: The run's ceiling in tokens.
-        rehearsal_price_as: The model whose prices a rehearsal is metered at.
+        spending: The run's ceilings, and how its rehearsals are priced.
         watch: Told what happens.
+        after_episode: Called after each scored attempt.
         whole: False for a part of a run, which must leave the run's other parts alone.
 
     Raises:
         InputError: Another process drives this run.
     """
     folder = home.run(run_key)
-    if max_cost_usd == math.inf:  # no ceiling, as somebody said
-        max_cost_usd = None
-    spending = Spending(
-        max_cost_usd=max_cost_usd,
-        max_tokens_total=max_tokens_total,
-        rehearsal_price_as=rehearsal_price_as,
-    )
     ledger = Ledger(home)
     async with contextlib.AsyncExitStack() as exits:
-        kept = await asyncio.to_thread(IncidentKeeper, ledger, folder.root, run_key, whole=whole)
-        exits.enter_context(keeping(kept.keep, passing=ends_the_run, done=kept.done))
+        incidents = await asyncio.to_thread(IncidentKeeper, ledger, folder, run_key, whole=whole)
+        exits.enter_context(keeping(incidents.keep, passing=ends_the_run, done=incidents.done))
         if whole:
-            exits.enter_context(sole_process(folder.root, run_key))
+            exits.enter_context(sole_process(folder, run_key))
             await asyncio.to_thread(drop_torn_results, home, run_key)
             await exits.enter_async_context(tagged(run_key))
         workspace = await asyncio.to_thread(Workspace.open, home.workspace(agent_id))
@@ -184,12 +222,10 @@ async def open_runtime(
             open_models(
                 run_key=run_key,
                 journal_dir=folder.journal,
-                max_cost_usd=max_cost_usd,
-                max_tokens_total=max_tokens_total,
+                spending=spending,
                 on_call=keep,
                 environ=(environ := await credentials(model_block)),
                 mask=Mask.of({**os.environ, **environ}, passed_names(os.environ)),
-                price_as=rehearsal_price_as,
             )
         )
         runtime = Runtime(
@@ -200,18 +236,18 @@ async def open_runtime(
             ledger=ledger,
             provider=provider,
             models=models,
-            follower=IncrementalReview(home),
             watch=watch,
+            after_episode=after_episode,
             spending=spending,
             calls=calls,
             scored=await asyncio.to_thread(scored_episodes, ledger, run_key),
         )
         exits.push_async_callback(runtime.record_calls)
-        token = CURRENT.set(runtime)
+        token = _CURRENT.set(runtime)
         try:
             yield runtime
         finally:
-            CURRENT.reset(token)
+            _CURRENT.reset(token)
 
 
 async def _sweep(provider: SandboxProvider, labels: Mapping[str, str] | None = None) -> None:

@@ -2,14 +2,34 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from prefect import Task, task
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.context import TaskRunContext
 
+from grindstone.base import Frozen
 from grindstone.errors import InfrastructureError, RetryBy
 from grindstone.home import Home
+from grindstone.sandbox.owner import run_labels
+
+
+class StepSpec(Frozen):
+    """What every step of a run is told, small enough for a cache key and a form."""
+
+    home: Path
+    run_key: str
+    model_id: str
+    region: str | None = None
+    batch: int = 0
+    cycle: int = 0
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """What the step's sandboxes carry, so that they are found when the run dies."""
+        return run_labels(self.home, self.run_key)
+
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -65,6 +85,11 @@ def step(name: str, run_name: str) -> Callable[[Callable[P, R]], Task[P, R]]:
         retry_delay_seconds=RETRY_DELAYS_S,
         retry_condition_fn=infrastructure_only,
     )
+
+
+def kept(what: Task[P, R], home: Path, run_key: str) -> Task[P, R]:
+    """Return a step whose result is kept with its run."""
+    return what.with_options(result_storage=Home.at(home).run(run_key).results)
 
 
 def drop_torn_results(home: Home, run_key: str) -> None:

@@ -21,39 +21,31 @@ from grindstone.evolve.behaviour import recall_behaviour
 from grindstone.evolve.guard import Answers, leak_guard
 from grindstone.evolve.observing import observe
 from grindstone.evolve.permissions import Check
-from grindstone.home import Home
+from grindstone.evolve.record import writing_rows
 from grindstone.ledger.recall import recall
 from grindstone.llm.messages import Model
 from grindstone.records import utc_now
 from grindstone.runs.progress import Learned
-from grindstone.sandbox.owner import run_labels
 from grindstone.settings import FeedbackLevel
 from grindstone.tasks.evolve import undone
-from grindstone.tasks.recording import record_writing
-from grindstone.tasks.runtime import CURRENT, Runtime
-from grindstone.tasks.step import step
+from grindstone.tasks.runtime import Runtime, current_runtime
+from grindstone.tasks.step import StepSpec, kept, step
 from grindstone.workspace import Snapshot
 
 WriteKind = Literal["task_skill", "success", "promote", "distill"]
 
 
-class WriteSpec(Frozen):
+class WriteSpec(StepSpec):
     """One skill to write."""
 
-    home: Path
-    run_key: str
     kind: WriteKind
     base: Snapshot
-    model_id: str
-    region: str | None = None
     feedback_level: FeedbackLevel
     no_direct_answers: bool
     promotion_threshold: int = 1
     task_dirs: dict[str, Path]  # the task it is about first; all are guarded
     task_id: str = ""
     episode_id: str = ""  # of the attempt it learns from; empty: from the task's text alone
-    batch: int = 0
-    cycle: int = 0
 
     @property
     def step(self) -> str:
@@ -84,13 +76,11 @@ class Written(Frozen):
 
 @step("write-skill", "{spec.kind} {spec.task_id}")
 async def _write_skill(spec: WriteSpec) -> Written:
-    runtime = CURRENT.get()
-    assert runtime is not None
+    runtime = current_runtime()
     started = utc_now()
     leaks = None
     if spec.no_direct_answers and spec.kind != "promote":  # a draft was guarded when it was written
-        labels = run_labels(spec.home, spec.run_key)
-        answers = Answers(runtime.provider, spec.home / ANSWERS, labels)
+        answers = Answers(runtime.provider, spec.home / ANSWERS, spec.labels)
         leaks = await leak_guard(spec.task_dirs.values(), answers)
     model = runtime.models.get(spec.model_id, spec.region)
     result = await _writer(spec, runtime, model, leaks)
@@ -98,7 +88,24 @@ async def _write_skill(spec: WriteSpec) -> Written:
     after = (
         await asyncio.to_thread(runtime.workspace.snapshot, result.commit) if changed else spec.base
     )
-    await record_writing(runtime, spec, result, after=after, started=started)
+    rows = await asyncio.to_thread(
+        writing_rows,
+        result,
+        await runtime.snapshot(after.commit),
+        run_key=spec.run_key,
+        agent_id=runtime.agent_id,
+        kind=spec.kind,
+        step=spec.step,
+        task_id=spec.task_id,
+        before=spec.base,
+        after=after,
+        batch=spec.batch,
+        cycle=spec.cycle,
+        cost_usd=runtime.cost_of(f"{spec.run_key}/{spec.step}"),
+        started=started,
+    )
+    for table in rows:
+        await runtime.append(table)
     await runtime.record_calls()
     if changed:
         names = ", ".join((*result.written, *result.promoted))
@@ -111,10 +118,9 @@ async def write_skill(spec: WriteSpec) -> Written:
 
     A writing that fails for reasons nobody foresaw has changed nothing.
     """
-    stored = _write_skill.with_options(result_storage=Home.at(spec.home).run(spec.run_key).results)
     try:
         with step_boundary(f"writing {spec.step}"):
-            return await stored(spec)
+            return await kept(_write_skill, spec.home, spec.run_key)(spec)
     except InternalError as error:
         after = await undone(spec.base, f"{spec.run_key}/{spec.step}", str(error))
         return Written(after=after, result=WriterResult(step=spec.step))

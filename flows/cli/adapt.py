@@ -68,7 +68,7 @@ def adapt(
     text = (result.folder / "report.md").read_text("utf-8")
     document: RunReport | dict[str, Any] = result.report
     if calibrate_judge:
-        from grindstone.tasks.judge import calibration_sentence
+        from grindstone.report.judge_calibration import calibration_sentence
 
         judged = None if result.judge is None else result.judge.model_dump(mode="json")
         document = result.report.model_dump(mode="json") | {"judge": judged}

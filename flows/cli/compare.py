@@ -13,7 +13,7 @@ from grindstone.settings import CompareSettings
 
 if TYPE_CHECKING:
     from grindstone.flows.cli.running import FlowOf
-    from grindstone.tasks.finishing import Finished
+    from grindstone.tasks.lifecycle import Finished
 
 
 def register(app: typer.Typer) -> None:

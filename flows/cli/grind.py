@@ -12,7 +12,7 @@ from grindstone.settings import GrindSettings, SearchOptions
 
 if TYPE_CHECKING:
     from grindstone.flows.cli.running import FlowOf
-    from grindstone.tasks.finishing import Finished
+    from grindstone.tasks.lifecycle import Finished
 
 PANELS = (
     dict.fromkeys(

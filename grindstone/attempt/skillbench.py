@@ -19,6 +19,7 @@ from grindstone.attempt.spec import AttemptSpec, SolverSettings
 from grindstone.benchmark import Task, load_task, score_of
 from grindstone.digest import digest
 from grindstone.errors import InputError
+from grindstone.home import RunFolder
 from grindstone.llm import CallRecord, open_models
 from grindstone.observe.observation import LabelledObservation, observe_labelled
 from grindstone.records import Purpose, Trajectory, Verdict, utc_now
@@ -171,17 +172,17 @@ class SkillBenchAgent:
 
     async def _solve(self, task: Task, trial: int) -> Solved:
         calls: defaultdict[str, list[CallRecord]] = defaultdict(list)
-        aided = self.native_profile.aided
+        aided, folder = self.native_profile.aided, RunFolder(self._runs / self.run_key)
         provider = await open_provider(self.sandbox)
         try:
             async with open_models(
                 run_key=self.run_key,
-                journal_dir=self._runs / self.run_key / "journal",
+                journal_dir=folder.journal,
                 on_call=lambda call: calls[call.scope].append(call),
             ) as models:
                 model = models.get(self.model_id, self.region) if aided else None
                 spec = self._spec(task, trial, model.model_id if model else "", provider.kind)
-                command_log = self._runs / self.run_key / "attempts" / f"{spec.episode_id}.commands"
+                command_log = folder.command_log(spec.episode_id)
                 done = await attempt(
                     spec,
                     AttemptResources(

@@ -7,6 +7,7 @@ from pydantic import Field, JsonValue, NonNegativeInt, PositiveFloat, PositiveIn
 
 from grindstone.base import Frozen
 from grindstone.digest import digest
+from grindstone.llm.budget import Spending
 from grindstone.llm.providers import REHEARSAL
 from grindstone.records import Arm, Purpose
 from grindstone.sandbox.protocol import DEFAULT_HEADROOM
@@ -69,14 +70,6 @@ class SolverSettings(Frozen):
         later = {"context_tokens", "verifier", "trust_disputed", "memory_headroom", "runtime"}
         unset = later - self.model_dump(exclude_defaults=True).keys()
         return self.model_dump(mode="json", exclude=unset)
-
-
-class Spending(Frozen):
-    """A run's ceilings and how its rehearsals are priced."""
-
-    max_cost_usd: PositiveFloat | None = None
-    max_tokens_total: PositiveInt | None = None
-    rehearsal_price_as: str | None = None
 
 
 class AttemptSpec(Frozen):

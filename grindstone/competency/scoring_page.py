@@ -21,6 +21,26 @@ def headline(result: CompetencyResult) -> str:
     )
 
 
+def scoring_markdown(scored: Scoring, images: Mapping[str, str], history: Sequence[JobRow]) -> str:
+    """Return the page of a scoring.
+
+    Args:
+        scored: Domains and priorities.
+        images: Its plots, `domains` and `trend`, as markdown images.
+        history: Each domain's last training job.
+    """
+    reason = scored.result.balance_reason
+    parts = (
+        f"# {headline(scored.result)}",
+        reason[0].upper() + reason[1:] + ".",
+        images["domains"],
+        images["trend"],
+        "## What to train\n\n" + priorities_markdown(scored),
+        "## Training\n\n" + jobs_markdown(history),
+    )
+    return "\n\n".join(parts) + "\n"
+
+
 def table_rows(scored: Scoring) -> list[dict[str, str]]:
     """Return a row per domain, the most urgent first; texts, ready to be shown."""
     result = scored.result

@@ -14,6 +14,8 @@ up or cancelled; these are in no count of calls.
 import math
 from typing import NamedTuple
 
+from pydantic import PositiveFloat, PositiveInt
+
 from grindstone.base import Frozen
 from grindstone.errors import BudgetExceededError
 from grindstone.llm.calls import CallRecord
@@ -22,6 +24,14 @@ from grindstone.records import Usage
 
 _BYTES_PER_TOKEN = 3.0  # of JSON; English prose has about 4, code about 3
 _FIRST_ANSWER_TOKENS = 1024
+
+
+class Spending(Frozen):
+    """A run's ceilings, None for none, and whose prices its rehearsals are metered at."""
+
+    max_cost_usd: PositiveFloat | None = None
+    max_tokens_total: PositiveInt | None = None
+    rehearsal_price_as: str | None = None
 
 
 class Spend(Frozen):
@@ -47,11 +57,9 @@ class CallEstimate(NamedTuple):
 class SpendMeter:
     """Counts what is spent and refuses calls past a ceiling. For one event loop."""
 
-    def __init__(
-        self, *, max_cost_usd: float | None = None, max_tokens_total: int | None = None
-    ) -> None:
-        self._max_cost_usd = max_cost_usd
-        self._max_tokens_total = max_tokens_total
+    def __init__(self, ceilings: Spending = Spending()) -> None:
+        self._max_cost_usd = ceilings.max_cost_usd
+        self._max_tokens_total = ceilings.max_tokens_total
         self._counted: set[str] = set()
         self._met: set[str] = set()
         self._usage = Usage()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from grindstone.errors import InputError
-from grindstone.llm.budget import Spend, SpendMeter
+from grindstone.llm.budget import Spend, Spending, SpendMeter
 from grindstone.llm.calls import CallRecord
 from grindstone.llm.client import AnthropicModel, CallAccounting, OnCall
 from grindstone.llm.journal import Journal
@@ -118,13 +118,11 @@ async def open_models(
     *,
     run_key: str,
     journal_dir: Path,
-    max_cost_usd: float | None = None,
-    max_tokens_total: int | None = None,
+    spending: Spending = Spending(),
     on_call: OnCall | None = None,
     rehearsal_url: str | None = None,
     environ: Mapping[str, str] | None = None,
     patience: Timeouts | None = None,
-    price_as: str | None = None,
     spent_before: Iterable[CallRecord] = (),
     mask: Mask | None = None,
 ) -> AsyncIterator[Models]:
@@ -137,22 +135,21 @@ async def open_models(
     Args:
         run_key: The run; part of every call's identity.
         journal_dir: The run's own folder for paid answers; made when needed.
-        max_cost_usd: Ceiling in US dollars; a rehearsal costs nothing unless `price_as`.
-        max_tokens_total: Ceiling in tokens, cached ones included.
+        spending: Ceilings, in US dollars and in tokens with the cached ones, and the
+            Anthropic model at whose prices a rehearsal's tokens count; else they cost nothing.
         on_call: Told each call once per process, replayed ones too; must not block.
         rehearsal_url: A rehearsal server that runs already; without it, the one that
             GRINDSTONE_REHEARSAL_URL names, and without that, one is started in this process
             when the rehearsal model is first called.
         environ: Where credentials and base URLs are read; `os.environ` as a rule.
         patience: Time limits and pauses; without it, as GRINDSTONE_PATIENCE says.
-        price_as: Price the rehearsal's tokens as this Anthropic model's.
         spent_before: Calls of the run that the journal may lack, from the ledger, say,
             when other machines took part; calls it has are not counted twice.
         mask: Replaces known keys in answers; by default those of `environ`.
     """
     environ = dict(os.environ if environ is None else environ)
     journal = Journal(journal_dir)
-    meter = SpendMeter(max_cost_usd=max_cost_usd, max_tokens_total=max_tokens_total)
+    meter = SpendMeter(spending)
     for record in await asyncio.to_thread(lambda: [entry.record for entry in journal.entries()]):
         meter.seed(record)
     for record in spent_before:
@@ -162,7 +159,7 @@ async def open_models(
         journal=journal,
         meter=meter,
         patience=patience or Timeouts.of_environment(environ),
-        price_as=price_as,
+        price_as=spending.rehearsal_price_as,
         on_call=on_call,
         mask=mask or Mask.of(environ),
     )

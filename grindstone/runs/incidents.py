@@ -3,12 +3,12 @@
 import contextlib
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 from grindstone.boundary import Incident, step_boundary
 from grindstone.digest import digest
 from grindstone.errors import InternalError
 from grindstone.files import write_atomic
+from grindstone.home import RunFolder
 from grindstone.ledger import Ledger
 from grindstone.ledger.tables.runs import IncidentRow
 from grindstone.records import utc_now
@@ -24,16 +24,18 @@ class IncidentKeeper:
     settles that when such a step comes to its end.
     """
 
-    def __init__(self, ledger: Ledger, run_dir: Path, run_key: str, *, whole: bool = True) -> None:
+    def __init__(
+        self, ledger: Ledger, folder: RunFolder, run_key: str, *, whole: bool = True
+    ) -> None:
         """Look for the steps in which the run had incidents.
 
         Args:
             ledger: Where the report finds them.
-            run_dir: The run's folder, for the tracebacks.
+            folder: The run's folder, for the tracebacks.
             run_key: The run.
             whole: False for a part of a run, which settles nothing.
         """
-        self._ledger, self._run_dir, self._run_key = ledger, run_dir, run_key
+        self._ledger, self._run_dir, self._run_key = ledger, folder.root, run_key
         rows = ledger.rows(IncidentRow, run_key) if whole else []
         latest = {row.step: row.settled for row in sorted(rows, key=lambda row: row.at)}
         self._open = {step for step, settled in latest.items() if not settled}

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_serializer
 
 from grindstone.agents.profiles import Profile
 from grindstone.home import Home
+from grindstone.llm.budget import Spending
 from grindstone.sandbox.protocol import DEFAULT_HEADROOM
 from grindstone.sandbox.registry import AUTO, AUTO_HELP, Choice
 from grindstone.settings.words import ScoreMode, Selection
@@ -40,6 +41,15 @@ class RunSettings(Settings):
     def home(self) -> Home:
         """Where everything is kept."""
         return Home.at(self.work_dir)
+
+    @property
+    def spending(self) -> Spending:
+        """The ceilings; infinity, which somebody gave so that there be none, is none."""
+        return Spending(
+            max_cost_usd=None if self.max_cost_usd == math.inf else self.max_cost_usd,
+            max_tokens_total=self.max_tokens_total,
+            rehearsal_price_as=self.rehearsal_price_as,
+        )
 
     tasks_dir: Path | None = Field(
         None, description="Folder of task folders. Empty: the bundled example tasks."

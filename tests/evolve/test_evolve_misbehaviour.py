@@ -7,6 +7,7 @@ from evolve_script import skill, use, write
 
 from grindstone.errors import BudgetExceededError, InfrastructureError
 from grindstone.evolve import EvolutionEngine, EvolveConfig, SessionLimits
+from grindstone.llm.budget import Spending
 from grindstone.records import TestResult, Verdict
 from grindstone.resources import bundled
 from grindstone.settings import FeedbackLevel
@@ -285,7 +286,7 @@ async def test_a_spent_budget_ends_it_without_a_commit(
         journal_dir=tmp_path / "j2",
         environ=environ,
         patience=QUICK,
-        max_tokens_total=100,
+        spending=Spending(max_tokens_total=100),
     ) as models:
         engine = EvolutionEngine(model=models.get("claude-evolver-1"), provider=any_provider)
         with pytest.raises(BudgetExceededError):

@@ -41,10 +41,11 @@ async def test_a_torn_result_is_made_again(tmp_path: Path, prefect_server: str):
 
 async def test_a_run_is_driven_by_one_process(tmp_path: Path, prefect_server: str):
     from grindstone.flows.grind import grind
-    from grindstone.tasks.adopting import sole_process
+    from grindstone.home import Home
+    from grindstone.runs.lock import sole_process
 
     with (
-        sole_process(tmp_path / "runs" / "K", "K"),
+        sole_process(Home(tmp_path).run("K"), "K"),
         pytest.raises(InputError, match="is being run by another process"),
     ):
         await grind(settings(tmp_path))

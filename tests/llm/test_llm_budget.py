@@ -8,7 +8,7 @@ from starlette.responses import StreamingResponse
 from support.model_service import MODEL, events_of, request, site
 
 from grindstone.errors import BudgetExceededError, InputError
-from grindstone.llm.budget import SpendMeter
+from grindstone.llm.budget import Spending, SpendMeter
 from grindstone.llm.prices import price
 from grindstone.llm.providers import Provider
 from grindstone.records import Usage, utc_now
@@ -40,7 +40,7 @@ def test_a_rehearsal_may_be_priced_as_a_real_model():
 
 
 async def test_the_run_ends_before_the_ceiling_in_dollars(service, opened):
-    async with opened(service.url, max_cost_usd=10 * CALL_USD) as models:
+    async with opened(service.url, spending=Spending(max_cost_usd=10 * CALL_USD)) as models:
         model = models.get(MODEL)
         with pytest.raises(BudgetExceededError, match="max_cost_usd"):
             for turn in range(20):
@@ -54,7 +54,7 @@ async def test_the_run_ends_before_the_ceiling_in_dollars(service, opened):
 async def test_calls_in_flight_count(service, opened):
     service.delay_s = 0.2
     ceiling = 10 * CALL_TOKENS
-    async with opened(service.url, max_tokens_total=ceiling) as models:
+    async with opened(service.url, spending=Spending(max_tokens_total=ceiling)) as models:
         model = models.get(MODEL)
         await model.complete(request(), site(0))
         calls = [model.complete(request("word " * 600), site(turn)) for turn in range(1, 100)]
@@ -71,7 +71,7 @@ async def test_a_replay_is_free_but_counts_towards_the_ceiling(service, opened):
     async with opened(service.url) as models:
         for turn in range(5):
             await models.get(MODEL).complete(request(), site(turn))
-    async with opened(service.url, max_tokens_total=5 * CALL_TOKENS) as models:
+    async with opened(service.url, spending=Spending(max_tokens_total=5 * CALL_TOKENS)) as models:
         model = models.get(MODEL)
         for turn in range(5):
             assert (await model.complete(request(), site(turn))).replayed
@@ -81,7 +81,7 @@ async def test_a_replay_is_free_but_counts_towards_the_ceiling(service, opened):
 
 
 async def test_a_ceiling_in_dollars_needs_a_known_price(service, opened):
-    async with opened(service.url, max_cost_usd=1.0) as models:
+    async with opened(service.url, spending=Spending(max_cost_usd=1.0)) as models:
         with pytest.raises(InputError, match="max_tokens_total"):
             models.get("claude-nobody-9")
         models.get(MODEL)
@@ -98,7 +98,7 @@ async def test_calls_of_unknown_price_are_counted_apart(service, opened):
 
 
 def test_a_failed_call_gives_its_reservation_back():
-    meter = SpendMeter(max_tokens_total=100)
+    meter = SpendMeter(Spending(max_tokens_total=100))
     meter.release(meter.reserve(100, 0.0))
     meter.reserve(100, 0.0)
     with pytest.raises(BudgetExceededError):

@@ -10,6 +10,7 @@ from support.model_service import MODEL, QUICK, request, site
 from support.wire_faults import WireFault, WireFaults
 
 from grindstone.errors import POLICIES, BudgetExceededError, Cause, InfrastructureError
+from grindstone.llm.budget import Spending
 from grindstone.llm.timeouts import Timeouts, pause_before_retry
 from grindstone.records import Usage
 
@@ -87,7 +88,9 @@ async def test_tokens_of_a_call_that_is_given_up_are_booked_and_count_when_resum
         assert (given_up.role, given_up.scope, given_up.task_id) == tuple(
             getattr(site(), name) for name in ("role", "scope", "task_id")
         )
-        async with opened(proxy.url, max_tokens_total=told.total_tokens) as models:
+        async with opened(
+            proxy.url, spending=Spending(max_tokens_total=told.total_tokens)
+        ) as models:
             with pytest.raises(BudgetExceededError):
                 await models.get(MODEL).complete(request(), site())
         async with opened(proxy.url, on_call=records.append) as models:

@@ -9,6 +9,7 @@ from support.model_service import MODEL, request, site
 from grindstone import rehearsal as rehearsal_room
 from grindstone.errors import InputError
 from grindstone.llm import Provider, resolve_model_id
+from grindstone.llm.budget import Spending
 
 KEY = {"ANTHROPIC_API_KEY": "k"}
 
@@ -88,7 +89,9 @@ async def test_the_rehearsal_server_never_gets_the_users_key(service, opened):
 
 async def test_a_rehearsal_server_is_started_when_none_is_given(opened):
     records = []
-    async with opened("", environ={}, on_call=records.append, price_as=MODEL) as models:
+    async with opened(
+        "", environ={}, on_call=records.append, spending=Spending(rehearsal_price_as=MODEL)
+    ) as models:
         assert models.resolve("auto").rehearsal
         response = await models.get("auto").complete(request(), site())
         assert models.get("auto") is models.get("rehearsal")

@@ -1,67 +1,78 @@
-"""A release's last steps: what it says, its certificate, its artifact."""
+"""What a release says, and its certificate."""
 
-import asyncio
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from grindstone.attempt.account import Question, last_release
 from grindstone.files import write_atomic
 from grindstone.gate.paired import compare_paired
 from grindstone.graduation.audit.signing import sign_message
+from grindstone.home import RunFolder
 from grindstone.ledger import Ledger
 from grindstone.ledger.tables.releases import ExposureRow, ReleaseRow
 from grindstone.ledger.tables.runs import GateDecisionRow, GatePairRow, RunRow
 from grindstone.records import utc_now
-from grindstone.report.certificate import certificate_markdown, certificate_of, release_headline
+from grindstone.report.certificate import certificate_markdown, certificate_of
 from grindstone.report.gate_page import as_pair
-from grindstone.settings import ReleaseSettings
-from grindstone.tasks.artifacts import artifact_key, publish_markdown
-from grindstone.tasks.runtime import Runtime
 
 
-async def record_release(
-    runtime: Runtime,
-    settings: ReleaseSettings,
+class SaidRelease(NamedTuple):
+    """What a release says, and its certificate as a page."""
+
+    row: ReleaseRow
+    page: str
+
+
+def record_release(
+    ledger: Ledger,
+    folder: RunFolder,
     question: Question,
     exposure: ExposureRow,
     pairs: Sequence[GatePairRow],
-) -> ReleaseRow:
-    """Say what sealed tasks showed, once, and write and show the certificate.
+    *,
+    agent_id: str,
+    signing_key: Path | None,
+) -> SaidRelease:
+    """Say what sealed tasks showed, once, and write the certificate.
 
     Args:
-        runtime: The run's resources.
-        settings: The run's.
+        ledger: Where it is kept.
+        folder: The run's, for the certificate.
         question: What was asked.
         exposure: What it was booked as.
         pairs: What was seen.
+        agent_id: Who is released.
+        signing_key: Signs the certificate; None: it goes unsigned.
     """
-    row = await asyncio.to_thread(_said, runtime, question, exposure, pairs)
-    page = await asyncio.to_thread(_certify, runtime, settings.signing_key, question, row, pairs)
+    row = _said(ledger, agent_id, question, exposure, pairs)
+    page = _certify(folder, signing_key, question, row, pairs)
     # The row is the answer, and comes last: where it is, everything else is.
     for rows in (list(pairs), [row]):
-        await asyncio.to_thread(runtime.ledger.append, rows, run_key=runtime.run_key)
-    await publish_markdown(
-        artifact_key("release", runtime.agent_id), page, description=release_headline(row)
-    )
-    return row
+        ledger.append(rows, run_key=row.run_key)
+    return SaidRelease(row, page)
 
 
 def _said(
-    runtime: Runtime, question: Question, exposure: ExposureRow, pairs: Sequence[GatePairRow]
+    ledger: Ledger,
+    agent_id: str,
+    question: Question,
+    exposure: ExposureRow,
+    pairs: Sequence[GatePairRow],
 ) -> ReleaseRow:
     seen = compare_paired(as_pair(pair) for pair in pairs)
     shared = ReleaseRow.model_fields.keys() & type(seen).model_fields.keys()
     before, after = question.arms.baseline, question.arms.candidate
     return ReleaseRow(
-        run_key=runtime.run_key,
+        run_key=exposure.run_key,
         query_id=exposure.query_id,
-        agent_id=runtime.agent_id,
+        agent_id=agent_id,
         claimed=seen.p_better <= exposure.level,
         alpha=exposure.alpha,
         level=exposure.level,
         nth=exposure.nth,
         trials=question.trials,
-        gates=gates_since_release(runtime.ledger, runtime.agent_id),
+        gates=gates_since_release(ledger, agent_id),
         model=question.model,
         profile=question.profile,
         commit_before=before.commit,
@@ -84,7 +95,7 @@ def gates_since_release(ledger: Ledger, agent_id: str) -> int:
 
 
 def _certify(
-    runtime: Runtime,
+    folder: RunFolder,
     signing_key: Path | None,
     question: Question,
     row: ReleaseRow,
@@ -97,7 +108,7 @@ def _certify(
         found = found.model_copy(update={"public_key": public})
         signature, _ = sign_message(signing_key, found.message())
         found = found.model_copy(update={"signature": signature})
-    folder, page = runtime.home.run(runtime.run_key), certificate_markdown(found)
+    page = certificate_markdown(found)
     write_atomic(folder.certificate, found.model_dump_json(indent=2) + "\n")
     write_atomic(folder.certificate.with_suffix(".md"), page)
     return page

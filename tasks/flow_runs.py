@@ -1,10 +1,7 @@
-"""What a dead process of the same run left in Prefect, and the lock that keeps out a live one."""
+"""A run as Prefect sees it: its key, its tag, and flow runs a dead process of it left open."""
 
 import contextlib
-import fcntl
-import os
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator
 
 from prefect import get_client, tags
 from prefect.client.schemas.filters import (
@@ -18,29 +15,28 @@ from prefect.client.schemas.objects import State, StateType
 from prefect.context import FlowRunContext
 from prefect.states import Crashed
 
-from grindstone.errors import InputError
+from grindstone.runs.plan import new_run_key
 
 _UNFINISHED = [StateType.RUNNING, StateType.PENDING]
 
 
-@contextlib.contextmanager
-def sole_process(folder: Path, run_key: str) -> Iterator[None]:
-    """Be the one process that drives a run; the lock goes when the process does.
+def run_key_of(kind: str, given: str | None) -> str:
+    """Return the key a run goes by.
 
-    Raises:
-        InputError: Another process drives it.
+    The run of a deployment is known by its flow run: *Retry* in the UI is the same flow run
+    again and so goes on with the run, *Copy to new run* is another. Any other run gets a new key.
+
+    Args:
+        kind: grind, adapt, gate, …
+        given: The user's own choice.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            problem = "is being run by another process"
-            raise InputError(f"--run-key {run_key}", problem, "a run that has ended") from error
-        yield
-    finally:
-        os.close(handle)
+    if given:
+        return given
+    context = FlowRunContext.get()
+    run = context.flow_run if context else None
+    if run is None or run.deployment_id is None or run.created is None:
+        return new_run_key(kind)
+    return f"{kind}-{run.created:%Y%m%d-%H%M%S}-{run.id.hex[-8:]}"
 
 
 def run_tag(run_key: str) -> str:

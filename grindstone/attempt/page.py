@@ -1,0 +1,33 @@
+"""An attempt as a person reads it."""
+
+from grindstone.attempt.run import AttemptResult
+from grindstone.observe.narrative import trajectory_markdown
+from grindstone.records import Episode
+
+
+def attempt_headline(episode: Episode) -> str:
+    """Return the outcome in a line."""
+    mark = "✓ passed" if episode.passed else "✗ failed"
+    tests = f", {episode.tests_passed}/{episode.tests_total} tests" if episode.tests_total else ""
+    return (
+        f"{mark}: {episode.task_id}, cycle {episode.cycle}, "
+        f"reward {episode.reward:.2f}{tests}, {episode.turns} turns, {episode.duration_s:.1f} s"
+    )
+
+
+def attempt_markdown(attempted: AttemptResult) -> str:
+    """Return the page: headline, skills, then every step."""
+    return (
+        f"### {attempt_headline(attempted.episode)}\n\n{_skills(attempted)}\n\n"
+        f"{trajectory_markdown(attempted.trajectory)}\n"
+    )
+
+
+def _skills(attempted: AttemptResult) -> str:
+    if not attempted.uses:
+        return "No skills were offered."
+    rows = [
+        f"| {use.skill} | {'✓' if use.loaded else ''} | {'✓' if use.followed else ''} |"
+        for use in attempted.uses
+    ]
+    return "\n".join(["| skill offered | loaded | followed |", "|---|---|---|", *rows])
