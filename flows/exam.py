@@ -36,7 +36,9 @@ async def exam(
         cases = (
             tuple(load_case(registry.home, name) for name in settings.cases)
             if settings.cases
-            else await asyncio.to_thread(cases_for, registry, registry.policy(settings.agent_id))
+            else await asyncio.to_thread(
+                cases_for, registry, registry.policy(settings.agent_id), settings.agent_id
+            )
         )
         found = await examine(registry, settings.agent_id, target, cases, take)
         await seal_changes(service, known, settings)

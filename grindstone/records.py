@@ -201,6 +201,11 @@ class Purpose(StrEnum):
         return self.in_run or self is Purpose.ROUTE
 
     @property
+    def trains(self) -> bool:
+        """Whether the agent is changed by what came of it."""
+        return self in (Purpose.GRIND, Purpose.ADAPT, Purpose.TRAIN)
+
+    @property
     def live(self) -> bool:
         """Whether the work was meant, as opposed to training, where failing is how one learns."""
         return self in (Purpose.ROUTE, Purpose.IMPORT)

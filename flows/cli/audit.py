@@ -30,6 +30,7 @@ def register(app: typer.Typer) -> None:
     group.command("export")(export)
     group.command("keys")(keys)
     group.command("sign")(sign)
+    group.command("bundle")(bundle)
     group.command("import")(import_episodes)
     app.add_typer(group)
 
@@ -42,17 +43,28 @@ def verify(
     public_key: Annotated[
         Path | None, typer.Option(help="PEM file; checkpoints must bear its signature.")
     ] = None,
+    evidence: Annotated[
+        bool, typer.Option("--evidence", help="Compare the rows that each promotion counted too.")
+    ] = False,
+    bundle: Annotated[
+        Path | None,
+        typer.Option(help="A folder made by `audit bundle`: check that, and no home."),
+    ] = None,
     work_dir: WorkDir = HOME,
     as_json: JsonFlag = False,
 ) -> None:
     """Check every event; name the first that was changed, removed or reordered.
 
+    With `--evidence` every row deleted, added or changed since a promotion counted it is named.
     Exit code 0: intact; 1: not; 2: unusable input.
     """
     from grindstone.graduation.audit.chain import Chain
     from grindstone.graduation.audit.verify import parse_anchor
     from grindstone.graduation.audit.verify import verify as check
 
+    if bundle is not None:
+        _verify_bundle(bundle, public_key, as_json=as_json)
+        return
     found = check(
         Chain(work_dir.absolute()),
         anchors=[parse_anchor(text) for text in anchor or ()],
@@ -64,8 +76,47 @@ def verify(
         if found.intact
         else f"NOT INTACT at {found.first_bad}: {found.problem}"
     )
-    emit(found, as_json=as_json, text="\n".join([text, *found.notes]))
-    finish(found.intact)
+    document, lines, intact = found.model_dump(mode="json"), [text, *found.notes], found.intact
+    if evidence and intact:
+        from grindstone.graduation.audit.evidence_check import check_evidence
+        from grindstone.graduation.registry import open_desk
+
+        registry = open_desk(work_dir.absolute())
+        rows = check_evidence(registry, registry.chain.events())
+        document["evidence"] = rows.model_dump(mode="json")
+        intact = rows.intact
+        lines += rows.lines() or ["No promotion rests on rows yet."]
+    emit(document, as_json=as_json, text="\n".join(lines))
+    finish(intact)
+
+
+def _verify_bundle(folder: Path, public_key: Path | None, *, as_json: bool) -> None:
+    from grindstone.graduation.audit.bundle import verify_bundle
+
+    found = verify_bundle(folder, public_key)
+    state = f"VALID: {found.claim}" if found.valid else f"NOT VALID: {'; '.join(found.problems)}"
+    emit(found, as_json=as_json, text="\n".join([state, *found.notes]))
+    finish(found.valid)
+
+
+def bundle(
+    promotion: Annotated[int, typer.Argument(help="The promotion's number in the trail.", min=1)],
+    key: Annotated[Path, typer.Option(help="The private key's PEM file.")],
+    output: Annotated[
+        Path | None, typer.Option(help="Folder to make. Empty: beside the trail.")
+    ] = None,
+    work_dir: WorkDir = HOME,
+    as_json: JsonFlag = False,
+) -> None:
+    """Write a promotion with all it rests on as a folder that others can check by themselves."""
+    from grindstone.graduation.audit.bundle import write_bundle
+    from grindstone.graduation.registry import open_desk
+
+    registry = open_desk(work_dir.absolute())
+    folder = write_bundle(
+        registry, promotion, key, output or registry.home.reports / f"promotion-{promotion:06d}"
+    )
+    emit({"path": str(folder)}, as_json=as_json, text=str(folder))
 
 
 def trail(

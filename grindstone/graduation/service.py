@@ -156,7 +156,7 @@ class GraduationService(ServedLevels, ServedRecord):
         target = await asyncio.to_thread(self.registry.target_of, agent_id, target_maturity)
         policy = self.registry.policy(agent_id)
         if edge_case_episodes is None:
-            cases = cases_for(self.registry, policy)
+            cases = await asyncio.to_thread(cases_for, self.registry, policy, agent_id)
         else:
             cases = tuple(load_case(self.registry.home, each) for each in edge_case_episodes)
         if cases and self.examiner is None:

@@ -8,6 +8,7 @@ from grindstone.report.words import table
 NEXT = {
     "exam_due": "run the deployment exam/exam for it",
     "approval_due": "run the deployment graduate/graduate for it with `ask` on, and answer there",
+    "lapsed": "run the deployment exam/exam for it",
     "proposed": "run graduate/graduate for it, or `grindstone demote`, as the reason says",
 }
 """What a person does about a review's finding."""

@@ -65,7 +65,14 @@ def test_sync_twin_and_bundled_policies(service_at: Make) -> None:
     assert policy_for("medscribe_agent", policies).approval == "ui"
     assert policy_for("somebody", policies).name == "default"
     default = policy_for("somebody", policies)
-    assert default.model_copy(update={"description": ""}) == Policy(name="default")
+    asked = {level: step.min_success_rate for level, step in default.steps.items()}
+    assert asked == {Level.INTERN: 0.5, Level.SUPERVISED: 0.8, Level.AUTONOMOUS: 0.95}
+    steps = {
+        level: step.model_copy(update={"min_success_rate": 0.0})
+        for level, step in default.steps.items()
+    }
+    documented = default.model_copy(update={"description": "", "steps": steps})
+    assert documented == Policy(name="default")
 
 
 def test_bad_policies_name_file_and_field(tmp_path: Path) -> None:

@@ -27,6 +27,8 @@ class EventKind(StrEnum):
     EXAMINED = "examined"
     PROMOTED = "promoted"
     DEMOTED = "demoted"
+    LAPSED = "lapsed"  # the agent is no longer the one that was promoted
+    RESTORED = "restored"  # it was examined again as it is now
     SKILL_PROMOTED = "skill_promoted"
     SKILL_DEMOTED = "skill_demoted"
     SKILL_RELEASED = "skill_released"  # a named human let a skill go beyond its agent

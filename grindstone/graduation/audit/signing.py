@@ -58,7 +58,7 @@ def sign_end(chain: Chain, private_key: Path) -> Checkpoint | None:
     if path.exists():
         return None
     unsigned = Checkpoint(sequence=last.sequence, digest=last.digest, at=utc_now())
-    signature = base64.b64encode(_private(private_key).sign(unsigned.message())).decode()
+    signature = base64.b64encode(private_key_of(private_key).sign(unsigned.message())).decode()
     signed = unsigned.model_copy(update={"signature": signature})
     return signed if claim(path, signed.file()) else None
 
@@ -76,7 +76,7 @@ def check_checkpoints(folder: Path, events: Sequence[AuditEvent], public_key: Pa
         AuditError: A checkpoint does not fit the chain or the key.
     """
     covered = 0
-    key = _public(public_key) if public_key is not None else None
+    key = public_key_of(public_key) if public_key is not None else None
     for path in sorted((folder / "checkpoints").glob("*.json")):
         content = path.read_bytes()
         try:
@@ -130,7 +130,7 @@ def sign_message(private_key: Path, message: bytes) -> tuple[str, str]:
     Raises:
         InputError: The key cannot be used.
     """
-    key = _private(private_key)
+    key = private_key_of(private_key)
     public = key.public_key().public_bytes_raw()
     return base64.b64encode(key.sign(message)).decode(), base64.b64encode(public).decode()
 
@@ -144,7 +144,12 @@ def _check_signature(key: "Ed25519PublicKey", point: Checkpoint, path: Path) -> 
         raise AuditError(f"{path}: its signature is not the key's") from error
 
 
-def _private(path: Path) -> "Ed25519PrivateKey":
+def private_key_of(path: Path) -> "Ed25519PrivateKey":
+    """Read a private key.
+
+    Raises:
+        InputError: It is no ed25519 key in PEM.
+    """
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import ed25519
 
@@ -157,7 +162,12 @@ def _private(path: Path) -> "Ed25519PrivateKey":
     return key
 
 
-def _public(path: Path) -> "Ed25519PublicKey":
+def public_key_of(path: Path) -> "Ed25519PublicKey":
+    """Read a public key.
+
+    Raises:
+        InputError: It is no ed25519 key in PEM.
+    """
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import ed25519
 

@@ -13,7 +13,13 @@ from grindstone.graduation.rules.levels import Level
 AGENT_ID_CHARS = 128
 """The longest id of an agent; it names folders and files."""
 
-LEVEL_CHANGES = (EventKind.ENROLLED, EventKind.PROMOTED, EventKind.DEMOTED)
+LEVEL_CHANGES = (
+    EventKind.ENROLLED,
+    EventKind.PROMOTED,
+    EventKind.DEMOTED,
+    EventKind.LAPSED,
+    EventKind.RESTORED,
+)
 
 
 class Agent(Frozen):
@@ -24,6 +30,7 @@ class Agent(Frozen):
     level: Level = Level.STUDENT
     since: datetime | None = None
     changes: tuple[AuditEvent, ...] = ()
+    lapsed_from: Level | None = None  # what an exam gives back
     exams: tuple[AuditEvent, ...] = ()  # since the last change of level
     approvals: tuple[AuditEvent, ...] = ()  # likewise; a refusal takes them back
     proposals: tuple[AuditEvent, ...] = ()  # likewise, and not answered yet
@@ -78,6 +85,7 @@ def _after(agent: Agent, event: AuditEvent) -> Agent:  # noqa: PLR0911 - one lin
                 "name": str(name) if name else agent.name,
                 "level": event.to_level,
                 "since": event.effective_at or event.at,
+                "lapsed_from": event.from_level if kind is EventKind.LAPSED else None,
                 "changes": (*agent.changes, event),
                 "exams": (),
                 "approvals": (),

@@ -68,7 +68,7 @@ async def check(
             except InternalError:
                 continue
             found[episode.episode_id] = results
-            rows[episode.run_key] += [_row(episode, result) for result in results]
+            rows[episode.run_key] += [_row(registry, episode, result) for result in results]
         for run_key, batch in rows.items():
             registry.ledger.append(batch, run_key=run_key)
     return found
@@ -103,7 +103,9 @@ def check_at_once(
         # The review looks only for packs the policy names: nobody would note this one later.
         or (each.pack not in demanded and each.violations)
     ]
-    registry.ledger.append([_row(episode, each) for each in settled], run_key=episode.run_key)
+    registry.ledger.append(
+        [_row(registry, episode, each) for each in settled], run_key=episode.run_key
+    )
     open_ones = {each.pack for each in results} - {each.pack for each in settled}
     broken = any(each.score == 0.0 for each in results)
     return results if broken or not open_ones & demanded else None
@@ -179,7 +181,7 @@ def _materials(registry: Registry, episodes: Sequence[Episode]) -> dict[str, Mat
     }
 
 
-def _row(episode: Episode, result: Compliance) -> ComplianceRow:
+def _row(registry: Registry, episode: Episode, result: Compliance) -> ComplianceRow:
     return ComplianceRow(
         episode_id=episode.episode_id,
         agent_id=episode.agent_id,
@@ -189,4 +191,5 @@ def _row(episode: Episode, result: Compliance) -> ComplianceRow:
         n_rules=result.rules_applied,
         violations=result.violations,
         note=result.note,
+        at=registry.clock(),
     )

@@ -8,7 +8,8 @@ from pydantic import JsonValue
 from grindstone.errors import RefusedError
 from grindstone.gate.watch import watch
 from grindstone.graduation.audit.standing import Agent
-from grindstone.graduation.decisions.promotion import SYSTEM, demote, propose
+from grindstone.graduation.decisions.lapse import SYSTEM
+from grindstone.graduation.decisions.promotion import demote, propose
 from grindstone.graduation.evidence.readiness import criteria_met
 from grindstone.graduation.evidence.record import Recent
 from grindstone.graduation.registry import Registry

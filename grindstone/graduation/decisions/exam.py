@@ -9,14 +9,16 @@ from collections.abc import Awaitable, Callable, Sequence
 from fnmatch import fnmatchcase
 
 from grindstone.base import Frozen
-from grindstone.errors import InfrastructureError
+from grindstone.errors import InfrastructureError, InputError
 from grindstone.graduation.audit.event import AuditEvent, EventDraft, EventKind
 from grindstone.graduation.audit.standing import agent_of
 from grindstone.graduation.decisions.edge_cases import EdgeCase, case_ids, case_task, load_case
+from grindstone.graduation.decisions.lapse import restoring
+from grindstone.graduation.evidence.identity import AgentIdentity, identity_of
 from grindstone.graduation.registry import Registry
 from grindstone.graduation.rules.levels import Level
 from grindstone.graduation.rules.policy import Policy, is_rehearsal
-from grindstone.records import Episode
+from grindstone.records import Episode, Purpose
 
 Examiner = Callable[[str, Sequence[EdgeCase]], Awaitable[Sequence["Episode | InfrastructureError"]]]
 """Has an agent attempt cases; one episode, or what kept it from one, per case in order."""
@@ -47,13 +49,39 @@ class ExamResult(Frozen):
     rehearsal: bool = False
 
 
-def cases_for(registry: Registry, policy: Policy) -> tuple[EdgeCase, ...]:
-    """Return the edge cases a policy's exam is made of."""
-    return tuple(
+def cases_for(registry: Registry, policy: Policy, agent_id: str) -> tuple[EdgeCase, ...]:
+    """Return the edge cases an agent's exam is made of: those it was never trained on."""
+    named = [
         load_case(registry.home, name)
         for name in case_ids(registry.home)
         if any(fnmatchcase(name, pattern) for pattern in policy.exam.cases)
+    ]
+    return tuple(untrained(registry, policy, agent_id, named))
+
+
+def untrained(
+    registry: Registry, policy: Policy, agent_id: str, cases: Sequence[EdgeCase]
+) -> list[EdgeCase]:
+    """Return the cases whose task an agent was never trained on, where its policy asks for that.
+
+    A task that was edited since is the same task.
+    """
+    if not (policy.exam.untrained and cases):
+        return list(cases)
+    import polars as pl
+
+    seen = (
+        registry.ledger.scan(Episode)
+        .filter(
+            (pl.col("agent_id") == agent_id)
+            & pl.col("purpose").is_in([each.value for each in Purpose if each.trains])
+        )
+        .select("task_id", "task_digest")
+        .unique()
+        .collect()
     )
+    ids, digests = set(seen["task_id"]), set(seen["task_digest"])
+    return [case for case in cases if case.task_id not in ids and case.task_digest not in digests]
 
 
 async def examine(
@@ -75,10 +103,21 @@ async def examine(
     policy = registry.policy(agent_id)
     for case in cases:
         case_task(registry.home, case)  # whole, or nobody is examined on it
+    fresh = untrained(registry, policy, agent_id, cases)
+    known = [case.case_id for case in cases if case not in fresh]
+    if known:
+        raise InputError(
+            f"exam of {agent_id}",
+            f"{', '.join(known)}: the agent was trained on that task",
+            "edge cases it never trained on, or a policy with exam.untrained: false",
+        )
     episodes = list(await examiner(agent_id, cases)) if cases else []
     results = tuple(_result(case, episode) for case, episode in zip(cases, episodes, strict=True))
     result = _verdict(agent_id, target, policy, results, episodes)
-    registry.chain.append(lambda events: _event(registry, events, policy, result))
+    models = {each.model for each in episodes if isinstance(each, Episode) and each.model}
+    identity = identity_of(registry, agent_id, model="" if len(models) != 1 else min(models))
+    registry.chain.append(lambda events: _event(registry, events, policy, result, identity))
+    registry.chain.append(lambda events: restoring(registry, events, agent_id))
     return result
 
 
@@ -135,7 +174,11 @@ def _verdict(
 
 
 def _event(
-    registry: Registry, events: tuple[AuditEvent, ...], policy: Policy, result: ExamResult
+    registry: Registry,
+    events: tuple[AuditEvent, ...],
+    policy: Policy,
+    result: ExamResult,
+    identity: AgentIdentity,
 ) -> EventDraft:
     return EventDraft(
         kind=EventKind.EXAMINED,
@@ -154,6 +197,7 @@ def _event(
             "cost_usd": result.cost_usd,
             "workspace_tree": result.workspace_tree,
             "rehearsal": result.rehearsal,
+            "agent": identity.model_dump(mode="json"),
         },
         at=registry.clock(),
     )

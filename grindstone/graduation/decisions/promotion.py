@@ -5,21 +5,20 @@ of two processes that promote the same agent at once the second sees what the fi
 """
 
 from collections.abc import Sequence
-from fnmatch import fnmatchcase
 
 from pydantic import JsonValue
 
 from grindstone.errors import InputError, RefusedError
+from grindstone.graduation.audit.counted_rows import seal_rows
 from grindstone.graduation.audit.event import AuditEvent, EventDraft, EventKind
 from grindstone.graduation.audit.standing import Agent, agent_of
-from grindstone.graduation.decisions.edge_cases import case_ids
+from grindstone.graduation.decisions.exam import cases_for
+from grindstone.graduation.decisions.lapse import SYSTEM, stated_identity
+from grindstone.graduation.evidence.identity import identity_of
 from grindstone.graduation.evidence.readiness import Readiness, Requirement
 from grindstone.graduation.registry import Registry
 from grindstone.graduation.rules.levels import Level
 from grindstone.graduation.rules.policy import Policy
-
-SYSTEM = "grindstone"
-"""Who decided, where no human did."""
 
 
 def obstacles(
@@ -69,6 +68,8 @@ def promote(registry: Registry, agent_id: str, target: Level, *, validated_by: s
             listed = "\n".join(f"  - {gap}" for gap in missing)
             raise RefusedError(f"{agent_id} is not promoted to {target.value}:\n{listed}")
         policy = registry.policy(agent_id)
+        exams = [event for event in agent.exams if event.evidence.get("passed") is True]
+        rows = seal_rows(registry, policy, agent, exams)
         return EventDraft(
             kind=EventKind.PROMOTED,
             agent_id=agent_id,
@@ -82,6 +83,8 @@ def promote(registry: Registry, agent_id: str, target: Level, *, validated_by: s
             | {
                 "exams": [event.sequence for event in agent.exams],
                 "approvals": [event.sequence for event in agent.approvals],
+                "rows": rows.model_dump(mode="json"),
+                "agent": identity_of(registry, agent_id).model_dump(mode="json"),
             },
             at=registry.clock(),
         )
@@ -219,12 +222,14 @@ def _examined(
 ) -> Sequence[Requirement]:
     if not policy.exam.required:
         return ()
-    wanted = {
-        case
-        for case in case_ids(registry.home)
-        if any(fnmatchcase(case, pattern) for pattern in policy.exam.cases)
+    wanted = {case.case_id for case in cases_for(registry, policy, agent.agent_id)}
+    all_passed = [event for event in agent.exams if _passed(event, target, wanted)]
+    present = identity_of(registry, agent.agent_id)
+    changed = {
+        event.sequence: stated_identity(event).differs(present, policy.lapse_on)
+        for event in all_passed
     }
-    passed = [event for event in agent.exams if _passed(event, target, wanted)]
+    passed = [event for event in all_passed if not changed[event.sequence]]
     rehearsed = [event for event in passed if event.evidence.get("rehearsal") is True]
     enough = len(wanted) >= policy.exam.min_cases
     met = enough and len(passed) > (0 if policy.rehearsals else len(rehearsed))
@@ -233,8 +238,14 @@ def _examined(
         observed += f", {len(rehearsed)} of those as a rehearsal"
     if not enough:
         gap = (
-            f"there are {len(wanted)} edge cases to be examined on (at least "
-            f"{policy.exam.min_cases}); without cases no exam is passed"
+            f"there are {len(wanted)} edge cases to be examined on that it never trained on (at "
+            f"least {policy.exam.min_cases}); without cases no exam is passed"
+        )
+    elif all_passed and not passed:
+        parts = ", ".join(changed[all_passed[-1].sequence])
+        gap = (
+            f"the exam for {target.value} (event {all_passed[-1].sequence}) was passed with other "
+            f"{parts} than the agent has now"
         )
     elif rehearsed:
         gap = (

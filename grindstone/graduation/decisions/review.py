@@ -10,13 +10,14 @@ from grindstone.errors import InternalError, RefusedError
 from grindstone.graduation.audit.standing import Agent
 from grindstone.graduation.constitution.checking import check
 from grindstone.graduation.decisions.demotion import Grounds, grounds_to_demote, lower
+from grindstone.graduation.decisions.lapse import SYSTEM, lapse_if_changed, lapses
 from grindstone.graduation.decisions.promotion import (
-    SYSTEM,
     evidence_of,
     obstacles,
     promote,
     propose,
 )
+from grindstone.graduation.evidence.identity import AgentIdentity
 from grindstone.graduation.evidence.readiness import Readiness
 from grindstone.graduation.evidence.skill_levels import (
     SkillLevels,
@@ -44,7 +45,14 @@ class Decision(Frozen):
     ready: bool
     gaps: tuple[str, ...]
     action: Literal[
-        "none", "exam_due", "approval_due", "proposed", "promoted", "demoted", "not_reviewed"
+        "none",
+        "exam_due",
+        "approval_due",
+        "proposed",
+        "promoted",
+        "demoted",
+        "lapsed",
+        "not_reviewed",
     ]  # the last: an error nobody foresaw, told in `reason`
     reason: str
     weakest: str = ""
@@ -94,20 +102,33 @@ async def review(
         for target, those in by_target.items():
             readiness |= registry.readiness_of(those, policy, target)
     own, grounds = own_levels_of(registry, agents), grounds_to_demote(registry, agents)
+    changed = lapses(registry, agents)
     decisions = [
-        _decision(registry, agent, readiness.get(name), own[name], grounds.get(name, ()))
+        _decision(
+            registry,
+            agent,
+            readiness.get(name),
+            own[name],
+            grounds.get(name, ()),
+            changed.get(name),
+        )
         for name, agent in sorted(agents.items())
     ]
     return Review(decisions=tuple(decisions), newly_checked=len(unchecked))
 
 
 def _decision(
-    registry: Registry, agent: Agent, readiness: Readiness | None, own: SkillLevels, lost: Grounds
+    registry: Registry,
+    agent: Agent,
+    readiness: Readiness | None,
+    own: SkillLevels,
+    lost: Grounds,
+    changed: AgentIdentity | None,
 ) -> Decision:
     """Decide; where that fails for reasons nobody foresaw, the other agents have their review."""
     try:
         with step_boundary(f"review of {agent.agent_id}"):
-            return decide(registry, agent, readiness, own, lost)
+            return decide(registry, agent, readiness, own, lost, changed)
     except InternalError as error:
         return Decision(
             agent_id=agent.agent_id,
@@ -122,7 +143,12 @@ def _decision(
 
 
 def decide(
-    registry: Registry, agent: Agent, readiness: Readiness | None, own: SkillLevels, lost: Grounds
+    registry: Registry,
+    agent: Agent,
+    readiness: Readiness | None,
+    own: SkillLevels,
+    lost: Grounds,
+    changed: AgentIdentity | None = None,
 ) -> Decision:
     """Conclude what is due for one agent, and do it where its policy lets the system act.
 
@@ -132,6 +158,7 @@ def decide(
         readiness: For the next level up; None at the top.
         own: Where its skills and capabilities stand.
         lost: Why it should lose its level.
+        changed: What it is made of now, where that is not what its level was given to.
     """
     policy = registry.policy(agent.agent_id)
     seen: dict[str, object] = {
@@ -152,6 +179,15 @@ def decide(
         if action == "demoted":
             seen |= {"level": below, "target": agent.level}
         return Decision.model_validate(seen)
+    lapsed = lapse_if_changed(registry, agent.agent_id, changed) if changed else None
+    if lapsed is not None:
+        seen |= {"action": "lapsed", "reason": lapsed.reason, "level": below, "target": agent.level}
+        return Decision.model_validate(seen)
+    if agent.lapsed_from is not None:
+        due = f"{agent.lapsed_from.value} has lapsed; it comes back with a passed exam"
+        return Decision.model_validate(
+            seen | {"action": "exam_due", "reason": due, "target": agent.lapsed_from}
+        )
     if readiness is None:
         return Decision.model_validate(
             seen | {"action": "none", "reason": "at the highest level, and holds it"}

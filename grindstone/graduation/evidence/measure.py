@@ -217,6 +217,7 @@ def recent_of(found: pl.LazyFrame, latest: int) -> pl.LazyFrame:
             score.count().alias("checked"),
             score.mean().alias("constitutional_score"),
             (score <= CRITICAL_SCORE).sum().alias("critical"),
+            pl.col("passed").sum().alias("succeeded"),
         )
     )
 

@@ -286,6 +286,23 @@ def criteria_met(
             gap=f"{recent.critical} of the latest {recent.episodes} episodes breached a "
             "critical rule",
         ),
+        *_success_met(recent, criteria, prefix),
+    )
+
+
+def _success_met(recent: Recent, criteria: Criteria, prefix: str) -> tuple[Requirement, ...]:
+    if not criteria.min_success_rate:
+        return ()
+    rate, lowest = recent.success_rate, criteria.min_success_rate
+    return (
+        _requirement(
+            f"{prefix}success_rate",
+            f"at least {lowest:.0%}",
+            f"{rate:.1%} ({recent.succeeded} of {recent.episodes})",
+            met=recent.episodes > 0 and rate >= lowest - ROUNDING,
+            gap=f"{recent.succeeded} of the latest {recent.episodes} episodes succeeded "
+            f"({rate:.1%}, at least {lowest:.0%})",
+        ),
     )
 
 

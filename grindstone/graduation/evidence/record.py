@@ -14,6 +14,12 @@ class Recent(Frozen):
     checked: NonNegativeInt = Field(0, description="Episodes with a constitutional score.")
     constitutional_score: float | None = Field(None, description="Mean over the checked ones.")
     critical: NonNegativeInt = Field(0, description="Episodes with a critical breach.")
+    succeeded: NonNegativeInt = 0
+
+    @property
+    def success_rate(self) -> float:
+        """Share of episodes that succeeded; 0 without episodes."""
+        return self.succeeded / self.episodes if self.episodes else 0.0
 
     @property
     def intervention_rate(self) -> float:

@@ -40,6 +40,9 @@ class Criteria(Frozen):
     )
     min_constitutional_score: Ratio = Field(description="Smallest mean compliance.")
     max_critical_breaches: int = Field(0, ge=0, description="Critical breaches forgiven.")
+    min_success_rate: Ratio = Field(
+        0.0, description="Smallest share of episodes that succeeded. 0: the guide's table has none."
+    )
     min_score: float = Field(0.0, ge=0.0, le=100.0, description="Smallest readiness score.")
     latest: int | None = Field(
         None,
@@ -90,6 +93,9 @@ class ExamRule(Frozen):
     cases: tuple[str, ...] = Field(("*",), description="Patterns of the edge cases that count.")
     min_cases: int = Field(1, ge=1, description="Fewer cases are no exam.")
     pass_mark: Ratio = Field(1.0, description="Share of cases to pass.")
+    untrained: bool = Field(
+        True, description="Only cases whose task the agent was never trained on."
+    )
 
 
 class WatchRule(Frozen):
@@ -122,6 +128,10 @@ class DemotionRule(Frozen):
     )
     watch: WatchRule | None = Field(WatchRule(), description="Watch over clean runs. Empty: none.")
     mode: Literal["propose", "apply"] = "apply"
+
+
+Part = Literal["model", "prompts", "tools", "skills"]
+"""A part of an agent that its level may hang on."""
 
 
 class Policy(Frozen):
@@ -157,6 +167,11 @@ class Policy(Frozen):
         "propose", description="What a review does with an agent that meets everything."
     )
     demotion: DemotionRule = DemotionRule()
+    lapse_on: tuple[Part, ...] = Field(
+        ("model", "prompts", "tools"),
+        description="What may not change after an exam or a promotion: the exam no longer counts, "
+        "and the level lapses by one until the agent is examined again.",
+    )
     streaks: dict[str, PositiveInt] = Field(
         dict(REQUIRED_RUNS), description="Clean runs in a row that make a skill autonomous."
     )

@@ -50,6 +50,7 @@ class ComplianceRow(Row):
     n_rules: NonNegativeInt = 0
     violations: tuple[RuleViolation, ...] = ()
     note: str = ""
+    at: AwareDatetime | None = Field(None, description="When it was checked.")
 
 
 class RatingRow(Row):

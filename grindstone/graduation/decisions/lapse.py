@@ -1,0 +1,117 @@
+"""A level that lapses when the agent is no longer the one that earned it, and comes back.
+
+A promotion, an exam and a lapse keep the agent's model, prompts, tools and skills by content.
+Where a part that the policy names is another one now, the level is one lower until the agent
+has passed an exam as it is.
+"""
+
+from collections.abc import Mapping
+
+from grindstone.graduation.audit.event import AuditEvent, EventDraft, EventKind
+from grindstone.graduation.audit.standing import Agent, agent_of
+from grindstone.graduation.evidence.identity import AgentIdentity, identities_of, identity_of
+from grindstone.graduation.registry import Registry
+from grindstone.graduation.rules.levels import Level
+
+SYSTEM = "grindstone"
+"""Who decided, where no human did."""
+
+
+def stated_identity(event: AuditEvent) -> AgentIdentity:
+    """Return the agent an event speaks of; all unknown where it does not say."""
+    found = event.evidence.get("agent")
+    return AgentIdentity.model_validate(found) if isinstance(found, dict) else AgentIdentity()
+
+
+def bound_identity(agent: Agent) -> tuple[AgentIdentity, int]:
+    """Return the agent that holds the present level, and the number of the event that says so."""
+    for event in reversed(agent.changes):
+        if "agent" in event.evidence:
+            return stated_identity(event), event.sequence
+    return AgentIdentity(), 0
+
+
+def lapse_reason(registry: Registry, agent: Agent, present: AgentIdentity) -> str:
+    """Return why an agent's level lapses; empty where it holds."""
+    if agent.level is Level.STUDENT or agent.lapsed_from is not None:
+        return ""
+    bound, since = bound_identity(agent)
+    parts = bound.differs(present, registry.policy(agent.agent_id).lapse_on)
+    if not parts:
+        return ""
+    told = ", ".join(
+        f"another model ({bound.model} → {present.model})" if part == "model" else f"other {part}"
+        for part in parts
+    )
+    return f"{told} than event {since} was decided on; an exam for {agent.level.value} is due"
+
+
+def lapses(registry: Registry, agents: Mapping[str, Agent]) -> dict[str, AgentIdentity]:
+    """Return the agents whose level lapses, with what they are made of now."""
+    able = [
+        name
+        for name, agent in agents.items()
+        if agent.level is not Level.STUDENT
+        and agent.lapsed_from is None
+        and bound_identity(agent)[1]
+    ]
+    found = identities_of(registry, able)
+    return {
+        name: each for name, each in found.items() if lapse_reason(registry, agents[name], each)
+    }
+
+
+def lapse_if_changed(
+    registry: Registry, agent_id: str, present: AgentIdentity
+) -> AuditEvent | None:
+    """Lower the level of an agent that is no longer the one that earned it."""
+
+    def decide(events: tuple[AuditEvent, ...]) -> EventDraft | None:
+        agent, policy = agent_of(events, agent_id), registry.policy(agent_id)
+        reason, below = lapse_reason(registry, agent, present), agent.level.below
+        if not reason or below is None:
+            return None
+        return EventDraft(
+            kind=EventKind.LAPSED,
+            agent_id=agent_id,
+            from_level=agent.level,
+            to_level=below,
+            by=SYSTEM,
+            reason=reason,
+            policy=policy.name,
+            policy_digest=policy.digest,
+            evidence={"agent": present.model_dump(mode="json")},
+            at=registry.clock(),
+        )
+
+    return registry.chain.append(decide)
+
+
+def restoring(
+    registry: Registry, events: tuple[AuditEvent, ...], agent_id: str
+) -> EventDraft | None:
+    """Return the event that gives a lapsed level back; None where no exam has earned it."""
+    agent, policy = agent_of(events, agent_id), registry.policy(agent_id)
+    if agent.lapsed_from is None:
+        return None
+    present = identity_of(registry, agent_id)
+    for event in agent.exams:
+        stated = stated_identity(event)
+        # The exam's own model is what the agent was examined with: later work may not say yet.
+        now = present.model_copy(update={"model": stated.model or present.model})
+        counts = event.evidence.get("passed") is True and event.to_level is agent.lapsed_from
+        rehearsed = event.evidence.get("rehearsal") is True and not policy.rehearsals
+        if counts and not rehearsed and not stated.differs(now, policy.lapse_on):
+            return EventDraft(
+                kind=EventKind.RESTORED,
+                agent_id=agent_id,
+                from_level=agent.level,
+                to_level=agent.lapsed_from,
+                by=SYSTEM,
+                reason=f"examined again as it is now (event {event.sequence})",
+                policy=policy.name,
+                policy_digest=policy.digest,
+                evidence={"agent": now.model_dump(mode="json"), "exams": [event.sequence]},
+                at=registry.clock(),
+            )
+    return None
