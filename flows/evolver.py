@@ -10,10 +10,8 @@ starts one for the time it takes.
 
 import asyncio
 import contextlib
-import contextvars
 import logging
-from collections.abc import Coroutine, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal, TypeVar
@@ -42,6 +40,7 @@ from grindstone.report.comparison import Comparison
 from grindstone.report.model import RunReport
 from grindstone.runs.plan import new_run_key
 from grindstone.settings import CompareSettings, GrindSettings, RunSettings
+from grindstone.sync import run_to_end
 
 T = TypeVar("T")
 
@@ -238,7 +237,7 @@ class SkillBenchEvolutionLoop:
             InputError: The settings or tasks cannot be used.
             InfrastructureError: A server, sandbox or model could not be reached.
         """
-        return _in_a_loop_of_its_own(self.arun(cycles))
+        return run_to_end(self.arun(cycles))
 
     async def arun(self, cycles: int = 10) -> EvolverResult:
         """Do as `run`, awaited."""
@@ -321,17 +320,6 @@ def _checked(values: dict[str, Any]) -> GrindSettings:
         raise InputError(
             name, f"{first['msg'].lower()}, got {first['input']!r}", expected
         ) from error
-
-
-def _in_a_loop_of_its_own(work: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine to its end, beside the event loop of a notebook where one is running."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return asyncio.run(work)
-    context = contextvars.copy_context()
-    with ThreadPoolExecutor(max_workers=1) as thread:
-        return thread.submit(context.run, asyncio.run, work).result()
 
 
 @contextlib.contextmanager

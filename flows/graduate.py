@@ -12,6 +12,7 @@ from grindstone.flows.exam import exam
 from grindstone.flows.run import checked
 from grindstone.graduation.audit.event import AuditEvent, EventDraft, EventKind
 from grindstone.graduation.decisions.promotion import obstacles
+from grindstone.graduation.evidence.readiness import Criterion, Requirement, only_missing
 from grindstone.graduation.intake.live import (
     Answered,
     Ask,
@@ -75,11 +76,16 @@ async def _graduate(
     service: GraduationService, settings: GraduationSettings, blocks: BlockNames, target: Level
 ) -> Graduated:
     agent_id, answer, human = settings.agent_id, None, settings.validated_by
-    missing = await _missing(service, agent_id, target, human)
-    if settings.ask and set(missing) == {"exam"} | ({"approval"} & set(missing)):
+    asked = await _requirements(service, agent_id, target, human)
+    if (
+        settings.ask
+        and not only_missing(asked, Criterion.APPROVAL)
+        and only_missing(asked, Criterion.EXAM, Criterion.APPROVAL)
+    ):
         await exam(settings.model_copy(update={"run_key": None}), blocks)
-        missing = await _missing(service, agent_id, target, human)
-    if settings.ask and set(missing) <= {"approval"}:
+        asked = await _requirements(service, agent_id, target, human)
+    refused = ""
+    if settings.ask and only_missing(asked, Criterion.APPROVAL):
         readiness = await service.assess(agent_id, target)
         question = readiness_markdown(readiness)
         await notify(settings, f"Grindstone: approve {agent_id} for {target.value}?", question)
@@ -94,10 +100,16 @@ async def _graduate(
                 channel="ui",
             )
         human = answer.by if answer.approved else ""
-        missing = await _missing(service, agent_id, target, human)
+        asked = await _requirements(service, agent_id, target, human)
         if not answer.approved:
             why = f": {answer.reason}" if answer.reason else ""
-            missing["approval"] = f"{answer.by} refused it{why}"
+            refused = f"{answer.by} refused it{why}"
+    missing = [
+        item.gap
+        for item in asked
+        if not item.met and not (refused and item.criterion is Criterion.APPROVAL)
+    ]
+    missing += [refused] if refused else []
     level = (await asyncio.to_thread(service.registry.agent, agent_id)).level
     if missing:
         return Graduated(
@@ -105,11 +117,11 @@ async def _graduate(
             level=level,
             target=target,
             promoted=False,
-            missing=tuple(missing.values()),
+            missing=tuple(missing),
             answer=answer,
         )
     try:
-        change = await service.promote_agent(agent_id, target, human)
+        event = await service.promoted(agent_id, target, human)
     except RefusedError as error:  # it changed between the question and the answer
         return Graduated(
             agent_id=agent_id,
@@ -119,21 +131,19 @@ async def _graduate(
             missing=(str(error),),
             answer=answer,
         )
-    event = (await asyncio.to_thread(service.registry.chain.events))[change["event"] - 1]
     return Graduated(
         agent_id=agent_id, level=target, target=target, promoted=True, answer=answer, event=event
     )
 
 
-async def _missing(
+async def _requirements(
     service: GraduationService, agent_id: str, target: Level, human: str
-) -> dict[str, str]:
+) -> tuple[Requirement, ...]:
     readiness = await service.assess(agent_id, target)
     agent = await asyncio.to_thread(service.registry.agent, agent_id)
-    found = await asyncio.to_thread(
+    return await asyncio.to_thread(
         obstacles, service.registry, agent, readiness, validated_by=human
     )
-    return {item.name: item.gap for item in found if not item.met}
 
 
 @flow(

@@ -1,9 +1,8 @@
 """Sending each task to the member that does its domain best, and learning from what came of it."""
 
 import asyncio
-import concurrent.futures
 import inspect
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 from grindstone.competency.agents import names_of, prepare, takes_model
@@ -26,6 +25,7 @@ from grindstone.competency.routing import (
 from grindstone.errors import BudgetExceededError, InfrastructureError, InputError, RefusedError
 from grindstone.ledger.store import Ledger
 from grindstone.ledger.tables.autonomy import OutcomeRow
+from grindstone.sync import run_to_end
 
 T = TypeVar("T")
 Approve = Callable[[str, RoutingDecision], bool | Awaitable[bool]]
@@ -127,12 +127,12 @@ class CompetencyRouter:
                 infrastructure errors, spent budgets and cancellations are recorded as nothing.
         """
         decision = self.decide(task, tags=tags)
-        decision = _wait(self._permit(task, decision))
+        decision = run_to_end(self._permit(task, decision))
         ask = self._entrance(decision, in_loop=False)
         try:
             response = ask(task)
             if inspect.isawaitable(response):
-                response = _wait(_awaited(response))
+                response = run_to_end(_awaited(response))
         except NO_SCORE:
             raise
         except Exception as error:  # whatever a member raises, it did not do the task
@@ -163,7 +163,7 @@ class CompetencyRouter:
 
     def decide(self, task: str, *, tags: Sequence[str] = ()) -> RoutingDecision:
         """Return whom a task would go to, and how; nothing is run."""
-        return _wait(self.adecide(task, tags=tags))
+        return run_to_end(self.adecide(task, tags=tags))
 
     async def adecide(self, task: str, *, tags: Sequence[str] = ()) -> RoutingDecision:
         """Do as `decide` does, within an event loop."""
@@ -271,13 +271,3 @@ def _in_words(error: Exception) -> str:
 
 async def _awaited(response: Awaitable[T]) -> T:
     return await response
-
-
-def _wait(work: Coroutine[Any, Any, T]) -> T:
-    """Run async work to its end, from within an event loop too."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return asyncio.run(work)
-    with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        return pool.submit(asyncio.run, work).result()

@@ -2,8 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Coroutine, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -37,6 +36,7 @@ from grindstone.settings import SuccessMode
 from grindstone.skills.drafts import read_drafts
 from grindstone.skills.format import parse_skill
 from grindstone.skills.frontmatter import SkillError
+from grindstone.sync import run_to_end
 from grindstone.workspace.changes import Files, skill_names
 from grindstone.workspace.files import WorkspaceFiles
 from grindstone.workspace.workspace import Workspace
@@ -90,7 +90,7 @@ class EvolutionEngine:
 
         See `aevolve` for the arguments.
         """
-        return _wait_for(
+        return run_to_end(
             self.aevolve(
                 workspace,
                 observation_logs,
@@ -272,15 +272,6 @@ __all__ = ["AEvolveEngine", "EvolutionEngine", "last_refusals"]
 
 AEvolveEngine = EvolutionEngine
 """The name the documents use."""
-
-
-def _wait_for(work: Coroutine[None, None, _T]) -> _T:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return asyncio.run(work)
-    with ThreadPoolExecutor(max_workers=1) as pool:  # a notebook's loop cannot be entered twice
-        return pool.submit(asyncio.run, work).result()
 
 
 def _opened(workspace: Workspace | Path | str) -> Workspace:

@@ -2,6 +2,7 @@
 
 from typing import Any, TypedDict
 
+from grindstone.graduation.audit.event import AuditEvent
 from grindstone.graduation.decisions.exam import ExamResult
 from grindstone.graduation.evidence.readiness import Readiness
 from grindstone.ledger.tables.autonomy import RuleViolation
@@ -104,3 +105,16 @@ def exam_outcome(found: ExamResult) -> ExamOutcome:
 def violation_result(pack: str, found: RuleViolation) -> dict[str, Any]:
     """Return a violation with the pack it comes from."""
     return {"pack": pack, **found.model_dump(mode="json")}
+
+
+def level_change(event: AuditEvent) -> LevelChange:
+    """Return an event that changed an agent's level under the documented keys."""
+    return LevelChange(
+        agent_id=event.agent_id,
+        previous_maturity=event.from_level.value if event.from_level else "",
+        new_maturity=event.to_level.value if event.to_level else "",
+        validated_by=event.by,
+        event=event.sequence,
+        digest=event.digest,
+        at=event.at.isoformat(),
+    )

@@ -7,36 +7,43 @@ from pathlib import Path
 from typing import Any
 
 from grindstone.errors import InputError, InternalError
+from grindstone.graduation.audit.event import AuditEvent
 from grindstone.graduation.audit.trail import Trail, trail_of
 from grindstone.graduation.constitution.checking import check, overall
 from grindstone.graduation.constitution.pack import Pack
+from grindstone.graduation.decisions.after_episode import follow_up
+from grindstone.graduation.decisions.by_hand import enrol, release_skill, reset_capability
 from grindstone.graduation.decisions.edge_cases import EdgeCase, add_case, load_case
 from grindstone.graduation.decisions.exam import Examiner, cases_for, examine
-from grindstone.graduation.decisions.review import Review, review
+from grindstone.graduation.decisions.promotion import answer, demote, promote
+from grindstone.graduation.decisions.review import Review, review, unchecked_episodes
 from grindstone.graduation.evidence.readiness import Readiness
 from grindstone.graduation.evidence.skill_levels import SkillLevels, own_levels
+from grindstone.graduation.intake.importing import ImportReport, import_file
+from grindstone.graduation.intake.record import as_work, correct, rate, record
+from grindstone.graduation.intake.recording import Edit, Rating, Work, work_of_session
 from grindstone.graduation.registry import open_desk
 from grindstone.graduation.results import (
     ComplianceResult,
     ExamOutcome,
+    LevelChange,
     ReadinessResult,
     exam_outcome,
+    level_change,
     readiness_result,
     violation_result,
 )
 from grindstone.graduation.rules.levels import Level
 from grindstone.graduation.rules.policy import Policy
 from grindstone.graduation.rules.scope import Scope
-from grindstone.graduation.served_levels import ServedLevels
-from grindstone.graduation.served_record import ServedRecord
-from grindstone.graduation.served_sync import SyncGraduationService
+from grindstone.graduation.sync import SyncGraduationService
 from grindstone.home import Home
 from grindstone.ledger import Ledger
 from grindstone.llm.messages import Model
-from grindstone.records import Episode, utc_now
+from grindstone.records import Episode, Purpose, utc_now
 
 
-class GraduationService(ServedLevels, ServedRecord):
+class GraduationService:
     """Who may act alone, computed from the ledger and changed only through the audit trail.
 
     Args:
@@ -101,6 +108,176 @@ class GraduationService(ServedLevels, ServedRecord):
     async def review(self, agent_ids: Sequence[str] = ()) -> Review:
         """Look at all agents, or some, and do what their policies say."""
         return await review(self.registry, agent_ids, judge=self.judge)
+
+    # Levels, each change through the audit trail
+
+    async def promote_agent(
+        self, agent_id: str, new_maturity: str | Level, validated_by: str
+    ) -> LevelChange:
+        """Raise an agent's level by one.
+
+        Raises:
+            RefusedError: It is not ready, not examined, not approved, or the level is not
+                the next one up; the message lists all that is missing.
+        """
+        return level_change(await self.promoted(agent_id, new_maturity, validated_by))
+
+    async def promoted(
+        self, agent_id: str, new_maturity: str | Level, validated_by: str
+    ) -> AuditEvent:
+        """Do the same, and return what the audit trail has of it."""
+        target = Level.parse(new_maturity, "new_maturity")
+        return await asyncio.to_thread(
+            promote, self.registry, agent_id, target, validated_by=validated_by
+        )
+
+    async def demote_agent(
+        self, agent_id: str, new_maturity: str | Level, by: str, reason: str
+    ) -> LevelChange:
+        """Lower an agent's level."""
+        target = Level.parse(new_maturity, "new_maturity")
+        return level_change(
+            await asyncio.to_thread(demote, self.registry, agent_id, target, by=by, reason=reason)
+        )
+
+    async def answer_proposal(
+        self,
+        agent_id: str,
+        target: str | Level,
+        *,
+        approved: bool,
+        by: str,
+        reason: str = "",
+        channel: str = "api",
+    ) -> AuditEvent:
+        """Keep a named human's answer; `channel` is `ui` for the Prefect UI."""
+        return await asyncio.to_thread(
+            answer,
+            self.registry,
+            agent_id,
+            Level.parse(target),
+            approved=approved,
+            by=by,
+            reason=reason,
+            channel=channel,
+        )
+
+    async def enrol_agent(
+        self,
+        agent_id: str,
+        maturity: str | Level,
+        *,
+        by: str,
+        reason: str,
+        name: str = "",
+        since: datetime | None = None,
+    ) -> AuditEvent:
+        """Take an agent over at a level, on a named human's word; only once.
+
+        Raises:
+            InputError: The agent has a level already, or nobody is named.
+        """
+        level = Level.parse(maturity)
+        return await asyncio.to_thread(
+            enrol, self.registry, agent_id, level, by=by, reason=reason, name=name, since=since
+        )
+
+    async def reset_capability(
+        self, agent_id: str, capability: str, *, by: str, reason: str
+    ) -> AuditEvent:
+        """Set a capability back to nothing, its count included."""
+        return await asyncio.to_thread(
+            reset_capability, self.registry, agent_id, capability, by=by, reason=reason
+        )
+
+    async def release_skill(self, agent_id: str, skill: str, *, by: str, reason: str) -> AuditEvent:
+        """Let a skill that has earned it act beyond its agent's level."""
+        return await asyncio.to_thread(
+            release_skill, self.registry, agent_id, skill, by=by, reason=reason
+        )
+
+    # The record; each episode is checked at once
+
+    async def record_episode(self, **work: Any) -> Episode:
+        """Keep one piece of live work and check it at once; fields as in `Work`.
+
+        Raises:
+            InputError: A field is missing or wrong.
+        """
+        return await self.record_work(as_work(work))
+
+    async def record_work(self, work: Work, *, purpose: Purpose = Purpose.ROUTE) -> Episode:
+        """Keep one piece of live work and check it at once."""
+        episode = await asyncio.to_thread(record, self.registry, work, purpose=purpose)
+        await self.after_episode(episode)
+        return episode
+
+    async def create_episode_from_session(
+        self, session_id: str, agent_id: str, title: str
+    ) -> Episode:
+        """Make an episode of a session that `log_session` wrote, and check it at once.
+
+        Raises:
+            InputError: There is no such session, or it has not ended.
+        """
+        work = await asyncio.to_thread(
+            work_of_session, self.registry.home, session_id, agent_id=agent_id, title=title
+        )
+        return await self.record_work(work)
+
+    async def after_episode(self, episode: Episode) -> tuple[str, ...]:
+        """Check an episode against the constitution and note what its agent earned or lost.
+
+        An agent that no longer holds its level loses it at once, or its policy has it proposed.
+
+        Returns:
+            One sentence per change.
+        """
+        await check(self.registry, [episode], judge=self.judge)
+        return await asyncio.to_thread(self._followed_up, episode)
+
+    def _followed_up(self, episode: Episode) -> tuple[str, ...]:
+        levels = own_levels(self.registry, episode.agent_id)
+        return tuple(event.reason for event in follow_up(self.registry, episode, levels))
+
+    async def record_intervention(
+        self,
+        episode_id: str,
+        *,
+        field: str,
+        original: str = "",
+        correction: str = "",
+        reason: str = "",
+        corrected_by: str = "",
+        timestamp: datetime | None = None,
+    ) -> None:
+        """Keep one correction of an episode."""
+        edit = Edit(
+            field=field,
+            original=original,
+            correction=correction,
+            reason=reason,
+            corrected_by=corrected_by,
+            timestamp=timestamp,
+        )
+        episode = await asyncio.to_thread(correct, self.registry, episode_id, edit)
+        await asyncio.to_thread(self._followed_up, episode)
+
+    async def rate_episode(
+        self, episode_id: str, *, stars: float, rated_by: str, comment: str = ""
+    ) -> None:
+        """Keep a person's rating of an episode, in stars of five."""
+        rating = Rating(rated_by=rated_by, stars=stars, comment=comment)
+        await asyncio.to_thread(rate, self.registry, episode_id, rating)
+
+    async def import_episodes(self, path: Path, *, by: str) -> ImportReport:
+        """Take over another system's episodes, all of a file or none, and check them."""
+        report = await asyncio.to_thread(import_file, self.registry, path, by=by)
+        if report.accepted:
+            agents = list(report.agents)
+            while rest := await asyncio.to_thread(unchecked_episodes, self.registry, agents):
+                await check(self.registry, rest, judge=self.judge)
+        return report
 
     # Constitution
 

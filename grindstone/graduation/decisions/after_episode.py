@@ -35,6 +35,27 @@ from grindstone.home import Home
 from grindstone.records import Episode, Trajectory
 
 
+def follow_up(
+    registry: Registry, episode: Episode, levels: SkillLevels | None
+) -> tuple[AuditEvent, ...]:
+    """Bring into the audit trail what an agent earned or lost by an episode.
+
+    Args:
+        registry: The home's.
+        episode: What happened.
+        levels: Where the agent's skills and capabilities stand since; None: where they stood.
+
+    Returns:
+        The agent's new events.
+    """
+    agent_id, known = episode.agent_id, len(registry.chain.events())
+    if levels is not None and changes(registry.agent(agent_id), levels):
+        note_changes(registry, levels)
+    if episode.purpose in registry.policy(agent_id).demotion.purposes:
+        demote_if_due(registry, registry.agent(agent_id))
+    return tuple(each for each in registry.chain.events()[known:] if each.agent_id == agent_id)
+
+
 class IncrementalReview:
     """Follows the agents of one home, episode by episode; belongs to one event loop.
 
@@ -77,15 +98,11 @@ class IncrementalReview:
         results = check_at_once(registry, episode, trajectory)
         if results is None or not policy.counts(episode):
             return ()
-        known = len(registry.chain.events())
-        agent = registry.agent(agent_id)
         score = overall(results, episode.constitutional_score)
-        self._follow(registry, policy, agent, episode, skills, score)
-        if episode.purpose in policy.demotion.purposes:
-            demote_if_due(registry, agent)
-        return tuple(each for each in registry.chain.events()[known:] if each.agent_id == agent_id)
+        moved = self._moved(registry, policy, registry.agent(agent_id), episode, skills, score)
+        return follow_up(registry, episode, moved)
 
-    def _follow(
+    def _moved(
         self,
         registry: Registry,
         policy: Policy,
@@ -93,17 +110,16 @@ class IncrementalReview:
         episode: Episode,
         skills: Collection[str],
         score: float | None,
-    ) -> None:
+    ) -> SkillLevels | None:
+        """Return where skills and capabilities stand, None where nothing can have moved."""
         memory = self._memories.get(agent.agent_id)
         if memory is not None:
             memory.add(episode, skills, score)
             if not changes(agent, memory.standing(agent, episode, skills)):
-                return
+                return None
         evidence = evidence_of(registry, policy, [agent.agent_id])[agent.agent_id]
         self._memories[agent.agent_id] = _Memory(agent, policy, evidence)
-        found = stand(agent, policy, evidence)
-        if changes(agent, found):
-            note_changes(registry, found)
+        return stand(agent, policy, evidence)
 
 
 class _Memory:

@@ -15,7 +15,7 @@ from grindstone.graduation.audit.standing import Agent, agent_of
 from grindstone.graduation.decisions.exam import cases_for
 from grindstone.graduation.decisions.lapse import SYSTEM, stated_identity
 from grindstone.graduation.evidence.identity import identity_of
-from grindstone.graduation.evidence.readiness import Readiness, Requirement
+from grindstone.graduation.evidence.readiness import Criterion, Readiness, Requirement
 from grindstone.graduation.registry import Registry
 from grindstone.graduation.rules.levels import Level
 from grindstone.graduation.rules.policy import Policy
@@ -35,7 +35,7 @@ def obstacles(
     policy, target = registry.policy(agent.agent_id), readiness.target
     one_up = agent.level.above is target
     direction = Requirement(
-        name="one_level_up",
+        name=Criterion.ONE_LEVEL_UP.value,
         required=f"the level above {agent.level.value}",
         observed=target.value,
         met=one_up,
@@ -67,26 +67,22 @@ def promote(registry: Registry, agent_id: str, target: Level, *, validated_by: s
         if missing:
             listed = "\n".join(f"  - {gap}" for gap in missing)
             raise RefusedError(f"{agent_id} is not promoted to {target.value}:\n{listed}")
-        policy = registry.policy(agent_id)
         exams = [event for event in agent.exams if event.evidence.get("passed") is True]
-        rows = seal_rows(registry, policy, agent, exams)
-        return EventDraft(
-            kind=EventKind.PROMOTED,
-            agent_id=agent_id,
-            from_level=agent.level,
-            to_level=target,
+        rows = seal_rows(registry, registry.policy(agent_id), agent, exams)
+        seen: dict[str, JsonValue] = {
+            "exams": [event.sequence for event in agent.exams],
+            "approvals": [event.sequence for event in agent.approvals],
+            "rows": rows.model_dump(mode="json"),
+            "agent": identity_of(registry, agent_id).model_dump(mode="json"),
+        }
+        return _draft(
+            registry,
+            EventKind.PROMOTED,
+            agent,
+            target,
             by=validated_by or SYSTEM,
             reason=readiness.recommendation,
-            policy=policy.name,
-            policy_digest=policy.digest,
-            evidence=evidence_of(readiness)
-            | {
-                "exams": [event.sequence for event in agent.exams],
-                "approvals": [event.sequence for event in agent.approvals],
-                "rows": rows.model_dump(mode="json"),
-                "agent": identity_of(registry, agent_id).model_dump(mode="json"),
-            },
-            at=registry.clock(),
+            evidence=evidence_of(readiness) | seen,
         )
 
     event = registry.chain.append(decide)
@@ -113,22 +109,19 @@ def demote(
         raise InputError("demotion", "has no name or no reason", "who demotes, and why")
 
     def decide(events: tuple[AuditEvent, ...]) -> EventDraft:
-        agent, policy = agent_of(events, agent_id), registry.policy(agent_id)
+        agent = agent_of(events, agent_id)
         if target.rank >= agent.level.rank:
             raise RefusedError(
                 f"{agent_id} is not demoted: {target.value} is not below {agent.level.value}"
             )
-        return EventDraft(
-            kind=EventKind.DEMOTED,
-            agent_id=agent_id,
-            from_level=agent.level,
-            to_level=target,
+        return _draft(
+            registry,
+            EventKind.DEMOTED,
+            agent,
+            target,
             by=by,
             reason=reason,
-            policy=policy.name,
-            policy_digest=policy.digest,
             evidence=evidence or {},
-            at=registry.clock(),
         )
 
     event = registry.chain.append(decide)
@@ -154,18 +147,14 @@ def answer(
     name = named_human(by)
 
     def decide(events: tuple[AuditEvent, ...]) -> EventDraft:
-        agent, policy = agent_of(events, agent_id), registry.policy(agent_id)
-        return EventDraft(
-            kind=EventKind.APPROVED if approved else EventKind.REFUSED,
-            agent_id=agent_id,
-            from_level=agent.level,
-            to_level=target,
+        return _draft(
+            registry,
+            EventKind.APPROVED if approved else EventKind.REFUSED,
+            agent_of(events, agent_id),
+            target,
             by=name,
             reason=reason,
-            policy=policy.name,
-            policy_digest=policy.digest,
             evidence={"channel": channel},
-            at=registry.clock(),
         )
 
     event = registry.chain.append(decide)
@@ -179,23 +168,46 @@ def propose(
     """Note that a change of level is due; None when the same is proposed already."""
 
     def decide(events: tuple[AuditEvent, ...]) -> EventDraft | None:
-        agent, policy = agent_of(events, agent_id), registry.policy(agent_id)
+        agent = agent_of(events, agent_id)
         if any(event.to_level is target for event in (*agent.proposals, *agent.approvals)):
             return None
-        return EventDraft(
-            kind=EventKind.PROPOSED,
-            agent_id=agent_id,
-            from_level=agent.level,
-            to_level=target,
+        return _draft(
+            registry,
+            EventKind.PROPOSED,
+            agent,
+            target,
             by=SYSTEM,
             reason=reason,
-            policy=policy.name,
-            policy_digest=policy.digest,
             evidence=evidence,
-            at=registry.clock(),
         )
 
     return registry.chain.append(decide)
+
+
+def _draft(
+    registry: Registry,
+    kind: EventKind,
+    agent: Agent,
+    target: Level,
+    *,
+    by: str,
+    reason: str,
+    evidence: dict[str, JsonValue],
+) -> EventDraft:
+    """Return a decision about an agent's level, under the policy it has now."""
+    policy = registry.policy(agent.agent_id)
+    return EventDraft(
+        kind=kind,
+        agent_id=agent.agent_id,
+        from_level=agent.level,
+        to_level=target,
+        by=by,
+        reason=reason,
+        policy=policy.name,
+        policy_digest=policy.digest,
+        evidence=evidence,
+        at=registry.clock(),
+    )
 
 
 def named_human(name: str, where: str = "by") -> str:
@@ -256,7 +268,7 @@ def _examined(
         gap = f"no exam for {target.value} over all {len(wanted)} edge cases has been passed"
     return (
         Requirement(
-            name="exam",
+            name=Criterion.EXAM.value,
             required=f"a passed exam on all {len(wanted)} edge cases",
             observed=observed,
             met=met,
@@ -288,7 +300,7 @@ def _approved(
         gap = f"no human has approved {target.value} in the Prefect UI"
     return (
         Requirement(
-            name="approval",
+            name=Criterion.APPROVAL.value,
             required="a named human" if policy.approval == "named" else "approval in the UI",
             observed=validated_by or "nobody",
             met=met,

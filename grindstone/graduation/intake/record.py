@@ -1,0 +1,54 @@
+"""Live work and people's word of it, brought into the ledger."""
+
+from pydantic import ValidationError
+
+from grindstone.errors import InputError
+from grindstone.graduation.intake.recording import (
+    Edit,
+    Rating,
+    Work,
+    edit_row,
+    keep,
+    live_run,
+    rating_row,
+    rows_for,
+)
+from grindstone.graduation.registry import Registry
+from grindstone.records import Episode, Purpose
+
+
+def as_work(fields: dict[str, object]) -> Work:
+    """Return a piece of live work as somebody stated it.
+
+    Raises:
+        InputError: A field is missing or wrong.
+    """
+    try:
+        return Work.model_validate(fields)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise InputError(f"episode: {where}", first["msg"], "a field of Work") from error
+
+
+def record(registry: Registry, work: Work, *, purpose: Purpose) -> Episode:
+    """Keep one piece of live work as an episode."""
+    run_key = live_run(work.agent_id, work.started_at)
+    recorded = rows_for(registry, work, run_key=run_key, purpose=purpose, now=registry.clock())
+    keep(registry, [recorded], run_key=run_key)
+    return recorded.episode
+
+
+def correct(registry: Registry, episode_id: str, edit: Edit) -> Episode:
+    """Keep one correction of an episode; return the episode."""
+    episode = registry.episode(episode_id)
+    row = edit_row(episode, edit, now=registry.clock())
+    registry.ledger.append([row], run_key=episode.run_key)
+    return episode
+
+
+def rate(registry: Registry, episode_id: str, rating: Rating) -> None:
+    """Keep a person's rating of an episode."""
+    episode = registry.episode(episode_id)
+    row = rating_row(episode, rating, now=registry.clock())
+    registry.ledger.append([row], run_key=episode.run_key)

@@ -1,0 +1,25 @@
+"""Async work for code that awaits nothing."""
+
+import asyncio
+import contextvars
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+def run_to_end(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine to its end, beside the event loop of a notebook where one is running.
+
+    A running loop cannot be entered twice, so the coroutine then has a loop and a thread of
+    its own, with the caller's context variables; what it is given must not belong to the
+    running loop.
+    """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work)
+    context = contextvars.copy_context()
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        return thread.submit(context.run, asyncio.run, work).result()
