@@ -12,8 +12,6 @@ from typing import Self
 from grindstone.agents.limits import Meter
 from grindstone.agents.protocol import Brief
 from grindstone.agents.recorder import Recorder
-from grindstone.agents.system_prompt import template
-from grindstone.agents.text import shorten
 from grindstone.llm.messages import (
     Block,
     CallSite,
@@ -26,7 +24,9 @@ from grindstone.llm.messages import (
     ToolSpec,
     ToolUse,
 )
+from grindstone.prompts import template
 from grindstone.records import Role, StepKind
+from grindstone.text import shorten
 
 CHARS_PER_TOKEN = 3.5
 """A cautious guess for text not yet counted by the provider (English is nearer to 4)."""
@@ -92,7 +92,7 @@ class Conversation:
         """What the model would be sent now."""
         first: tuple[Block, ...] = (self._opening,)
         if self._summary:
-            note = template("summary_note.md").substitute(summary=self._summary)
+            note = template("agents", "summary_note").substitute(summary=self._summary)
             first = (*first, Text(text=note.strip()))
         return Message(role="user", content=first), *self._turns
 
@@ -153,13 +153,13 @@ class Conversation:
     async def _summarise(self, dropped: Sequence[Message]) -> str:
         transcript = "\n\n".join(filter(None, (self._summary, *map(_plain, dropped))))
         request = Request(
-            system=template("summary.md").substitute(),
+            system=template("agents", "summary").substitute(),
             messages=(
                 Message(
                     role="user",
                     content=(
                         Text(
-                            text=template("summary_request.md").substitute(
+                            text=template("agents", "summary_request").substitute(
                                 instruction=self._opening.text, transcript=transcript
                             )
                         ),

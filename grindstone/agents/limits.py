@@ -5,6 +5,9 @@ import time
 from grindstone.agents.protocol import Effort
 from grindstone.records import StopReason, Usage
 
+KEPT_BYTES = 262_144
+"""Most bytes of one command's output that the trajectory keeps."""
+
 
 class Meter:
     """Counts an attempt's use against its `Effort`; the clock starts when it is made.

@@ -47,20 +47,20 @@ class Profile(StrEnum):
     TERMINUS2 = ProfileRow(
         "terminus2",
         "grindstone.agents.terminus:TerminusSolver",
-        "protocol_terminus2.md",
+        "protocol_terminus2",
         LOAD_BY_READING,
         "terminus-2",
     )
     TERMINUS2_LEGACY = ProfileRow(
         "terminus2_legacy",
         "grindstone.agents.terminus:legacy",
-        "protocol_terminus2_legacy.md",
+        "protocol_terminus2_legacy",
         LOAD_BY_READING,
     )
     STRANDS = ProfileRow(
         "strands",
         "grindstone.agents.strands:StrandsSolver",
-        "protocol_strands.md",
+        "protocol_strands",
         LOAD_BY_TOOL,
     )
     ORACLE = ProfileRow(

@@ -1,19 +1,11 @@
 """Putting a solver's system prompt together from templates and the workspace."""
 
 from collections.abc import Sequence
-from functools import cache
-from importlib.resources import files
-from string import Template
 
 from grindstone.agents.profiles import Profile
 from grindstone.agents.protocol import SkillCard
 from grindstone.agents.tool_scripts import LISTED, PLACE, ToolScript
-
-
-@cache
-def template(name: str) -> Template:
-    """Return one of the package's prompt templates by file name."""
-    return Template((files("grindstone.agents") / "prompts" / name).read_text("utf-8"))
+from grindstone.prompts import template
 
 
 def build_system_prompt(
@@ -38,15 +30,17 @@ def build_system_prompt(
     remembered = "\n".join(f"- {memory.strip()}" for memory in memories if memory.strip())
     cards = "\n".join(f"- {card.name}: {card.description} ({card.path})" for card in skills)
     return (
-        template("system.md")
+        template("agents", "system")
         .substitute(
             base=_without_role(base),
-            protocol=template(profile.protocol).substitute().strip(),
-            memories=template("memories.md").substitute(memories=remembered) if remembered else "",
-            tools=template("tools.md").substitute(place=PLACE, tools=_listing(tools))
+            protocol=template("agents", profile.protocol).substitute().strip(),
+            memories=template("agents", "memories").substitute(memories=remembered)
+            if remembered
+            else "",
+            tools=template("agents", "tools").substitute(place=PLACE, tools=_listing(tools))
             if tools
             else "",
-            skills=template("skills.md").substitute(how=profile.how_to_load, skills=cards)
+            skills=template("agents", "skills").substitute(how=profile.how_to_load, skills=cards)
             if cards
             else "",
         )

@@ -12,12 +12,12 @@ import shlex
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-from grindstone.agents.limits import Meter
+from grindstone.agents.limits import KEPT_BYTES, Meter
 from grindstone.agents.terminus_answer import Keystrokes
-from grindstone.agents.text import KEPT_BYTES, shorten
 from grindstone.errors import Cause, InfrastructureError
 from grindstone.records import ToolOutput
 from grindstone.sandbox.protocol import ExecResult, Sandbox
+from grindstone.text import shorten
 
 NOT_TYPED = "Not typed: the attempt's time is over."
 

@@ -4,11 +4,11 @@ from grindstone.agents.conversation import Conversation
 from grindstone.agents.limits import Meter
 from grindstone.agents.protocol import Brief
 from grindstone.agents.recorder import OnStep, Recorder
-from grindstone.agents.system_prompt import template
 from grindstone.agents.terminals import PlainTerminal, Terminal, TmuxTerminal, has_tmux
 from grindstone.agents.terminus_answer import TerminusAnswer, UnusableAnswerError, parse_answer
 from grindstone.errors import InputError
 from grindstone.llm.messages import Model, Response, Text
+from grindstone.prompts import template
 from grindstone.records import StepKind, StopReason, ToolCall, Trajectory
 from grindstone.sandbox.protocol import Sandbox
 
@@ -47,7 +47,7 @@ class TerminusSolver:
         record = Recorder(self._on_step)
         terminal = await self._open_terminal(sandbox, meter)
         opening = (
-            template("terminus_opening.md")
+            template("agents", "terminus_opening")
             .substitute(instruction=brief.instruction, terminal=await terminal.open())
             .strip()
         )
@@ -126,10 +126,10 @@ def legacy(*, on_step: OnStep | None = None) -> TerminusSolver:
 def _complaint(why: str, response: Response) -> str:
     if response.stop_reason == "max_tokens":
         why = f"it was cut off at the output limit; answer in shorter steps ({why})"
-    return template("terminus_unusable.md").substitute(why=why).strip()
+    return template("agents", "terminus_unusable").substitute(why=why).strip()
 
 
 def _observation(answer: TerminusAnswer, shown: str, *, ask_again: bool) -> str:
     warnings = "".join(f"Warning: {warning}.\n" for warning in answer.warnings)
-    name = "terminus_confirm.md" if ask_again else "terminus_observation.md"
-    return template(name).substitute(warnings=warnings, terminal=shown).strip()
+    name = "terminus_confirm" if ask_again else "terminus_observation"
+    return template("agents", name).substitute(warnings=warnings, terminal=shown).strip()

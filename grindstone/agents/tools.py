@@ -11,14 +11,14 @@ from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
-from grindstone.agents.limits import Meter
+from grindstone.agents.limits import KEPT_BYTES, Meter
 from grindstone.agents.loop import OUT_OF_TIME, CallResult, malformed, refused
 from grindstone.agents.protocol import SkillCard
 from grindstone.agents.sandbox_skills import SandboxSkills
-from grindstone.agents.text import KEPT_BYTES, shorten
 from grindstone.llm.messages import ToolSpec, ToolUse
 from grindstone.records import ToolOutput
 from grindstone.sandbox.protocol import ExecResult, Sandbox
+from grindstone.text import shorten
 
 
 class _Arguments(BaseModel):

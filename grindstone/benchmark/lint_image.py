@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from grindstone.benchmark.dockerfile import parse_copy
 from grindstone.benchmark.lint_source import DOCKERFILE, LintFinding, Rule, TaskSource
 from grindstone.benchmark.variants import find_baked_skills
+from grindstone.dockerfile import parse_copy
 
 UNKNOWN_KEY = "unknown-key"
 

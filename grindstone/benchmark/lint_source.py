@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator
 from typing import Literal
 
 from grindstone.base import Frozen
-from grindstone.benchmark.dockerfile import Instruction, instructions
 from grindstone.benchmark.task import Task
+from grindstone.dockerfile import Instruction, instructions
 
 Severity = Literal["error", "warning", "note"]
 

@@ -13,10 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from grindstone.benchmark.dockerfile import Copy, Instruction, instructions, parse_copy
 from grindstone.benchmark.loading import load_task
 from grindstone.benchmark.task import Task
 from grindstone.digest import SHORT
+from grindstone.dockerfile import Copy, Instruction, instructions, parse_copy
 from grindstone.errors import InputError
 
 _AGENT_SKILLS = re.compile(r"(?:^|/)\.[a-z][a-z0-9_-]*/skills?(?:/|$)")

@@ -21,6 +21,7 @@ from grindstone.errors import Cause, InfrastructureError
 from grindstone.records import Verdict
 from grindstone.sandbox.protocol import Sandbox, SealedResult
 from grindstone.settings import ScoreMode
+from grindstone.text import shorten
 
 TESTS = "/tests"
 LOGS = "/logs/verifier"
@@ -100,11 +101,7 @@ def read_verdict(sealed: SealedResult, *, timeout_s: float, score_mode: ScoreMod
 
 def cap(output: str, limit: int = OUTPUT_LIMIT) -> str:
     """Return the output with its middle left out when it is longer than `limit`."""
-    if len(output) <= limit:
-        return output
-    head, tail = limit // 5, limit - limit // 5
-    left_out = len(output) - head - tail
-    return f"{output[:head]}\n[{left_out} characters left out]\n{output[-tail:]}"
+    return shorten(output, limit, head_share=0.2)
 
 
 def _reward(sealed: SealedResult, report: Report) -> float:

@@ -7,9 +7,9 @@ from typing import NamedTuple, Protocol
 from pydantic import JsonValue
 
 from grindstone.competency.checking import check_names, folded, number
-from grindstone.competency.templates import template
 from grindstone.errors import InputError
 from grindstone.llm.messages import CallSite, Message, Model, Request, Text
+from grindstone.prompts import template
 from grindstone.records import Role
 from grindstone.untrusted import read_json
 
@@ -146,7 +146,7 @@ class LLMDomainClassifier:
         )
         text = asked.text[:MOST_TASK_CHARS]
         request = Request(
-            system=template("domain").substitute(domains=shown),
+            system=template("competency", "domain").substitute(domains=shown),
             messages=(Message(role="user", content=(Text(text=f"---\n{text}\n---"),)),),
             max_tokens=_MAX_OUTPUT_TOKENS,
             output_schema=self._schema(),

@@ -13,6 +13,7 @@ from grindstone.errors import InputError
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
 LEVEL = 0.02
 """Below this distance between mean level and balanced index the domains count as level."""
@@ -81,15 +82,11 @@ class CompetencyResult(Frozen):
 
     def print_summary(self, console: "Console | None" = None) -> None:
         """Print index, weakest domain and first priority, on a few lines."""
-        from grindstone.competency.show import print_summary
-
-        print_summary(self, console)
+        _print_summary(self, console)
 
     def print_results(self, console: "Console | None" = None) -> None:
         """Print every domain with its deficit, centrality and priority, as a table."""
-        from grindstone.competency.show import print_results
-
-        print_results(self, console)
+        _print_results(self, console)
 
     def _reason(self, name: str, deficit: float) -> str:
         told = f"{self.domains[name]:g} of {self.base:g}, {deficit:g} short of mastery"
@@ -180,3 +177,57 @@ class CompetencyEval:
             f"balanced {balanced:.1%} against a mean level of {mean:.1%}: "
             f"{name} ({low} of {self.base:g}) holds it down, and depth elsewhere cannot make up"
         )
+
+
+def _print_summary(result: CompetencyResult, console: "Console | None" = None) -> None:
+    from rich.console import Console
+
+    out = console or Console()
+    out.print(f"Competency index [bold]{result.index:.1%}[/], balanced {result.balanced_index:.1%}")
+    out.print(result.balance_reason, markup=False, highlight=False)
+    weakest = result.weakest_domain()
+    if weakest is not None:
+        out.print(
+            f"Weakest: {weakest}, {result.domains[weakest]:g} of {result.base:g}", markup=False
+        )
+    if result.unknown:
+        out.print(
+            f"Unknown, counted as 0: {', '.join(result.unknown)} "
+            f"(at most {result.index_if_mastered:.1%} once they are measured)",
+            markup=False,
+        )
+
+
+def _domain_table(result: CompetencyResult) -> "Table":
+    from rich.table import Table
+
+    table = Table(title=f"Competency, base {result.base:g}", title_justify="left")
+    table.add_column("domain")
+    for name in ("competency", "deficit", "centrality", "priority"):
+        table.add_column(name, justify="right")
+    order = sorted(result.domains, key=lambda name: -(result.priority[name] or 0.0))
+    for name in order:
+        cells = (result.domains[name], result.deficits[name])
+        table.add_row(
+            name,
+            *("unknown" if value is None else f"{value:.2f}" for value in cells),
+            f"{result.centrality[name]:.2f}",
+            _number(result.priority[name]),
+        )
+    return table
+
+
+def _print_results(result: CompetencyResult, console: "Console | None" = None) -> None:
+    from rich.console import Console
+
+    out = console or Console()
+    _print_summary(result, out)
+    out.print(_domain_table(result))
+    out.print(
+        f"V {result.vertical:.2f}   C {result.crosswise:.2f}   U {result.integrated:.2f}   "
+        f"U_max {result.maximum:.2f}"
+    )
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"

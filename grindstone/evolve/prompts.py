@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from grindstone.base import Frozen
 from grindstone.evolve.permissions import RefusedChange
-from grindstone.evolve.templates import template
 from grindstone.observe.observation import LabelledObservation, UnlabelledObservation
 from grindstone.observe.patterns import JudgedTask, Pattern, find_patterns
+from grindstone.prompts import filled
 from grindstone.settings import EvolveScope
 from grindstone.skills.drafts import Draft
 from grindstone.skills.format import render
@@ -48,7 +48,9 @@ def step_prompt(
         rejected: Diffs of changes that a gate rejected and that may be shown.
     """
     shown = [*history, *current][-HISTORY:]
-    return template("step").format(
+    return filled(
+        "evolve",
+        "step",
         number=number,
         permissions=_permissions(scope),
         budget=_budget(scope, len(skills)),
@@ -66,7 +68,7 @@ def step_prompt(
 
 def refused_message(refusals: Sequence[RefusedChange]) -> str:
     """Return what the evolver is told, once, of the changes that were undone."""
-    return template("refused").format(refusals=refusal_lines(refusals))
+    return filled("evolve", "refused", refusals=refusal_lines(refusals))
 
 
 def refusal_lines(refusals: Sequence[RefusedChange]) -> str:
@@ -125,7 +127,7 @@ def _rejected(diffs: Sequence[str]) -> str:
     if not diffs:
         return ""
     shown = ("\n".join(f"    {line}".rstrip() for line in diff.splitlines()) for diff in diffs)
-    return template("rejected").format(diffs="\n\n".join(shown)).rstrip()
+    return filled("evolve", "rejected", diffs="\n\n".join(shown)).rstrip()
 
 
 def _judged(current: Sequence[Observed]) -> str:

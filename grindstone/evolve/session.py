@@ -20,9 +20,9 @@ from grindstone.agents.replay import ReplayingSandbox
 from grindstone.digest import digest_tree
 from grindstone.errors import UncarriableError
 from grindstone.evolve.copying import OBSERVATION, write_folder
-from grindstone.evolve.templates import template
 from grindstone.evolve.toolbox import ROOT, EvolverTools
 from grindstone.llm.messages import CallSite, Model, Text
+from grindstone.prompts import filled
 from grindstone.records import StepKind, StopReason, Usage
 from grindstone.sandbox.protocol import BuildSpec, Limits, Sandbox, SandboxProvider, StartSpec
 from grindstone.workspace.changes import FileEntry, Files, read_folder
@@ -145,7 +145,7 @@ class EvolverSession:
                 self._meter,
                 self._record,
                 site=self._site,
-                system_prompt=template("evolver"),
+                system_prompt=filled("evolve", "evolver"),
                 opening=message,
             )
         else:

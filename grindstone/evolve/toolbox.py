@@ -2,10 +2,10 @@
 
 from grindstone.agents.limits import Meter
 from grindstone.agents.loop import OUT_OF_TIME, CallResult, malformed, refused
-from grindstone.agents.text import shorten
 from grindstone.llm.messages import ToolSpec, ToolUse
 from grindstone.records import ToolOutput
 from grindstone.sandbox.protocol import Sandbox
+from grindstone.text import shorten
 
 ROOT = "/workspace"
 """Where the copy lies in the evolver's sandbox."""

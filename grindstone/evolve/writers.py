@@ -20,11 +20,11 @@ from grindstone.digest import canonical_json
 from grindstone.evolve.checks import check_format
 from grindstone.evolve.permissions import Check, RefusedChange, reasons_of
 from grindstone.evolve.rejected import rejected_before
-from grindstone.evolve.templates import template
 from grindstone.files import write_atomic
 from grindstone.llm.messages import CallSite, Message, Model, Request, Text
 from grindstone.observe.compression import compress
 from grindstone.observe.observation import LabelledObservation, UnlabelledObservation
+from grindstone.prompts import filled
 from grindstone.records import Role, Trajectory, Usage
 from grindstone.skills.distill import apply_distillation, distillation_prompt, needs_distillation
 from grindstone.skills.drafts import (
@@ -302,7 +302,7 @@ async def _ask(
             refusals = (RefusedChange(path=path, rule="skill_format", reason=str(error)),)
         said = response.text.strip() or "(no text)"
         problem = "; ".join(each.reason for each in refusals)
-        again = template("answer_again").format(problem=problem)
+        again = filled("evolve", "answer_again", problem=problem)
         messages += [
             Message(role="assistant", content=(Text(text=said),)),
             Message(role="user", content=(Text(text=again),)),

@@ -17,6 +17,7 @@ from grindstone.base import Frozen
 from grindstone.observe.masking import known_paths, mask_message, mask_output, strip_parameters
 from grindstone.records import FailureClass, Verdict
 from grindstone.settings import FeedbackLevel
+from grindstone.text import shorten
 
 TestStatus = Literal["passed", "failed", "skipped", "error"]
 
@@ -137,7 +138,7 @@ def build_feedback(
         tests=_test_lines(verdict, full=has[FeedbackLevel.FULL])
         if has[FeedbackLevel.TESTS]
         else (),
-        output=_shorten(output),
+        output=shorten(output, _OUTPUT_CHARS),
     )
 
 
@@ -175,12 +176,3 @@ def _masked_output(verdict: Verdict, known: frozenset[str]) -> str:
 def _full_output(verdict: Verdict) -> str:
     messages = [f"{test.name}: {test.message}" for test in verdict.tests if test.message]
     return "\n".join([verdict.output, *messages]).strip()
-
-
-def _shorten(text: str) -> str:
-    """Keep both ends: the first failure and the summary are where a reader looks."""
-    if len(text) <= _OUTPUT_CHARS:
-        return text
-    half = _OUTPUT_CHARS // 2
-    left_out = len(text) - 2 * half
-    return f"{text[:half]}\n… {left_out} characters left out …\n{text[-half:]}"

@@ -11,7 +11,7 @@ from pydantic import JsonValue, ValidationError
 from grindstone.errors import POLICIES, Cause, InfrastructureError
 from grindstone.llm.messages import CallSite, Message, Model, Request, Response, Text
 from grindstone.observe.observation import JudgeVerdict, UnlabelledObservation
-from grindstone.observe.templates import template
+from grindstone.prompts import filled
 from grindstone.untrusted import UntrustedError, read_json
 
 PASSING_SCORE = 7
@@ -53,7 +53,7 @@ async def judge(model: Model, observation: UnlabelledObservation, site: CallSite
     problem = ""
     for attempt in range(POLICIES[Cause.JUDGE_UNUSABLE].tries):
         request = Request(
-            system=template("judge"),
+            system=filled("observe", "judge"),
             messages=tuple(messages),
             max_tokens=_MAX_OUTPUT_TOKENS,
             output_schema=SCHEMA,
@@ -65,7 +65,7 @@ async def judge(model: Model, observation: UnlabelledObservation, site: CallSite
             return read_answer(response)
         except ValueError as error:
             problem = _in_few_words(error)
-        again = template("judge_again").format(problem=problem)
+        again = filled("observe", "judge_again", problem=problem)
         said = response.text.strip() or "(no text)"
         messages += [
             Message(role="assistant", content=(Text(text=said),)),

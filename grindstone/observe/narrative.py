@@ -3,6 +3,7 @@
 import re
 
 from grindstone.records import Step, StepKind, ToolCall, ToolOutput, Trajectory
+from grindstone.text import shorten
 
 OUTPUT_CHARS = 3_000
 """Most characters of one command's output that are shown; the ledger has all of it."""
@@ -44,7 +45,9 @@ def _call(call: ToolCall, output: ToolOutput | None) -> str:
         asked = f"`{call.name}({shown[:500]})`"
     if output is None:
         return f"{asked}\n\n*not run*"
-    return f"{asked}\n\n{_ending(output)}\n\n{_fenced(_cut(output.content), 'text')}"
+    return (
+        f"{asked}\n\n{_ending(output)}\n\n{_fenced(shorten(output.content, OUTPUT_CHARS), 'text')}"
+    )
 
 
 def _ending(output: ToolOutput) -> str:
@@ -54,13 +57,6 @@ def _ending(output: ToolOutput) -> str:
         mark = "✓" if output.exit_code == 0 else "✗"
         return f"{mark} exit code {output.exit_code}, {output.duration_s:.1f} s"
     return "✗ refused" if output.is_error else "✓"
-
-
-def _cut(text: str) -> str:
-    if len(text) <= OUTPUT_CHARS:
-        return text
-    half = OUTPUT_CHARS // 2
-    return f"{text[:half]}\n… {len(text) - OUTPUT_CHARS} characters left out …\n{text[-half:]}"
 
 
 def _quoted(text: str) -> str:

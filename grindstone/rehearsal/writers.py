@@ -1,10 +1,8 @@
 """The small writers' parts: summaries, shortened skills, drafts and a task's own short guide."""
 
 import re
-from functools import cache
-from importlib import resources
-from string import Template
 
+from grindstone.prompts import template
 from grindstone.rehearsal import memory, terminal
 from grindstone.rehearsal.wire import ModelRequest, ScriptedAnswer, digest
 
@@ -14,12 +12,6 @@ _CALL = re.compile(r"\AAgent: .*?^calls bash\n  command: (.*)\Z", re.DOTALL | re
 _LOADED = re.compile(r"\bload_skill\b|/skills/[\w-]+/SKILL\.md")
 _MOST_DEMANDS = 8
 _PROSE_CHARS = 160
-
-
-@cache
-def _phrase(name: str) -> Template:
-    folder = resources.files("grindstone.rehearsal") / "phrases"
-    return Template((folder / f"{name}.md").read_text(encoding="utf-8"))
 
 
 def summary(asked: ModelRequest) -> ScriptedAnswer:
@@ -77,7 +69,7 @@ def _draft(asked: ModelRequest) -> str:
     name = f"{category}-basics"
     if _LOADED.search(done) or re.search(rf"^- {name}: ", text, re.MULTILINE):
         return _NOTHING
-    return _phrase("draft").substitute(name=name, category=category)
+    return template("rehearsal", "draft", folder="phrases").substitute(name=name, category=category)
 
 
 def task_skill(asked: ModelRequest) -> ScriptedAnswer:
@@ -97,7 +89,7 @@ def task_skill(asked: ModelRequest) -> ScriptedAnswer:
         pitfalls.append("- It was tried before and did not pass; look for a skill on this work.")
     about = re.sub(r"[:#\s]+", " ", sentences[0])[:_PROSE_CHARS].strip()
     return ScriptedAnswer(
-        _phrase("task_skill").substitute(
+        template("rehearsal", "task_skill", folder="phrases").substitute(
             name=name,
             category=category,
             about=about,

@@ -1,8 +1,9 @@
 """Rewriting a skill that has grown too long (the model call is the caller's)."""
 
+from grindstone.prompts import template
 from grindstone.skills.format import Skill, raise_version, render
 from grindstone.skills.frontmatter import SkillError
-from grindstone.skills.prompting import Prompt, answered_skill, fill
+from grindstone.skills.prompting import Prompt, answered_skill
 
 MAX_LINES = 200
 MAX_BYTES = 6_000
@@ -18,8 +19,10 @@ def distillation_prompt(skill: Skill) -> Prompt:
     """Return what to ask the model for a shorter version."""
     lines, size = _extent(skill)
     return Prompt(
-        fill("distill", max_lines=MAX_LINES, max_bytes=MAX_BYTES),
-        fill("distill_user", name=skill.name, lines=lines, bytes=size, skill=render(skill)),
+        template("skills", "distill").substitute(max_lines=MAX_LINES, max_bytes=MAX_BYTES),
+        template("skills", "distill_user").substitute(
+            name=skill.name, lines=lines, bytes=size, skill=render(skill)
+        ),
     )
 
 

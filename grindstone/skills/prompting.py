@@ -1,15 +1,12 @@
-"""Prompts from their template files, and skills from a model's answer."""
+"""What a model is asked for a skill, and skills from its answer."""
 
 import re
-from pathlib import Path
-from string import Template
 from typing import NamedTuple
 
 from grindstone.skills.format import Skill, parse_skill
 from grindstone.skills.frontmatter import FENCE, SkillError
 from grindstone.skills.rules import validate
 
-_FOLDER = Path(__file__).parent / "prompts"
 _WRAPPED = re.compile(r"\A\s*(`{3,}|~{3,})[\w-]*[ \t]*\n(.*?)\n\1[ \t]*\s*\Z", re.DOTALL)
 
 
@@ -18,12 +15,6 @@ class Prompt(NamedTuple):
 
     system: str  # its first line names the role
     user: str
-
-
-def fill(template: str, **values: object) -> str:
-    """Return a template file's text with its `$name` places filled."""
-    text = (_FOLDER / f"{template}.md").read_text(encoding="utf-8")
-    return Template(text).substitute({key: str(value) for key, value in values.items()})
 
 
 def answered_skill(answer: str, *, where: str) -> Skill:

@@ -3,10 +3,11 @@
 import re
 from collections.abc import Sequence
 
+from grindstone.prompts import template
 from grindstone.skills.drafts import Draft
 from grindstone.skills.format import Skill
 from grindstone.skills.frontmatter import SkillError
-from grindstone.skills.prompting import Prompt, answered_skill, fill
+from grindstone.skills.prompting import Prompt, answered_skill
 
 NOTHING = "NOTHING"
 
@@ -36,9 +37,8 @@ def success_prompt(
     names = "\n".join(f"- {skill.name}: {skill.description}" for skill in skills) or "none"
     texts = "\n\n".join(_shown(draft.skill) for draft in drafts) or "none"
     return Prompt(
-        fill("success", category=category),
-        fill(
-            "success_user",
+        template("skills", "success").substitute(category=category),
+        template("skills", "success_user").substitute(
             category=category,
             instruction=instruction.strip(),
             trajectory="\n".join(f"> {line}" for line in trajectory.strip().splitlines()),

@@ -6,6 +6,7 @@ At most 100 lines; a longer one is refused, never cut. The model call is the cal
 from pathlib import Path
 
 from grindstone.files import write_atomic
+from grindstone.prompts import template
 from grindstone.skills.format import Skill, raise_version, render
 from grindstone.skills.frontmatter import FENCE, SkillError
 from grindstone.skills.library import (
@@ -15,7 +16,7 @@ from grindstone.skills.library import (
     SkillLibrary,
     task_folder_name,
 )
-from grindstone.skills.prompting import Prompt, answered_skill, fill
+from grindstone.skills.prompting import Prompt, answered_skill
 
 
 def task_skill_prompt(
@@ -35,17 +36,18 @@ def task_skill_prompt(
         existing: The skill it has; with it the model is asked to improve that one.
         observation: The sanitised feedback of the last attempt.
     """
-    system = fill(
-        "task_skill",
+    system = template("skills", "task_skill").substitute(
         name=task_folder_name(task_id),
         category=category,
         max_lines=MAX_TASK_SKILL_LINES,
     )
     given = {"task_id": task_id, "category": category, "instruction": instruction.strip()}
     if existing is None and not observation.strip():
-        return Prompt(system, fill("task_skill_new", **given))
+        return Prompt(system, template("skills", "task_skill_new").substitute(**given))
     so_far = "none" if existing is None else render(existing).strip()
-    update = fill("task_skill_update", **given, skill=so_far, observation=observation.strip())
+    update = template("skills", "task_skill_update").substitute(
+        **given, skill=so_far, observation=observation.strip()
+    )
     return Prompt(system, update)
 
 

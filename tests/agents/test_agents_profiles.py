@@ -28,7 +28,7 @@ class Toy:
 """
 
 ROW = """    TOY = ProfileRow(
-        "toy", "toy_solver:Toy", "protocol_strands.md", "squint at it.", "toy-1", aided=False
+        "toy", "toy_solver:Toy", "protocol_strands", "squint at it.", "toy-1", aided=False
     )
 """
 

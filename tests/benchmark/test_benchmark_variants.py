@@ -1,9 +1,9 @@
 import pytest
 
-from grindstone.benchmark.dockerfile import instructions, parse_copy
 from grindstone.benchmark.loading import load_task
 from grindstone.benchmark.skillbench import SkillBenchBenchmark
 from grindstone.benchmark.variants import find_baked_skills, strip_skills
+from grindstone.dockerfile import instructions, parse_copy
 from grindstone.errors import InputError
 from grindstone.records import Verdict
 from grindstone.settings import ScoreMode

@@ -1,5 +1,6 @@
 """The plots of a graduation report."""
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from grindstone.graduation.evidence.readiness import NAMES, Readiness
@@ -8,19 +9,25 @@ from grindstone.report.plots import BLUE, GREY, HEIGHT, INK, ORANGE, WIDTH
 if TYPE_CHECKING:
     import altair as alt
 
-    from grindstone.graduation.audit.trail import Trail
 
+def interventions_plot(
+    curve: Sequence[Mapping[str, Any]], *, intervened: int, episodes: int
+) -> "alt.TopLevelMixin":
+    """Return the intervention rate over the episodes with its upper bound.
 
-def interventions_plot(trail: "Trail") -> "alt.TopLevelMixin":
-    """Return the intervention rate over the episodes with its upper bound."""
+    Args:
+        curve: Episode, rate and bound, the first episode first; at least one.
+        intervened: Episodes that somebody corrected.
+        episodes: All of them.
+    """
     import altair as alt
 
-    last = trail.curve[-1]
+    last = curve[-1]
     title = (
-        f"{trail.intervened_episodes} of {trail.total_episodes} episodes were corrected; the "
+        f"{intervened} of {episodes} episodes were corrected; the "
         f"true rate is at most {last['bound']:.1%} (95%)"
     )
-    base = alt.Chart(alt.InlineData(values=list(trail.curve))).encode(
+    base = alt.Chart(alt.InlineData(values=list(curve))).encode(
         x=alt.X("episode:Q", title="episodes")
     )
     rate = alt.Y("rate:Q", title="share corrected", axis=alt.Axis(format="%"))

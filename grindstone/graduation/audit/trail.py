@@ -157,7 +157,9 @@ def trail_plots(trail: Trail) -> dict[str, str]:
 
     found = {}
     if trail.curve:
-        found["interventions"] = interventions_plot(trail)
+        found["interventions"] = interventions_plot(
+            trail.curve, intervened=trail.intervened_episodes, episodes=trail.total_episodes
+        )
     if trail.readiness is not None:
         found["components"] = components_plot(trail.readiness)
     return {name: f"![{name}]({data_uri(render_svg(chart))})" for name, chart in found.items()}

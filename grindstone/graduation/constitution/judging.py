@@ -5,7 +5,6 @@ undecided, which is never taken for compliance.
 """
 
 from collections.abc import Sequence
-from importlib.resources import files
 
 from pydantic import JsonValue, ValidationError
 
@@ -14,6 +13,7 @@ from grindstone.graduation.constitution.evaluate import RuleAnswer
 from grindstone.graduation.constitution.material import Material
 from grindstone.graduation.constitution.pack import JudgedRule, Pack
 from grindstone.llm.messages import CallSite, Message, Model, Request, Text
+from grindstone.prompts import template
 from grindstone.records import Role
 from grindstone.untrusted import read_json
 
@@ -82,7 +82,7 @@ async def of_its_field(material: Material, packs: Sequence[Pack], model: Model) 
 
 
 async def _ask(asked: str, material: Material, model: Model, turn: int) -> RuleAnswer | None:
-    system = files("grindstone.graduation").joinpath("prompts/rule_judge.md").read_text("utf-8")
+    system = template("graduation", "rule_judge").template
     request = Request(
         system=system,
         messages=(Message(role="user", content=(Text(text=asked),)),),

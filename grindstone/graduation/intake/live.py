@@ -16,12 +16,12 @@ from grindstone.agents.limits import Meter
 from grindstone.agents.loop import CallResult, converse
 from grindstone.agents.protocol import Brief, Effort
 from grindstone.agents.recorder import Recorder
-from grindstone.agents.text import shorten
 from grindstone.base import Frozen
 from grindstone.graduation.intake.recording import RecordedAction
 from grindstone.graduation.rules.levels import ActionClass, Level, Permission, permission
 from grindstone.llm.messages import Model, ToolSpec, ToolUse
 from grindstone.records import StepKind, ToolOutput, Trajectory, utc_now
+from grindstone.text import shorten
 
 Handler = Callable[[Mapping[str, JsonValue]], Awaitable[str]]
 """Does what a tool does and returns what the agent is told of it."""

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
+from grindstone.dockerfile import Instruction, instructions
 from grindstone.errors import InputError
 from grindstone.untrusted import UntrustedError, read_json
 
@@ -53,12 +54,6 @@ class Recipe(NamedTuple):
     workdir: str
 
 
-class _Line(NamedTuple):
-    number: int
-    word: str
-    rest: str
-
-
 def read_recipe(context: Path) -> Recipe:
     """Read a folder's Dockerfile.
 
@@ -84,40 +79,43 @@ class _Reader:
         self._stages = 0
 
     def read(self, text: str) -> Recipe:
-        for line in _lines(text):
-            handle = getattr(self, f"_do_{line.word.lower()}", None)
+        for line in instructions(text):
+            handle = getattr(self, f"_do_{line.keyword.lower()}", None)
             if handle is not None:
                 handle(line)
-            elif line.word not in HARMLESS:
-                self._refuse(line, f"{line.word} cannot be replayed")
+            elif line.keyword not in HARMLESS:
+                self._refuse(line, f"{line.keyword} cannot be replayed")
         if not self._stages:
             raise InputError(str(self._path), "has no FROM", "a Dockerfile")
         return Recipe(tuple(self._steps), self._env, self._workdir)
 
-    def _refuse(self, line: _Line, problem: str) -> NoReturn:
+    def _at(self, line: Instruction) -> str:
+        return f"{self._path}:{line.first_line + 1}"
+
+    def _refuse(self, line: Instruction, problem: str) -> NoReturn:
         raise InputError(
-            f"{self._path}:{line.number}",
-            f"this task needs Docker: {problem} ({line.word} {line.rest})"[:300],
+            self._at(line),
+            f"this task needs Docker: {problem} ({line.keyword} {line.value})"[:300],
             "FROM, ARG, ENV, WORKDIR, COPY and RUN without build options, or a Docker engine",
         )
 
-    def _do_from(self, line: _Line) -> None:
+    def _do_from(self, line: Instruction) -> None:
         self._stages += 1
         if self._stages > 1:
             self._refuse(line, "it builds in several stages")
-        if "--" in line.rest.split()[0]:
+        if "--" in line.value.split()[0]:
             self._refuse(line, "it chooses a platform")
 
-    def _do_arg(self, line: _Line) -> None:
+    def _do_arg(self, line: Instruction) -> None:
         for word in self._words(line):
             name, given, value = word.partition("=")
             if given:
                 self._args[name] = self._filled(value)
 
-    def _do_env(self, line: _Line) -> None:
+    def _do_env(self, line: Instruction) -> None:
         words = self._words(line)
         if words and "=" not in words[0]:
-            name, _, value = line.rest.partition(" ")
+            name, _, value = line.value.partition(" ")
             self._env[name] = self._filled(value.strip())
             return
         before = dict(self._env)
@@ -126,37 +124,39 @@ class _Reader:
             before[name] = self._filled(value)
         self._env = before
 
-    def _do_workdir(self, line: _Line) -> None:
-        self._workdir = self._absolute(self._filled(line.rest.strip().strip('"')))
+    def _do_workdir(self, line: Instruction) -> None:
+        self._workdir = self._absolute(self._filled(line.value.strip().strip('"')))
         self._steps.append(Workdir(self._workdir))
 
-    def _do_user(self, line: _Line) -> None:
-        if line.rest.strip() not in ROOT_USERS:
+    def _do_user(self, line: Instruction) -> None:
+        if line.value.strip() not in ROOT_USERS:
             self._refuse(line, "it changes the user")
 
-    def _do_run(self, line: _Line) -> None:
-        if line.rest.startswith("--"):
+    def _do_run(self, line: Instruction) -> None:
+        if line.value.startswith("--"):
             self._refuse(line, "it asks for a build option")
-        if re.search(r"<<-?\s*[\"']?\w", line.rest):
+        if re.search(r"<<-?\s*[\"']?\w", line.value):
             self._refuse(line, "it holds a here-document")
-        command = line.rest
+        command = line.value
         if command.startswith("["):
             command = shlex.join(self._listed(line))
         self._steps.append(RunInstruction(command, {**self._args, **self._env}, self._workdir))
 
-    def _listed(self, line: _Line) -> list[str]:
+    def _listed(self, line: Instruction) -> list[str]:
         try:
-            words = read_json(line.rest)
+            words = read_json(line.value)
         except UntrustedError:
             words = None
         if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
             self._refuse(line, "its list of words is not JSON")
         return words
 
-    def _do_copy(self, line: _Line) -> None:
+    def _do_copy(self, line: Instruction) -> None:
+        if "<<" in line.value:
+            self._refuse(line, "it holds a here-document")
         mode = None
         words = self._words(line)
-        if line.rest.startswith("["):
+        if line.value.startswith("["):
             words = self._listed(line)
         while words and words[0].startswith("--"):
             option, _, value = words.pop(0).partition("=")
@@ -174,30 +174,28 @@ class _Reader:
             CopyInstruction(tuple(sources), f"{place.rstrip('/')}/" if folder else place, mode)
         )
 
-    def _found(self, line: _Line, word: str) -> list[Path]:
+    def _found(self, line: Instruction, word: str) -> list[Path]:
         pattern = word.lstrip("/").removeprefix("./").rstrip("/")
         if pattern in {"", "."}:
             return [self._context]
         plain = self._context / pattern
         found = [plain] if plain.exists() else sorted(self._context.glob(pattern))
         if not found:
-            raise InputError(
-                f"{self._path}:{line.number}", f"{word} is not there", "a file to copy"
-            )
+            raise InputError(self._at(line), f"{word} is not there", "a file to copy")
         for path in found:
             if not path.resolve().is_relative_to(self._context):
                 raise InputError(
-                    f"{self._path}:{line.number}", f"{word} is outside", "a file in the folder"
+                    self._at(line),
+                    f"{word} is outside",
+                    "a file in the folder",
                 )
         return found
 
-    def _words(self, line: _Line) -> list[str]:
+    def _words(self, line: Instruction) -> list[str]:
         try:
-            return shlex.split(line.rest)
+            return shlex.split(line.value)
         except ValueError as error:
-            raise InputError(
-                f"{self._path}:{line.number}", str(error), "balanced quotation marks"
-            ) from error
+            raise InputError(self._at(line), str(error), "balanced quotation marks") from error
 
     def _absolute(self, path: str) -> str:
         joined = path if path.startswith("/") else f"{self._workdir.rstrip('/')}/{path}"
@@ -219,24 +217,3 @@ class _Reader:
             return found
 
         return _VARIABLE.sub(value, text)
-
-
-def _lines(text: str) -> list[_Line]:
-    """Return the instructions, with continued lines joined and comments left out."""
-    found: list[_Line] = []
-    parts: list[str] = []
-    began = 0
-    for number, raw in enumerate(text.splitlines(), 1):
-        line = raw.strip() if not parts else raw.rstrip()
-        if line.lstrip().startswith("#") or not line.strip():
-            continue
-        if not parts:
-            began = number
-        if line.endswith("\\"):
-            parts.append(line[:-1])
-            continue
-        whole = "".join([*parts, line])
-        parts = []
-        word, _, rest = whole.partition(" ")
-        found.append(_Line(began, word.upper(), rest.strip()))
-    return found

@@ -1,4 +1,7 @@
-"""Just enough of the Dockerfile's grammar to say what an image copies and runs."""
+"""Just enough of the Dockerfile's grammar to say what an image copies and runs.
+
+One reader for all: those that replay a Dockerfile, look for mistakes in it, or change a line.
+"""
 
 import json
 import re
@@ -53,8 +56,8 @@ def instructions(text: str) -> tuple[Instruction, ...]:
             index += 1
             if not continued:
                 break
-        value = " ".join(part.strip() for part in parts)
-        keyword, _, rest = value.partition(" ")
+        words = "".join(parts).strip().split(maxsplit=1)
+        keyword, rest = words[0], words[1] if len(words) > 1 else ""
         if keyword.upper() in ("RUN", "COPY", "ADD"):
             for match in _HEREDOC.finditer(rest):
                 body_start = index

@@ -1,0 +1,20 @@
+"""Shortening text, always saying so."""
+
+SHOWN_CHARS = 10_000
+"""Most characters of one output that a model is shown; the trajectory keeps more."""
+
+
+def shorten(text: str, limit: int = SHOWN_CHARS, *, head_share: float = 0.5) -> str:
+    """Return the text, or its beginning and end around a note on what was left out.
+
+    Args:
+        text: What may be too long.
+        limit: Most characters of it that are kept.
+        head_share: How much of these is the beginning, in [0, 1].
+    """
+    if len(text) <= limit:
+        return text
+    head = int(limit * head_share)
+    tail = limit - head
+    left_out = len(text) - limit
+    return f"{text[:head]}\n[… {left_out} characters left out …]\n{text[len(text) - tail :]}"
