@@ -11,14 +11,17 @@ from grindstone.competency.checking import check_names, folded
 from grindstone.competency.jobs import TrainingJob, TrainingJobs
 from grindstone.competency.scoring import Scoring, measure_agent, score_agent
 from grindstone.competency.scoring_page import headline
+from grindstone.competency.training_outcome import practice_key
 from grindstone.flows.run import Run, open_run, within_budget
 from grindstone.flows.train import domains_of, train
 from grindstone.ledger.tables.autonomy import JobRow
 from grindstone.records import Purpose
+from grindstone.report.model import IncidentLine
 from grindstone.runs.row import Ended, end_run
 from grindstone.settings import CompetencySettings
 from grindstone.tasks.dispatch import send_next
 from grindstone.tasks.flow_runs import run_key_of
+from grindstone.tasks.lost_steps import losses_of
 from grindstone.tasks.publish_autonomy import publish_scored
 
 
@@ -31,6 +34,8 @@ class Competed(Frozen):
     enqueued: tuple[TrainingJob, ...]
     jobs: tuple[JobRow, ...]  # each domain's last job, as it stands now
     note: str = ""
+    incidents: tuple[IncidentLine, ...] = ()
+    """What it and the trainings it ran lost to errors that nobody foresaw."""
 
 
 @flow(name="compete", flow_run_name="compete {settings.agent_id}", cache_result_in_memory=False)
@@ -55,13 +60,14 @@ async def compete(
             max_jobs=settings.max_jobs,
             deficit_threshold=min(settings.deficit_threshold, settings.base),
         )
-    trained = 0 if note else await _train_pending(jobs, settings, blocks)
+    trained = () if note else await _train_pending(jobs, settings, blocks)
     async with open_run("compete", settings, blocks) as run:
         scorings = [first, await _score(run, domains, 1)] if trained else [first]
         if enqueued and not trained:
             await publish_scored(run.runtime, first, settings)
         ended: Ended = "stopped" if note else "completed"
         await asyncio.to_thread(end_run, run.ledger, run.key, ended, note=note)
+    keys = [key for job in trained for key in (job.job_id, practice_key(job))]
     return Competed(
         run_key=run.key,
         agent_id=settings.agent_id,
@@ -69,6 +75,7 @@ async def compete(
         enqueued=tuple(enqueued),
         jobs=tuple(await asyncio.to_thread(jobs.latest)),
         note=note,
+        incidents=await losses_of(settings.home, run.runtime.run_key, *keys),
     )
 
 
@@ -116,14 +123,14 @@ async def _score(run: Run[CompetencySettings], domains: Sequence[str], index: in
 
 async def _train_pending(
     jobs: TrainingJobs, settings: CompetencySettings, blocks: BlockNames
-) -> int:
-    """Run the active jobs, those of loops before this one too; return how many ended."""
+) -> tuple[TrainingJob, ...]:
+    """Run the active jobs, those of loops before this one too; return those that ended."""
     if settings.train == "deployment":
         await send_next(jobs, settings, blocks)
     if settings.train != "inline":
-        return 0
-    ended = 0
+        return ()
+    ended: list[TrainingJob] = []
     for job in await asyncio.to_thread(jobs.pending):
         if await train(job, settings, blocks) is not None:
-            ended += 1
-    return ended
+            ended.append(job)
+    return tuple(ended)

@@ -6,16 +6,20 @@ from collections.abc import Sequence
 from prefect import flow
 
 from grindstone.blocks import BlockNames, configure
+from grindstone.boundary import step_boundary
 from grindstone.errors import Cause, InfrastructureError
 from grindstone.flows.run import checked, open_planned
 from grindstone.graduation.decisions.edge_cases import EdgeCase, case_task, load_case
 from grindstone.graduation.decisions.exam import Examiner, ExamResult, cases_for, examine
 from grindstone.records import Episode, Outcome, Purpose
+from grindstone.runs.incidents import spared
 from grindstone.runs.plan import Planned, RunPlan, open_workspace
 from grindstone.settings import GraduationSettings
 from grindstone.tasks.flow_runs import run_key_of
 from grindstone.tasks.graduation import open_service, seal_changes
+from grindstone.tasks.lost_steps import losses_kept, losses_of
 from grindstone.tasks.publish_autonomy import publish_exam, publish_trail
+from grindstone.tasks.server_loss import telling_server_loss
 
 
 @flow(name="exam", flow_run_name="exam {settings.agent_id}", cache_result_in_memory=False)
@@ -28,6 +32,18 @@ async def exam(
     await checked("exam", settings, blocks)
     key = run_key_of("exam", settings.run_key)
     settings = settings.model_copy(update={"run_key": key})
+    with telling_server_loss():
+        async with losses_kept(settings.home, key):
+            found = await _exam(settings, blocks, key)
+    return found.model_copy(update={"incidents": await losses_of(settings.home, key)})
+
+
+async def _exam(settings: GraduationSettings, blocks: BlockNames, key: str) -> ExamResult:
+    """Hold an exam.
+
+    Raises:
+        InternalError: It could not be held, for reasons nobody foresaw.
+    """
     take = examiner(settings, blocks)
     async with open_service(settings, run_key=key, model_block=blocks.model) as service:
         registry = service.registry
@@ -40,10 +56,12 @@ async def exam(
                 cases_for, registry, registry.policy(settings.agent_id), settings.agent_id
             )
         )
-        found = await examine(registry, settings.agent_id, target, cases, take)
+        with step_boundary(f"exam of {settings.agent_id}"):
+            found = await examine(registry, settings.agent_id, target, cases, take)
         await seal_changes(service, known, settings)
-        await publish_exam(found)
-        await publish_trail(await service.trail(settings.agent_id))
+        with spared("what the UI shows of the exam"):
+            await publish_exam(found)
+            await publish_trail(await service.trail(settings.agent_id))
     return found
 
 

@@ -7,7 +7,7 @@ from prefect import flow
 
 from grindstone.base import Frozen
 from grindstone.blocks import BlockNames, configure, credentials
-from grindstone.errors import RefusedError
+from grindstone.errors import InternalError, RefusedError
 from grindstone.flows.exam import exam
 from grindstone.flows.run import checked
 from grindstone.graduation.audit.event import AuditEvent, EventDraft, EventKind
@@ -28,6 +28,7 @@ from grindstone.graduation.words import readiness_markdown
 from grindstone.llm import open_models
 from grindstone.records import utc_now
 from grindstone.runs.plan import open_workspace
+from grindstone.runs.progress import Note, current_watcher
 from grindstone.settings import GraduationSettings
 from grindstone.tasks.approval import Answer, ask
 from grindstone.tasks.events import tell_episode
@@ -82,7 +83,10 @@ async def _graduate(
         and not only_missing(asked, Criterion.APPROVAL)
         and only_missing(asked, Criterion.EXAM, Criterion.APPROVAL)
     ):
-        await exam(settings.model_copy(update={"run_key": None}), blocks)
+        try:
+            await exam(settings.model_copy(update={"run_key": None}), blocks)
+        except InternalError as error:  # it is not passed, and the agent is told what it lacks
+            current_watcher()(Note(str(error)))
         asked = await _requirements(service, agent_id, target, human)
     refused = ""
     if settings.ask and only_missing(asked, Criterion.APPROVAL):

@@ -36,11 +36,15 @@ from grindstone.ledger import Ledger
 from grindstone.ledger.tables.attempts import TrajectoryRow
 from grindstone.llm import Models, open_models, resolve_model_id
 from grindstone.records import Episode, Purpose
+from grindstone.report.model import IncidentLine
 from grindstone.resources import bundled
+from grindstone.runs.incidents import spared
 from grindstone.runs.progress import Note, current_watcher
 from grindstone.settings import RouteSettings
 from grindstone.tasks.flow_runs import run_key_of
+from grindstone.tasks.lost_steps import losses_kept, losses_of
 from grindstone.tasks.publish_autonomy import publish_decision
+from grindstone.tasks.server_loss import telling_server_loss
 
 Status = Literal["done", "failed", "error", "stopped", "escalated", "declined", "decided"]
 
@@ -62,6 +66,8 @@ class Routed(Frozen):
     run_key: str
     episode_id: str = ""
     note: str = ""
+    incidents: tuple[IncidentLine, ...] = ()
+    """What was lost to errors that nobody foresaw."""
 
 
 def _name() -> str:
@@ -80,6 +86,13 @@ async def route(
     blocks = BlockNames(model=blocks.model)
     key = run_key_of("route", settings.run_key)
     settings = settings.model_copy(update={"run_key": key})
+    with telling_server_loss():
+        async with losses_kept(settings.home, key):
+            routed = await _route(settings, blocks, key)
+    return routed.model_copy(update={"incidents": await losses_of(settings.home, key)})
+
+
+async def _route(settings: RouteSettings, blocks: BlockNames, key: str) -> Routed:
     home = settings.home
     known = await asyncio.to_thread(_tasks, settings)
     task = await asyncio.to_thread(_task, settings, known, home.routed)
@@ -97,13 +110,14 @@ async def route(
     else:
         assert task is not None
         routed = await _attempted(settings, blocks, router, permitted, task)
-    await publish_decision(
-        routed.decision,
-        status=routed.status,
-        response=routed.response,
-        base=settings.base,
-        note=resolve_model_id(settings.model_id, await credentials(blocks.model)).rehearsal,
-    )
+    with spared("what the UI shows of the decision"):
+        await publish_decision(
+            routed.decision,
+            status=routed.status,
+            response=routed.response,
+            base=settings.base,
+            note=resolve_model_id(settings.model_id, await credentials(blocks.model)).rehearsal,
+        )
     return routed
 
 
@@ -242,9 +256,10 @@ async def _attempted(
         status: Status = "error"
     else:
         status = "done" if episode.passed else "failed"
-        decision = await asyncio.to_thread(
-            router.settle, decision, episode.passed, episode_id=episode.episode_id
-        )
+        with spared("taking in what came of the task"):
+            decision = await asyncio.to_thread(
+                router.settle, decision, episode.passed, episode_id=episode.episode_id
+            )
     return Routed(
         status=status,
         decision=decision,

@@ -18,6 +18,7 @@ from grindstone.observe.judge import judge
 from grindstone.observe.observation import JudgeVerdict
 from grindstone.observe.patterns import JudgedTask, Pattern, find_patterns
 from grindstone.records import Role
+from grindstone.runs.progress import Note
 from grindstone.tasks.publish import publish_judged
 from grindstone.tasks.runtime import Runtime, current_runtime
 from grindstone.tasks.step import StepSpec, kept, key_of
@@ -54,6 +55,7 @@ async def _judge(spec: JudgeSpec) -> JudgedAttempt:
         judged = judged.model_copy(update={"error": str(error)[:500] or error.cause.value})
     else:
         judged = judged.model_copy(update={"verdict": verdict})
+        runtime.tell(Note(f"Judged {spec.task_id}: {_in_words(verdict)}"))
     said = judged.verdict.model_dump() if judged.verdict is not None else {}
     row = JudgeVerdictRow(
         episode_id=spec.episode_id,
@@ -80,6 +82,11 @@ async def _verdict(spec: JudgeSpec, runtime: Runtime) -> JudgeVerdict:
     )
     model = runtime.models.get(spec.model_id, spec.region)
     return await judge(model, observe_behaviour(seen[0], about), site)
+
+
+def _in_words(verdict: JudgeVerdict) -> str:
+    why = f", {verdict.failure_reason}" if verdict.failure_reason else ""
+    return f"{verdict.score} of 10{why}"
 
 
 async def judge_attempts(

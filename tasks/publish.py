@@ -18,6 +18,7 @@ from grindstone.report.markdown_gates import gate_headline
 from grindstone.report.model import RunReport, TaskLine
 from grindstone.report.plots import as_markdown_image
 from grindstone.report.words import MARKS, points
+from grindstone.runs.incidents import spared
 from grindstone.tasks.artifacts import (
     artifact_key,
     artifact_link,
@@ -68,6 +69,11 @@ async def publish_judged(
 
 async def publish_gate(runtime: Runtime, gated: Gated) -> None:
     """Show a decision: in the run's folder, and as an artifact with links to trajectories."""
+    with spared(f"what is shown of the gate {gated.row.gate_id}"):
+        await _publish_gate(runtime, gated)
+
+
+async def _publish_gate(runtime: Runtime, gated: Gated) -> None:
     svg = await asyncio.to_thread(gate_plot, gated)
     name, folder = artifact_key("gate", gated.row.gate_id), runtime.folder
     await asyncio.to_thread(write_atomic, folder.plots / f"{name}.svg", svg)

@@ -20,6 +20,7 @@ from grindstone.graduation.evidence.readiness import NAMES
 from grindstone.graduation.words import NEXT, exam_markdown, review_line
 from grindstone.ledger.tables.autonomy import CompetencyRow
 from grindstone.report.plots import as_markdown_image
+from grindstone.runs.incidents import spared
 from grindstone.runs.row import is_rehearsal
 from grindstone.settings import CompetencySettings
 from grindstone.tasks.artifacts import artifact_key, artifact_link, publish_markdown, publish_table
@@ -40,6 +41,11 @@ async def publish_decision(
 
 async def publish_scored(runtime: Runtime, scored: Scoring, settings: CompetencySettings) -> None:
     """Show a scoring: domains with their intervals, the index over time, the priorities."""
+    with spared("what is shown of the scoring"):
+        await _publish_scored(runtime, scored, settings)
+
+
+async def _publish_scored(runtime: Runtime, scored: Scoring, settings: CompetencySettings) -> None:
     images = await asyncio.to_thread(_images, runtime, scored, settings)
     jobs = TrainingJobs(runtime.home, runtime.agent_id)
     history = await asyncio.to_thread(jobs.latest)

@@ -14,13 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from prefect.exceptions import CancelledRun
 from pydantic import BaseModel
 
 from grindstone.attempt.run import AttemptResult
 from grindstone.benchmark.environ import passed_names
 from grindstone.blocks import credentials
-from grindstone.boundary import keeping
 from grindstone.home import Home, RunFolder
 from grindstone.ledger import Ledger
 from grindstone.ledger.recall import scored_episodes
@@ -28,14 +26,14 @@ from grindstone.llm import CallRecord, Journal, Models, open_models
 from grindstone.llm.budget import Spending
 from grindstone.masking import Mask
 from grindstone.records import Episode
-from grindstone.runs.incidents import IncidentKeeper, spared
+from grindstone.runs.incidents import spared
 from grindstone.runs.lock import sole_process
 from grindstone.runs.progress import Note, Progress, Watcher, ignore
 from grindstone.sandbox import SandboxProvider, open_provider
 from grindstone.sandbox.owner import run_labels
 from grindstone.sandbox.registry import Choice
 from grindstone.tasks.flow_runs import tagged
-from grindstone.tasks.server_loss import is_server_loss
+from grindstone.tasks.lost_steps import losses_kept
 from grindstone.tasks.step import drop_torn_results
 from grindstone.workspace import Workspace
 
@@ -201,8 +199,7 @@ async def open_runtime(
     folder = home.run(run_key)
     ledger = Ledger(home)
     async with contextlib.AsyncExitStack() as exits:
-        incidents = await asyncio.to_thread(IncidentKeeper, ledger, folder, run_key, whole=whole)
-        exits.enter_context(keeping(incidents.keep, passing=ends_the_run, done=incidents.done))
+        await exits.enter_async_context(losses_kept(home, run_key, whole=whole))
         if whole:
             exits.enter_context(sole_process(folder, run_key))
             await asyncio.to_thread(drop_torn_results, home, run_key)
@@ -262,8 +259,3 @@ def _journaled(journal_dir: Path) -> Calls:
     for entry in Journal(journal_dir).entries():
         found[entry.record.scope].setdefault(entry.record.call_id, entry.record)
     return found
-
-
-def ends_the_run(error: Exception) -> bool:
-    """Return whether an error is the end of a run and no step's: it is called off, or alone."""
-    return isinstance(error, CancelledRun) or is_server_loss(error)

@@ -46,7 +46,8 @@ def check(
 ) -> None:
     """Lint tasks; the oracle must pass and doing nothing must fail in a sandbox.
 
-    Exit code 1 when any task is unsound, 2 when a folder is no task.
+    Exit code 1 when any task is unsound, 2 when a folder is no task, 3 when an error nobody
+    foresaw kept something from being found out.
     """
     from grindstone.benchmark import load_tasks
     from grindstone.benchmark.dataset import select
@@ -71,7 +72,8 @@ def check(
     emit(document, as_json=as_json, text=_text(dataset, reports))
     if broken:
         raise typer.Exit(2)
-    finish(all(report.ok for found in reports.values() for report in found))
+    every = [report for found in reports.values() for report in found]
+    finish(all(report.ok for report in every), lost=[each for one in every for each in one.lost])
 
 
 async def _check_all(
@@ -134,11 +136,14 @@ def _paying(reports: "Sequence[CheckReport]") -> list[str]:
 
 def _text(dataset: "Dataset", reports: "dict[Kind, list[CheckReport]]") -> str:
     from grindstone.benchmark.lint_image import UNKNOWN_KEY
+    from grindstone.report.words import count
 
     lines = [f"✗ {error}" for error in dataset.broken]
     for kind, found in reports.items():
         sound = sum(report.ok for report in found)
-        lines.append(f"{kind}: {sound} of {len(found)} tasks are sound")
+        lost = sum(len(report.lost) for report in found)
+        missing = f"; {count(lost, 'internal error')}" if lost else ""
+        lines.append(f"{kind}: {sound} of {len(found)} tasks are sound{missing}")
         if any(report.cheats for report in found):
             lines.append(f"{kind}: {_forged(found)}")
             lines += _paying(found)

@@ -78,13 +78,14 @@ def compete(
         verbose=verbose,
     )
     emit(result, as_json=as_json, text="" if as_json else _text(result))
-    finish(not result.note)
+    finish(not result.note, lost=result.incidents)
 
 
 def _text(result: "Competed") -> str:
     from rich.table import Table
 
     from grindstone.competency.scoring_page import headline, table_rows
+    from grindstone.report.words import lost
 
     parts: list[Any] = []
     for scored in result.scorings:
@@ -106,7 +107,8 @@ def _text(result: "Competed") -> str:
         jobs.add_row(job.domain, job.status, *numbers, job.note)
     if result.jobs:
         parts.append(jobs)
-    return rendered(*parts, *([f"Stopped: {result.note}"] if result.note else []))
+    said = [f"Stopped: {result.note}" if result.note else "", lost(result.incidents)]
+    return rendered(*parts, *filter(None, said))
 
 
 def rendered(*parts: Any) -> str:

@@ -41,6 +41,7 @@ def run(settings: GraduationSettings, as_json: JsonFlag = False, verbose: Verbos
     3: infrastructure.
     """
     from grindstone.flows.cli.running import run_flow
+    from grindstone.report.words import lost
 
     found = run_flow(_flow, settings, kind="exam", verbose=verbose)
     marks = {True: "✓", False: "✗", None: "⚠"}
@@ -49,10 +50,11 @@ def run(settings: GraduationSettings, as_json: JsonFlag = False, verbose: Verbos
     verdict = "passed" if found.passed else "not passed"
     lines.append(f"Exam of {found.agent_id} for {found.target.value}: {verdict}; {found.reason}.")
     lines.append(f"Cost: {cost}{' (a rehearsal)' if found.rehearsal else ''}")
+    lines.append(lost(found.incidents))
     emit(found, as_json=as_json, text="\n".join(lines))
     if any(case.passed is None for case in found.cases):
         raise typer.Exit(3)
-    finish(found.passed)
+    finish(found.passed, lost=found.incidents)
 
 
 def add(

@@ -54,7 +54,8 @@ def run(
     gated = result.gated
     if gated is None:
         emit(result.report, as_json=as_json, text=f"Stopped: {result.report.status}")
-        raise typer.Exit(1)
+        finish_run(result.report, ok=False)
+        raise AssertionError("unreachable")
     from grindstone.report.gate_page import gate_markdown
 
     emit(gated, as_json=as_json, text=gate_markdown(gated))

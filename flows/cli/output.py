@@ -8,6 +8,8 @@ import typer
 from pydantic import BaseModel
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from grindstone.report.model import RunReport
 
 JsonFlag = Annotated[
@@ -41,13 +43,13 @@ def finish_run(report: "RunReport", *, ok: bool = True, allow_broken: bool = Fal
         ok: Whether the answer is yes, as far as the command knows.
         allow_broken: Whether tasks that were left out are accepted.
     """
-    if report.incidents:
-        raise typer.Exit(3)
     complete = report.status == "completed" and (allow_broken or not report.left_out)
-    finish(ok and complete)
+    finish(ok and complete, lost=report.incidents)
 
 
-def finish(ok: bool) -> None:
-    """End the command: 0 when the answer is yes, 1 when it is no."""
+def finish(ok: bool, *, lost: "Sequence[object]" = ()) -> None:
+    """End the command: 3 where something was lost to internal errors, 0 for yes, 1 for no."""
+    if lost:
+        raise typer.Exit(3)
     if not ok:
         raise typer.Exit(1)

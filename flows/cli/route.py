@@ -70,7 +70,7 @@ def route(
     emit(result, as_json=as_json, text="" if as_json else _text(result))
     if result.status == "error":
         raise typer.Exit(3)
-    finish(result.status in {"done", "decided"})
+    finish(result.status in {"done", "decided"}, lost=result.incidents)
 
 
 def _text(result: "Routed") -> str:
@@ -78,6 +78,7 @@ def _text(result: "Routed") -> str:
 
     from grindstone.competency.routing_page import decision_rows, decision_sentence
     from grindstone.flows.cli.compete import rendered
+    from grindstone.report.words import lost
 
     table = Table(title=decision_sentence(result.decision), title_justify="left")
     rows = decision_rows(result.decision)
@@ -86,7 +87,7 @@ def _text(result: "Routed") -> str:
     for row in rows:
         table.add_row(*row.values())
     said = [f"Status: {result.status}" + (f" ({result.note})" if result.note else "")]
-    return rendered(table, *said, *([result.response] if result.response else []))
+    return rendered(table, *filter(None, [*said, result.response, lost(result.incidents)]))
 
 
 def _flow() -> "FlowOf[Routed]":

@@ -24,8 +24,10 @@ from grindstone.sandbox.protocol import Sandbox, SandboxProvider
 from grindstone.settings import ScoreMode
 
 SOLUTION = "/solution"
+BROKE = "internal"
+"""The rule of a finding that says that linting itself broke."""
 
-StageName = Literal["build", "oracle", "nop"]
+StageName = Literal["build", "oracle", "nop", "cheats"]
 StageStatus = Literal["ok", "failed", "error", "skipped"]
 Solve = Callable[[Task, Sandbox], Awaitable[str]]
 """Does something in a sandbox as an agent would, and returns what it printed."""
@@ -39,6 +41,7 @@ class Stage(Frozen):
     detail: str = ""
     reward: float | None = None
     duration_s: NonNegativeFloat = 0.0
+    internal: bool = False  # an error nobody foresaw kept it from being found out
 
 
 class CheckReport(Frozen):
@@ -62,6 +65,12 @@ class CheckReport(Frozen):
             and all(stage.status in ("ok", "skipped") for stage in self.stages)
             and not any(cheat.pays and not cheat.conceded for cheat in self.cheats)
         )
+
+    @property
+    def lost(self) -> tuple[str, ...]:
+        """What errors nobody foresaw kept from being found out."""
+        stages = (stage.detail for stage in self.stages if stage.internal)
+        return (*stages, *(found.message for found in self.findings if found.rule == BROKE))
 
     def stage(self, name: StageName) -> Stage | None:
         """Return a stage by name."""
@@ -123,18 +132,21 @@ async def check_task(
                 )
             )
     nothing = next((stage.reward for stage in stages if stage.name == "nop"), None)
-    cheats = (
-        await try_cheating(
-            task,
-            provider,
-            image,
-            honest_nothing=nothing or 0.0,
-            score_mode=score_mode,
-            labels=labels,
-        )
-        if cheat and image
-        else ()
-    )
+    cheats: tuple[Cheat, ...] = ()
+    if cheat and image:
+        began = time.monotonic()
+        try:
+            with step_boundary(f"cheats at {task.task_id}"):
+                cheats = await try_cheating(
+                    task,
+                    provider,
+                    image,
+                    honest_nothing=nothing or 0.0,
+                    score_mode=score_mode,
+                    labels=labels,
+                )
+        except (InfrastructureError, InputError) as error:
+            stages.append(_error("cheats", error, began))
     return CheckReport(
         task_id=task.task_id,
         task_digest=task.digest,
@@ -151,7 +163,7 @@ def _lint(task: Task) -> tuple[LintFinding, ...]:
     except InternalError as error:
         remedy = "report it with the task's files"
         finding = LintFinding(
-            severity="error", rule="lint", file="", message=str(error), remedy=remedy
+            severity="error", rule=BROKE, file="", message=str(error), remedy=remedy
         )
         return (finding,)
 
@@ -218,7 +230,13 @@ def _why(verdict: Verdict, printed: str, *, wanted: bool) -> str:
 
 
 def _error(name: StageName, error: Exception, began: float) -> Stage:
-    return Stage(name=name, status="error", detail=str(error), duration_s=_since(began))
+    return Stage(
+        name=name,
+        status="error",
+        detail=str(error),
+        duration_s=_since(began),
+        internal=isinstance(error, InternalError),
+    )
 
 
 def _since(began: float) -> float:

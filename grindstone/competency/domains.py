@@ -6,8 +6,9 @@ from typing import NamedTuple, Protocol
 
 from pydantic import JsonValue
 
+from grindstone.boundary import step_boundary
 from grindstone.competency.checking import check_names, folded, number
-from grindstone.errors import InputError
+from grindstone.errors import InputError, InternalError
 from grindstone.llm.messages import CallSite, Message, Model, Request, Text
 from grindstone.prompts import template
 from grindstone.records import Role
@@ -183,7 +184,11 @@ async def infer(asked: TaskText, methods: Sequence[DomainClassifier]) -> DomainG
     """
     best = 0.0
     for method in methods:
-        guess = await method.classify(asked)
+        try:
+            with step_boundary(f"domain of a task, by {type(method).__name__}"):
+                guess = await method.classify(asked)
+        except InternalError:  # the others are asked
+            continue
         if guess.domain is not None and guess.confidence >= method.min_confidence:
             return guess
         best = max(best, guess.confidence)

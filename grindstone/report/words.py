@@ -1,10 +1,14 @@
 """How the report's numbers are put into words and tables."""
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from grindstone.gate.exact import at_most
 from grindstone.ledger.intervals import Interval
 from grindstone.records import Outcome
+
+if TYPE_CHECKING:
+    from grindstone.report.model import IncidentLine
 
 MARKS = {Outcome.PASSED: "✓", Outcome.FAILED: "✗", Outcome.ERROR: "⚠"}
 
@@ -24,6 +28,14 @@ def cell(text: str) -> str:
 def count(n: int, noun: str) -> str:
     """Return a number with its noun, in the plural where it is one."""
     return f"{n} {noun}{'' if n == 1 else 's'}"
+
+
+def lost(incidents: Sequence["IncidentLine"]) -> str:
+    """Return what was lost to internal errors, a line each; empty when nothing was."""
+    if not incidents:
+        return ""
+    lines = [f"  {each.step}: {each.error}" for each in incidents]
+    return "\n".join([f"{count(len(incidents), 'internal error')}:", *lines])
 
 
 def were(n: int) -> str:

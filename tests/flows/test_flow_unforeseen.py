@@ -185,4 +185,5 @@ async def test_a_check_of_a_task_that_breaks_is_an_answer(error: Exception):
     oracle, nop = report.stage("oracle"), report.stage("nop")
     assert oracle is not None and oracle.status == "error"
     assert type(error).__name__ in oracle.detail
+    assert report.lost == (oracle.detail,)
     assert nop is not None and nop.status == "ok"

@@ -3,15 +3,17 @@
 import asyncio
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from httpx import ConnectError
 from prefect.client.orchestration import PrefectClient
 from prefect.settings import get_current_settings
 
-from grindstone.boundary import keeping, step_boundary
+from grindstone.boundary import step_boundary
 from grindstone.errors import Cause, InfrastructureError
-from grindstone.tasks.runtime import ends_the_run
+from grindstone.home import Home
+from grindstone.tasks.lost_steps import losses_kept, losses_of
 from grindstone.tasks.server_loss import is_server_loss, telling_server_loss
 
 
@@ -45,10 +47,9 @@ async def test_a_request_that_cannot_be_sent(nobody: str, tries: list[int]):
 
 
 async def test_a_request_that_is_given_up_while_it_waits_costs_the_run_and_no_step(
-    tries: list[int],
+    tries: list[int], tmp_path: Path
 ):
     """As `lost_server` does it: the client has an assertion for that and no error."""
-    kept: list[object] = []
     came = asyncio.Event()
 
     def hang_up(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -62,20 +63,17 @@ async def test_a_request_that_is_given_up_while_it_waits_costs_the_run_and_no_st
     server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
     async with server:
         port = server.sockets[0].getsockname()[1]
-        with (
-            pytest.raises(InfrastructureError) as told,
-            telling_server_loss(),
-            keeping(lambda incident: kept.append(incident) or "", passing=ends_the_run),
-            step_boundary("artifact"),
-        ):
-            asking = asyncio.create_task(ask(f"http://127.0.0.1:{port}/api"))
-            await came.wait()
-            await asyncio.sleep(0.3)  # it waits for two seconds or so now
-            get_current_settings().client.max_retries = 0
-            await asking
+        with pytest.raises(InfrastructureError) as told, telling_server_loss():
+            async with losses_kept(Home.at(tmp_path), "K"):
+                with step_boundary("artifact"):
+                    asking = asyncio.create_task(ask(f"http://127.0.0.1:{port}/api"))
+                    await came.wait()
+                    await asyncio.sleep(0.3)  # it waits for two seconds or so now
+                    get_current_settings().client.max_retries = 0
+                    await asking
     assert told.value.cause is Cause.PREFECT_SERVER
     assert isinstance(told.value.__cause__, AssertionError)
-    assert not kept
+    assert not await losses_of(Home.at(tmp_path), "K")
 
 
 @pytest.mark.parametrize("error", [AssertionError("ours"), RuntimeError("x"), ValueError("y")])

@@ -19,6 +19,7 @@ from grindstone.graduation.registry import Registry
 from grindstone.graduation.rules.levels import Level
 from grindstone.graduation.rules.policy import Policy, is_rehearsal
 from grindstone.records import Episode, Purpose
+from grindstone.report.model import IncidentLine
 
 Examiner = Callable[[str, Sequence[EdgeCase]], Awaitable[Sequence["Episode | InfrastructureError"]]]
 """Has an agent attempt cases; one episode, or what kept it from one, per case in order."""
@@ -47,6 +48,8 @@ class ExamResult(Frozen):
     reason: str
     workspace_tree: str = ""
     rehearsal: bool = False
+    incidents: tuple[IncidentLine, ...] = ()
+    """What was lost to errors that nobody foresaw."""
 
 
 def cases_for(registry: Registry, policy: Policy, agent_id: str) -> tuple[EdgeCase, ...]:
