@@ -5,6 +5,10 @@ triggers are the user's from the first time on: switched, edited or deleted in t
 they are read from the server and laid over the entry before it is deployed again, which then
 brings only what is ours: code, form, description, tags. A deployment that was deleted is made
 anew, with everything as prefect.yaml has it.
+
+A newer prefect.yaml may bring a deployment more schedules. So the home remembers which it was ever
+given (`Delivered`): one that is new is added as it is shipped, one that the user deleted is not.
+Where the home does not know, since an older version deployed it, what is added is switched off.
 """
 
 import json
@@ -15,8 +19,11 @@ from typing import Any
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.exceptions import ObjectNotFound
+from pydantic import ValidationError
 from ruamel.yaml import YAML
 
+from grindstone.base import Frozen
+from grindstone.digest import digest
 from grindstone.files import write_atomic
 from grindstone.resources import bundled
 
@@ -26,21 +33,56 @@ Entry = dict[str, Any]
 HOME = "{{ $GRINDSTONE_WORK_DIR }}"
 
 
-def write_definitions(api_url: str, path: Path) -> None:
+class Delivered(Frozen):
+    """What a home was ever given of prefect.yaml."""
+
+    digest: str  # of the file that was deployed last
+    schedules: dict[str, tuple[str, ...]]  # deployment → slugs
+
+    @classmethod
+    def of(cls, home: Path) -> "Delivered | None":
+        """Return what was written down; None where nothing was."""
+        try:
+            return cls.model_validate_json(_delivered(home).read_bytes())
+        except (FileNotFoundError, ValidationError):
+            return None
+
+
+def is_delivered(home: Path) -> bool:
+    """Return whether the prefect.yaml of this version is what the home was deployed with."""
+    delivered = Delivered.of(home)
+    return delivered is not None and delivered.digest == _shipped_digest()
+
+
+def note_delivered(home: Path) -> None:
+    """Write down that everything of prefect.yaml is deployed."""
+    before = Delivered.of(home)
+    known = dict(before.schedules) if before else {}
+    for entry in _shipped()["deployments"]:
+        slugs = [item["slug"] for item in entry.get("schedules", [])]
+        known[entry["name"]] = tuple(sorted({*known.get(entry["name"], ()), *slugs}))
+    now = Delivered(digest=_shipped_digest(), schedules=known)
+    write_atomic(_delivered(home), now.model_dump_json(indent=1))
+
+
+def write_definitions(api_url: str, home: Path, path: Path) -> None:
     """Write the file to deploy: prefect.yaml with what the server's user decided.
 
     Args:
         api_url: Of the server.
+        home: Whose.
         path: Where to.
     """
-    document = YAML(typ="safe", pure=True).load(bundled("prefect.yaml"))
+    document, delivered = _shipped(), Delivered.of(home)
     document.pop("definitions")
     with SyncPrefectClient(api_url) as client:
         known = {_identity(item.entrypoint, item.name): item for item in client.read_deployments()}
         for entry in document["deployments"]:
             deployed = known.get(_identity(entry["entrypoint"], entry["name"]))
             if deployed is not None:
+                new = _new_schedules(entry, deployed, delivered)
                 entry.update(_decided(entry, deployed))
+                entry["schedules"] += new
                 _switch(entry.get("triggers", []), client, deployed)
     write_atomic(path, json.dumps(document, indent=1))  # JSON is YAML
 
@@ -53,6 +95,30 @@ def has_pool(api_url: str, name: str) -> bool:
         except ObjectNotFound:
             return False
     return True
+
+
+def _new_schedules(
+    entry: Entry, deployed: DeploymentResponse, delivered: Delivered | None
+) -> list[Entry]:
+    """Return the schedules of an entry that the home was never given."""
+    had = {item.slug for item in deployed.schedules}
+    if delivered is not None:
+        had.update(delivered.schedules.get(entry["name"], ()))
+    new = [dict(item) for item in entry.get("schedules", []) if item["slug"] not in had]
+    return [item | {"active": item["active"] and delivered is not None} for item in new]
+
+
+def _shipped() -> Entry:
+    document: Entry = YAML(typ="safe", pure=True).load(bundled("prefect.yaml"))
+    return document
+
+
+def _shipped_digest() -> str:
+    return digest(bundled("prefect.yaml").read_text("utf-8"))
+
+
+def _delivered(home: Path) -> Path:
+    return home / "server" / "delivered.json"
 
 
 def _identity(entrypoint: str | None, name: str) -> tuple[str, str]:

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from grindstone.errors import Cause, InfrastructureError, InputError
-from grindstone.flows.definitions import has_pool, write_definitions
+from grindstone.flows.definitions import has_pool, is_delivered, note_delivered, write_definitions
 from grindstone.flows.server import (
     Running,
     ServerState,
@@ -64,7 +64,11 @@ def bring_up(
         state = state.model_copy(update={"worker": worker})
         remember(home, state)
     elif worker:
-        tell("Already up.")
+        if is_delivered(home):
+            tell("Already up.")
+        else:
+            tell("Already up; deploying what is new …")
+            deploy(home, client_environment(home, state))
         return state
     environment = client_environment(home, state)
     tell("Registering blocks, deploying flows, starting a worker …")
@@ -121,8 +125,9 @@ def create_pool(home: Path, environment: Mapping[str, str]) -> None:
 def deploy(home: Path, environment: Mapping[str, str]) -> None:
     """Deploy every entry of prefect.yaml, in a checkout or as installed."""
     file = home / "server" / "prefect.yaml"
-    write_definitions(environment["PREFECT_API_URL"], file)
+    write_definitions(environment["PREFECT_API_URL"], home, file)
     prefect(("--no-prompt", "deploy", "--all", "--prefect-file", str(file)), home, environment)
+    note_delivered(home)
 
 
 def start_worker(home: Path, environment: Mapping[str, str]) -> Running:

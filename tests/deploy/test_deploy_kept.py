@@ -1,6 +1,7 @@
 """What a person decided in the UI is there after `down` and `up`."""
 
 import contextlib
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -28,6 +29,13 @@ def switched(up: Any, name: str, active: bool) -> Iterator[None]:
         [schedule] = up.deployment(name)["schedules"]
         path = f"/deployments/{deployment['id']}/schedules/{schedule['id']}"
         up.patch(path, {"active": schedule["slug"] in ("every-5-minutes", "monday-morning")})
+
+
+def without_schedules(up: Any, *names: str) -> None:
+    for name in names:
+        deployment = up.deployment(name)
+        for schedule in deployment["schedules"]:
+            up.delete(f"/deployments/{deployment['id']}/schedules/{schedule['id']}")
 
 
 def decided(up: Any) -> dict[str, Any]:
@@ -77,6 +85,43 @@ def test_down_and_up_leave_schedules_parameters_and_triggers_alone(up: Any):
             up.patch(f"/deployments/{gate['id']}", {"paused": False, "concurrency_limit": None})
             body = {"parameters": trying["parameters"], "schedules": []}
             up.patch(f"/deployments/{trying['id']}", body)
+
+
+def test_a_newer_version_brings_its_schedules_and_leaves_alone_what_was_deleted(up: Any):
+    """As if `compete` had had no schedule so far; while `weekly-review` lost its to the user."""
+    delivered = up.home / "server" / "delivered.json"
+    known = json.loads(delivered.read_text())
+    assert known["schedules"]["compete"] == ["hourly"]
+    without_schedules(up, "compete", "weekly-review")
+    known["schedules"]["compete"] = []
+    delivered.write_text(json.dumps(known | {"digest": "of an older file"}))
+    before = decided(up)
+    with switched(up, "grind", True):
+        done = up.command("up", "--work-dir", str(up.home))
+        assert done.returncode == 0, done.stderr
+        assert "Already up; deploying what is new" in done.stderr
+        [new] = up.deployment("compete")["schedules"]
+        assert (new["slug"], new["active"], new["schedule"]["interval"]) == ("hourly", False, 3600)
+        assert up.deployment("weekly-review")["schedules"] == []
+        assert up.deployment("grind")["schedules"][0]["active"]
+    after = decided(up)
+    for name in ("compete",):
+        assert before.pop(name)["parameters"] == after.pop(name)["parameters"]
+    assert after == before
+    assert json.loads(delivered.read_text())["schedules"]["compete"] == ["hourly"]
+    again = up.command("up", "--work-dir", str(up.home))
+    assert again.stderr.splitlines()[0] == "Already up."
+
+    # Where nothing was written down, nobody can tell what is new: it comes switched off.
+    delivered.unlink()
+    without_schedules(up, "review")
+    assert up.command("up", "--work-dir", str(up.home)).returncode == 0
+    for name, slug in (("review", "every-5-minutes"), ("weekly-review", "monday-morning")):
+        deployment = up.deployment(name)
+        [new] = deployment["schedules"]
+        assert (new["slug"], new["active"]) == (slug, False)
+        path = f"/deployments/{deployment['id']}/schedules/{new['id']}"
+        up.patch(path, {"active": True})
 
 
 def test_another_port_and_another_server_are_told(up: Any):
