@@ -97,8 +97,9 @@ def test_the_commands(tmp_path: Path, prefect_server: str, monkeypatch: pytest.M
     for line in COMMANDS:
         _, name, *more = shlex.split(line)
         done = grindstone(name, *more, *(SHORTER if name == "compete" else ()), cwd=tmp_path)
-        assert done.returncode == 0, (line, done.stdout, done.stderr)
+        graded = "--check" in line  # and its check can fail: nobody is there who does the task
+        assert done.returncode == graded, (line, done.stdout, done.stderr)
         if name == "route":
-            expected = "Status: decided" if "SQL" in line else "Status: done"
-            assert expected in done.stdout, line
+            expected = "failed" if graded else "decided" if "SQL" in line else "done"
+            assert f"Status: {expected}" in done.stdout, line
             assert "Waiting" not in done.stderr
