@@ -7,6 +7,7 @@ that says what.
 """
 
 import json
+import math
 import re
 import tomllib
 from collections.abc import Callable
@@ -43,7 +44,8 @@ def read_json(text: str | bytes) -> Any:
     """Return what a JSON text holds.
 
     Raises:
-        UntrustedError: It is no JSON, nests too deep, or holds a number of too many digits.
+        UntrustedError: It is no JSON, nests too deep, or holds a number of too many digits or
+            beyond any float.
     """
     if isinstance(text, bytes):
         try:
@@ -52,7 +54,7 @@ def read_json(text: str | bytes) -> Any:
             raise UntrustedError(f"is not UTF-8 at byte {error.start}") from error
     _check_brackets(_JSON_STRINGS.sub('""', text))
     try:
-        return json.loads(text, parse_int=_integer)
+        return json.loads(text, parse_int=_integer, parse_float=_finite, parse_constant=_finite)
     except UntrustedError:
         raise
     except (ValueError, RecursionError) as error:
@@ -122,6 +124,14 @@ def _check_brackets(bare: str) -> None:
 
 def _too_deep() -> NoReturn:
     raise UntrustedError(f"nests deeper than {MAX_DEPTH} levels")
+
+
+def _finite(number: str) -> float:
+    """Python's parser takes NaN and Infinity, which JSON has not, and makes infinity of 1e999."""
+    value = float(number)
+    if not math.isfinite(value):
+        raise UntrustedError(f"holds {number[:40]}, which is no finite number")
+    return value
 
 
 def _integer(digits: str) -> int:

@@ -173,6 +173,25 @@ async def test_imports_are_whole_or_not_at_all(service_at: Make, tmp_path: Path)
         await service.import_episodes(tmp_path / "none.jsonl", by="Grace")
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("started_at", '"9999-12-31T23:59:59-23:59"', "started_at"),
+        ("started_at", '"0001-01-01T00:00:00+23:59"', "started_at"),
+        ("metadata", '{"rate": 1e400}', ""),
+        ("metadata", '{"rate": NaN}', ""),
+    ],
+)
+async def test_what_the_ledger_cannot_keep_is_refused_by_its_row(
+    service_at: Make, tmp_path: Path, field: str, value: str, said: str
+) -> None:
+    path = tmp_path / "odd.jsonl"
+    row = json.dumps(rows(1)[0] | {field: "HERE"})
+    path.write_text(row.replace('"HERE"', value))
+    report = await service_at().import_episodes(path, by="Grace")
+    assert [(item.row, item.field) for item in report.refused] == [(1, said)]
+
+
 async def test_import_from_parquet(service_at: Make, tmp_path: Path) -> None:
     path = tmp_path / "work.parquet"
     table = rows(6, metadata='{"jurisdiction": "ON", "tax_rate": 0.13}', topics=["hst"])

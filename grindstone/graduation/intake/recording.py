@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -51,6 +51,17 @@ def _agent(name: str) -> str:
         raise ValueError(str(error)) from error
 
 
+def _in_utc(value: datetime) -> datetime:
+    try:
+        return value.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("is beyond the years 1 to 9999 in UTC") from error
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+"""A time with a zone, as the ledger can keep it."""
+
+
 class Edit(Frozen):
     """One correction a human made."""
 
@@ -59,7 +70,7 @@ class Edit(Frozen):
     correction: str = ""
     reason: str = ""
     corrected_by: str = ""
-    timestamp: AwareDatetime | None = Field(None, description="Empty: when it is recorded.")
+    timestamp: Moment | None = Field(None, description="Empty: when it is recorded.")
 
 
 class RecordedAction(Frozen):
@@ -68,7 +79,7 @@ class RecordedAction(Frozen):
     tool: str = ""
     fields: dict[str, JsonValue] = {}
     text: str = ""
-    at: AwareDatetime | None = None
+    at: Moment | None = None
 
 
 class Rating(Frozen):
@@ -86,8 +97,8 @@ class Work(Frozen):
     episode_id: str = ""
     title: str = ""
     success: bool
-    started_at: AwareDatetime
-    ended_at: AwareDatetime | None = None
+    started_at: Moment
+    ended_at: Moment | None = None
     description: str = ""
     topics: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
@@ -260,14 +271,14 @@ class SessionEnd(Frozen):
     metadata: dict[str, JsonValue] = {}
     skills: tuple[str, ...] = ()
     verified_by: str = ""
-    at: AwareDatetime
+    at: Moment
 
 
 class SessionAction(RecordedAction):
     """A line for what the agent did or said."""
 
     type: Literal["action"]
-    at: AwareDatetime
+    at: Moment
 
 
 class SessionEdit(Edit):
