@@ -132,6 +132,7 @@ def bare(image: str, attempts: int, width: int) -> float:
 
 def in_child(folder: Path, task: Path, arguments: argparse.Namespace, url: str | None) -> dict:
     """Run the flow in a process of its own, so that its memory is its own."""
+    from grindstone.flows.login import VARIABLE, login
     from grindstone.flows.server import start
 
     folder.mkdir(parents=True)
@@ -145,7 +146,9 @@ def in_child(folder: Path, task: Path, arguments: argparse.Namespace, url: str |
     try:
         done = subprocess.run(
             [sys.executable, __file__, "--child", json.dumps(order)],
-            env=os.environ | {"PREFECT_API_URL": state.api_url, "PREFECT_LOGGING_LEVEL": "ERROR"},
+            env=os.environ
+            | {"PREFECT_API_URL": state.api_url, VARIABLE: login(folder)}
+            | {"PREFECT_LOGGING_LEVEL": "ERROR"},
             stdout=subprocess.PIPE,
             check=True,
             cwd=ROOT,

@@ -18,7 +18,6 @@ from typing import Any
 
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.responses import DeploymentResponse
-from prefect.exceptions import ObjectNotFound
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 
@@ -65,36 +64,25 @@ def note_delivered(home: Path) -> None:
     write_atomic(_delivered(home), now.model_dump_json(indent=1))
 
 
-def write_definitions(api_url: str, home: Path, path: Path) -> None:
+def write_definitions(client: SyncPrefectClient, home: Path, path: Path) -> None:
     """Write the file to deploy: prefect.yaml with what the server's user decided.
 
     Args:
-        api_url: Of the server.
+        client: Of the server.
         home: Whose.
         path: Where to.
     """
     document, delivered = _shipped(), Delivered.of(home)
     document.pop("definitions")
-    with SyncPrefectClient(api_url) as client:
-        known = {_identity(item.entrypoint, item.name): item for item in client.read_deployments()}
-        for entry in document["deployments"]:
-            deployed = known.get(_identity(entry["entrypoint"], entry["name"]))
-            if deployed is not None:
-                new = _new_schedules(entry, deployed, delivered)
-                entry.update(_decided(entry, deployed))
-                entry["schedules"] += new
-                _switch(entry.get("triggers", []), client, deployed)
+    known = {_identity(item.entrypoint, item.name): item for item in client.read_deployments()}
+    for entry in document["deployments"]:
+        deployed = known.get(_identity(entry["entrypoint"], entry["name"]))
+        if deployed is not None:
+            new = _new_schedules(entry, deployed, delivered)
+            entry.update(_decided(entry, deployed))
+            entry["schedules"] += new
+            _switch(entry.get("triggers", []), client, deployed)
     write_atomic(path, json.dumps(document, indent=1))  # JSON is YAML
-
-
-def has_pool(api_url: str, name: str) -> bool:
-    """Return whether the server has a work pool of that name."""
-    with SyncPrefectClient(api_url) as client:
-        try:
-            client.read_work_pool(name)
-        except ObjectNotFound:
-            return False
-    return True
 
 
 def _new_schedules(

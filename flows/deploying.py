@@ -8,8 +8,11 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from prefect.client.orchestration import SyncPrefectClient
+
 from grindstone.errors import Cause, InfrastructureError, InputError
-from grindstone.flows.definitions import has_pool, is_delivered, note_delivered, write_definitions
+from grindstone.flows.definitions import is_delivered, note_delivered, write_definitions
+from grindstone.flows.login import VARIABLE
 from grindstone.flows.server import (
     Running,
     ServerState,
@@ -21,6 +24,7 @@ from grindstone.flows.server import (
     start,
     worker_name,
 )
+from grindstone.flows.work_pool import ensure_pool
 from grindstone.home import Home
 
 POOL = "grindstone"
@@ -73,7 +77,7 @@ def bring_up(
     environment = client_environment(home, state)
     tell("Registering blocks, deploying flows, starting a worker …")
     in_parallel(
-        lambda: create_pool(home, environment),
+        lambda: create_pool(environment),
         lambda: prefect(("block", "register", "-m", "grindstone.blocks"), home, environment),
     )
     worker = worker or start_worker(home, environment)
@@ -112,20 +116,27 @@ def client_environment(home: Path, state: ServerState) -> dict[str, str]:
         "GRINDSTONE_WORK_DIR": str(home),
         "GRINDSTONE_POOL": POOL,
     }
-    del environment["PREFECT_API_DATABASE_CONNECTION_URL"]  # the server's alone
+    for name in ("PREFECT_API_DATABASE_CONNECTION_URL", "PREFECT_SERVER_API_AUTH_STRING"):
+        del environment[name]  # the server's alone
     return environment
 
 
-def create_pool(home: Path, environment: Mapping[str, str]) -> None:
-    """Make the work pool of local processes, unless there is one: its limits are the user's."""
-    if not has_pool(environment["PREFECT_API_URL"], POOL):
-        prefect(("work-pool", "create", POOL, "--type", "process"), home, environment)
+def client_of(environment: Mapping[str, str]) -> SyncPrefectClient:
+    """Return a client of the server that an environment names."""
+    return SyncPrefectClient(environment["PREFECT_API_URL"], auth_string=environment[VARIABLE])
+
+
+def create_pool(environment: Mapping[str, str]) -> None:
+    """Make the work pool of local processes, or bring the one that is there up to date."""
+    with client_of(environment) as client:
+        ensure_pool(client, POOL)
 
 
 def deploy(home: Path, environment: Mapping[str, str]) -> None:
     """Deploy every entry of prefect.yaml, in a checkout or as installed."""
     file = home / "server" / "prefect.yaml"
-    write_definitions(environment["PREFECT_API_URL"], home, file)
+    with client_of(environment) as client:
+        write_definitions(client, home, file)
     prefect(("--no-prompt", "deploy", "--all", "--prefect-file", str(file)), home, environment)
     note_delivered(home)
 

@@ -11,6 +11,7 @@ starts one for the time it takes.
 import asyncio
 import contextlib
 import logging
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import fmean
@@ -18,6 +19,7 @@ from typing import Any, Literal, TypeVar
 
 from prefect import flow
 from prefect.settings import (
+    PREFECT_API_AUTH_STRING,
     PREFECT_API_URL,
     PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
     PREFECT_LOGGING_LEVEL,
@@ -31,6 +33,7 @@ from grindstone.blocks import BlockNames, configure
 from grindstone.errors import InputError
 from grindstone.flows.compare import compare
 from grindstone.flows.grind import grind
+from grindstone.flows.login import VARIABLE
 from grindstone.flows.server import server_for
 from grindstone.gate import compute_egl, is_converged
 from grindstone.ledger import Ledger
@@ -328,8 +331,10 @@ def _prefect_for(settings: RunSettings, *, verbose: bool) -> Iterator[None]:
     home = settings.home
     home.root.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
-        url = PREFECT_API_URL.value() or stack.enter_context(server_for(home.root))
-        changed: dict[Any, Any] = {PREFECT_API_URL: url, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
+        changed: dict[Any, Any] = {PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
+        if not PREFECT_API_URL.value():
+            url = stack.enter_context(server_for(home.root))
+            changed |= {PREFECT_API_URL: url, PREFECT_API_AUTH_STRING: os.environ.get(VARIABLE)}
         if not verbose:
             changed |= {PREFECT_LOGGING_LEVEL: "ERROR", PREFECT_LOGGING_TO_API_ENABLED: False}
             stack.enter_context(_prefect_errors_alone())

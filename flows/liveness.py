@@ -56,12 +56,12 @@ async def note_process(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any
         await client.update_flow_run_labels(flow_run.id, {PROCESS: mark})
 
 
-def watch(api_url: str) -> None:
+def watch(api_url: str, login: str) -> None:
     """Look after the runs of a server, in a thread that ends with the process."""
 
     def look_on() -> None:
         suspects: Suspects = frozenset()
-        with SyncPrefectClient(api_url) as client:
+        with SyncPrefectClient(api_url, auth_string=login) as client:
             while True:
                 time.sleep(LOOK_S)
                 try:

@@ -63,13 +63,13 @@ class Schedules(Frozen):
         return "; ".join(told) or "none is switched on"
 
 
-def look(api_url: str) -> Schedules:
+def look(api_url: str, login: str) -> Schedules:
     """Ask the server once."""
     now = datetime.now(UTC)
     upcoming: dict[str, datetime] = {}
     idle: list[str] = []
     changed: list[str] = []
-    with SyncPrefectClient(api_url) as client:
+    with SyncPrefectClient(api_url, auth_string=login) as client:
         for deployment in client.read_deployments():
             if deployment.paused or not any(item.active for item in deployment.schedules):
                 continue
@@ -104,14 +104,14 @@ def look(api_url: str) -> Schedules:
     )
 
 
-def look_patiently(api_url: str) -> Schedules:
+def look_patiently(api_url: str, login: str) -> Schedules:
     """Ask the server until it is clear of every active schedule whether it makes runs.
 
     Late runs are not waited for: after a night without a worker there are some, and a worker
     that has just started takes them.
     """
     while True:
-        found = look(api_url)
+        found = look(api_url, login)
         if not found.changed:
             return found
         time.sleep(POLL_S)

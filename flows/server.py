@@ -17,7 +17,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -26,6 +26,7 @@ from grindstone.base import Frozen
 from grindstone.errors import Cause, InfrastructureError, InputError
 from grindstone.files import write_atomic
 from grindstone.flows.database import begin_with_copy, keep_copy
+from grindstone.flows.login import VARIABLE, login, require_admission
 from grindstone.home import Home
 
 START_TIMEOUT_S = 180.0
@@ -178,7 +179,11 @@ def require_free(port: int) -> None:
 
 
 def server_environment(home: Path, port: int, database_url: str | None) -> dict[str, str]:
-    """Return the environment of a server for this home."""
+    """Return the environment of a server for this home.
+
+    Raises:
+        InputError: The home's login cannot be read.
+    """
     folder = Home.at(home).server
     folder.mkdir(parents=True, exist_ok=True)
     kept = {name: value for name, value in os.environ.items() if name != "PREFECT_API_URL"}
@@ -190,6 +195,8 @@ def server_environment(home: Path, port: int, database_url: str | None) -> dict[
             "PREFECT_API_DATABASE_CONNECTION_URL": database_url
             or f"sqlite+aiosqlite:///{folder / 'prefect.db'}",
             "PREFECT_SERVER_UI_API_URL": f"http://127.0.0.1:{port}/api",
+            "PREFECT_SERVER_API_AUTH_STRING": login(home),
+            VARIABLE: login(home),
         }
     )
 
@@ -211,6 +218,7 @@ def start(
 
     Raises:
         InfrastructureError: It did not answer in time; the message ends with its log.
+        InputError: The home's login cannot be read.
     """
     chosen = port or free_port()
     log = Home.at(home).server / "server.log"
@@ -268,23 +276,45 @@ def server_for(home: Path) -> Iterator[str]:
     In this order: the one `PREFECT_API_URL` names, the one `grindstone up` started, or one
     of our own that ends with the block and, at the latest, with this process. Call it
     before Prefect is imported: it sets the environment that Prefect reads at import.
+
+    Raises:
+        InfrastructureError: A server of our own did not answer in time.
+        InputError: The server that is named refuses the login of the environment, or the
+            home's login cannot be read.
     """
     os.environ.setdefault("DO_NOT_TRACK", "1")
-    named = os.environ.get("PREFECT_API_URL")
+    named, known = os.environ.get("PREFECT_API_URL"), remembered(home)
     if named:
-        yield named
+        own = known is not None and known.api_url == named
+        with _environment({VARIABLE: login(home)} if own else {}):
+            require_admission(named)
+            yield named
         return
     running = find(home)
     state = running or start(home, detached=False)
-    os.environ["PREFECT_API_URL"] = state.api_url
+    with _environment({"PREFECT_API_URL": state.api_url, VARIABLE: login(home)}):
+        try:
+            yield state.api_url
+            if running is None:
+                time.sleep(DRAIN_S)
+        finally:
+            if running is None:
+                state.server.stop()
+
+
+@contextlib.contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set variables of this process; they are as before when the block ends."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
     try:
-        yield state.api_url
-        if running is None:
-            time.sleep(DRAIN_S)
+        yield
     finally:
-        del os.environ["PREFECT_API_URL"]
-        if running is None:
-            state.server.stop()
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 def remember(home: Path, state: ServerState) -> None:

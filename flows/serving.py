@@ -37,7 +37,7 @@ class WaitingSqlite(AioSqliteConfiguration):
 
 def main() -> None:
     """Run Prefect's command line on our database configuration."""
-    watch(os.environ["PREFECT_SERVER_UI_API_URL"])
+    watch(os.environ["PREFECT_SERVER_UI_API_URL"], os.environ["PREFECT_SERVER_API_AUTH_STRING"])
     url = PREFECT_API_DATABASE_CONNECTION_URL.value()
     sqlite = url.startswith("sqlite")
     with temporary_database_config(WaitingSqlite(url)) if sqlite else nullcontext():

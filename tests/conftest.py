@@ -94,6 +94,7 @@ def chromium() -> str:
 def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The API address of a Prefect server of this test process's own, used by flows within it."""
     from prefect.settings import (
+        PREFECT_API_AUTH_STRING,
         PREFECT_API_URL,
         PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
         PREFECT_LOGGING_LEVEL,
@@ -101,10 +102,15 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         temporary_settings,
     )
 
+    from grindstone.flows.login import VARIABLE, login
     from grindstone.flows.server import start
 
-    state = start(tmp_path_factory.mktemp("prefect-server"), detached=False)
+    home = tmp_path_factory.mktemp("prefect-server")
+    state = start(home, detached=False)
+    # For commands that a test gives this address; whoever starts another server ignores it.
+    os.environ[VARIABLE] = login(home)
     updates = {
+        PREFECT_API_AUTH_STRING: login(home),
         PREFECT_API_URL: state.api_url,
         PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,
         PREFECT_LOGGING_LEVEL: "ERROR",
@@ -114,4 +120,5 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         with temporary_settings(updates):
             yield state.api_url
     finally:
+        del os.environ[VARIABLE]
         state.server.stop()

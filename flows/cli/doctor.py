@@ -94,23 +94,29 @@ def _browser() -> Tool:
 
 
 def _server(home: Path) -> list[Tool]:
+    from grindstone.flows.login import login, login_file, refused
     from grindstone.flows.server import find
 
+    name, again = "Prefect server", "grindstone down; grindstone up"
     state = find(home)
     if state is None:
         reason = "not running for this home: each run starts one of its own"
-        remedy = "grindstone up"
-        return [Tool(name="Prefect server", works=False, reason=reason, remedy=remedy)]
-    return [
-        Tool(name="Prefect server", works=True, detail=state.ui_url),
-        _schedules(home, state.api_url),
-    ]
+        return [Tool(name=name, works=False, reason=reason, remedy="grindstone up")]
+    if not refused(state.api_url, None):
+        reason = f"{state.ui_url} asks nobody for a login"
+        return [Tool(name=name, works=False, reason=reason, remedy=again)]
+    if refused(state.api_url, login(home)):
+        reason = f"{state.ui_url} has another login than {login_file(home)}"
+        return [Tool(name=name, works=False, reason=reason, remedy=again)]
+    told = f"{state.ui_url}, login in {login_file(home)}"
+    return [Tool(name=name, works=True, detail=told), _schedules(home, state.api_url)]
 
 
 def _schedules(home: Path, api_url: str) -> Tool:
+    from grindstone.flows.login import login
     from grindstone.flows.schedules import look
 
-    found = look(api_url)
+    found = look(api_url, login(home))
     told = found.sentence(home)
     if found.fire:
         return Tool(name="schedules", works=True, detail=told)

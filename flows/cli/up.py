@@ -39,15 +39,17 @@ def up(
     """Start a Prefect server and a worker for this home and deploy all flows to them."""
     from grindstone.errors import Cause, InfrastructureError
     from grindstone.flows.deploying import bring_up
+    from grindstone.flows.login import login, login_file
     from grindstone.flows.schedules import look_patiently
 
     home = work_dir.absolute()
     state = bring_up(home, port=port, database_url=database_url, tell=say)
-    schedules = look_patiently(state.api_url)
+    schedules = look_patiently(state.api_url, login(home))
     told = schedules.sentence(home)
     if schedules.idle:
         raise InfrastructureError(Cause.PREFECT_SERVER, f"up at {state.ui_url}, but {told}")
     say(f"Schedules: {told}")
+    say(f"Log in at the UI with the line in {login_file(home)}")
     emit(state, as_json=as_json, text=f"Prefect UI: {state.ui_url}")
 
 

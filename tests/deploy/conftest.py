@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
-from support.browsing import browsing
+from support.browsing import browsing, log_in
 
+from grindstone.flows.login import as_header, login
 from grindstone.flows.server import free_port
 
 if TYPE_CHECKING:
@@ -28,15 +29,26 @@ class Up(NamedTuple):
     ui: str
     command: Callable[..., subprocess.CompletedProcess[str]]
 
-    def get(self, path: str) -> Any:
-        return _answer(urllib.request.Request(f"{self.ui}/api{path}"))
+    @property
+    def headers(self) -> dict[str, str]:
+        """The home's login, as HTTP carries it."""
+        return as_header(login(self.home))
 
-    def post(self, path: str, body: dict[str, Any] | None = None) -> Any:
-        request = urllib.request.Request(
+    def request(
+        self, path: str, body: Any = None, method: str | None = None
+    ) -> urllib.request.Request:
+        return urllib.request.Request(
             f"{self.ui}/api{path}",
-            data=json.dumps(body or {}).encode(),
-            headers={"content-type": "application/json"},
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"content-type": "application/json"} | self.headers,
+            method=method,
         )
+
+    def get(self, path: str) -> Any:
+        return _answer(self.request(path))
+
+    def post(self, path: str, body: Any = None) -> Any:
+        request = self.request(path, body or {})
         for _ in range(5):
             with contextlib.suppress(urllib.error.HTTPError):  # SQLite was busy
                 return _answer(request)
@@ -44,17 +56,10 @@ class Up(NamedTuple):
         return _answer(request)
 
     def patch(self, path: str, body: dict[str, Any]) -> None:
-        request = urllib.request.Request(
-            f"{self.ui}/api{path}",
-            data=json.dumps(body).encode(),
-            headers={"content-type": "application/json"},
-            method="PATCH",
-        )
-        urllib.request.urlopen(request, timeout=60).close()
+        urllib.request.urlopen(self.request(path, body, "PATCH"), timeout=60).close()
 
     def delete(self, path: str) -> None:
-        request = urllib.request.Request(f"{self.ui}/api{path}", method="DELETE")
-        urllib.request.urlopen(request, timeout=60).close()
+        urllib.request.urlopen(self.request(path, method="DELETE"), timeout=60).close()
 
     def save_block(self, kind: str, name: str, data: dict[str, Any]) -> None:
         """Save a block as the UI does."""
@@ -147,8 +152,9 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
 
 
 @pytest.fixture(scope="module")
-def page(chromium: str) -> Iterator["Page"]:
+def page(chromium: str, up: Up) -> Iterator["Page"]:
     with browsing(chromium) as opened:
+        log_in(opened, up.ui, login(up.home))
         yield opened
 
 

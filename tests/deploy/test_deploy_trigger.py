@@ -20,7 +20,10 @@ IDLE = (
 
 def switch(up: Any, automation_id: str, *, on: bool) -> None:
     httpx.patch(
-        f"{up.ui}/api/automations/{automation_id}", json={"enabled": on}, timeout=60
+        f"{up.ui}/api/automations/{automation_id}",
+        json={"enabled": on},
+        headers=up.headers,
+        timeout=60,
     ).raise_for_status()
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from support.wire_faults import WireFaults
 
+from grindstone.flows.login import VARIABLE, login
 from grindstone.flows.server import start
 from grindstone.ledger import Ledger
 from grindstone.ledger.tables.runs import RunRow
@@ -51,7 +52,8 @@ def test_a_run_ends_with_a_word_and_goes_on_elsewhere(tmp_path: Path, rehearsal_
 
     try:
         with WireFaults(rehearsal_url, after_answer=kill) as proxy:
-            ended = grind(home, proxy.url, PREFECT_API_URL=state.api_url)
+            named = {"PREFECT_API_URL": state.api_url, VARIABLE: login(tmp_path / "server")}
+            ended = grind(home, proxy.url, **named)
             took_s = time.monotonic() - killed
             ledger = Ledger(home)
             assert ended.returncode == 3, ended.stderr

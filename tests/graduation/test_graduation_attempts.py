@@ -1,12 +1,14 @@
 """An attempt's check as the grind makes it: in the ledger, on the server, and never in its way."""
 
 import asyncio
+import os
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from grindstone.flows.login import VARIABLE, as_header
 from grindstone.ledger import Ledger
 from grindstone.ledger.tables.autonomy import ComplianceRow
 from grindstone.records import Episode
@@ -39,7 +41,7 @@ async def events_of(api_url: str, name: str, agent_id: str) -> list[dict[str, An
             "order": "ASC",
         }
     }
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(headers=as_header(os.environ[VARIABLE])) as client:
         for _ in range(120):
             answer = await client.post(f"{api_url}/events/filter", json=wanted)
             if found := answer.raise_for_status().json()["events"]:

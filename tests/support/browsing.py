@@ -44,6 +44,26 @@ async def abrowsing(chromium: str) -> AsyncIterator["AsyncPage"]:
         await browser.close()
 
 
+# Logging in
+
+LOGIN_FIELD = "input[type=password]"
+
+
+def log_in(page: "Page", ui_url: str, login: str) -> None:
+    """Log in as a person does whom the UI asks; the browser remembers it."""
+    page.goto(ui_url)
+    page.locator(LOGIN_FIELD).fill(login)
+    page.get_by_role("button", name="Login").click()
+    page.locator(LOGIN_FIELD).wait_for(state="hidden")
+
+
+async def _log_in(page: "AsyncPage", ui_url: str, login: str) -> None:
+    await page.goto(ui_url)
+    await page.locator(LOGIN_FIELD).fill(login)
+    await page.get_by_role("button", name="Login").click()
+    await page.locator(LOGIN_FIELD).wait_for(state="hidden")
+
+
 # Reading
 
 
@@ -117,7 +137,11 @@ async def paused_run(name: str, *, done: "asyncio.Task[Any] | None" = None) -> s
 @contextlib.asynccontextmanager
 async def answering(page: "AsyncPage", api_url: str, run_id: str) -> AsyncIterator["AsyncLocator"]:
     """The form under Resume, which is submitted when it has been filled in."""
-    await page.goto(f"{api_url.removesuffix('/api')}/runs/flow-run/{run_id}")
+    from prefect.settings import PREFECT_API_AUTH_STRING
+
+    ui_url = api_url.removesuffix("/api")
+    await _log_in(page, ui_url, PREFECT_API_AUTH_STRING.value())
+    await page.goto(f"{ui_url}/runs/flow-run/{run_id}")
     await page.get_by_role("button", name="Resume").first.click()
     dialog = page.get_by_role("dialog")
     await dialog.wait_for()
