@@ -27,6 +27,7 @@ from grindstone.digest import digest
 from grindstone.errors import Cause, InfrastructureError
 from grindstone.llm.volatile import masked
 from grindstone.masking import NO_MASK, Mask
+from grindstone.sandbox.network.rules import NetworkRules
 from grindstone.sandbox.protocol import ExecResult, Keep, Sandbox, SealedResult
 from grindstone.sandbox.registry import Kind
 
@@ -154,6 +155,7 @@ class ReplayingSandbox:
         env: Mapping[str, str] | None = None,
         max_output_bytes: int = 4_000_000,
         keep: Keep = "nothing",
+        network: NetworkRules | None = None,
     ) -> SealedResult:
         """Run a sealed command."""
         return await self._sandbox.exec_sealed(
@@ -165,6 +167,7 @@ class ReplayingSandbox:
             env=env,
             max_output_bytes=max_output_bytes,
             keep=keep,
+            network=network,
         )
 
     async def memory_kills(self) -> int:

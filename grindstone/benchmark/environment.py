@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from grindstone.benchmark.task import Task
 from grindstone.digest import digest_tree
+from grindstone.sandbox.network.rules import NetworkRules
 from grindstone.sandbox.protocol import BuildSpec, StartSpec
 
 VERIFIER_DOCKERFILE = "Dockerfile"
@@ -26,11 +27,21 @@ def start_spec(task: Task, image: str, *, labels: Mapping[str, str] | None = Non
         image=image,
         name=task.task_id,
         limits=task.limits,
-        network=task.network,
+        network=_while_the_agent_works(task),
         env=task.env | task.agent_env,
         workdir=task.workdir,
         labels=dict(labels or {}),
     )
+
+
+def _while_the_agent_works(task: Task) -> NetworkRules:
+    """Return the agent's network, with a door that opens to nobody where the tests need one.
+
+    A sandbox that was started without a door gets none later.
+    """
+    if task.network.mode != "none" or (task.verifier_network or task.network).mode == "none":
+        return task.network
+    return NetworkRules(mode="allowlist")
 
 
 def verifier_build_spec(task: Task) -> BuildSpec:

@@ -175,7 +175,7 @@ def _assemble(
         metadata=metadata,
         image=environment.docker_image,
         limits=_limits(environment),
-        network=environment.network,
+        network=config.agent.chosen or environment.network,
         workdir=environment.workdir,
         agent_timeout_s=config.agent.timeout_sec or config.max_agent_timeout_sec or 900.0,
         verifier_timeout_s=verifier.timeout_sec or config.max_test_timeout_sec or 600.0,
@@ -189,7 +189,7 @@ def _assemble(
         separate_verifier=verifier.separate,
         verifier_image=separate.docker_image if separate else None,
         verifier_limits=_limits(separate) if separate else None,
-        verifier_network=separate.network if separate else None,
+        verifier_network=verifier.network_beside(environment),
         artifacts=tuple(entry.to_artifact() for entry in config.artifacts),
         warnings=warnings,
     )

@@ -3,7 +3,7 @@
 Unknown keys are ignored, as Harbor ignores them, unless they may be misspelled limits (see
 `unknown_keys`); known keys of the wrong type are not.
 Keys that ask for something Grindstone cannot provide (GPUs, several steps, MCP servers,
-Windows, a list of allowed hosts) are refused: running such a task without it would give
+Windows) are refused: running such a task without it would give
 scores that mean nothing.
 """
 
@@ -95,7 +95,29 @@ class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
 
 
-class EnvironmentSection(_Section):
+class _NetworkSection(_Section):
+    """A section that may choose a network."""
+
+    network_mode: Literal["public", "bridge", "allowlist", "no-network", "none"] | None = Field(
+        None, validation_alias=AliasChoices("network_mode", "network")
+    )
+    allowed_hosts: tuple[AllowedHost, ...] = ()
+
+    @property
+    def chosen(self) -> NetworkRules | None:
+        """What it chooses; None where it says nothing."""
+        if self.network_mode is None:
+            return None
+        return NetworkRules(mode=_NETWORKS[self.network_mode], hosts=self.allowed_hosts)
+
+    @model_validator(mode="after")
+    def _hosts_are_a_list_to_keep_to(self) -> "_NetworkSection":
+        if self.allowed_hosts and self.network_mode != "allowlist":
+            raise ValueError("allowed_hosts: needs network_mode = 'allowlist'; expected both")
+        return self
+
+
+class EnvironmentSection(_NetworkSection):
     """[environment], and [verifier.environment] of a separate verifier."""
 
     build_timeout_sec: Number = 600.0
@@ -106,10 +128,6 @@ class EnvironmentSection(_Section):
     pids: int | None = Field(None, gt=0, validation_alias=AliasChoices("pids", "pids_limit"))
     gpus: int = Field(0, ge=0)
     allow_internet: StrictBool | None = None
-    network_mode: Literal["public", "bridge", "allowlist", "no-network", "none"] | None = Field(
-        None, validation_alias=AliasChoices("network_mode", "network")
-    )
-    allowed_hosts: tuple[AllowedHost, ...] = ()
     mcp_servers: list[Any] = []
     env: Env = {}
     workdir: AbsolutePath | None = None
@@ -119,9 +137,9 @@ class EnvironmentSection(_Section):
     @property
     def network(self) -> NetworkRules:
         """Harbor's rule: open unless the task says otherwise."""
-        if self.network_mode is not None:
-            return NetworkRules(mode=_NETWORKS[self.network_mode], hosts=self.allowed_hosts)
-        return NetworkRules(mode="none" if self.allow_internet is False else "public")
+        return self.chosen or NetworkRules(
+            mode="none" if self.allow_internet is False else "public"
+        )
 
     @model_validator(mode="after")
     def _provided(self) -> "EnvironmentSection":
@@ -134,15 +152,15 @@ class EnvironmentSection(_Section):
         return self
 
 
-class AgentSection(_Section):
-    """[agent]."""
+class AgentSection(_NetworkSection):
+    """[agent]; its network is the sandbox's while the agent works."""
 
     timeout_sec: Number | None = None
     env: Env = {}
 
 
-class VerifierSection(_Section):
-    """[verifier]."""
+class VerifierSection(_NetworkSection):
+    """[verifier]; its network is the sandbox's while the tests run."""
 
     timeout_sec: Number | None = None
     env: Env = {}
@@ -159,6 +177,11 @@ class VerifierSection(_Section):
     def separate(self) -> bool:
         """Harbor's rule: a [verifier.environment] alone asks for it too."""
         return self.environment_mode == "separate" or self.environment is not None
+
+    def network_beside(self, environment: EnvironmentSection) -> NetworkRules:
+        """Return the network of the tests: Harbor's order, the narrowest section first."""
+        own = self.environment.network if self.environment is not None else None
+        return self.chosen or own or environment.network
 
 
 class SolutionSection(_Section):

@@ -47,7 +47,7 @@ class Task(Frozen):
     metadata: dict[str, JsonValue] = {}
     image: str | None = Field(None, description="A ready image named by task.toml.")
     limits: Limits = Limits()
-    network: NetworkRules = NetworkRules()
+    network: NetworkRules = Field(NetworkRules(), description="While the agent works.")
     agent_timeout_s: PositiveFloat = 900.0
     verifier_timeout_s: PositiveFloat = 900.0
     build_timeout_s: PositiveFloat = 600.0
@@ -67,7 +67,9 @@ class Task(Frozen):
     )
     verifier_image: str | None = Field(None, description="A ready image of the separate verifier.")
     verifier_limits: Limits | None = Field(None, description="None: the agent's.")
-    verifier_network: NetworkRules | None = Field(None, description="None: as above.")
+    verifier_network: NetworkRules | None = Field(
+        None, description="While the tests run; None: the agent's."
+    )
     artifacts: tuple[Artifact, ...] = Field(
         (), description="What a separate verifier gets; none declared: the working folder."
     )

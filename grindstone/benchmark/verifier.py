@@ -66,6 +66,7 @@ async def run_tests(
         log_dir=LOGS,
         cwd=cwd,
         keep=task.keep,
+        network=task.verifier_network,
         env={"TEST_DIR": TESTS, **task.verifier_env},
     )
     return read_verdict(sealed, timeout_s=task.verifier_timeout_s, score_mode=score_mode)

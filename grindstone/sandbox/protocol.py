@@ -159,6 +159,7 @@ class Sandbox(Protocol):
         env: Mapping[str, str] | None = None,
         max_output_bytes: int = 4_000_000,
         keep: Keep = "nothing",
+        network: NetworkRules | None = None,
     ) -> SealedResult:
         """End what runs in the sandbox, then run a command in a mount namespace of its own.
 
@@ -166,6 +167,8 @@ class Sandbox(Protocol):
         private file system laid over that path, and `log_dir` is fresh, private and empty;
         the sandbox's other users may not enter them. What `keep` leaves running neither sees
         these nor can write to them. The files left in `log_dir` are returned.
+        `network` is in force while it runs, in place of the sandbox's own rules; a sandbox that
+        was started without a network has none whatever it says.
         """
         ...
 

@@ -8,6 +8,7 @@ import socket
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from itertools import count
 from pathlib import Path
 
@@ -184,6 +185,7 @@ class RemoteSandbox(ABC):
         env: Mapping[str, str] | None = None,
         max_output_bytes: int = 4_000_000,
         keep: Keep = "nothing",
+        network: NetworkRules | None = None,
     ) -> SealedResult:
         """End what runs already, then run a command in a mount namespace of its own."""
         command = await self._shortened(command)
@@ -196,19 +198,25 @@ class RemoteSandbox(ABC):
 
         began = time.monotonic()
         try:
-            answer = await self._talk(
-                ["seal", *options, log_dir, *inputs, "--", "bash", "-c", command],
-                give=records(),
-                env=env,
-                wait_s=timeout_s + MOVE_TIMEOUT_S,
-                room=max_output_bytes + LOG_BYTES,
-                sealing=True,
-            )
+            with self._ruled_by(network):
+                answer = await self._talk(
+                    ["seal", *options, log_dir, *inputs, "--", "bash", "-c", command],
+                    give=records(),
+                    env=env,
+                    wait_s=timeout_s + MOVE_TIMEOUT_S,
+                    room=max_output_bytes + LOG_BYTES,
+                    sealing=True,
+                )
         except RunnerTimeout as late:
             run = _result(late.answer, began, max_output_bytes, exit_code=124)
             return SealedResult(run, late.answer.files, late.answer.note)
         run = _result(answer, began, max_output_bytes)
         return SealedResult(run, answer.files, answer.note)
+
+    def _ruled_by(self, network: NetworkRules | None) -> AbstractContextManager[None]:
+        if self._proxy is None or network is None:
+            return nullcontext()
+        return self._proxy.ruled_by(network)
 
     async def write_files(self, files: Mapping[str, bytes], *, mode: int = 0o644) -> None:
         """Write files by absolute path, making folders as needed, replacing links."""

@@ -197,6 +197,50 @@ async def test_attempts_do_not_reach_each_other(outside: Lookups, start: Start) 
     assert not any("SECRETOFONE" in answer for answer in answers)
 
 
+async def test_the_tests_have_a_network_of_their_own(
+    outside: Lookups, start: Start, tmp_path: Path
+) -> None:
+    """`[agent]` and `[verifier]` of a task.toml may differ; what the one opened ends with it."""
+    agents = NetworkRules(mode="allowlist", hosts=("good.test",))
+    sandbox = await start(network=agents)
+    fetching = (
+        'for h in good.test other.test; do python3 -c "import urllib.request as u;'
+        "print(u.urlopen('http://$h/', timeout=20).read())\" 2>&1 | tail -n 1; done"
+    )
+    held_open = (
+        "python3 -c \"import socket,time; s=socket.create_connection(('127.0.0.1', 3128));"
+        "s.sendall(b'CONNECT good.test:80 HTTP/1.1\\r\\n\\r\\n'); "
+        "print(s.recv(99)[:12], flush=True);"
+        "print('cut', s.recv(99), flush=True); time.sleep(600)\" > /tmp/held 2>&1 &\n"
+        "for i in $(seq 100); do grep -q 200 /tmp/held && break; sleep 0.1; done; cat /tmp/held"
+    )
+    before = await sandbox.exec(fetching, timeout_s=60)
+    held = await sandbox.exec(held_open, timeout_s=60)
+    told = {}
+    for name, rules in {
+        "theirs": NetworkRules(mode="allowlist", hosts=("other.test",)),
+        "none": NetworkRules(mode="none"),
+    }.items():
+        told[name] = await sandbox.exec_sealed(
+            fetching + "; cat /tmp/held",
+            timeout_s=60,
+            inputs={"/tests": tmp_path},
+            log_dir="/logs/verifier",
+            network=rules,
+            keep="all",
+        )
+    after = await sandbox.exec(fetching, timeout_s=60)
+    await sandbox.close()
+    assert "200" in held.output
+    assert "as good.test" in before.output
+    assert "as other.test" not in before.output
+    assert "as good.test" not in told["theirs"].run.output
+    assert "as other.test" in told["theirs"].run.output
+    assert "cut" in told["theirs"].run.output
+    assert " as " not in told["none"].run.output
+    assert after.output == before.output
+
+
 async def test_bytes_have_a_limit(outside: Lookups, start: Start) -> None:
     rules = NetworkRules(mode="allowlist", hosts=("good.test",), max_bytes=300_000)
     sandbox = await start(network=rules)

@@ -4,6 +4,7 @@ import shutil
 
 import pytest
 
+from grindstone.benchmark.environment import start_spec, verifier_start_spec
 from grindstone.benchmark.loading import TaskError, load_task, load_tasks
 from grindstone.benchmark.schema import parse_size_mb
 from grindstone.errors import InputError
@@ -101,6 +102,16 @@ def test_no_sizes(text):
             "environment.allowed_hosts.0",
             "a name such as example.org",
         ),
+        *(
+            (
+                f'[{section}]\nallowed_hosts = ["example.org"]\n{mode}',
+                f"{section}.allowed_hosts",
+                "both",
+            )
+            for section in ("environment", "agent", "verifier")
+            for mode in ("", 'network_mode = "public"')
+        ),
+        ('[agent]\nnetwork_mode = "some"', "agent.network_mode", "no-network"),
         ("[environment]\ngpus = 1", "environment.gpus", "0"),
         ('[environment]\nmcp_servers = [{name = "x"}]', "environment.mcp_servers", "empty"),
         ('[environment]\nos = "windows"', "environment.os", "linux"),
@@ -246,6 +257,41 @@ def test_an_allow_list_of_hosts(write_task):
     network = load_task(write_task(**toml(config))).network
     assert network.mode == "allowlist"
     assert network.hosts == ("example.org", "*.example.net", "example.com:8443")
+
+
+ONLINE = 'network_mode = "public"'
+OFFLINE = 'network_mode = "no-network"'
+LISTED = 'network_mode = "allowlist"\nallowed_hosts = ["pypi.org"]'
+
+
+@pytest.mark.parametrize(
+    ("environment", "agent", "verifier", "own", "expected"),
+    [
+        (OFFLINE, "", "", None, ("none", "none")),
+        (ONLINE, OFFLINE, "", None, ("allowlist", "public")),
+        (ONLINE, LISTED, OFFLINE, None, ("allowlist", "none")),
+        (OFFLINE, ONLINE, "", None, ("public", "none")),
+        (ONLINE, "", OFFLINE, None, ("public", "none")),
+        (OFFLINE, "", LISTED, None, ("allowlist", "allowlist")),
+        (ONLINE, "", "", OFFLINE, ("public", "none")),
+        (ONLINE, "", LISTED, OFFLINE, ("public", "allowlist")),
+    ],
+)
+def test_agent_and_tests_may_have_networks_of_their_own(
+    write_task, environment, agent, verifier, own, expected
+):
+    config = f"[environment]\n{environment}\n[agent]\n{agent}\n[verifier]\n{verifier}\n"
+    if own is not None:
+        config += f"[verifier.environment]\n{own}\n"
+    task = load_task(write_task(**toml(config)))
+    agents, tests = start_spec(task, "any").network, verifier_start_spec(task, "any").network
+    assert (agents.mode, tests.mode) == expected
+    assert task.verifier_network == tests
+    if agent == OFFLINE:
+        assert task.network.mode == "none"
+        assert agents.hosts == (), "a door for the tests, at which the agent is refused"
+    if agent == LISTED:
+        assert agents.hosts == ("pypi.org",)
 
 
 def test_a_separate_verifier(write_task):

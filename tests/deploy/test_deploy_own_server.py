@@ -12,10 +12,12 @@ from typing import Any
 
 import pytest
 
+from grindstone.flows.login import VARIABLE, as_header
 from grindstone.flows.server import Running, free_port, healthy
 
 ROOT = Path(__file__).resolve().parents[2]
 HEADING = "## A server of your own"
+LOGIN = "ada:a-login-of-her-own"
 
 pytestmark = [
     pytest.mark.server,
@@ -28,7 +30,10 @@ pytestmark = [
 def environment(tmp_path: Path) -> dict[str, str]:
     """A person's shell: the commands of this environment, Prefect's files in a folder of theirs."""
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    return {**os.environ, "PATH": path, "PREFECT_HOME": str(tmp_path / "prefect")}
+    return {
+        **os.environ,
+        **{"PATH": path, "PREFECT_HOME": str(tmp_path / "prefect"), VARIABLE: LOGIN},
+    }
 
 
 @pytest.fixture
@@ -37,7 +42,10 @@ def own_server(tmp_path: Path, environment: dict[str, str]) -> Iterator[str]:
     # Not where our servers' logs are, which may hold no error: on a busy machine a plain server
     # on SQLite answers "database is locked", as docs/deploy.md says.
     port, log = free_port(), tmp_path / "plain-server.log"
-    settings = {"PREFECT_SERVER_UI_API_URL": f"http://127.0.0.1:{port}/api"}
+    settings = {
+        "PREFECT_SERVER_UI_API_URL": f"http://127.0.0.1:{port}/api",
+        "PREFECT_SERVER_API_AUTH_STRING": LOGIN,
+    }
     with log.open("wb") as output:
         process = subprocess.Popen(
             ["prefect", "server", "start", "--port", str(port)],
@@ -71,7 +79,10 @@ def test_the_documented_commands_end_in_a_run(
     tmp_path: Path, own_server: str, environment: dict[str, str]
 ):
     def post(path: str, body: dict[str, Any]) -> Any:
-        data, kind = json.dumps(body).encode(), {"content-type": "application/json"}
+        data, kind = (
+            json.dumps(body).encode(),
+            {"content-type": "application/json"} | as_header(LOGIN),
+        )
         request = urllib.request.Request(f"{own_server}{path}", data=data, headers=kind)
         with urllib.request.urlopen(request, timeout=60) as answer:
             return json.load(answer)

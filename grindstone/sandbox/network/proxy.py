@@ -10,6 +10,7 @@ import contextlib
 import logging
 import re
 import socket
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -71,13 +72,30 @@ class Proxy:
         self._resolving = ThreadPoolExecutor(RESOLVED_AT_ONCE, "grindstone-names")
         self._server = await asyncio.start_server(self._accept, sock=door, limit=LONGEST_HEAD)
 
+    @contextlib.contextmanager
+    def ruled_by(self, rules: NetworkRules) -> Iterator[None]:
+        """Decide by other rules for a while; connections that were let through before are cut."""
+        before = self._rules
+        if rules != before:
+            self._cut()
+        self._rules = rules
+        try:
+            yield
+        finally:
+            self._rules = before
+            if rules != before:
+                self._cut()
+
+    def _cut(self) -> None:
+        for task in self._busy:
+            task.cancel()
+
     async def close(self) -> None:
         """End every connection; safe to call twice."""
         server, self._server = self._server, None
         if server is not None:
             server.close()
-        for task in self._busy:
-            task.cancel()
+        self._cut()
         await asyncio.gather(*self._busy, return_exceptions=True)
         if self._resolving is not None:
             self._resolving.shutdown(wait=False, cancel_futures=True)
