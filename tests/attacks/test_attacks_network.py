@@ -22,6 +22,8 @@ pytestmark = pytest.mark.skipif(
 )
 
 INSIDE = Path(__file__).parent / "ways_out.py"
+WAYS = 50
+"""At least as many are in there."""
 
 ADDRESSES = {
     "private.wild.test": [PRIVATE],
@@ -92,7 +94,7 @@ async def test_fifty_ways_out_of_an_allow_list(outside: Lookups, start: Start) -
         told = await sandbox.exec("python3 /app/ways_out.py", timeout_s=110)
         await sandbox.close()
     ways: dict[str, str] = json.loads(told.output)
-    assert len(ways) >= 50
+    assert len(ways) >= WAYS
     for name, wanted in WORKS.items():
         assert wanted in ways.pop(name), name
     out = {
@@ -103,6 +105,9 @@ async def test_fifty_ways_out_of_an_allow_list(outside: Lookups, start: Start) -
     assert out == {}
     refused = [name for name, answer in ways.items() if "403 Forbidden" in answer]
     assert len(refused) >= 30
+
+
+test_fifty_ways_out_of_an_allow_list.ways = WAYS  # type: ignore[attr-defined]
 
 
 async def test_what_was_asked_for_is_recorded(outside: Lookups, start: Start) -> None:
