@@ -4,14 +4,10 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from prefect import flow
-from prefect.exceptions import FlowPauseTimeout
-from prefect.flow_runs import pause_flow_run
-from prefect.input import RunInput
 from prefect.runtime import flow_run
-from pydantic import Field
 
 from grindstone.base import Frozen
 from grindstone.benchmark import Task, load_task, load_tasks
@@ -31,6 +27,7 @@ from grindstone.competency.routing import RoutingDecision, RoutingRules
 from grindstone.competency.routing_page import decision_sentence, review_text
 from grindstone.errors import BudgetExceededError, InputError
 from grindstone.flows.run import Run, checked, open_run
+from grindstone.graduation.decisions.promotion import named_human
 from grindstone.home import Home
 from grindstone.ledger import Ledger
 from grindstone.ledger.tables.attempts import TrajectoryRow
@@ -41,20 +38,13 @@ from grindstone.resources import bundled
 from grindstone.runs.incidents import spared
 from grindstone.runs.progress import Note, current_watcher
 from grindstone.settings import RouteSettings
+from grindstone.tasks.approval import ask
 from grindstone.tasks.flow_runs import run_key_of
 from grindstone.tasks.lost_steps import losses_kept, losses_of
 from grindstone.tasks.publish_autonomy import publish_decision
 from grindstone.tasks.server_loss import telling_server_loss
 
 Status = Literal["done", "failed", "error", "stopped", "escalated", "declined", "decided"]
-
-
-class RouteReview(RunInput):
-    """What the person says who reviews a routed task."""
-
-    approve: bool = Field(False, description="Let the member do the task.")
-    reviewer: str = Field("", description="Who decides.")
-    reason: str = Field("", description="Why.")
 
 
 class Routed(Frozen):
@@ -195,28 +185,24 @@ async def _permitted(
     if decision.policy != "review":
         return decision
     if settings.approved_by:
-        return decision.model_copy(update={"note": f"approved by {settings.approved_by}"})
+        by = named_human(settings.approved_by, "approved_by")
+        return decision.model_copy(update={"note": f"approved by {by}"})
     return await _reviewed(settings, decision, text, key)
 
 
 async def _reviewed(
     settings: RouteSettings, decision: RoutingDecision, text: str, key: str
 ) -> Routed | RoutingDecision:
-    """Wait for a person's word in the Prefect UI."""
+    """Wait for a named person's word in the Prefect UI."""
     current_watcher()(Note("Waiting for a review in the Prefect UI …"))
-    asked = RouteReview.with_initial_data(description=review_text(decision, text))
-    try:
-        # Typed as if it were not to be awaited, which within an async flow it is.
-        answer: Any = pause_flow_run(wait_for_input=asked, timeout=settings.review_timeout_s)
-        review: RouteReview = await answer
-    except FlowPauseTimeout:
-        waited = f"nobody reviewed it within {settings.review_timeout_s} s"
-        return _ended("declined", decision, key, waited)
-    who = review.reviewer or "a reviewer"
-    why = f": {review.reason}" if review.reason else ""
-    if not review.approve:
-        return _ended("declined", decision, key, f"{who} said no{why}")
-    return decision.model_copy(update={"note": f"approved by {who}{why}"})
+    answer = await ask(
+        review_text(decision, text), timeout_s=settings.review_timeout_s, key="review"
+    )
+    why = f": {answer.reason}" if answer.reason else ""
+    if answer.approved:
+        return decision.model_copy(update={"note": f"approved by {answer.by}{why}"})
+    said = f"{answer.by} said no{why}" if answer.by != "nobody" else answer.reason
+    return _ended("declined", decision, key, said)
 
 
 def _ended(status: Status, decision: RoutingDecision, key: str, note: str) -> Routed:

@@ -13,7 +13,6 @@ digest, and nothing of the connection: no header, key or environment value can g
 """
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -23,6 +22,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from filelock import lock_descriptor
 from pydantic import ValidationError
 
 from grindstone.base import Frozen
@@ -91,7 +91,7 @@ class Journal:
         new = not path.exists()
         handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            lock_descriptor(handle, poll_interval=0.005)  # closing it gives the lock back
             size = os.fstat(handle).st_size
             torn = size > 0 and os.pread(handle, 1, size - 1) != b"\n"
             _write_all(handle, (b"\n" if torn else b"") + data)

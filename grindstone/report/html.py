@@ -1,11 +1,19 @@
 """A run's report as one HTML page that needs nothing from outside."""
 
 import html
+import itertools
 import re
+from functools import cache
+from typing import TYPE_CHECKING
 
 from grindstone.report.markdown import headline, render_markdown
 from grindstone.report.model import RunReport
 from grindstone.report.plots import data_uri, render_svg, report_plots
+
+if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
+    from markdown_it.rules_core import StateCore
+    from markdown_it.rules_inline import StateInline
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1f2933; --soft: #52606d; --line: #e4e7eb; --page: #fff }
@@ -18,9 +26,11 @@ blockquote { border-left: 4px solid #e69f00; margin: 1rem 0; padding: .2rem 1rem
   color: var(--soft) }
 .wide { overflow-x: auto } table { border-collapse: collapse; font-variant-numeric: tabular-nums }
 th, td { padding: .3rem .7rem; border-bottom: 1px solid var(--line); text-align: left }
-.number { text-align: right } img { max-width: 100%; border-radius: 8px; margin: .8rem 0 }
+th:empty { padding: 0; border: 0 } img { max-width: 100%; border-radius: 8px; margin: .8rem 0 }
 code { font-family: ui-monospace, monospace; font-size: .92em } a { color: #0072b2 }
 """
+
+_ANCHOR = re.compile(r'<a id="([\w-]+)"></a>')
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
@@ -47,43 +57,41 @@ def render_html(report: RunReport, *, plots: bool = True) -> str:
 
 
 def to_html(markdown: str) -> str:
-    """Return the HTML of the Markdown that `render_markdown` writes, and of no other."""
-    return "\n".join(_block(block) for block in markdown.strip().split("\n\n"))
+    """Return the HTML of the Markdown that Grindstone's pages are written in.
+
+    It is the part of CommonMark that they use, and GitHub's tables. Markup in the text stays
+    text, and nothing of it leads out of the page, since tasks and models write into pages.
+    """
+    page: str = _reader().render(markdown)
+    return page
 
 
-def _block(block: str) -> str:
-    heading = re.fullmatch(r"(#{1,3}) (?:<a id=\"([^\"]*)\"></a>)?(.*)", block)
-    if heading:
-        level, target, text = len(heading[1]), heading[2], heading[3]
-        mark = f' id="{html.escape(target)}"' if target else ""
-        return f"<h{level}{mark}>{_inline(text)}</h{level}>"
-    if block.startswith("|"):
-        return _table(block.splitlines())
-    if block.startswith("> "):
-        return f"<blockquote>{_inline(block[2:])}</blockquote>"
-    return f"<p>{_inline(block)}</p>"
+@cache
+def _reader() -> "MarkdownIt":
+    from markdown_it import MarkdownIt
+
+    reader = MarkdownIt("zero")
+    reader.enable(["heading", "blockquote", "table", "list", "fence", "code"])
+    reader.enable(["backticks", "emphasis", "link", "image", "escape", "entity"])
+    reader.inline.ruler.at("emphasis", _starred)
+    reader.core.ruler.after("block", "anchor", _take_anchors)
+    reader.validateLink = lambda url: url.startswith(("#", "data:image/"))  # type: ignore[method-assign]
+    reader.add_render_rule("table_open", lambda *_: '<div class="wide"><table>\n')
+    reader.add_render_rule("table_close", lambda *_: "</table></div>\n")
+    return reader
 
 
-def _table(lines: list[str]) -> str:
-    head, rule, *rows = ([cell.strip() for cell in re.split(r"(?<!\\)\|", x)[1:-1]] for x in lines)
-    kinds = [' class="number"' if cell.endswith(":") else "" for cell in rule]
-    titles = "".join(f"<th{kind}>{_inline(x)}</th>" for x, kind in zip(head, kinds, strict=True))
-    body = "\n".join(
-        "<tr>"
-        + "".join(f"<td{kind}>{_inline(x)}</td>" for x, kind in zip(row, kinds, strict=True))
-        + "</tr>"
-        for row in rows
-    )
-    top = f"<thead><tr>{titles}</tr></thead>" if any(head) else ""
-    return f'<div class="wide"><table>{top}<tbody>{body}</tbody></table></div>'
+def _starred(state: "StateInline", silent: bool) -> bool:
+    """Emphasise by asterisks alone: names of tests and files hold underscores."""
+    from markdown_it.rules_inline import emphasis
+
+    return state.src[state.pos] != "_" and emphasis.tokenize(state, silent)
 
 
-def _inline(text: str) -> str:
-    """Escape first, so that nothing a task or a model wrote becomes markup."""
-    image = re.fullmatch(r"!\[([^\]]*)\]\((data:image/[a-z+]+;base64,[A-Za-z0-9+/=]+)\)", text)
-    if image:
-        return f'<img alt="{html.escape(image[1])}" src="{image[2]}">'
-    safe = html.escape(text.replace("&lt;", "<").replace("\\|", "|").replace("\\\\", "\\"))
-    safe = re.sub(r"`([^`]+)`", r"<code>\1</code>", safe)
-    safe = re.sub(r"\*\*([^*]+)\*\*", r"<strong>\1</strong>", safe)
-    return re.sub(r"\[([^\]]+)\]\(#([\w.-]+)\)", r'<a href="#\2">\1</a>', safe)
+def _take_anchors(state: "StateCore") -> None:
+    """Make the `<a id="…"></a>` at a heading's beginning the heading's own id."""
+    for opening, text in itertools.pairwise(state.tokens):
+        found = opening.type == "heading_open" and _ANCHOR.match(text.content)
+        if found:
+            opening.attrSet("id", found[1])
+            text.content = text.content[found.end() :]

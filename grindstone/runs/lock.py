@@ -1,9 +1,9 @@
 """One process drives a run."""
 
 import contextlib
-import fcntl
-import os
 from collections.abc import Iterator
+
+from filelock import FileLock, Timeout
 
 from grindstone.errors import InputError
 from grindstone.home import RunFolder
@@ -17,13 +17,13 @@ def sole_process(folder: RunFolder, run_key: str) -> Iterator[None]:
         InputError: Another process drives it.
     """
     folder.root.mkdir(parents=True, exist_ok=True)
-    handle = os.open(folder.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    lock = FileLock(folder.lock, blocking=False)
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            problem = "is being run by another process"
-            raise InputError(f"--run-key {run_key}", problem, "a run that has ended") from error
+        lock.acquire()
+    except Timeout as error:
+        problem = "is being run by another process"
+        raise InputError(f"--run-key {run_key}", problem, "a run that has ended") from error
+    try:
         yield
     finally:
-        os.close(handle)
+        lock.release()

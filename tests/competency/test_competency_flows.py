@@ -206,7 +206,7 @@ async def test_a_review_waits_for_a_person(tmp_path: Path, prefect_server: str):
 
     routed, _ = await asyncio.gather(
         route(settings),
-        answer(settings.run_key, approve=False, reviewer="Ada", reason="not today"),
+        answer(settings.run_key, decision="refuse", name="Ada", reason="not today"),
     )
     assert (routed.status, routed.note) == ("declined", "Ada said no: not today")
     assert Ledger(tmp_path).rows(Episode) == []
@@ -216,7 +216,7 @@ async def test_a_review_waits_for_a_person(tmp_path: Path, prefect_server: str):
     key = f"{settings.run_key}-yes"
     allowed, _ = await asyncio.gather(
         route(settings.model_copy(update={"run_key": key})),
-        answer(key, approve=True, reviewer="Ada"),
+        answer(key, decision="approve", name="Ada"),
     )
     assert allowed.status == "done"
     assert "approved by Ada" in allowed.decision.note

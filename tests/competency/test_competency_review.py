@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from support.agents import agent
-from support.browsing import abrowsing, answering, paused_run
+from support.browsing import abrowsing, answering, choose, paused_run
 
 from grindstone.ledger import Ledger
 from grindstone.ledger.tables.autonomy import OutcomeRow
@@ -36,9 +36,9 @@ async def test_a_person_decides_by_a_click(
         for told in (f"May {member} do this?", "5.00 in log-analysis", asked):
             assert told in shown
         if approve:
-            await form.get_by_role("switch").click()
-        reviewer, reason = form.get_by_role("textbox").nth(0), form.get_by_role("textbox").nth(1)
-        await reviewer.fill("Grace Hopper")
+            await choose(page, form, "approve")
+        name, reason = form.get_by_role("textbox").nth(0), form.get_by_role("textbox").nth(1)
+        await name.fill("Grace Hopper")
         await reason.fill("it is Friday")
     routed = await running
     if approve:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from graduation_support import fill
 from pydantic import JsonValue
-from support.browsing import abrowsing, answering, paused_run
+from support.browsing import abrowsing, answering, choose, paused_run
 
 from grindstone.graduation import GraduationService
 from grindstone.graduation.audit.event import EventKind
@@ -36,8 +36,7 @@ async def click_answer(page, api_url: str, run_id: str, *, decision: str, name: 
     """Fill the form under Resume as a person does."""
     async with answering(page, api_url, run_id) as dialog:
         if decision != "refuse":
-            await dialog.locator("button.p-select-button__control").first.press("ArrowDown")
-            await page.get_by_role("option", name=decision).click()
+            await choose(page, dialog, decision)
         await dialog.get_by_role("textbox").first.fill(name)
 
 

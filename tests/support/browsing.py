@@ -148,3 +148,9 @@ async def answering(page: "AsyncPage", api_url: str, run_id: str) -> AsyncIterat
     yield dialog
     await dialog.get_by_role("button", name="Submit").click()
     await dialog.wait_for(state="hidden")
+
+
+async def choose(page: "AsyncPage", form: "AsyncLocator", decision: str) -> None:
+    """Pick an entry of the form's first list."""
+    await form.locator("button.p-select-button__control").first.press("ArrowDown")
+    await page.get_by_role("option", name=decision).click()

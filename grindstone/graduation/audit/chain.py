@@ -9,12 +9,12 @@ processes may append and the chain neither forks nor loses an event. Whoever los
 decides again with the new event in view.
 """
 
-import fcntl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 
+from filelock import FileLock
 from pydantic import Field, NonNegativeInt, ValidationError
 
 from grindstone.base import Frozen
@@ -144,9 +144,8 @@ class Chain:
 
     @contextmanager
     def _head_locked(self) -> Iterator[None]:
-        with (self.folder / ".head.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield  # closing the file gives the lock back
+        with FileLock(self.folder / ".head.lock"):
+            yield
 
 
 def read_event(path: Path, previous: AuditEvent | None) -> AuditEvent:

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import fcntl
 import json
 import shutil
 from collections import defaultdict
@@ -10,6 +9,8 @@ from collections.abc import Mapping
 from itertools import count
 from pathlib import Path
 from typing import Any
+
+from filelock import AsyncFileLock, FileLock, Timeout
 
 from grindstone.digest import SHORT
 from grindstone.errors import Cause, InfrastructureError, InputError
@@ -88,8 +89,7 @@ class BubblewrapProvider:
         layer = self._base / "layers" / name
         async with self._locks[name]:
             layer.parent.mkdir(parents=True, exist_ok=True)
-            with _lock_of(layer).open("w") as held:
-                await asyncio.to_thread(fcntl.flock, held, fcntl.LOCK_EX)
+            async with AsyncFileLock(_lock_of(layer)):
                 if not (layer / "config.json").exists():
                     try:
                         async with asyncio.timeout(spec.timeout_s):
@@ -249,8 +249,7 @@ def _lock_of(layer: Path) -> Path:
 def _remove_unless_made(making: Path) -> None:
     """Remove what is left of a layer; one that a process is at the moment making is let be."""
     layer = making.parent / making.name.removeprefix(_MAKING)
-    with _lock_of(layer).open("w") as held, contextlib.suppress(BlockingIOError):
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with contextlib.suppress(Timeout), FileLock(_lock_of(layer), blocking=False):
         remove_tree(making)
 
 

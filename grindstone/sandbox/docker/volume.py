@@ -4,11 +4,11 @@ The runner is executed with every privilege when a sealed run begins, so the age
 root in the container, must not be able to change it: it comes in a volume mounted read-only.
 """
 
-import fcntl
 import io
 import tarfile
 
 from docker.errors import NotFound
+from filelock import FileLock
 
 from grindstone.digest import SHORT, digest_files
 from grindstone.sandbox.docker.engine import LABEL, Engine, owner_labels
@@ -29,8 +29,7 @@ def runner_volume(engine: Engine, image: str) -> str:
     api = engine.client.api
     lock = cache_dir() / "runner-volume.lock"
     lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("w") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
+    with FileLock(lock):
         api.create_volume(name, labels={f"{LABEL}.runner": "1"})
         made = api.create_container(
             image,
