@@ -9,6 +9,7 @@ from grindstone.benchmark import Task
 from grindstone.blocks import BlockNames
 from grindstone.digest import digest
 from grindstone.evolve.behaviour import JudgedAttempt
+from grindstone.flows.confirmation import Place, confirmed, labelled, quarantined_by
 from grindstone.flows.gate import shares_of, weighed
 from grindstone.flows.learning import count_cycles, end_batch, evolution_of, take_up, writing_of
 from grindstone.flows.planting import attempt_impossible
@@ -74,7 +75,8 @@ async def _cycles(run: AdaptRun, stability: Stability) -> None:
             told = f"Settled: no new skill in {options.egl_window} cycles in a row"
             run.note(told)
             break
-        batch = _batch(train, options.batch_size, cycle)
+        ill = await quarantined_by(run)
+        batch = [t for t in _batch(train, options.batch_size, cycle) if t.task_id not in ill]
         snapshot, note = await _one_cycle(run, cycle, batch, shares.held, snapshot)
         await count_cycles(run, stability, [note])
         await end_batch(run, cycle, batch, cycles=[note], after=snapshot)
@@ -99,6 +101,9 @@ async def _one_cycle(
         told = f"{options.native_profile} asks no model: nothing is learned from it"
         run.note(told)
         return snapshot, CycleNote(new_skills=0, solved=())
+    open_ = [item for item in episodes if not (labelled(run) and item.passed)]
+    lessons = await confirmed(run, open_, tasks, Place(snapshot, cycle, cycle))
+    episodes = [*(item for item in episodes if item not in open_), *lessons.episodes]
     by_id = {task.task_id: task for task in tasks}
     judged: list[JudgedAttempt] = []
     if options.trajectory_only:

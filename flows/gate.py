@@ -8,7 +8,13 @@ from typing import NamedTuple
 from prefect import flow
 
 from grindstone.attempt.arms import Arms, arms_file, arms_of
-from grindstone.attempt.gate_decision import gate_rule, gate_sentence, n_clusters, record_gate
+from grindstone.attempt.gate_decision import (
+    gate_rule,
+    gate_sentence,
+    n_clusters,
+    open_still,
+    record_gate,
+)
 from grindstone.attempt.gate_memory import ScoredAttempt, decided_before, made_before
 from grindstone.benchmark import Task
 from grindstone.benchmark.dataset import split
@@ -93,6 +99,9 @@ def shares_of(run: Run[Learning]) -> Shares:
     train = tuple(task for task in tasks if task not in held)
     told = f"{len(train)} tasks to learn from, {len(held)} held out for the gate"
     run.note(told if held else f"{told}: no gate")
+    if held and options.gate_rule == "higher" and options.gate_second_looks:
+        most, each = options.gate_second_looks, 2 * len(held) * options.gate_trials
+        run.note(f"Up to {most} candidates near the edge are looked at again, {each} attempts each")
     return Shares(train, held)
 
 
@@ -132,9 +141,15 @@ async def weigh(
     about = {"rehearsal": run.solver.rehearsal}
     if before is not None:
         return before.model_copy(update=about)
-    plan = attempts_of(run, tasks, arms, trials=range(options.gate_trials), cycle=cycle)
+    trials = options.gate_trials
+    plan = attempts_of(run, tasks, arms, trials=range(trials), cycle=cycle)
     rule = gate_rule(options) if options.gate_early_stop else None
     pairs = await compare_arms(run, plan, gate_id=gate_id, until_settled=rule)
+    whole = len(pairs) == len(plan)
+    if whole and await asyncio.to_thread(open_still, run.ledger, options, pairs):
+        run.note("Near the edge: the same tasks are tried as often again")
+        more = attempts_of(run, tasks, arms, trials=range(trials, 2 * trials), cycle=cycle)
+        pairs += await compare_arms(run, more, gate_id=gate_id, until_settled=None)
     gated = await asyncio.to_thread(
         record_gate,
         run.ledger,

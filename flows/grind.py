@@ -9,6 +9,7 @@ from grindstone.benchmark import Task
 from grindstone.blocks import BlockNames
 from grindstone.errors import InputError
 from grindstone.flows.compare import both_arms
+from grindstone.flows.confirmation import Lessons, Place, confirmed
 from grindstone.flows.gate import Shares, shares_of, weighed
 from grindstone.flows.learning import count_cycles, end_batch, evolution_of, take_up, writing_of
 from grindstone.flows.planting import attempt_impossible
@@ -114,17 +115,31 @@ async def _one_batch(
         passed = [item for item in episodes if item.passed]
         failed = [item for item in episodes if item.passed is False]
         unscored += [item.task_id for item in episodes if item.passed is None]
-        snapshot, new_skills = await _learn(run, (number, cycle), tasks, held, episodes, snapshot)
+        place = Place(snapshot, number, cycle)
+        lessons = await _confirmed(run, failed, tasks, place)
+        taught = [*passed, *lessons.episodes]
+        snapshot, new_skills = await _learn(run, (number, cycle), tasks, held, taught, snapshot)
         solved = tuple(item.task_id for item in passed)
         cycles.append(CycleNote(new_skills=new_skills, solved=solved))
         await count_cycles(run, stability, cycles[-1:])
-        pending = [task_of(tasks, item.task_id) for item in failed]
+        ill = lessons.quarantined
+        pending = [task_of(tasks, item.task_id) for item in failed if item.task_id not in ill]
         if not pending or cycle == settings.max_cycles:
             break
         if run.learns and settings.task_skill_mode is not TaskSkillMode.OFF:
-            snapshot = await _task_skills(run, snapshot, number, cycle, pending, episodes=failed)
+            seen = lessons.episodes
+            about = [task_of(tasks, item.task_id) for item in seen]
+            snapshot = await _task_skills(run, snapshot, number, cycle, about, episodes=seen)
     await end_batch(run, number, tasks, unscored=unscored, cycles=cycles, after=snapshot)
     return snapshot
+
+
+async def _confirmed(
+    run: GrindRun, failed: Sequence[Episode], tasks: Sequence[Task], place: Place
+) -> Lessons:
+    if not run.learns:
+        return Lessons(list(failed), frozenset())
+    return await confirmed(run, failed, tasks, place)
 
 
 async def _learn(

@@ -175,7 +175,9 @@ class Purpose(StrEnum):
     ADAPT = "adapt"
     GATE = "gate"
     COMPARE = "compare"
+    ABLATE = "ablate"  # with a whole library, or without one skill of it
     CHECK = "check"
+    CONFIRM = "confirm"  # of a failure, before it teaches; counts in no rate
     EXAM = "exam"
     RELEASE = "release"
     TRAIN = "train"

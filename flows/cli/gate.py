@@ -109,6 +109,7 @@ def simulate(settings: SimulateSettings, as_json: JsonFlag = False) -> None:
         alpha=settings.alpha,
         threshold=settings.threshold,
         anchor=settings.anchor,
+        second_looks=settings.second_looks,
     )
     odds = simulate_campaigns(plan, campaigns=settings.campaigns, seed=settings.seed)
     price = settings.usd_per_attempt

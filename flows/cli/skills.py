@@ -1,16 +1,27 @@
 """`grindstone skills`: an agent's skills, their history, and going back in it."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from grindstone.errors import InputError
+from grindstone.flows.cli.consent import EstimateFlag
 from grindstone.flows.cli.home import AgentId, WorkDir
-from grindstone.flows.cli.output import JsonFlag, emit, say
+from grindstone.flows.cli.options import takes_settings
+from grindstone.flows.cli.output import JsonFlag, Verbose, emit, finish_run, say
 from grindstone.home import Home
+from grindstone.settings import WarrantSettings
 from grindstone.workspace import Workspace
 from grindstone.workspace.errors import WorkspaceError
+
+if TYPE_CHECKING:
+    from grindstone.flows.cli.running import FlowOf
+    from grindstone.flows.warrant import Warranted
+
+PANELS = dict.fromkeys(
+    ("trials", "max_attempts", "false_share", "margin", "never_loaded_after", "retire"), "Warrants"
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -23,6 +34,7 @@ def register(app: typer.Typer) -> None:
     group.command("history")(history)
     group.command("rollback")(rollback)
     group.command("validate")(validate)
+    group.command("audit")(takes_settings(WarrantSettings, PANELS)(audit))
     app.add_typer(group)
 
 
@@ -32,9 +44,15 @@ def list_skills(
     as_json: JsonFlag = False,
 ) -> None:
     """List the general skills, with what is wrong with broken ones."""
-    listing = _workspace(work_dir, agent_id).library.load()
+    from grindstone.evolve.warrants import known_states
+    from grindstone.ledger import Ledger
+
+    library = _workspace(work_dir, agent_id).library
+    listing = library.load()
+    states = known_states(Ledger(Home.at(work_dir)), agent_id, library)
     lines = [
-        f"{skill.name:<28} v{skill.version:<4} {skill.description}" for skill in listing.skills
+        f"{skill.name:<28} v{skill.version:<4} {states.get(skill.name, ''):<12} {skill.description}"
+        for skill in listing.skills
     ]
     lines += [f"{item.folder:<28} broken: {item.problem}" for item in listing.broken]
     emit(
@@ -45,6 +63,7 @@ def list_skills(
                     "version": skill.version,
                     "category": skill.category,
                     "description": skill.description,
+                    "warrant": states.get(skill.name),
                 }
                 for skill in listing.skills
             ],
@@ -123,6 +142,40 @@ def validate(
     )
     if any(not problem.spelling for problem in problems):
         raise typer.Exit(1)
+
+
+def audit(
+    settings: WarrantSettings,
+    estimate: EstimateFlag = False,
+    as_json: JsonFlag = False,
+    verbose: Verbose = False,
+) -> None:
+    """Measure what each skill does for the present model; retire those that do not help.
+
+    A skill's warrant holds until model, skill or tasks change. Exit code 0: audited; 1: a ceiling
+    ended the run; 2: unusable input; 3: infrastructure.
+    """
+    from grindstone.flows.cli.running import run_flow
+
+    result = run_flow(
+        _warrant_flow,
+        settings,
+        kind="warrant",
+        estimate=estimate,
+        as_json=as_json,
+        verbose=verbose,
+    )
+    document = result.model_dump(mode="json", include={"warrants", "retired", "in_doubt"})
+    emit(document, as_json=as_json, text=(result.folder / "warrants.md").read_text("utf-8"))
+    finish_run(
+        result.report, ok=result.report.status == "completed", allow_broken=settings.allow_broken
+    )
+
+
+def _warrant_flow() -> "FlowOf[Warranted]":
+    from grindstone.flows.warrant import warrant
+
+    return warrant
 
 
 def _workspace(work_dir: Path, agent_id: str) -> Workspace:

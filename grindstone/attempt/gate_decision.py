@@ -6,12 +6,12 @@ from grindstone.attempt.arms import Arms
 from grindstone.benchmark import Task
 from grindstone.gate.paired import PairedComparison, compare_paired
 from grindstone.gate.power import detectable_effect, sentence
-from grindstone.gate.rules import CannotTell, GateDecision, Rule, decide, rule_of
+from grindstone.gate.rules import CannotTell, GateDecision, Rule, decide, near_edge, rule_of
 from grindstone.ledger import Ledger
 from grindstone.ledger.tables.runs import GateDecisionRow, GatePairRow
 from grindstone.records import utc_now
 from grindstone.report.gate_page import Gated, as_pair
-from grindstone.settings import GateOptions
+from grindstone.settings import GateOptions, SearchOptions
 
 
 def gate_rule(options: GateOptions) -> Rule:
@@ -33,6 +33,25 @@ def gate_sentence(options: GateOptions, tasks: Sequence[Task]) -> str:
 def n_clusters(tasks: Sequence[Task]) -> int:
     """Return how many pieces of evidence some tasks are."""
     return len({task.cluster for task in tasks})
+
+
+def open_still(ledger: Ledger, options: GateOptions, pairs: Sequence[GatePairRow]) -> bool:
+    """Whether a search is to look at a candidate again: near the edge, and within its budget.
+
+    What earlier gates of the run spent is in the ledger, so a resumed run has as much left.
+
+    Args:
+        ledger: Of the run.
+        options: Rule and budget.
+        pairs: What its gate has seen of the candidate, at least one.
+    """
+    if not isinstance(options, SearchOptions) or options.gate_rule != "higher" or not pairs:
+        return False
+    if not near_edge(compare_paired(map(as_pair, pairs))):
+        return False
+    gate, known = pairs[0], ledger.rows(GatePairRow, pairs[0].run_key)
+    spent = {row.gate_id for row in known if row.trial >= options.gate_trials} - {gate.gate_id}
+    return len(spent) < options.gate_second_looks
 
 
 def record_gate(
@@ -61,14 +80,15 @@ def record_gate(
         said: What was said before it ran.
     """
     rule = gate_rule(options)
+    tests = rule.direction in ("drop", "rise")
     seen = compare_paired(as_pair(pair) for pair in pairs)
     decision = decide(rule, seen, CannotTell(options.gate_on_cannot_tell))
     row = _row(run_key, options, arms, seen, decision, gate_id=gate_id, cycle=cycle).model_copy(
         update={
-            "p_value": {"drop": seen.p_worse, "gain": seen.p_better}.get(rule.direction),
-            "alpha": None if rule.direction == "none" else options.gate_alpha,
+            "p_value": {"drop": seen.p_worse, "rise": seen.p_better}.get(rule.direction),
+            "alpha": options.gate_alpha if tests else None,
             "detectable_effect": None
-            if rule.direction == "none"
+            if not tests
             else detectable_effect(n_clusters, options.gate_trials, alpha=options.gate_alpha),
         }
     )

@@ -205,7 +205,7 @@ def _choose(spec: AttemptSpec, task: Task, workspace: Path) -> tuple[OfferedSkil
     if not solver.profile.aided or not solver.with_skills:
         return ()
     library = SkillLibrary(workspace)
-    skills = {skill.name: skill for skill in library.skills()}
+    skills = {skill.name: skill for skill in library.skills() if skill.name != solver.without_skill}
     chosen = select_skills(
         tuple(skills.values()),
         task.instruction,

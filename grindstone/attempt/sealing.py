@@ -7,6 +7,7 @@ home and before any attempt, and a resumed run finds it in the ledger.
 """
 
 from collections.abc import Collection, Iterable, Sequence
+from datetime import timedelta
 from typing import Literal, NamedTuple
 
 from grindstone.benchmark import Task
@@ -17,9 +18,13 @@ from grindstone.gate.rules import least_tasks
 from grindstone.home import Home
 from grindstone.ledger import Ledger
 from grindstone.ledger.tables.releases import TaskPartRow
-from grindstone.records import Episode, Purpose
+from grindstone.ledger.tables.runs import QuarantineRow
+from grindstone.records import Episode, Purpose, utc_now
 from grindstone.settings import ReleaseSettings, RunSettings, SearchOptions
 from grindstone.workspace.lock import WriterLock
+
+QUARANTINE = timedelta(days=7)
+"""So long a task that was found at fault is left alone: an outage ends, and files get mended."""
 
 LOOKING = frozenset({"compare", "route", "compete"})
 """Kinds of runs that attempt tasks and learn nothing from them."""
@@ -70,7 +75,7 @@ def marks(ledger: Ledger, *, but: str = "") -> Marks:
     learned: set[str] = set()
     sealed: set[str] = set()
     for row in ledger.rows(TaskPartRow):
-        if row.run_key != but and row.part != "seen":
+        if row.run_key != but and row.part in ("sealed", "learned"):
             found = sealed if row.part == "sealed" else learned
             found.update((row.task_digest, row.fingerprint))
     tried = (  # by runs that were made before parts were noted
@@ -101,8 +106,10 @@ def part_tasks(kind: str, settings: RunSettings, run_key: str, tasks: Sequence[T
         before = marks(ledger, but=run_key)
         if kept:
             sealed = {task_id for task_id, row in kept.items() if row.part == "sealed"}
+            ill = {task_id for task_id, row in kept.items() if row.part == "quarantined"}
         else:
             sealed = _chosen(settings, tasks, before)
+            ill = _quarantined(settings, ledger, tasks) - sealed
             part: Literal["seen", "learned"] = "seen" if kind in LOOKING else "learned"
             rows = [
                 TaskPartRow(
@@ -111,18 +118,36 @@ def part_tasks(kind: str, settings: RunSettings, run_key: str, tasks: Sequence[T
                     task_digest=task.digest,
                     fingerprint=task.fingerprint,
                     cluster=task.cluster,
-                    part="sealed" if task.task_id in sealed else part,
+                    part="sealed"
+                    if task.task_id in sealed
+                    else "quarantined"
+                    if task.task_id in ill
+                    else part,
                 )
                 for task in tasks
             ]
-            if len(sealed) < len(tasks):
+            if len(sealed | ill) < len(tasks):
                 ledger.append(rows, run_key=run_key)
     apart = tuple(task for task in tasks if task.task_id in sealed)
     if len(apart) == len(tasks):
         expected = "tasks that no run of this home has sealed; `grindstone release` looks at these"
         raise InputError("tasks", "are all sealed", expected)
-    rest = tuple(task for task in tasks if task.task_id not in sealed)
-    return Parted(rest, apart, tuple(_notes(settings, tasks, apart, before)))
+    rest = tuple(task for task in tasks if task.task_id not in sealed | ill)
+    if not rest:
+        problem = f"are in quarantine ({', '.join(sorted(ill))}) or sealed"
+        expected = f"tasks that work; a quarantine ends after {QUARANTINE.days} days"
+        raise InputError("tasks", problem, expected)
+    told = [f"In quarantine, and left alone: {', '.join(sorted(ill))}"] if ill else []
+    return Parted(rest, apart, (*_notes(settings, tasks, apart, before), *told))
+
+
+def _quarantined(settings: RunSettings, ledger: Ledger, tasks: Sequence[Task]) -> set[str]:
+    """Return the ids of tasks that a run which learns had better leave alone."""
+    if not isinstance(settings, SearchOptions):
+        return set()
+    since = utc_now() - QUARANTINE
+    ill = {row.task_digest for row in ledger.rows(QuarantineRow) if row.at > since}
+    return {task.task_id for task in tasks if task.digest in ill}
 
 
 def releasable(ledger: Ledger, tasks: Sequence[Task]) -> tuple[Task, ...]:
@@ -150,12 +175,13 @@ def _notes(
     settings: RunSettings, tasks: Sequence[Task], sealed: Sequence[Task], before: Marks
 ) -> Iterable[str]:
     """Say, without a name, what is sealed, what could not be, and what that is worth."""
-    wants = isinstance(settings, SearchOptions) and settings.sealed_ratio > 0
-    if not wants:
+    if not isinstance(settings, SearchOptions):
         if sealed:
             yield f"{len(sealed)} of {len(tasks)} tasks are sealed for a release and left alone"
         return
     yield claim_sentence(sealed)
+    if not settings.sealed_ratio:
+        return
     learned = sum(before.are_learned(task) for task in tasks)
     if learned:
         yield f"{learned} of {len(tasks)} tasks, or copies of them, have taught before: not sealed"
@@ -165,6 +191,12 @@ def claim_sentence(sealed: Collection[Task]) -> str:
     """Return what a first release on some tasks could find, told before anything is paid."""
     usual = ReleaseSettings()
     units, level = len(units_of(list(sealed))), usual.alpha / 2
+    if not units:
+        return (
+            "No task is sealed: what this run keeps is what scored higher while searching, and no "
+            "gain of it can be claimed; --sealed-ratio keeps tasks for a release, which takes "
+            f"{least_tasks(level)} clusters of them"
+        )
     what = f"{len(sealed)} sealed task{'s' * (len(sealed) != 1)}"
     if units != len(sealed):
         what += f" in {units} cluster{'s' * (units != 1)}"

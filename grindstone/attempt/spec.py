@@ -34,6 +34,7 @@ class SolverSettings(Frozen):
     memory_headroom: float = Field(DEFAULT_HEADROOM, ge=1.0)
     runtime: str | None = None
     with_skills: bool = Field(True, description="False: the control arm, no skill of any kind.")
+    without_skill: str = Field("", description="The one general skill that is not offered.")
 
     @classmethod
     def of(cls, settings: RunSettings, *, model_id: str, sandbox: Kind) -> "SolverSettings":
@@ -67,7 +68,10 @@ class SolverSettings(Frozen):
         A setting that came later is left out at its default, so that an older run's attempts
         are found again.
         """
-        later = {"context_tokens", "verifier", "trust_disputed", "memory_headroom", "runtime"}
+        later = {
+            *("context_tokens", "verifier", "trust_disputed", "memory_headroom", "runtime"),
+            "without_skill",
+        }
         unset = later - self.model_dump(exclude_defaults=True).keys()
         return self.model_dump(mode="json", exclude=unset)
 

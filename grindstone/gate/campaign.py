@@ -12,7 +12,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 from grindstone.base import Frozen
 from grindstone.errors import InputError
 from grindstone.gate.exposure import offer
-from grindstone.gate.rules import CannotTell, Rule, RuleName, decide, rule_of
+from grindstone.gate.rules import CannotTell, Rule, RuleName, decide, near_edge, rule_of
 from grindstone.gate.signflip import sign_flip_p
 
 if TYPE_CHECKING:
@@ -72,6 +72,9 @@ class Campaign(Frozen):
         0.0, ge=0.0, le=1.0, description="A candidate's mean below it is never kept."
     )
     anchor: bool = Field(True, description="Drop what is shown worse than the campaign's start.")
+    second_looks: NonNegativeInt = Field(
+        4, description="Candidates near the edge that are tried as often again, under `higher`."
+    )
 
 
 class CampaignOdds(Frozen):
@@ -138,18 +141,30 @@ def simulate_campaigns(plan: Campaign, *, campaigns: int = 2000, seed: int = 1) 
     attempts = np.full(campaigns, searched * plan.trials, dtype=float)
     seen_gain = np.zeros(campaigns)
     rule = rule_of(plan.rule, alpha=plan.alpha, threshold=plan.threshold)
+    searching = plan.rule == "higher"
+    looks_left = np.full(campaigns, plan.second_looks if searching else 0)
+    more_of_best = np.full_like(baseline, -1)  # of a second look at the best's; -1: none yet
     for _ in range(plan.changes):
         candidate = _changed(draw, best, plan)
         passed = measure(candidate)
         attempts += searched * plan.trials
-        kept = _kept(rule, baseline, passed, plan)
+        kept, again = _kept(rule, baseline, passed, plan, looks_left)
+        shown = _points(passed - baseline, plan.trials)
+        if again.any():
+            looks_left -= again
+            unseen = again & (more_of_best[:, 0] < 0)
+            more_of_best = np.where(unseen[:, None], measure(best), more_of_best)
+            attempts += searched * plan.trials * (again.astype(int) + unseen)
+            both = _points(passed + measure(candidate) - baseline - more_of_best, 2 * plan.trials)
+            kept, shown = np.where(again, both > 0, kept), np.where(again, both, shown)
         if plan.anchor:
             kept &= ~_worse(origin, passed, plan.alpha)
-        seen_gain += np.where(kept, _points(passed - baseline, plan.trials), 0.0)
+        seen_gain += np.where(kept, shown, 0.0)
         best = np.where(kept[:, None], candidate, best)
-        again = measure(best) if plan.rule == "higher" else passed
-        attempts += np.where(kept & (plan.rule == "higher"), searched * plan.trials, 0)
-        baseline = np.where(kept[:, None], again, baseline)
+        anew = measure(best) if searching else passed
+        attempts += np.where(kept & searching, searched * plan.trials, 0)
+        baseline = np.where(kept[:, None], anew, baseline)
+        more_of_best = np.where(kept[:, None], -1, more_of_best)
     truth = 100 * (best[:, plan.tasks :].mean(axis=1) - start[:, plan.tasks :].mean(axis=1))
     released, claimed = np.zeros(campaigns), np.zeros(campaigns, dtype=bool)
     if plan.sealed:
@@ -238,9 +253,17 @@ def _worse(
 
 
 def _kept(
-    rule: Rule, baseline: "NDArray[np.int64]", passed: "NDArray[np.int64]", plan: Campaign
-) -> "NDArray[np.bool_]":
-    """Put every campaign's gate to the rule itself, so that no second copy of it decides."""
+    rule: Rule,
+    baseline: "NDArray[np.int64]",
+    passed: "NDArray[np.int64]",
+    plan: Campaign,
+    looks_left: "NDArray[np.int64]",
+) -> "tuple[NDArray[np.bool_], NDArray[np.bool_]]":
+    """Put every campaign's gate to the rule itself, so that no second copy of it decides.
+
+    Returns:
+        Whose candidate is kept, and whose is to be looked at again.
+    """
     import numpy as np
 
     change = passed - baseline
@@ -248,7 +271,7 @@ def _kept(
     means = passed.mean(axis=1) / plan.trials
     differences = change.mean(axis=1) / plan.trials
     n_tasks = change.shape[1]
-    kept = np.empty(len(change), dtype=bool)
+    kept, again = np.empty(len(change), dtype=bool), np.zeros(len(change), dtype=bool)
     for row in range(len(change)):
         seen = _Seen(
             n_tasks=n_tasks,
@@ -262,4 +285,5 @@ def _kept(
             p_better=float(p_values.better[row]),
         )
         kept[row] = decide(rule, seen, CannotTell.UNLESS_LOWER).accepted
-    return kept
+        again[row] = looks_left[row] > 0 and near_edge(seen)
+    return kept, again

@@ -125,7 +125,7 @@ def sentence(
     trials: int,
     *,
     alpha: float,
-    direction: Literal["drop", "gain", "none"],
+    direction: Literal["drop", "rise", "gain", "search", "none"],
     n_clusters: int | None = None,
 ) -> str:
     """Return what is said before a gate runs: how small a change it can see.
@@ -134,12 +134,17 @@ def sentence(
         n_tasks: Tasks that are attempted.
         trials: Attempts at each, per arm.
         alpha: Level of the test.
-        direction: The change it looks for.
+        direction: The change it looks for; a gain is a release's alone.
         n_clusters: Units of the test, where tasks share them.
     """
     units = n_tasks if n_clusters is None else n_clusters
     apart = "" if units == n_tasks else f" in {units} cluster{'s' * (units != 1)}"
     size = f"{n_tasks} task{'s' * (n_tasks != 1)}{apart} × {trials} trial{'s' * (trials != 1)}"  # noqa: RUF001
+    if direction == "search":
+        return (
+            f"With {size} this gate keeps what scored higher while searching: it tests nothing, "
+            "and what it sees is no claim."
+        )
     if direction == "none":
         return f"With {size} this gate looks at the candidate's mean alone; it compares nothing."
     effect = detectable_effect(units, trials, alpha=alpha)

@@ -74,8 +74,8 @@ class Rule(Protocol):
         ...
 
     @property
-    def direction(self) -> Literal["drop", "gain", "none"]:
-        """The change it looks for."""
+    def direction(self) -> Literal["drop", "rise", "search", "none"]:
+        """The change it tests for; search: it takes the better one, and tests nothing."""
         ...
 
     def judge(self, seen: Evidence) -> RuleVerdict:
@@ -132,7 +132,7 @@ class Improvement(Frozen):
     """Accept only a change shown to be better; under no change at most alpha are accepted."""
 
     name: Literal["improvement"] = "improvement"
-    direction: Literal["gain"] = "gain"
+    direction: Literal["rise"] = "rise"
     alpha: float = Field(0.05, gt=0.0, lt=0.5)
     threshold: float = Field(0.0, ge=0.0, le=1.0)
 
@@ -158,7 +158,7 @@ class Higher(Frozen):
     """
 
     name: Literal["higher"] = "higher"
-    direction: Literal["gain"] = "gain"
+    direction: Literal["search"] = "search"
     threshold: float = Field(0.0, ge=0.0, le=1.0)
 
     def judge(self, seen: Evidence) -> RuleVerdict:
@@ -174,6 +174,16 @@ class Higher(Frozen):
             verdict="accept" if higher else "reject",
             reason=f"{'higher' if higher else 'not higher'} while searching: {change}",
         )
+
+
+def near_edge(seen: Evidence) -> bool:
+    """Whether more trials could well turn round which of two states scored higher.
+
+    So it is where the clusters that came out better and worse differ in number by less than a
+    standard deviation of chance, the square root of their sum. Where none came out differently
+    there is no edge: the change does nothing that shows.
+    """
+    return (seen.wins - seen.losses) ** 2 < seen.wins + seen.losses
 
 
 RuleName = Literal["higher", "threshold", "no_regression", "improvement"]

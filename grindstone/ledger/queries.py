@@ -12,6 +12,7 @@ from grindstone.records import Arm, Outcome, Purpose
 SCORED = pl.col("outcome") != Outcome.ERROR.value
 PASSED = pl.col("outcome") == Outcome.PASSED.value
 _IN_RUN = tuple(purpose.value for purpose in Purpose if purpose.in_run)
+_ASIDE = (Purpose.COMPARE, Purpose.ABLATE, Purpose.IMPOSSIBLE, Purpose.CONFIRM)
 ORDER = ("cycle", "batch", "trial", "started_at")
 
 
@@ -19,11 +20,11 @@ def main_attempts(episodes: pl.LazyFrame) -> pl.LazyFrame:
     """Return the attempts a run is about: not those of its gates, comparisons or checks.
 
     A run of another kind (a check, say) is about all of its attempts, but those of the two
-    arms of a comparison, which are no tasks' verdicts (`comparison.compare_arms`), and those at
-    planted tasks (`report.run_report.Planted`).
+    arms of a comparison or an ablation, which are no tasks' verdicts (`comparison.compare_arms`),
+    those at planted tasks (`report.run_report.Planted`), and failures tried again.
     """
     counts = pl.col("purpose").is_in(_IN_RUN) & (pl.col("arm") == Arm.NONE.value)
-    aside = pl.col("purpose").is_in([Purpose.COMPARE.value, Purpose.IMPOSSIBLE.value])
+    aside = pl.col("purpose").is_in([purpose.value for purpose in _ASIDE])
     return episodes.filter(counts | (~counts.any() & ~aside))
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 
 from grindstone.records import Outcome
 from grindstone.report.markdown_arms import comparison_headline, comparison_section
+from grindstone.report.markdown_confirmed import confirmed_section
 from grindstone.report.markdown_gates import gate_headline, gates_section
 from grindstone.report.model import GroupLine, Planted, RunReport, TaskLine, VerdictEntry
 from grindstone.report.words import (
@@ -87,6 +88,7 @@ def render_markdown(
     parts += [comparison_section(report), images.get("comparison", "")]
     parts += [_verdicts(report, pages or {}), images.get("verdicts", "")]
     parts += [_learned(report), _skill_use(report), _refused(report), gates_section(report)]
+    parts.append(confirmed_section(report))
     parts += [_groups(report), images.get("categories", ""), _egl(report), images.get("egl", "")]
     parts += [_costs(report), images.get("cost", ""), _integrity(report), _errors(report)]
     parts += [_incidents(report), _left_out(report)]

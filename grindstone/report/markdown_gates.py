@@ -4,6 +4,12 @@ from grindstone.ledger.tables.runs import GateDecisionRow
 from grindstone.report.model import RunReport
 from grindstone.report.words import percent, table
 
+WHILE_SEARCHING = (
+    "These figures were met while searching: what was kept is partly what was lucky, and they are "
+    "no gain. `grindstone release` announces one, from sealed tasks."
+)
+"""What a report says of gates of which there were many."""
+
 VERDICTS = {"accept": "✓ accepted", "reject": "✗ rejected"}
 
 
@@ -15,7 +21,7 @@ def gate_headline(row: GateDecisionRow) -> str:
         return f"{mark}: nothing was seen"
     return (
         f"{mark}: {row.baseline_mean or 0:.0%} → {row.candidate_mean or 0:.0%} "
-        f"({row.difference * 100:+.0f} points{' while searching' * (row.rule == 'higher')})"
+        f"({row.difference * 100:+.0f} points{' while searching' * row.while_searching})"
     )
 
 
@@ -34,11 +40,6 @@ def gates_section(report: RunReport) -> str:
         ]
         for gate in report.gates
     ]
-    about = ""
-    if report.kind != "gate":
-        about = (
-            "These figures were met while searching: what was kept is partly what was lucky, and "
-            "they are no gain. `grindstone release` announces one, from sealed tasks.\n\n"
-        )
+    about = f"{report.gates_note}\n\n" if report.gates_note else ""
     head = ("gate", "verdict", "before → after", "better / worse / same", "p", "why")
     return "## Gate\n\n" + about + table(head, rows)

@@ -150,6 +150,23 @@ class Planted(Frozen):
     unscored: int
 
 
+class TriedAgain(Frozen):
+    """A failure that looked like its surroundings', tried again before it taught."""
+
+    task_id: str
+    cycle: int
+    outcome: Outcome
+    """Of the last try; passed: nothing was learned from the failure."""
+
+
+class InQuarantine(Frozen):
+    """A task that was found to be at fault itself."""
+
+    task_id: str
+    signs: tuple[str, ...]
+    reason: str
+
+
 class IncidentLine(Frozen):
     """A step that an error nobody foresaw has cost."""
 
@@ -196,6 +213,8 @@ class RunReport(Frozen):
     doubted: tuple[Doubted, ...] = ()
     exposed_tasks: tuple[str, ...] = ()
     planted: Planted | None = None
+    tried_again: tuple[TriedAgain, ...] = ()
+    quarantined: tuple[InQuarantine, ...] = ()
     incidents: tuple[IncidentLine, ...] = ()
     left_out: tuple[str, ...] = ()
     """What is wrong with the tasks that were left out because they are broken."""
@@ -204,6 +223,8 @@ class RunReport(Frozen):
     egl: tuple[EglRow, ...] = ()
     converged: bool | None = None
     gates: tuple[GateDecisionRow, ...] = ()
+    gates_note: str = ""
+    """What the gates' figures are worth, where there is anything to say."""
     comparison: Comparison | None = None
 
     @property

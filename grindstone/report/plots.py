@@ -237,13 +237,15 @@ def line_over(
     several = len({point.series for point in points}) > 1
     scale = alt.Scale(domain=[0, 1]) if percent else alt.Scale(zero=True, nice=True)
     colour: Any = (
-        alt.Color("series:N", title=None, legend=alt.Legend(orient="bottom"))
+        alt.Color(
+            "series:N", title=None, legend=alt.Legend(orient="bottom", columns=2, labelLimit=300)
+        )
         if several
         else alt.value(BLUE)
     )
     base = alt.Chart(data).encode(
         x=alt.X("at:Q", title=x, axis=_steps(point.at for point in points), scale=_padded()),
-        y=alt.Y("value:Q", title=y, scale=scale, axis=alt.Axis(format=".0%" if percent else "~g")),
+        y=alt.Y("value:Q", title=y, scale=scale, axis=alt.Axis(format=".0%" if percent else "~r")),
         color=colour,
     )
     layers: list[Any] = [base.mark_line(strokeWidth=2.5), base.mark_point(filled=True, size=60)]

@@ -13,17 +13,20 @@ from grindstone.ledger.tables.runs import (
     EvolutionRow,
     GateDecisionRow,
     IncidentRow,
+    QuarantineRow,
     RunRow,
     SkillRow,
 )
 from grindstone.records import Episode, Outcome, Purpose
 from grindstone.report.comparison import compare_arms
 from grindstone.report.incidents import standing_of
+from grindstone.report.markdown_gates import WHILE_SEARCHING
 from grindstone.report.model import (
     CostLine,
     CycleLine,
     Doubted,
     GroupLine,
+    InQuarantine,
     LearnedSkill,
     Planted,
     Refused,
@@ -31,6 +34,7 @@ from grindstone.report.model import (
     SkillEffect,
     Spoiled,
     TaskLine,
+    TriedAgain,
     VerdictEntry,
 )
 
@@ -65,6 +69,7 @@ def build_report(ledger: Ledger, run_key: str) -> RunReport:
     lines = _task_lines(tasks, every, _helpers(every, uses), queries.costs(calls, "task_id"))
     egl = sorted(ledger.rows(EglRow, run_key), key=lambda row: row.index)
     effects = queries.skill_effects(episodes, uses).collect()
+    gates = sorted(ledger.rows(GateDecisionRow, run_key), key=lambda row: row.cycle)
     known = [line.cost_usd for line in spent if line.cost_usd is not None]
     last = states[-1] if states else None
     example = about.row(0, named=True) if about.height else {}
@@ -129,6 +134,11 @@ def build_report(ledger: Ledger, run_key: str) -> RunReport:
             sorted(about.filter(pl.col("exposed").fill_null(value=False))["task_id"].unique())
         ),
         planted=_planted(whole),
+        tried_again=_tried_again(whole),
+        quarantined=tuple(
+            InQuarantine(**{name: getattr(row, name) for name in InQuarantine.model_fields})
+            for row in ledger.rows(QuarantineRow, run_key)
+        ),
         incidents=standing_of(ledger.rows(IncidentRow, run_key), whole),
         left_out=last.left_out if last else (),
         n_evolutions=len(
@@ -136,7 +146,8 @@ def build_report(ledger: Ledger, run_key: str) -> RunReport:
         ),
         egl=tuple(egl),
         converged=egl[-1].converged if egl else (last.converged if last else None),
-        gates=tuple(sorted(ledger.rows(GateDecisionRow, run_key), key=lambda row: row.cycle)),
+        gates=tuple(gates),
+        gates_note=WHILE_SEARCHING if any(row.while_searching for row in gates) else "",
         comparison=compare_arms(whole.lazy()),
     )
 
@@ -154,6 +165,17 @@ def _planted(episodes: "pl.DataFrame") -> Planted | None:
         forged=forged.height,
         tasks=tuple(forged["task_id"].unique().sort()),
         unscored=made.height - scored.height,
+    )
+
+
+def _tried_again(episodes: "pl.DataFrame") -> tuple[TriedAgain, ...]:
+    import polars as pl
+
+    made = episodes.filter(pl.col("purpose") == Purpose.CONFIRM.value).sort("trial")
+    last = {(row["task_id"], row["cycle"]): row for row in made.to_dicts()}
+    return tuple(
+        TriedAgain(**{name: row[name] for name in TriedAgain.model_fields})
+        for _, row in sorted(last.items())
     )
 
 

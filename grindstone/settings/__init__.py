@@ -18,6 +18,7 @@ from grindstone.settings.learning import (
     IntegrityOptions,
     ReleaseSettings,
     SearchOptions,
+    WarrantSettings,
 )
 from grindstone.settings.runs import Ratio, RunSettings, Settings, default_home, title
 from grindstone.settings.words import (
@@ -52,6 +53,7 @@ __all__ = [
     "SimulateSettings",
     "SuccessMode",
     "TaskSkillMode",
+    "WarrantSettings",
     "default_home",
     "title",
 ]

@@ -35,6 +35,9 @@ class SimulateSettings(Settings):
     anchor: bool = Field(
         True, description="Drop a change that is shown worse than the campaign's start."
     )
+    second_looks: int = Field(
+        4, ge=0, description="Candidates near the edge that are tried as often again."
+    )
     campaigns: int = Field(2_000, ge=1, le=100_000, description="How many are simulated.")
     seed: int = Field(1, ge=0, description="Of all draws; the same seed gives the same figures.")
     usd_per_attempt: float | None = Field(

@@ -109,6 +109,13 @@ class SearchOptions(GateOptions):
     gate_anchor: bool = Field(
         True, description="Undo a change shown to be worse than the state the run began with."
     )
+    gate_second_looks: int = Field(
+        4,
+        ge=0,
+        le=1000,
+        description="Under the rule higher, candidates of a run that are tried as often again "
+        "where the first trials left it open which state is better.",
+    )
     sealed_ratio: float = Field(
         0.0,
         ge=0,
@@ -151,7 +158,19 @@ class CalibrateSettings(GateSettings):
     )
 
 
-class AdaptiveSettings(RunSettings, SearchOptions, IntegrityOptions):
+class ConfirmOptions(Settings):
+    """How sure a run is that a failure was the agent's before it learns from it."""
+
+    confirm_failures: int = Field(
+        1,
+        ge=0,
+        le=10,
+        description="Times that a failure which looks like its surroundings' (network, time-outs, "
+        "a service that is down) is tried again in a fresh sandbox before it teaches.",
+    )
+
+
+class AdaptiveSettings(RunSettings, SearchOptions, IntegrityOptions, ConfirmOptions):
     """Learn without labels: attempt, judge, evolve under a budget, weigh on holdout tasks."""
 
     trajectory_only: bool = Field(
@@ -205,7 +224,7 @@ def _prompts_may_change(scope: EvolveScope | AdaptiveSettings) -> None:
 _ADAPTIVE_SCOPE = EvolveScope.model_fields.keys() & AdaptiveSettings.model_fields.keys()
 
 
-class GrindSettings(RunSettings, SearchOptions, IntegrityOptions):
+class GrindSettings(RunSettings, SearchOptions, IntegrityOptions, ConfirmOptions):
     """The grind cycle: solve, fail, evolve, retry."""
 
     max_cycles: int = Field(3, ge=1, description="Solve-evolve-retry cycles per task.")
@@ -254,6 +273,32 @@ class CompareSettings(RunSettings):
     """The same tasks and trials with an agent's skills and without any."""
 
     trials: int = Field(1, ge=1, description="Attempts per task in each arm.")
+
+
+class WarrantSettings(RunSettings):
+    """Earn each skill's warrant anew where it lapsed; retire what the policy does not keep."""
+
+    trials: int = Field(1, ge=1, le=100, description="Attempts per task, with and without a skill.")
+    max_attempts: int = Field(
+        200, ge=0, description="An audit makes no more; the cheapest doubts come first."
+    )
+    false_share: float = Field(
+        0.1,
+        gt=0,
+        lt=1,
+        description="Share of false ones allowed among the skills called to help or to harm.",
+    )
+    margin: float = Field(
+        0.2, gt=0, lt=1, description="A lift surely below this is none: the skill is harmless."
+    )
+    never_loaded_after: int = Field(
+        5, ge=1, description="Offers in which a skill was never loaded before that is told of it."
+    )
+    retire: Literal["nothing", "harmful", "useless"] = Field(
+        "useless",
+        description="What leaves the library, by a commit: harmful: skills that harm; useless: "
+        "those and skills that are harmless or never loaded.",
+    )
 
 
 class ReleaseSettings(RunSettings):

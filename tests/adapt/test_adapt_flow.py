@@ -23,6 +23,7 @@ from grindstone.ledger.tables.runs import (
 )
 from grindstone.records import Episode, Purpose
 from grindstone.resources import bundled
+from grindstone.runs.progress import AttemptBegan, Note, Progress, watching
 from grindstone.settings import AdaptiveSettings
 from grindstone.workspace import Workspace
 
@@ -53,8 +54,13 @@ async def test_skills_are_learned_without_labels_and_the_holdout_rises(
     tmp_path: Path, tap: Wiretap, prefect_server: str
 ):
     given = settings(tmp_path, task_ids=TWO_FIELDS, holdout_ratio=0.34, run_key="learn")
-    done = await adapt(given, calibrate_judge=True)
+    told: list[Progress] = []
+    with watching(told.append):
+        done = await adapt(given, calibrate_judge=True)
     ledger, workspace = Ledger(tmp_path), workspace_of(tmp_path)
+    first = next(n for n, each in enumerate(told) if isinstance(each, AttemptBegan))
+    before = [each.text for each in told[:first] if isinstance(each, Note)]
+    assert any("No task is sealed" in each and "no gain" in each for each in before)
 
     [decision] = ledger.rows(GateDecisionRow, "learn")
     assert decision.accepted
@@ -91,7 +97,9 @@ async def test_skills_are_learned_without_labels_and_the_holdout_rises(
 
     assert done.judge is not None
     assert (done.judge.n, done.judge.agreement) == (4, 1.0)
-    assert "Gate" in (done.folder / "report.md").read_text()
+    # Of a figure that the search met, everything that shows it says so.
+    for shown in ("report.md", "report.json", "gate-cycle-1.md", "plots/gate-cycle-1.svg"):
+        assert "while searching" in (done.folder / shown).read_text(), shown
 
     calls = len(tap.bodies)
     again = await adapt(given)

@@ -5,8 +5,11 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+from support.wiretap import tap
 
 from grindstone.rehearsal import serve
+
+__all__ = ["rehearsal_url", "tap"]
 
 QUIET = {"PREFECT_LOGGING_LEVEL": "ERROR", "PREFECT_LOGGING_TO_API_ENABLED": "false"}
 

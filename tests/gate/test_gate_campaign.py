@@ -10,11 +10,13 @@ from grindstone.errors import InputError
 from grindstone.gate import (
     Campaign,
     Pair,
+    PairedComparison,
     compare_paired,
     parse_effects,
     rule_of,
     simulate_campaigns,
 )
+from grindstone.gate.rules import near_edge
 
 
 def odds(**changes: object):
@@ -50,6 +52,30 @@ def test_attempts_are_those_of_the_plan():
     # Start, ten candidates that are all refused, and a release of two sides.
     seen = odds(rule="improvement", changes=10, effects=parse_effects("-100:1"))
     assert seen.attempts == 20 * 3 * 11 + 2 * 20 * 3
+    # A second look tries candidate and best as often again; the best's is not tried a third time.
+    plain, looking = (odds(changes=1, second_looks=looks).attempts for looks in (0, 1))
+    assert plain < looking <= plain + 2 * 20 * 3
+
+
+def test_second_looks_find_more_than_the_same_attempts_spent_evenly():
+    looking, even = odds(second_looks=20, trials=2), odds(second_looks=0, trials=3)
+    assert looking.true_gain / looking.attempts > 0.95 * even.true_gain / even.attempts
+    assert looking.true_gain > even.true_gain
+
+
+def test_only_what_more_trials_could_turn_round_is_near_the_edge():
+    def seen(*differences: int) -> PairedComparison:
+        each = enumerate(differences)
+        return compare_paired(
+            Pair(task_id=str(n), baseline=d < 0, candidate=d > 0) for n, d in each
+        )
+
+    assert near_edge(seen(1, -1, 0, 0))
+    assert near_edge(seen(1, 1, 1, -1, -1))
+    assert not near_edge(seen(1, 0, 0, 0))
+    assert not near_edge(seen(0, 0, 0, 0))
+    assert not near_edge(seen(1, 1, 1, 1))
+    assert not near_edge(seen(-1, -1, -1, 0))
 
 
 def test_the_same_seed_gives_the_same_figures():

@@ -220,7 +220,8 @@ def test_the_detectable_effect_has_its_power_and_one_step_less_has_not():
 def test_the_sentence_said_before_a_run():
     said = sentence(12, 3, alpha=0.05, direction="drop")
     assert said.startswith("With 12 tasks × 3 trials this gate can see a drop of 35 points")  # noqa: RUF001
-    assert "no gain at all" in sentence(2, 1, alpha=0.05, direction="gain")
+    assert "no rise at all" in sentence(2, 1, alpha=0.05, direction="rise")
+    assert "no claim" in sentence(40, 3, alpha=0.05, direction="search")
     assert "compares nothing" in sentence(2, 1, alpha=0.05, direction="none")
 
 

@@ -77,6 +77,13 @@ def test_too_few_tasks_are_said_first_and_the_run_goes_on(tmp_path: Path):
     assert found.notes[0].startswith("2 sealed tasks: too few to claim any gain of this run")
 
 
+def test_a_run_without_sealed_tasks_says_that_it_can_claim_nothing(tmp_path: Path):
+    [said] = part(tmp_path, sealed_ratio=0.0).notes
+    assert said.startswith("No task is sealed")
+    assert "no gain of it can be claimed" in said
+    assert not part_tasks("compare", CompareSettings(work_dir=tmp_path), "look", TASKS).notes
+
+
 def test_tasks_of_a_cluster_and_copies_are_on_one_side(tmp_path: Path):
     tasks = [task(f"{repo}-{n}", cluster=repo) for repo in "pqrstuvw" for n in range(3)]
     copy = task("copy-of-p", text=tasks[0].instruction)

@@ -23,6 +23,7 @@ from grindstone.ledger.tables.autonomy import (
     RatingRow,
     RoutingRow,
 )
+from grindstone.ledger.tables.library import WarrantRow
 from grindstone.ledger.tables.releases import ExposureRow, ReleaseRow, TaskPartRow
 from grindstone.ledger.tables.runs import (
     BatchRow,
@@ -32,6 +33,7 @@ from grindstone.ledger.tables.runs import (
     GatePairRow,
     IncidentRow,
     PatternRow,
+    QuarantineRow,
     RunRow,
     SkillRow,
 )
@@ -58,7 +60,9 @@ ROW_CLASSES: tuple[type[BaseModel], ...] = (
     TaskPartRow,
     ExposureRow,
     ReleaseRow,
+    WarrantRow,
     IncidentRow,
+    QuarantineRow,
     CallRecord,
     OutcomeRow,
     RoutingRow,

@@ -18,9 +18,9 @@ class TaskPartRow(Row):
     task_digest: str
     fingerprint: str = Field("", description="SHA-256 of the words of its instruction.")
     cluster: str = ""
-    part: Literal["learned", "seen", "sealed"] = Field(
+    part: Literal["learned", "seen", "sealed", "quarantined"] = Field(
         description="learned: to learn from, or to choose changes by; seen: neither; sealed: "
-        "for a release alone."
+        "for a release alone; quarantined: left alone, since the task itself is at fault."
     )
 
 

@@ -69,6 +69,20 @@ class IncidentRow(Row):
     at: AwareDatetime
 
 
+class QuarantineRow(Row):
+    """A task found to be at fault itself: runs that learn leave it alone for a while."""
+
+    table: ClassVar[str] = "quarantines"
+    key: ClassVar[tuple[str, ...]] = ("run_key", "task_id")
+
+    run_key: str
+    task_id: str
+    task_digest: str = Field(description="A task whose files were mended is another one.")
+    signs: tuple[str, ...] = Field((), description="What made its failure look like weather.")
+    reason: str = Field(description="What its own solution, or doing nothing, showed.")
+    at: AwareDatetime
+
+
 class Refusal(Frozen):
     """A change that was not let through."""
 
@@ -237,3 +251,8 @@ class GateDecisionRow(Row):
     commit_after: str = ""
     reason: str = ""
     at: AwareDatetime
+
+    @property
+    def while_searching(self) -> bool:
+        """Whether it was one of many that a learning run makes, so that what it kept flatters."""
+        return self.cycle > 0 or self.rule == "higher"
