@@ -33,7 +33,8 @@ test: setup sandbox  ## Run all tests
 
 DRILL_MINUTES ?= 10
 drills: setup sandbox  ## Run the long drills, of which the tests hold a short part
-	GRINDSTONE_DRILL_MINUTES=$(DRILL_MINUTES) $(BIN)/pytest -m drill
+	GRINDSTONE_DRILL_MINUTES=$(DRILL_MINUTES) GRINDSTONE_DRILL_CAMPAIGNS=20 GRINDSTONE_DRILL_GATES=10 \
+		$(BIN)/pytest -m drill
 
 check: setup  ## Format, lint, types, import contract
 	$(BIN)/ruff format --check .

@@ -9,7 +9,7 @@ from grindstone.benchmark import Task
 from grindstone.blocks import BlockNames
 from grindstone.digest import digest
 from grindstone.evolve.behaviour import JudgedAttempt
-from grindstone.flows.confirmation import Place, confirmed, labelled, quarantined_by
+from grindstone.flows.confirmation import PlaceInRun, confirmed, labelled, quarantined_by
 from grindstone.flows.gate import shares_of, weighed
 from grindstone.flows.learning import count_cycles, end_batch, evolution_of, take_up, writing_of
 from grindstone.flows.planting import attempt_impossible
@@ -102,7 +102,7 @@ async def _one_cycle(
         run.note(told)
         return snapshot, CycleNote(new_skills=0, solved=())
     open_ = [item for item in episodes if not (labelled(run) and item.passed)]
-    lessons = await confirmed(run, open_, tasks, Place(snapshot, cycle, cycle))
+    lessons = await confirmed(run, open_, tasks, PlaceInRun(snapshot, cycle, cycle))
     episodes = [*(item for item in episodes if item not in open_), *lessons.episodes]
     by_id = {task.task_id: task for task in tasks}
     judged: list[JudgedAttempt] = []

@@ -26,7 +26,7 @@ CHECKS = 2
 """So often a task's own solution must fail, or doing nothing pass, before the task is at fault."""
 
 
-class Place(NamedTuple):
+class PlaceInRun(NamedTuple):
     """Where in a run attempts are made."""
 
     snapshot: Snapshot
@@ -42,7 +42,7 @@ class Lessons(NamedTuple):
 
 
 async def confirmed(
-    run: Run[Learning], made: Sequence[Episode], tasks: Sequence[Task], place: Place
+    run: Run[Learning], made: Sequence[Episode], tasks: Sequence[Task], place: PlaceInRun
 ) -> Lessons:
     """Return the attempts that may teach, each task once.
 
@@ -77,7 +77,7 @@ def labelled(run: Run[Learning]) -> bool:
 
 
 async def _one(
-    run: Run[Learning], failed: Episode, task: Task, place: Place
+    run: Run[Learning], failed: Episode, task: Task, place: PlaceInRun
 ) -> Episode | str | None:
     """Return the attempt that teaches in a failure's place; None, or quarantine, where none."""
     signs = await _signs(run, failed)
@@ -125,7 +125,7 @@ async def _signs(run: Run[Learning], item: Episode) -> tuple[str, ...]:
     return await asyncio.to_thread(read)
 
 
-def _again(run: Run[Learning], task: Task, place: Place, number: int) -> PlannedAttempt:
+def _again(run: Run[Learning], task: Task, place: PlaceInRun, number: int) -> PlannedAttempt:
     return run.plan_attempt(
         task,
         place.snapshot,
@@ -136,7 +136,7 @@ def _again(run: Run[Learning], task: Task, place: Place, number: int) -> Planned
     )
 
 
-async def _fault(run: Run[Learning], task: Task, place: Place) -> str:
+async def _fault(run: Run[Learning], task: Task, place: PlaceInRun) -> str:
     """Return what is wrong with a task, by its own solution and by doing nothing; empty: nothing.
 
     This is about the task: no agent takes part, and no model is asked.

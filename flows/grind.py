@@ -9,7 +9,7 @@ from grindstone.benchmark import Task
 from grindstone.blocks import BlockNames
 from grindstone.errors import InputError
 from grindstone.flows.compare import both_arms
-from grindstone.flows.confirmation import Lessons, Place, confirmed
+from grindstone.flows.confirmation import Lessons, PlaceInRun, confirmed
 from grindstone.flows.gate import Shares, shares_of, weighed
 from grindstone.flows.learning import count_cycles, end_batch, evolution_of, take_up, writing_of
 from grindstone.flows.planting import attempt_impossible
@@ -115,7 +115,7 @@ async def _one_batch(
         passed = [item for item in episodes if item.passed]
         failed = [item for item in episodes if item.passed is False]
         unscored += [item.task_id for item in episodes if item.passed is None]
-        place = Place(snapshot, number, cycle)
+        place = PlaceInRun(snapshot, number, cycle)
         lessons = await _confirmed(run, failed, tasks, place)
         taught = [*passed, *lessons.episodes]
         snapshot, new_skills = await _learn(run, (number, cycle), tasks, held, taught, snapshot)
@@ -135,7 +135,7 @@ async def _one_batch(
 
 
 async def _confirmed(
-    run: GrindRun, failed: Sequence[Episode], tasks: Sequence[Task], place: Place
+    run: GrindRun, failed: Sequence[Episode], tasks: Sequence[Task], place: PlaceInRun
 ) -> Lessons:
     if not run.learns:
         return Lessons(list(failed), frozenset())

@@ -10,7 +10,7 @@ from grindstone.benchmark import Task
 from grindstone.blocks import BlockNames
 from grindstone.evolve.warrants import (
     POLICIES,
-    Doubted,
+    SkillInDoubt,
     latest_warrants,
     retire,
     tasks_digest,
@@ -44,7 +44,7 @@ class Warranted(Finished):
 class Ablation(NamedTuple):
     """What was seen of one skill."""
 
-    doubt: Doubted
+    doubt: SkillInDoubt
     seen: PairedComparison | None  # None: never loaded, so nothing to leave out
     attempts: int
     cost_usd: float | None
@@ -83,7 +83,7 @@ class _Audit:
     def __init__(self, run: AuditRun) -> None:
         self.run = run
         self.base = run.base
-        self.doubts: list[Doubted] = []
+        self.doubts: list[SkillInDoubt] = []
         self.standing: dict[str, WarrantRow] = {}
         self._made: dict[str, Episode] = {}
         self._known: dict[str, WarrantRow] = {}
@@ -154,15 +154,15 @@ class _Audit:
                 self.standing[name] = row
             elif tasks:
                 ids = tuple(task.task_id for task in tasks)
-                self.doubts.append(Doubted(name, skill, ids, about, why))
+                self.doubts.append(SkillInDoubt(name, skill, ids, about, why))
         self.doubts.sort(key=lambda each: (len(each.task_ids), each.skill))
 
-    def _missing(self, doubt: Doubted) -> list[tuple[str, int]]:
+    def _missing(self, doubt: SkillInDoubt) -> list[tuple[str, int]]:
         """Return the tasks and trials of a doubt that were not attempted with all skills yet."""
         places = [(t, n) for n in range(self.run.settings.trials) for t in doubt.task_ids]
         return [place for place in places if _place(*place) not in self._made]
 
-    async def _ablate(self, doubt: Doubted) -> Ablation:
+    async def _ablate(self, doubt: SkillInDoubt) -> Ablation:
         """Attempt a doubt's tasks with the whole library; without the skill, where it is read."""
         run, settings = self.run, self.run.settings
         missing = self._missing(doubt)

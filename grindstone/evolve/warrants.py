@@ -30,7 +30,7 @@ POLICIES: dict[str, frozenset[WarrantState]] = {
 """States that are not kept, by the policy's name."""
 
 
-class Doubted(NamedTuple):
+class SkillInDoubt(NamedTuple):
     """A skill without a warrant that holds."""
 
     skill: str
@@ -40,7 +40,7 @@ class Doubted(NamedTuple):
     why: str
 
 
-class Use(NamedTuple):
+class SkillUseCount(NamedTuple):
     """In how many attempts of a model a skill was offered, loaded and followed."""
 
     offered: int
@@ -94,7 +94,7 @@ def known_states(ledger: Ledger, agent_id: str, library: SkillLibrary) -> dict[s
     }
 
 
-def uses_of(ledger: Ledger, agent_id: str, model: str) -> dict[str, Use]:
+def uses_of(ledger: Ledger, agent_id: str, model: str) -> dict[str, SkillUseCount]:
     """Return how an agent has used its general skills with a model, by their names.
 
     Only the present state of a skill is for the caller to judge by: rows are of any.
@@ -115,7 +115,7 @@ def uses_of(ledger: Ledger, agent_id: str, model: str) -> dict[str, Use]:
         .collect()
     )
     return {
-        row["skill"]: Use(row["offered"], row["loaded"], row["followed"])
+        row["skill"]: SkillUseCount(row["offered"], row["loaded"], row["followed"])
         for row in found.to_dicts()
     }
 
