@@ -66,7 +66,12 @@ async def measure(home: Path, agents: int, episodes: int) -> None:
     fill(home, service.registry.packs["conduct"].digest, agents, episodes)
     for number in range(0, agents, 10):
         await service.enrol_agent(
-            f"agent-{number}", "SUPERVISED", by="Grace", reason="benchmark", since=START
+            f"agent-{number}",
+            "SUPERVISED",
+            by="Grace",
+            second="Linus",
+            reason="benchmark",
+            since=START,
         )
     for name in ("first", "second"):
         known, started = len(service.registry.chain.events()), time.perf_counter()

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 
 from prefect import flow
 
@@ -11,6 +12,7 @@ from grindstone.errors import InternalError, RefusedError
 from grindstone.flows.exam import exam
 from grindstone.flows.run import checked
 from grindstone.graduation.audit.event import AuditEvent, EventDraft, EventKind
+from grindstone.graduation.decisions.approval import named_in_form
 from grindstone.graduation.decisions.promotion import obstacles
 from grindstone.graduation.evidence.readiness import Criterion, Requirement, only_missing
 from grindstone.graduation.intake.live import (
@@ -30,7 +32,7 @@ from grindstone.records import utc_now
 from grindstone.runs.plan import open_workspace
 from grindstone.runs.progress import Note, current_watcher
 from grindstone.settings import GraduationSettings
-from grindstone.tasks.approval import Answer, ask
+from grindstone.tasks.approval import NOBODY_ANSWERED, Answer, ask
 from grindstone.tasks.events import tell_episode
 from grindstone.tasks.flow_runs import run_key_of
 from grindstone.tasks.graduation import notify, open_service, seal_changes
@@ -93,8 +95,13 @@ async def _graduate(
         readiness = await service.assess(agent_id, target)
         question = readiness_markdown(readiness)
         await notify(settings, f"Grindstone: approve {agent_id} for {target.value}?", question)
-        answer = await ask(question, timeout_s=settings.approval_timeout_s, key="promotion")
-        if answer.by != "nobody":
+        answer = await ask(
+            question,
+            timeout_s=settings.approval_timeout_s,
+            key="promotion",
+            person=partial(named_in_form, service.registry, agent_id),
+        )
+        if answer.by != NOBODY_ANSWERED:
             await service.answer_proposal(
                 agent_id,
                 target,
@@ -187,7 +194,10 @@ async def live(
             nonlocal asked
             asked += 1
             said = await ask(
-                _question(what), timeout_s=settings.approval_timeout_s, key=f"action-{asked}"
+                _question(what),
+                timeout_s=settings.approval_timeout_s,
+                key=f"action-{asked}",
+                person=partial(named_in_form, service.registry, agent_id),
             )
             await asyncio.to_thread(service.registry.chain.append, lambda _: _action(what, said))
             return Answered(approved=said.approved, by=said.by, reason=said.reason)

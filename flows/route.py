@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -27,10 +28,13 @@ from grindstone.competency.routing import RoutingDecision, RoutingRules
 from grindstone.competency.routing_page import decision_sentence, review_text
 from grindstone.errors import BudgetExceededError, InputError
 from grindstone.flows.run import Run, checked, open_run
-from grindstone.graduation.decisions.promotion import named_human
+from grindstone.graduation.audit.event import EventDraft, EventKind
+from grindstone.graduation.decisions.approval import named_in_form
+from grindstone.graduation.registry import Registry, open_desk
 from grindstone.home import Home
 from grindstone.ledger import Ledger
 from grindstone.ledger.tables.attempts import TrajectoryRow
+from grindstone.ledger.tables.autonomy import RoutingAnswerRow
 from grindstone.llm import Models, open_models, resolve_model_id
 from grindstone.records import Episode, Purpose
 from grindstone.report.model import IncidentLine
@@ -38,7 +42,7 @@ from grindstone.resources import bundled
 from grindstone.runs.incidents import spared
 from grindstone.runs.progress import Note, current_watcher
 from grindstone.settings import RouteSettings
-from grindstone.tasks.approval import ask
+from grindstone.tasks.approval import NOBODY_ANSWERED, Answer, ask
 from grindstone.tasks.flow_runs import run_key_of
 from grindstone.tasks.lost_steps import losses_kept, losses_of
 from grindstone.tasks.publish_autonomy import publish_decision
@@ -184,25 +188,58 @@ async def _permitted(
         return _ended("decided", decision, key, "not run: free text needs a check to be graded by")
     if decision.policy != "review":
         return decision
-    if settings.approved_by:
-        by = named_human(settings.approved_by, "approved_by")
-        return decision.model_copy(update={"note": f"approved by {by}"})
     return await _reviewed(settings, decision, text, key)
 
 
 async def _reviewed(
     settings: RouteSettings, decision: RoutingDecision, text: str, key: str
 ) -> Routed | RoutingDecision:
-    """Wait for a named person's word in the Prefect UI."""
-    current_watcher()(Note("Waiting for a review in the Prefect UI …"))
-    answer = await ask(
-        review_text(decision, text), timeout_s=settings.review_timeout_s, key="review"
+    """Ask for a person's word, unless one was named beforehand; ledger and trail keep it."""
+    registry = await asyncio.to_thread(open_desk, settings.home)
+    person = partial(named_in_form, registry, decision.member_name)
+    if settings.approved_by:
+        said = Answer(approved=True, by=person(settings.approved_by))
+    else:
+        current_watcher()(Note("Waiting for a review in the Prefect UI …"))
+        said = await ask(
+            review_text(decision, text),
+            timeout_s=settings.review_timeout_s,
+            key="review",
+            person=person,
+        )
+    channel = "settings" if settings.approved_by else "ui"
+    await asyncio.to_thread(_keep_answer, registry, decision, said, channel)
+    why = f": {said.reason}" if said.reason else ""
+    if said.approved:
+        note = "; ".join(filter(None, (decision.note, f"approved by {said.by}{why}")))
+        return decision.model_copy(update={"note": note})
+    if said.by == NOBODY_ANSWERED:
+        return _ended("declined", decision, key, said.reason)
+    return _ended("declined", decision, key, f"{said.by} said no{why}")
+
+
+def _keep_answer(registry: Registry, decision: RoutingDecision, said: Answer, channel: str) -> None:
+    at = registry.clock()
+    row = RoutingAnswerRow(
+        decision_id=decision.decision_id,
+        member_name=decision.member_name,
+        approved=said.approved,
+        by="" if said.by == NOBODY_ANSWERED else said.by,
+        reason=said.reason,
+        channel=channel,
+        at=at,
     )
-    why = f": {answer.reason}" if answer.reason else ""
-    if answer.approved:
-        return decision.model_copy(update={"note": f"approved by {answer.by}{why}"})
-    said = f"{answer.by} said no{why}" if answer.by != "nobody" else answer.reason
-    return _ended("declined", decision, key, said)
+    registry.ledger.append([row], run_key="routing")
+    draft = EventDraft(
+        kind=EventKind.TASK_APPROVED if said.approved else EventKind.TASK_REFUSED,
+        agent_id=decision.member_name,
+        subject=decision.decision_id,
+        by=said.by,
+        reason=said.reason,
+        evidence={"task": decision.task[:500], "why": decision.why, "channel": channel},
+        at=at,
+    )
+    registry.chain.append(lambda _: draft)
 
 
 def _ended(status: Status, decision: RoutingDecision, key: str, note: str) -> Routed:

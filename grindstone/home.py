@@ -8,6 +8,7 @@ Nothing else spells these paths:
     audit-end.json                 its last number and digest, should the folder go
     runs/<key>/                    journal, step results, plan, report, plots
     competency/jobs/<agent_id>/    training jobs
+    approvers.yaml                 who may answer for agents
     edge_cases/, sessions/, policies/, constitution/, reports/, routed/, variants/, impossible/,
     server/
 """
@@ -147,6 +148,11 @@ class Home(os.PathLike[str]):
     def policies(self) -> Path:
         """The user's own graduation policies."""
         return self.root / "policies"
+
+    @property
+    def approvers(self) -> Path:
+        """The people who may answer for agents."""
+        return self.root / "approvers.yaml"
 
     @property
     def constitution(self) -> Path:

@@ -1,5 +1,6 @@
 """Asking a person in the Prefect UI, and what they said."""
 
+from collections.abc import Callable
 from typing import Literal
 
 from prefect import get_client
@@ -12,7 +13,10 @@ from pydantic import Field
 
 from grindstone.base import Frozen
 from grindstone.errors import InputError
-from grindstone.graduation.decisions.promotion import named_human
+from grindstone.graduation.rules.people import named_human
+
+NOBODY_ANSWERED = "nobody"
+"""Who is named where no person gave an answer."""
 
 
 class Approval(RunInput):
@@ -31,13 +35,20 @@ class Answer(Frozen):
     reason: str = ""
 
 
-async def ask(question: str, *, timeout_s: int, key: str) -> Answer:
+async def ask(
+    question: str,
+    *,
+    timeout_s: int,
+    key: str,
+    person: Callable[[str], str] = named_human,
+) -> Answer:
     """Pause the flow until a person answers under Resume; silence and namelessness refuse.
 
     Args:
         question: Markdown shown above the form.
         timeout_s: How long to wait.
         key: Tells several pauses of one run apart.
+        person: Returns the name of who may answer; raises `InputError` where nobody may.
     """
     form = Approval.with_initial_data(description=question)
     again = ""
@@ -49,14 +60,16 @@ async def ask(question: str, *, timeout_s: int, key: str) -> Answer:
             )
         except FlowPauseTimeout:
             await _go_on()
-            return Answer(approved=False, by="nobody", reason=f"no answer within {timeout_s} s")
+            return Answer(
+                approved=False, by=NOBODY_ANSWERED, reason=f"no answer within {timeout_s} s"
+            )
         try:
-            name = named_human(given.name, "name")
-        except InputError:
-            again = "**Your name is needed; nothing is approved without one.**\n\n"
+            name = person(given.name)
+        except InputError as error:
+            again = f"**Your name is needed; nothing is approved without one.** {error}\n\n"
             continue
         return Answer(approved=given.decision == "approve", by=name, reason=given.reason)
-    return Answer(approved=False, by="nobody", reason="no name was given")
+    return Answer(approved=False, by=NOBODY_ANSWERED, reason="no name was given")
 
 
 async def _go_on() -> None:

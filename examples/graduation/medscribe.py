@@ -25,6 +25,7 @@ async def main(home: Path) -> None:
             "medscribe_agent",
             "SUPERVISED",
             by="Clinical informatics",
+            second="Head of documentation",
             reason="worked at this level before Grindstone",
             name="MedScribe Clinical Agent",
             since=START,

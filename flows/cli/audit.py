@@ -31,6 +31,7 @@ def register(app: typer.Typer) -> None:
     group.command("keys")(keys)
     group.command("sign")(sign)
     group.command("bundle")(bundle)
+    group.command("answer")(answer)
     group.command("import")(import_episodes)
     app.add_typer(group)
 
@@ -117,6 +118,46 @@ def bundle(
         registry, promotion, key, output or registry.home.reports / f"promotion-{promotion:06d}"
     )
     emit({"path": str(folder)}, as_json=as_json, text=str(folder))
+
+
+def answer(
+    agent_id: AgentId,
+    target: Annotated[str, typer.Option("--to", help="The level asked about.")],
+    by: Annotated[str, typer.Option(help="Who answers.")],
+    refuse: Annotated[bool, typer.Option("--refuse", help="Say no.")] = False,
+    reason: Annotated[str, typer.Option(help="Why; it goes into the trail.")] = "",
+    key: Annotated[
+        Path | None, typer.Option(help="The approver's private key (PEM), where it has one.")
+    ] = None,
+    work_dir: WorkDir = HOME,
+    as_json: JsonFlag = False,
+) -> None:
+    """Approve or refuse a promotion; `grindstone promote` counts the answers.
+
+    A refusal stands until there are newer episodes.
+    """
+    from grindstone.graduation import GraduationService
+    from grindstone.graduation.audit.signing import sign_message
+    from grindstone.graduation.decisions.approval import since_digest
+    from grindstone.graduation.rules.levels import Level
+    from grindstone.graduation.rules.people import answer_message
+
+    service = GraduationService(work_dir.absolute())
+    level = Level.parse(target, "--to")
+    name = service.registry.person(by, "approve", agent_id, "--by").name
+    since = since_digest(service.registry.agent(agent_id))
+    message = answer_message(agent_id, level.value, approved=not refuse, by=name, since=since)
+    event = service.sync.answer_proposal(
+        agent_id,
+        level,
+        approved=not refuse,
+        by=name,
+        reason=reason,
+        channel="cli",
+        signature=sign_message(key, message)[0] if key else "",
+    )
+    said = "refused" if refuse else "approved"
+    emit(event, as_json=as_json, text=f"{name} {said} it: event {event.sequence}.")
 
 
 def trail(

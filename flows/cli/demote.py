@@ -37,10 +37,9 @@ def demote(
     """
     from grindstone.graduation import GraduationService
     from grindstone.graduation.audit.signing import sign_end
-    from grindstone.graduation.decisions.promotion import named_human
 
     service = GraduationService(work_dir.absolute())
-    change = service.sync.demote_agent(agent_id, level, named_human(by, "--by"), reason)
+    change = service.sync.demote_agent(agent_id, level, by, reason)
     if signing_key is not None:
         sign_end(service.registry.chain, signing_key)
     emit(

@@ -172,7 +172,9 @@ class CompetencyRouter:
         guess = await infer(TaskText(task, tuple(tags)), self._classifiers)
         decision = decide(task, guess, self._candidates(guess.domain), self.rules, base=self.base)
         if decision.model_tier == "strong" and not self._has_strong(decision.member_name):
-            decision = decision.model_copy(update={"note": "no stronger model to give"})
+            decision = decision.model_copy(
+                update={"model_tier": "standard", "note": "no stronger model to give"}
+            )
         if self._ledger is not None:
             self._ledger.append([decision.row()], run_key="routing")
         return decision

@@ -14,6 +14,13 @@ from grindstone.graduation.constitution.pack import Pack, load_packs
 from grindstone.graduation.evidence.readiness import Readiness, assess
 from grindstone.graduation.evidence.record import Record
 from grindstone.graduation.rules.levels import Level
+from grindstone.graduation.rules.people import (
+    Approver,
+    Approvers,
+    Role,
+    load_approvers,
+    refuse_agents,
+)
 from grindstone.graduation.rules.policy import Policy, load_policies, policy_for
 from grindstone.graduation.rules.scope import Scope
 from grindstone.home import Home
@@ -32,6 +39,17 @@ class Registry:
     policies: tuple[Policy, ...]
     packs: dict[str, Pack]
     clock: Callable[[], datetime] = field(default=utc_now)
+    approvers: Approvers = field(default_factory=Approvers)
+
+    def person(self, name: str, role: Role, agent_id: str = "", where: str = "by") -> Approver:
+        """Return the person of that name, where it may do this for an agent.
+
+        Raises:
+            InputError: It is no person's name, an agent's, or the home's approvers forbid it.
+        """
+        found = self.approvers.person(name, role, agent_id, where)
+        refuse_agents(found.name, {agent_id, *self.home.agents()} - {""}, where)
+        return found
 
     def policy(self, agent_id: str) -> Policy:
         """Return the policy that governs an agent."""
@@ -204,6 +222,7 @@ def open_desk(
         policies=load_policies(rules) if rules is None or isinstance(rules, Path) else tuple(rules),
         packs=load_packs(packs) if packs is None or isinstance(packs, Path) else dict(packs),
         clock=clock,
+        approvers=load_approvers(ledger.home.approvers),
     )
 
 

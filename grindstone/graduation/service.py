@@ -12,8 +12,9 @@ from grindstone.graduation.audit.trail import Trail, trail_of
 from grindstone.graduation.constitution.checking import check, overall
 from grindstone.graduation.constitution.pack import Pack
 from grindstone.graduation.decisions.after_episode import follow_up
-from grindstone.graduation.decisions.by_hand import enrol, release_skill, reset_capability
+from grindstone.graduation.decisions.by_hand import release_skill, reset_capability
 from grindstone.graduation.decisions.edge_cases import EdgeCase, add_case, load_case
+from grindstone.graduation.decisions.enrolment import enrol
 from grindstone.graduation.decisions.exam import Examiner, cases_for, examine
 from grindstone.graduation.decisions.promotion import answer, demote, promote
 from grindstone.graduation.decisions.review import Review, review, unchecked_episodes
@@ -149,8 +150,19 @@ class GraduationService:
         by: str,
         reason: str = "",
         channel: str = "api",
+        signature: str = "",
     ) -> AuditEvent:
-        """Keep a named human's answer; `channel` is `ui` for the Prefect UI."""
+        """Keep a named human's answer.
+
+        Args:
+            agent_id: The agent.
+            target: The level.
+            approved: The answer.
+            by: Who gives it.
+            reason: Why.
+            channel: `ui` for the Prefect UI.
+            signature: Of an approver with a key, over `answer_message`, in base64.
+        """
         return await asyncio.to_thread(
             answer,
             self.registry,
@@ -160,6 +172,7 @@ class GraduationService:
             by=by,
             reason=reason,
             channel=channel,
+            signature=signature,
         )
 
     async def enrol_agent(
@@ -171,15 +184,36 @@ class GraduationService:
         reason: str,
         name: str = "",
         since: datetime | None = None,
+        second: str = "",
     ) -> AuditEvent:
-        """Take an agent over at a level, on a named human's word; only once.
+        """Take an agent over at a level; only once.
+
+        Above STUDENT either its record meets that level's criteria, or two people answer for it
+        and say why.
+
+        Args:
+            agent_id: The agent.
+            maturity: The level.
+            by: Who answers for it.
+            reason: Why.
+            name: The agent's, for people.
+            since: Since when it holds the level.
+            second: The other person, where the record does not show it.
 
         Raises:
-            InputError: The agent has a level already, or nobody is named.
+            InputError: The agent has a level already, nobody is named, or both are one person.
+            RefusedError: Neither the record nor a second person stands for the level.
         """
-        level = Level.parse(maturity)
         return await asyncio.to_thread(
-            enrol, self.registry, agent_id, level, by=by, reason=reason, name=name, since=since
+            enrol,
+            self.registry,
+            agent_id,
+            Level.parse(maturity),
+            by=by,
+            second=second,
+            reason=reason,
+            name=name,
+            since=since,
         )
 
     async def reset_capability(

@@ -8,8 +8,15 @@ import pytest
 from support.agents import agent
 
 from grindstone.competency import TrainingJobs, estimates, measure
+from grindstone.graduation.audit.chain import Chain
+from grindstone.graduation.audit.event import EventKind
 from grindstone.ledger import Ledger
-from grindstone.ledger.tables.autonomy import CompetencyRow, OutcomeRow, RoutingRow
+from grindstone.ledger.tables.autonomy import (
+    CompetencyRow,
+    OutcomeRow,
+    RoutingAnswerRow,
+    RoutingRow,
+)
 from grindstone.ledger.tables.runs import RunRow
 from grindstone.records import Episode, Purpose
 from grindstone.resources import bundled
@@ -220,4 +227,10 @@ async def test_a_review_waits_for_a_person(tmp_path: Path, prefect_server: str):
     )
     assert allowed.status == "done"
     assert "approved by Ada" in allowed.decision.note
+    kept = [(row.approved, row.by) for row in Ledger(tmp_path).rows(RoutingAnswerRow)]
+    assert sorted(kept) == [(False, ""), (False, "Ada"), (True, "Ada")]
+    trail = [(event.kind, event.by, event.agent_id) for event in Chain(tmp_path).events()]
+    member = allowed.decision.member_name
+    assert (EventKind.TASK_REFUSED, "Ada", member) in trail
+    assert (EventKind.TASK_APPROVED, "Ada", member) in trail
     assert allowed.decision.success is True

@@ -193,6 +193,12 @@ def test_a_reviewer_decides_and_without_one_the_decision_says_so():
     assert "nobody" in weak(5)[0].run(TASK, passes)[1].note
 
 
+def test_no_stronger_model_is_claimed_where_there_is_none():
+    _, decision = weak(5.9)[0].run(TASK, passes)
+    assert decision.model_tier == "standard"
+    assert "no stronger model to give" in decision.note
+
+
 def test_the_strong_model_is_lent_for_one_task():
     router, agent = weak(5.9, strong_model="large")
     router.run(TASK, passes)

@@ -18,7 +18,7 @@ RUNNER = CliRunner()
 async def home(tmp_path: Path) -> Path:
     service = GraduationService(tmp_path)
     await fill(service, 3)
-    await service.enrol_agent("ada", "INTERN", by="Grace", reason="came so")
+    await service.enrol_agent("ada", "INTERN", by="Grace", second="Linus", reason="came so")
     await service.reset_capability("ada", "query", by="Grace", reason="a test")
     return tmp_path
 

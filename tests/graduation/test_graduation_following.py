@@ -103,7 +103,9 @@ async def test_a_check_reads_nothing_of_the_record_until_something_changes(
 
 async def test_a_streak_is_followed_whatever_order_the_attempts_end_in(tmp_path: Path) -> None:
     service = GraduationService(tmp_path)
-    await service.enrol_agent("ada", "AUTONOMOUS", by="Grace", reason="t", since=START)
+    await service.enrol_agent(
+        "ada", "AUTONOMOUS", by="Grace", second="Linus", reason="t", since=START
+    )
     made = [episode(i, passed=i not in (3, 9)) for i in range(16)]
     Random(7).shuffle(made)
     follower = IncrementalReview(tmp_path)
@@ -128,7 +130,9 @@ async def test_what_another_process_wrote_counts_before_a_level_changes(tmp_path
 
 async def test_live_work_costs_the_level_at_once_and_training_does_not(tmp_path: Path) -> None:
     service = GraduationService(tmp_path)
-    await service.enrol_agent("ada", "SUPERVISED", by="Grace", reason="t", since=START)
+    await service.enrol_agent(
+        "ada", "SUPERVISED", by="Grace", second="Linus", reason="t", since=START
+    )
     follower = IncrementalReview(tmp_path)
     failures = [episode(i, passed=False) for i in range(1, 4)]
     assert not await attempts(tmp_path, follower, failures)

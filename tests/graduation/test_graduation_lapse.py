@@ -14,6 +14,7 @@ from grindstone.graduation.decisions.edge_cases import EdgeCase
 from grindstone.graduation.decisions.exam import Examiner
 from grindstone.graduation.decisions.lapse import lapse_if_changed
 from grindstone.graduation.evidence.identity import identity_of
+from grindstone.graduation.evidence.readiness import Criterion
 from grindstone.graduation.intake.recording import Work, keep, rows_for
 from grindstone.graduation.rules.levels import Level
 from grindstone.graduation.rules.policy import DEFAULT_STEPS, ExamRule, Policy
@@ -184,6 +185,8 @@ async def test_failing_everything_is_an_obstacle_where_the_policy_says_so(
         (await documented.calculate_readiness_score("ada", "INTERN"))["requirements"]
     )
     shipped = service_at()
+    asked = (await shipped.assess("ada", "INTERN")).requirements
+    assert [item.criterion for item in asked if not item.met] == [Criterion.SUCCESS_RATE]
     gaps = (await shipped.calculate_readiness_score("ada", "INTERN"))["gaps"]
     assert "0 of the latest 10 episodes succeeded (0.0%, at least 50%)" in gaps
     assert all(step.min_success_rate == 0.0 for step in DEFAULT_STEPS.values())

@@ -48,7 +48,7 @@ def tools(ran: list[str]) -> list[LiveTool]:
 
 async def settings_at(home: Path, agent_id: str, level: str) -> GraduationSettings:
     service = GraduationService(home)
-    await service.enrol_agent(agent_id, level, by="Grace", reason="t", since=START)
+    await service.enrol_agent(agent_id, level, by="Grace", second="Linus", reason="t", since=START)
     return GraduationSettings(
         work_dir=home, agent_id=agent_id, model_id="rehearsal", approval_timeout_s=60
     )

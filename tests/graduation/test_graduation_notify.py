@@ -76,7 +76,9 @@ async def test_a_review_tells_of_what_changed_and_of_nothing_else(
     for name, text in POLICIES.items():
         (tmp_path / "policies" / f"{name}.yaml").write_text(text)
     service = GraduationService(tmp_path)
-    await service.enrol_agent("falling", "INTERN", by="Grace", reason="t", since=START)
+    await service.enrol_agent(
+        "falling", "INTERN", by="Grace", second="Linus", reason="t", since=START
+    )
     for agent in ("asking", "rising", "idle"):
         await fill(service, 2 if agent == "idle" else 12, agent_id=agent, episode_id="")
     await fill(

@@ -26,7 +26,9 @@ FREE = ExamRule(required=False)
 
 async def test_skills_and_capabilities_follow_the_record(service_at: Make, clock: Clock) -> None:
     service = service_at()
-    await service.enrol_agent("ada", "AUTONOMOUS", by="Grace", reason="t", since=START)
+    await service.enrol_agent(
+        "ada", "AUTONOMOUS", by="Grace", second="Linus", reason="t", since=START
+    )
     for number in range(3):
         await service.record_episode(
             **work(number, skills=["tax"], difficulty="simple", metadata={"capability": "query"})

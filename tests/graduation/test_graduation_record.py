@@ -53,7 +53,9 @@ async def test_compliance_has_the_documented_keys(service_at: Make) -> None:
 
 async def test_audit_trail_has_the_documented_keys_and_pages(service_at: Make) -> None:
     service = service_at()
-    await service.enrol_agent("ada", "INTERN", by="Grace", reason="t", name="Ada <b>", since=START)
+    await service.enrol_agent(
+        "ada", "INTERN", by="Grace", second="Linus", reason="t", name="Ada <b>", since=START
+    )
     await fill(service, 5, maturity="STUDENT")
     await fill(service, 7, first=10, maturity="INTERN", human_intervention_count=1)
     trail = await service.get_graduation_audit_trail("ada")

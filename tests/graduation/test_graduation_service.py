@@ -114,7 +114,9 @@ async def test_unknown_levels_and_no_level_above(service_at: Make) -> None:
     service = service_at()
     with pytest.raises(InputError, match="one of STUDENT"):
         await service.promote_agent("ada", "MASTER", "Grace")
-    await service.enrol_agent("ada", "AUTONOMOUS", by="Grace", reason="came so", name="Ada")
+    await service.enrol_agent(
+        "ada", "AUTONOMOUS", by="Grace", second="Linus", reason="came so", name="Ada"
+    )
     with pytest.raises(InputError, match="AUTONOMOUS"):
         await service.calculate_readiness_score("ada")
     with pytest.raises(InputError, match="has a level already"):
@@ -171,7 +173,9 @@ async def test_demotion_for_breach_failures_and_lost_criteria(service_at: Make, 
         }.items()
     ):
         service = service_at(Policy(name="p", agents=(name,), exam=FREE))
-        await service.enrol_agent(name, "AUTONOMOUS", by="Grace", reason="t", since=START)
+        await service.enrol_agent(
+            name, "AUTONOMOUS", by="Grace", second="Linus", reason="t", since=START
+        )
         for index, item in enumerate(bad):
             position = 100 * number + index
             told = {"agent_id": name, "maturity": "AUTONOMOUS", **item}
@@ -196,7 +200,9 @@ async def test_a_rate_of_clean_runs_that_falls_costs_an_autonomous_agent_its_lev
         name = "watched" if watched else "left-alone"
         rule = DemotionRule() if watched else DemotionRule(watch=None)
         service = service_at(Policy(name="p", agents=(name,), exam=FREE, demotion=rule))
-        await service.enrol_agent(name, "AUTONOMOUS", by="Grace", reason="t", since=START)
+        await service.enrol_agent(
+            name, "AUTONOMOUS", by="Grace", second="Linus", reason="t", since=START
+        )
         for number in range(30):
             told = {"agent_id": name, "maturity": "AUTONOMOUS", "success": number % 3 == 0}
             await fill(service, 1, first=number, episode_id=f"{name}-{number}", **told)
@@ -212,7 +218,7 @@ async def test_training_failures_do_not_demote(service_at: Make) -> None:
     from grindstone.records import Purpose
 
     service = service_at()
-    await service.enrol_agent("ada", "INTERN", by="Grace", reason="t", since=START)
+    await service.enrol_agent("ada", "INTERN", by="Grace", second="Linus", reason="t", since=START)
     for number in range(4):
         item = Work.model_validate(work(number, success=False, maturity="INTERN"))
         await service.record_work(item, purpose=Purpose.GRIND)
@@ -221,7 +227,7 @@ async def test_training_failures_do_not_demote(service_at: Make) -> None:
 
 async def test_demotion_may_only_be_proposed(service_at: Make) -> None:
     service = service_at(Policy(name="p", exam=FREE, demotion=DemotionRule(mode="propose")))
-    await service.enrol_agent("ada", "INTERN", by="Grace", reason="t", since=START)
+    await service.enrol_agent("ada", "INTERN", by="Grace", second="Linus", reason="t", since=START)
     for number in range(3):
         await service.record_episode(**work(number, success=False, maturity="INTERN"))
     assert (await service.review()).decisions[0].action == "proposed"

@@ -12,7 +12,7 @@ decides again with the new event in view.
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Lock
+from threading import RLock
 
 from filelock import FileLock
 from pydantic import Field, NonNegativeInt, ValidationError
@@ -48,7 +48,7 @@ class Chain:
         self.folder = Home.at(home).audit
         self.end_path = Home.at(home).audit_end
         self._known: tuple[AuditEvent, ...] = ()
-        self._lock = Lock()
+        self._lock = RLock()  # who decides may look at the events again
 
     def path(self, sequence: int) -> Path:
         """Return the file of an event."""

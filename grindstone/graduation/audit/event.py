@@ -38,6 +38,8 @@ class EventKind(StrEnum):
     IMPORTED = "imported"
     ACTION_APPROVED = "action_approved"  # a live action, by a human
     ACTION_REFUSED = "action_refused"
+    TASK_APPROVED = "task_approved"  # a routed task that was to be reviewed, by a human
+    TASK_REFUSED = "task_refused"
 
 
 class EventDraft(Frozen):

@@ -33,6 +33,7 @@ class Agent(Frozen):
     lapsed_from: Level | None = None  # what an exam gives back
     exams: tuple[AuditEvent, ...] = ()  # since the last change of level
     approvals: tuple[AuditEvent, ...] = ()  # likewise; a refusal takes them back
+    refusals: tuple[AuditEvent, ...] = ()  # likewise; the same person's approval takes it back
     proposals: tuple[AuditEvent, ...] = ()  # likewise, and not answered yet
     released_skills: frozenset[str] = frozenset()
     promoted_skills: frozenset[str] = frozenset()
@@ -89,15 +90,21 @@ def _after(agent: Agent, event: AuditEvent) -> Agent:  # noqa: PLR0911 - one lin
                 "changes": (*agent.changes, event),
                 "exams": (),
                 "approvals": (),
+                "refusals": (),
                 "proposals": (),
             }
         )
     if kind is EventKind.EXAMINED:
         return agent.model_copy(update={"exams": (*agent.exams, event)})
     if kind is EventKind.APPROVED:
-        return agent.model_copy(update={"approvals": (*agent.approvals, event), "proposals": ()})
+        others = tuple(each for each in agent.refusals if each.by != event.by)
+        approvals = (*agent.approvals, event)
+        return agent.model_copy(
+            update={"approvals": approvals, "refusals": others, "proposals": ()}
+        )
     if kind is EventKind.REFUSED:
-        return agent.model_copy(update={"approvals": (), "proposals": ()})
+        refusals = (*agent.refusals, event)
+        return agent.model_copy(update={"approvals": (), "refusals": refusals, "proposals": ()})
     if kind is EventKind.PROPOSED:
         return agent.model_copy(update={"proposals": (*agent.proposals, event)})
     if kind is EventKind.SKILL_RELEASED:

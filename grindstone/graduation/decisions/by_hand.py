@@ -1,59 +1,7 @@
-"""What a named human does by hand: takes an agent over, resets a capability, releases a skill."""
+"""What a named human does by hand: resets a capability, releases a skill."""
 
-from datetime import datetime
-
-from grindstone.errors import InputError
 from grindstone.graduation.audit.event import AuditEvent, EventDraft, EventKind
-from grindstone.graduation.audit.standing import agent_name, agent_of
-from grindstone.graduation.decisions.promotion import named_human
 from grindstone.graduation.registry import Registry
-from grindstone.graduation.rules.levels import Level
-
-
-def enrol(
-    registry: Registry,
-    agent_id: str,
-    level: Level,
-    *,
-    by: str,
-    reason: str,
-    name: str = "",
-    since: datetime | None = None,
-) -> AuditEvent:
-    """Take an agent over at a level; only once.
-
-    Args:
-        registry: The home's.
-        agent_id: An agent that has no level yet.
-        level: Where it begins.
-        by: The human who answers for it.
-        reason: Why.
-        name: What people call it.
-        since: When it came to be at that level, if it was before now.
-
-    Raises:
-        InputError: The agent has a level already, or nobody is named.
-    """
-    human = named_human(by)
-    agent_name(agent_id)
-
-    def decide(events: tuple[AuditEvent, ...]) -> EventDraft:
-        if agent_of(events, agent_id).changes:
-            raise InputError(agent_id, "has a level already", "an agent not known so far")
-        return EventDraft(
-            kind=EventKind.ENROLLED,
-            agent_id=agent_id,
-            to_level=level,
-            by=human,
-            reason=reason,
-            evidence={"name": name} if name else {},
-            at=registry.clock(),
-            effective_at=since,
-        )
-
-    event = registry.chain.append(decide)
-    assert event is not None
-    return event
 
 
 def reset_capability(
@@ -85,7 +33,7 @@ def _note(
         kind=kind,
         agent_id=agent_id,
         subject=subject,
-        by=named_human(by),
+        by=registry.person(by, "release", agent_id).name,
         reason=reason,
         at=registry.clock(),
     )

@@ -97,8 +97,10 @@ def add_case(
         description: What went wrong, for people.
 
     Raises:
-        InputError: The episode was no failure, or the folder is not the task it failed on.
+        InputError: Nobody is named, the episode was no failure, or the folder is not the task
+            it failed on.
     """
+    adder = registry.person(added_by, "cases", where="added_by").name
     edits = rows_of(registry.ledger, InterventionRow, episode.run_key, [episode.episode_id])
     uncorrected = not edits and episode.human_intervention_count == 0
     if episode.passed and uncorrected and episode.constitutional_score != 0.0:
@@ -120,7 +122,7 @@ def add_case(
         corrections=tuple(
             f"{edit.field}: {edit.original} → {edit.correction} ({edit.reason})" for edit in edits
         ),
-        added_by=added_by,
+        added_by=adder,
         added_at=registry.clock(),
     )
     if case.case_id not in case_ids(registry.home):

@@ -12,12 +12,18 @@ from grindstone.errors import InputError, RefusedError
 from grindstone.graduation.audit.counted_rows import seal_rows
 from grindstone.graduation.audit.event import AuditEvent, EventDraft, EventKind
 from grindstone.graduation.audit.standing import Agent, agent_of
+from grindstone.graduation.decisions.approval import (
+    approval_met,
+    approving,
+    since_digest,
+)
 from grindstone.graduation.decisions.exam import cases_for
 from grindstone.graduation.decisions.lapse import SYSTEM, stated_identity
 from grindstone.graduation.evidence.identity import identity_of
 from grindstone.graduation.evidence.readiness import Criterion, Readiness, Requirement
 from grindstone.graduation.registry import Registry
 from grindstone.graduation.rules.levels import Level
+from grindstone.graduation.rules.people import answer_message, check_signature
 from grindstone.graduation.rules.policy import Policy
 
 
@@ -45,7 +51,7 @@ def obstacles(
         direction,
         *readiness.requirements,
         *_examined(registry, agent, policy, target),
-        *_approved(agent, policy, target, validated_by),
+        *approval_met(registry, agent, policy, target, validated_by),
     )
 
 
@@ -68,7 +74,8 @@ def promote(registry: Registry, agent_id: str, target: Level, *, validated_by: s
             listed = "\n".join(f"  - {gap}" for gap in missing)
             raise RefusedError(f"{agent_id} is not promoted to {target.value}:\n{listed}")
         exams = [event for event in agent.exams if event.evidence.get("passed") is True]
-        rows = seal_rows(registry, registry.policy(agent_id), agent, exams)
+        policy = registry.policy(agent_id)
+        rows = seal_rows(registry, policy, agent, exams)
         seen: dict[str, JsonValue] = {
             "exams": [event.sequence for event in agent.exams],
             "approvals": [event.sequence for event in agent.approvals],
@@ -80,7 +87,7 @@ def promote(registry: Registry, agent_id: str, target: Level, *, validated_by: s
             EventKind.PROMOTED,
             agent,
             target,
-            by=validated_by or SYSTEM,
+            by=_named(registry, agent, policy, target, validated_by),
             reason=readiness.recommendation,
             evidence=evidence_of(readiness) | seen,
         )
@@ -105,8 +112,9 @@ def demote(
         RefusedError: The level is not below the agent's.
         InputError: No reason or name is given.
     """
-    if not by.strip() or not reason.strip():
-        raise InputError("demotion", "has no name or no reason", "who demotes, and why")
+    if not reason.strip():
+        raise InputError("demotion", "has no reason", "why it is lowered")
+    by = by if by == SYSTEM else registry.person(by, "demote", agent_id).name
 
     def decide(events: tuple[AuditEvent, ...]) -> EventDraft:
         agent = agent_of(events, agent_id)
@@ -138,23 +146,35 @@ def answer(
     by: str,
     reason: str,
     channel: str,
+    signature: str = "",
 ) -> AuditEvent:
     """Keep a named human's answer to a proposal.
 
     Raises:
-        InputError: Nobody is named.
+        InputError: Nobody is named, the person may not answer for the agent, or has a key that
+            did not sign the answer.
     """
-    name = named_human(by)
+    person = registry.person(by, "approve", agent_id)
+    name = person.name
 
     def decide(events: tuple[AuditEvent, ...]) -> EventDraft:
+        agent = agent_of(events, agent_id)
+        if person.public_key:
+            message = answer_message(
+                agent_id, target.value, approved=approved, by=name, since=since_digest(agent)
+            )
+            check_signature(person, message, signature)
+        said: dict[str, JsonValue] = {"channel": channel}
+        if signature:
+            said["signature"] = signature
         return _draft(
             registry,
             EventKind.APPROVED if approved else EventKind.REFUSED,
-            agent_of(events, agent_id),
+            agent,
             target,
             by=name,
             reason=reason,
-            evidence={"channel": channel},
+            evidence=said,
         )
 
     event = registry.chain.append(decide)
@@ -208,18 +228,6 @@ def _draft(
         evidence=evidence,
         at=registry.clock(),
     )
-
-
-def named_human(name: str, where: str = "by") -> str:
-    """Return a human's name, trimmed.
-
-    Raises:
-        InputError: There is none, or it is the system's own.
-    """
-    found = " ".join(name.split())
-    if not found or found.lower() in (SYSTEM, "system", "auto"):
-        raise InputError(where, f"is {name!r}", "the name of the human who answers for it")
-    return found
 
 
 def evidence_of(readiness: Readiness) -> dict[str, JsonValue]:
@@ -283,27 +291,9 @@ def _passed(event: AuditEvent, target: Level, wanted: set[str]) -> bool:
     return event.evidence.get("passed") is True and event.to_level is target and wanted <= tried
 
 
-def _approved(
-    agent: Agent, policy: Policy, target: Level, validated_by: str
-) -> Sequence[Requirement]:
-    if policy.approval == "none":
-        return ()
-    if policy.approval == "named":
-        name = " ".join(validated_by.split())
-        met = bool(name) and name.lower() not in (SYSTEM, "system", "auto")
-        gap = "no named human validates it"
-    else:
-        met = any(
-            event.to_level is target and event.evidence.get("channel") == "ui"
-            for event in agent.approvals
-        )
-        gap = f"no human has approved {target.value} in the Prefect UI"
-    return (
-        Requirement(
-            name=Criterion.APPROVAL.value,
-            required="a named human" if policy.approval == "named" else "approval in the UI",
-            observed=validated_by or "nobody",
-            met=met,
-            gap="" if met else gap,
-        ),
-    )
+def _named(
+    registry: Registry, agent: Agent, policy: Policy, target: Level, validated_by: str
+) -> str:
+    """Return who answers for a promotion, in one line."""
+    people = approving(registry, agent, policy, target, validated_by).counted
+    return " and ".join(people) or SYSTEM

@@ -236,8 +236,9 @@ def _upwards(
         item for item in obstacles(registry, agent, readiness, validated_by=SYSTEM) if not item.met
     ]
     names = {item.name for item in missing}
-    if "exam" in names:
-        return {"action": "exam_due", "reason": _said(missing)}
+    if "refusal" in names or "exam" in names:
+        action = "none" if "refusal" in names else "exam_due"
+        return {"action": action, "reason": _said(missing)}
     if "approval" in names:
         propose(
             registry,

@@ -64,9 +64,11 @@ class Criterion(StrEnum):
     CONSTITUTIONAL_SCORE = "constitutional_score"
     CHECKED = "checked"
     CRITICAL_BREACHES = "critical_breaches"
+    SUCCESS_RATE = "success_rate"
     SCORE = "score"
     EXAM = "exam"
     APPROVAL = "approval"
+    REFUSAL = "refusal"
 
 
 class Requirement(Frozen):
@@ -321,7 +323,7 @@ def _success_met(recent: Recent, criteria: Criteria, prefix: str) -> tuple[Requi
     rate, lowest = recent.success_rate, criteria.min_success_rate
     return (
         _requirement(
-            f"{prefix}success_rate",
+            f"{prefix}{Criterion.SUCCESS_RATE.value}",
             f"at least {lowest:.0%}",
             f"{rate:.1%} ({recent.succeeded} of {recent.episodes})",
             met=recent.episodes > 0 and rate >= lowest - ROUNDING,

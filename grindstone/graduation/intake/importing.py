@@ -57,8 +57,9 @@ def import_file(registry: Registry, path: Path, *, by: str) -> ImportReport:
         by: Who imports it.
 
     Raises:
-        InputError: The file cannot be read at all.
+        InputError: The file cannot be read at all, or nobody is named.
     """
+    by = registry.person(by, "import").name
     content = path.read_bytes() if path.is_file() else None
     if content is None:
         raise InputError(str(path), "no such file", "a .jsonl or .parquet file")

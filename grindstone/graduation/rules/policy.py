@@ -163,6 +163,15 @@ class Policy(Frozen):
         description="none: the system may promote; named: a named human validates; "
         "ui: an approval given in the Prefect UI is on record.",
     )
+    approvers_needed: dict[Level, PositiveInt] = Field(
+        {}, description="People who must approve a level; one where it is not named."
+    )
+    separate_duties: bool = Field(
+        False, description="Who corrected, rated or imported an agent's work may not approve it."
+    )
+    refusal_episodes: int = Field(
+        5, ge=1, description="Episodes after a refusal before the same may be asked again."
+    )
     promotion: Literal["propose", "apply"] = Field(
         "propose", description="What a review does with an agent that meets everything."
     )

@@ -21,6 +21,7 @@ from grindstone.ledger.tables.autonomy import (
     JobRow,
     OutcomeRow,
     RatingRow,
+    RoutingAnswerRow,
     RoutingRow,
 )
 from grindstone.ledger.tables.library import WarrantRow
@@ -66,6 +67,7 @@ ROW_CLASSES: tuple[type[BaseModel], ...] = (
     CallRecord,
     OutcomeRow,
     RoutingRow,
+    RoutingAnswerRow,
     CompetencyRow,
     JobRow,
     InterventionRow,

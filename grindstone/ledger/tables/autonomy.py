@@ -106,6 +106,21 @@ class RoutingRow(Row):
     at: AwareDatetime
 
 
+class RoutingAnswerRow(Row):
+    """A person's answer to a routing decision that was to be reviewed."""
+
+    table: ClassVar[str] = "routing_answers"
+    key: ClassVar[tuple[str, ...]] = ("decision_id",)
+
+    decision_id: str
+    member_name: str = ""
+    approved: bool
+    by: str = Field("", description="The person; empty: nobody answered in time.")
+    reason: str = ""
+    channel: str = Field("", description="ui: under Resume; settings: named beforehand.")
+    at: AwareDatetime
+
+
 class JobRow(Row):
     """A change of a training job's state; the latest sequence is the present one."""
 
