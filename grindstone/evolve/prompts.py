@@ -24,6 +24,10 @@ class SkillLine(Frozen):
     description: str
 
 
+SHARED_FAILURES = "Failures that several tasks share"
+"""The heading of what a cycle's judged failures have in common."""
+
+
 def step_prompt(
     *,
     number: int,
@@ -59,7 +63,7 @@ def step_prompt(
         refused=_section("Refused in the step before, and undone", refusal_lines(refused)),
         rejected=_section("Weighed and rejected before", _rejected(rejected)),
         judged=_section("Judged from behaviour, lowest first", _judged(current)),
-        patterns=_section("Failures that several tasks share", _patterns(current)),
+        patterns=_section(SHARED_FAILURES, _patterns(current)),
         history_limit=HISTORY,
         history="\n".join(f"- {seen.summary()}" for seen in shown) or "None.",
         current=", ".join(dict.fromkeys(seen.task_id for seen in current)) or "none",

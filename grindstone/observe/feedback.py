@@ -22,6 +22,9 @@ from grindstone.text import shorten
 TestStatus = Literal["passed", "failed", "skipped", "error"]
 
 _ORDER = tuple(FeedbackLevel)
+FAILURE_CLASS = "- failure class: "
+"""How the line on it begins."""
+
 _OUTPUT_CHARS = 20_000
 
 
@@ -76,7 +79,7 @@ class Feedback(Frozen):
         """Return the feedback as a person or a model reads it."""
         lines = [
             f"- category: {self.category}",
-            f"- failure class: {self.failure_class.value}",
+            f"{FAILURE_CLASS}{self.failure_class.value}",
         ]
         if self.reward is not None:
             lines.append(f"- reward: {self.reward:.3f}")

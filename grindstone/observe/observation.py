@@ -20,6 +20,14 @@ from grindstone.records import FailureClass, Trajectory, Verdict
 from grindstone.settings import FeedbackLevel
 
 TRAJECTORY_TOKENS = 2_000
+
+# How the lines of an observation begin: whoever reads one, as the rehearsal does, takes them here.
+TASK = "## Task "
+WHAT_IT_DID = "### What the agent did"
+CATEGORY = "- category: "
+OFFERED = "- skills offered: "
+LOADED = "- skills loaded: "
+SCORE = "- score: "
 _INSTRUCTION_CHARS = 6_000
 
 
@@ -46,10 +54,10 @@ class _Observation(Frozen):
     def _facts(self) -> list[str]:
         offered = ", ".join(self.skills_offered) or "none"
         return [
-            f"- category: {self.category}",
+            f"{CATEGORY}{self.category}",
             *([f"- difficulty: {self.difficulty}"] if self.difficulty else []),
-            f"- skills offered: {offered}",
-            *([f"- skills loaded: {', '.join(self.skills_loaded)}"] if self.skills_loaded else []),
+            f"{OFFERED}{offered}",
+            *([f"{LOADED}{', '.join(self.skills_loaded)}"] if self.skills_loaded else []),
         ]
 
     def _body(self) -> list[str]:
@@ -63,7 +71,7 @@ class _Observation(Frozen):
             "",
             self.signals.to_markdown(),
             "",
-            "### What the agent did",
+            WHAT_IT_DID,
             "",
             _quote(self.trajectory),
         ]
@@ -83,13 +91,13 @@ class UnlabelledObservation(_Observation):
                 "",
                 "### Judge",
                 "",
-                f"- score: {self.judgement.score} of 10 (an estimate from behaviour)",
-                f"- category: {self.judgement.category}",
+                f"{SCORE}{self.judgement.score} of 10 (an estimate from behaviour)",
+                f"{CATEGORY}{self.judgement.category}",
                 f"- outcome: {self.judgement.outcome}",
             ]
             if self.judgement.failure_reason:
                 judged.append(f"- failure reason: {self.judgement.failure_reason}")
-        return "\n".join([f"## Task {self.task_id}", "", *self._facts(), *judged, *self._body()])
+        return "\n".join([f"{TASK}{self.task_id}", "", *self._facts(), *judged, *self._body()])
 
     def summary(self) -> str:
         """Return one line for the list of earlier tasks."""
@@ -126,10 +134,10 @@ class LabelledObservation(_Observation):
 
     def to_markdown(self) -> str:
         """Return the observation as the evolver reads it."""
-        facts = [f for f in self._facts() if not f.startswith("- category:")]
+        facts = [f for f in self._facts() if not f.startswith(CATEGORY)]
         return "\n".join(
             [
-                f"## Task {self.task_id}",
+                f"{TASK}{self.task_id}",
                 "",
                 f"- cycle: {self.cycle}",
                 *facts,

@@ -14,6 +14,9 @@ LOOP = 3
 SNIPPETS = 5
 SNIPPET_CHARS = 400
 
+LOOPS = "- loops: "
+"""How the line on repeated commands begins."""
+
 
 class Loop(Frozen):
     """A command that was run again and again."""
@@ -42,7 +45,7 @@ class Signals(Frozen):
         lines = [
             f"- turns: {self.n_turns}; tool calls: {self.n_tool_calls} ({tools})",
             f"- errors: {self.n_errors}; timeouts: {self.n_timeouts}",
-            f"- loops: {loops or 'none'}",
+            f"{LOOPS}{loops or 'none'}",
             f"- submitted: {'yes' if self.submitted else 'no'}",
         ]
         return "\n".join(lines)

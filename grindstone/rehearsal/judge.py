@@ -4,13 +4,14 @@ import json
 import re
 from typing import Any, NamedTuple
 
+from grindstone.observe.judge import PASSING_SCORE
+from grindstone.observe.observation import CATEGORY
 from grindstone.rehearsal import knowledge
 from grindstone.rehearsal.wire import ModelRequest, ScriptedAnswer
 from grindstone.rehearsal.words import stems
 
 _DEFAULT = ("score", "category", "outcome", "failure_reason")
 _UNSURE = ("unknown", "other", "general")
-_PASSING = 7
 Schema = dict[str, Any]
 
 
@@ -34,7 +35,7 @@ def answer(asked: ModelRequest) -> ScriptedAnswer:
 
 
 def _stated_category(text: str) -> str:
-    found = re.search(r"^- category: (\S+)", text, re.MULTILINE)
+    found = re.search(rf"^{re.escape(CATEGORY)}(\S+)", text, re.MULTILINE)
     return found[1] if found else ""
 
 
@@ -75,7 +76,7 @@ def _verdict(text: str) -> dict[str, Any]:
     submitted = re.search(r"submitted\W{1,6}(no|false)", text, re.IGNORECASE) is None
     score = 9 - min(4, 2 * errors) - 2 * looped - 2 * bool(timeouts) - 4 * (not submitted)
     reason = ""
-    if score < _PASSING:
+    if score < PASSING_SCORE:
         reason = _reason(errors=errors, timeouts=timeouts, looped=looped, submitted=submitted)
     ended = "was submitted" if submitted else "was not submitted"
     return {

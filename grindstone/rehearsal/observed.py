@@ -3,13 +3,20 @@
 import re
 from typing import NamedTuple
 
-_TASK = re.compile(r"^## Task (\S+)\s*$", re.MULTILINE)
-_CATEGORY = re.compile(r"^- category: (\S+)", re.MULTILINE)
-_SCORE = re.compile(r"^- score: (\d+) of 10", re.MULTILINE)
+from grindstone.evolve.prompts import SHARED_FAILURES
+from grindstone.observe.feedback import FAILURE_CLASS
+from grindstone.observe.judge import PASSING_SCORE
+from grindstone.observe.observation import CATEGORY, LOADED, OFFERED, SCORE, TASK, WHAT_IT_DID
+from grindstone.observe.signals import LOOPS
+from grindstone.records import FailureClass
+
+_TASK = re.compile(rf"^{re.escape(TASK)}(\S+)\s*$", re.MULTILINE)
+_CATEGORY = re.compile(rf"^{re.escape(CATEGORY)}(\S+)", re.MULTILINE)
+_SCORE = re.compile(rf"^{re.escape(SCORE)}(\d+)", re.MULTILINE)
 _SHARED = re.compile(r"^- ([^:\n]+): .*\(tasks ([^;)]+)[;)]", re.MULTILINE)
-_NOISE = re.compile(r"^- (?:skills offered|skills loaded|loops):.*$", re.MULTILINE)
+_NOISE = re.compile(rf"^(?:{'|'.join(map(re.escape, (OFFERED, LOADED, LOOPS)))}).*$", re.MULTILINE)
 _ERROR = re.compile(r"^.*(?:Error|error:|fatal:|not found|No such file).*$", re.MULTILINE)
-_JUDGED_FAILED = 7
+_PASSED = f"{FAILURE_CLASS}{FailureClass.NONE.value}"
 
 
 class Observed(NamedTuple):
@@ -32,7 +39,7 @@ def failures(observation: str, prompt: str) -> tuple[Observed, ...]:
     judged = {task: text for task, text in sections.items() if _SCORE.search(text)}
     if judged:
         return tuple(_shared(judged, prompt))
-    failed = (text for text in sections.values() if "failure class: none" not in text)
+    failed = (text for text in sections.values() if _PASSED not in text)
     return tuple(Observed(_category(text), _telling(text)) for text in failed)
 
 
@@ -43,11 +50,11 @@ def _sections(observation: str) -> dict[str, str]:
 
 
 def _shared(judged: dict[str, str], prompt: str) -> list[Observed]:
-    _, _, told = prompt.partition("## Failures that several tasks share")
+    _, _, told = prompt.partition(f"## {SHARED_FAILURES}")
     found: list[Observed] = []
     for category, tasks in _SHARED.findall(told.split("\n## ", 1)[0]):
         texts = [judged[task] for task in re.split(r",\s*", tasks.strip()) if task in judged]
-        failed = [t for t in texts if int(_SCORE.findall(t)[0]) < _JUDGED_FAILED]
+        failed = [t for t in texts if int(_SCORE.findall(t)[0]) < PASSING_SCORE]
         if failed:
             found.append(Observed(category.strip(), "\n".join(map(_telling, failed))))
     return found
@@ -60,5 +67,5 @@ def _category(text: str) -> str:
 
 def _telling(text: str) -> str:
     """Leave out the agent's own commands: they tell what it tried, not what was needed."""
-    told, _, done = text.partition("### What the agent did")
+    told, _, done = text.partition(WHAT_IT_DID)
     return _NOISE.sub("", told) + "\n" + "\n".join(_ERROR.findall(done))

@@ -2,6 +2,7 @@
 
 import re
 
+from grindstone.observe.signals import LOOPS
 from grindstone.prompts import template
 from grindstone.rehearsal import memory, terminal
 from grindstone.rehearsal.wire import ModelRequest, ScriptedAnswer, digest
@@ -83,7 +84,7 @@ def task_skill(asked: ModelRequest) -> ScriptedAnswer:
     asks = [s for s in sentences if re.search(r"\b(must|write|every|each|leave|make)\b", s, re.I)]
     demands = "\n".join(f"- {line[:_PROSE_CHARS]}" for line in asks[:_MOST_DEMANDS])
     pitfalls = ["- Inputs are seldom as orderly as they look; read some of them first."]
-    if re.search(r"- loops: (?!none)", observation):
+    if re.search(rf"{re.escape(LOOPS)}(?!none)", observation):
         pitfalls.append("- A command that failed fails again; find its cause first.")
     if observation:
         pitfalls.append("- It was tried before and did not pass; look for a skill on this work.")
