@@ -108,7 +108,9 @@ async def _resources(spec: AttemptSpec, runtime: Runtime) -> AttemptResources:
         model=runtime.models.get(solver.model_id, solver.region) if solver.profile.aided else None,
         workspace=await runtime.snapshot(spec.workspace_commit),
         calls_of=runtime.calls_of,
-        command_log=runtime.folder.command_log(spec.episode_id) if solver.profile.aided else None,
+        command_log=runtime.folder.command_log(spec.episode_id)
+        if solver.profile.remembered
+        else None,
         mask=runtime.models.mask,
     )
 

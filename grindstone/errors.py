@@ -90,6 +90,7 @@ class Cause(StrEnum):
     IMAGE_BUILD = "image_build"
     SANDBOX_START = "sandbox_start"
     SANDBOX_IO = "sandbox_io"
+    AGENT_BROKEN = "agent_broken"  # a program of others, before it asked its model
     VERIFIER_BROKEN = "verifier_broken"  # no reward, unreadable, or outside [0, 1]
     VERIFIER_TIMEOUT = "verifier_timeout"
     JUDGE_UNUSABLE = "judge_unusable"
@@ -130,6 +131,9 @@ POLICIES: MappingProxyType[Cause, ErrorPolicy] = MappingProxyType(
         Cause.SANDBOX_START: ErrorPolicy(RetryBy.TASK, 3, "the sandbox could not be started"),
         Cause.SANDBOX_IO: ErrorPolicy(
             RetryBy.TASK, 3, "a file could not be moved into or out of it"
+        ),
+        Cause.AGENT_BROKEN: ErrorPolicy(
+            RetryBy.TASK, 2, "the agent's program ended before it asked its model"
         ),
         Cause.VERIFIER_BROKEN: ErrorPolicy(RetryBy.TASK, 2, "the verifier left no usable reward"),
         Cause.VERIFIER_TIMEOUT: ErrorPolicy(RetryBy.TASK, 2, "the verifier ran out of time"),

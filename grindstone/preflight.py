@@ -11,7 +11,9 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from grindstone.agents.plugins import plugged_in
 from grindstone.attempt.arms import arms_file, arms_of
+from grindstone.attempt.spec import agent_of
 from grindstone.benchmark import load_tasks
 from grindstone.competency.checking import check_names
 from grindstone.competency.members import chosen_members
@@ -20,6 +22,7 @@ from grindstone.errors import InputError
 from grindstone.home import Home
 from grindstone.llm.prices import is_priced
 from grindstone.llm.providers import Provider, resolve_model_id
+from grindstone.llm.service import service_of
 from grindstone.resources import bundled
 from grindstone.runs.plan import check_resumable, choose_tasks
 from grindstone.settings import (
@@ -52,6 +55,7 @@ def preflight(kind: str, settings: RunSettings, environ: Mapping[str, str]) -> N
         OSError: The home cannot be written to, or its disk is full.
     """
     looks: list[Look] = [lambda: _models(settings, environ), lambda: _price_as(settings)]
+    looks.append(lambda: _agent(settings, environ))
     if isinstance(settings, RouteSettings):
         looks += _route(settings)
     elif isinstance(settings, GraduationSettings):
@@ -103,6 +107,23 @@ def _models(settings: RunSettings, environ: Mapping[str, str]) -> None:
             unusable.append(error)
     if unusable:
         raise InputError.together(unusable)
+
+
+def _agent(settings: RunSettings, environ: Mapping[str, str]) -> None:
+    """Look whether the agent is there, and whether its program can be given the model."""
+    if settings.solver is not None:
+        plugged_in(settings.solver)
+    if (agent := agent_of(settings)) is None:
+        return
+    try:
+        resolved = resolve_model_id(settings.model_id, environ)
+    except InputError:  # told by `_models`
+        return
+    service = service_of(resolved, environ)
+    if settings.agent is not None and agent.api not in service.urls:
+        spoken = " or ".join(service.urls)
+        problem = f"{agent.name} speaks the {agent.api.value} API, and {service.model} {spoken}"
+        raise InputError("model_id", problem, f"a model that speaks {agent.api.value}")
 
 
 def _price_as(settings: RunSettings) -> None:

@@ -34,6 +34,7 @@ PANELS = (
     | dict.fromkeys(
         (
             *("model_id", "evolver_model_id", "region", "max_tokens", "native_profile"),
+            *("agent", "agent_command", "solver"),
             *("score_mode", "seed_workspace", "agent_id", "max_steps", "context_tokens"),
         ),
         "Agent",

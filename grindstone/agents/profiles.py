@@ -21,6 +21,7 @@ class ProfileRow(NamedTuple):
     harbor: str = ""  # Harbor's name of the same agent; empty: it has none
     gets_solution: bool = False  # whether it is told where the task's own solution is
     aided: bool = True  # see `Profile.aided`
+    remembered: bool = True  # see `Profile.remembered`
 
 
 class Profile(StrEnum):
@@ -34,6 +35,8 @@ class Profile(StrEnum):
     aided: bool
     """Whether it asks a model and reads skills. One that does not teaches nothing, costs nothing
     and is no evidence of what an agent can do."""
+    remembered: bool
+    """Whether its commands pass through us, so that a resumed attempt is told what they showed."""
 
     def __new__(cls, *row: object) -> "Profile":
         """Make a member of a row, so that its value is the name alone."""
@@ -63,12 +66,30 @@ class Profile(StrEnum):
         "protocol_strands",
         LOAD_BY_TOOL,
     )
+    COMMAND = ProfileRow(
+        "command",
+        "grindstone.agents.command_agent:CommandSolver",
+        "protocol_command.md",
+        LOAD_BY_READING,
+        remembered=False,
+    )
+    CODE = ProfileRow(
+        "code",
+        "grindstone.agents.plugins:missing",
+        "protocol_command.md",
+        LOAD_BY_READING,
+    )
     ORACLE = ProfileRow(
         "oracle",
         "grindstone.agents.fixed:OracleSolver",
         harbor="oracle",
         gets_solution=True,
         aided=False,
+        remembered=False,
     )
-    NOP = ProfileRow("nop", "grindstone.agents.fixed:NopSolver", harbor="nop", aided=False)
-    CHEATER = ProfileRow("cheater", "grindstone.agents.fixed:CheaterSolver", aided=False)
+    NOP = ProfileRow(
+        "nop", "grindstone.agents.fixed:NopSolver", harbor="nop", aided=False, remembered=False
+    )
+    CHEATER = ProfileRow(
+        "cheater", "grindstone.agents.fixed:CheaterSolver", aided=False, remembered=False
+    )

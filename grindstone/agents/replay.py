@@ -15,6 +15,7 @@ as long as the agent thought.
 import asyncio
 import contextlib
 import os
+import socket
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -169,6 +170,10 @@ class ReplayingSandbox:
             keep=keep,
             network=network,
         )
+
+    async def listen(self, port: int) -> socket.socket:
+        """Return a socket that listens inside."""
+        return await self._sandbox.listen(port)
 
     async def memory_kills(self) -> int:
         """Return how many processes were ended for memory."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from grindstone.agents import build_system_prompt, solver_for
+from grindstone.agents.agent_image import with_agent
 from grindstone.agents.injection import inject_skills
 from grindstone.agents.protocol import Brief, Effort, SkillCard
 from grindstone.agents.replay import remembering
@@ -101,9 +102,10 @@ async def attempt(spec: AttemptSpec, resources: AttemptResources) -> AttemptResu
         tools = await lay_tools(sandbox, files.tools()) if spec.solver.profile.aided else ()
         brief = _brief(spec, task, cards, tools, files)
         with remembering(sandbox, resources.command_log, mask=resources.mask) as at_work:
-            trajectory = await solver_for(spec.solver.profile).solve(
-                brief, at_work, resources.model
+            solver = solver_for(
+                spec.solver.profile, agent=spec.solver.agent, plugin=spec.solver.plugin
             )
+            trajectory = await solver.solve(brief, at_work, resources.model)
         verdict = await grade_task(
             task,
             sandbox,
@@ -231,8 +233,12 @@ def _choose(spec: AttemptSpec, task: Task, workspace: Path) -> tuple[OfferedSkil
 
 
 async def _start(spec: AttemptSpec, task: Task, provider: SandboxProvider) -> Sandbox:
-    image = await provider.build(build_spec(task))
-    return await provider.start(start_spec(task, image, labels=_labels(spec)))
+    build, agent = build_spec(task), spec.solver.agent
+    if agent is not None:
+        build = await asyncio.to_thread(with_agent, build, agent)
+    image = await provider.build(build)
+    wanted = start_spec(task, image, labels=_labels(spec))
+    return await provider.start(wanted.model_copy(update={"listens": agent is not None}))
 
 
 def _labels(spec: AttemptSpec) -> dict[str, str]:

@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import Field, JsonValue, NonNegativeInt, PositiveFloat, PositiveInt
 
+from grindstone.agents.agent_file import AgentFile, load_agent, quick_agent
 from grindstone.base import Frozen
 from grindstone.digest import digest
 from grindstone.llm.budget import Spending
@@ -13,6 +14,19 @@ from grindstone.records import Arm, Purpose
 from grindstone.sandbox.protocol import DEFAULT_HEADROOM
 from grindstone.sandbox.registry import Kind
 from grindstone.settings import Profile, RunSettings, ScoreMode, Selection
+
+
+def agent_of(settings: RunSettings) -> AgentFile | None:
+    """Return the agent whose own program a run lets work, None where it is one of ours.
+
+    Raises:
+        InputError: There is none of that name, or its file is unusable.
+    """
+    if settings.agent is not None:
+        return load_agent(settings.agent)
+    if settings.agent_command is not None:
+        return quick_agent(settings.agent_command)
+    return None
 
 
 class SolverSettings(Frozen):
@@ -33,6 +47,8 @@ class SolverSettings(Frozen):
     trust_disputed: bool = False
     memory_headroom: float = Field(DEFAULT_HEADROOM, ge=1.0)
     runtime: str | None = None
+    agent: AgentFile | None = Field(None, description="Of the profile command.")
+    plugin: str | None = Field(None, description="Of the profile code: where its solver is made.")
     with_skills: bool = Field(True, description="False: the control arm, no skill of any kind.")
     without_skill: str = Field("", description="The one general skill that is not offered.")
 
@@ -55,6 +71,8 @@ class SolverSettings(Frozen):
             trust_disputed=settings.trust_disputed,
             memory_headroom=settings.memory_headroom,
             runtime=settings.runtime,
+            agent=agent_of(settings),
+            plugin=settings.solver,
         )
 
     @property
@@ -70,7 +88,7 @@ class SolverSettings(Frozen):
         """
         later = {
             *("context_tokens", "verifier", "trust_disputed", "memory_headroom", "runtime"),
-            "without_skill",
+            *("without_skill", "agent", "plugin"),
         }
         unset = later - self.model_dump(exclude_defaults=True).keys()
         return self.model_dump(mode="json", exclude=unset)

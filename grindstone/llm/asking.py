@@ -1,50 +1,96 @@
-"""One question to a service: try, understand the failure, wait, try again."""
+"""One inquiry to a service: try, understand the failure, wait, try again."""
 
 import asyncio
 import time
-from typing import Any
+from typing import Any, Protocol
 
 from grindstone.errors import InfrastructureError, RetryBy
-from grindstone.llm.clients import Client
 from grindstone.llm.faults import FAILURES, understand
 from grindstone.llm.messages import Response
 from grindstone.llm.timeouts import Timeouts, pause_before_retry
-from grindstone.llm.wire import Accumulator
 from grindstone.records import Usage
 
 REHEARSAL_HEADER = "x-grindstone-rehearsal"
 
 
+class StreamedAnswer(Protocol):
+    """Adds up the events of one streamed answer."""
+
+    @property
+    def usage(self) -> Usage:
+        """What the service has told so far, also when the stream then breaks off."""
+        ...
+
+    @property
+    def complete(self) -> bool:
+        """Whether the service said why the answer ended; nothing follows but the goodbye."""
+        ...
+
+    def add(self, event: Any) -> None:
+        """Take the next event.
+
+        Raises:
+            InfrastructureError: MODEL_SERVER, when it is not what the protocol allows.
+        """
+        ...
+
+    def response(self) -> Response:
+        """Return the whole answer.
+
+        Raises:
+            InfrastructureError: MODEL_TRUNCATED, MODEL_SERVER: it is none.
+        """
+        ...
+
+
+class Inquiry(Protocol):
+    """One request, and the way it is put to its service."""
+
+    rehearsal: bool
+    """The server called itself a rehearsal, whatever model was asked for."""
+
+    def begin(self) -> StreamedAnswer:
+        """Return an answer that nothing was added to yet."""
+        ...
+
+    async def stream(self, answer: StreamedAnswer) -> None:
+        """Ask once, adding each event that comes to the answer.
+
+        Raises:
+            Exception: One of `FAILURES`.
+        """
+        ...
+
+
 class RetriedCall:
-    """One request and the tries made for it.
+    """One inquiry and the tries made for it.
 
     Attributes:
         tries: How many were made.
         lost: What tries without an answer used, as far as the service told; also known
             when `ask` fails or is cancelled.
-        rehearsal: The server called itself a rehearsal, whatever model was asked for.
         duration_s: Of all tries and the pauses between them, once answered.
     """
 
-    def __init__(
-        self, client: Client, body: dict[str, Any], *, call_id: str, patience: Timeouts
-    ) -> None:
-        """Prepare a question.
+    def __init__(self, inquiry: Inquiry, *, call_id: str, patience: Timeouts) -> None:
+        """Prepare a call.
 
         Args:
-            client: The SDK's client, its own retries off.
-            body: The arguments of `messages.create`.
+            inquiry: Retries of its own are off.
             call_id: Seeds the jitter.
             patience: Time limits and pauses.
         """
-        self._client = client
-        self._body = body
+        self._inquiry = inquiry
         self._call_id = call_id
         self._patience = patience
         self.tries = 0
         self.lost = Usage()
-        self.rehearsal = False
         self.duration_s = 0.0
+
+    @property
+    def rehearsal(self) -> bool:
+        """Whether the server called itself a rehearsal."""
+        return self._inquiry.rehearsal
 
     async def ask(self) -> Response:
         """Return the answer, after as many tries as `POLICIES` allows.
@@ -58,9 +104,9 @@ class RetriedCall:
         begun = time.monotonic()
         while True:
             self.tries += 1
-            answer = Accumulator()
+            answer = self._inquiry.begin()
             try:
-                await self._stream(answer)
+                await self._try(answer)
                 response = answer.response()
             except FAILURES as failure:
                 self.lost = self.lost + answer.usage
@@ -73,14 +119,10 @@ class RetriedCall:
                 return response
             await asyncio.sleep(pause_s)
 
-    async def _stream(self, answer: Accumulator) -> None:
+    async def _try(self, answer: StreamedAnswer) -> None:
         async with asyncio.timeout(self._patience.answer_s):
-            stream = await self._client.messages.create(**self._body, stream=True)
-            self.rehearsal = stream.response.headers.get(REHEARSAL_HEADER) == "true"
             try:
-                async with stream:
-                    async for event in stream:
-                        answer.add(event)
+                await self._inquiry.stream(answer)
             except FAILURES:
                 if not answer.complete:
                     raise

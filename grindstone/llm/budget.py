@@ -19,7 +19,6 @@ from pydantic import PositiveFloat, PositiveInt
 from grindstone.base import Frozen
 from grindstone.errors import BudgetExceededError
 from grindstone.llm.calls import CallRecord
-from grindstone.llm.messages import Request
 from grindstone.records import Usage
 
 _BYTES_PER_TOKEN = 3.0  # of JSON; English prose has about 4, code about 3
@@ -89,10 +88,16 @@ class SpendMeter:
             unpriced_calls=self._unpriced_calls,
         )
 
-    def expected_usage(self, request: Request) -> Usage:
-        """Return a guess of what a request will use."""
-        prompt = int(len(request.model_dump_json()) / _BYTES_PER_TOKEN)
-        answer = min(request.max_tokens, self._longest_answer or _FIRST_ANSWER_TOKENS)
+    def expected_usage(self, prompt_bytes: int, *, max_tokens: int | None = None) -> Usage:
+        """Return a guess of what a request will use.
+
+        Args:
+            prompt_bytes: Its size as JSON.
+            max_tokens: What it may use for the answer.
+        """
+        prompt = int(prompt_bytes / _BYTES_PER_TOKEN)
+        answer = self._longest_answer or _FIRST_ANSWER_TOKENS
+        answer = answer if max_tokens is None else min(max_tokens, answer)
         return Usage(input_tokens=prompt, output_tokens=answer)
 
     def reserve(self, tokens: int, cost_usd: float) -> CallEstimate:

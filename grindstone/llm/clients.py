@@ -1,15 +1,20 @@
-"""The SDK's client for each provider; our own retries are the only ones."""
+"""Who asks each provider: the SDK's client, or plain HTTP; our own retries are the only ones."""
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Any, Protocol, Self, TypeAlias
 
 import anthropic
 import httpx2
 
 from grindstone.errors import InputError
-from grindstone.llm.providers import Provider, region_of_arn
+from grindstone.llm.asking import REHEARSAL_HEADER, Inquiry, StreamedAnswer
+from grindstone.llm.chat import ChatAsker
+from grindstone.llm.messages import Request
+from grindstone.llm.providers import Provider, Resolved, region_of_arn
+from grindstone.llm.service import MESSAGES_PATH, NO_KEY, Api, Service
 from grindstone.llm.timeouts import Timeouts
+from grindstone.llm.wire import Accumulator, to_wire
 
 Client: TypeAlias = (
     anthropic.AsyncAnthropic | anthropic.AsyncAnthropicBedrock | anthropic.AsyncAnthropicVertex
@@ -22,16 +27,80 @@ _AWS_CREDENTIALS = (
 _GOOGLE_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 
 
+class Asker(Protocol):
+    """An open connection to a service; use it as a context manager, to close it when done."""
+
+    async def __aenter__(self) -> Self:
+        """Return itself."""
+        ...
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close it."""
+        ...
+
+    def inquiry(self, request: Request, model: str, *, conversation: bool) -> Inquiry:
+        """Return a request as the service's API words it.
+
+        Args:
+            request: What to ask.
+            model: The service's name of the model.
+            conversation: More turns are to follow, so the last ones are worth caching.
+        """
+        ...
+
+
+class SdkAsker:
+    """Asks through Anthropic's SDK."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    async def __aenter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close the SDK's client."""
+        await self._client.close()
+
+    def inquiry(self, request: Request, model: str, *, conversation: bool) -> Inquiry:
+        """Return a request in the SDK's terms."""
+        return _SdkInquiry(self._client, to_wire(request, model, conversation=conversation))
+
+
+class _SdkInquiry:
+    def __init__(self, client: Client, body: dict[str, Any]) -> None:
+        self._client = client
+        self._body = body
+        self.rehearsal = False
+
+    def begin(self) -> StreamedAnswer:
+        return Accumulator()
+
+    async def stream(self, answer: StreamedAnswer) -> None:
+        stream = await self._client.messages.create(**self._body, stream=True)
+        self.rehearsal = stream.response.headers.get(REHEARSAL_HEADER) == "true"
+        async with stream:
+            async for event in stream:
+                answer.add(event.to_dict(mode="json"))
+
+
 async def open_client(
-    provider: Provider,
-    model_id: str,
+    resolved: Resolved,
     *,
     environ: Mapping[str, str],
     patience: Timeouts,
     region: str | None = None,
-    rehearsal_url: str | None = None,
-) -> Client:
-    """Return a client that is ready to be asked; close it when done.
+    service: Service | None = None,
+) -> Asker:
+    """Return who asks a provider; close it when done.
+
+    Args:
+        resolved: The model.
+        environ: Where credentials, regions and projects are looked for.
+        patience: Time limits.
+        region: Of Bedrock and Vertex.
+        service: Where it answers, for those that are asked at an address.
 
     Raises:
         InputError: Credentials, a region or a project are missing; it names what to set.
@@ -40,38 +109,31 @@ async def open_client(
         "max_retries": 0,
         "timeout": httpx2.Timeout(patience.stall_s, connect=patience.connect_s),
     }
-    match provider:
-        case Provider.REHEARSAL:
-            # Our own server needs no key, must never be sent the user's, and is behind no proxy.
-            return anthropic.AsyncAnthropic(
-                api_key="rehearsal",
-                base_url=rehearsal_url,
-                http_client=anthropic.DefaultAsyncHttpxClient(trust_env=False),
-                **common,
-            )
-        case Provider.ANTHROPIC:
-            return _anthropic(model_id, environ, common)
+    model_id = resolved.model_id
+    match resolved.provider:
+        case Provider.OPENAI:
+            assert service is not None
+            return ChatAsker(service, patience)
+        case Provider.REHEARSAL | Provider.ANTHROPIC | Provider.MESSAGES:
+            assert service is not None
+            return SdkAsker(_anthropic(service, common))
         case Provider.BEDROCK:
-            return await asyncio.to_thread(_bedrock, model_id, environ, region, common)
+            client = await asyncio.to_thread(_bedrock, model_id, environ, region, common)
+            return SdkAsker(client)
         case Provider.VERTEX:
-            return await asyncio.to_thread(_vertex, model_id, environ, region, common)
+            return SdkAsker(await asyncio.to_thread(_vertex, model_id, environ, region, common))
 
 
-def _anthropic(
-    model_id: str, environ: Mapping[str, str], common: dict[str, Any]
-) -> anthropic.AsyncAnthropic:
-    api_key = environ.get("ANTHROPIC_API_KEY") or None
-    auth_token = environ.get("ANTHROPIC_AUTH_TOKEN") or None
-    if api_key is None and auth_token is None:
-        raise InputError(
-            f"model {model_id}",
-            "no credentials for the Anthropic API were found",
-            "ANTHROPIC_API_KEY or ANTHROPIC_AUTH_TOKEN in the environment",
-        )
+def _anthropic(service: Service, common: dict[str, Any]) -> anthropic.AsyncAnthropic:
+    token = service.headers.get("authorization", "").removeprefix("Bearer ") or None
+    key = service.headers.get("x-api-key") or (None if token else NO_KEY)
+    # Our own server must never be sent the user's key, and is behind no proxy.
+    client = anthropic.DefaultAsyncHttpxClient(trust_env=False) if service.direct else None
     return anthropic.AsyncAnthropic(
-        api_key=api_key,
-        auth_token=None if api_key else auth_token,
-        base_url=environ.get("ANTHROPIC_BASE_URL") or "https://api.anthropic.com",
+        api_key=key,
+        auth_token=token,
+        base_url=service.urls[Api.MESSAGES].removesuffix(MESSAGES_PATH),
+        http_client=client,
         **common,
     )
 

@@ -7,9 +7,10 @@ goes before the status.
 
 import contextlib
 import email.utils
+import json
 import time
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import anthropic
 import httpx2
@@ -29,6 +30,11 @@ _BY_TYPE: Mapping[str, Cause] = {
     "internalServerException": Cause.MODEL_SERVER,
     "modelStreamErrorException": Cause.MODEL_SERVER,
     "modelTimeoutException": Cause.MODEL_SERVER,
+    # OpenAI's codes
+    "rate_limit_exceeded": Cause.RATE_LIMITED,
+    "insufficient_quota": Cause.MODEL_REJECTED,  # with status 429, yet waiting does not help
+    "server_error": Cause.MODEL_SERVER,
+    "server_is_overloaded": Cause.OVERLOADED,
 }
 _BY_STATUS: Mapping[int, Cause] = {
     408: Cause.MODEL_CONNECTION,  # the service gave up waiting for us
@@ -36,6 +42,37 @@ _BY_STATUS: Mapping[int, Cause] = {
     429: Cause.RATE_LIMITED,
     529: Cause.OVERLOADED,
 }
+
+
+class ServiceFault(Exception):  # noqa: N818 - what a service answered, not an error of ours
+    """A service's refusal or failure, asked over plain HTTP.
+
+    Attributes:
+        status: Of HTTP; 200 where the error came inside a stream.
+        kind: The error's type or code in the body.
+        headers: Of the answer.
+        body: As it came, at most its beginning.
+    """
+
+    def __init__(
+        self, status: int, kind: str, message: str, headers: Mapping[str, str], body: bytes = b""
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.kind = kind
+        self.headers = headers
+        self.body = body
+
+
+def error_in(body: Any) -> tuple[str, str]:
+    """Return the kind and the words of an error's body, in either API's form."""
+    error = body.get("error") if isinstance(body, dict) else None
+    if isinstance(error, str):
+        return "", error
+    if not isinstance(error, dict):
+        return "", json.dumps(body)[:500]
+    kind = error.get("code") or error.get("type") or ""
+    return str(kind), str(error.get("message") or "")
 
 
 def _of_extras() -> tuple[tuple[type[Exception], ...], tuple[type[Exception], ...]]:
@@ -60,6 +97,7 @@ _EXTRAS_WIRE, _EXTRAS_REFUSING = _of_extras()
 FAILURES: tuple[type[Exception], ...] = (
     *_EXTRAS_WIRE,
     *_EXTRAS_REFUSING,
+    ServiceFault,
     anthropic.AnthropicError,
     httpx2.HTTPError,
     httpx2.StreamError,
@@ -87,20 +125,25 @@ def understand(failure: Exception) -> Fault:
     if isinstance(failure, InfrastructureError):
         return Fault(failure, None)
     if isinstance(failure, anthropic.APIStatusError):
-        cause = _of_status(failure)
+        cause = _of_status(failure.type or "", failure.status_code)
         detail = f"HTTP {failure.status_code} {failure.type or ''}: {failure.message}"
         retry_after_s = _retry_after_s(failure.response.headers)
+        return Fault(InfrastructureError(cause, detail[:_LONGEST_DETAIL]), retry_after_s)
+    if isinstance(failure, ServiceFault):
+        cause = _of_status(failure.kind, failure.status)
+        detail = f"HTTP {failure.status} {failure.kind}: {failure}"
+        retry_after_s = _retry_after_s(failure.headers)
         return Fault(InfrastructureError(cause, detail[:_LONGEST_DETAIL]), retry_after_s)
     error = InfrastructureError(_of_type(failure), _describe(failure)[:_LONGEST_DETAIL])
     return Fault(error, None)
 
 
-def _of_status(failure: anthropic.APIStatusError) -> Cause:
-    if (cause := _BY_TYPE.get(failure.type or "")) is not None:
+def _of_status(kind: str, status: int) -> Cause:
+    if (cause := _BY_TYPE.get(kind)) is not None:
         return cause
-    if failure.status_code in _BY_STATUS:
-        return _BY_STATUS[failure.status_code]
-    return Cause.MODEL_SERVER if failure.status_code >= 500 else Cause.MODEL_REJECTED
+    if status in _BY_STATUS:
+        return _BY_STATUS[status]
+    return Cause.MODEL_SERVER if status >= 500 else Cause.MODEL_REJECTED
 
 
 def _of_type(failure: Exception) -> Cause:
@@ -122,7 +165,7 @@ def _describe(failure: Exception) -> str:
     return f"{type(reason).__name__}: {reason}" if str(reason) else type(reason).__name__
 
 
-def _retry_after_s(headers: httpx2.Headers) -> float | None:
+def _retry_after_s(headers: Mapping[str, str]) -> float | None:
     """Return the pause the service asks for: milliseconds, seconds or a date (RFC 9110)."""
     try:
         if "retry-after-ms" in headers:

@@ -11,15 +11,18 @@ from typing import TYPE_CHECKING
 from grindstone.errors import InputError
 from grindstone.llm.budget import Spend, Spending, SpendMeter
 from grindstone.llm.calls import CallRecord
-from grindstone.llm.client import AnthropicModel, CallAccounting, OnCall
+from grindstone.llm.client import JournaledModel
 from grindstone.llm.journal import Journal
-from grindstone.llm.providers import Resolved, resolve_model_id
+from grindstone.llm.paying import CallAccounting, OnCall
+from grindstone.llm.prices import PriceList
+from grindstone.llm.providers import Provider, Resolved, resolve_model_id
+from grindstone.llm.service import Service, service_of
 from grindstone.llm.timeouts import Timeouts
 from grindstone.masking import Mask
 from grindstone.records import Usage
 
 if TYPE_CHECKING:
-    from grindstone.llm.clients import Client
+    from grindstone.llm.clients import Asker
 
 
 REHEARSAL_URL = "GRINDSTONE_REHEARSAL_URL"
@@ -42,13 +45,13 @@ class Models:
         self._environ = environ
         self._rehearsal_url = rehearsal_url or environ.get(REHEARSAL_URL)
         self._starting = asyncio.Lock()
-        self._models: dict[tuple[str, str | None], AnthropicModel] = {}
+        self._models: dict[tuple[str, str | None], JournaledModel] = {}
 
     def resolve(self, choice: str) -> Resolved:
         """Return what a model id stands for; `reason` is the sentence that says why."""
         return resolve_model_id(choice, self._environ)
 
-    def get(self, model_id: str, region: str | None = None) -> AnthropicModel:
+    def get(self, model_id: str, region: str | None = None) -> JournaledModel:
         """Return a model; the same arguments give the same object.
 
         Nothing is contacted and no SDK is imported before its first call.
@@ -62,10 +65,13 @@ class Models:
         if key not in self._models:
             self._check_priced(resolved)
 
-            async def open_client() -> "Client":
+            async def open_client() -> "Asker":
                 return await self._open_client(resolved, region)
 
-            self._models[key] = AnthropicModel(resolved, self._books, open_client)
+            async def find_service() -> Service:
+                return await self._service(resolved)
+
+            self._models[key] = JournaledModel(resolved, self._books, open_client, find_service)
         return self._models[key]
 
     @property
@@ -87,21 +93,25 @@ class Models:
                 "max_tokens_total instead, or a model with a known price",
             )
 
-    async def _open_client(self, resolved: Resolved, region: str | None) -> "Client":
+    async def _open_client(self, resolved: Resolved, region: str | None) -> "Asker":
         # The SDK and the price tables take a second each to import: off the loop.
         await asyncio.to_thread(importlib.import_module, "grindstone.llm.clients")
         await asyncio.to_thread(self._books.price, resolved, Usage())
         from grindstone.llm.clients import open_client
 
+        at_an_address = resolved.provider not in (Provider.BEDROCK, Provider.VERTEX)
         client = await open_client(
-            resolved.provider,
-            resolved.model_id,
+            resolved,
             environ=self._environ,
             patience=self._books.patience,
             region=region,
-            rehearsal_url=await self._rehearsal() if resolved.rehearsal else None,
+            service=await self._service(resolved) if at_an_address else None,
         )
         return await self._exits.enter_async_context(client)
+
+    async def _service(self, resolved: Resolved) -> Service:
+        url = await self._rehearsal() if resolved.rehearsal else None
+        return service_of(resolved, self._environ, rehearsal_url=url)
 
     async def _rehearsal(self) -> str:
         """Return the rehearsal server's URL, starting one in this process if there is none."""
@@ -162,6 +172,7 @@ async def open_models(
         price_as=spending.rehearsal_price_as,
         on_call=on_call,
         mask=mask or Mask.of(environ),
+        own_prices=PriceList.of_environment(environ),
     )
     async with contextlib.AsyncExitStack() as exits:
         yield Models(

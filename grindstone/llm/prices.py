@@ -1,8 +1,14 @@
 """What tokens cost, from the price tables that come with genai-prices; no network."""
 
+import json
+from collections.abc import Mapping
 from datetime import datetime
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
+from pydantic import NonNegativeFloat, TypeAdapter, ValidationError
+
+from grindstone.base import Frozen
+from grindstone.errors import InputError
 from grindstone.llm.providers import Provider
 from grindstone.records import Usage, utc_now
 
@@ -10,7 +16,11 @@ _PROVIDER_IDS = {
     Provider.ANTHROPIC: "anthropic",
     Provider.BEDROCK: "aws",
     Provider.VERTEX: "google",
+    Provider.OPENAI: "openai",
+    Provider.MESSAGES: None,  # whoever it is: the model's name alone says what it costs
 }
+OWN_PRICES = "GRINDSTONE_PRICES"
+"""A JSON object of `OwnPrice`s by model id; they go before the tables'."""
 UNKNOWN = "price unknown"
 
 
@@ -19,6 +29,56 @@ class Price(NamedTuple):
 
     usd: float | None
     source: str
+
+
+class OwnPrice(Frozen):
+    """What a model's tokens cost, in US dollars per million."""
+
+    input: NonNegativeFloat
+    output: NonNegativeFloat
+    cache_read: NonNegativeFloat | None = None
+    """None: as the rest of the input."""
+    cache_write: NonNegativeFloat | None = None
+
+
+class PriceList(Frozen):
+    """Prices that somebody gave, by model id."""
+
+    prices: dict[str, OwnPrice] = {}
+
+    @classmethod
+    def of_environment(cls, environ: Mapping[str, str]) -> Self:
+        """Return the prices in GRINDSTONE_PRICES.
+
+        Raises:
+            InputError: It is no JSON object of prices.
+        """
+        try:
+            given = TypeAdapter(dict[str, OwnPrice]).validate_json(environ.get(OWN_PRICES) or "{}")
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"])) or "value"
+            expected = json.dumps({"openai:qwen3": {"input": 0.2, "output": 0.6}})
+            raise InputError(OWN_PRICES, f"{where}: {first['msg'].lower()}", expected) from error
+        return cls(prices=given)
+
+    def price(self, usage: Usage, model_id: str) -> Price | None:
+        """Return what some tokens cost, None where nobody gave a price."""
+        own = self.prices.get(model_id) or self.prices.get(model_id.partition("@")[0])
+        if own is None:
+            return None
+        read = own.input if own.cache_read is None else own.cache_read
+        written = own.input if own.cache_write is None else own.cache_write
+        usd = (
+            usage.input_tokens * own.input
+            + usage.output_tokens * own.output
+            + usage.cache_read_tokens * read
+            + usage.cache_write_tokens * written
+        ) / 1e6
+        return Price(usd, OWN_PRICES)
+
+
+NO_PRICES = PriceList()
 
 
 def price(

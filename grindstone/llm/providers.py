@@ -5,6 +5,8 @@
 | `claude-…`                                          | Anthropic |
 | `anthropic.…`, `us.anthropic.…` (any region), ARNs  | Bedrock   |
 | `claude-…@…`                                        | Vertex    |
+| `openai:NAME`, `openai:NAME@URL`                    | whoever speaks OpenAI's APIs |
+| `messages:NAME`, `messages:NAME@URL`                | whoever speaks the Messages API |
 | `rehearsal`                                         | the offline rehearsal server |
 | `auto`                                              | the first of these with credentials |
 """
@@ -24,9 +26,13 @@ _BEDROCK = re.compile(r"^(?:[a-z]{2,8}(?:-[a-z]+)?\.)?anthropic\.[a-z0-9].*$")
 _BEDROCK_ARN = re.compile(r"^arn:aws[a-z-]*:bedrock:(?P<region>[a-z0-9-]+):")
 _VERTEX = re.compile(r"^claude-[a-z0-9.-]+@[a-z0-9-]+$")
 _ANTHROPIC = re.compile(r"^claude-[a-z0-9.-]+$")
+_NAMED = re.compile(
+    r"^(?P<kind>openai|messages):(?P<name>[^\s@]+(?:@(?!https?://)[^\s@]+)*)"
+    r"(?:@(?P<url>https?://[^\s@]+))?$"
+)
 _KNOWN = (
     "claude-… (Anthropic), us.anthropic.… or an ARN (Bedrock), claude-…@… (Vertex), "
-    "rehearsal (offline) or auto"
+    "openai:NAME or messages:NAME with @URL for another address, rehearsal (offline) or auto"
 )
 _ANTHROPIC_KEYS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")
 _AWS_KEYS = (
@@ -46,6 +52,8 @@ class Provider(StrEnum):
     ANTHROPIC = "anthropic"
     BEDROCK = "bedrock"
     VERTEX = "vertex"
+    OPENAI = "openai"
+    MESSAGES = "messages"
     REHEARSAL = "rehearsal"
 
 
@@ -70,6 +78,18 @@ class Resolved(Frozen):
         """Whether the offline rehearsal server answers."""
         return self.provider is Provider.REHEARSAL
 
+    @property
+    def name(self) -> str:
+        """What the service calls the model."""
+        found = _NAMED.match(self.model_id)
+        return found["name"] if found else self.model_id
+
+    @property
+    def base_url(self) -> str | None:
+        """The address that the id gives, None where the environment's is meant."""
+        found = _NAMED.match(self.model_id)
+        return found["url"].rstrip("/") if found and found["url"] else None
+
 
 def resolve_model_id(choice: str, environ: Mapping[str, str]) -> Resolved:
     """Return the model and provider that a user's choice stands for.
@@ -87,6 +107,8 @@ def resolve_model_id(choice: str, environ: Mapping[str, str]) -> Resolved:
     if choice == AUTO:
         return _best(environ)
     provider = provider_of(choice)
+    if provider in _SERVED:
+        return _served(choice, provider, environ)
     found = _credentials(provider, environ)
     if found is None and provider is Provider.ANTHROPIC:
         raise InputError(
@@ -111,6 +133,8 @@ def provider_of(model_id: str) -> Provider:
     """
     if model_id == REHEARSAL:
         return Provider.REHEARSAL
+    if found := _NAMED.match(model_id):
+        return Provider(found["kind"])
     if _BEDROCK_ARN.match(model_id) or _BEDROCK.match(model_id):
         return Provider.BEDROCK
     if _VERTEX.match(model_id):
@@ -126,10 +150,36 @@ def region_of_arn(model_id: str) -> str | None:
     return match["region"] if match else None
 
 
+def _served(choice: str, provider: Provider, environ: Mapping[str, str]) -> Resolved:
+    """Return a model of a service that is known by its address; local ones take no key.
+
+    Raises:
+        InputError: No address is known, or OpenAI's own is meant and there is no key.
+    """
+    resolved = Resolved(model_id=choice, provider=provider, reason="")
+    variable, keys = _SERVED[provider]
+    url = resolved.base_url or environ.get(variable)
+    if url is None and (provider is Provider.MESSAGES or not _first(keys, environ)):
+        needed = f"{choice}@https://… or {variable} in the environment"
+        if provider is Provider.OPENAI:
+            needed = f"{needed}, or {keys[0]} for OpenAI's own"
+        raise InputError(f"model {choice}", "no address of a service is known", needed)
+    where = f"at {url}" if url else f"at {_NAMES[provider]}"
+    reason = f"The model is {resolved.name} {where}, as asked."
+    return resolved.model_copy(update={"reason": reason})
+
+
+_SERVED: Mapping[Provider, tuple[str, tuple[str, ...]]] = {
+    Provider.OPENAI: ("OPENAI_BASE_URL", ("OPENAI_API_KEY",)),
+    Provider.MESSAGES: ("ANTHROPIC_BASE_URL", _ANTHROPIC_KEYS),
+}
+
 _NAMES: Mapping[Provider, str] = {
     Provider.ANTHROPIC: "the Anthropic API",
     Provider.BEDROCK: "Amazon Bedrock",
     Provider.VERTEX: "Google Vertex AI",
+    Provider.OPENAI: "the OpenAI API",
+    Provider.MESSAGES: "a service that speaks the Messages API",
 }
 
 

@@ -6,13 +6,13 @@ wire has one meaning, and a broken answer shows by its missing stop reason.
 """
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import anthropic
 from pydantic import JsonValue
 
 from grindstone.errors import Cause, InfrastructureError
+from grindstone.llm.faults import ServiceFault, error_in
 from grindstone.llm.messages import (
     Block,
     Message,
@@ -88,25 +88,28 @@ def _mark_for_cache(messages: list[dict[str, Any]]) -> None:
             left -= 1
 
 
-class Accumulator:
-    """Adds up the events of one streamed answer.
+class MessageStream:
+    """Adds up the events of one streamed answer to the body it has without streaming.
 
     `usage` is what the service has told so far, also when the stream then breaks off.
     """
 
     def __init__(self) -> None:
+        self._message: dict[str, Any] = {}
         self._blocks: dict[int, dict[str, Any]] = {}
-        self._partial_input: dict[int, list[str]] = {}
-        self._model = ""
-        self._stop_reason: str | None = None
+        self._pieces: dict[tuple[int, str], list[str]] = {}
+        self._ended: dict[str, Any] = {}
         self.usage = Usage()
 
     def add(self, event: Any) -> None:
-        """Take the next event.
+        """Take the next event, as plain JSON.
 
         Raises:
+            ServiceFault: It tells an error.
             InfrastructureError: MODEL_SERVER, when it is not what the protocol allows.
         """
+        if event.get("type") == "error":
+            raise ServiceFault(200, *error_in(event), {})
         try:
             self._add(event)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -114,77 +117,92 @@ class Accumulator:
                 Cause.MODEL_SERVER, f"an event of the stream is malformed: {error!r}"
             ) from error
 
-    def _add(self, event: Any) -> None:
-        match event.type:
+    def _add(self, event: dict[str, Any]) -> None:
+        match event["type"]:
             case "message_start":
-                self._model = event.message.model
-                self.usage = _usage(event.message.usage, Usage())
+                self._message = dict(event["message"])
+                self.usage = _usage(event["message"]["usage"], Usage())
             case "content_block_start":
-                self._blocks[event.index] = event.content_block.to_dict(mode="json")
+                self._blocks[event["index"]] = dict(event["content_block"])
             case "content_block_delta":
-                self._delta(event.index, event.delta)
+                self._delta(event["index"], event["delta"])
             case "message_delta":
-                self._stop_reason = event.delta.stop_reason or self._stop_reason
-                self.usage = _usage(event.usage, self.usage)
+                self._ended |= {
+                    name: value for name, value in event["delta"].items() if value is not None
+                }
+                told = event.get("usage") or {}
+                self.usage = _usage(told, self.usage)
+                self._message["usage"] = {
+                    **self._message.get("usage", {}),
+                    **{name: value for name, value in told.items() if value is not None},
+                }
 
-    def _delta(self, index: int, delta: Any) -> None:
+    def _delta(self, index: int, delta: dict[str, Any]) -> None:
         block = self._blocks[index]
-        match delta.type:
+        match delta["type"]:
             case "text_delta":
-                block["text"] += delta.text
+                self._piece(index, "text", delta["text"])
             case "input_json_delta":
-                self._partial_input.setdefault(index, []).append(delta.partial_json)
+                self._piece(index, "input", delta["partial_json"])
             case "thinking_delta":
-                block["thinking"] += delta.thinking
+                self._piece(index, "thinking", delta["thinking"])
             case "signature_delta":
-                block["signature"] = delta.signature
+                block["signature"] = delta["signature"]
             case "citations_delta":
-                block["citations"] = [
-                    *(block.get("citations") or ()),
-                    delta.citation.to_dict(mode="json"),
-                ]
+                block["citations"] = [*(block.get("citations") or ()), delta["citation"]]
+
+    def _piece(self, index: int, name: str, piece: str) -> None:
+        self._pieces.setdefault((index, name), []).append(piece)
 
     @property
     def complete(self) -> bool:
         """Whether the service said why the answer ended; nothing follows but the goodbye."""
-        return self._stop_reason is not None
+        return "stop_reason" in self._ended
 
-    def response(self) -> Response:
-        """Return the whole answer.
+    @property
+    def stop_reason(self) -> str:
+        """Why the answer ended.
+
+        Raises:
+            InfrastructureError: MODEL_TRUNCATED, when the stream ended before the answer did.
+        """
+        if not self.complete:
+            raise InfrastructureError(
+                Cause.MODEL_TRUNCATED,
+                f"the stream ended without a stop reason after {len(self._blocks)} blocks",
+            )
+        return str(self._ended["stop_reason"])
+
+    def body(self) -> dict[str, Any]:
+        """Return the whole answer, as the API words it.
 
         Raises:
             InfrastructureError: MODEL_TRUNCATED, when the stream ended before the answer
                 did; MODEL_SERVER, when a tool's input is not JSON.
         """
-        if self._stop_reason is None:
-            raise InfrastructureError(
-                Cause.MODEL_TRUNCATED,
-                f"the stream ended without a stop reason after {len(self._blocks)} blocks",
-            )
-        return Response(
-            content=tuple(self._finished()),
-            stop_reason=self._stop_reason,
-            usage=self.usage,
-            model=self._model,
-        )
+        stop_reason = self.stop_reason
+        ended = {"stop_sequence": None} | self._ended | {"stop_reason": stop_reason}
+        return {**self._message, **ended, "content": self.blocks()}
 
-    def _finished(self) -> Iterator[Block]:
-        for index, block in sorted(self._blocks.items()):
-            if index in self._partial_input:
-                block["input"] = self._input("".join(self._partial_input[index]))
-            match block:
-                case {"type": "text", "text": str(text)} if not block.get("citations"):
-                    yield Text(text=text)
-                case {"type": "tool_use"}:
-                    yield ToolUse(id=block["id"], name=block["name"], input=block["input"])
-                case _:
-                    yield Opaque(data=block)
+    def blocks(self) -> list[dict[str, Any]]:
+        """Return the answer's blocks, whole.
+
+        Raises:
+            InfrastructureError: MODEL_SERVER, when a tool's input is not JSON.
+        """
+        for (index, name), pieces in self._pieces.items():
+            text = "".join(pieces)
+            block = self._blocks[index]
+            whole = self._input(text) if name == "input" else str(block.get(name) or "") + text
+            block[name] = whole
+        self._pieces.clear()
+        return [block for _, block in sorted(self._blocks.items())]
 
     def _input(self, text: str) -> dict[str, JsonValue]:
         try:
             value = json.loads(text or "{}")
         except ValueError as error:
-            if self._stop_reason == "max_tokens":
+            if self.stop_reason == "max_tokens":
                 return {}  # a command cut in half must not be run
             raise InfrastructureError(
                 Cause.MODEL_SERVER, f"a tool's input is not JSON: {error}"
@@ -194,11 +212,40 @@ class Accumulator:
         return value
 
 
-def _usage(told: Any, before: Usage) -> Usage:
+class Accumulator(MessageStream):
+    """The same as one of our own answers."""
+
+    def response(self) -> Response:
+        """Return the whole answer.
+
+        Raises:
+            InfrastructureError: MODEL_TRUNCATED, when the stream ended before the answer
+                did; MODEL_SERVER, when a tool's input is not JSON.
+        """
+        stop_reason = self.stop_reason
+        return Response(
+            content=tuple(map(_finished, self.blocks())),
+            stop_reason=stop_reason,
+            usage=self.usage,
+            model=str(self._message.get("model") or ""),
+        )
+
+
+def _finished(block: dict[str, Any]) -> Block:
+    match block:
+        case {"type": "text", "text": str(text)} if not block.get("citations"):
+            return Text(text=text)
+        case {"type": "tool_use"}:
+            return ToolUse(id=block["id"], name=block["name"], input=block["input"])
+        case _:
+            return Opaque(data=block)
+
+
+def _usage(told: dict[str, Any], before: Usage) -> Usage:
     """Return the counts an event tells; later events repeat totals, they don't add."""
 
     def count(name: str, otherwise: int) -> int:
-        value = getattr(told, name, None)
+        value = told.get(name)
         return otherwise if value is None else int(value)
 
     return Usage(

@@ -1,6 +1,5 @@
 """The HTTP face: Messages, token counting and models, as a starlette application."""
 
-import asyncio
 import contextlib
 import json
 import socket
@@ -14,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from grindstone.asgi import serving
 from grindstone.rehearsal import tokens
 from grindstone.rehearsal.parts import answer
 from grindstone.rehearsal.reply import Reply, compose, events
@@ -138,14 +138,6 @@ def _listen(host: str, port: int) -> socket.socket:
     return sock
 
 
-class _Embedded(uvicorn.Server):
-    """Leaves the process's signal handlers alone."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Any:
-        yield
-
-
 @contextlib.asynccontextmanager
 async def serve(port: int = 0, host: str = "127.0.0.1") -> AsyncIterator[str]:
     """Serve on the running loop; yield the base URL once requests are answered.
@@ -157,22 +149,9 @@ async def serve(port: int = 0, host: str = "127.0.0.1") -> AsyncIterator[str]:
     Raises:
         OSError: The address is taken.
     """
-    config = _config(host, port)
     sock = _listen(host, port)
-    server = _Embedded(config)
-    serving = asyncio.create_task(server.serve(sockets=[sock]))
-    try:
-        while not server.started:
-            if serving.done():
-                await serving
-                raise OSError(f"the rehearsal server ended before it answered on {host}:{port}")
-            await asyncio.sleep(0.005)
+    async with serving(app(), sock):
         yield f"http://{host}:{sock.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        server.force_exit = True
-        await serving
-        sock.close()
 
 
 def run(host: str = "127.0.0.1", port: int = 8788) -> None:

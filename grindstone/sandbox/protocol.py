@@ -6,6 +6,7 @@ files mean.
 """
 
 import math
+import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
@@ -91,6 +92,7 @@ class StartSpec(Frozen):
     network: NetworkRules = Field(NetworkRules(), description="What it may reach.")
     env: dict[str, str] = {}
     workdir: str | None = Field(None, description="None: the image's own.")
+    listens: bool = Field(False, description="Whether `Sandbox.listen` will be asked of it.")
     labels: dict[str, str] = Field({}, description="Beside the ones that make it reapable.")
 
 
@@ -169,6 +171,14 @@ class Sandbox(Protocol):
         these nor can write to them. The files left in `log_dir` are returned.
         `network` is in force while it runs, in place of the sandbox's own rules; a sandbox that
         was started without a network has none whatever it says.
+        """
+        ...
+
+    async def listen(self, port: int) -> socket.socket:
+        """Return a socket that listens inside, at a port of its loopback, and nowhere else.
+
+        Whoever accepts its connections is out here: what runs inside reaches them without a
+        network. Only for a sandbox that was started with `listens`.
         """
         ...
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from grindstone.errors import Cause, InfrastructureError, UncarriableError
 from grindstone.files import write_atomic
 from grindstone.sandbox.disk import DiskWatch, Taken
+from grindstone.sandbox.network.doors import PORT
 from grindstone.sandbox.network.proxy import Proxy, Visit
 from grindstone.sandbox.network.rules import NetworkRules
 from grindstone.sandbox.protocol import ExecResult, Keep, Limits, SealedResult
@@ -93,12 +94,12 @@ class RemoteSandbox(ABC):
     async def open_door(self) -> None:
         """See to it that what the network rules allow can be reached from inside."""
         if self._proxy is not None and not self._door_open:
-            await self._proxy.serve(await self._door())
+            await self._proxy.serve(await self.listen(PORT))
             self._door_open = True
 
     @abstractmethod
-    async def _door(self) -> socket.socket:
-        """Return a socket that listens inside, at `doors.PORT` of its loopback."""
+    async def listen(self, port: int) -> socket.socket:
+        """Return a socket that listens inside, at a port of its loopback."""
 
     @property
     def workdir(self) -> str:

@@ -3,9 +3,9 @@
 import math
 import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_serializer
+from pydantic import BaseModel, ConfigDict, Field, field_serializer, model_validator
 
 from grindstone.agents.profiles import Profile
 from grindstone.home import Home
@@ -13,6 +13,13 @@ from grindstone.llm.budget import Spending
 from grindstone.sandbox.protocol import DEFAULT_HEADROOM
 from grindstone.sandbox.registry import AUTO, AUTO_HELP, Choice
 from grindstone.settings.words import ScoreMode, Selection
+
+_PROFILE_OF = {
+    "agent": Profile.COMMAND,
+    "agent_command": Profile.COMMAND,
+    "solver": Profile.CODE,
+}
+"""What a setting that names an agent makes of the profile."""
 
 Ratio = Annotated[float, Field(ge=0.0, le=1.0)]
 
@@ -85,11 +92,28 @@ class RunSettings(Settings):
     model_id: str = Field(
         "auto",
         description="Solver model: claude-… (Anthropic), us.anthropic.… (Bedrock), claude-…@… "
-        "(Vertex), rehearsal (offline). auto: the best with the credentials found.",
+        "(Vertex), openai:NAME or messages:NAME, with @URL for another address, rehearsal "
+        "(offline). auto: the best with the credentials found.",
     )
     region: str | None = Field(None, description="Cloud region for Bedrock and Vertex.")
     max_tokens: int = Field(16384, ge=1, description="Output tokens of one model answer.")
     native_profile: Profile = Field(Profile.TERMINUS2, description="Solver profile.")
+    agent: str | None = Field(
+        None,
+        description="An agent's own program instead, as a file says or by a bundled one's name: "
+        "claude-code, codex, mini-swe-agent, aider, opencode.",
+    )
+    agent_command: str | None = Field(
+        None,
+        min_length=1,
+        description='The same as one shell line: claude -p "$(cat $PROMPT_FILE)". The model is '
+        "named in ANTHROPIC_BASE_URL, OPENAI_BASE_URL and their like.",
+    )
+    solver: str | None = Field(
+        None,
+        description="A solver of your own code: module:factory, or a name that a package gives "
+        "it in the entry points grindstone.solvers.",
+    )
     score_mode: ScoreMode = Field(
         ScoreMode.DUAL, description="reward: partial; binary: all or nothing; dual: the larger."
     )
@@ -139,6 +163,35 @@ class RunSettings(Settings):
     dispatch: Literal["inline", "deployment"] = Field(
         "inline", description="inline: attempts run in this process; deployment: on a work pool."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_the_agents_profile(cls, given: Any) -> Any:
+        """Take the profile from what else was given of the agent, where it was left open."""
+        if not isinstance(given, dict):
+            return given
+        named = [name for name in _PROFILE_OF if given.get(name) not in (None, "")]
+        if named and given.get("native_profile") in (None, ""):
+            given = given | {"native_profile": _PROFILE_OF[named[0]]}
+        return given
+
+    @model_validator(mode="after")
+    def _one_agent(self) -> Self:
+        named = [name for name in _PROFILE_OF if getattr(self, name) is not None]
+        if len(named) > 1:
+            raise ValueError(f"{' and '.join(named)} are given; expected one of them")
+        for name in named:
+            if self.native_profile != _PROFILE_OF[name]:
+                raise ValueError(
+                    f"{name} is given with native_profile {self.native_profile.value}; "
+                    f"expected {_PROFILE_OF[name].value}, or none"
+                )
+        if not named and self.native_profile in _PROFILE_OF.values():
+            those = [n for n, profile in _PROFILE_OF.items() if profile == self.native_profile]
+            raise ValueError(
+                f"native_profile is {self.native_profile.value}; expected {' or '.join(those)} too"
+            )
+        return self
 
     @field_serializer("max_cost_usd", when_used="json")
     def _as_json(self, ceiling: float | None) -> float | str | None:

@@ -10,6 +10,7 @@ import pytest
 
 from grindstone.agents import profiles
 from grindstone.agents.solvers import solver_for
+from grindstone.errors import InputError
 from grindstone.records import Arm, Purpose
 from grindstone.settings import Profile
 
@@ -84,7 +85,9 @@ def test_a_row_is_all_that_a_new_profile_needs(tmp_path: Path) -> None:
     assert "toy" in told["help"]
 
 
-@pytest.mark.parametrize("profile", Profile)
+@pytest.mark.parametrize(
+    "profile", [each for each in Profile if each not in (Profile.COMMAND, Profile.CODE)]
+)
 def test_every_row_names_a_solver_that_is_there(profile: Profile) -> None:
     assert hasattr(solver_for(profile), "solve")
     assert profile == profile.value == str(profile)
@@ -101,3 +104,9 @@ def test_what_an_attempt_counts_for_is_told_by_its_purpose_and_arm() -> None:
     assert those("live") == {Purpose.ROUTE, Purpose.IMPORT}
     assert those("shows_competency") == run | {Purpose.ROUTE, Purpose.EXAM}
     assert {arm for arm in Arm if not arm.up_to_date} == {Arm.BASELINE, Arm.WITHOUT}
+
+
+@pytest.mark.parametrize("profile", [Profile.COMMAND, Profile.CODE])
+def test_a_row_that_stands_for_somebody_elses_agent_asks_for_it(profile: Profile) -> None:
+    with pytest.raises(InputError, match=r"--agent|module:factory"):
+        solver_for(profile)

@@ -25,7 +25,7 @@ from grindstone.errors import Cause, InfrastructureError
 from grindstone.files import write_atomic
 from grindstone.sandbox.bubblewrap.cgroups import make_groups, remove_named
 from grindstone.sandbox.bubblewrap.host import OVERLAID, Host, enter_namespace, remove_tree
-from grindstone.sandbox.network.doors import PORT, receive
+from grindstone.sandbox.network.doors import receive
 from grindstone.sandbox.owner import start_time, this_process
 from grindstone.sandbox.protocol import HOSTNAME, Limits
 from grindstone.sandbox.remote import RUNNER, RUNNER_DIR
@@ -196,14 +196,14 @@ class Box:
         command += ["--program", str(self._program), "--"]
         return command, [*self._namespaces, self._program]
 
-    def door(self) -> socket.socket:
-        """Return a socket that listens inside, at the proxy's port of its loopback; blocks."""
+    def door(self, port: int) -> socket.socket:
+        """Return a socket that listens inside, at a port of its loopback; blocks."""
         command, descriptors = self.enter()
         ours, theirs = socket.socketpair(socket.AF_UNIX)
         with ours:
             with theirs:
                 process = subprocess.Popen(
-                    [*command, "listen", str(PORT)],
+                    [*command, "listen", str(port)],
                     stdin=theirs.fileno(),
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,

@@ -124,8 +124,9 @@ class BubblewrapSandbox(RemoteSandbox):
         """Return how many processes were ended for memory; 0 where no control group is."""
         return self._box.groups.memory_kills()
 
-    async def _door(self) -> socket.socket:
-        return await asyncio.to_thread(self._box.door)
+    async def listen(self, port: int) -> socket.socket:
+        """Return a socket that listens inside."""
+        return await asyncio.to_thread(self._box.door, port)
 
     async def close(self) -> None:
         """End everything and remove it; safe to call twice."""

@@ -97,8 +97,9 @@ class DockerProvider:
 
     def _start(self, spec: StartSpec, volume: str) -> DockerSandbox:
         api = self._engine.client.api
-        hatch = Hatch() if spec.network.mode != "none" else None
-        told = {} if hatch is None else ENVIRONMENT
+        connected = spec.network.mode != "none"
+        hatch = Hatch() if connected or spec.listens else None
+        told = ENVIRONMENT if connected else {}
         with engine_errors(Cause.SANDBOX_START):
             made = api.create_container(
                 spec.image,

@@ -12,7 +12,7 @@ from grindstone.errors import Cause, InfrastructureError
 from grindstone.sandbox.disk import Taken
 from grindstone.sandbox.docker.engine import Engine, engine_errors
 from grindstone.sandbox.docker.stream import Stream
-from grindstone.sandbox.network.doors import PORT, Hatch, receive
+from grindstone.sandbox.network.doors import Hatch, receive
 from grindstone.sandbox.network.rules import NetworkRules
 from grindstone.sandbox.protocol import Limits
 from grindstone.sandbox.registry import Kind
@@ -149,14 +149,15 @@ class DockerSandbox(RemoteSandbox):
                 return kills_in(content.decode(errors="replace"))
         return 0
 
-    async def _door(self) -> socket.socket:
+    async def listen(self, port: int) -> socket.socket:
+        """Return a socket that listens inside."""
         with engine_errors(Cause.SANDBOX_START, self._container):
-            return await self._engine.call(self._handed_out)
+            return await self._engine.call(self._handed_out, port)
 
-    def _handed_out(self) -> socket.socket:
-        assert self._hatch is not None
+    def _handed_out(self, port: int) -> socket.socket:
+        assert self._hatch is not None, "started without `listens`"
         api = self._engine.client.api
-        command = [RUNNER, "listen", str(PORT), f"{HATCH_DIR}/{Hatch.NAME}"]
+        command = [RUNNER, "listen", str(port), f"{HATCH_DIR}/{Hatch.NAME}"]
         with self._hatch.open() as waiting:
             made = api.exec_create(self._container, command, user="0")
             api.exec_start(made["Id"], detach=True)

@@ -1,0 +1,119 @@
+"""An agent of others as data: how it is installed, called, told of its model, and understood."""
+
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, PositiveInt, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from grindstone.base import Frozen
+from grindstone.errors import InputError
+from grindstone.llm.service import Api
+from grindstone.resources import bundled
+from grindstone.validation import faults
+
+HOME = "/root"
+FOLDER = "/root/.agent"
+"""Where an agent's program finds what it is told, as files."""
+
+PLACEHOLDERS = {
+    "{model}": "the model, as the service calls it",
+    "{base_url}": "where the model answers, without a path",
+    "{token}": "what opens it, in the place of a key",
+    "{instruction_file}": "the task's words",
+    "{system_file}": "the workspace's words: its prompt, memories, and which skills there are",
+    "{prompt_file}": "the workspace's words and then the task's, in one",
+    "{workdir}": "the folder the task begins in",
+}
+"""What may stand in the values of `env` and `files`, and in `command`."""
+
+
+class ToolWord(Frozen):
+    """What a tool of the agent's comes to in our words."""
+
+    name: Literal["bash", "load_skill", "read_file"] = Field(
+        description="bash: it runs a command line; load_skill: it reads a skill, by its name; "
+        "read_file: it shows a file, by its path."
+    )
+    argument: str = Field(description="The argument that holds the command, name or path.")
+
+
+class AgentFile(Frozen):
+    """One agent."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")
+    version: str = Field("", description="Of the program; pinned by `install`.")
+    licence: str = Field("", description="Under which it is installed; nothing of it is shipped.")
+    about: str = ""
+    install: tuple[str, ...] = Field(
+        (), description="Shell commands of an image layer, run as root; the network is there."
+    )
+    command: str = Field(
+        min_length=1, description="A shell command line, run once per attempt in the task's folder."
+    )
+    env: dict[str, str] = Field({}, description="Variables; see `PLACEHOLDERS`.")
+    files: dict[str, str] = Field({}, description="Absolute path to content; likewise.")
+    skills: str = Field(
+        "", description="A folder its skills go to, beside the four where all agents find them."
+    )
+    api: Api = Field(Api.MESSAGES, description="How its program speaks to a model.")
+    tools: dict[str, ToolWord] = Field({}, description="By the agent's name of a tool.")
+    max_calls: PositiveInt | None = Field(
+        None, description="Model calls of one attempt; empty: the run's max_steps."
+    )
+
+
+@cache
+def bundled_agents() -> tuple[str, ...]:
+    """Return the names of the agents that come with the package."""
+    return tuple(sorted(path.stem for path in bundled("agents").glob("*.yaml")))
+
+
+def load_agent(choice: str) -> AgentFile:
+    """Return a bundled agent by its name, or one of the user's by its file.
+
+    Raises:
+        InputError: There is none, or the file's fields are not an agent's.
+    """
+    path = bundled("agents") / f"{choice}.yaml" if choice in bundled_agents() else Path(choice)
+    try:
+        data = YAML(typ="safe").load(path.read_text("utf-8"))
+    except OSError as error:
+        expected = f"{', '.join(bundled_agents())} or a YAML file"
+        raise InputError("agent", f"{choice} is no agent ({error.strerror})", expected) from error
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise InputError(str(path), str(error).splitlines()[0], "YAML") from error
+    try:
+        return AgentFile.model_validate(data)
+    except ValidationError as error:
+        raise InputError.together(
+            [
+                InputError(f"{path}: {'.'.join(fault.place)}", fault.problem, fault.expected)
+                for fault in faults(error)
+            ]
+        ) from error
+
+
+def quick_agent(command: str) -> AgentFile:
+    """Return an agent that is one command line, in an image that has its program.
+
+    It is told of its model by the variables that programs of either API read.
+    """
+    return AgentFile(
+        name="command",
+        command=command,
+        env={
+            "ANTHROPIC_BASE_URL": "{base_url}",
+            "ANTHROPIC_API_KEY": "{token}",
+            "ANTHROPIC_MODEL": "{model}",
+            "OPENAI_BASE_URL": "{base_url}/v1",
+            "OPENAI_API_KEY": "{token}",
+            "OPENAI_MODEL": "{model}",
+            "INSTRUCTION_FILE": "{instruction_file}",
+            "SYSTEM_FILE": "{system_file}",
+            "PROMPT_FILE": "{prompt_file}",
+        },
+        tools={"bash": ToolWord(name="bash", argument="command")},
+    )

@@ -1,0 +1,164 @@
+"""Paying for a model's answers: journal first, then budget, then the wire, then the books."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from grindstone.digest import digest
+from grindstone.llm.budget import SpendMeter
+from grindstone.llm.calls import GIVEN_UP, CallRecord
+from grindstone.llm.journal import Journal, JournalEntry
+from grindstone.llm.messages import CallSite, Response
+from grindstone.llm.prices import NO_PRICES, Price, PriceList, price
+from grindstone.llm.providers import Provider, Resolved
+from grindstone.llm.timeouts import Timeouts
+from grindstone.masking import NO_MASK, Mask
+from grindstone.records import Usage, utc_now
+
+if TYPE_CHECKING:
+    from grindstone.llm.asking import Inquiry, RetriedCall
+
+OnCall = Callable[[CallRecord], None]
+
+
+def masked_response(response: Response, mask: Mask) -> Response:
+    """Return an answer without known keys; the same object where it holds none."""
+    text = response.model_dump_json()
+    shown = mask(text)
+    return response if shown == text else Response.model_validate_json(shown)
+
+
+@dataclass(frozen=True)
+class CallAccounting:
+    """What all models of a run share."""
+
+    run_key: str
+    journal: Journal
+    meter: SpendMeter
+    patience: Timeouts
+    price_as: str | None
+    on_call: OnCall | None
+    mask: Mask = NO_MASK
+    own_prices: PriceList = NO_PRICES
+
+    def price(self, resolved: Resolved, usage: Usage, *, rehearsal: bool = False) -> Price:
+        """Return what some tokens cost at a model's present price.
+
+        Args:
+            resolved: The model.
+            usage: The tokens.
+            rehearsal: A rehearsal server answered, though another model was asked for.
+        """
+        rehearsal = rehearsal or resolved.rehearsal
+        if not rehearsal and (own := self.own_prices.price(usage, resolved.model_id)) is not None:
+            return own
+        return price(
+            usage,
+            resolved.name,
+            Provider.REHEARSAL if rehearsal else resolved.provider,
+            at=utc_now(),
+            price_as=self.price_as if rehearsal else None,
+        )
+
+    def enter(self, record: CallRecord) -> None:
+        """Count a call once and tell of it once, however often it is replayed."""
+        if self.meter.count(record) and self.on_call is not None:
+            self.on_call(record)
+
+
+class PaidCalls:
+    """The calls of one model: each is paid once in a run, and never past its ceilings."""
+
+    def __init__(self, resolved: Resolved, books: CallAccounting) -> None:
+        self.resolved = resolved
+        self.books = books
+
+    async def recall(self, key: str, site: CallSite) -> Response | None:
+        """Return the answer that the run has paid for, None where there is none."""
+        paid = await asyncio.to_thread(self.books.journal.look_up, key, site)
+        if paid is None or paid.response is None:
+            return None
+        self.books.enter(paid.record.model_copy(update={"replayed": True}))
+        return paid.response.model_copy(update={"replayed": True})
+
+    async def pay(
+        self, inquiry: "Inquiry", site: CallSite, key: str, *, expected: Usage
+    ) -> Response:
+        """Ask, and put the answer into the journal before it is returned.
+
+        Args:
+            inquiry: What to ask, and how.
+            site: Where in the run.
+            key: The call's identity.
+            expected: What it will use, about.
+
+        Raises:
+            InfrastructureError: After the tries its policy allows.
+            BudgetExceededError: Before the call, when a ceiling is reached.
+        """
+        # The SDK takes a second to import: not before the first live call.
+        from grindstone.llm.asking import RetriedCall
+
+        meter = self.books.meter
+        cost_usd = self.books.price(self.resolved, expected).usd
+        reserved = meter.reserve(expected.total_tokens, cost_usd or 0.0)
+        try:
+            started_at = utc_now()
+            call = RetriedCall(inquiry, call_id=key, patience=self.books.patience)
+            try:
+                response = await call.ask()
+            except BaseException:
+                self._give_up(call, site, key, started_at)
+                raise
+            # Before it is used, so that what is replayed is what was lived.
+            response = masked_response(response, self.books.mask)
+            record = self._record(call, response, site, key, started_at)
+            entry = JournalEntry(record=record, response=response)
+            await asyncio.to_thread(self.books.journal.append, site, entry)
+            self.books.enter(record)
+            return response
+        finally:
+            meter.release(reserved)
+
+    def _give_up(self, call: "RetriedCall", site: CallSite, key: str, started_at: datetime) -> None:
+        """Book what a call used that was given up or cancelled; it may be asked again."""
+        if call.lost.total_tokens == 0:
+            return
+        # A name of its own: the same call may be given up twice, and then be answered.
+        name = digest([key, GIVEN_UP, started_at.isoformat()])
+        record = self._record(call, None, site, name, started_at)
+        # On the loop: a cancelled task must not wait for a thread.
+        self.books.journal.append(site, JournalEntry(record=record, response=None))
+        self.books.enter(record)
+
+    def _record(
+        self,
+        call: "RetriedCall",
+        response: Response | None,
+        site: CallSite,
+        key: str,
+        started_at: datetime,
+    ) -> CallRecord:
+        usage = response.usage if response is not None else Usage()
+        bill = self.books.price(self.resolved, usage + call.lost, rehearsal=call.rehearsal)
+        return CallRecord(
+            call_id=key,
+            run_key=self.books.run_key,
+            role=site.role,
+            scope=site.scope,
+            turn=site.turn,
+            task_id=site.task_id,
+            model=self.resolved.model_id,
+            provider=self.resolved.provider.value,
+            usage=usage,
+            lost=call.lost,
+            tries=call.tries,
+            stop_reason=response.stop_reason if response is not None else GIVEN_UP,
+            cost_usd=bill.usd,
+            price_source=bill.source,
+            rehearsal=self.resolved.rehearsal or call.rehearsal,
+            started_at=started_at,
+            duration_s=call.duration_s,
+        )

@@ -1,0 +1,125 @@
+"""One request of a program inside: from the journal, or from the service and then the journal."""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import httpx2
+
+from grindstone.digest import digest
+from grindstone.errors import BudgetExceededError, Cause, InfrastructureError
+from grindstone.llm.faults import ServiceFault
+from grindstone.llm.messages import Response
+from grindstone.llm.sse import HttpInquiry
+from grindstone.proxy.api import Body, ProxiedApi, whole
+from grindstone.proxy.identity import call_key
+from grindstone.proxy.session import Exchange, Session
+
+PASSED_ON = ("anthropic-beta", "openai-beta")
+"""Headers of a program's request that the service is told."""
+
+OURS_TO_MEND = frozenset({401, 402, 403, 407})
+"""A service that refuses with one of these would refuse whatever the program asked."""
+
+
+class PassedRefusal(Exception):  # noqa: N818 - the service's answer, handed on
+    """The service refused this request, which is the program's business."""
+
+    def __init__(self, status: int, body: bytes) -> None:
+        super().__init__(f"HTTP {status}")
+        self.status = status
+        self.body = body
+
+
+class Received(NamedTuple):
+    """An answer that is in the journal."""
+
+    body: Body
+    settled: str  # the request's identity; the session is told once it went in whole
+
+
+async def answer(
+    session: Session,
+    api: ProxiedApi,
+    body: Body,
+    *,
+    client: httpx2.AsyncClient,
+    headers: Mapping[str, str],
+) -> Received:
+    """Return the answer to a request; it is in the journal by then.
+
+    Args:
+        session: Whose.
+        api: How it is asked.
+        body: The request.
+        client: Sends the credentials.
+        headers: The request's.
+
+    Raises:
+        SessionEnded: Nothing more is answered.
+        PassedRefusal: The service refused the request.
+        BadBody: It is no request of the API.
+    """
+    identity = digest(api.identity(body))
+    if session.opening is None:
+        session.opening = api.opening(body)
+    for heard in api.heard(body):
+        session.hear(heard)
+    async with session.one_at_a_time(identity):
+        site = session.begin_call()
+        key = call_key(
+            run_key=session.calls.books.run_key,
+            site=site,
+            api=api.api,
+            model=session.calls.resolved.model_id,
+            settled=identity,
+            occurrence=session.occurrence(identity),
+        )
+        response = await session.calls.recall(key, site)
+        if response is None:
+            content = await asyncio.to_thread(_encoded, api.outgoing(body))
+            inquiry = HttpInquiry(
+                client,
+                session.service.urls[api.api],
+                content,
+                lambda: api.streamed(len(content)),
+                headers={name: headers[name] for name in PASSED_ON if name in headers},
+            )
+            expected = session.calls.books.meter.expected_usage(
+                len(content), max_tokens=api.most_tokens(body)
+            )
+            try:
+                response = await session.calls.pay(inquiry, site, key, expected=expected)
+            except (InfrastructureError, BudgetExceededError) as error:
+                _end(session, error)
+                raise AssertionError from error  # `_end` always raises
+        return Received(_kept(session, api, response), identity)
+
+
+def _encoded(body: Body) -> bytes:
+    return json.dumps(body).encode()
+
+
+def _kept(session: Session, api: ProxiedApi, response: Response) -> Body:
+    body = whole(response)
+    session.answered(
+        Exchange(api.said(body), response.usage, response.stop_reason, response.replayed)
+    )
+    return body
+
+
+def _end(session: Session, error: InfrastructureError | BudgetExceededError) -> None:
+    """End the session, unless the service refused what the program may ask otherwise."""
+    fault = error.__cause__
+    if (
+        isinstance(error, InfrastructureError)
+        and error.cause is Cause.MODEL_REJECTED
+        and isinstance(fault, ServiceFault)
+        and 400 <= fault.status < 500
+        and fault.status not in OURS_TO_MEND
+        and fault.kind != "insufficient_quota"
+    ):
+        raise PassedRefusal(fault.status, fault.body) from error
+    session.fail(error)
+    session.require_open()

@@ -1,0 +1,208 @@
+"""One attempt's way to its model: a token, ceilings, and what was said through it."""
+
+import asyncio
+import contextlib
+import hmac
+import secrets
+import socket
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any, NamedTuple, TypeVar
+
+from pydantic import PositiveInt
+
+from grindstone.asgi import serving
+from grindstone.base import Frozen
+from grindstone.errors import BudgetExceededError, GrindstoneError, InfrastructureError
+from grindstone.llm.client import JournaledModel
+from grindstone.llm.messages import CallSite
+from grindstone.llm.paying import PaidCalls
+from grindstone.llm.service import Service
+from grindstone.proxy.api import FirstWords, Heard, Said
+from grindstone.records import Role, StopReason, Usage
+
+T = TypeVar("T")
+
+LONGEST_RESULT = 200_000
+"""Characters that are kept of what a tool gave."""
+
+
+class CallLimits(Frozen):
+    """When an attempt's model stops answering."""
+
+    max_calls: PositiveInt = 100
+    max_tokens: PositiveInt | None = None
+
+
+class Exchange(NamedTuple):
+    """One answer, whoever paid for it when."""
+
+    said: Said
+    usage: Usage
+    stop_reason: str
+    replayed: bool
+
+
+class SessionEnded(Exception):  # noqa: N818 - told to the program inside
+    """No more is answered; carries the kind of error that its API knows."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+class Session:
+    """What one attempt may ask of one model, and what it asked; belongs to one event loop.
+
+    Attributes:
+        token: What opens it: for this attempt and this model alone, and until it ends.
+        exchanges: The answers, in the order in which they were given.
+        heard: What tools gave, by the id of the call, as the program told the model.
+        opening: What the first conversation began with.
+        failure: What ended it that is not the agent's doing.
+        limit: Which limit of the attempt ended it.
+        over: Set when nothing more is answered.
+    """
+
+    def __init__(
+        self, calls: PaidCalls, service: Service, *, scope: str, task_id: str, limits: CallLimits
+    ) -> None:
+        self.calls = calls
+        self.service = service
+        self.limits = limits
+        self.token = f"attempt-{secrets.token_urlsafe(24)}"
+        self.exchanges: list[Exchange] = []
+        self.heard: dict[str, Heard] = {}
+        self.opening: FirstWords | None = None
+        self.failure: GrindstoneError | None = None
+        self.limit: StopReason | None = None
+        self.over = asyncio.Event()
+        self._scope = scope
+        self._task_id = task_id
+        self._asked = 0
+        self._usage = Usage()
+        self._received: Counter[str] = Counter()
+        self._busy: set[asyncio.Task[Any]] = set()
+        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    @property
+    def model(self) -> str:
+        """What the model is called inside."""
+        return self.service.model
+
+    def opens(self, token: str) -> bool:
+        """Whether a token is this session's."""
+        return hmac.compare_digest(token.encode(), self.token.encode())
+
+    def require_open(self) -> None:
+        """Make sure that more is answered.
+
+        Raises:
+            SessionEnded: It is not.
+        """
+        if self.failure is not None:
+            kind = "billing_error" if isinstance(self.failure, BudgetExceededError) else "api_error"
+            raise SessionEnded(kind, str(self.failure))
+        if self.limit is not None or self.over.is_set():
+            reached = self.limit.value if self.limit is not None else "its end"
+            raise SessionEnded("billing_error", f"the attempt has reached {reached}")
+
+    def begin_call(self) -> CallSite:
+        """Count a call that is about to be answered.
+
+        Raises:
+            SessionEnded: A limit of the attempt is reached.
+        """
+        self.require_open()
+        tokens = self.limits.max_tokens
+        if self._asked >= self.limits.max_calls:
+            self.limit = StopReason.STEP_LIMIT
+        elif tokens is not None and self._usage.total_tokens >= tokens:
+            self.limit = StopReason.TOKEN_LIMIT
+        if self.limit is not None:
+            self.over.set()
+            self.require_open()
+        self._asked += 1
+        return CallSite(
+            role=Role.SOLVER, scope=self._scope, turn=self._asked - 1, task_id=self._task_id
+        )
+
+    def answered(self, exchange: Exchange) -> None:
+        """Keep an answer."""
+        self.exchanges.append(exchange)
+        self._usage = self._usage + exchange.usage
+
+    def hear(self, heard: Heard) -> None:
+        """Keep what a tool gave, as it was told first."""
+        if heard.call_id not in self.heard:
+            self.heard[heard.call_id] = heard._replace(content=heard.content[:LONGEST_RESULT])
+
+    def fail(self, failure: InfrastructureError | BudgetExceededError) -> None:
+        """End it: the attempt cannot go on, which is not the agent's doing."""
+        self.failure = self.failure or failure
+        self.over.set()
+
+    def one_at_a_time(self, settled: str) -> asyncio.Lock:
+        """Return the lock of a request: the very same one waits for its answer, and may have it."""
+        return self._locks[settled]
+
+    def occurrence(self, settled: str) -> int:
+        """Return how many answers to a request were received whole."""
+        return self._received[settled]
+
+    def hold(self, work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
+        """Do a piece of work that a program's hanging up does not call off."""
+        task = asyncio.create_task(work)
+        self._busy.add(task)
+        task.add_done_callback(self._busy.discard)
+        return task
+
+    async def drop(self) -> None:
+        """Call off what is still being answered."""
+        for task in self._busy:
+            task.cancel()
+        await asyncio.gather(*self._busy, return_exceptions=True)
+
+    def received(self, settled: str) -> None:
+        """Count an answer that went in whole."""
+        self._received[settled] += 1
+
+
+@contextlib.asynccontextmanager
+async def open_session(
+    model: JournaledModel,
+    door: socket.socket,
+    *,
+    scope: str,
+    task_id: str,
+    limits: CallLimits,
+) -> AsyncIterator[Session]:
+    """Answer at a door of a sandbox until the block ends; from then on the token opens nothing.
+
+    Args:
+        model: Who answers.
+        door: A socket that listens inside the sandbox, and nowhere else.
+        scope: The attempt: its calls are journaled by it.
+        task_id: For the calls' records.
+        limits: When it stops answering.
+
+    Raises:
+        InputError: Only the SDK reaches the model.
+    """
+    from grindstone.llm.sse import http_client
+    from grindstone.proxy.app import app_of
+
+    service = await model.service()
+    session = Session(model.calls, service, scope=scope, task_id=task_id, limits=limits)
+    try:
+        async with (
+            http_client(service, model.calls.books.patience) as client,
+            serving(app_of(session, client), door),
+        ):
+            try:
+                yield session
+            finally:
+                session.over.set()
+                await session.drop()
+    finally:
+        session.over.set()

@@ -1,0 +1,134 @@
+"""An agent's own program through a whole run: it fails, learns and passes, also when killed."""
+
+import random
+from collections import Counter
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from support import black_box
+from support.cli_runs import Command
+from support.homes import report_of, table_rows
+from support.wire_faults import WireFault, WireFaults
+
+pytestmark = [
+    *(pytest.mark.server, pytest.mark.bubblewrap, pytest.mark.slow),
+    pytest.mark.timeout(900),
+    pytest.mark.usefixtures("command_environment"),
+]
+
+KILLS = 8
+KEY = "sk-the-key-in-the-environment-of-the-run"
+
+
+class Undisturbed(NamedTuple):
+    """What a run that nobody killed left."""
+
+    home: Path
+    paid: int
+
+
+def start(home: Path, url: str) -> Command:
+    """Start the run, or go on with it."""
+    home.mkdir(parents=True, exist_ok=True)
+    agent = home / "agent.yaml"
+    program = Path(black_box.__file__).read_text("utf-8").replace("\n", "\n    ")
+    agent.write_text(
+        f"""
+name: black-box
+command: python3 /root/.agent/agent.py
+env:
+  ANTHROPIC_BASE_URL: "{{base_url}}"
+  ANTHROPIC_API_KEY: "{{token}}"
+  ANTHROPIC_MODEL: "{{model}}"
+  SYSTEM_FILE: "{{system_file}}"
+  INSTRUCTION_FILE: "{{instruction_file}}"
+files:
+  /root/.agent/agent.py: |
+    {program}
+tools:
+  bash: {{name: bash, argument: command}}
+"""
+    )
+    run = ["grind", "--run-key", "K", "--model-id", "rehearsal", "--sandbox", "bubblewrap"]
+    run += ["--agent", str(agent), "--task-ids", "crlf-kit", "--max-cycles", "2"]
+    environment = {"GRINDSTONE_REHEARSAL_URL": url, "ANTHROPIC_API_KEY": KEY}
+    return Command([*run, "--work-dir", str(home)], environment, home / "log.txt")
+
+
+@pytest.fixture(scope="module")
+def undisturbed_at(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("undisturbed") / "home"
+
+
+@pytest.fixture
+def undisturbed(undisturbed_at: Path, rehearsal_url: str) -> Undisturbed:
+    """The run to compare with, made once."""
+    count = undisturbed_at / "paid"
+    if not count.exists():
+        with WireFaults(rehearsal_url) as proxy:
+            command = start(undisturbed_at, proxy.url)
+            assert command.wait() == 0, command.tail()
+        count.write_text(str(len(proxy.seen)))
+    return Undisturbed(undisturbed_at, int(count.read_text()))
+
+
+def test_it_fails_learns_and_passes(undisturbed: Undisturbed):
+    report = report_of(undisturbed.home, "K")
+    assert (report["first_passed"], report["passed"], report["n_tasks"]) == (0, 1, 1)
+    episodes = [*table_rows(undisturbed.home, "K", "episodes")]
+    outcomes = sorted('"outcome": "passed"' in row for row in episodes)
+    assert outcomes == [False, True]
+    assert all('"profile": "command"' in row for row in episodes)
+    uses = [*table_rows(undisturbed.home, "K", "skill_uses")]
+    assert any('"loaded": true' in row and '"followed": true' in row for row in uses)
+    kept = [path for path in undisturbed.home.rglob("*") if path.is_file()]
+    assert not [path for path in kept if KEY.encode() in path.read_bytes()]
+
+
+def test_killed_at_its_calls_it_pays_for_none_twice(
+    tmp_path: Path, rehearsal_url: str, undisturbed: Undisturbed
+):
+    chance = random.Random("kill a black box")
+    points = sorted(chance.sample(range(1, undisturbed.paid - 2), KILLS))
+    command: Command | None = None
+    in_flight: list[str] = []
+
+    def kill_at(count: int, *, before: bool) -> None:
+        asked = len({seen.digest for seen in proxy.seen})  # one that was cut off counts once
+        if command is not None and points and asked >= points[0] and before == len(points) % 2:
+            points.pop(0)
+            in_flight.append(proxy.seen[-1].digest)
+            command.kill()
+
+    with WireFaults(
+        rehearsal_url,
+        before_answer=lambda count: kill_at(count, before=True),
+        after_answer=lambda count: kill_at(count, before=False),
+    ) as proxy:
+        while True:
+            command = start(tmp_path, proxy.url)
+            if (code := command.wait()) != -9:
+                break
+    assert code == 0, command.tail()
+    assert len(in_flight) == KILLS
+    asked = Counter(seen.digest for seen in proxy.seen)
+    assert {digest for digest, times in asked.items() if times > 1} <= set(in_flight)
+    assert len(proxy.seen) <= undisturbed.paid + KILLS
+    assert outcomes_of(tmp_path) == outcomes_of(undisturbed.home)
+
+
+def outcomes_of(home: Path) -> object:
+    report = report_of(home, "K")
+    return [report["passed"], report["first_passed"], len(table_rows(home, "K", "episodes"))]
+
+
+def test_faults_on_the_wire_change_no_score(
+    tmp_path: Path, rehearsal_url: str, undisturbed: Undisturbed
+):
+    faults = [fault for fault in WireFault if fault is not WireFault.STALL]
+    with WireFaults(rehearsal_url, seed=3, rate=0.3, faults=faults, retry_after_s=0.1) as proxy:
+        command = start(tmp_path, proxy.url)
+        assert command.wait() == 0, command.tail()
+    assert sum(proxy.faults.values()) >= 3
+    assert outcomes_of(tmp_path) == outcomes_of(undisturbed.home)

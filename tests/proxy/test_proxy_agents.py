@@ -1,0 +1,255 @@
+"""Programs of others in real sandboxes without a network, and what is read off their traffic."""
+
+import json
+import shlex
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.responses import JSONResponse, Response
+from support import black_box
+from support.model_service import QUICK, Service
+from support.sandboxes import Start
+
+from grindstone.agents.agent_file import (
+    ToolWord,
+    bundled_agents,
+    load_agent,
+    quick_agent,
+)
+from grindstone.agents.agent_image import with_agent
+from grindstone.agents.command_agent import CommandSolver
+from grindstone.agents.protocol import Brief, Effort
+from grindstone.agents.solvers import solver_for
+from grindstone.digest import digest_tree
+from grindstone.errors import BudgetExceededError, Cause, InfrastructureError, InputError
+from grindstone.llm import Models, open_models
+from grindstone.llm.budget import Spending
+from grindstone.records import StopReason
+from grindstone.sandbox import BuildSpec, SandboxProvider, StartSpec
+from grindstone.settings import GrindSettings, Profile
+
+KEY = "sk-a-key-that-must-stay-outside"
+PROGRAM = Path(black_box.__file__).read_text("utf-8")
+LOOK = "env; cat /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n'; cat /root/.agent/*"
+AGENT = quick_agent("python3 /root/.agent/agent.py").model_copy(
+    update={"files": {"/root/.agent/agent.py": PROGRAM}}
+)
+
+
+def brief(**effort: Any) -> Brief:
+    return Brief(
+        episode_id="episode-1",
+        task_id="task-1",
+        instruction="Look around.",
+        system_prompt="Role: solver",
+        effort=Effort(**({"time_limit_s": 60.0} | effort)),
+    )
+
+
+def says(*commands: str) -> Any:
+    """A service that has one command after another run, and then is done."""
+
+    def reply(body: dict[str, Any]) -> Response:
+        turn = len(body["messages"]) // 2
+        if turn < len(commands):
+            use = {"type": "tool_use", "id": f"t{turn}", "name": "bash"}
+            content: list[dict[str, Any]] = [use | {"input": {"command": commands[turn]}}]
+        else:
+            content = [{"type": "text", "text": "Done."}]
+        return stream_of(content)
+
+    return reply
+
+
+def stream_of(content: list[dict[str, Any]]) -> Response:
+    from starlette.responses import StreamingResponse
+    from support.model_service import events_of
+
+    stop = "tool_use" if content[-1]["type"] == "tool_use" else "end_turn"
+    lines = (f"data: {json.dumps(event)}\n\n" for event in events_of(content, stop, 100))
+    return StreamingResponse(lines, media_type="text/event-stream")
+
+
+@pytest.fixture
+async def models(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Models]:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
+    async with open_models(
+        run_key="run", journal_dir=tmp_path / "journal", patience=QUICK
+    ) as opened:
+        yield opened
+
+
+async def test_a_program_without_a_network_works_and_what_it_did_is_told(
+    start: Start, service: Service, models: Models, tmp_path: Path
+):
+    service.reply = says("echo found > /tmp/it; cat /tmp/it", "cat /nowhere", LOOK)
+    sandbox = await start(listens=True)
+    model = models.get(f"messages:the-model@{service.url}")
+    done = await CommandSolver(agent=AGENT).solve(brief(), sandbox, model)
+    looked = await sandbox.exec(LOOK, timeout_s=30)
+    over = await sandbox.exec(
+        "python3 -c \"import urllib.request as u; u.urlopen('http://127.0.0.1:4141/')\"",
+        timeout_s=30,
+    )
+    await sandbox.close()
+    assert done.stop_reason is StopReason.SUBMITTED
+    assert done.submission == "Done."
+    assert [step.kind.value for step in done.steps] == ["system", "user", *["agent"] * 4]
+    first, second = done.steps[2:4]
+    assert first.calls[0].name == "bash"
+    assert "found" in first.outputs[0].content
+    assert (first.outputs[0].exit_code, second.outputs[0].exit_code) == (0, 1)
+    assert done.usage.output_tokens == 400
+    # The key that the service was sent is nowhere inside; what is there opens nothing any more.
+    assert service.headers[0]["x-api-key"] == KEY
+    inside = looked.output + json.dumps([step.model_dump(mode="json") for step in done.steps])
+    assert "attempt-" in inside
+    assert KEY not in inside
+    assert over.exit_code != 0
+    journaled = "".join(path.read_text() for path in (tmp_path / "journal").glob("*"))
+    assert journaled
+    assert KEY not in journaled
+
+
+async def test_a_limit_ends_the_program_and_keeps_what_it_did(
+    start: Start, service: Service, models: Models
+):
+    service.reply = says(*["true"] * 50)
+    sandbox = await start(listens=True)
+    model = models.get(f"messages:the-model@{service.url}")
+    done = await CommandSolver(agent=AGENT).solve(brief(max_steps=3), sandbox, model)
+    await sandbox.close()
+    assert done.stop_reason is StopReason.STEP_LIMIT
+    assert len(service.bodies) == 3
+
+
+@pytest.mark.bubblewrap
+@pytest.mark.parametrize("provider", ["bubblewrap"], indirect=True)
+class TestOnOneEngine:
+    async def test_a_ceiling_ends_a_program_that_does_not_end_itself(
+        self, start: Start, service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        from grindstone.agents import command_agent
+
+        monkeypatch.setattr(command_agent, "GRACE_S", 1.0)
+        service.reply = says(*["true"] * 50)
+        stubborn = "python3 /root/.agent/agent.py; sleep 300 & sleep 301"
+        agent = AGENT.model_copy(update={"command": stubborn})
+        sandbox = await start(listens=True)
+        async with open_models(
+            run_key="run",
+            journal_dir=tmp_path / "journal",
+            spending=Spending(max_tokens_total=4_000),
+            patience=QUICK,
+        ) as models:
+            model = models.get(f"messages:the-model@{service.url}")
+            with pytest.raises(BudgetExceededError):
+                await CommandSolver(agent=agent).solve(brief(), sandbox, model)
+            left = await sandbox.exec("pgrep -fa 'sleep 30[01]'", timeout_s=30)
+        await sandbox.close()
+        assert "sleep" not in left.output
+        assert len(service.bodies) in (2, 3)
+
+    async def test_a_service_that_stays_away_leaves_no_score(
+        self, start: Start, service: Service, models: Models
+    ):
+        service.reply = lambda body: JSONResponse({"error": {"type": "overloaded_error"}}, 529)
+        sandbox = await start(listens=True)
+        model = models.get(f"messages:the-model@{service.url}")
+        with pytest.raises(InfrastructureError) as caught:
+            await CommandSolver(agent=AGENT).solve(brief(), sandbox, model)
+        await sandbox.close()
+        assert caught.value.cause is Cause.OVERLOADED
+
+    async def test_a_program_that_never_asks_is_broken(
+        self, start: Start, service: Service, models: Models
+    ):
+        sandbox = await start(listens=True)
+        model = models.get(f"messages:the-model@{service.url}")
+        with pytest.raises(InfrastructureError, match="no-such-agent") as caught:
+            await CommandSolver(agent=quick_agent("no-such-agent")).solve(brief(), sandbox, model)
+        await sandbox.close()
+        assert caught.value.cause is Cause.AGENT_BROKEN
+
+    async def test_its_program_is_a_layer_of_the_tasks_image(
+        self, provider: SandboxProvider, tmp_path: Path
+    ):
+        (tmp_path / "Dockerfile").write_text("FROM debian:bookworm-slim\nWORKDIR /app\n")
+        build = BuildSpec(context_dir=tmp_path, context_digest=digest_tree(tmp_path))
+        agent = AGENT.model_copy(update={"install": ("echo installed > /opt/agent",)})
+        with_it = with_agent(build, agent)
+        assert with_agent(build, AGENT) == build
+        assert with_agent(build, agent) == with_it
+        other = with_agent(build, agent.model_copy(update={"install": ("true",)}))
+        assert other.context_digest != with_it.context_digest
+        image = await provider.build(with_it)
+        sandbox = await provider.start(StartSpec(image=image, name="test"))
+        found = await sandbox.exec("cat /opt/agent; pwd", timeout_s=30)
+        await sandbox.close()
+        assert found.output.split() == ["installed", "/app"]
+
+
+def test_the_bundled_agents_are_sound():
+    assert {"claude-code", "codex"} <= set(bundled_agents())
+    for name in bundled_agents():
+        agent = load_agent(name)
+        assert agent.name == name
+        assert agent.version in "".join(agent.install)
+        assert agent.licence
+        told = json.dumps(agent.env) + json.dumps(agent.files) + agent.command
+        assert "{base_url}" in told
+        assert "{token}" in told
+
+
+def test_what_is_wrong_with_a_file_is_named(tmp_path: Path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("name: Mine\nmodell: x\ntools: {Bash: {name: shell, argument: c}}\n")
+    with pytest.raises(InputError) as caught:
+        load_agent(str(path))
+    text = str(caught.value)
+    for field in ("name", "modell", "command", "tools.Bash.name"):
+        assert f"mine.yaml: {field}" in text
+    with pytest.raises(InputError, match="claude-code"):
+        load_agent(str(tmp_path / "nowhere.yaml"))
+
+
+def test_what_names_an_agent_is_its_profile():
+    assert GrindSettings(agent="codex").native_profile is Profile.COMMAND
+    assert GrindSettings(agent_command="x").native_profile is Profile.COMMAND
+    assert GrindSettings(solver="a:b").native_profile is Profile.CODE
+    for wrong in (
+        {"agent": "codex", "native_profile": "strands"},
+        {"agent": "codex", "solver": "a:b"},
+        {"native_profile": "command"},
+        {"native_profile": "code"},
+    ):
+        with pytest.raises(ValueError, match="expected"):
+            GrindSettings(**wrong)
+
+
+def test_a_solver_of_ones_own_is_made_by_its_factory():
+    solver = solver_for(Profile.CODE, plugin="grindstone.agents.fixed:NopSolver")
+    assert type(solver).__name__ == "NopSolver"
+    for wrong in ("no_such_module:x", "grindstone.agents.fixed:nothing", "unheard-of", "os:sep"):
+        with pytest.raises(InputError, match="solver"):
+            solver_for(Profile.CODE, plugin=wrong)
+    with pytest.raises(InputError, match="solve"):
+        solver_for(Profile.CODE, plugin="builtins:dict")
+
+
+def test_tools_come_in_our_words():
+    from grindstone.agents.traffic import in_our_words
+    from grindstone.records import ToolCall
+
+    words = {"shell": ToolWord(name="bash", argument="command")}
+    call = ToolCall(call_id="1", name="shell", arguments={"command": ["bash", "-lc", "ls | wc"]})
+    assert in_our_words(call, words).arguments == {"command": "ls | wc"}
+    call = ToolCall(call_id="1", name="shell", arguments={"command": ["ls", "a b"]})
+    assert in_our_words(call, words).arguments == {"command": "ls 'a b'"}
+    assert shlex.split(str(in_our_words(call, words).arguments["command"])) == ["ls", "a b"]
+    other = call.model_copy(update={"name": "other"})
+    assert in_our_words(other, words) == other

@@ -1,0 +1,198 @@
+"""The three APIs: a body taken apart into events and put together again is the same body."""
+
+import json
+from typing import Any
+
+import pytest
+from starlette.responses import Response, StreamingResponse
+from support.model_proxy import Enter, events_in
+from support.model_service import Service
+
+from grindstone.proxy.api import ProxiedApi, sse, whole
+from grindstone.proxy.chat import ChatApi
+from grindstone.proxy.messages import MessagesApi
+from grindstone.proxy.responses import ResponsesApi
+from grindstone.records import Usage
+
+LONG = "Grüße aus dem Sandkasten. " * 1_000
+
+MESSAGE = {
+    "id": "msg_1",
+    "type": "message",
+    "role": "assistant",
+    "model": "the-model",
+    "content": [
+        {"type": "thinking", "thinking": LONG, "signature": "c2ln"},
+        {"type": "redacted_thinking", "data": "…"},
+        {"type": "text", "text": LONG},
+        {"type": "tool_use", "id": "toolu_1", "name": "bash", "input": {"command": LONG}},
+        {"type": "server_tool_use", "id": "s_1", "name": "web_search", "input": {"query": "x"}},
+    ],
+    "stop_reason": "tool_use",
+    "stop_sequence": None,
+    "usage": {"input_tokens": 7, "output_tokens": 9, "cache_read_input_tokens": 3},
+}
+COMPLETION = {
+    "id": "chatcmpl-1",
+    "created": 1,
+    "model": "the-model",
+    "object": "chat.completion",
+    "choices": [
+        {
+            "index": 0,
+            "message": {
+                "role": "assistant",
+                "content": LONG,
+                "reasoning_content": "hm",
+                "tool_calls": [
+                    {
+                        "id": f"call_{n}",
+                        "type": "function",
+                        "function": {"name": "bash", "arguments": json.dumps({"command": LONG})},
+                    }
+                    for n in range(2)
+                ],
+            },
+            "finish_reason": "tool_calls",
+            "logprobs": None,
+        }
+    ],
+    "usage": {
+        "prompt_tokens": 10,
+        "completion_tokens": 9,
+        "total_tokens": 19,
+        "prompt_tokens_details": {"cached_tokens": 3},
+    },
+}
+RESPONSE = {
+    "id": "resp_1",
+    "object": "response",
+    "created_at": 1,
+    "model": "the-model",
+    "status": "completed",
+    "output": [
+        {"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": "hm"}]},
+        {
+            "type": "message",
+            "id": "msg_1",
+            "role": "assistant",
+            "status": "completed",
+            "content": [{"type": "output_text", "text": LONG, "annotations": []}],
+        },
+        {
+            "type": "function_call",
+            "id": "fc_1",
+            "call_id": "call_1",
+            "name": "exec_command",
+            "arguments": json.dumps({"cmd": LONG}),
+            "status": "completed",
+        },
+    ],
+    "usage": {
+        "input_tokens": 10,
+        "output_tokens": 9,
+        "total_tokens": 19,
+        "input_tokens_details": {"cached_tokens": 3},
+    },
+}
+BODIES: list[tuple[ProxiedApi, dict[str, Any]]] = [
+    (MessagesApi(), MESSAGE),
+    (ChatApi(), COMPLETION),
+    (ResponsesApi(), RESPONSE),
+]
+
+
+@pytest.mark.parametrize(("api", "body"), BODIES, ids=lambda value: getattr(value, "api", ""))
+def test_events_add_up_to_the_body_they_were_made_of(api: ProxiedApi, body: dict[str, Any]):
+    answer = api.streamed(0)
+    events = list(api.events(body))
+    for event in events_in(b"".join(events).decode()):
+        answer.add(event)
+    assert answer.complete
+    response = answer.response()
+    assert whole(response) == body
+    assert response.stop_reason == "tool_use"
+    assert response.usage == Usage(input_tokens=7, output_tokens=9, cache_read_tokens=3)
+    assert max(map(len, events)) < 3 * len(json.dumps(body))
+    said = api.said(body)
+    assert said.text == LONG
+    assert [next(iter(call.arguments.values())) for call in said.calls[:1]] == [LONG]
+
+
+CHAT_ASKED = {
+    "model": "the-model",
+    "messages": [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "go"},
+    ],
+}
+RESPONSES_ASKED = {
+    "model": "the-model",
+    "instructions": "Be brief.",
+    "input": [
+        {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "go"}]}
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("api", "path", "asked", "body"),
+    [
+        (ChatApi(), "/v1/chat/completions", CHAT_ASKED, COMPLETION),
+        (ResponsesApi(), "/v1/responses", RESPONSES_ASKED, RESPONSE),
+    ],
+    ids=["chat", "responses"],
+)
+async def test_openais_apis_pass_whole_streamed_and_replayed(
+    service: Service,
+    enter: Enter,
+    api: ProxiedApi,
+    path: str,
+    asked: dict[str, Any],
+    body: dict[str, Any],
+):
+    def reply(_: dict[str, Any]) -> Response:
+        return StreamingResponse(api.events(body), media_type="text/event-stream")
+
+    service.reply = reply
+    for _ in range(2):  # the second time out of the journal
+        async with enter(kind="openai") as inside:
+            headers = {"authorization": f"Bearer {inside.session.token}"}
+            plain = await inside.client.post(path, json=asked, headers=headers)
+            assert plain.json() == body
+            streamed = asked | {"stream": True, "tools": [{"name": "x", "type": "function"}]}
+            events = await inside.client.post(path, json=streamed, headers=headers)
+            told = events_in(events.text)
+            assert told == events_in(b"".join(api.events(body)).decode())
+    assert len(service.bodies) == 2
+    assert all(each["stream"] is True for each in service.bodies)
+    assert inside.session.opening is not None
+    assert inside.session.opening == ("Be brief.", "go")
+    assert [each.replayed for each in inside.session.exchanges] == [True, True]
+
+
+async def test_an_api_the_model_does_not_speak_is_named(enter: Enter):
+    async with enter() as inside:
+        headers = {"x-api-key": inside.session.token}
+        answer = await inside.client.post("/v1/responses", json=RESPONSES_ASKED, headers=headers)
+    assert answer.status_code == 404
+    assert "messages" in answer.json()["error"]["message"]
+
+
+async def test_a_conversation_that_the_service_keeps_is_refused(enter: Enter):
+    async with enter(kind="openai") as inside:
+        headers = {"x-api-key": inside.session.token}
+        body = RESPONSES_ASKED | {"previous_response_id": "resp_1"}
+        answer = await inside.client.post("/v1/responses", json=body, headers=headers)
+    assert answer.status_code == 400
+
+
+async def test_usage_that_no_one_told_is_estimated(service: Service, enter: Enter):
+    chunk = {"choices": [{"index": 0, "delta": {"content": "x" * 4_000}, "finish_reason": "stop"}]}
+    service.reply = lambda _: StreamingResponse([sse(chunk)], media_type="text/event-stream")
+    async with enter(kind="openai") as inside:
+        headers = {"x-api-key": inside.session.token}
+        await inside.client.post("/v1/chat/completions", json=CHAT_ASKED, headers=headers)
+    (exchange,) = inside.session.exchanges
+    assert exchange.usage.output_tokens == 1_000
+    assert exchange.usage.input_tokens > 20
