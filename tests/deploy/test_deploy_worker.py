@@ -32,7 +32,7 @@ def test_every_entry_is_deployed_and_the_schedule_sleeps(up: Any):
     assert {"grind", "attempt", "try-one-task"} <= deployed.keys()
     for item in deployed.values():
         assert item["description"]
-        assert item["entrypoint"].startswith("flows.")
+        assert item["entrypoint"].startswith("grindstone.flows.")
         assert item["work_pool_name"] == "grindstone"
     [nightly] = deployed["grind"]["schedules"]
     assert not nightly["active"]

@@ -17,8 +17,11 @@ ROOT = Path(__file__).parents[2]
 STEPS: list[Task[..., object]] = [_attempt_once, _evolve, _write_skill]
 
 
+NAMED_BY_A_CLASS = {"InternalError": Cause.INTERNAL.name}
+
+
 def causes_named() -> Counter[str]:
-    """How often each `Cause.…` is named in the code, the table itself apart."""
+    """How often each `Cause.…`, or an error that stands for one, is named outside of `errors`."""
     found: Counter[str] = Counter()
     for floor in ("flows", "tasks", "blocks", "grindstone"):
         for path in (ROOT / floor).rglob("*.py"):
@@ -27,6 +30,8 @@ def causes_named() -> Counter[str]:
             for node in ast.walk(ast.parse(path.read_text("utf-8"))):
                 if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
                     found[node.attr] += node.value.id == "Cause"
+                if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
+                    found[NAMED_BY_A_CLASS.get(ast.unparse(node.exc.func), "")] += 1
     return found
 
 

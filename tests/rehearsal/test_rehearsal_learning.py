@@ -98,7 +98,7 @@ async def attempt(
 @pytest.mark.parametrize("task_id", TASK_IDS)
 async def test_oracle_passes_and_nop_fails(task_id: str, provider: SandboxProvider):
     report = await check_task(load_task(TASKS / task_id), provider)
-    assert not report.findings
+    assert [one for one in report.findings if one.severity != "note"] == []
     assert [stage.status for stage in report.stages] == ["ok"] * 3, report.stages
     assert [stage.reward for stage in report.stages][1:] == [1.0, 0.0]
 
