@@ -6,7 +6,7 @@ READY  := .venv/.ready
 # Every command and worker is a process of its own: without bytecode each compiles Prefect anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test check format docs clean setup sandbox drills
+.PHONY: help demo test quick check format docs clean setup sandbox drills
 
 help:            ## Show the commands
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
@@ -30,6 +30,10 @@ demo: setup sandbox  ## Run the whole grind on the bundled tasks, offline
 # The tests of a file stay on one process: they share the servers and runs its fixtures make.
 test: setup sandbox  ## Run all tests
 	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
+
+quick: setup    ## Run the tests that need no server, engine, browser or process, in less than a minute
+	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder \
+		-m "not (docker or bubblewrap or browser or server or slow or drill or commands)"
 
 DRILL_MINUTES ?= 10
 drills: setup sandbox  ## Run the long drills, of which the tests hold a short part

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.commands
+
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "tasks"
 NOWHERE = "tcp://127.0.0.1:1"
 

@@ -15,6 +15,8 @@ import pytest
 from grindstone.resources import bundled
 from grindstone.workspace import Workspace
 
+pytestmark = pytest.mark.commands
+
 COMMAND = Path(sys.executable).with_name("grindstone")
 WATCHED = """
 import atexit, sys

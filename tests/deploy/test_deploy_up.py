@@ -17,6 +17,8 @@ import pytest
 
 from grindstone.flows.server import free_port, remembered, start_time
 
+pytestmark = pytest.mark.commands
+
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
 

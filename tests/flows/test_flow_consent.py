@@ -16,6 +16,8 @@ from support.model_service import Service, serving
 from grindstone.flows.grind import grind
 from grindstone.settings import GrindSettings, SuccessMode, TaskSkillMode
 
+pytestmark = pytest.mark.commands
+
 COMMAND = Path(sys.executable).with_name("grindstone")
 MODEL = "claude-opus-5-5"
 SHORT = {

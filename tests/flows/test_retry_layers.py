@@ -2,6 +2,7 @@
 
 import ast
 from collections import Counter
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ STEPS: list[Task[..., object]] = [_attempt_once, _evolve, _write_skill]
 NAMED_BY_A_CLASS = {"InternalError": Cause.INTERNAL.name}
 
 
+@cache
 def causes_named() -> Counter[str]:
     """How often each `Cause.…`, or an error that stands for one, is named outside of `errors`."""
     found: Counter[str] = Counter()
