@@ -92,6 +92,11 @@ class Step(Frozen):
     usage: Usage | None = None
     at: AwareDatetime
 
+    @property
+    def met_error(self) -> bool:
+        """Whether a tool was refused, ran out of time or ended with another exit code than 0."""
+        return any(each.is_error or each.timed_out or each.exit_code for each in self.outputs)
+
 
 class StopReason(StrEnum):
     """Why an agent's turn ended."""

@@ -7,7 +7,7 @@ module in this package whose `register` adds it.
 
 import difflib
 import importlib
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -28,6 +28,8 @@ COMMANDS = {
     "release": Listed("release", "Has it gained since its last release? From sealed tasks alone."),
     "check": Listed("check", "Are these tasks sound? Oracle must pass, doing nothing must fail."),
     "report": Listed("report", "What a run came to, as text, page or data."),
+    "runs": Listed("runs", "The runs of this home: how they ended, what they cost."),
+    "diff": Listed("runs", "Two runs: the tasks that flipped, the skills that changed."),
     "episodes": Listed("episodes", "The attempts, and one of them step by step."),
     "skills": Listed("skills", "An agent's skills, their history, and going back in it."),
     "compete": Listed("compete", "How competent an agent is per domain; train the weakest."),
@@ -87,8 +89,24 @@ class _Shown(TyperGroup):
         return TyperCommand(cmd_name, help=COMMANDS[cmd_name].help)
 
 
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"grindstone {version('grindstone')}")
+        raise typer.Exit
+
+
 def _nothing() -> None:
     """Do nothing before a command."""
+
+
+def _before(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_version, help="Show the version.")
+    ] = False,
+) -> None:
+    """Take what is asked of the program itself."""
 
 
 app = typer.Typer(
@@ -100,4 +118,4 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.callback()(_nothing)
+app.callback()(_before)

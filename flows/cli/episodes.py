@@ -1,16 +1,29 @@
-"""`grindstone episodes`: the attempts of this home, and one of them step by step."""
+"""`grindstone episodes`: the attempts of this home, and one of them with why it failed."""
 
+import re
+from collections.abc import Callable
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import typer
 
 from grindstone.errors import InputError
 from grindstone.flows.cli.home import WorkDir
-from grindstone.flows.cli.output import JsonFlag, emit
-from grindstone.flows.cli.report import known_run
+from grindstone.flows.cli.output import JsonFlag, emit, on_terminal
 from grindstone.ledger import Ledger
-from grindstone.records import Episode
+from grindstone.records import Episode, Outcome
+
+Sort = Literal["started", "task", "reward", "turns", "tokens", "cost", "seconds"]
+ORDERS: dict[str, Callable[[Episode], Any]] = {
+    "started": lambda row: row.started_at,
+    "task": lambda row: row.task_id,
+    "reward": lambda row: -1.0 if row.reward is None else row.reward,
+    "turns": lambda row: row.turns,
+    "tokens": lambda row: row.usage.total_tokens,
+    "cost": lambda row: row.cost_usd or 0.0,
+    "seconds": lambda row: row.duration_s,
+}
 
 
 def register(app: typer.Typer) -> None:
@@ -23,52 +36,100 @@ def episodes(
         str | None, typer.Argument(help="Show this one; the first characters are enough.")
     ] = None,
     work_dir: WorkDir = Path("evolution_workdir"),
-    run_key: Annotated[str | None, typer.Option(help="Only of this run.")] = None,
+    run_key: Annotated[
+        str | None, typer.Option(help="Only of this run; its start will do.")
+    ] = None,
     agent_id: Annotated[str | None, typer.Option(help="Only of this agent.")] = None,
-    limit: Annotated[int, typer.Option(help="At most so many, the latest; 0: all.", min=0)] = 50,
+    task: Annotated[str, typer.Option(help="Only of tasks whose id fits, such as 'git-*'.")] = "*",
+    category: Annotated[str, typer.Option(help="Only of categories that fit.")] = "*",
+    outcome: Annotated[
+        Outcome | None, typer.Option(help="Only those that passed, failed or had an error.")
+    ] = None,
+    failed: Annotated[bool, typer.Option("--failed", help="Only those that failed.")] = False,
+    sort: Annotated[Sort, typer.Option(help="By what; the largest last.")] = "started",
+    limit: Annotated[int, typer.Option(help="At most so many, the last; 0: all.", min=0)] = 50,
+    steps: Annotated[
+        str | None, typer.Option(help="Of one attempt: only these steps, such as 3:9.")
+    ] = None,
+    errors: Annotated[
+        bool, typer.Option("--errors", help="Of one attempt: only steps that met an error.")
+    ] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """List attempts, the latest last, or show one with everything the agent did."""
+    """List attempts, or show one: why it failed, then everything the agent did."""
     ledger = Ledger(work_dir.absolute())
+    if run_key is not None:
+        from grindstone.report.run_list import find_run
+
+        run_key = find_run(ledger, run_key)
+    if failed and outcome not in (None, Outcome.FAILED):
+        raise InputError("--failed", f"is given with --outcome {outcome}", "one of the two")
+    wanted = Outcome.FAILED if failed else outcome
     rows = [
         row
-        for row in sorted(ledger.rows(Episode, run_key), key=lambda row: row.started_at)
-        if agent_id is None or row.agent_id == agent_id
+        for row in sorted(ledger.rows(Episode, run_key), key=ORDERS["started"])
+        if (agent_id is None or row.agent_id == agent_id)
+        and (wanted is None or row.outcome is wanted)
+        and fnmatchcase(row.task_id, task)
+        and fnmatchcase(row.category, category)
     ]
-    if run_key is not None and not rows:
-        known_run(ledger, run_key)
     if episode_id is not None:
-        _show(ledger, [row for row in rows if row.episode_id.startswith(episode_id)], as_json)
+        found = [row for row in rows if row.episode_id.startswith(episode_id)]
+        _show(ledger, found, _span(steps), errors, as_json)
         return
-    latest = rows[-limit:]  # with a limit of 0, all of them
-    text = "\n".join(_line(row) for row in latest) or "No attempts yet."
+    latest = sorted(rows, key=ORDERS[sort])[-limit:]  # with a limit of 0, all of them
+    text = "\n".join(map(_line, latest)) or "No attempts yet."
     emit([row.model_dump(mode="json") for row in latest], as_json=as_json, text=text)
 
 
 def _line(row: Episode) -> str:
     mark = {"passed": "✓", "failed": "✗", "error": "⚠"}[row.outcome.value]
-    reward = "" if row.reward is None else f"reward {row.reward:.2f}"
+    reward = row.error_cause if row.reward is None else f"reward {row.reward:.2f}"
     place = [row.arm, f"cycle {row.cycle}" if row.cycle else ""]
     place.append(f"trial {row.trial}" if row.trial else "")
+    cost = "" if row.cost_usd is None else f"${row.cost_usd:,.4f}"
     return (
         f"{row.episode_id[:12]}  {row.started_at:%Y-%m-%d %H:%M}  {mark} {row.task_id:<32} "
-        f"{row.purpose.value:<8} {' '.join(filter(None, place)):<10} {reward}  {row.run_key}"
+        f"{row.purpose.value:<8} {' '.join(filter(None, place)):<10} {reward:<11} "
+        f"{row.turns:>3} turns {row.usage.total_tokens:>9,} tokens {row.duration_s:>7.1f} s "
+        f"{cost:>9}  {row.run_key}"
     )
 
 
-def _show(ledger: Ledger, found: list[Episode], as_json: bool) -> None:
+def _span(steps: str | None) -> range | None:
+    """Return the steps that `3:9` names: from the third to the ninth, both included."""
+    if steps is None:
+        return None
+    found = re.fullmatch(r"(\d*):?(\d*)", steps)
+    if found is None or steps in ("", ":"):
+        raise InputError("--steps", f"is {steps!r}", "numbers of steps, such as 3:9, 3: or 7")
+    first, last = found.groups()
+    if ":" not in steps:
+        return range(int(first), int(first) + 1)
+    return range(int(first or 0), int(last) + 1 if last else 1_000_000_000)
+
+
+def _show(
+    ledger: Ledger, found: list[Episode], steps: range | None, errors: bool, as_json: bool
+) -> None:
     from grindstone.ledger.recall import recall
-    from grindstone.observe.narrative import trajectory_markdown
+    from grindstone.observe.narrative import trajectory_markdown, verdict_markdown
 
     if len(found) != 1:
         problem = "names no attempt" if not found else f"fits {len(found)} attempts"
         raise InputError("episode_id", problem, "the start of one attempt's id")
     seen = recall(ledger, found[0].run_key, [found[0].episode_id])
     document = {"episode": found[0].model_dump(mode="json")}
-    text = _line(found[0])
+    text = found[0].error_detail
     if seen:
-        document["trajectory"] = seen[0].trajectory.model_dump(mode="json")
-        text += f"\n\n{trajectory_markdown(seen[0].trajectory)}"
-    elif found[0].error_detail:
-        text += f"\n\n{found[0].error_detail}"
-    emit(document, as_json=as_json, text=text)
+        trajectory = seen[0].trajectory
+        chosen = [
+            step
+            for step in trajectory.steps
+            if (steps is None or step.index in steps) and (not errors or step.met_error)
+        ]
+        shown = trajectory.model_copy(update={"steps": tuple(chosen)})
+        document["trajectory"] = shown.model_dump(mode="json")
+        document["verdict"] = seen[0].verdict.model_dump(mode="json")
+        text = f"{verdict_markdown(seen[0].verdict, words=True)}\n\n{trajectory_markdown(shown)}"
+    emit(document, as_json=as_json, text=f"{_line(found[0])}\n\n{on_terminal(text)}")

@@ -1,6 +1,7 @@
 """One JSON document on standard output, or text for people; all else to standard error."""
 
 import json
+import re
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 JsonFlag = Annotated[
     bool, typer.Option("--json", help="Print one JSON document on standard output.")
 ]
+_ANCHOR_OR_PICTURE = re.compile(r'<a id="[^"]*"></a>|^!\[[^]]*\]\([^)]*\)$', re.MULTILINE)
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show what happens inside.")]
 
 
@@ -33,6 +35,22 @@ def emit(document: BaseModel | Any, *, as_json: bool, text: str) -> None:
     else:
         sys.stdout.write(text.rstrip("\n") + "\n")
     sys.stdout.flush()
+
+
+def on_terminal(markdown: str) -> str:
+    """Return Markdown as a terminal shows it; in a pipe it stays Markdown."""
+    if not sys.stdout.isatty():
+        return markdown
+    from io import StringIO
+    from shutil import get_terminal_size
+
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    out = StringIO()
+    console = Console(file=out, width=get_terminal_size().columns, force_terminal=True)
+    console.print(Markdown(_ANCHOR_OR_PICTURE.sub("", markdown)))
+    return out.getvalue()
 
 
 def finish_run(report: "RunReport", *, ok: bool = True, allow_broken: bool = False) -> None:

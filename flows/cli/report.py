@@ -7,7 +7,7 @@ import typer
 
 from grindstone.errors import InputError
 from grindstone.flows.cli.home import WorkDir
-from grindstone.flows.cli.output import JsonFlag, emit, say
+from grindstone.flows.cli.output import JsonFlag, emit, on_terminal, say
 from grindstone.ledger import Ledger
 
 
@@ -17,7 +17,9 @@ def register(app: typer.Typer) -> None:
 
 
 def report(
-    run_key: Annotated[str | None, typer.Argument(help="The run; empty: the latest.")] = None,
+    run_key: Annotated[
+        str | None, typer.Argument(help="The run, or the start of its key; empty: the latest.")
+    ] = None,
     work_dir: WorkDir = Path("evolution_workdir"),
     html: Annotated[
         Path | None, typer.Option(help="Write one self-contained page with plots here.")
@@ -33,17 +35,18 @@ def report(
     """Print a run's report, or write it as a page or as data."""
     from grindstone.files import write_atomic
     from grindstone.report import build_report, render_html, render_markdown
+    from grindstone.report.run_list import find_run
 
     _check_targets(html, export, formats)
     ledger = Ledger(work_dir.absolute())
-    key = latest_run(ledger) if run_key is None else known_run(ledger, run_key)
+    key = latest_run(ledger) if run_key is None else find_run(ledger, run_key)
     built = build_report(ledger, key)
     if html is not None:
         write_atomic(html, render_html(built))
         say(f"Wrote {html}")
     if export is not None:
         _export(ledger, key, export, formats)
-    emit(built, as_json=as_json, text=render_markdown(built))
+    emit(built, as_json=as_json, text=on_terminal(render_markdown(built)))
 
 
 def _check_targets(html: Path | None, export: Path | None, formats: list[str]) -> None:
@@ -71,19 +74,6 @@ def _export(ledger: Ledger, run_key: str, folder: Path, formats: list[str]) -> N
     chosen = [ExportFormat(name) for name in formats] or list(ExportFormat)
     written = export_run(ledger, run_key, folder, chosen)
     say(f"Wrote {len(written)} files below {folder}")
-
-
-def known_run(ledger: Ledger, run_key: str) -> str:
-    """Return the key, if the ledger has such a run.
-
-    Raises:
-        InputError: It has none; the latest keys are named.
-    """
-    keys = ledger.runs("runs")
-    if run_key not in keys:
-        shown = ", ".join(sorted(keys)[-5:]) or "none yet"
-        raise InputError(run_key, "is no run of this home", f"one of its runs ({shown})")
-    return run_key
 
 
 def latest_run(ledger: Ledger) -> str:

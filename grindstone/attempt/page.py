@@ -1,7 +1,7 @@
 """An attempt as a person reads it."""
 
 from grindstone.attempt.run import AttemptResult
-from grindstone.observe.narrative import trajectory_markdown
+from grindstone.observe.narrative import trajectory_markdown, verdict_markdown
 from grindstone.records import Episode
 
 
@@ -16,10 +16,10 @@ def attempt_headline(episode: Episode) -> str:
 
 
 def attempt_markdown(attempted: AttemptResult) -> str:
-    """Return the page: headline, skills, then every step."""
+    """Return the page: headline, why it failed, skills, then every step, the prompt last."""
     return (
-        f"### {attempt_headline(attempted.episode)}\n\n{_skills(attempted)}\n\n"
-        f"{trajectory_markdown(attempted.trajectory)}\n"
+        f"### {attempt_headline(attempted.episode)}\n\n{verdict_markdown(attempted.verdict)}\n\n"
+        f"{_skills(attempted)}\n\n{trajectory_markdown(attempted.trajectory)}\n"
     )
 
 

@@ -2,7 +2,7 @@
 
 import re
 
-from grindstone.records import Step, StepKind, ToolCall, ToolOutput, Trajectory
+from grindstone.records import Step, StepKind, ToolCall, ToolOutput, Trajectory, Verdict
 from grindstone.text import shorten
 
 OUTPUT_CHARS = 3_000
@@ -10,22 +10,65 @@ OUTPUT_CHARS = 3_000
 
 
 def trajectory_markdown(trajectory: Trajectory) -> str:
-    """Return the steps as markdown, in order, with what was cut said where it was cut."""
-    parts = [_step(step) for step in trajectory.steps]
+    """Return the steps as markdown, with what was cut said where it was cut.
+
+    They are in order but for the system prompt, which is long, the same for all, and last.
+    """
+    parts: list[str] = []
+    prompts: list[str] = []
+    previous = None
+    for step in trajectory.steps:
+        told = prompts if step.kind is StepKind.SYSTEM else parts
+        told.append(_step(step, previous))
+        previous = step
     ending = f"**Ended:** {trajectory.stop_reason.value.replace('_', ' ')}"
     if trajectory.submission:
         ending += f"\n\n{_fenced(trajectory.submission, 'text')}"
-    return "\n\n".join([*parts, ending])
+    return "\n\n".join([*_first_error(trajectory), *parts, ending, *prompts])
 
 
-def _step(step: Step) -> str:
+def verdict_markdown(verdict: Verdict, *, words: bool = False) -> str:
+    """Return why an attempt passed or failed: the tests that did not pass.
+
+    Args:
+        verdict: The attempt's.
+        words: Show what tests and verifier said too. It may quote the tests' source, so it is
+            for whoever reads the home itself, and for no agent, judge, evolver or server.
+    """
+    parts = [f"**Verdict:** reward {verdict.reward:.2f}"]
+    if verdict.tests:
+        parts[0] += f", {verdict.tests_passed} of {len(verdict.tests)} tests passed"
+    parts += [f"**In doubt:** {doubt}" for doubt in verdict.evidence]
+    for test in verdict.tests:
+        if test.status != "passed":
+            parts.append(f"✗ `{test.name}` {test.status}")
+            parts += [_words(test.message)] * (words and bool(test.message))
+    said = verdict.output.strip()
+    if words and said and not verdict.passed and not any(test.message for test in verdict.tests):
+        parts.append(f"The verifier said:\n\n{_words(said)}")
+    return "\n\n".join(parts)
+
+
+def _words(text: str) -> str:
+    return _fenced(shorten(text, OUTPUT_CHARS), "text")
+
+
+def _first_error(trajectory: Trajectory) -> list[str]:
+    met = [step.index for step in trajectory.steps if step.met_error]
+    if not met:
+        return []
+    more = f", {len(met)} steps in all" if len(met) > 1 else ""
+    return [f"**First error:** step {met[0]}{more}"]
+
+
+def _step(step: Step, previous: Step | None) -> str:
     title = {
         StepKind.SYSTEM: "System prompt",
         StepKind.USER: "Task",
         StepKind.AGENT: "Agent",
         StepKind.SUMMARY: "Summary of earlier steps",
     }[step.kind]
-    parts = [f"#### {step.index}. {title}"]
+    parts = [f"#### {step.index}. {title}{_took(step, previous)}"]
     if step.reasoning:
         parts.append(_quoted(step.reasoning))
     if step.message:
@@ -34,6 +77,16 @@ def _step(step: Step) -> str:
     for call in step.calls:
         parts.append(_call(call, outputs.get(call.call_id)))
     return "\n\n".join(parts)
+
+
+def _took(step: Step, previous: Step | None) -> str:
+    told = []
+    if step.kind is StepKind.AGENT and previous is not None:
+        told.append(f"{max(0.0, (step.at - previous.at).total_seconds()):.1f} s")
+    if step.usage is not None:
+        read = step.usage.total_tokens - step.usage.output_tokens
+        told.append(f"{read:,} → {step.usage.output_tokens:,} tokens")
+    return "".join(f" · {each}" for each in told)
 
 
 def _call(call: ToolCall, output: ToolOutput | None) -> str:

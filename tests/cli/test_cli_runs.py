@@ -1,0 +1,160 @@
+"""Runs listed and held against each other, and attempts found among many."""
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from grindstone.home import Home
+from grindstone.ledger import Ledger
+from grindstone.ledger.tables.runs import RunRow
+from grindstone.records import Episode, Outcome, Purpose, Usage, utc_now
+from grindstone.resources import bundled
+from grindstone.workspace import Workspace
+
+pytestmark = pytest.mark.commands
+SKILL = "---\nname: mend-it\ndescription: Mend it when it breaks.\n---\n\nLook first.\n"
+
+
+def an_episode(run_key: str, task: str, commit: str, **changes: Any) -> Episode:
+    now = utc_now()
+    told: dict[str, Any] = {
+        "episode_id": f"{task}-{run_key}",
+        "run_key": run_key,
+        "agent_id": "ann",
+        "purpose": Purpose.GRIND,
+        "task_id": task,
+        "category": "git",
+        "workspace_commit": commit,
+        "outcome": Outcome.PASSED,
+        "reward": 1.0,
+        "score": 1.0,
+        "cost_usd": 0.25,
+        "usage": Usage(input_tokens=1_000),
+        "started_at": now,
+        "ended_at": now + timedelta(seconds=2),
+    }
+    return Episode.model_validate(told | changes)
+
+
+def a_state(run_key: str, sequence: int, status: str) -> RunRow:
+    return RunRow(
+        run_key=run_key,
+        sequence=sequence,
+        kind="grind",
+        status=status,
+        agent_id="ann",
+        model="messages:some",
+        n_tasks=3,
+        at=utc_now(),
+    )
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """Two runs of an agent, between which it learned a skill: one task lost, one gained."""
+    home = tmp_path / "home"
+    workspace = Workspace.create(
+        Home(home).workspace("ann"), bundled("seed_workspaces") / "skillbench"
+    )
+    ledger = Ledger(home)
+    for key, outcomes in (
+        ("first", {"git-a": Outcome.FAILED, "git-b": Outcome.PASSED, "web-c": Outcome.PASSED}),
+        ("second", {"git-a": Outcome.PASSED, "git-b": Outcome.FAILED, "web-c": Outcome.PASSED}),
+    ):
+        commit = workspace.snapshot().commit
+        rows = [
+            an_episode(
+                key,
+                task,
+                commit,
+                outcome=outcome,
+                reward=float(outcome is Outcome.PASSED),
+                cost_usd=1.5 if task == "git-a" else 0.25,
+                category=task.partition("-")[0],
+            )
+            for task, outcome in outcomes.items()
+        ]
+        ledger.append([a_state(key, 0, "running")], run_key=key)
+        ledger.append(rows, run_key=key)
+        ledger.append([a_state(key, 1, "completed")], run_key=key)
+        if key == "first":
+            with workspace.writing() as root:
+                (root / "skills" / "mend-it").mkdir(parents=True)
+                (root / "skills" / "mend-it" / "SKILL.md").write_text(SKILL)
+                workspace.commit_evolution(1, "added mend-it", step="s")
+    return home
+
+
+def test_runs_are_listed_with_how_they_went(home: Path, command: Callable[..., Any]):
+    done = command("runs", "--work-dir", home, "--json")
+    assert done.code == 0, done.err
+    assert [(line["run_key"], line["passed"], line["attempts"]) for line in done.document] == [
+        ("first", 2, 3),
+        ("second", 2, 3),
+    ]
+    assert {line["status"] for line in done.document} == {"completed"}
+    assert command("runs", "--work-dir", home, "--agent-id", "b*", "--json").document == []
+    text = command("runs", "--work-dir", home, "--status", "comp*").out
+    assert [line.split()[0] for line in text.splitlines()] == ["first", "second"]
+
+
+def test_two_runs_differ_by_the_tasks_that_flipped_and_the_skill_between(
+    home: Path, command: Callable[..., Any]
+):
+    done = command("diff", "fir", "sec", "--work-dir", home)
+    assert done.code == 0, done.err
+    assert "✓ passes now  git-a" in done.out
+    assert "✗ fails now   git-b" in done.out
+    assert "1 of 3 tasks did not flip" in done.out
+    assert "evo-1" in done.out
+    assert "+name: mend-it" in done.out
+    document = json.loads(command("diff", "first", "second", "--work-dir", home, "--json").out)
+    assert (document["gained"], document["lost"]) == (["git-a"], ["git-b"])
+
+
+def test_a_run_is_named_by_the_start_of_its_key_and_nothing_else(
+    home: Path, command: Callable[..., Any]
+):
+    assert command("report", "seco", "--work-dir", home).code == 0
+    wrong = command("report", "third", "--work-dir", home)
+    assert wrong.code == 2
+    assert "third: is no run of this home; expected one of its runs (first, second)" in wrong.err
+    Ledger(home).append([a_state("first-again", 0, "running")], run_key="first-again")
+    assert command("report", "first", "--work-dir", home).code == 0, "a whole key is a key"
+    several = command("report", "fir", "--work-dir", home)
+    assert several.code == 2
+    assert "fits 2 runs (first, first-again)" in several.err
+
+
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [
+        (["--failed"], ["git-a-first", "git-b-second"]),
+        (["--outcome", "passed", "--task", "git-*"], ["git-b-first", "git-a-second"]),
+        (["--category", "web", "--run-key", "sec"], ["web-c-second"]),
+        (["--sort", "cost", "--limit", "2"], ["git-a-first", "git-a-second"]),
+    ],
+    ids=" ".join,
+)
+def test_attempts_are_found_among_many(
+    home: Path, command: Callable[..., Any], options: list[str], found: list[str]
+):
+    done = command("episodes", "--work-dir", home, "--json", *options)
+    assert done.code == 0, done.err
+    assert [row["episode_id"] for row in done.document] == found
+
+
+def test_steps_that_are_no_span_are_refused(home: Path, command: Callable[..., Any]):
+    done = command("episodes", "git-a-first", "--steps", "3-9", "--work-dir", home)
+    assert done.code == 2
+    assert "--steps: is '3-9'; expected numbers of steps, such as 3:9, 3: or 7" in done.err
+
+
+def test_the_version_is_told(command: Callable[..., Any]):
+    from importlib.metadata import version
+
+    assert command("--version").out == f"grindstone {version('grindstone')}\n"
