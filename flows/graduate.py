@@ -1,7 +1,7 @@
 """Promotion with a person's answer, and live work under permissions."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 
 from prefect import flow
@@ -13,7 +13,9 @@ from grindstone.flows.exam import exam
 from grindstone.flows.run import checked
 from grindstone.graduation.audit.event import AuditEvent, EventDraft, EventKind
 from grindstone.graduation.decisions.approval import named_in_form
+from grindstone.graduation.decisions.lapse import lapse_if_changed
 from grindstone.graduation.decisions.promotion import obstacles
+from grindstone.graduation.evidence.identity import identity_of
 from grindstone.graduation.evidence.readiness import Criterion, Requirement, only_missing
 from grindstone.graduation.intake.live import (
     Answered,
@@ -23,20 +25,26 @@ from grindstone.graduation.intake.live import (
     LiveToolbox,
     work_live,
 )
-from grindstone.graduation.intake.recording import RecordedAction, Work
+from grindstone.graduation.intake.live_actions import LiveActions
+from grindstone.graduation.intake.live_work import cut_work, finished_work
+from grindstone.graduation.intake.recording import Work, live_run
 from grindstone.graduation.rules.levels import Level
 from grindstone.graduation.service import GraduationService
 from grindstone.graduation.words import readiness_markdown
-from grindstone.llm import open_models
+from grindstone.llm import open_models, resolve_model_id
 from grindstone.records import utc_now
 from grindstone.runs.plan import open_workspace
 from grindstone.runs.progress import Note, current_watcher
 from grindstone.settings import GraduationSettings
+from grindstone.skills import SkillLibrary
 from grindstone.tasks.approval import NOBODY_ANSWERED, Answer, ask
 from grindstone.tasks.events import tell_episode
 from grindstone.tasks.flow_runs import run_key_of
 from grindstone.tasks.graduation import notify, open_service, seal_changes
 from grindstone.tasks.publish_autonomy import publish_trail
+
+Check = Callable[[LiveResult], Awaitable[bool]]
+"""Tells whether live work was done as it was asked for."""
 
 
 class Graduated(Frozen):
@@ -169,11 +177,16 @@ async def live(
     settings: GraduationSettings = GraduationSettings(),
     blocks: BlockNames = BlockNames(),
     title: str = "",
+    category: str = "",
+    capability: str = "",
+    check: Check | None = None,
 ) -> LiveResult:
     """Let an agent do real work with the tools its level allows; keep it as an episode.
 
     A tool above the level is not given to it; a state change of a SUPERVISED agent waits for
-    a person's answer in the UI. Tools are functions, so this flow is called from Python.
+    a person's answer in the UI. Each action is in the ledger before it runs. Whatever ends the
+    work, an error or a level lost meanwhile, an episode tells what was done until then. Tools are
+    functions, so this flow is called from Python.
 
     Args:
         instruction: What is to be done.
@@ -181,14 +194,35 @@ async def live(
         settings: Agent, model, ceilings, how long an approval is waited for.
         blocks: Saved blocks.
         title: The episode's; the instruction's first line by default.
+        category: The kind of work, as tasks have one.
+        capability: What the episode counts for; the one its tools name by default.
+        check: Tells whether the work was done, which verifies the outcome; without it an agent
+            that says so is taken at its word, and no capability rises by that alone.
+
+    Raises:
+        LevelLostError: The agent lost its level while it worked.
+        Exception: What a tool or the model's service raised; the episode is kept.
     """
     settings = await configure(settings, blocks)
     key = run_key_of("live", settings.run_key)
     agent_id, started = settings.agent_id, utc_now()
     async with open_service(settings, run_key=key, model_block=blocks.model) as service:
-        known = len(await asyncio.to_thread(service.registry.chain.events))
+        registry = service.registry
+        known = len(await asyncio.to_thread(registry.chain.events))
+        workspace = await asyncio.to_thread(open_workspace, settings)
+        model = resolve_model_id(settings.model_id, await credentials(blocks.model))
+        present = await asyncio.to_thread(
+            partial(
+                identity_of, registry, agent_id, model="" if model.rehearsal else model.model_id
+            )
+        )
+        await asyncio.to_thread(lapse_if_changed, registry, agent_id, present)
         own = await service.own_levels(agent_id)
         asked = 0
+
+        async def standing() -> tuple[Level, Mapping[str, Level]]:
+            agent = await asyncio.to_thread(registry.agent, agent_id)
+            return agent.level, agent.capability_levels
 
         async def approve(what: Ask) -> Answered:
             nonlocal asked
@@ -208,52 +242,54 @@ async def live(
             tools,
             capability_levels={item.capability: item.level for item in own.capabilities},
             approve=approve,
+            actions=LiveActions(
+                registry, episode_id=key, run_key=live_run(agent_id, started), agent_id=agent_id
+            ),
+            standing=standing,
         )
-        workspace = await asyncio.to_thread(open_workspace, settings)
-        home = settings.home
-        async with open_models(
-            run_key=key,
-            journal_dir=home.run(key).journal,
-            spending=settings.spending,
-            environ=await credentials(blocks.model),
-        ) as models:
-            resolved = models.resolve(settings.model_id)
-            result = await work_live(
-                toolbox,
-                model=models.get(resolved.model_id, settings.region),
-                scope=key,
-                instruction=instruction,
-                system_prompt=workspace.files.system_prompt(),
-            )
-        done = _work(agent_id, key, title or instruction, result, started)
-        tell_episode(
-            await service.record_work(done.model_copy(update={"rehearsal": resolved.rehearsal}))
+        begun = Work(
+            agent_id=agent_id,
+            episode_id=key,
+            title=(title or instruction).strip().splitlines()[0][:120],
+            success=False,
+            started_at=started,
+            category=category,
+            metadata={"capability": capability} if capability else {},
+            model=model.model_id,
+            workspace_tree=present.workspace_tree,
+            rehearsal=model.rehearsal,
         )
-        await seal_changes(service, known, settings)
+        try:
+            async with open_models(
+                run_key=key,
+                journal_dir=settings.home.run(key).journal,
+                spending=settings.spending,
+                environ=await credentials(blocks.model),
+            ) as models:
+                result = await work_live(
+                    toolbox,
+                    model=models.get(model.model_id, settings.region),
+                    scope=key,
+                    instruction=instruction,
+                    system_prompt=workspace.files.system_prompt(),
+                    skills=SkillLibrary(workspace.files.root).skills(),
+                )
+            ended = result.trajectory.stop_reason.value == "submitted"
+            done = ended if check is None else await check(result)
+        except BaseException as error:
+            await asyncio.shield(_keep(service, cut_work(begun, toolbox, error), known, settings))
+            raise
+        finished = finished_work(begun, result, success=done, verified=check is not None)
+        await _keep(service, finished, known, settings)
         await publish_trail(await service.trail(agent_id))
     return result
 
 
-def _work(agent_id: str, key: str, title: str, result: LiveResult, started: object) -> Work:
-    refused = [answer for answer in result.approvals if not answer.approved]
-    return Work.model_validate(
-        {
-            "agent_id": agent_id,
-            "episode_id": key,
-            "title": title.strip().splitlines()[0][:120],
-            "success": result.trajectory.stop_reason.value == "submitted",
-            "started_at": started,
-            "ended_at": utc_now(),
-            "actions": result.deeds
-            or (RecordedAction(text=result.trajectory.submission or "(nothing)"),),
-            "metadata": {"refused_calls": list(result.refused), "offered": list(result.offered)},
-            # A person who refuses an action corrects the agent.
-            "human_edits": [
-                {"field": "action", "reason": answer.reason, "corrected_by": answer.by}
-                for answer in refused
-            ],
-        }
-    )
+async def _keep(
+    service: GraduationService, work: Work, known: int, settings: GraduationSettings
+) -> None:
+    tell_episode(await service.record_work(work))
+    await seal_changes(service, known, settings)
 
 
 def _question(what: Ask) -> str:

@@ -1,11 +1,27 @@
 """What an agent is given at each level, and what happens to calls beyond it."""
 
+import asyncio
 from collections.abc import Mapping
+from pathlib import Path
 
+import pytest
+from graduation_support import START
 from pydantic import JsonValue
 
-from grindstone.graduation.intake.live import Answered, Ask, LiveTool, LiveToolbox
+from grindstone.graduation.intake.live import (
+    Answered,
+    Ask,
+    LevelLostError,
+    LiveTool,
+    LiveToolbox,
+    done_so_far,
+)
+from grindstone.graduation.intake.live_actions import LiveActions
+from grindstone.graduation.intake.live_work import cut_work
+from grindstone.graduation.intake.recording import Work
+from grindstone.graduation.registry import Registry, open_desk
 from grindstone.graduation.rules.levels import ActionClass, Level
+from grindstone.ledger.tables.autonomy import LiveActionRow
 from grindstone.llm.messages import ToolSpec, ToolUse
 
 
@@ -71,3 +87,112 @@ async def test_a_supervised_change_is_done_only_when_a_human_says_so() -> None:
     assert asked[0].arguments == {"a": 1}
     nobody = LiveToolbox("ada", Level.SUPERVISED, TOOLS)
     assert "nobody is there" in (await nobody.run(ToolUse(id="3", name="file", input={}))).content
+
+
+def recorded(registry: Registry) -> list[tuple[int, str, str]]:
+    rows = registry.ledger.rows(LiveActionRow)
+    return sorted((row.position, row.phase, row.status) for row in rows)
+
+
+def desk(home: Path) -> tuple[Registry, LiveActions]:
+    registry = open_desk(home)
+    return registry, LiveActions(registry, episode_id="ep", run_key="live", agent_id="ada")
+
+
+def doing(handler, capability: str = "") -> LiveTool:
+    spec = ToolSpec(name="file", description="file", input_schema={"type": "object"})
+    return LiveTool(spec, ActionClass.CHANGE, handler, capability)
+
+
+async def test_an_action_is_on_record_before_it_runs_and_closed_after(tmp_path: Path) -> None:
+    registry, actions = desk(tmp_path)
+    seen: list[list[tuple[int, str, str]]] = []
+
+    async def file_form(arguments: Mapping[str, JsonValue]) -> str:
+        seen.append(recorded(registry))
+        if arguments.get("wrong"):
+            raise ValueError("no such form")
+        return "Not done: says the office"  # the tool's own words, not ours
+
+    box = LiveToolbox(
+        "ada",
+        Level.AUTONOMOUS,
+        [doing(file_form, "filing")],
+        actions=actions,
+        capability_levels={"filing": Level.AUTONOMOUS},
+    )
+    await box.run(ToolUse(id="1", name="file", input={"form": "T2"}))
+    complained = await box.run(ToolUse(id="2", name="file", input={"wrong": True}))
+    assert complained.is_error
+    assert seen[0] == [(0, "begun", "")]
+    assert recorded(registry) == [
+        *((0, "begun", ""), (0, "ended", "done")),
+        *((1, "begun", ""), (1, "ended", "complained")),
+    ]
+    (first, *_) = [
+        row
+        for row in registry.ledger.rows(LiveActionRow)
+        if row.phase == "begun" and row.position == 0
+    ]
+    assert (first.arguments, first.level, first.capability) == (
+        {"form": "T2"},
+        "AUTONOMOUS",
+        "filing",
+    )
+    assert [deed.fields for deed in done_so_far(box)] == [{"form": "T2"}, {"wrong": True}]
+    assert box.refused_calls == set()
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [(TypeError("not foreseen"), "raised"), (asyncio.CancelledError(), "cut off")],
+)
+async def test_whatever_is_raised_the_action_stays_on_record(
+    tmp_path: Path, error: BaseException, status: str
+) -> None:
+    registry, actions = desk(tmp_path)
+    ran: list[object] = []
+
+    async def file_form(arguments: Mapping[str, JsonValue]) -> str:
+        ran.append(arguments)
+        if len(ran) == 2:
+            raise error
+        return "filed"
+
+    box = LiveToolbox("ada", Level.AUTONOMOUS, [doing(file_form)], actions=actions)
+    await box.run(ToolUse(id="1", name="file", input={"form": 1}))
+    with pytest.raises(type(error)):
+        await box.run(ToolUse(id="2", name="file", input={"form": 2}))
+    assert [each[2] for each in recorded(registry) if each[1] == "ended"] == ["done", status]
+    begun = Work(agent_id="ada", episode_id="ep", title="t", success=False, started_at=START)
+    work = cut_work(begun, box, error)
+    assert [deed.fields for deed in work.actions if deed.tool] == [{"form": 1}, {"form": 2}]
+    assert type(error).__name__ in str(work.metadata["ended_by"])
+
+
+async def test_a_level_lost_at_work_ends_the_task_before_its_next_action() -> None:
+    ran: list[object] = []
+    now: dict[str, Level] = {"agent": Level.AUTONOMOUS, "filing": Level.AUTONOMOUS}
+
+    async def file_form(arguments: Mapping[str, JsonValue]) -> str:
+        ran.append(arguments)
+        return "filed"
+
+    async def standing() -> tuple[Level, Mapping[str, Level]]:
+        return now["agent"], {"filing": now["filing"]}
+
+    box = LiveToolbox(
+        "ada",
+        Level.AUTONOMOUS,
+        [doing(file_form, "filing")],
+        capability_levels={"filing": Level.AUTONOMOUS},
+        standing=standing,
+    )
+    use = ToolUse(id="1", name="file", input={})
+    await box.run(use)
+    now["filing"] = Level.STUDENT  # the capability alone
+    assert "not allowed at level STUDENT" in (await box.run(use)).content
+    now["agent"] = Level.SUPERVISED
+    with pytest.raises(LevelLostError, match="AUTONOMOUS → SUPERVISED"):
+        await box.run(use)
+    assert len(ran) == 1

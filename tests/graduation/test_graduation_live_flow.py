@@ -10,11 +10,13 @@ from graduation_support import START
 from pydantic import JsonValue
 from support.browsing import paused_run
 
+from grindstone.errors import RefusedError
 from grindstone.graduation import GraduationService
 from grindstone.graduation.audit.event import EventKind
 from grindstone.graduation.intake.live import LiveTool
 from grindstone.graduation.rules.levels import ActionClass
 from grindstone.ledger import Ledger
+from grindstone.ledger.tables.autonomy import LiveActionRow
 from grindstone.llm.messages import ToolSpec
 from grindstone.records import Episode
 from grindstone.settings import GraduationSettings
@@ -116,3 +118,38 @@ async def test_silence_refuses(prefect_server: str, tmp_path: Path) -> None:
     assert ran == []
     assert all("nobody refused bash" in each for each in result.refused)
     assert result.refused
+
+
+async def test_what_ends_live_work_leaves_an_episode(prefect_server: str, tmp_path: Path) -> None:
+    """A tool fails in a way nobody foresaw; another time the agent loses its level at work."""
+    from grindstone.flows.graduate import live
+
+    ran: list[str] = []
+    settings = await settings_at(tmp_path, "doer", "AUTONOMOUS")
+    service = GraduationService(tmp_path)
+    (bash, look) = tools(ran)
+
+    async def breaks(arguments: Mapping[str, JsonValue]) -> str:
+        ran.append(str(arguments["command"]))
+        if len(ran) == 2:
+            raise TypeError("nobody foresaw this")
+        return "done"
+
+    with pytest.raises(TypeError, match="nobody foresaw"):
+        await live(WORK, [bash._replace(handler=breaks), look], settings, category="builds")
+    (kept,) = Ledger(tmp_path).rows(Episode)
+    assert (kept.passed, kept.category, kept.tool_calls) == (False, "builds", 2)
+    assert kept.metadata["ended_by"] == "TypeError: nobody foresaw this"
+    rows = sorted(Ledger(tmp_path).rows(LiveActionRow), key=lambda row: (row.position, row.phase))
+    assert [row.status for row in rows] == ["", "done", "", "raised"]
+
+    async def lowered(arguments: Mapping[str, JsonValue]) -> str:
+        ran.append(str(arguments["command"]))
+        await service.demote_agent("doer", "INTERN", by="Grace", reason="two complaints")
+        return "done"
+
+    ran.clear()
+    with pytest.raises(RefusedError, match="AUTONOMOUS → INTERN"):
+        await live(WORK, [bash._replace(handler=lowered), look], settings)
+    assert len(ran) == 1
+    assert len(Ledger(tmp_path).rows(Episode)) == 2

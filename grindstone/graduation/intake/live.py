@@ -6,7 +6,7 @@ before it is done. Attempts in training sandboxes go another way and are not res
 """
 
 import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Container, Mapping, Sequence
 from typing import NamedTuple
 
 from pydantic import Field, JsonValue
@@ -17,10 +17,19 @@ from grindstone.agents.loop import CallResult, converse
 from grindstone.agents.protocol import Brief, Effort
 from grindstone.agents.recorder import Recorder
 from grindstone.base import Frozen
+from grindstone.errors import RefusedError
+from grindstone.graduation.intake.live_actions import LiveActions
 from grindstone.graduation.intake.recording import RecordedAction
-from grindstone.graduation.rules.levels import ActionClass, Level, Permission, permission
+from grindstone.graduation.rules.levels import (
+    ActionClass,
+    Level,
+    Permission,
+    lower_of,
+    permission,
+)
 from grindstone.llm.messages import Model, ToolSpec, ToolUse
-from grindstone.records import StepKind, ToolOutput, Trajectory, utc_now
+from grindstone.records import Step, StepKind, ToolOutput, Trajectory, utc_now
+from grindstone.skills import Skill
 from grindstone.text import shorten
 
 Handler = Callable[[Mapping[str, JsonValue]], Awaitable[str]]
@@ -31,10 +40,24 @@ SUBMIT = ToolSpec(
     description="Say that the work is done; nothing can be done afterwards.",
     input_schema={
         "type": "object",
-        "properties": {"message": {"type": "string", "description": "What was done."}},
+        "properties": {
+            "message": {"type": "string", "description": "What was done."},
+            "confidence": {
+                "type": "number",
+                "minimum": 0,
+                "maximum": 1,
+                "description": "How sure you are that the work is right, from 0 to 1.",
+            },
+        },
         "required": ["message"],
     },
 )
+COMPLAINTS = (ValueError, KeyError, OSError)
+"""What a tool raises to tell the agent that a call cannot be done; anything else is a fault."""
+
+
+class LevelLostError(RefusedError):
+    """The agent lost its level while it worked; the task ends before its next action."""
 
 
 class LiveTool(NamedTuple):
@@ -64,6 +87,8 @@ class Answered(Frozen):
 
 
 Approve = Callable[[Ask], Awaitable[Answered]]
+Standing = Callable[[], Awaitable[tuple[Level, Mapping[str, Level]]]]
+"""Tells an agent's level and those of its capabilities as they are now."""
 
 
 class LiveResult(Frozen):
@@ -76,6 +101,9 @@ class LiveResult(Frozen):
     refused: tuple[str, ...] = Field((), description="Calls that were not run, one sentence each.")
     approvals: tuple[Answered, ...] = ()
     offered: tuple[str, ...] = Field((), description="The tools the agent was given.")
+    confidence: float | None = Field(None, description="As the agent stated it, from 0 to 1.")
+    skills: tuple[str, ...] = Field((), description="Those it read.")
+    capabilities: tuple[str, ...] = Field((), description="Those its actions used.")
 
 
 class LiveToolbox:
@@ -87,6 +115,9 @@ class LiveToolbox:
         tools: All tools of the task.
         capability_levels: The capabilities' own levels; one not named is a STUDENT's.
         approve: Asks a human; None refuses whatever would need one.
+        actions: Where each action is written down before it runs; None: nowhere.
+        standing: Asked before each action: where the level is lower than at the start the task
+            ends there. None: the level is taken as given.
     """
 
     def __init__(
@@ -97,14 +128,21 @@ class LiveToolbox:
         *,
         capability_levels: Mapping[str, Level] | None = None,
         approve: Approve | None = None,
+        actions: LiveActions | None = None,
+        standing: Standing | None = None,
     ) -> None:
         self._agent_id = agent_id
         self._level = level
         self._own = dict(capability_levels or {})
         self._approve = approve
         self._tools = {tool.spec.name: tool for tool in tools}
+        self._actions, self._standing = actions, standing
         self.refused: list[str] = []
+        self.refused_calls: set[str] = set()
         self.approvals: list[Answered] = []
+        self.said: list[RecordedAction] = []
+        self.deeds: list[RecordedAction] = []
+        self.capabilities: dict[str, None] = {}
 
     def level_of(self, tool: LiveTool) -> Level:
         """Return the level that counts for a tool."""
@@ -127,7 +165,13 @@ class LiveToolbox:
         )
 
     async def run(self, use: ToolUse) -> ToolOutput:
-        """Run one call, or say why not."""
+        """Run one call, or say why not.
+
+        Raises:
+            LevelLostError: The agent's level is lower than when the task began.
+            Exception: What a tool raises that is no complaint; the action is on record.
+        """
+        await self._look_again()
         allowed, tool = self.permission_of(use.name), self._tools.get(use.name)
         if tool is None or allowed is Permission.FORBIDDEN:
             level = self.level_of(tool) if tool else self._level
@@ -146,13 +190,48 @@ class LiveToolbox:
             if not answered.approved:
                 why = f": {answered.reason}" if answered.reason else ""
                 return self._refuse(use, f"{answered.by or 'a human'} refused {use.name}{why}")
+        return await self._act(tool, use)
+
+    async def _act(self, tool: LiveTool, use: ToolUse) -> ToolOutput:
+        actions = self._actions
+        position = 0
+        if actions is not None:
+            position = await actions.begin(
+                use, level=self.level_of(tool), capability=tool.capability
+            )
+        self.deeds.append(RecordedAction(tool=use.name, fields=use.input, at=utc_now()))
+        if tool.capability:
+            self.capabilities[tool.capability] = None
+        status, told = "cut off", ""
         try:
-            content = await tool.handler(use.input)
-        except (ValueError, KeyError, OSError) as error:  # the tool's complaint is an answer
-            return ToolOutput(call_id=use.id, content=f"{use.name}: {error}", is_error=True)
-        return ToolOutput(call_id=use.id, content=content)
+            told = await tool.handler(use.input)
+            status = "done"
+        except COMPLAINTS as error:  # the tool's complaint is an answer
+            status, told = "complained", f"{use.name}: {error}"
+        except Exception as error:
+            status, told = "raised", f"{type(error).__name__}: {error}"
+            raise
+        finally:
+            if actions is not None:
+                actions.end(position, status=status, detail=told)
+        return ToolOutput(call_id=use.id, content=told, is_error=status != "done")
+
+    async def _look_again(self) -> None:
+        """End the task where the agent lost its level meanwhile; a higher one opens nothing."""
+        if self._standing is None:
+            return
+        level, own = await self._standing()
+        if level.rank < self._level.rank:
+            raise LevelLostError(
+                f"{self._agent_id} lost its level while it worked: {self._level.value} → "
+                f"{level.value}; the task has ended before its next action"
+            )
+        for name in self._own:
+            if name in own:
+                self._own[name] = lower_of(self._own[name], own[name])
 
     def _refuse(self, use: ToolUse, why: str) -> ToolOutput:
+        self.refused_calls.add(use.id)
         self.refused.append(f"{why} ({json.dumps(use.input, ensure_ascii=False)[:200]})")
         return ToolOutput(call_id=use.id, content=f"Not done: {why}.", is_error=True)
 
@@ -160,17 +239,40 @@ class LiveToolbox:
 class _UntilSubmitted:
     """A live toolbox with a call that ends the work."""
 
-    def __init__(self, toolbox: LiveToolbox) -> None:
+    def __init__(self, toolbox: LiveToolbox, skills: Sequence[Skill] = ()) -> None:
         self._toolbox = toolbox
+        self._skills = {skill.name: skill for skill in skills}
+        self.loaded: dict[str, None] = {}
+        self.confidence: float | None = None
 
     @property
     def specs(self) -> tuple[ToolSpec, ...]:
-        return (*self._toolbox.specs, SUBMIT)
+        return (*self._toolbox.specs, *([self._load_skill] if self._skills else []), SUBMIT)
+
+    @property
+    def _load_skill(self) -> ToolSpec:
+        listed = "\n".join(f"- {each.name}: {each.description}" for each in self._skills.values())
+        return ToolSpec(
+            name="load_skill",
+            description=f"Read one of your skills:\n{listed}",
+            input_schema={
+                "type": "object",
+                "properties": {"name": {"type": "string", "enum": list(self._skills)}},
+                "required": ["name"],
+            },
+        )
 
     async def run(self, use: ToolUse) -> CallResult:
         if use.name == SUBMIT.name:
+            stated = use.input.get("confidence")
+            if isinstance(stated, int | float) and 0 <= stated <= 1:
+                self.confidence = float(stated)
             output = ToolOutput(call_id=use.id, content="Submitted.")
             return CallResult(output, output.content, submitted=str(use.input.get("message", "")))
+        skill = self._skills.get(str(use.input.get("name"))) if use.name == "load_skill" else None
+        if skill is not None:
+            self.loaded[skill.name] = None
+            return CallResult(ToolOutput(call_id=use.id, content=skill.body), skill.body)
         output = await self._toolbox.run(use)
         return CallResult(output, shorten(output.content))
 
@@ -183,6 +285,7 @@ async def work_live(
     instruction: str,
     system_prompt: str,
     effort: Effort | None = None,
+    skills: Sequence[Skill] = (),
 ) -> LiveResult:
     """Let an agent do a live task with the tools it is allowed.
 
@@ -193,6 +296,11 @@ async def work_live(
         instruction: What is to be done.
         system_prompt: The agent's own.
         effort: Its limits.
+        skills: Those it may read.
+
+    Raises:
+        LevelLostError: The agent lost its level while it worked.
+        Exception: What a tool or the model raised; the toolbox tells what was done until then.
     """
     brief = Brief(
         episode_id=scope,
@@ -201,21 +309,35 @@ async def work_live(
         system_prompt=system_prompt,
         effort=effort or Effort(max_steps=30),
     )
-    meter, record = Meter(brief.effort), Recorder()
+
+    def hear(step: Step) -> None:
+        if step.kind is StepKind.AGENT and step.message.strip():
+            toolbox.said.append(RecordedAction(text=step.message, at=step.at))
+
+    meter, record = Meter(brief.effort), Recorder(hear)
     talk = Conversation.of_brief(brief, model, meter, record)
     record.add(StepKind.SYSTEM, brief.system_prompt)
     record.add(StepKind.USER, brief.instruction)
-    trajectory = await converse(talk, _UntilSubmitted(toolbox), meter, record)
+    box = _UntilSubmitted(toolbox, skills)
+    trajectory = await converse(talk, box, meter, record)
     return LiveResult(
         trajectory=trajectory,
-        deeds=_deeds(trajectory),
+        deeds=_deeds(trajectory, toolbox.refused_calls),
         refused=tuple(toolbox.refused),
         approvals=tuple(toolbox.approvals),
         offered=tuple(spec.name for spec in toolbox.specs),
+        confidence=box.confidence,
+        skills=tuple(box.loaded),
+        capabilities=tuple(toolbox.capabilities),
     )
 
 
-def _deeds(trajectory: Trajectory) -> tuple[RecordedAction, ...]:
+def done_so_far(toolbox: LiveToolbox) -> tuple[RecordedAction, ...]:
+    """Return what was said and done in a task that did not come to its end."""
+    return tuple(sorted((*toolbox.said, *toolbox.deeds), key=lambda each: each.at or utc_now()))
+
+
+def _deeds(trajectory: Trajectory, refused: Container[str]) -> tuple[RecordedAction, ...]:
     """Return what was done and said; a call that was not run is no deed, but it is told."""
     found: list[RecordedAction] = []
     now = utc_now()
@@ -224,12 +346,9 @@ def _deeds(trajectory: Trajectory) -> tuple[RecordedAction, ...]:
             continue
         if step.message.strip():
             found.append(RecordedAction(text=step.message, at=step.at))
-        outputs = {output.call_id: output for output in step.outputs}
-        for call in step.calls:
-            output = outputs.get(call.call_id)
-            refused = output is not None and output.content.startswith("Not done: ")
-            if not refused:
-                found.append(
-                    RecordedAction(tool=call.name, fields=call.arguments, at=step.at or now)
-                )
+        found += [
+            RecordedAction(tool=call.name, fields=call.arguments, at=step.at or now)
+            for call in step.calls
+            if call.call_id not in refused
+        ]
     return tuple(found)

@@ -116,6 +116,8 @@ class Work(Frozen):
     ratings: tuple[Rating, ...] = ()
     maturity: Literal["", "STUDENT", "INTERN", "SUPERVISED", "AUTONOMOUS"] = ""
     verified_by: str = Field("", description="Who or what established `success`.")
+    model: str = Field("", description="The model the agent ran with.")
+    workspace_tree: str = Field("", description="git tree id of its workspace.")
     rehearsal: bool = Field(False, description="The offline stand-in played it.")
 
 
@@ -154,6 +156,8 @@ def rows_for(
         difficulty=work.difficulty,
         tags=work.tags,
         title=work.title,
+        model=work.model,
+        workspace_tree=work.workspace_tree,
         rehearsal=work.rehearsal,
         topics=work.topics,
         metadata=metadata,

@@ -67,6 +67,25 @@ class RatingRow(Row):
     at: AwareDatetime
 
 
+class LiveActionRow(Row):
+    """An action of live work: one row written before it runs, one when it has ended."""
+
+    table: ClassVar[str] = "live_actions"
+    key: ClassVar[tuple[str, ...]] = ("episode_id", "position", "phase")
+
+    episode_id: str
+    position: NonNegativeInt = Field(description="Order within the episode, from 0.")
+    phase: str = Field(description="begun or ended; a begun one that never ended was cut off.")
+    agent_id: str = ""
+    tool: str = ""
+    arguments: dict[str, JsonValue] = {}
+    level: str = Field("", description="The level it was allowed at.")
+    capability: str = ""
+    status: str = Field("", description="Of an ended one: done, complained, raised or cut off.")
+    detail: str = Field("", description="What the agent was told, or what was raised, cut.")
+    at: AwareDatetime
+
+
 class OutcomeRow(Row):
     """What came of a routed task: the tracker's moving averages are folds over these."""
 
