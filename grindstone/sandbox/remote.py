@@ -20,7 +20,7 @@ from grindstone.sandbox.network.proxy import Proxy, Visit
 from grindstone.sandbox.network.rules import NetworkRules
 from grindstone.sandbox.protocol import ExecResult, Keep, Limits, SealedResult
 from grindstone.sandbox.registry import Kind
-from grindstone.sandbox.wire import END, RunnerOutput, file_record, folder_records
+from grindstone.sandbox.wire import END, LEFT, RunnerOutput, file_record, folder_records
 
 RUNNER_DIR = "/.grindstone"
 """Where the runner is inside: read-only, and not to be unmounted by anything in there."""
@@ -155,7 +155,13 @@ class RemoteSandbox(ABC):
         except RunnerTimeout as late:
             answer = late.answer
             return _result(answer, began, max_output_bytes, exit_code=124)
+        if answer.note == LEFT:
+            await self.restart()
         return await self._told(_result(answer, began, max_output_bytes))
+
+    @abstractmethod
+    async def restart(self) -> None:
+        """End every process inside and keep the files."""
 
     async def _told(self, result: ExecResult) -> ExecResult:
         """Add why the sandbox's own limits ended something, where they did."""

@@ -16,6 +16,9 @@ END = HEADER.pack(b"E", 0, 0, 0)
 
 CHUNK = 1 << 20
 
+LEFT = "left"
+"""The note of a command that had to end: some of what it started could not be ended."""
+
 LONGEST_NAME = 8_192
 LONGEST_WORD = 4_096
 """Bytes of a note or a trailer."""

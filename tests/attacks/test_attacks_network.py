@@ -1,6 +1,5 @@
 """No way out of a sandbox but to what its task allows, and none to the host or to a neighbour."""
 
-import asyncio
 import json
 import os
 import shutil
@@ -261,9 +260,7 @@ async def test_bytes_have_a_limit(outside: Lookups, start: Start) -> None:
 
 async def test_the_door_is_there_again_after_a_restart(outside: Lookups, start: Start) -> None:
     sandbox = await start(network=NetworkRules(mode="allowlist", hosts=("good.test",)))
-    await sandbox._restart() if sandbox.kind == "bubblewrap" else await asyncio.to_thread(  # type: ignore[attr-defined]
-        sandbox._restart  # type: ignore[attr-defined]
-    )
+    await sandbox.restart()  # type: ignore[attr-defined]
     assert "as good.test" in await _ask(sandbox, "http://good.test/")
     await sandbox.close()
 

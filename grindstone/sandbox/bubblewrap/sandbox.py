@@ -66,7 +66,7 @@ class BubblewrapSandbox(RemoteSandbox):
             answer = await self._ask([verb, *options, *rest], pieces, env or {}, wait_s, room)
             if answer is not None:
                 return answer
-            await self._restart()
+            await self.restart()
         raise InfrastructureError(Cause.SANDBOX_IO, "no process can be started in the sandbox")
 
     async def _ask(
@@ -93,7 +93,7 @@ class BubblewrapSandbox(RemoteSandbox):
         try:
             await asyncio.wait_for(_listen(process, records), wait_s)
         except TimeoutError:
-            await self._restart()
+            await self.restart()
             raise RunnerTimeout(records.answer()) from None
         finally:
             feeding.cancel()
@@ -110,7 +110,8 @@ class BubblewrapSandbox(RemoteSandbox):
             return None
         return answer
 
-    async def _restart(self) -> None:
+    async def restart(self) -> None:
+        """End every process inside and keep the files."""
         self._box.stop()
         self._door_open = self._proxy is None
         await self._box.start()

@@ -2,10 +2,12 @@
 
 import os
 import socket
+import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import requests
 from docker.errors import APIError, NotFound
 
 from grindstone.errors import Cause, InfrastructureError
@@ -25,6 +27,9 @@ MEMORY_FILES = ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oo
 
 HATCH_DIR = "/.grindstone-door"
 """Where a container that has a network finds the folder its door is handed out through."""
+
+RESTART_PAUSES_S = (1.0, 5.0)
+"""Before a restart that failed is tried again, on an engine that is busy."""
 
 KILLED_CODES = frozenset({137, 143})
 """Exit codes of a runner that something inside the container killed."""
@@ -103,7 +108,7 @@ class DockerSandbox(RemoteSandbox):
             raw = api.exec_start(made["Id"], socket=True)
         except NotFound:
             raise
-        except APIError:
+        except (APIError, requests.Timeout):  # a full sandbox starts nothing, or never
             self._require_running()
             return None
         with Stream(raw, room) as stream:
@@ -123,10 +128,24 @@ class DockerSandbox(RemoteSandbox):
             return None
         return answer
 
+    async def restart(self) -> None:
+        """End every process inside and keep the files."""
+        with engine_errors(Cause.SANDBOX_IO, self._container):
+            await self._engine.call(self._restart)
+
     def _restart(self) -> None:
         """End every process inside and keep the files: after a fork bomb nothing else helps."""
         self._door_open = self._proxy is None
-        self._engine.client.api.restart(self._container, timeout=0)
+        for patience in (*RESTART_PAUSES_S, None):
+            try:
+                self._engine.client.api.restart(self._container, timeout=0)
+            except APIError as error:
+                # The engine waits ten seconds for a thousand processes to be gone.
+                if patience is None or error.status_code < requests.codes.server_error:
+                    raise
+                time.sleep(patience)
+            else:
+                return
 
     async def _measure(self) -> Taken:
         with engine_errors(Cause.SANDBOX_IO, self._container):

@@ -25,7 +25,8 @@
  *   type (1 byte), mode (4), path length (4), data length (8), path, data; big-endian
  *   'O' bytes of the command's output, or of the file begun last     'F' a file begins
  *   'D' a folder   'L' a link (its data is the target)   'E' the end of standard input's records
- *   'N' a note on a sealed run: what ran already, and what was done with it
+ *   'N' a note: on a sealed run, what ran already and what was done with it; on any other,
+ *       that some of what it started could not be ended
  *   'T' the end: "exit timed_out total problem"
  *
  * Nothing in here is the agent's to look into or to steer: no runner is dumpable, so neither ptrace
@@ -70,6 +71,7 @@
 #define NEW_ROOT "/.grindstone/root" /* on a read-only mount: the agent cannot take it away */
 #define LOG_BYTES (64 << 20)         /* of the files a sealed command may hand back */
 #define LOG_FILE_BYTES (16 << 20)
+#define LEFT "left" /* as in wire.py */
 #define TREE_DEPTH 256
 #define TREE_ENTRIES 100000
 #define KEPT_CAPS 0xEBull /* CHOWN DAC_OVERRIDE FOWNER KILL SETGID SETUID */
@@ -268,7 +270,8 @@ static int descendants(struct row **rows) {
     return kept;
 }
 
-static void end_everything(void) {
+/* Returns how many it could not end in time. */
+static int end_everything(void) {
     struct row *rows;
     int n, before = -1;
     long long stop_at = now_ms() + 5000;
@@ -283,6 +286,7 @@ static void end_everything(void) {
         usleep(1000);
     }
     while (waitpid(-1, NULL, WNOHANG) > 0) {}
+    return n;
 }
 
 /* ---- running ---- */
@@ -411,7 +415,8 @@ static void run(char **argv, const struct options *o, uint64_t caps, int sealed,
             }
     }
     *timed_out = !ended;
-    if (!ended || sealed) end_everything();
+    if ((!ended || sealed) && end_everything() && !sealed)
+        record('N', 0, "", LEFT, sizeof LEFT - 1);
     int waiting = 0;
     if (!closed && ioctl(pipes[0], FIONREAD, &waiting) == 0) closed = take(pipes[0], waiting);
     struct pollfd more = {pipes[0], POLLIN, 0};
