@@ -113,6 +113,28 @@ def test_every_test_of_an_attack_is_in_a_row() -> None:
     assert not untold, "\n".join(untold)
 
 
+def test_every_strength_names_tests_that_are_there() -> None:
+    table = DOCUMENT.read_text(encoding="utf-8").split("| | Docker |")[1].split("\n\n")[0]
+    lines = table.splitlines()[2:]
+    assert len(lines) > 10
+    wrong = []
+    for line in lines:
+        about, *strengths, tests = (cell.strip() for cell in line.strip("|").split(" | "))
+        assert len(strengths) == 3, line
+        for named in tests.split("; "):
+            module, _, names = named.partition(": ")
+            (file,) = HERE.parent.rglob(f"test_{module}.py")
+            there = {
+                node.name
+                for node in ast.parse(file.read_text(encoding="utf-8")).body
+                if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+            }
+            asked = {f"test_{name}" for name in re.findall(r"`(\w+)`", names)}
+            if not asked or not asked <= there:
+                wrong.append(f"{about}: {module} has no {sorted(asked - there)}")
+    assert not wrong, "\n".join(wrong)
+
+
 def test_there_are_enough_of_them() -> None:
     counted = {"both": 0, "Docker": 0, "bubblewrap": 0, "outside": 0}
     for row in rows():
