@@ -8,8 +8,8 @@ from grindstone.agents.replay import remembering
 from grindstone.benchmark.environ import PASS_ENV, pass_on, passed
 from grindstone.benchmark.loading import TaskError, load_task, load_tasks
 from grindstone.errors import InputError
-from grindstone.llm.client import masked_response
 from grindstone.llm.messages import Response, Text
+from grindstone.llm.paying import masked_response
 from grindstone.masking import MARK, Mask
 from grindstone.records import Usage
 
