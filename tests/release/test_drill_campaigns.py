@@ -48,7 +48,7 @@ KILLS = 2  # of each command, before it is let run to its end
 NAME = "sourdough-bread"
 SKILL = f"""---
 name: {NAME}
-description: How long dough rises, by temperature and flour, in batch {{number}}.
+description: When dough rises too long or too short, by temperature and flour, in batch {{number}}.
 ---
 
 ## Steps
