@@ -1,8 +1,8 @@
 """A/A campaigns under attack: killed at random, and the account of looks is right to the query.
 
 No change of these campaigns does anything: the evolver writes a skill that nobody reads, and the
-agent passes by a coin. One small campaign in the suite; `make drills` makes twenty of ten gates in
-one home (GRINDSTONE_DRILL_CAMPAIGNS, GRINDSTONE_DRILL_GATES).
+agent passes by a coin. `make drills` makes twenty campaigns of ten gates in one home, and the suite
+none (GRINDSTONE_DRILL_CAMPAIGNS, GRINDSTONE_DRILL_GATES).
 """
 
 import asyncio
