@@ -22,7 +22,7 @@ from grindstone.records import Episode, Outcome, utc_now
 from grindstone.runs.incidents import spared
 from grindstone.runs.progress import AttemptBegan, AttemptEnded
 from grindstone.tasks.episode_check import episode_check
-from grindstone.tasks.flow_runs import run_tag
+from grindstone.tasks.flow_runs import rename_run, run_tag
 from grindstone.tasks.publish import publish_trajectory
 from grindstone.tasks.runtime import Runtime, open_runtime, runtime_of
 from grindstone.tasks.step import kept, step
@@ -93,7 +93,10 @@ async def _attempt(spec: AttemptSpec, runtime: Runtime) -> Episode:
     with spared(f"trajectory of {spec.label}"):
         await publish_trajectory(attempted)
     await runtime.has_scored(attempted.episode, attempted)
-    runtime.tell(_scored(attempted))
+    ended = _scored(attempted)
+    runtime.tell(ended)
+    with spared(f"name of {spec.label}"):
+        await rename_run(f"{ended.outcome.mark} {spec.label} · {ended.detail}")
     return attempted.episode
 
 

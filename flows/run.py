@@ -27,11 +27,11 @@ from grindstone.ledger import Ledger
 from grindstone.preflight import preflight
 from grindstone.records import Arm, Episode, Purpose
 from grindstone.runs.plan import Planned, open_workspace, plan_run
-from grindstone.runs.progress import Progress, current_watcher
+from grindstone.runs.progress import Progress, current_watcher, ignore
 from grindstone.settings import CompetencySettings, EvolveScope, RunSettings
 from grindstone.spending import ceiling_sentence
 from grindstone.tasks.episode_check import episode_check
-from grindstone.tasks.flow_runs import run_key_of
+from grindstone.tasks.flow_runs import run_key_of, run_log
 from grindstone.tasks.lifecycle import Finished, finish_run, run_step, start_run
 from grindstone.tasks.runtime import Runtime, open_runtime
 from grindstone.tasks.server_loss import telling_server_loss
@@ -232,7 +232,7 @@ async def open_planned(planned: Planned, settings: S, blocks: BlockNames) -> Asy
         oci_runtime=settings.runtime,
         model_block=blocks.model,
         spending=settings.spending,
-        watch=current_watcher(),
+        watch=run_log() if current_watcher() is ignore else current_watcher(),
         after_episode=episode_check(settings.home),
     ) as runtime:
         resolved = runtime.models.resolve(settings.model_id)

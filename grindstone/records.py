@@ -249,6 +249,11 @@ class Outcome(StrEnum):
     FAILED = "failed"
     ERROR = "error"  # infrastructure: no score
 
+    @property
+    def mark(self) -> str:
+        """The sign that stands for it in lists."""
+        return {"passed": "✓", "failed": "✗"}.get(self.value, "⚠")
+
 
 class Episode(Frozen):
     """One attempt, as the ledger keeps it: the unit everything else is computed from.

@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import AsyncIterator
 
-from prefect import get_client, tags
+from prefect import get_client, get_run_logger, tags
 from prefect.client.schemas.filters import (
     FlowRunFilter,
     FlowRunFilterDeploymentId,
@@ -16,6 +16,7 @@ from prefect.context import FlowRunContext
 from prefect.states import Crashed
 
 from grindstone.runs.plan import new_run_key
+from grindstone.runs.progress import Progress, Watcher, sentence
 
 _UNFINISHED = [StateType.RUNNING, StateType.PENDING]
 
@@ -37,6 +38,25 @@ def run_key_of(kind: str, given: str | None) -> str:
     if run is None or run.deployment_id is None or run.created is None:
         return new_run_key(kind)
     return f"{kind}-{run.created:%Y%m%d-%H%M%S}-{run.id.hex[-8:]}"
+
+
+def run_log() -> Watcher:
+    """Return a watcher that writes into the log of the flow run it is asked for in."""
+    log = get_run_logger()
+
+    def watch(event: Progress) -> None:
+        if said := sentence(event):
+            log.info(said)
+
+    return watch
+
+
+async def rename_run(name: str) -> None:
+    """Give the present flow run another name, by which the UI finds and filters it."""
+    context = FlowRunContext.get()
+    if context is not None and context.flow_run is not None:
+        async with get_client() as client:
+            await client.update_flow_run(context.flow_run.id, name=name)
 
 
 def run_tag(run_key: str) -> str:

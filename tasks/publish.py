@@ -17,7 +17,7 @@ from grindstone.report.markdown_arms import comparison_headline, comparison_sect
 from grindstone.report.markdown_gates import gate_headline
 from grindstone.report.model import RunReport, TaskLine
 from grindstone.report.plots import as_markdown_image
-from grindstone.report.words import MARKS, points
+from grindstone.report.words import points
 from grindstone.runs.incidents import spared
 from grindstone.tasks.artifacts import (
     artifact_key,
@@ -116,8 +116,8 @@ async def publish_comparison(report: RunReport, image: str) -> None:
         {
             "task": task.task_id,
             "category": task.category,
-            "with skills": " ".join(MARKS[outcome] for outcome in task.with_skills),
-            "without skills": " ".join(MARKS[outcome] for outcome in task.without_skills),
+            "with skills": " ".join(outcome.mark for outcome in task.with_skills),
+            "without skills": " ".join(outcome.mark for outcome in task.without_skills),
             "points": points(task.difference),
         }
         for task in seen.tasks
@@ -169,7 +169,7 @@ def _verdict_row(line: TaskLine, page: str) -> dict[str, Any]:
         "task": line.task_id,
         "category": line.category,
         "difficulty": line.difficulty,
-        "cycles": " ".join(MARKS[item.outcome] for item in line.attempts),
+        "cycles": " ".join(item.outcome.mark for item in line.attempts),
         "tests": f"{last.tests_passed}/{last.tests_total}" if last else "",
         "skills that helped": ", ".join(line.helped),
         "cost (USD)": "unknown" if line.cost_usd is None else f"{line.cost_usd:.4f}",

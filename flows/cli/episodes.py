@@ -83,16 +83,15 @@ def episodes(
 
 
 def _line(row: Episode) -> str:
-    mark = {"passed": "✓", "failed": "✗", "error": "⚠"}[row.outcome.value]
     reward = row.error_cause if row.reward is None else f"reward {row.reward:.2f}"
     place = [row.arm, f"cycle {row.cycle}" if row.cycle else ""]
     place.append(f"trial {row.trial}" if row.trial else "")
     cost = "" if row.cost_usd is None else f"${row.cost_usd:,.4f}"
     return (
-        f"{row.episode_id[:12]}  {row.started_at:%Y-%m-%d %H:%M}  {mark} {row.task_id:<32} "
-        f"{row.purpose.value:<8} {' '.join(filter(None, place)):<10} {reward:<11} "
-        f"{row.turns:>3} turns {row.usage.total_tokens:>9,} tokens {row.duration_s:>7.1f} s "
-        f"{cost:>9}  {row.run_key}"
+        f"{row.episode_id[:12]}  {row.started_at:%Y-%m-%d %H:%M}  {row.outcome.mark} "
+        f"{row.task_id:<32} {row.purpose.value:<8} {' '.join(filter(None, place)):<10} "
+        f"{reward:<11} {row.turns:>3} turns {row.usage.total_tokens:>9,} tokens "
+        f"{row.duration_s:>7.1f} s {cost:>9}  {row.run_key}"
     )
 
 

@@ -5,28 +5,30 @@ from collections.abc import Iterator
 from typing import TextIO
 
 from rich.console import Console
-from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.progress import Progress as Bar
+from rich.text import Text
 
 from grindstone.records import Outcome
 from grindstone.runs.progress import (
     Advanced,
     AttemptBegan,
     AttemptEnded,
-    Learned,
     LearningBegan,
-    Note,
     Progress,
     RunBegan,
     Watcher,
+    sentence,
 )
 
-MARKS = {
-    Outcome.PASSED: "[green]✓[/]",
-    Outcome.FAILED: "[red]✗[/]",
-    Outcome.ERROR: "[yellow]⚠[/]",
-}
+COLOURS = {Outcome.PASSED: "green", Outcome.FAILED: "red", Outcome.ERROR: "yellow"}
 
 
 @contextlib.contextmanager
@@ -41,6 +43,9 @@ def watcher(stream: TextIO) -> Iterator[Watcher]:
         TextColumn("[progress.description]{task.description}"),
         BarColumn(bar_width=24),
         MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("ETA"),
+        TimeRemainingColumn(),
     )
     with Bar(*columns, console=console, transient=True) as bar:
         whole = bar.add_task("starting", total=None)
@@ -61,11 +66,9 @@ def watcher(stream: TextIO) -> Iterator[Watcher]:
 
 
 def _line(console: Console, event: Progress) -> None:
-    match event:
-        case Note(text):
-            console.print(text, markup=False)
-        case AttemptEnded(subject, outcome, detail, cycle):
-            when = f"  cycle {cycle}" if cycle else ""
-            console.print(f"{MARKS[outcome]} {escape(f'{subject}{when}  {outcome} {detail}')}")
-        case Learned(subject, detail):
-            console.print(f"  ↳ {subject}: {detail}", markup=False)
+    if isinstance(event, Advanced) or not (told := sentence(event)):
+        return
+    line = Text(told)
+    if isinstance(event, AttemptEnded):
+        line.stylize(COLOURS[event.outcome], 0, 1)
+    console.print(line, soft_wrap=not console.is_terminal)

@@ -9,7 +9,6 @@ from grindstone.report.markdown_confirmed import confirmed_section
 from grindstone.report.markdown_gates import gate_headline, gates_section
 from grindstone.report.model import GroupLine, Planted, RunReport, TaskLine, VerdictEntry
 from grindstone.report.words import (
-    MARKS,
     cell,
     count,
     duration,
@@ -102,7 +101,7 @@ def anchor(skill: str) -> str:
 
 def verdict(attempts: Iterable[VerdictEntry]) -> str:
     """Return the marks of one cycle's attempts."""
-    return "".join(MARKS[each.outcome] for each in attempts)
+    return "".join(each.outcome.mark for each in attempts)
 
 
 def tests(line: TaskLine) -> str:

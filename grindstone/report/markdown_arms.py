@@ -2,7 +2,7 @@
 
 from grindstone.report.comparison import Comparison
 from grindstone.report.model import RunReport
-from grindstone.report.words import MARKS, count, duration, money, percent, points, span, table
+from grindstone.report.words import count, duration, money, percent, points, span, table
 
 
 def comparison_headline(seen: Comparison) -> str:
@@ -41,8 +41,8 @@ def comparison_section(report: RunReport) -> str:
         [
             task.task_id,
             task.category,
-            "".join(MARKS[outcome] for outcome in task.with_skills),
-            "".join(MARKS[outcome] for outcome in task.without_skills),
+            "".join(outcome.mark for outcome in task.with_skills),
+            "".join(outcome.mark for outcome in task.without_skills),
             points(task.difference),
         ]
         for task in seen.tasks

@@ -5,12 +5,9 @@ from typing import TYPE_CHECKING
 
 from grindstone.gate.exact import at_most
 from grindstone.ledger.intervals import Interval
-from grindstone.records import Outcome
 
 if TYPE_CHECKING:
     from grindstone.report.model import IncidentLine
-
-MARKS = {Outcome.PASSED: "✓", Outcome.FAILED: "✗", Outcome.ERROR: "⚠"}
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], numbers: Sequence[int] = ()) -> str:

@@ -67,6 +67,22 @@ Progress: TypeAlias = (
 Watcher = Callable[[Progress], None]
 
 
+def sentence(event: Progress) -> str:
+    """Return an event as one line of a log; empty for one that a line would say too little of."""
+    match event:
+        case Note(text):
+            return text
+        case Advanced(done, total):
+            return f"{done} of {total} done"
+        case AttemptEnded(subject, outcome, detail, cycle):
+            when = f"  cycle {cycle}" if cycle else ""
+            return f"{outcome.mark} {subject}{when}  {outcome} {detail}"
+        case Learned(subject, detail):
+            return f"  ↳ {subject}: {detail}"
+        case _:
+            return ""
+
+
 def ignore(event: Progress) -> None:
     """Watch nothing."""
 

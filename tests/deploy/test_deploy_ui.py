@@ -56,6 +56,11 @@ def test_the_form_reaches_the_run_and_the_run_its_home(up: Any, grind_run: dict[
     assert settings["work_dir"] == str(up.home)
     rows = [row for row in Ledger(up.home).rows(RunRow) if row.agent_id == "skillbench"]
     assert rows[-1].status == "completed"
+    # What the terminal is told stands in the run's log, and its attempts can be told apart.
+    log = up.logs(grind_run["id"])
+    assert "  ↳ evo-1: " in log
+    assert "✗ " in log
+    assert {run["name"][0] for run in up.subflows(grind_run["id"])} == {"✗", "✓"}
 
 
 def test_report_table_curve_and_trajectory_are_read_in_the_ui(

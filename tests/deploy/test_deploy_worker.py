@@ -72,6 +72,7 @@ def test_attempts_on_the_work_pool_equal_those_inline(up: Any):
         {"deployments": {"id": {"any_": [up.deployment("attempt")["id"]]}}},
     )
     assert {run["state_type"] for run in runs} == {"COMPLETED"}
+    assert {run["name"][0] for run in runs} == {"✓"}
     assert len(runs) == 2
 
 
