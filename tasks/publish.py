@@ -76,14 +76,17 @@ async def publish_gate(runtime: Runtime, gated: Gated) -> None:
 async def _publish_gate(runtime: Runtime, gated: Gated) -> None:
     svg = await asyncio.to_thread(gate_plot, gated)
     name, folder = artifact_key("gate", gated.row.gate_id), runtime.folder
-    await asyncio.to_thread(write_atomic, folder.plots / f"{name}.svg", svg)
-    in_folder = gate_markdown(gated, f"![differences](plots/{name}.svg)")
+    in_folder, in_page = gate_markdown(gated), ""
+    if svg is not None:
+        await asyncio.to_thread(write_atomic, folder.plots / f"{name}.svg", svg)
+        in_folder = gate_markdown(gated, f"![differences](plots/{name}.svg)")
+        in_page = as_markdown_image(svg, "differences")
     await asyncio.to_thread(write_atomic, folder.root / f"{name}.md", in_folder)
     await publish_markdown(
         artifact_key("gate", runtime.agent_id),
         gate_markdown(
             gated,
-            as_markdown_image(svg, "differences"),
+            in_page,
             link=lambda task_id: artifact_link(trajectory_key(task_id), task_id),
         ),
         description=gate_headline(gated.row),

@@ -49,6 +49,7 @@ def _text(tools: Sequence[Tool], runnable: bool) -> str:
 
 
 def _models() -> list[Tool]:
+    from grindstone.extras import EXTRAS
     from grindstone.llm import resolve_model_id
 
     resolved = resolve_model_id("auto", os.environ)
@@ -59,6 +60,7 @@ def _models() -> list[Tool]:
         else Tool(name="model", works=False, reason=resolved.reason, remedy=key),
         _package("Bedrock", "boto3", "pip install 'grindstone[bedrock]'"),
         _package("Vertex", "google.auth", "pip install 'grindstone[vertex]'"),
+        *(_extra(name) for name in EXTRAS),
     ]
 
 
@@ -70,6 +72,14 @@ def _package(name: str, module: str, remedy: str) -> Tool:
     if not there:
         return Tool(name=name, works=False, reason="not installed", remedy=remedy)
     return Tool(name=name, works=True, detail="installed")
+
+
+def _extra(name: str) -> Tool:
+    from grindstone.extras import has_extra, remedy
+
+    if has_extra(name):
+        return Tool(name=name, works=True, detail="installed")
+    return Tool(name=name, works=False, reason="not installed", remedy=remedy(name))
 
 
 def _semantic() -> Tool:

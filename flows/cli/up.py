@@ -37,11 +37,14 @@ def up(
     as_json: JsonFlag = False,
 ) -> None:
     """Start a Prefect server and a worker for this home and deploy all flows to them."""
-    from grindstone.errors import Cause, InfrastructureError
+    from grindstone.errors import Cause, InfrastructureError, InputError
+    from grindstone.extras import has_extra, remedy
     from grindstone.flows.deploying import bring_up
     from grindstone.flows.login import login, login_file
     from grindstone.flows.schedules import look_patiently
 
+    if (database_url or "").startswith("postgresql") and not has_extra("postgres"):
+        raise InputError("--database-url", "asyncpg is not installed", remedy("postgres"))
     home = work_dir.absolute()
     state = bring_up(home, port=port, database_url=database_url, tell=say)
     schedules = look_patiently(state.api_url, login(home))

@@ -2,7 +2,13 @@
 
 from grindstone.competency.domains import UNKNOWN
 from grindstone.competency.routing import RoutingDecision
-from grindstone.report.plots import Bar, as_markdown_image, bars_with_intervals, render_svg
+from grindstone.report.plots import (
+    Bar,
+    as_markdown_image,
+    bars_with_intervals,
+    can_plot,
+    render_svg,
+)
 from grindstone.report.words import table
 
 MARKS = {"proceed": "✓ proceed", "review": "● review", "escalate": "✗ escalate"}
@@ -46,6 +52,8 @@ def review_text(decision: RoutingDecision, task: str) -> str:
 
 
 def _plot(decision: RoutingDecision, base: float, note: bool) -> str:
+    if not can_plot():
+        return ""
     bars = [Bar(each.member_name, each.competency) for each in decision.candidates]
     chart = bars_with_intervals(
         bars,

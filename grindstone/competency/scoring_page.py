@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from grindstone.competency.evaluation import CompetencyResult
 from grindstone.competency.scoring import Scoring
 from grindstone.ledger.tables.autonomy import CompetencyRow, JobRow
-from grindstone.report.plots import Bar, Point, bars_with_intervals, line_over, render_svg
+from grindstone.report.plots import Bar, Point, bars_with_intervals, can_plot, line_over, render_svg
 from grindstone.report.words import table
 from grindstone.settings import CompetencySettings
 
@@ -33,12 +33,12 @@ def scoring_markdown(scored: Scoring, images: Mapping[str, str], history: Sequen
     parts = (
         f"# {headline(scored.result)}",
         reason[0].upper() + reason[1:] + ".",
-        images["domains"],
-        images["trend"],
+        images.get("domains", ""),
+        images.get("trend", ""),
         "## What to train\n\n" + priorities_markdown(scored),
         "## Training\n\n" + jobs_markdown(history),
     )
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(filter(None, parts)) + "\n"
 
 
 def table_rows(scored: Scoring) -> list[dict[str, str]]:
@@ -121,6 +121,8 @@ def scoring_plots(
         settings: Scale and target.
         note: Whether they are marked as a rehearsal's.
     """
+    if not can_plot():
+        return {}
     result = scored.result
     bars = [
         Bar(

@@ -6,7 +6,7 @@ from grindstone.base import Frozen
 from grindstone.gate.paired import Pair, PairedComparison, compare_paired
 from grindstone.ledger.tables.runs import GateDecisionRow, GatePairRow
 from grindstone.report.markdown_gates import gate_headline
-from grindstone.report.plots import Bar, bars_with_intervals, render_svg
+from grindstone.report.plots import Bar, bars_with_intervals, can_plot, render_svg
 from grindstone.report.words import table
 
 REHEARSED = "> This was a rehearsal: a local program stood in for the model."
@@ -85,8 +85,13 @@ def _score(score: float | None) -> str:
     return "missing" if score is None else f"{score:.2f}"
 
 
-def gate_plot(gated: Gated) -> bytes:
-    """Return a drawing (SVG) of each task's difference, and the mean with its interval."""
+def gate_plot(gated: Gated) -> bytes | None:
+    """Return a drawing (SVG) of each task's difference, and the mean with its interval.
+
+    None where the extra `plots` is not installed.
+    """
+    if not can_plot():
+        return None
     seen = gated.comparison
     by_task: dict[str, list[Pair]] = {}
     for row in gated.pairs:

@@ -9,6 +9,8 @@ import base64
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from grindstone.extras import from_extra, has_extra, remedy
+
 if TYPE_CHECKING:
     import altair as alt
 
@@ -26,6 +28,14 @@ PALETTE = (BLUE, ORANGE, GREEN, "#CC79A7", "#56B4E9", RED, "#F0E442")
 WIDTH, HEIGHT = 560, 280
 
 Format = Literal["svg", "png"]
+
+NO_PLOTS = f"No plots: {remedy('plots')}"
+"""What stands in their place where the extra is not installed."""
+
+
+def can_plot() -> bool:
+    """Return whether plots can be made; pages go without where they cannot."""
+    return has_extra("plots")
 
 
 class Bar(NamedTuple):
@@ -45,6 +55,7 @@ class Point(NamedTuple):
     series: str = ""
 
 
+@from_extra("plots", "a plot")
 def egl_curve(report: "RunReport", *, threshold: float | None = None) -> "alt.TopLevelMixin":
     """Return EGL per cycle, the threshold as a dashed line, convergence marked."""
     import altair as alt
@@ -93,6 +104,7 @@ def pass_rate_by_cycle(report: "RunReport") -> "alt.TopLevelMixin":
     )
 
 
+@from_extra("plots", "a plot")
 def verdict_grid(report: "RunReport") -> "alt.TopLevelMixin":
     """Return the tasks against the cycles, one coloured cell per cycle's attempts."""
     import altair as alt
@@ -178,6 +190,7 @@ def arms_compared(report: "RunReport") -> "alt.TopLevelMixin":
     return bars_with_intervals(bars, title, value="pass ratio", percent=True, note=report.rehearsal)
 
 
+@from_extra("plots", "a plot")
 def bars_with_intervals(
     bars: Sequence[Bar],
     title: str,
@@ -220,6 +233,7 @@ def bars_with_intervals(
     return _finish(alt.layer(*layers), title, note, height=max(60, 34 * len(bars)))
 
 
+@from_extra("plots", "a plot")
 def line_over(
     points: Sequence[Point],
     title: str,
@@ -255,6 +269,7 @@ def line_over(
     return _finish(alt.layer(*layers), title, note)
 
 
+@from_extra("plots", "a plot")
 def render_svg(chart: "alt.TopLevelMixin") -> bytes:
     """Return a chart as SVG."""
     import vl_convert
@@ -262,6 +277,7 @@ def render_svg(chart: "alt.TopLevelMixin") -> bytes:
     return str(vl_convert.vegalite_to_svg(chart.to_json(validate=False))).encode()
 
 
+@from_extra("plots", "a plot")
 def render_png(chart: "alt.TopLevelMixin", scale: float = 2.0) -> bytes:
     """Return a chart as PNG; at scale 2 it stays sharp on dense screens."""
     import vl_convert
@@ -281,7 +297,12 @@ def data_uri(image: bytes) -> str:
 
 
 def report_plots(report: "RunReport") -> dict[str, "alt.TopLevelMixin"]:
-    """Return the plots that have something to show, by the section they belong to."""
+    """Return the plots that have something to show, by the section they belong to.
+
+    None where the extra `plots` is not installed.
+    """
+    if not can_plot():
+        return {}
     plots: dict[str, alt.TopLevelMixin] = {}
     if report.by_cycle:
         plots["pass_rate"] = pass_rate_by_cycle(report)

@@ -10,9 +10,16 @@ from grindstone.home import RunFolder
 from grindstone.ledger import Ledger
 from grindstone.report.markdown import render_markdown
 from grindstone.report.model import IncidentLine, RunReport, to_json
-from grindstone.report.plots import as_markdown_image, render_svg, report_plots
+from grindstone.report.plots import (
+    NO_PLOTS,
+    as_markdown_image,
+    can_plot,
+    render_svg,
+    report_plots,
+)
 from grindstone.report.run_report import build_report
 from grindstone.runs.incidents import spared
+from grindstone.runs.progress import Note, current_watcher
 
 
 class WrittenReport(NamedTuple):
@@ -39,7 +46,9 @@ def write_report(
     try:
         with step_boundary("report"):
             report = build_report(ledger, run_key)
-            if drawn is None:
+            if drawn is None and not can_plot():
+                current_watcher()(Note(NO_PLOTS))
+            elif drawn is None:
                 with spared("plots"):
                     for name, chart in report_plots(report).items():
                         svg = render_svg(chart)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from grindstone.extras import from_extra
 from grindstone.graduation.evidence.readiness import NAMES, Readiness
 from grindstone.report.plots import BLUE, GREY, HEIGHT, INK, ORANGE, WIDTH
 
@@ -10,6 +11,7 @@ if TYPE_CHECKING:
     import altair as alt
 
 
+@from_extra("plots", "a plot")
 def interventions_plot(
     curve: Sequence[Mapping[str, Any]], *, intervened: int, episodes: int
 ) -> "alt.TopLevelMixin":
@@ -36,6 +38,7 @@ def interventions_plot(
     return _finished(alt.layer(area, line), title)
 
 
+@from_extra("plots", "a plot")
 def components_plot(found: Readiness) -> "alt.TopLevelMixin":
     """Return the six components: points reached of points possible."""
     import altair as alt

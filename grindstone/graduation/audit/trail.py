@@ -148,13 +148,15 @@ def to_html(trail: Trail, *, plots: bool = True) -> str:
 
 
 def trail_plots(trail: Trail) -> dict[str, str]:
-    """Return the trail's plots as Markdown images with their data in them."""
+    """Return the trail's plots as Markdown images with their data in them, if they can be made."""
     from grindstone.graduation.audit.plots import (
         components_plot,
         interventions_plot,
     )
-    from grindstone.report.plots import data_uri, render_svg
+    from grindstone.report.plots import can_plot, data_uri, render_svg
 
+    if not can_plot():
+        return {}
     found = {}
     if trail.curve:
         found["interventions"] = interventions_plot(
