@@ -6,7 +6,7 @@ READY  := .venv/.ready
 # Every command and worker is a process of its own: without bytecode each compiles Prefect anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test quick check format docs clean setup sandbox drills
+.PHONY: help demo test quick compat check format docs clean setup sandbox drills
 
 help:            ## Show the commands
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/'
@@ -40,6 +40,10 @@ drills: setup sandbox  ## Run the long drills, of which the tests hold a short p
 	GRINDSTONE_DRILL_MINUTES=$(DRILL_MINUTES) GRINDSTONE_DRILL_CAMPAIGNS=20 GRINDSTONE_DRILL_GATES=10 \
 		$(BIN)/pytest -m drill
 
+COMPAT ?= 3.8.0 3.9.1
+compat: setup sandbox  ## Run some of the tests with the oldest and the newest Prefect supported
+	sh scripts/compat.sh $(COMPAT)
+
 check: setup  ## Format, lint, types, import contract
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -55,4 +59,4 @@ lock: setup ## Pin the dependencies anew
 		pyproject.toml --output-file requirements.txt
 
 clean: ## Remove the environment and what the demo left
-	rm -rf .venv evolution_workdir build dist *.egg-info
+	rm -rf .venv .compat evolution_workdir build dist *.egg-info
