@@ -1,20 +1,16 @@
 """One attempt's way to its model: a token, ceilings, and what was said through it."""
 
 import asyncio
-import contextlib
 import hmac
 import secrets
-import socket
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import Coroutine
 from typing import Any, NamedTuple, TypeVar
 
 from pydantic import PositiveInt
 
-from grindstone.asgi import serving
 from grindstone.base import Frozen
 from grindstone.errors import BudgetExceededError, GrindstoneError, InfrastructureError
-from grindstone.llm.client import JournaledModel
 from grindstone.llm.messages import CallSite
 from grindstone.llm.paying import PaidCalls
 from grindstone.llm.service import Service
@@ -166,43 +162,3 @@ class Session:
     def received(self, settled: str) -> None:
         """Count an answer that went in whole."""
         self._received[settled] += 1
-
-
-@contextlib.asynccontextmanager
-async def open_session(
-    model: JournaledModel,
-    door: socket.socket,
-    *,
-    scope: str,
-    task_id: str,
-    limits: CallLimits,
-) -> AsyncIterator[Session]:
-    """Answer at a door of a sandbox until the block ends; from then on the token opens nothing.
-
-    Args:
-        model: Who answers.
-        door: A socket that listens inside the sandbox, and nowhere else.
-        scope: The attempt: its calls are journaled by it.
-        task_id: For the calls' records.
-        limits: When it stops answering.
-
-    Raises:
-        InputError: Only the SDK reaches the model.
-    """
-    from grindstone.llm.sse import http_client
-    from grindstone.proxy.app import app_of
-
-    service = await model.service()
-    session = Session(model.calls, service, scope=scope, task_id=task_id, limits=limits)
-    try:
-        async with (
-            http_client(service, model.calls.books.patience) as client,
-            serving(app_of(session, client), door),
-        ):
-            try:
-                yield session
-            finally:
-                session.over.set()
-                await session.drop()
-    finally:
-        session.over.set()
