@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from grindstone.sandbox.runner import runner_binary
+from grindstone.sandbox.wire import LEFT, AnswerReader
 
 HERE = Path(runner_binary("x86_64")).parent
 SOURCE = HERE / "runner.c"
@@ -45,3 +46,26 @@ def test_the_shipped_runner_behaves_as_one_made_here(tmp_path: Path) -> None:
             for binary in (made, shipped)
         ]
         assert told[0] == told[1], arguments
+
+
+@pytest.mark.skipif(
+    os.geteuid() != 0 or shutil.which("setpriv") is None, reason="needs root and setpriv"
+)
+def test_what_could_not_be_ended_is_told() -> None:
+    """Here for want of a capability; in a sandbox for want of time, and it is started anew."""
+    without = ["setpriv", "--bounding-set=-kill", "--inh-caps=-kill"]
+    command = ["setpriv", "--reuid=65534", "--clear-groups", "sleep", "12"]
+    runner = str(runner_binary(platform.machine()))
+    done = subprocess.run(
+        [*without, runner, "exec", "--timeout", "300", "--max", "1000", "--", *command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        timeout=60,
+        check=False,
+    )
+    records = AnswerReader(1000)
+    records.feed(done.stdout)
+    answer = records.answer()
+    assert answer.trailer is not None
+    assert (answer.trailer.exit_code, answer.trailer.timed_out) == (124, True)
+    assert answer.note == LEFT
