@@ -19,6 +19,7 @@ from grindstone.flows.run import Run, open_run, within_budget
 from grindstone.gate.calibration import GateCalibration, summarise
 from grindstone.gate.rules import RuleName, Verdict, rule_of
 from grindstone.report.gate_page import REHEARSED
+from grindstone.report.words import table
 from grindstone.settings import CalibrateSettings, Profile
 from grindstone.tasks.artifacts import artifact_key, publish_markdown
 from grindstone.tasks.lifecycle import Finished
@@ -167,13 +168,12 @@ def calibration_markdown(
             "handicapped",
         ),
     ):
-        lines = ["| rule | accepted | rejected | could not tell |", "|---|---|---|---|"]
+        rows = []
         for rule in rules:
             found: GateCalibration = getattr(rule, kind)
-            lines.append(
-                f"| {rule.rule} | {found.accepts} | {found.rejects} | {found.cannot_tell} |"
-            )
-        parts += [f"## {title}", "\n".join(lines)]
+            rows.append([rule.rule, *map(str, (found.accepts, found.rejects, found.cannot_tell))])
+        head = ("rule", "accepted", "rejected", "could not tell")
+        parts += [f"## {title}", table(head, rows)]
     parts.append(
         f"At a level of {settings.gate_alpha:.0%}, `improvement` claims to accept and "
         "`no_regression` to reject no more than that share of same-state gates. "

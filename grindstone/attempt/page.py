@@ -3,6 +3,7 @@
 from grindstone.attempt.run import AttemptResult
 from grindstone.observe.narrative import trajectory_markdown, verdict_markdown
 from grindstone.records import Episode
+from grindstone.report.words import table
 
 
 def attempt_headline(episode: Episode) -> str:
@@ -26,8 +27,10 @@ def attempt_markdown(attempted: AttemptResult) -> str:
 def _skills(attempted: AttemptResult) -> str:
     if not attempted.uses:
         return "No skills were offered."
-    rows = [
-        f"| {use.skill} | {'✓' if use.loaded else ''} | {'✓' if use.followed else ''} |"
-        for use in attempted.uses
-    ]
-    return "\n".join(["| skill offered | loaded | followed |", "|---|---|---|", *rows])
+    return table(
+        ("skill offered", "loaded", "followed"),
+        (
+            (use.skill, "✓" if use.loaded else "", "✓" if use.followed else "")
+            for use in attempted.uses
+        ),
+    )
