@@ -72,7 +72,8 @@ class CommandSolver:
         texts = {
             _INSTRUCTION: brief.instruction,
             _SYSTEM: brief.system_prompt,
-            _PROMPT: f"{brief.system_prompt}\n\n# The task\n\n{brief.instruction}",
+            # It may be put behind other words: a line of its own all the same.
+            _PROMPT: f"\n{brief.system_prompt}\n<task>\n{brief.instruction.strip()}\n</task>\n",
         }
         files = {f"{FOLDER}/{name}": text.encode() for name, text in texts.items()}
         for path, text in self._agent.files.items():

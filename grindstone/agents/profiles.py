@@ -69,14 +69,14 @@ class Profile(StrEnum):
     COMMAND = ProfileRow(
         "command",
         "grindstone.agents.command_agent:CommandSolver",
-        "protocol_command.md",
+        "protocol_command",
         LOAD_BY_READING,
         remembered=False,
     )
     CODE = ProfileRow(
         "code",
         "grindstone.agents.plugins:missing",
-        "protocol_command.md",
+        "protocol_command",
         LOAD_BY_READING,
     )
     ORACLE = ProfileRow(

@@ -32,13 +32,13 @@ def record_traffic(record: Recorder, session: Session, words: Mapping[str, ToolW
     for exchange in session.exchanges:
         said = exchange.said
         calls = tuple(in_our_words(call, words) for call in said.calls)
-        heard = (session.heard.get(call.call_id) for call in calls)
+        heard = ((call, session.heard.get(call.call_id)) for call in calls)
         record.add(
             StepKind.AGENT,
             said.text,
             reasoning=said.reasoning,
             calls=calls,
-            outputs=tuple(output_of(each) for each in heard if each is not None),
+            outputs=tuple(output_of(call, each) for call, each in heard if each is not None),
             usage=exchange.usage,
         )
         last = said.text or last
@@ -64,11 +64,12 @@ def _plain(value: JsonValue) -> JsonValue:
     return parts[2] if len(parts) == 3 and parts[1].startswith("-") else shlex.join(parts)
 
 
-def output_of(heard: Heard) -> ToolOutput:
-    """Return what a tool gave, with the exit code that its text tells."""
+def output_of(call: ToolCall, heard: Heard) -> ToolOutput:
+    """Return what a tool gave, with the exit code that its text tells; programs tell failures."""
     looked_at = f"{heard.content[:_LOOKED_AT]}\n{heard.content[-_LOOKED_AT:]}"
     found = _EXIT.search(looked_at)
-    exit_code = int(found[1]) if found else (1 if heard.is_error else None)
+    otherwise = int(heard.is_error) if call.name == "bash" else None
+    exit_code = int(found[1]) if found else otherwise
     return ToolOutput(
         call_id=heard.call_id,
         content=heard.content,

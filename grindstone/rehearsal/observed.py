@@ -45,7 +45,7 @@ def failures(observation: str, prompt: str) -> tuple[Observed, ...]:
 
 def _sections(observation: str) -> dict[str, str]:
     heads = list(_TASK.finditer(observation))
-    ends = [head.start() for head in heads[1:]] + [len(observation)]
+    ends = [head.start() for head in heads[1:]] + [len(observation)] * bool(heads)
     return {head[1]: observation[head.end() : end] for head, end in zip(heads, ends, strict=True)}
 
 

@@ -1,9 +1,9 @@
-"""The HTTP face: Messages, token counting and models, as a starlette application."""
+"""The HTTP face: Messages, OpenAI's two APIs, token counting and models, as an application."""
 
 import contextlib
 import json
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 import uvicorn
@@ -14,7 +14,9 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from grindstone.asgi import serving
-from grindstone.rehearsal import tokens
+from grindstone.proxy.chat import ChatApi
+from grindstone.proxy.responses import ResponsesApi
+from grindstone.rehearsal import openai, tokens
 from grindstone.rehearsal.parts import answer
 from grindstone.rehearsal.reply import Reply, compose, events
 from grindstone.rehearsal.wire import MODEL, BadRequestError, digest, parse
@@ -65,6 +67,31 @@ async def _sse(reply: Reply) -> AsyncIterator[bytes]:
         yield f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode()
 
 
+def _as_openai(
+    translated: Callable[[dict[str, Any]], dict[str, Any]],
+    worded: Callable[[dict[str, Any]], dict[str, Any]],
+    streamed: Callable[[dict[str, Any]], Iterator[bytes]],
+) -> Callable[[Request], Awaitable[Response]]:
+    """Return an endpoint of one of OpenAI's APIs, which asks and answers as the Messages one."""
+
+    async def endpoint(request: Request) -> Response:
+        body = translated(await _body(request))
+        asked = parse(body)
+        reply = compose(asked, answer(asked), tokens.of_request(body), digest(body))
+        told, headers = worded(reply.message()), _headers(f"req_rehearsal_{digest(body)}")
+        if asked.stream:
+            return StreamingResponse(
+                streamed(told), media_type="text/event-stream", headers=headers
+            )
+        return JSONResponse(told, headers=headers)
+
+    return endpoint
+
+
+_chat = _as_openai(openai.of_chat, openai.completion, ChatApi().events)
+_responses = _as_openai(openai.of_responses, openai.response, ResponsesApi().events)
+
+
 async def _count_tokens(request: Request) -> Response:
     body = await _body(request)
     parse(body, counting=True)
@@ -111,6 +138,8 @@ def app() -> Starlette:
         routes=[
             Route("/v1/messages", _messages, methods=["POST"]),
             Route("/v1/messages/count_tokens", _count_tokens, methods=["POST"]),
+            Route("/v1/chat/completions", _chat, methods=["POST"]),
+            Route("/v1/responses", _responses, methods=["POST"]),
             Route("/v1/models", _models),
             Route("/v1/models/{name}", _model),
             Route("/", _health, methods=["GET", "HEAD"]),

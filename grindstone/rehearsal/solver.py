@@ -17,7 +17,15 @@ from grindstone.rehearsal.play import (
     Seen,
     play,
 )
-from grindstone.rehearsal.wire import ModelRequest, RequestedTool, Result, ScriptedAnswer, digest
+from grindstone.rehearsal.programs import SHELLS, SUBMIT
+from grindstone.rehearsal.wire import (
+    ModelRequest,
+    RequestedTool,
+    Result,
+    ScriptedAnswer,
+    digest,
+    known_by,
+)
 
 _LOADERS = ("load_skill", "read_skill")
 _LIST = f"head -n 8 {SKILLS}/*/SKILL.md 2>/dev/null; true"
@@ -44,7 +52,8 @@ class Keys(NamedTuple):
                 return "submit", {self.arguments.get("submit") or "message": thought}
 
     def _bash(self, command: str) -> tuple[str, dict[str, str]]:
-        return "bash", {self.arguments.get("bash") or "command": command}
+        shell = next((name for name in SHELLS if name in self.arguments), "bash")
+        return shell, {self.arguments.get(shell) or "command": command}
 
 
 def answer(asked: ModelRequest) -> ScriptedAnswer:
@@ -69,7 +78,7 @@ def _next(
         held[item.key].append(item.seen)
     action = next(acting)
     while not isinstance(action, Finish):
-        key = digest(*keys.use(action))
+        key = known_by(*keys.use(action))
         if isinstance(action, RunCommand) and done.get(key):
             seen = Seen("", done[key].popleft())
         elif held[key]:
@@ -89,11 +98,19 @@ def _with_tools(asked: ModelRequest) -> ScriptedAnswer:
     acting = _acting(asked, opening[0] if opening else "")
     action = _next(acting, _past(asked), memory.remembered("\n".join(opening[1:])), keys)
     if action is None or (isinstance(action, Finish) and "submit" not in asked.tool_names):
-        return ScriptedAnswer(action.thought if action else "The task is done.")
+        closing = action.thought if action else "The task is done."
+        if SUBMIT not in asked.user_text + asked.system or submitted(asked):
+            return ScriptedAnswer(closing)
+        action = RunCommand(closing, SUBMIT)
     name, arguments = keys.use(action)
     number = sum(len(turn.uses) for turn in asked.turns)
     call_id = f"toolu_rehearsal_{digest(number, name, arguments)}"
     return ScriptedAnswer(action.thought, RequestedTool(call_id, name, dict(arguments)))
+
+
+def submitted(asked: ModelRequest) -> bool:
+    """Whether the command that ends a program's work was asked for already."""
+    return any(SUBMIT in use.arguments.values() for turn in asked.turns for use in turn.uses)
 
 
 def _past(asked: ModelRequest) -> Iterable[memory.Past]:
@@ -101,7 +118,7 @@ def _past(asked: ModelRequest) -> Iterable[memory.Past]:
     for turn in asked.turns:
         for result in turn.results:
             use = uses[result.call_id]
-            yield memory.Past(digest(use.name, use.arguments), Seen(result.text, _failed(result)))
+            yield memory.Past(known_by(use.name, use.arguments), Seen(result.text, _failed(result)))
 
 
 def _failed(result: Result) -> bool:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from grindstone.rehearsal.memory import Past
 from grindstone.rehearsal.play import Seen
-from grindstone.rehearsal.wire import Turn, digest
+from grindstone.rehearsal.wire import Turn, known_by
 
 _ASK_EXIT = 'echo "[exit code $?]"'
 _EXIT = re.compile(r"^\[exit code (\d+)\]\s*$", re.MULTILINE)
@@ -86,7 +86,7 @@ def _read(command: str, shown: str, *, real: bool) -> Past:
     codes = _EXIT.findall(shown)
     failed = codes[-1] != "0" if codes else _ENDED in shown
     text = _unwrapped(shown) if real else shown
-    return Past(digest("bash", {"command": command}), Seen(text, failed))
+    return Past(known_by("bash", {"command": command}), Seen(text, failed))
 
 
 def _unwrapped(shown: str) -> str:

@@ -3,11 +3,14 @@
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from grindstone.records import Role
+from grindstone.rehearsal.programs import our_words, unwrapped
 
 MODEL = "rehearsal"
+_CD = re.compile(r"^cd \S+ && ")
 _ROLE_LINE = re.compile(r"Role:[ \t]*([a-z_]+)[ \t]*(?:\n|$)")
 
 
@@ -88,6 +91,15 @@ def digest(*parts: object) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:24]
 
 
+def known_by(name: str, arguments: Mapping[str, object]) -> str:
+    """Return what a call is known by.
+
+    Programs hand calls back with other white space, and without a `cd` to where they are.
+    """
+    plain = {key: " ".join(str(each).split()) for key, each in arguments.items()}
+    return digest(name, {key: _CD.sub("", each) for key, each in plain.items()})
+
+
 def parse(body: object, *, counting: bool = False) -> ModelRequest:
     """Return the request as records.
 
@@ -108,11 +120,15 @@ def parse(body: object, *, counting: bool = False) -> ModelRequest:
     messages = body.get("messages")
     if not isinstance(messages, list) or not messages:
         raise BadRequestError("messages: at least one message is required")
-    turns = tuple(_turn(message, index) for index, message in enumerate(messages))
-    if turns[0].role != "user":
+    asides = [m for m in messages if isinstance(m, dict) and m.get("role") == "system"]
+    said = [message for message in messages if message not in asides]
+    turns = tuple(_turn(message, index) for index, message in enumerate(said))
+    if not turns or turns[0].role != "user":
         raise BadRequestError("messages: first message must use the user role")
     _check_tool_results(turns)
     system = "\n".join(_texts(body.get("system") or "", "system"))
+    system, opening = our_words(system, turns[0].texts)
+    turns = (turns[0]._replace(texts=opening), *turns[1:])
     return ModelRequest(
         role=_role(system),
         system=system,
@@ -163,7 +179,9 @@ def _turn(message: object, index: int) -> Turn:
         elif block["type"] == "tool_result":
             text = "\n".join(_texts(block.get("content") or "", f"{where}.content"))
             results.append(
-                Result(str(block.get("tool_use_id")), text, block.get("is_error") is True)
+                Result(
+                    str(block.get("tool_use_id")), unwrapped(text), block.get("is_error") is True
+                )
             )
     return Turn(message["role"], _texts(content, where), tuple(uses), tuple(results))
 

@@ -5,7 +5,7 @@ import re
 from grindstone.observe.signals import LOOPS
 from grindstone.prompts import template
 from grindstone.rehearsal import memory, terminal
-from grindstone.rehearsal.wire import ModelRequest, ScriptedAnswer, digest
+from grindstone.rehearsal.wire import ModelRequest, ScriptedAnswer, known_by
 
 _NOTHING = "NOTHING"
 _SPEAKER = re.compile(r"\n\n(?=(?:Agent|Environment): )")
@@ -26,7 +26,7 @@ def summary(asked: ModelRequest) -> ScriptedAnswer:
             continue
         code = memory.exit_code(given)
         failed = code not in (None, 0) or given.startswith("Environment: error:")
-        lines.append(memory.note(digest("bash", {"command": command}), command, failed=failed))
+        lines.append(memory.note(known_by("bash", {"command": command}), command, failed=failed))
     body = "\n".join(lines) or "- nothing was run yet"
     return ScriptedAnswer(f"Commands run so far, in order:\n{body}")
 

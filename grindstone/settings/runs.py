@@ -101,7 +101,7 @@ class RunSettings(Settings):
     agent: str | None = Field(
         None,
         description="An agent's own program instead, as a file says or by a bundled one's name: "
-        "claude-code, codex, mini-swe-agent, aider, opencode.",
+        "claude-code, codex, mini-swe-agent.",
     )
     agent_command: str | None = Field(
         None,
