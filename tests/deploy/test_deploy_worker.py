@@ -34,9 +34,21 @@ def test_every_entry_is_deployed_and_the_schedule_sleeps(up: Any):
         assert item["description"]
         assert item["entrypoint"].startswith("grindstone.flows.")
         assert item["work_pool_name"] == "grindstone"
-    [nightly] = deployed["grind"]["schedules"]
-    assert not nightly["active"]
-    assert nightly["slug"] == "nightly"
+    for spends in ("grind", "adapt", "warrant"):
+        [nightly] = deployed[spends]["schedules"]
+        assert not nightly["active"]
+        assert nightly["slug"] == "nightly"
+
+
+def test_a_librarys_audit_on_a_worker_leaves_its_warrants(up: Any):
+    settings = up.deployment("warrant")["parameters"]["settings"]
+    few = {"task_ids": ["plain-inventory"], "model_id": "rehearsal", "max_attempts": 2}
+    run = up.finished(up.start("warrant", {"settings": settings | few | {"agent_id": "audited"}}))
+    assert run["state_type"] == "COMPLETED", up.logs(run["id"])
+    kept = up.post("/artifacts/filter", {"flow_runs": {"id": {"any_": [run["id"]]}}})
+    [page] = [item for item in kept if item["key"] == "warrants-audited"]
+    assert "1 skill with a warrant" in page["data"]
+    assert "In doubt, and not measured yet" in page["data"], "the budget was one skill's"
 
 
 def test_up_again_changes_nothing(up: Any):
