@@ -19,6 +19,7 @@ from grindstone.flows.server import (
     find,
     remember,
     remembered,
+    require_database,
     require_free,
     server_environment,
     start,
@@ -52,6 +53,8 @@ def bring_up(
         InputError: Something else answers at the port, or a worker waits at another one.
         InfrastructureError: Server, deployments or worker could not be started.
     """
+    if database_url is not None:
+        require_database(database_url)
     former, state = remembered(home), find(home)
     worker = former.worker if former and former.worker and former.worker.alive else None
     _tell_what_is_not_used(state, port, tell)

@@ -21,7 +21,7 @@ from grindstone.benchmark.dataset import split
 from grindstone.blocks import BlockNames
 from grindstone.boundary import step_boundary
 from grindstone.errors import InternalError
-from grindstone.files import claim
+from grindstone.files import claim, read_record
 from grindstone.flows.attempt import PlannedAttempt
 from grindstone.flows.learning import Learning
 from grindstone.flows.run import Run, open_run, within_budget
@@ -382,4 +382,4 @@ def _arms(runtime: Runtime, settings: GateSettings) -> Arms:
     path = arms_file(runtime.home, runtime.run_key)
     if not path.is_file():
         claim(path, arms_of(runtime.workspace, settings).model_dump_json())
-    return Arms.model_validate_json(path.read_text("utf-8"))
+    return read_record(path, Arms, "pair of states")

@@ -8,7 +8,6 @@ is there for the next server to show.
 
 import contextlib
 import ctypes
-import json
 import os
 import signal
 import socket
@@ -19,6 +18,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
@@ -151,8 +151,8 @@ def require_up(home: Path, field: str) -> None:
 def remembered(home: Path) -> ServerState | None:
     """Return what `up` noted, alive or not."""
     try:
-        return ServerState.model_validate_json(state_file(home).read_text())
-    except (OSError, ValidationError, json.JSONDecodeError):
+        return ServerState.model_validate_json(state_file(home).read_bytes())
+    except (OSError, ValidationError):
         return None
 
 
@@ -161,6 +161,41 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def require_address(api_url: str) -> None:
+    """Make sure that PREFECT_API_URL can be an address at all.
+
+    Raises:
+        InputError: It cannot.
+    """
+    try:
+        place = urlsplit(api_url)
+        usable = place.scheme in ("http", "https") and bool(place.hostname) and place.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise InputError(
+            "PREFECT_API_URL", f"is {api_url!r}", "an address such as http://127.0.0.1:4200/api"
+        )
+
+
+def require_database(address: str) -> None:
+    """Make sure that a database's address is one that Prefect's server takes.
+
+    Raises:
+        InputError: It is not.
+    """
+    from sqlalchemy.engine import make_url  # noqa: PLC0415 - it takes as long as all else here
+    from sqlalchemy.exc import ArgumentError  # noqa: PLC0415
+
+    try:
+        driver = make_url(address).drivername
+    except (ArgumentError, ValueError):
+        driver = ""
+    if driver not in ("postgresql+asyncpg", "sqlite+aiosqlite"):
+        problem = f"begins with {driver!r}" if driver else "is no address of a database"
+        raise InputError("--database-url", problem, "postgresql+asyncpg://user:password@host/name")
 
 
 def require_free(port: int) -> None:
@@ -286,6 +321,7 @@ def server_for(home: Path) -> Iterator[str]:
     named, known = os.environ.get("PREFECT_API_URL"), remembered(home)
     if named:
         own = known is not None and known.api_url == named
+        require_address(named)
         with _environment({VARIABLE: login(home)} if own else {}):
             require_admission(named)
             yield named

@@ -1,17 +1,31 @@
-"""Writing files so that a reader sees the old content or the new one, never a part."""
+"""Files that a reader sees whole: the old content or the new one, never a part."""
 
 import os
 import tempfile
 from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from grindstone.errors import InputError
+
+M = TypeVar("M", bound=BaseModel)
 
 TEMPORARY = ".new-"
 """Begins the name of a file before it is whole; short, for a file's own name may be the longest."""
 
 
 def write_atomic(path: Path, content: bytes | str) -> None:
-    """Write a file beside its place and rename it there; folders are made as needed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write a file beside its place and rename it there; folders are made as needed.
+
+    What stands there and is no file, a device or a pipe, is written to and not replaced.
+    """
     data = content.encode() if isinstance(content, str) else content
+    if path.exists() and not path.is_file() and not path.is_dir():
+        with path.open("wb") as special:
+            special.write(data)
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(prefix=TEMPORARY, dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
@@ -47,3 +61,21 @@ def claim(path: Path, content: bytes | str) -> bool:
         return True
     finally:
         Path(temporary).unlink(missing_ok=True)
+
+
+def read_record(path: Path, kind: type[M], what: str) -> M:
+    """Return a record that was written as JSON.
+
+    Args:
+        path: The file.
+        kind: Its class.
+        what: What it is, for the person who reads that it is none.
+
+    Raises:
+        InputError: It was changed since, and holds no such record.
+        OSError: It cannot be read.
+    """
+    try:
+        return kind.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise InputError(str(path), f"is no {what}", "the file as it was written") from error

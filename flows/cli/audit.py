@@ -3,13 +3,17 @@
 import json
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from grindstone.errors import InputError
 from grindstone.flows.cli.home import AgentId, WorkDir
 from grindstone.flows.cli.output import JsonFlag, emit, finish, say
 from grindstone.home import Home
+
+if TYPE_CHECKING:
+    from grindstone.graduation import GraduationService
 
 HOME = Path("evolution_workdir")
 
@@ -167,8 +171,21 @@ def trail(
     from grindstone.graduation import GraduationService
     from grindstone.graduation.audit.trail import to_markdown
 
-    found = GraduationService(work_dir.absolute()).sync.trail(agent_id)
+    found = _known(GraduationService(work_dir.absolute()), agent_id).sync.trail(agent_id)
     emit(found.documented(), as_json=as_json, text=to_markdown(found))
+
+
+def _known(service: "GraduationService", agent_id: str) -> "GraduationService":
+    """Return the service, if it knows of the agent.
+
+    Raises:
+        InputError: It does not: an empty trail would look like a clean one.
+    """
+    names = service.registry.agents()
+    if agent_id not in names:
+        shown = ", ".join(list(names)[:5]) or "none yet"
+        raise InputError("--agent-id", f"{agent_id!r} has no record here", f"one of {shown}")
+    return service
 
 
 def export(
@@ -183,7 +200,7 @@ def export(
     from grindstone.graduation.audit.trail import to_html, to_markdown
 
     home = Home.at(work_dir)
-    found = GraduationService(home).sync.trail(agent_id)
+    found = _known(GraduationService(home), agent_id).sync.trail(agent_id)
     content = {
         Form.JSON: lambda: json.dumps(found.documented(), indent=2, ensure_ascii=False) + "\n",
         Form.MARKDOWN: lambda: to_markdown(found),

@@ -1,7 +1,7 @@
 """`grindstone episodes`: the attempts of this home, and one of them with why it failed."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -74,7 +74,7 @@ def episodes(
         and fnmatchcase(row.category, category)
     ]
     if episode_id is not None:
-        found = [row for row in rows if row.episode_id.startswith(episode_id)]
+        found = one_of(rows, episode_id, "episode_id")
         _show(ledger, found, _span(steps), errors, as_json)
         return
     latest = sorted(rows, key=ORDERS[sort])[-limit:]  # with a limit of 0, all of them
@@ -108,18 +108,32 @@ def _span(steps: str | None) -> range | None:
     return range(int(first or 0), int(last) + 1 if last else 1_000_000_000)
 
 
-def _show(
-    ledger: Ledger, found: list[Episode], steps: range | None, errors: bool, as_json: bool
-) -> None:
+def one_of(rows: Sequence[Episode], start: str, where: str) -> Episode:
+    """Return the one attempt whose id begins so.
+
+    Args:
+        rows: The attempts there are.
+        start: The beginning of an id, as lists show it, or all of it.
+        where: What the user wrote it into.
+
+    Raises:
+        InputError: No attempt's does, or those of several.
+    """
+    found = [row for row in rows if row.episode_id == start]
+    found = found or [row for row in rows if row.episode_id.startswith(start)]
+    if len(found) != 1:
+        problem = "names no attempt" if not found else f"fits {len(found)} attempts"
+        raise InputError(where, problem, "the start of one attempt's id")
+    return found[0]
+
+
+def _show(ledger: Ledger, found: Episode, steps: range | None, errors: bool, as_json: bool) -> None:
     from grindstone.ledger.recall import recall
     from grindstone.observe.narrative import trajectory_markdown, verdict_markdown
 
-    if len(found) != 1:
-        problem = "names no attempt" if not found else f"fits {len(found)} attempts"
-        raise InputError("episode_id", problem, "the start of one attempt's id")
-    seen = recall(ledger, found[0].run_key, [found[0].episode_id])
-    document = {"episode": found[0].model_dump(mode="json")}
-    text = found[0].error_detail
+    seen = recall(ledger, found.run_key, [found.episode_id])
+    document = {"episode": found.model_dump(mode="json")}
+    text = found.error_detail
     if seen:
         trajectory = seen[0].trajectory
         chosen = [
@@ -131,4 +145,4 @@ def _show(
         document["trajectory"] = shown.model_dump(mode="json")
         document["verdict"] = seen[0].verdict.model_dump(mode="json")
         text = f"{verdict_markdown(seen[0].verdict, words=True)}\n\n{trajectory_markdown(shown)}"
-    emit(document, as_json=as_json, text=f"{_line(found[0])}\n\n{on_terminal(text)}")
+    emit(document, as_json=as_json, text=f"{_line(found)}\n\n{on_terminal(text)}")

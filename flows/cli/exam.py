@@ -58,7 +58,9 @@ def run(settings: GraduationSettings, as_json: JsonFlag = False, verbose: Verbos
 
 
 def add(
-    episode: Annotated[str, typer.Option("--episode", help="Id of the recorded failure.")],
+    episode: Annotated[
+        str, typer.Option("--episode", help="Id of the recorded failure, or its beginning.")
+    ],
     added_by: Annotated[str, typer.Option("--by", help="Who adds it.")],
     task_dir: Annotated[
         Path | None,
@@ -69,12 +71,17 @@ def add(
     as_json: JsonFlag = False,
 ) -> None:
     """Keep a failed episode's task, so that others are examined on it."""
+    from grindstone.flows.cli.episodes import one_of
     from grindstone.graduation import GraduationService
+    from grindstone.ledger import Ledger
+    from grindstone.records import Episode
 
     service = GraduationService(work_dir.absolute())
-    found = service.registry.episode(episode)
+    rows = Ledger(service.registry.home).rows(Episode)
+    whole = one_of(sorted(rows, key=lambda row: row.started_at), episode, "--episode").episode_id
+    found = service.registry.episode(whole)
     folder = task_dir or _task_of(Home.at(work_dir), found.run_key, found.task_id)
-    case = service.sync.add_edge_case(episode, folder, added_by=added_by, description=description)
+    case = service.sync.add_edge_case(whole, folder, added_by=added_by, description=description)
     emit(case, as_json=as_json, text=case.case_id)
     say(f"{case.title}: {case.agent_id} failed on it in episode {case.episode_id}.")
 
@@ -95,15 +102,12 @@ def list_cases(work_dir: WorkDir = Path("evolution_workdir"), as_json: JsonFlag 
 
 def _task_of(home: Home, run_key: str, task_id: str) -> Path:
     """Return a task's folder as the run's plan names it, else the bundled one."""
-    import json
-
     from grindstone.resources import bundled
+    from grindstone.runs.plan import kept_plan
 
-    plan = home.run(run_key).plan
-    named = None
-    if plan.is_file():
-        named = json.loads(plan.read_text("utf-8")).get("settings", {}).get("tasks_dir")
-    folder = (Path(named) if named else bundled("examples/tasks")) / task_id
+    plan = kept_plan(home, run_key)
+    named = plan.settings.get("tasks_dir") if plan else None
+    folder = (Path(str(named)) if named else bundled("examples/tasks")) / task_id
     if not folder.is_dir():
         raise InputError("--task-dir", f"{folder} is not there", f"the folder of task {task_id}")
     return folder

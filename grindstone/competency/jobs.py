@@ -17,14 +17,14 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import quote
 
-from pydantic import AwareDatetime, Field, NonNegativeInt, PositiveInt, ValidationError
+from pydantic import AwareDatetime, Field, NonNegativeInt, PositiveInt
 
 from grindstone.base import Frozen
 from grindstone.competency.checking import folded, number
 from grindstone.competency.evaluation import CompetencyResult
 from grindstone.digest import digest
 from grindstone.errors import GrindstoneError, InputError
-from grindstone.files import claim
+from grindstone.files import claim, read_record
 from grindstone.home import Home
 from grindstone.ledger.store import Ledger
 from grindstone.ledger.tables.autonomy import JobRow
@@ -342,7 +342,4 @@ def _ended(folder: Path, sequence: int) -> bool:
 
 
 def _read(path: Path) -> TrainingJob:
-    try:
-        return TrainingJob.model_validate_json(path.read_text("utf-8"))
-    except ValidationError as error:
-        raise InputError(str(path), "is no training job", "the file as it was written") from error
+    return read_record(path, TrainingJob, "training job")

@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import JsonValue, ValidationError
+from pydantic import JsonValue
 
 from grindstone.base import Frozen
 from grindstone.benchmark import Task, load_tasks
@@ -16,7 +16,7 @@ from grindstone.benchmark.dataset import broken_among, select
 from grindstone.benchmark.skillbench import SkillBenchBenchmark, TaskPair
 from grindstone.benchmark.variants import strip_skills
 from grindstone.errors import InputError
-from grindstone.files import claim
+from grindstone.files import claim, read_record
 from grindstone.home import Home
 from grindstone.resources import bundled
 from grindstone.settings import RunSettings
@@ -181,10 +181,7 @@ def as_planned(plan: RunPlan, settings: S) -> S:
 
 
 def _read(path: Path) -> RunPlan:
-    try:
-        return RunPlan.model_validate_json(path.read_text("utf-8"))
-    except ValidationError as error:
-        raise InputError(str(path), "is no plan of a run", "the file as it was written") from error
+    return read_record(path, RunPlan, "plan of a run")
 
 
 def _brought_up(kept: RunPlan, settings: RunSettings) -> RunPlan:

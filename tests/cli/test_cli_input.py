@@ -106,6 +106,9 @@ ELSEWHERE = [
     wrong("report --html /nodir/x.html", "--html: there is no folder /nodir"),
     wrong("episodes --run-key nosuch", "nosuch: is no run of this home"),
     wrong("episodes nosuch", "episode_id: names no attempt"),
+    wrong("exam add --by Grace --episode nosuch", "--episode: names no attempt"),
+    wrong("audit trail --agent-id nobody", "--agent-id: 'nobody' has no record here"),
+    wrong("grind --model-id rehearsal", "PREFECT_API_URL: is 'no://x'", PREFECT_API_URL="no://x"),
 ]
 
 
@@ -145,7 +148,7 @@ def test_it_is_told_whole_before_anything_starts(home: Path, case: Wrong):
     for part in case.said:
         assert part in done.stderr
     assert "Traceback" not in done.stderr
-    assert "PREFECT" not in done.stderr
+    assert "PREFECT WAS IMPORTED" not in done.stderr
     error = json.loads(done.stdout)["error"]
     assert error["exit_code"] == case.code
     assert all(part in error["message"] for part in case.said)

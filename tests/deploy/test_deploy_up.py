@@ -36,6 +36,17 @@ def test_a_port_in_use_is_said_and_nothing_is_left(tmp_path: Path, run_grindston
     assert not (tmp_path / "home").exists(), "nothing was begun"
 
 
+@pytest.mark.parametrize("address", ["nonsense", "mysql://u@h/n", "postgresql://u@h/n", "://"])
+def test_a_database_that_cannot_be_one_is_said_and_nothing_is_left(
+    tmp_path: Path, run_grindstone: Command, address: str
+):
+    done = run_grindstone("up", "--work-dir", str(tmp_path / "home"), "--database-url", address)
+    assert done.returncode == 2
+    assert "--database-url: " in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "home").exists()
+
+
 def test_down_where_nothing_runs_says_so(tmp_path: Path, run_grindstone: Command):
     done = run_grindstone("down", "--work-dir", str(tmp_path))
     assert done.returncode == 1

@@ -58,7 +58,7 @@ def test_those_that_need_no_sandbox_run_in_its_order(
     asyncio.run(fill(service, 3))
     service.sync.enrol_agent("ada", "SUPERVISED", by="Grace", reason="came so")
     failed = Episode(
-        episode_id="4f1c",
+        episode_id="4f1c8a0b2d",
         run_key="past",
         agent_id="ada",
         purpose=Purpose.GRIND,
