@@ -15,18 +15,20 @@ from typer.testing import CliRunner
 
 from grindstone.flows.cli.app import app
 from grindstone.graduation import GraduationService
+from grindstone.graduation.audit.signing import make_keys
 from grindstone.ledger import Ledger
 from grindstone.records import Episode, Purpose
 
 PAGE = (Path(__file__).parents[2] / "docs" / "graduation.md").read_text("utf-8")
 LINES = re.findall(r"^    (grindstone .+?)(?:\s+#.*)?$", PAGE, re.MULTILINE)
 COMMANDS = [shlex.split(part)[1:] for line in LINES for part in line.split("; ")]
+WHO = ("--by", "--validated-by")
 IN_FLOWS = (["review"], ["promote"], ["exam", "run"], ["audit", "bundle"])
 """What starts a server and sandboxes, or needs a promotion, which takes them; tested as flows."""
 
 
 def test_every_command_has_the_flags_it_is_shown_with():
-    assert len(COMMANDS) == 15
+    assert len(COMMANDS) == 17
     for words in COMMANDS:
         command: Any = get_command(app)
         rest = list(words)
@@ -41,9 +43,13 @@ def test_every_command_has_the_flags_it_is_shown_with():
 def test_what_the_reader_supplies_is_said_where_it_comes_from():
     table = re.search(r"\| stands for .+?\n\n", PAGE, re.DOTALL)
     assert table is not None
-    said = set(re.findall(r"^\| `([^`]+)`", table[0], re.MULTILINE))
+    firsts = [line.split("|")[1] for line in table[0].split("\n") if line]
+    said = {word for cell in firsts for word in re.findall(r"`([^`]+)`", cell)}
     shown = {word for words in COMMANDS for word in words}
-    assert said == {"ada", "Grace", "EPISODE", "PROMOTION", "ANCHOR", "history.jsonl"} <= shown
+    assert said - {"~/keys/….pem"} <= shown
+    assert {"ada", "EPISODE", "PROMOTION", "ANCHOR", "history.jsonl"} <= said
+    people = {words[n] for words in COMMANDS for n in range(1, len(words)) if words[n - 1] in WHO}
+    assert people <= said
     assert "…" not in "".join(LINES)
 
 
@@ -56,7 +62,9 @@ def test_those_that_need_no_sandbox_run_in_its_order(
     monkeypatch.delenv("GRINDSTONE_WORK_DIR", raising=False)
     service = GraduationService(home)
     asyncio.run(fill(service, 3))
-    service.sync.enrol_agent("ada", "SUPERVISED", by="Grace", reason="came so")
+    enrolled = {"by": "Grace", "second": "Linus", "reason": "came so"}
+    service.sync.enrol_agent("ada", "SUPERVISED", **enrolled)
+    make_keys(tmp_path / "keys" / "linus.pem")
     failed = Episode(
         episode_id="4f1c8a0b2d",
         run_key="past",
@@ -82,5 +90,5 @@ def test_those_that_need_no_sandbox_run_in_its_order(
         if given == ["audit", "verify"]:
             head = json.loads(CliRunner().invoke(app, ["audit", "verify", "--json"]).stdout)["head"]
             supplied["ANCHOR"] = f"{head['sequence']}:{head['digest']}"
-    assert ran == 9
+    assert ran == 11
     assert len(Ledger(home).rows(Episode)) == 3 + 1 + 1
