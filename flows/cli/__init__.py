@@ -1,8 +1,11 @@
 """The `grindstone` command. Importing it imports neither Prefect nor a model's SDK."""
 
+import contextlib
 import io
+import signal
 import sys
 import traceback
+from collections.abc import Iterator
 
 
 def main() -> None:
@@ -13,12 +16,27 @@ def main() -> None:
     sys.exit(_run())
 
 
-def _run() -> int:
-    from typer import TyperException
+@contextlib.contextmanager
+def _nothing_begun() -> Iterator[None]:
+    """Within, Ctrl-C ends the process as it does a program that has no word to say about it."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.default_int_handler:  # ignored, or somebody else's
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
-    from grindstone.flows.cli.app import app
-    from grindstone.flows.cli.ending import drop_output, end, ending_of
-    from grindstone.flows.cli.usage import usage_ending
+
+def _run() -> int:
+    with _nothing_begun():
+        from typer import TyperException
+
+        from grindstone.flows.cli.app import app
+        from grindstone.flows.cli.ending import drop_output, end, ending_of
+        from grindstone.flows.cli.usage import usage_ending
 
     as_json = "--json" in sys.argv
     try:

@@ -4,6 +4,7 @@ import json
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -247,3 +248,21 @@ def test_it_takes_no_time(home: Path):
     run(home, BEFORE_A_SERVER[0])
     after = os.times()
     assert after.children_user - before.children_user < 3
+
+
+@pytest.mark.parametrize("module", ["typer", "pydantic", "grindstone.flows.cli.app"])
+def test_ctrl_c_before_anything_is_begun_says_nothing(home: Path, module: str):
+    script = f"""
+import os, signal, sys
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        if name == {module!r}:
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Interrupting())
+from grindstone.flows.cli import main
+main()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, "report"], cwd=home.parent, capture_output=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, b"", b"")
