@@ -1,12 +1,12 @@
 #!/bin/sh
 # Runs some of the tests with other versions of Prefect, each in an environment of its own below
 # .compat/, where all other packages are as pinned unless that version needs them otherwise.
-#   scripts/compat.sh VERSION…
+#   scripts/compat.sh VERSION…      COMPAT_TESTS names other tests
 set -eu
 cd "$(dirname "$0")/.."
 uv=.venv/bin/uv
-tests="tests/flows/test_flow_runtime.py tests/flows/test_retry_layers.py
-    tests/flows/test_flow_grind.py tests/deploy/test_deploy_own_server.py"
+tests=${COMPAT_TESTS:-tests/flows/test_flow_runtime.py tests/flows/test_retry_layers.py
+    tests/flows/test_flow_grind.py tests/deploy/test_deploy_own_server.py}
 for version in "$@"; do
     here=.compat/$version
     mkdir -p "$here"
