@@ -1,0 +1,79 @@
+"""Our own loops ask a service that speaks Chat Completions."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.responses import Response, StreamingResponse
+from support.model_service import QUICK, request, serving, site
+
+from grindstone.errors import InputError
+from grindstone.llm import open_models
+from grindstone.llm.messages import Message, Text, ToolResult, ToolSpec, ToolUse
+from grindstone.llm.providers import resolve_model_id
+from grindstone.proxy.api import sse
+
+SHELL = ToolSpec(name="bash", description="Runs.", input_schema={"type": "object"})
+
+
+def chunks(body: dict[str, Any]) -> Response:
+    call = {"index": 0, "id": "call_1", "function": {"name": "bash", "arguments": '{"comm'}}
+    more = {"index": 0, "function": {"arguments": 'and": "ls"}'}}
+    deltas: list[dict[str, Any]] = [
+        {"role": "assistant", "content": "I "},
+        {"content": "look."},
+        {"tool_calls": [call]},
+        {"tool_calls": [more]},
+    ]
+    events = [{"choices": [{"index": 0, "delta": delta}]} for delta in deltas]
+    events.append({"choices": [{"index": 0, "delta": {}, "finish_reason": "tool_calls"}]})
+    details = {"prompt_tokens_details": {"cached_tokens": 40}}
+    usage = {"prompt_tokens": 100, "completion_tokens": 10} | details
+    events.append({"choices": [], "usage": usage})
+    return StreamingResponse(map(sse, events), media_type="text/event-stream")
+
+
+async def test_it_asks_in_the_apis_words_and_pays_once_at_the_price_it_was_told(tmp_path: Path):
+    prices = '{"openai:qwen3": {"input": 1, "output": 10, "cache_read": 0.5}}'
+    use = ToolUse(id="call_0", name="bash", input={"command": "pwd"})
+    talk = (
+        Message(role="user", content=(Text(text="go"),)),
+        Message(role="assistant", content=(Text(text="First."), use)),
+        Message(role="user", content=(ToolResult(tool_use_id="call_0", content="/app"),)),
+    )
+    async with serving() as service:
+        service.reply = chunks
+        environ = {"OPENAI_API_KEY": "sk-own-key", "GRINDSTONE_PRICES": prices}
+        for _ in range(2):  # the second time out of the journal
+            calls = []
+            async with open_models(
+                run_key="run",
+                journal_dir=tmp_path,
+                environ=environ,
+                patience=QUICK,
+                on_call=calls.append,
+            ) as models:
+                model = models.get(f"openai:qwen3@{service.url}/v1")
+                answer = await model.complete(request(messages=talk, tools=(SHELL,)), site())
+        (body,) = service.bodies
+    assert service.paths == ["/v1/chat/completions"]
+    assert service.headers[0]["authorization"] == "Bearer sk-own-key"
+    assert body["model"] == "qwen3"
+    roles = [message["role"] for message in body["messages"]]
+    assert roles == ["system", "user", "assistant", "tool"]
+    assert body["messages"][2]["tool_calls"][0]["function"]["arguments"] == '{"command": "pwd"}'
+    assert answer.text == "I look."
+    assert [use.input for use in answer.tool_uses] == [{"command": "ls"}]
+    assert answer.stop_reason == "tool_use"
+    assert answer.usage.input_tokens == 60
+    assert answer.usage.cache_read_tokens == 40
+    assert calls[0].cost_usd == pytest.approx((60 * 1 + 40 * 0.5 + 10 * 10) / 1e6)
+
+
+def test_an_id_says_where_the_model_is():
+    found = resolve_model_id("openai:qwen/qwen3:free@http://127.0.0.1:11434/v1", {})
+    assert (found.name, found.base_url) == ("qwen/qwen3:free", "http://127.0.0.1:11434/v1")
+    assert resolve_model_id("messages:x", {"ANTHROPIC_BASE_URL": "http://h"}).name == "x"
+    for unknown in ("openai:gpt-5", "messages:x"):
+        with pytest.raises(InputError, match="no address"):
+            resolve_model_id(unknown, {})
