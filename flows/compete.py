@@ -59,6 +59,12 @@ async def compete(
             first.result,
             max_jobs=settings.max_jobs,
             deficit_threshold=min(settings.deficit_threshold, settings.base),
+            # Training learns from what fails; where nothing does, evidence is what is missing.
+            leave_out=[
+                name
+                for name, estimate in first.estimates.items()
+                if estimate.mastered(settings.min_episodes)
+            ],
         )
     trained = () if note else await _train_pending(jobs, settings, blocks)
     async with open_run("compete", settings, blocks) as run:

@@ -237,6 +237,11 @@ class Arm(StrEnum):
     WITHOUT = "without"
 
     @property
+    def lacks(self) -> bool:
+        """Whether the agent was kept from what its workspace holds."""
+        return self is Arm.WITHOUT
+
+    @property
     def up_to_date(self) -> bool:
         """Whether the agent had all it knew by then; on the other sides it lacks some."""
         return self not in (Arm.BASELINE, Arm.WITHOUT)

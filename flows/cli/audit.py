@@ -36,6 +36,8 @@ def register(app: typer.Typer) -> None:
     group.command("sign")(sign)
     group.command("bundle")(bundle)
     group.command("answer")(answer)
+    group.command("correct")(correct)
+    group.command("rate")(rate)
     group.command("import")(import_episodes)
     app.add_typer(group)
 
@@ -162,6 +164,51 @@ def answer(
     )
     said = "refused" if refuse else "approved"
     emit(event, as_json=as_json, text=f"{name} {said} it: event {event.sequence}.")
+
+
+def correct(
+    episode_id: Annotated[str, typer.Argument(help="The episode's whole id.")],
+    field: Annotated[str, typer.Option(help="What was wrong, such as tax_rate.")],
+    by: Annotated[str, typer.Option(help="Who corrects it.")],
+    original: Annotated[str, typer.Option(help="What the agent gave.")] = "",
+    correction: Annotated[str, typer.Option(help="What is right.")] = "",
+    reason: Annotated[str, typer.Option(help="Why.")] = "",
+    work_dir: WorkDir = HOME,
+    as_json: JsonFlag = False,
+) -> None:
+    """Keep a correction of an agent's work; it counts in its intervention rate at once."""
+    from grindstone.graduation import GraduationService
+    from grindstone.graduation.rules.people import named_human
+
+    GraduationService(work_dir.absolute()).sync.record_intervention(
+        episode_id,
+        field=field,
+        original=original,
+        correction=correction,
+        reason=reason,
+        corrected_by=named_human(by, "--by"),
+    )
+    kept = {"episode_id": episode_id, "field": field, "by": by}
+    emit(kept, as_json=as_json, text=f"{field} of {episode_id}: kept.")
+
+
+def rate(
+    episode_id: Annotated[str, typer.Argument(help="The episode's whole id.")],
+    stars: Annotated[float, typer.Option(help="Of five.", min=0, max=5)],
+    by: Annotated[str, typer.Option(help="Who rates it.")],
+    comment: Annotated[str, typer.Option(help="Why.")] = "",
+    work_dir: WorkDir = HOME,
+    as_json: JsonFlag = False,
+) -> None:
+    """Keep a rating of an agent's work; four stars or more are good."""
+    from grindstone.graduation import GraduationService
+    from grindstone.graduation.rules.people import named_human
+
+    GraduationService(work_dir.absolute()).sync.rate_episode(
+        episode_id, stars=stars, rated_by=named_human(by, "--by"), comment=comment
+    )
+    kept = {"episode_id": episode_id, "stars": stars, "by": by}
+    emit(kept, as_json=as_json, text=f"{stars:g} of five stars for {episode_id}: kept.")
 
 
 def trail(

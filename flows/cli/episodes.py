@@ -128,11 +128,16 @@ def one_of(rows: Sequence[Episode], start: str, where: str) -> Episode:
 
 
 def _show(ledger: Ledger, found: Episode, steps: range | None, errors: bool, as_json: bool) -> None:
+    from grindstone.graduation.audit.remarks import remarks_markdown, remarks_on
     from grindstone.ledger.recall import recall
     from grindstone.observe.narrative import trajectory_markdown, verdict_markdown
 
     seen = recall(ledger, found.run_key, [found.episode_id])
-    document = {"episode": found.model_dump(mode="json")}
+    said = remarks_on(ledger, [found.episode_id])
+    document = {
+        "episode": found.model_dump(mode="json"),
+        "remarks": said.model_dump(mode="json"),
+    }
     text = found.error_detail
     if seen:
         trajectory = seen[0].trajectory
@@ -145,4 +150,6 @@ def _show(ledger: Ledger, found: Episode, steps: range | None, errors: bool, as_
         document["trajectory"] = shown.model_dump(mode="json")
         document["verdict"] = seen[0].verdict.model_dump(mode="json")
         text = f"{verdict_markdown(seen[0].verdict, words=True)}\n\n{trajectory_markdown(shown)}"
+    if told := remarks_markdown(said):
+        text = f"{told}\n\n{text}"
     emit(document, as_json=as_json, text=f"{_line(found)}\n\n{on_terminal(text)}")

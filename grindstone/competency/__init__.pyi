@@ -6,6 +6,7 @@ from .evaluation import CompetencyResult as CompetencyResult
 from .evaluation import TrainingAction as TrainingAction
 from .graph import DependencyGraph as DependencyGraph
 from .jobs import TrainingJob as TrainingJob
+from .jobs import TrainingJobManager as TrainingJobManager
 from .jobs import TrainingJobs as TrainingJobs
 from .jobs import TrainingOutcome as TrainingOutcome
 from .loop import AutonomousCompetencyLoop as AutonomousCompetencyLoop

@@ -1,5 +1,6 @@
 """What the engine accepts: finite numbers on the scale, domains named once."""
 
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from numbers import Real
@@ -74,5 +75,5 @@ def check_domains(domains: Domains, base: float) -> dict[str, float | None]:
 
 
 def folded(name: str) -> str:
-    """Return a domain's name as it is compared."""
-    return " ".join(name.split()).casefold()
+    """Return a domain's name as it is compared: case, spaces and composition say nothing."""
+    return " ".join(unicodedata.normalize("NFKC", name).split()).casefold()

@@ -11,7 +11,7 @@ active, and the next one to run jobs takes it up again under the same run key.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
@@ -98,8 +98,9 @@ class TrainingJobs:
         max_jobs: int = 1,
         deficit_threshold: float = 0.0,
         data_paths: Mapping[str, str] | None = None,
+        leave_out: Collection[str] = (),
     ) -> list[TrainingJob]:
-        """Order training for the most urgent domains.
+        """Order training for the most urgent domains, but for those left out.
 
         First what cannot be ordered is filtered out (unknown domains, deficits below the
         threshold, domains with an active job), then the rest is cut to `max_jobs`. Domains
@@ -115,7 +116,7 @@ class TrainingJobs:
         actions = [
             action
             for action in result.actions(deficit_threshold)
-            if self.active(action.domain) is None
+            if action.domain not in leave_out and self.active(action.domain) is None
         ]
         actions.sort(key=lambda action: last.get(action.domain) in IN_VAIN)  # stable
         ordered: list[TrainingJob] = []
@@ -330,6 +331,10 @@ class TrainingJobs:
 
     def _domain_folder(self, domain: str) -> Path:
         return self._folder / quote(folded(domain), safe="")
+
+
+TrainingJobManager = TrainingJobs
+"""The name under which the documents know it."""
 
 
 def _numbers(folder: Path) -> list[int]:

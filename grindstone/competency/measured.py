@@ -7,10 +7,15 @@ the interval holds its central 95%. Three passes of three are therefore no maste
 With a half-life, an attempt weighs half as much for every half-life of age, and n and k are
 sums of weights: evidence that grows old counts as less evidence, so the estimate returns
 to the prior and its interval widens.
+
+With a lineage the agent that is measured is the one that exists: an attempt of an earlier state
+of its workspace weighs half for every step since, of a state that was taken back nothing, and of
+another model than its latest half.
 """
 
-from collections.abc import Collection, Iterable
-from datetime import datetime
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from math import ceil
 from typing import Literal
 
 import polars as pl
@@ -23,6 +28,15 @@ from grindstone.settings import Profile
 
 SECONDS_PER_DAY = 86_400.0
 TAIL = 0.025
+
+EVER = datetime(1970, 1, 1, tzinfo=UTC)
+DECAY = 0.5
+"""What is left of an attempt's weight by each step of the workspace, or by another model."""
+
+COLUMNS = (
+    *("n_episodes", "n_passed", "weight", "score", "low", "high", "enough"),
+    *("strength", "clean", "open_tasks", "mean_cost_usd"),
+)
 
 Grouping = Literal["category", "tags"]
 
@@ -40,6 +54,21 @@ class Estimate(Frozen):
     low: float | None = None
     high: float | None = None
     enough: bool = False
+    strength: NonNegativeFloat = 0.0  # the weight with the prior's
+    clean: NonNegativeInt = 0  # attempts since the last one that failed
+    open_tasks: NonNegativeInt = 0  # tasks whose last attempt failed
+    mean_cost_usd: float | None = None  # of an attempt; None: a price is unknown
+
+    def mastered(self, clean: int) -> bool:
+        """Whether no task is left to learn from: each passed last, and so did `clean` in a row."""
+        return not self.open_tasks and self.clean >= clean
+
+    def passes_missing(self, ratio: float, base: float) -> int:
+        """Return how many passes in a row would show a share of the base; 0 where it is shown."""
+        if self.score is None or ratio >= 1.0:
+            return 0
+        have = self.score / base * self.strength
+        return max(0, ceil((ratio * self.strength - have) / (1.0 - ratio) - 1e-9))
 
     @property
     def note(self) -> str:
@@ -63,6 +92,7 @@ def measure(
     as_of: datetime | None = None,
     min_episodes: int = 5,
     leave_out: Collection[Purpose] = (),
+    lineages: Mapping[str, Sequence[str]] | None = None,
 ) -> pl.DataFrame:
     """Return competency per agent and domain.
 
@@ -79,10 +109,13 @@ def measure(
         as_of: When ages are counted from; now, as a rule. Later attempts weigh as at that time.
         min_episodes: With fewer, `enough` is false.
         leave_out: Purposes whose attempts do not count.
+        lineages: By agent the states of its workspace that stand, the present one first. An agent
+            that is not there is measured by all its attempts.
 
     Returns:
         Rows sorted by agent and domain: agent_id, [snapshot,] domain, n_episodes, n_passed,
-        weight, score, low, high, enough.
+        weight, score, low, high, enough, strength, clean, open_tasks, mean_cost_usd. Names that
+        differ in case, spaces or composition only are one domain.
     """
     check_base(base)
     number("prior_rate", prior_rate, low=0.0, high=1.0)
@@ -93,16 +126,28 @@ def measure(
     wanted = [pl.col("agent_id"), pl.col(by).alias("domain")]
     if per_snapshot:
         wanted.append(pl.col("workspace_tree").fill_null("").alias("snapshot"))
-    frame = episodes.filter(_counts(leave_out)).select(
-        *wanted, passed.alias("passed"), weight.alias("weight")
+    counted = _of_lineage(episodes, leave_out, lineages or {})
+    frame = counted.select(
+        *wanted,
+        passed.alias("passed"),
+        (weight * pl.col("standing")).alias("weight"),
+        *("task_id", "ended_at", "cost_usd"),
     )
     if by == "tags":
         frame = frame.explode("domain").filter(pl.col("domain").is_not_null())
+    last = pl.col("ended_at") == pl.col("ended_at").max().over([*key, "task_id"])
+    frame = _one_spelling(frame).with_columns((last & ~pl.col("passed")).alias("open"))
     sums = frame.group_by(key).agg(
         pl.len().cast(pl.Int64).alias("n_episodes"),
         pl.col("passed").sum().cast(pl.Int64).alias("n_passed"),
         pl.col("weight").sum(),
         pl.col("weight").filter("passed").sum().alias("passed_weight"),
+        pl.col("cost_usd").mean().alias("mean_cost_usd"),
+        (pl.col("ended_at") > pl.col("ended_at").filter(~pl.col("passed")).max().fill_null(EVER))
+        .sum()
+        .cast(pl.Int64)
+        .alias("clean"),
+        pl.col("task_id").filter("open").n_unique().cast(pl.Int64).alias("open_tasks"),
     )
     found = sums.collect(engine="streaming")
     alpha = prior_rate * prior_strength + pl.col("passed_weight")
@@ -114,7 +159,8 @@ def measure(
             (pl.col("n_episodes") >= min_episodes).alias("enough"),
         )
         .with_columns(*_interval_of(found, alpha, beta, base))
-        .select(*key, "n_episodes", "n_passed", "weight", "score", "low", "high", "enough")
+        .with_columns((pl.col("alpha") + pl.col("beta")).alias("strength"))
+        .select(*key, *COLUMNS)
         .sort(key)
     )
 
@@ -139,9 +185,59 @@ def estimates(
     return found
 
 
+def _of_lineage(
+    episodes: pl.LazyFrame, leave_out: Collection[Purpose], lineages: Mapping[str, Sequence[str]]
+) -> pl.LazyFrame:
+    """Return the attempts that tell of the agents as they are, with the weight they have by that.
+
+    Adds the column `standing`. A baseline is the agent as it was, which its state tells of; where
+    that is not known a baseline does not count, and what was tried against it does.
+    """
+    states = pl.LazyFrame(
+        [
+            {"agent_id": agent, "workspace_tree": tree, "standing": DECAY**step}
+            for agent, trees in lineages.items()
+            for step, tree in enumerate(trees)
+        ],
+        schema={"agent_id": pl.String, "workspace_tree": pl.String, "standing": pl.Float64},
+    )
+    placed = pl.col("agent_id").is_in(list(lineages)) & (
+        pl.col("workspace_tree").fill_null("") != ""
+    )
+    up_to_date = ~pl.col("arm").fill_null("").is_in([each.value for each in Arm if each.lacks])
+    shown = _counts(leave_out) & pl.when(placed).then(up_to_date).otherwise(_arm_counts())
+    counted = (
+        episodes.filter(shown)
+        .join(states, on=["agent_id", "workspace_tree"], how="left")
+        .with_columns(
+            pl.when(placed).then(pl.col("standing").fill_null(0.0)).otherwise(1.0).alias("standing")
+        )
+        .filter(pl.col("standing") > 0.0)
+    )
+    if not lineages:
+        return counted
+    model = pl.col("model").fill_null("")
+    latest = model.sort_by("ended_at").last().over("agent_id")
+    same = (model == latest) | (model == "") | ~pl.col("agent_id").is_in(list(lineages))
+    return counted.with_columns(pl.col("standing") * pl.when(same).then(1.0).otherwise(DECAY))
+
+
+def _one_spelling(frame: pl.LazyFrame) -> pl.LazyFrame:
+    """Give domains whose names differ in case, spaces or composition only one of their names."""
+    names = frame.select(pl.col("domain").unique()).collect()["domain"].drop_nulls().sort()
+    first: dict[str, str] = {}
+    for name in names:
+        first.setdefault(folded(name), name)
+    other = {name: first[folded(name)] for name in names if first[folded(name)] != name}
+    return frame.with_columns(pl.col("domain").replace(other)) if other else frame
+
+
+def _arm_counts() -> pl.Expr:
+    return ~pl.col("arm").fill_null("").is_in([arm.value for arm in Arm if not arm.up_to_date])
+
+
 def _counts(leave_out: Collection[Purpose]) -> pl.Expr:
     no_evidence = {
-        "arm": [arm.value for arm in Arm if not arm.up_to_date],
         "profile": [profile.value for profile in Profile if not profile.aided],
         "purpose": [
             purpose.value

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from grindstone.competency.lineage import lineages_of
 from grindstone.competency.measured import estimates, measure
 from grindstone.competency.outcomes import OutcomeLog
 from grindstone.competency.routing import MemberProfile
@@ -61,6 +62,7 @@ def members_of(
         prior_strength=settings.prior_strength,
         half_life_days=settings.half_life_days,
         leave_out=(Purpose.ROUTE,),
+        lineages=lineages_of(ledger.home, names),
     )
     members = []
     for name in names:

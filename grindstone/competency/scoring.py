@@ -1,9 +1,11 @@
 """An agent measured and scored out of the ledger, and the rows that keep it."""
 
 from collections.abc import Sequence
+from math import sqrt
 
 from grindstone.base import Frozen
 from grindstone.competency.evaluation import CompetencyEval, CompetencyResult
+from grindstone.competency.lineage import lineages_of
 from grindstone.competency.measured import Estimate, estimates, measure
 from grindstone.competency.notation import dependency_of
 from grindstone.ledger import Ledger
@@ -31,9 +33,26 @@ def measure_agent(
         prior_strength=settings.prior_strength,
         half_life_days=settings.half_life_days,
         min_episodes=settings.min_episodes,
+        lineages=lineages_of(ledger.home, [agent_id]),
     )
     found = estimates(table, agent_id, domains)
     return {name: found[name] for name in domains}
+
+
+def evidence_note(estimate: Estimate, settings: CompetencySettings) -> str:
+    """Return what a reader should know of the evidence: too little, or what more would cost."""
+    if not estimate.mastered(settings.min_episodes):
+        return estimate.note
+    # All domains at this share of the base, with each other's full weight, make the target.
+    missing = estimate.passes_missing(sqrt(settings.target_index), settings.base)
+    if not missing:
+        return estimate.note
+    cost = estimate.mean_cost_usd
+    price = "" if cost is None else f", about ${missing * cost:.2f}"
+    return (
+        f"nothing left to learn from: its last {estimate.clean} attempts passed; {missing} more "
+        f"passes would show the target{price}"
+    )
 
 
 def score_agent(
@@ -70,7 +89,7 @@ def score_agent(
             priority=result.priority[name],
             competency_index=result.index,
             balanced_index=result.balanced_index,
-            note=estimate.note,
+            note=evidence_note(estimate, settings),
             at=now,
         )
         for name, estimate in found.items()

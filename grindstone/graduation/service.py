@@ -241,10 +241,16 @@ class GraduationService:
         return await self.record_work(as_work(work))
 
     async def record_work(self, work: Work, *, purpose: Purpose = Purpose.ROUTE) -> Episode:
-        """Keep one piece of live work and check it at once."""
+        """Keep one piece of live work and check it at once.
+
+        Returns:
+            The episode with all its corrections counted; the ledger counts the detailed ones in
+            a table of their own.
+        """
         episode = await asyncio.to_thread(record, self.registry, work, purpose=purpose)
         await self.after_episode(episode)
-        return episode
+        corrected = episode.human_intervention_count + len(work.human_edits)
+        return episode.model_copy(update={"human_intervention_count": corrected})
 
     async def create_episode_from_session(
         self, session_id: str, agent_id: str, title: str
@@ -309,7 +315,9 @@ class GraduationService:
         report = await asyncio.to_thread(import_file, self.registry, path, by=by)
         if report.accepted:
             agents = list(report.agents)
-            while rest := await asyncio.to_thread(unchecked_episodes, self.registry, agents):
+            while rest := await asyncio.to_thread(
+                unchecked_episodes, self.registry, agents, judged=self.judge is not None
+            ):
                 await check(self.registry, rest, judge=self.judge)
         return report
 

@@ -31,6 +31,7 @@ class Row(Frozen):
     table: ClassVar[str]
     key: ClassVar[tuple[str, ...]]
     derived: ClassVar[tuple[str, ...]] = ()
+    weak: ClassVar["Placeholder | None"] = None
 
 
 class Placeholder(NamedTuple):
@@ -113,7 +114,7 @@ def table_of(row: type[BaseModel]) -> Table:
     if row in RECORDS:
         place = RECORDS[row]
     elif issubclass(row, Row) and hasattr(row, "table"):
-        place = Placement(row.table, row.key, row.derived)
+        place = Placement(row.table, row.key, row.derived, row.weak)
     else:
         raise LedgerError(f"{row.__name__}: is no row class; expected a subclass of Row")
     about = " ".join((row.__doc__ or "").strip().split("\n\n")[0].split())

@@ -134,7 +134,8 @@ class Ledger:
         found = table if isinstance(table, Table) else self.table(table)
         frame = _scan(paths, found.schema())
         if found.weak is not None:
-            weak = pl.col(found.weak.column) == found.weak.value
+            # Older parts may lack the column.
+            weak = (pl.col(found.weak.column) == found.weak.value).fill_null(False)
             frame = pl.concat([frame.filter(~weak), frame.filter(weak)])
         return frame.unique(list(found.full_key), keep="first", maintain_order=True)
 

@@ -103,3 +103,13 @@ def test_the_commands(tmp_path: Path, prefect_server: str, monkeypatch: pytest.M
             expected = "failed" if graded else "decided" if "SQL" in line else "done"
             assert f"Status: {expected}" in done.stdout, line
             assert "Waiting" not in done.stderr
+
+
+def test_the_documents_name_of_the_training_jobs(tmp_path):
+    from grindstone.competency import CompetencyEval, TrainingJobManager
+
+    jobs = TrainingJobManager(tmp_path, "ada")
+    result = CompetencyEval({"sql": 4.0, "git": 9.0}, 10).run()
+    (job,) = jobs.enqueue_from_competency(result)
+    assert job.domain == "sql"
+    assert jobs.enqueue_from_competency(result, leave_out=["git"]) == []

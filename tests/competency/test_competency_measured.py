@@ -3,8 +3,11 @@ from pathlib import Path
 
 import pytest
 from scipy.stats import beta
+from support.agents import agent
 
 from grindstone.competency import estimates, measure
+from grindstone.competency.lineage import lineage_of, standing_trees
+from grindstone.home import Home
 from grindstone.ledger import Ledger
 from grindstone.records import Episode, Outcome, Purpose
 
@@ -99,3 +102,80 @@ def test_a_domain_without_evidence_is_there_and_unknown(tmp_path):
     assert found["law"].score is None
     assert found["law"].note == "no attempts yet"
     assert estimates(measured(tmp_path / "empty", []), "ada", ["law"])["law"].score is None
+
+
+def test_names_that_differ_in_case_spaces_or_composition_are_one_domain(tmp_path):
+    rows = [episode(k, category="SQL") for k in range(5)]
+    rows += [episode(10 + k, "failed", category="sql ") for k in range(3)]
+    found = estimates(measured(tmp_path, rows), "ada", ["sql"])["sql"]
+    assert (found.n_passed, found.n_episodes) == (5, 8)
+    twins = [episode(20, category="Qu\u00e9bec"), episode(21, category="Que\u0301bec")]
+    assert measured(tmp_path / "twins", twins)["n_episodes"].to_list() == [2]
+
+
+def test_what_was_taken_back_is_no_part_of_the_lineage():
+    assert standing_trees(["c", "b", "a"]) == ("c", "b", "a")
+    assert standing_trees(["a", "bad", "a", "seed"]) == ("a", "seed")
+    assert standing_trees([]) == ()
+
+
+def test_the_present_agent_is_measured_and_its_past_is_a_prior_that_decays(tmp_path):
+    lineage = {"ada": ("now", "before", "seed")}
+    before = [episode(k, "failed", workspace_tree="before") for k in range(4)]
+    now = [episode(10 + k, workspace_tree="now") for k in range(4)]
+    found = estimates(measured(tmp_path, [*before, *now], lineages=lineage), "ada")["sql"]
+    assert found.weight == pytest.approx(4 + 4 / 2)
+    assert found.score == pytest.approx(10 * (4 + 1) / (6 + 2))
+
+
+def test_baselines_count_and_rolled_back_candidates_do_not(tmp_path):
+    """Ten of ten as it stands, none of ten in a state that was taken back: a good agent."""
+    stands = [episode(k, workspace_tree="t0", arm="baseline") for k in range(10)]
+    tried = [episode(20 + k, "failed", workspace_tree="t1", arm="candidate") for k in range(10)]
+    without = [episode(40, "failed", workspace_tree="t0", arm="without")]
+    every = [*stands, *tried, *without]
+    found = estimates(measured(tmp_path, every, lineages={"ada": ("t0",)}), "ada")["sql"]
+    assert (found.n_passed, found.n_episodes) == (10, 10)
+    assert found.mastered(5)
+    unknown = estimates(measured(tmp_path / "other", every), "ada")["sql"]
+    assert (unknown.n_passed, unknown.n_episodes) == (0, 10)
+
+
+def test_another_model_is_another_agent_by_half(tmp_path):
+    old = [episode(k, "failed", model="small", ended_at=NOW - timedelta(days=1)) for k in range(4)]
+    new = [episode(10 + k, model="large") for k in range(4)]
+    found = estimates(measured(tmp_path, [*old, *new], lineages={"ada": ("tree-1",)}), "ada")
+    assert found["sql"].weight == pytest.approx(4 + 4 / 2)
+
+
+def test_a_domain_is_mastered_when_no_task_is_left_to_learn_from(tmp_path):
+    later = NOW + timedelta(hours=1)
+    failed = [episode(0, "failed"), episode(1, "failed")]
+    mended = [
+        episode(10 + k, task_id=f"t{k % 2}", ended_at=later + timedelta(minutes=k))
+        for k in range(6)
+    ]
+    found = estimates(measured(tmp_path, [*failed, *mended], lineages={}), "ada")["sql"]
+    assert (found.clean, found.open_tasks) == (6, 0)
+    assert found.mastered(5)
+    assert not found.mastered(7)
+    # (1 + 6) of 10 with the prior; 0.95 needs (7 + n) of (10 + n): 50 more.
+    assert found.passes_missing(0.95, 10) == 50
+    half = estimates(measured(tmp_path / "half", [*failed, *mended[::2]]), "ada")["sql"]
+    assert half.open_tasks == 1  # t1 failed last
+    assert not half.mastered(3)
+
+
+def test_the_lineage_is_read_from_the_workspace(tmp_path):
+    made = agent(tmp_path, "ada", "version-control")
+    base = made.snapshot()
+    with made.writing() as root:
+        (root / "prompts" / "more.md").write_text("Try this.\n")
+        made.commit("a candidate")
+    tried = made.snapshot()
+    assert lineage_of(Home.at(tmp_path), "ada")[:2] == (tried.tree, base.tree)
+    with made.writing():
+        made.rollback(base.commit, reason="no good", step="t/rollback")
+    assert tried.tree not in lineage_of(Home.at(tmp_path), "ada")
+    assert lineage_of(Home.at(tmp_path), "ada")[0] == base.tree
+    assert lineage_of(Home.at(tmp_path), "nobody") == ()

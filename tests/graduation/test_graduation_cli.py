@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from graduation_support import fill
+from graduation_support import fill, work
 from typer.testing import CliRunner
 
 from grindstone.errors import InputError, RefusedError
@@ -82,3 +82,35 @@ def test_a_named_human_lowers_a_level_and_says_why(home: Path) -> None:
 
 def test_exam_cases_are_listed(home: Path) -> None:
     assert "No edge cases yet" in run("exam", "list", "--work-dir", str(home))
+
+
+def test_corrections_broken_rules_and_ratings_are_kept_and_shown(home: Path) -> None:
+    where = ("--work-dir", str(home))
+    edit = ("--field", "tax_rate", "--original", "0.13", "--correction", "0.0")
+    run("audit", "correct", "ep-1", *edit, "--reason", "exempt|<b>", "--by", "Grace", *where)
+    run("audit", "rate", "ep-2", "--stars", "2", "--by", "Linus", "--comment", "too slow", *where)
+    nobody = RUNNER.invoke(app, ["audit", "rate", "ep-2", "--stars", "2", "--by", "-", *where])
+    assert isinstance(nobody.exception, InputError)
+    shell = [{"tool": "bash", "fields": {"command": "rm -rf /"}}]
+    GraduationService(home).sync.record_episode(**work(7, actions=shell))
+    trail = json.loads(run("audit", "trail", "--agent-id", "ada", *where, "--json"))
+    (correction,) = trail["remarks"]["corrections"]
+    assert {name: correction[name] for name in ("field", "original", "correction", "by")} == {
+        "field": "tax_rate",
+        "original": "0.13",
+        "correction": "0.0",
+        "by": "Grace",
+    }
+    (broken,) = trail["remarks"]["broken_rules"]
+    assert (broken["episode_id"], broken["pack"], broken["severity"]) == (
+        "ep-7",
+        "conduct",
+        "critical",
+    )
+    assert [row["by"] for row in trail["remarks"]["ratings"] if row["rating"] == 0.4] == ["Linus"]
+    page = Path(run("audit", "export", "--agent-id", "ada", *where).strip()).read_text()
+    for word in ("tax_rate", "exempt|&lt;b&gt;", broken["rule"], "too slow"):
+        assert word in page
+    one = json.loads(run("episodes", "ep-1", *where, "--json"))
+    assert one["remarks"]["corrections"][0]["reason"] == "exempt|<b>"
+    assert "Corrections (1)" in run("episodes", "ep-1", *where)

@@ -28,7 +28,10 @@ FREE = ExamRule(required=False)
 async def test_interventions_add_up_edit_by_edit(service_at: Make) -> None:
     service = service_at()
     edits = [{"field": "rate", "original": "1", "correction": "2", "corrected_by": "Grace"}]
-    await service.record_episode(**work(1, human_intervention_count=3, human_edits=edits))
+    told = await service.record_episode(**work(1, human_intervention_count=3, human_edits=edits))
+    assert told.human_intervention_count == 3
+    detailed = await service.record_episode(**work(2, agent_id="bob", human_edits=edits))
+    assert detailed.human_intervention_count == 1
     for reason in ("first", "second", "second"):
         await service.record_intervention(
             "ep-1", field="rate", reason=reason, timestamp=START + timedelta(hours=1)

@@ -129,3 +129,18 @@ def test_exactly_the_required_mean_is_enough(scores_of: list[float], lowest: flo
     short = recent.model_copy(update={"constitutional_score": lowest - 0.0005})
     met = {item.name: item.met for item in criteria_met(short, criteria, episodes=count)}
     assert not met["constitutional_score"]
+
+
+async def test_what_nobody_judged_is_judged_once_there_is_a_judge(
+    service_at: Callable[..., GraduationService],
+) -> None:
+    service = service_at(LEGAL)
+    kept(service)
+    assert (await service.review()).newly_checked == 1
+    assert scores(service)["legal"] is None
+    assert (await service.review()).newly_checked == 0  # again without a judge: nothing to do
+    service.judge = judge = Judge()
+    assert (await service.review()).newly_checked == 1
+    assert judge.asked
+    assert scores(service) == {"conduct": 1.0, "legal": 1.0}
+    assert (await service.review()).newly_checked == 0

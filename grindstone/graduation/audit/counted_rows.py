@@ -111,6 +111,8 @@ def counted_rows(
     found = []
     for row in TABLES:
         for run_key, item in with_runs(registry.ledger, row, ids):
+            if isinstance(item, ComplianceRow) and item.waits:
+                continue  # it says nothing yet, and gives way to a judge's row
             episode = str(item.model_dump(include={"episode_id"})["episode_id"])
             if (run_key, episode) in wanted or (row is Episode and episode in exams):
                 found.append(counted_row(item, run_key))

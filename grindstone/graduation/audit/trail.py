@@ -9,6 +9,7 @@ from pydantic import JsonValue
 from grindstone.base import Frozen
 from grindstone.gate.exact import at_most
 from grindstone.graduation.audit.event import AuditEvent
+from grindstone.graduation.audit.remarks import Remarks, remarks_markdown, remarks_on
 from grindstone.graduation.audit.standing import agent_name, agent_of
 from grindstone.graduation.audit.verify import Verification, verify
 from grindstone.graduation.evidence.readiness import NAMES, Readiness, rehearsal_note
@@ -38,6 +39,7 @@ class Trail(Frozen):
     rehearsal_note: str
     episodes_by_maturity: dict[str, int]
     recent_episodes: tuple[dict[str, JsonValue], ...]
+    remarks: Remarks = Remarks()
     events: tuple[AuditEvent, ...]
     readiness: Readiness | None
     verification: Verification
@@ -94,6 +96,7 @@ def trail_of(registry: Registry, agent_id: str) -> Trail:
         rehearsal_note=rehearsal_note(rehearsals, frame.height, policy),
         episodes_by_maturity={level.value: int(counts.get(level.value, 0)) for level in ORDER},
         recent_episodes=tuple(_recent(row) for row in frame.tail(RECENT).reverse().to_dicts()),
+        remarks=remarks_on(registry.ledger, frame["episode_id"].to_list()),
         events=own,
         readiness=registry.readiness(agent_id, above) if above is not None else None,
         verification=verify(registry.chain),
@@ -126,7 +129,9 @@ def to_markdown(trail: Trail, images: Mapping[str, str] | None = None) -> str:
         parts += _readiness(trail.readiness)
         if "components" in pictures:
             parts.append(pictures["components"])
-    parts += ["## Latest episodes", _episodes(trail), "## Decisions", _events(trail)]
+    parts += ["## Latest episodes", _episodes(trail)]
+    parts += [remarks_markdown(trail.remarks)] if trail.remarks != Remarks() else []
+    parts += ["## Decisions", _events(trail)]
     parts += ["## How far this can be trusted", *_trust(trail)]
     return "\n\n".join(parts) + "\n"
 

@@ -68,7 +68,9 @@ async def check(
             except InternalError:
                 continue
             found[episode.episode_id] = results
-            rows[episode.run_key] += [_row(registry, episode, result) for result in results]
+            rows[episode.run_key] += [
+                _row(registry, episode, result, judged=judge is not None) for result in results
+            ]
         for run_key, batch in rows.items():
             registry.ledger.append(batch, run_key=run_key)
     return found
@@ -104,7 +106,7 @@ def check_at_once(
         or (each.pack not in demanded and each.violations)
     ]
     registry.ledger.append(
-        [_row(registry, episode, each) for each in settled], run_key=episode.run_key
+        [_row(registry, episode, each, judged=False) for each in settled], run_key=episode.run_key
     )
     open_ones = {each.pack for each in results} - {each.pack for each in settled}
     broken = any(each.score == 0.0 for each in results)
@@ -181,7 +183,11 @@ def _materials(registry: Registry, episodes: Sequence[Episode]) -> dict[str, Mat
     }
 
 
-def _row(registry: Registry, episode: Episode, result: Compliance) -> ComplianceRow:
+def _row(
+    registry: Registry, episode: Episode, result: Compliance, *, judged: bool
+) -> ComplianceRow:
+    """Return the row of a check; one that only a judge can finish gives way to the judge's."""
+    open_one = result.score is None and not judged and _has_judged(registry.packs[result.pack])
     return ComplianceRow(
         episode_id=episode.episode_id,
         agent_id=episode.agent_id,
@@ -191,5 +197,6 @@ def _row(registry: Registry, episode: Episode, result: Compliance) -> Compliance
         n_rules=result.rules_applied,
         violations=result.violations,
         note=result.note,
+        waits="judge" if open_one else "",
         at=registry.clock(),
     )

@@ -91,7 +91,7 @@ async def review(
         for name, agent in registry.agents().items()
         if not agent_ids or name in agent_ids
     }
-    unchecked = unchecked_episodes(registry, list(agents))
+    unchecked = unchecked_episodes(registry, list(agents), judged=judge is not None)
     await check(registry, unchecked, judge=judge)
     readiness: dict[str, Readiness] = {}
     for policy, names in registry.by_policy(agents):
@@ -195,8 +195,16 @@ def decide(
     return Decision.model_validate(seen | _upwards(registry, agent, policy, readiness))
 
 
-def unchecked_episodes(registry: Registry, agent_ids: Sequence[str]) -> tuple[Episode, ...]:
-    """Return episodes without a check by their policies' present packs, the latest first."""
+def unchecked_episodes(
+    registry: Registry, agent_ids: Sequence[str], *, judged: bool = False
+) -> tuple[Episode, ...]:
+    """Return episodes without a check by their policies' present packs, the latest first.
+
+    Args:
+        registry: The home.
+        agent_ids: Whose.
+        judged: There is a judge, so that checks which wait for one are none yet.
+    """
     import polars as pl
 
     from grindstone.graduation.evidence import measure
@@ -206,7 +214,10 @@ def unchecked_episodes(registry: Registry, agent_ids: Sequence[str]) -> tuple[Ep
     for policy, names in registry.by_policy(agent_ids):
         digests = list(registry.digests(policy))
         done = (
-            tables.compliance.filter(pl.col("pack_digest").is_in(digests))
+            tables.compliance.filter(
+                pl.col("pack_digest").is_in(digests)
+                & ~(pl.lit(judged) & (pl.col("waits") == "judge").fill_null(False))
+            )
             .group_by(measure.KEY)
             .agg(pl.col("pack_digest").n_unique().alias("packs"))
             .filter(pl.col("packs") == len(digests))

@@ -5,7 +5,7 @@ from typing import ClassVar
 from pydantic import AwareDatetime, Field, JsonValue, NonNegativeInt
 
 from grindstone.base import Frozen
-from grindstone.ledger.row import Row
+from grindstone.ledger.row import Placeholder, Row
 
 
 class InterventionRow(Row):
@@ -41,6 +41,7 @@ class ComplianceRow(Row):
 
     table: ClassVar[str] = "compliance"
     key: ClassVar[tuple[str, ...]] = ("episode_id", "pack_digest")
+    weak: ClassVar[Placeholder | None] = Placeholder("waits", "judge")
 
     episode_id: str
     agent_id: str = ""
@@ -50,6 +51,9 @@ class ComplianceRow(Row):
     n_rules: NonNegativeInt = 0
     violations: tuple[RuleViolation, ...] = ()
     note: str = ""
+    waits: str = Field(
+        "", description="judge: a judged rule was put to nobody; the row of a judge replaces it."
+    )
     at: AwareDatetime | None = Field(None, description="When it was checked.")
 
 
