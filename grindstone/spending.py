@@ -69,7 +69,7 @@ def with_ceiling(settings: S, environ: Mapping[str, str]) -> S:
     real = real_models(settings, environ)
     if not real:
         return settings
-    if all(is_priced(model.model_id, model.provider) for model in real):
+    if all(is_priced(model.name, model.provider) for model in real):
         return settings.model_copy(update={"max_cost_usd": DEFAULT_USD})
     return settings.model_copy(update={"max_tokens_total": DEFAULT_TOKENS})
 

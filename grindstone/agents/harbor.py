@@ -75,7 +75,10 @@ def harbor_model(model_id: str) -> str:
     chosen = resolve_model_id(AUTO, os.environ).model_id if model_id == AUTO else model_id
     if chosen == REHEARSAL:
         raise InputError("model_id", "Harbor does not know the rehearsal", "a real model's id")
-    return _PREFIXES[provider_of(chosen)] + chosen
+    provider = provider_of(chosen)
+    if provider not in _PREFIXES:
+        raise InputError("model_id", f"Harbor is not told of {chosen}", "claude-… or Bedrock's")
+    return _PREFIXES[provider] + chosen
 
 
 def harbor_agent(profile: Profile) -> str:
