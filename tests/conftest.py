@@ -10,7 +10,10 @@ import pytest
 from support.server_logs import ServerLogs
 
 MUST_RUN = {"docker", "bubblewrap", "browser", "server"}
-"""Markers whose tests may be skipped on a bare machine, but not with GRINDSTONE_REQUIRE_ALL."""
+"""Markers whose tests may be skipped on a bare machine, but not with GRINDSTONE_REQUIRE_ALL.
+
+Programs of others, which only a package registry has, may be missing all the same (`registry`).
+"""
 
 SERVERS = {"prefect_server", "up"}
 """Fixtures that start a Prefect server."""
@@ -19,8 +22,10 @@ SERVERS = {"prefect_server", "up"}
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):
     report = yield
-    required = os.environ.get("GRINDSTONE_REQUIRE_ALL") and any(
-        item.get_closest_marker(name) for name in MUST_RUN
+    required = (
+        os.environ.get("GRINDSTONE_REQUIRE_ALL")
+        and any(item.get_closest_marker(name) for name in MUST_RUN)
+        and not item.get_closest_marker("registry")
     )
     if required and report.skipped and not hasattr(report, "wasxfail"):
         report.outcome = "failed"
