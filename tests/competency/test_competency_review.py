@@ -43,7 +43,8 @@ async def test_a_person_decides_by_a_click(
     routed = await running
     if approve:
         assert (routed.status, routed.decision.success) == ("done", True)
-        assert routed.decision.note == "approved by Grace Hopper: it is Friday"
+        said = "approved by Grace Hopper: it is Friday"
+        assert routed.decision.note == f"no stronger model to give; {said}"
         assert [row.success for row in ledger.rows(OutcomeRow)] == [True]
     else:
         assert (routed.status, routed.note) == ("declined", "Grace Hopper said no: it is Friday")
