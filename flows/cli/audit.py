@@ -167,7 +167,7 @@ def answer(
 
 
 def correct(
-    episode_id: Annotated[str, typer.Argument(help="The episode's whole id.")],
+    episode_id: Annotated[str, typer.Argument(help="The episode's id, or its start.")],
     field: Annotated[str, typer.Option(help="What was wrong, such as tax_rate.")],
     by: Annotated[str, typer.Option(help="Who corrects it.")],
     original: Annotated[str, typer.Option(help="What the agent gave.")] = "",
@@ -180,6 +180,7 @@ def correct(
     from grindstone.graduation import GraduationService
     from grindstone.graduation.rules.people import named_human
 
+    episode_id = _whole(work_dir, episode_id)
     GraduationService(work_dir.absolute()).sync.record_intervention(
         episode_id,
         field=field,
@@ -193,7 +194,7 @@ def correct(
 
 
 def rate(
-    episode_id: Annotated[str, typer.Argument(help="The episode's whole id.")],
+    episode_id: Annotated[str, typer.Argument(help="The episode's id, or its start.")],
     stars: Annotated[float, typer.Option(help="Of five.", min=0, max=5)],
     by: Annotated[str, typer.Option(help="Who rates it.")],
     comment: Annotated[str, typer.Option(help="Why.")] = "",
@@ -204,11 +205,21 @@ def rate(
     from grindstone.graduation import GraduationService
     from grindstone.graduation.rules.people import named_human
 
+    episode_id = _whole(work_dir, episode_id)
     GraduationService(work_dir.absolute()).sync.rate_episode(
         episode_id, stars=stars, rated_by=named_human(by, "--by"), comment=comment
     )
     kept = {"episode_id": episode_id, "stars": stars, "by": by}
     emit(kept, as_json=as_json, text=f"{stars:g} of five stars for {episode_id}: kept.")
+
+
+def _whole(work_dir: Path, start: str) -> str:
+    """Return the id of the one attempt that is named by the start of it."""
+    from grindstone.flows.cli.episodes import one_of
+    from grindstone.ledger import Ledger
+    from grindstone.records import Episode
+
+    return one_of(Ledger(work_dir.absolute()).rows(Episode), start, "episode_id").episode_id
 
 
 def trail(

@@ -17,19 +17,24 @@ pytestmark = [
 ]
 
 BUILDS = ("crlf-kit", "visitor-report", "ledger-package")
+FAILED = "branch-sales"
+CATEGORY = "data-formats"  # of that one
 AGENT = "reader"
 
 
 @pytest.fixture(scope="module")
 def ran(up: Any) -> None:
-    """An adaptive run, and a scoring run on what it left in the ledger."""
+    """An adaptive run, an attempt that fails, and a scoring run on what both left in the ledger."""
     common = ("--work-dir", str(up.home), "--agent-id", AGENT, "--model-id", "rehearsal")
-    tasks = [word for task in BUILDS for word in ("--task-ids", task)]
-    for command in (
-        ("adapt", "--max-cycles", "2", "--max-workers", "2"),
-        ("compete", "--min-episodes", "1", "--train", "queue"),
+    still = ("--max-cycles", "1", "--evolve-skills", "false")
+    unlearned = (*still, "--task-skill-mode", "off", "--success-mode", "off")
+    for command, tasks in (
+        (("adapt", "--max-cycles", "2", "--max-workers", "2"), BUILDS),
+        (("grind", *unlearned), (FAILED,)),
+        (("compete", "--min-episodes", "1", "--train", "queue"), (*BUILDS, FAILED)),
     ):
-        done = up.command(*command, *common, *tasks)
+        named = [word for task in tasks for word in ("--task-ids", task)]
+        done = up.command(*command, *common, *named)
         assert done.returncode == 0, done.stderr
 
 
@@ -68,7 +73,7 @@ def test_a_scoring_runs_domains_and_priorities(up: Any, page: "Page", screenshot
     open_newest(page, up, f"competency-{AGENT}", "Competency index")
     page.get_by_role("heading", name="What to train").wait_for()
     text = shoot(page, screenshots / "competency.png")
-    for told in ("weakest: legacy-build", "queued", "Training"):
+    for told in (f"weakest: {CATEGORY}", "queued", "Training"):
         assert told in text
     assert "data:image" not in text
     assert shown_images(page) == 2

@@ -210,7 +210,7 @@ def test_an_agent_id_that_is_none_is_wrong_input(
 
 @pytest.mark.parametrize("agent_id", ["team.a:ada@2", "team/ada", "é" * 128])
 def test_an_odd_name_is_exported_inside_the_home(tmp_path: Path, agent_id: str) -> None:
-    chain_of(tmp_path, 1)
+    Chain(tmp_path).append(lambda _: draft(agent_id, 1))
     done = CliRunner().invoke(
         app, ["audit", "export", "--agent-id", agent_id, "--work-dir", str(tmp_path)]
     )

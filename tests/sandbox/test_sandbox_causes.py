@@ -30,6 +30,7 @@ SHOWN_IN = {
     Cause.VERIFIER_TIMEOUT: "benchmark/test_benchmark_grading.py",
     Cause.JUDGE_UNUSABLE: "observe/test_observe_judge.py",
     Cause.LEDGER_IO: "ledger/test_ledger_store.py",
+    Cause.AGENT_BROKEN: "proxy/test_proxy_agents.py",
 }
 
 
