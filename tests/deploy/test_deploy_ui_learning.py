@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.browsing import follow, read, shoot, shown_images
 
+from grindstone.resources import bundled
+
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
@@ -20,17 +22,18 @@ BUILDS = ("crlf-kit", "visitor-report", "ledger-package")
 FAILED = "branch-sales"
 CATEGORY = "data-formats"  # of that one
 AGENT = "reader"
+SEED = str(bundled("seed_workspaces") / "terminal")
 
 
 @pytest.fixture(scope="module")
 def ran(up: Any) -> None:
-    """An adaptive run, an attempt that fails, and a scoring run on what both left in the ledger."""
+    """An attempt that fails, an adaptive run, and a scoring run on what both left in the ledger."""
     common = ("--work-dir", str(up.home), "--agent-id", AGENT, "--model-id", "rehearsal")
     still = ("--max-cycles", "1", "--evolve-skills", "false")
     unlearned = (*still, "--task-skill-mode", "off", "--success-mode", "off")
     for command, tasks in (
+        (("grind", *unlearned, "--seed-workspace", SEED), (FAILED,)),
         (("adapt", "--max-cycles", "2", "--max-workers", "2"), BUILDS),
-        (("grind", *unlearned), (FAILED,)),
         (("compete", "--min-episodes", "1", "--train", "queue"), (*BUILDS, FAILED)),
     ):
         named = [word for task in tasks for word in ("--task-ids", task)]
