@@ -261,7 +261,7 @@ def test_an_allow_list_of_hosts(write_task):
 
 ONLINE = 'network_mode = "public"'
 OFFLINE = 'network_mode = "no-network"'
-LISTED = 'network_mode = "allowlist"\nallowed_hosts = ["pypi.org"]'
+LISTED = 'network_mode = "allowlist"\nallowed_hosts = ["packages.example.org"]'
 
 
 @pytest.mark.parametrize(
@@ -291,7 +291,7 @@ def test_agent_and_tests_may_have_networks_of_their_own(
         assert task.network.mode == "none"
         assert agents.hosts == (), "a door for the tests, at which the agent is refused"
     if agent == LISTED:
-        assert agents.hosts == ("pypi.org",)
+        assert agents.hosts == ("packages.example.org",)
 
 
 def test_a_separate_verifier(write_task):
