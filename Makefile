@@ -31,7 +31,7 @@ demo: setup sandbox  ## Run the whole grind on the bundled tasks, offline
 test: setup sandbox  ## Run all tests
 	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
 
-quick: setup    ## Run the tests that need no server, engine, browser or process, in less than a minute
+quick: setup    ## Run the tests that need no server, engine, browser or process, in three minutes
 	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder \
 		-m "not (docker or bubblewrap or browser or server or slow or drill or commands)"
 
