@@ -16,7 +16,7 @@ from grindstone.graduation.decisions.approval import named_in_form
 from grindstone.graduation.decisions.lapse import lapse_if_changed
 from grindstone.graduation.decisions.promotion import obstacles
 from grindstone.graduation.evidence.identity import identity_of
-from grindstone.graduation.evidence.readiness import Criterion, Requirement, only_missing
+from grindstone.graduation.evidence.requirements import Criterion, Requirement, only_missing
 from grindstone.graduation.intake.live import (
     Answered,
     Ask,

@@ -14,7 +14,7 @@ from grindstone.graduation.decisions.edge_cases import EdgeCase
 from grindstone.graduation.decisions.exam import Examiner
 from grindstone.graduation.decisions.lapse import lapse_if_changed
 from grindstone.graduation.evidence.identity import identity_of
-from grindstone.graduation.evidence.readiness import Criterion
+from grindstone.graduation.evidence.requirements import Criterion
 from grindstone.graduation.intake.recording import Work, keep, rows_for
 from grindstone.graduation.rules.levels import Level
 from grindstone.graduation.rules.policy import DEFAULT_STEPS, ExamRule, Policy

@@ -8,8 +8,8 @@ from graduation_support import START, fill, work
 
 from grindstone.graduation import GraduationService
 from grindstone.graduation.constitution.checking import check, check_at_once
-from grindstone.graduation.evidence.readiness import criteria_met
 from grindstone.graduation.evidence.record import Recent
+from grindstone.graduation.evidence.requirements import criteria_met
 from grindstone.graduation.intake.recording import Work, keep, rows_for
 from grindstone.graduation.rules.policy import Criteria, Policy
 from grindstone.ledger.tables.autonomy import ComplianceRow

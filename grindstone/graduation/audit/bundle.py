@@ -39,8 +39,9 @@ from grindstone.graduation.audit.counted_rows import (
 from grindstone.graduation.audit.event import GENESIS, AuditEvent, digest_of
 from grindstone.graduation.audit.signing import private_key_of, public_key_of
 from grindstone.graduation.audit.standing import agent_of
-from grindstone.graduation.evidence.readiness import Readiness, Requirement, assess
+from grindstone.graduation.evidence.readiness import Readiness, assess
 from grindstone.graduation.evidence.record import Record
+from grindstone.graduation.evidence.requirements import Requirement
 from grindstone.graduation.registry import Registry
 from grindstone.graduation.rules.policy import Policy
 from grindstone.ledger import Ledger

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from grindstone.errors import InputError
 from grindstone.graduation.audit.event import GENESIS, EventKind
 from grindstone.graduation.audit.standing import Agent
-from grindstone.graduation.evidence.readiness import Criterion, Requirement
+from grindstone.graduation.evidence.requirements import Criterion, Requirement
 from grindstone.graduation.registry import Registry
 from grindstone.graduation.rules.levels import Level
 from grindstone.graduation.rules.people import distinct, folded

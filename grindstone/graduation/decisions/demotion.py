@@ -10,8 +10,8 @@ from grindstone.gate.watch import watch
 from grindstone.graduation.audit.standing import Agent
 from grindstone.graduation.decisions.lapse import SYSTEM
 from grindstone.graduation.decisions.promotion import demote, propose
-from grindstone.graduation.evidence.readiness import criteria_met
 from grindstone.graduation.evidence.record import Recent
+from grindstone.graduation.evidence.requirements import criteria_met
 from grindstone.graduation.registry import Registry
 from grindstone.graduation.rules.levels import Level
 from grindstone.graduation.rules.policy import Policy, WatchRule

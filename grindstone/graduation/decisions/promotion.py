@@ -20,7 +20,8 @@ from grindstone.graduation.decisions.approval import (
 from grindstone.graduation.decisions.exam import cases_for
 from grindstone.graduation.decisions.lapse import SYSTEM, stated_identity
 from grindstone.graduation.evidence.identity import identity_of
-from grindstone.graduation.evidence.readiness import Criterion, Readiness, Requirement
+from grindstone.graduation.evidence.readiness import Readiness
+from grindstone.graduation.evidence.requirements import Criterion, Requirement
 from grindstone.graduation.registry import Registry
 from grindstone.graduation.rules.levels import Level
 from grindstone.graduation.rules.people import answer_message, check_signature

@@ -5,8 +5,7 @@ every hard criterion, the score's floor among them. A component nobody measured 
 as unknown and counts as zero.
 """
 
-from collections.abc import Iterable, Mapping
-from enum import StrEnum
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -15,11 +14,14 @@ from pydantic import Field
 from grindstone.base import Frozen
 from grindstone.gate.exact import at_most
 from grindstone.graduation.evidence.record import Recent, Record
+from grindstone.graduation.evidence.requirements import (
+    Requirement,
+    criteria_met,
+    floor_met,
+    groups_met,
+)
 from grindstone.graduation.rules.levels import Level
-from grindstone.graduation.rules.policy import Criteria, Policy, PromotionStep
-
-ROUNDING = 1e-9
-"""What a mean of floats may fall short of a bound that it equals: 0.85 and 1.0 in turn."""
+from grindstone.graduation.rules.policy import Policy
 
 WEIGHTS: MappingProxyType[str, float] = MappingProxyType(
     {
@@ -53,42 +55,6 @@ class Component(Frozen):
     weight: float = Field(description="Points out of 100.")
     weighted: float = Field(description="Points reached; unknown counts as 0.")
     evidence: str
-
-
-class Criterion(StrEnum):
-    """What a promotion asks for."""
-
-    ONE_LEVEL_UP = "one_level_up"
-    EPISODES = "episodes"
-    INTERVENTION_RATE = "intervention_rate"
-    CONSTITUTIONAL_SCORE = "constitutional_score"
-    CHECKED = "checked"
-    CRITICAL_BREACHES = "critical_breaches"
-    SUCCESS_RATE = "success_rate"
-    SCORE = "score"
-    EXAM = "exam"
-    APPROVAL = "approval"
-    REFUSAL = "refusal"
-
-
-class Requirement(Frozen):
-    """One hard criterion and how the agent stands against it."""
-
-    name: str
-    required: str
-    observed: str
-    met: bool
-    gap: str = Field("", description="What is missing, in a sentence; empty when met.")
-
-    @property
-    def criterion(self) -> Criterion:
-        """What is asked; of a group of episodes where the name begins with one."""
-        return Criterion(self.name.rpartition(": ")[2])
-
-
-def only_missing(requirements: Iterable[Requirement], *criteria: Criterion) -> bool:
-    """Return whether all requirements are met but for some of these criteria, or all are."""
-    return all(item.met or item.criterion in criteria for item in requirements)
 
 
 class Readiness(Frozen):
@@ -208,8 +174,8 @@ def assess(
     score = sum(item.weighted for item in components)
     requirements = (
         *criteria_met(record.recent, step, episodes=record.episodes),
-        _floor(score, step),
-        *_groups_met(step, groups or {}),
+        floor_met(score, step),
+        *groups_met(step, groups or {}),
     )
     recent, rate = record.recent, record.recent.intervention_rate
     weakest = max(components, key=lambda item: item.weight - item.weighted)
@@ -252,114 +218,6 @@ def rehearsal_note(rehearsals: int, episodes: int, policy: Policy) -> str:
     return (
         f"{rehearsals} of {total} episodes are rehearsals, played by the offline stand-in or by a "
         f"task's own solution. {count}."
-    )
-
-
-def criteria_met(
-    recent: Recent, criteria: Criteria, *, episodes: int, prefix: str = ""
-) -> tuple[Requirement, ...]:
-    """Return how the latest episodes stand against the hard criteria but the score's floor.
-
-    Args:
-        recent: The latest episodes in scope.
-        criteria: What is asked.
-        episodes: All episodes in scope.
-        prefix: Put before each name, where a group is meant.
-    """
-    rate, mean = recent.intervention_rate, recent.constitutional_score
-    allowed, lowest = criteria.max_intervention_rate, criteria.min_constitutional_score
-    unchecked = recent.episodes - recent.checked
-    return (
-        _requirement(
-            f"{prefix}{Criterion.EPISODES}",
-            f"at least {criteria.min_episodes}",
-            str(episodes),
-            met=episodes >= criteria.min_episodes,
-            gap=f"{criteria.min_episodes - episodes} more completed episodes are needed "
-            f"({episodes} of {criteria.min_episodes})",
-        ),
-        _requirement(
-            f"{prefix}{Criterion.INTERVENTION_RATE}",
-            f"at most {allowed:.0%}",
-            f"{rate:.1%} ({recent.intervened} of {recent.episodes})",
-            met=recent.episodes > 0 and rate <= allowed,
-            gap=f"{recent.intervened} of the latest {recent.episodes} episodes were corrected "
-            f"({rate:.1%}, at most {allowed:.0%})"
-            if recent.episodes
-            else "there is no episode to take an intervention rate of",
-        ),
-        _requirement(
-            f"{prefix}{Criterion.CONSTITUTIONAL_SCORE}",
-            f"at least {lowest:.2f}",
-            "unknown" if mean is None else f"{mean:.3f}",
-            met=mean is not None and mean >= lowest - ROUNDING,
-            gap="no episode has been checked against the constitution"
-            if mean is None
-            else f"the mean constitutional score is {mean:.3f} (at least {lowest:.2f})",
-        ),
-        _requirement(
-            f"{prefix}{Criterion.CHECKED}",
-            "every latest episode",
-            f"{recent.checked} of {recent.episodes}",
-            met=unchecked == 0,
-            gap=f"{unchecked} of the latest {recent.episodes} episodes could not be checked "
-            "against the constitution",
-        ),
-        _requirement(
-            f"{prefix}{Criterion.CRITICAL_BREACHES}",
-            f"at most {criteria.max_critical_breaches}",
-            str(recent.critical),
-            met=recent.critical <= criteria.max_critical_breaches,
-            gap=f"{recent.critical} of the latest {recent.episodes} episodes breached a "
-            "critical rule",
-        ),
-        *_success_met(recent, criteria, prefix),
-    )
-
-
-def _success_met(recent: Recent, criteria: Criteria, prefix: str) -> tuple[Requirement, ...]:
-    if not criteria.min_success_rate:
-        return ()
-    rate, lowest = recent.success_rate, criteria.min_success_rate
-    return (
-        _requirement(
-            f"{prefix}{Criterion.SUCCESS_RATE.value}",
-            f"at least {lowest:.0%}",
-            f"{rate:.1%} ({recent.succeeded} of {recent.episodes})",
-            met=recent.episodes > 0 and rate >= lowest - ROUNDING,
-            gap=f"{recent.succeeded} of the latest {recent.episodes} episodes succeeded "
-            f"({rate:.1%}, at least {lowest:.0%})",
-        ),
-    )
-
-
-def _groups_met(step: PromotionStep, groups: Mapping[str, Recent]) -> tuple[Requirement, ...]:
-    found: list[Requirement] = []
-    needed = step.groups_min_episodes or step.min_episodes
-    criteria = step.model_copy(update={"min_episodes": needed})
-    for group in step.groups:
-        recent = groups.get(group.name, Recent())
-        met = criteria_met(recent, criteria, episodes=recent.episodes, prefix=f"{group.name}: ")
-        found += [
-            item.model_copy(update={"gap": f"{group.name}: {item.gap}" if item.gap else ""})
-            for item in met
-        ]
-    return tuple(found)
-
-
-def _floor(score: float, step: PromotionStep) -> Requirement:
-    return _requirement(
-        Criterion.SCORE.value,
-        f"at least {step.min_score:g}",
-        f"{score:.1f}",
-        met=score >= step.min_score - ROUNDING,
-        gap=f"the readiness score is {score:.1f} (at least {step.min_score:g})",
-    )
-
-
-def _requirement(name: str, required: str, observed: str, *, met: bool, gap: str) -> Requirement:
-    return Requirement(
-        name=name, required=required, observed=observed, met=met, gap="" if met else gap
     )
 
 
