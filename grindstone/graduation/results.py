@@ -1,11 +1,14 @@
 """The documented results, as plain dictionaries with the documented keys."""
 
+from collections.abc import Sequence
 from typing import Any, TypedDict
 
 from grindstone.graduation.audit.event import AuditEvent
+from grindstone.graduation.constitution.checking import overall
+from grindstone.graduation.constitution.evaluate import Compliance
 from grindstone.graduation.decisions.exam import ExamResult
 from grindstone.graduation.evidence.readiness import Readiness
-from grindstone.ledger.tables.autonomy import RuleViolation
+from grindstone.records import Episode
 
 
 class ReadinessResult(TypedDict):
@@ -102,9 +105,29 @@ def exam_outcome(found: ExamResult) -> ExamOutcome:
     )
 
 
-def violation_result(pack: str, found: RuleViolation) -> dict[str, Any]:
-    """Return a violation with the pack it comes from."""
-    return {"pack": pack, **found.model_dump(mode="json")}
+def compliance_result(episode: Episode, results: Sequence[Compliance]) -> ComplianceResult:
+    """Return how an episode stands against its packs under the documented keys."""
+    score = overall(results, episode.constitutional_score)
+    broken = [
+        {"pack": each.pack, **found.model_dump(mode="json")}
+        for each in results
+        for found in each.violations
+    ]
+    return ComplianceResult(
+        compliant=score is not None and not broken and score > 0.0,
+        score=score,
+        violations=broken,
+        episode_id=episode.episode_id,
+        packs=[
+            {
+                "pack": each.pack,
+                "score": each.score,
+                "rules_applied": each.rules_applied,
+                "note": each.note,
+            }
+            for each in results
+        ],
+    )
 
 
 def level_change(event: AuditEvent) -> LevelChange:

@@ -9,7 +9,7 @@ from typing import Any
 from grindstone.errors import InputError, InternalError
 from grindstone.graduation.audit.event import AuditEvent
 from grindstone.graduation.audit.trail import Trail, trail_of
-from grindstone.graduation.constitution.checking import check, overall
+from grindstone.graduation.constitution.checking import check
 from grindstone.graduation.constitution.pack import Pack
 from grindstone.graduation.decisions.after_episode import follow_up
 from grindstone.graduation.decisions.by_hand import release_skill, reset_capability
@@ -29,10 +29,10 @@ from grindstone.graduation.results import (
     ExamOutcome,
     LevelChange,
     ReadinessResult,
+    compliance_result,
     exam_outcome,
     level_change,
     readiness_result,
-    violation_result,
 )
 from grindstone.graduation.rules.levels import Level
 from grindstone.graduation.rules.policy import Policy
@@ -334,24 +334,7 @@ class GraduationService:
         checked = await check(self.registry, [episode], judge=self.judge)
         if episode_id not in checked:
             raise InternalError(f"the check of episode {episode_id} failed; it stays unchecked")
-        results = checked[episode_id]
-        score = overall(results, episode.constitutional_score)
-        broken = [violation_result(each.pack, item) for each in results for item in each.violations]
-        return ComplianceResult(
-            compliant=score is not None and not broken and score > 0.0,
-            score=score,
-            violations=broken,
-            episode_id=episode_id,
-            packs=[
-                {
-                    "pack": each.pack,
-                    "score": each.score,
-                    "rules_applied": each.rules_applied,
-                    "note": each.note,
-                }
-                for each in results
-            ],
-        )
+        return compliance_result(episode, checked[episode_id])
 
     # Exam
 
