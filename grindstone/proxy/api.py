@@ -126,6 +126,11 @@ def listed(value: Any) -> list[dict[str, Any]]:
     return value
 
 
+def positive(given: Any) -> int | None:
+    """Return a limit that a request names; None where it names none that is a number."""
+    return given if isinstance(given, int) and given > 0 else None
+
+
 def names(found: Iterable[Any]) -> list[JsonValue]:
     """Return names in order, whatever order they came in."""
     return [*sorted(map(str, found))]

@@ -21,6 +21,7 @@ from grindstone.proxy.api import (
     listed,
     names,
     pieces,
+    positive,
     sse,
     text_of,
 )
@@ -58,8 +59,7 @@ class ChatApi:
 
     def most_tokens(self, body: Body) -> int | None:
         """Return max_completion_tokens or its elder."""
-        most = body.get("max_completion_tokens") or body.get("max_tokens")
-        return most if isinstance(most, int) and most > 0 else None
+        return positive(body.get("max_completion_tokens") or body.get("max_tokens"))
 
     def identity(self, body: Body) -> JsonValue:
         """Return the settled conversation and the tools' names."""

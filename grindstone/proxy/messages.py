@@ -20,6 +20,7 @@ from grindstone.proxy.api import (
     listed,
     names,
     pieces,
+    positive,
     sse,
     text_of,
 )
@@ -56,8 +57,7 @@ class MessagesApi:
 
     def most_tokens(self, body: Body) -> int | None:
         """Return max_tokens."""
-        most = body.get("max_tokens")
-        return most if isinstance(most, int) and most > 0 else None
+        return positive(body.get("max_tokens"))
 
     def identity(self, body: Body) -> JsonValue:
         """Return the settled system prompt and conversation, and the tools' names."""

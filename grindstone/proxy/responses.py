@@ -22,6 +22,7 @@ from grindstone.proxy.api import (
     listed,
     names,
     pieces,
+    positive,
     sse,
     text_of,
 )
@@ -96,8 +97,7 @@ class ResponsesApi:
 
     def most_tokens(self, body: Body) -> int | None:
         """Return max_output_tokens."""
-        most = body.get("max_output_tokens")
-        return most if isinstance(most, int) and most > 0 else None
+        return positive(body.get("max_output_tokens"))
 
     def identity(self, body: Body) -> JsonValue:
         """Return the settled instructions and items, and the tools' names.
