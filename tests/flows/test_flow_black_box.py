@@ -3,12 +3,12 @@
 import random
 from collections import Counter
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 from support import black_box
 from support.cli_runs import Command
 from support.homes import report_of, table_rows
+from support.undisturbed import Undisturbed, undisturbed_run
 from support.wire_faults import WireFault, WireFaults
 
 pytestmark = [
@@ -19,13 +19,6 @@ pytestmark = [
 
 KILLS = 8
 KEY = "sk-the-key-in-the-environment-of-the-run"
-
-
-class Undisturbed(NamedTuple):
-    """What a run that nobody killed left."""
-
-    home: Path
-    paid: int
 
 
 def start(home: Path, url: str) -> Command:
@@ -64,13 +57,7 @@ def undisturbed_at(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def undisturbed(undisturbed_at: Path, rehearsal_url: str) -> Undisturbed:
     """The run to compare with, made once."""
-    count = undisturbed_at / "paid"
-    if not count.exists():
-        with WireFaults(rehearsal_url) as proxy:
-            command = start(undisturbed_at, proxy.url)
-            assert command.wait() == 0, command.tail()
-        count.write_text(str(len(proxy.seen)))
-    return Undisturbed(undisturbed_at, int(count.read_text()))
+    return undisturbed_run(undisturbed_at, rehearsal_url, start)
 
 
 def test_it_fails_learns_and_passes(undisturbed: Undisturbed):

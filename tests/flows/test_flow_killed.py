@@ -9,11 +9,11 @@ import random
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 from support.cli_runs import Command
 from support.homes import history_of, ledger_rows, report_of, table_rows
+from support.undisturbed import Undisturbed, undisturbed_run
 from support.wire_faults import WireFaults
 
 from grindstone.sandbox.state import cache_dir
@@ -48,13 +48,6 @@ FILES = (
 )
 
 
-class Undisturbed(NamedTuple):
-    """What a run that nobody killed left."""
-
-    home: Path
-    paid: int
-
-
 def start(home: Path, url: str) -> Command:
     """Start the run, or go on with it."""
     home.mkdir(parents=True, exist_ok=True)
@@ -73,13 +66,7 @@ def undisturbed_at(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def undisturbed(undisturbed_at: Path, rehearsal_url: str) -> Undisturbed:
     """The run to compare with, made once."""
-    count = undisturbed_at / "paid"
-    if not count.exists():
-        with WireFaults(rehearsal_url) as proxy:
-            command = start(undisturbed_at, proxy.url)
-            assert command.wait() == 0, command.tail()
-        count.write_text(str(len(proxy.seen)))
-    return Undisturbed(undisturbed_at, int(count.read_text()))
+    return undisturbed_run(undisturbed_at, rehearsal_url, start)
 
 
 def check_same(home: Path, undisturbed: Undisturbed) -> None:
