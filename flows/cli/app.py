@@ -30,6 +30,7 @@ COMMANDS = {
     "report": Listed("report", "What a run came to, as text, page or data."),
     "runs": Listed("runs", "The runs of this home: how they ended, what they cost."),
     "diff": Listed("runs", "Two runs: the tasks that flipped, the skills that changed."),
+    "view": Listed("view", "Runs, attempts and skills in a browser, side by side and live."),
     "episodes": Listed("episodes", "The attempts, and one of them step by step."),
     "skills": Listed("skills", "An agent's skills, their history, and going back in it."),
     "compete": Listed("compete", "How competent an agent is per domain; train the weakest."),

@@ -7,7 +7,7 @@ from pydantic import Field, NonNegativeInt
 
 from grindstone.agents.commands import Words, matches, simple_commands, taught_commands
 from grindstone.base import Frozen
-from grindstone.records import Trajectory
+from grindstone.records import Step, Trajectory
 
 FOLLOWED_SHARE = 0.5
 """Share of a loaded skill's commands that must have been run for it to count as followed."""
@@ -42,12 +42,17 @@ def skill_uses(
         trajectory: What it did.
         offered: Skill name → the text of its SKILL.md.
     """
-    scripts = list(_scripts(trajectory))
+    scripts = (script for step in trajectory.steps for script in _scripts(step))
     ran = [words for script in scripts for words in simple_commands(script)]
     return tuple(
-        _use(episode_id, name, offered[name], _loaded(name, trajectory, scripts), ran)
+        _use(episode_id, name, offered[name], bool(loading_steps(trajectory, name)), ran)
         for name in sorted(offered)
     )
+
+
+def loading_steps(trajectory: Trajectory, skill: str) -> tuple[int, ...]:
+    """Return the steps in which a skill's SKILL.md was read, by tool or by command."""
+    return tuple(step.index for step in trajectory.steps if _loads(skill, step))
 
 
 def _use(episode_id: str, name: str, text: str, loaded: bool, ran: list[Words]) -> SkillUse:
@@ -63,26 +68,24 @@ def _use(episode_id: str, name: str, text: str, loaded: bool, ran: list[Words]) 
     )
 
 
-def _scripts(trajectory: Trajectory) -> Iterable[str]:
-    for step in trajectory.steps:
-        for call in step.calls:
-            value = call.arguments.get(_COMMANDS.get(call.name, ""))
-            if isinstance(value, str):
-                yield value
+def _scripts(step: Step) -> Iterable[str]:
+    for call in step.calls:
+        value = call.arguments.get(_COMMANDS.get(call.name, ""))
+        if isinstance(value, str):
+            yield value
 
 
-def _loaded(name: str, trajectory: Trajectory, scripts: list[str]) -> bool:
-    for step in trajectory.steps:
-        failed = {output.call_id for output in step.outputs if output.is_error}
-        for call in step.calls:
-            if call.call_id in failed:
-                continue
-            if call.name in _LOADERS and call.arguments.get("name") == name:
-                return True
-            path = call.arguments.get("path")
-            if call.name == "read_file" and isinstance(path, str) and _is_skill_file(path, name):
-                return True
-    return any(_reads(script, name) for script in scripts)
+def _loads(name: str, step: Step) -> bool:
+    failed = {output.call_id for output in step.outputs if output.is_error}
+    for call in step.calls:
+        if call.call_id in failed:
+            continue
+        if call.name in _LOADERS and call.arguments.get("name") == name:
+            return True
+        path = call.arguments.get("path")
+        if call.name == "read_file" and isinstance(path, str) and _is_skill_file(path, name):
+            return True
+    return any(_reads(script, name) for script in _scripts(step))
 
 
 def _is_skill_file(path: str, name: str) -> bool:

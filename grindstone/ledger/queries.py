@@ -39,8 +39,8 @@ def by_task(episodes: pl.LazyFrame) -> pl.LazyFrame:
 
     Columns: task_id, category, difficulty, attempts, errors, cycles (list), outcomes (list),
     first_passed and passed (of the first and last scored attempt; null without one),
-    needed_grinding, resolved_by_grinding, tests_passed, tests_total (of the last scored
-    attempt), cost_usd (null when no price is known), unpriced, duration_s.
+    needed_grinding, resolved_by_grinding, tests_passed, tests_total, episode_id (of the last
+    scored attempt), cost_usd (null when no price is known), unpriced, duration_s.
     """
     scored = pl.col("outcome").filter(SCORED)
     first, last = scored.first() == Outcome.PASSED.value, scored.last() == Outcome.PASSED.value
@@ -60,6 +60,7 @@ def by_task(episodes: pl.LazyFrame) -> pl.LazyFrame:
             (~first & last).fill_null(False).alias("resolved_by_grinding"),
             pl.col("tests_passed").filter(SCORED).last(),
             pl.col("tests_total").filter(SCORED).last(),
+            pl.col("episode_id").filter(SCORED).last(),
             _sum_or_null("cost_usd"),
             pl.col("cost_usd").is_null().sum().alias("unpriced"),
             pl.col("duration_s").sum(),

@@ -29,6 +29,7 @@ from grindstone.base import Frozen
 from grindstone.digest import SHORT, canonical_json, digest
 from grindstone.llm.calls import CallRecord
 from grindstone.llm.messages import CallSite, Response
+from grindstone.records import Role
 
 
 class JournalEntry(Frozen):
@@ -110,6 +111,13 @@ class Journal:
                 if entry is not None and entry.record.call_id not in yielded:
                     yielded.add(entry.record.call_id)
                     yield entry
+
+    def answers(self, role: Role, scope: str) -> list[JournalEntry]:
+        """Return the paid calls of a role within a scope, in the order they were written."""
+        path = self._path(CallSite(role=role, scope=scope, turn=0))
+        lines = path.read_bytes().splitlines() if path.is_file() else []
+        found = (_parse(line) for line in lines)
+        return [entry for entry in found if entry is not None]
 
     def _path(self, site: CallSite) -> Path:
         readable = re.sub(r"[^A-Za-z0-9._-]+", "-", site.scope)[:48].strip("-.")

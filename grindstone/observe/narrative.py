@@ -79,10 +79,17 @@ def _step(step: Step, previous: Step | None) -> str:
     return "\n\n".join(parts)
 
 
+def seconds_of(step: Step, previous: Step | None) -> float | None:
+    """Return how long an agent's turn took, since the step before it; None for other steps."""
+    if step.kind is not StepKind.AGENT or previous is None:
+        return None
+    return max(0.0, (step.at - previous.at).total_seconds())
+
+
 def _took(step: Step, previous: Step | None) -> str:
     told = []
-    if step.kind is StepKind.AGENT and previous is not None:
-        told.append(f"{max(0.0, (step.at - previous.at).total_seconds()):.1f} s")
+    if (seconds := seconds_of(step, previous)) is not None:
+        told.append(f"{seconds:.1f} s")
     if step.usage is not None:
         read = step.usage.total_tokens - step.usage.output_tokens
         told.append(f"{read:,} → {step.usage.output_tokens:,} tokens")

@@ -20,6 +20,8 @@ class TaskSide(Frozen):
 
     passed: bool | None
     """None: it has no score there."""
+    episode_id: str | None
+    """Its last scored attempt."""
     tests_passed: int | None
     tests_total: int | None
     cost_usd: float | None

@@ -1,0 +1,67 @@
+"""`grindstone view`: the runs of a home in a browser, without a Prefect server."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from grindstone.flows.cli.home import WorkDir
+from grindstone.flows.cli.output import say
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("view")(view)
+
+
+def view(
+    runs: Annotated[
+        list[str] | None,
+        typer.Argument(help="A run to open, or two to hold against each other; empty: the list."),
+    ] = None,
+    work_dir: WorkDir = Path("evolution_workdir"),
+    port: Annotated[int, typer.Option(help="Port; 0: any free one.", min=0, max=65535)] = 0,
+    opened: Annotated[bool, typer.Option("--open/--no-open", help="Open the browser.")] = True,
+) -> None:
+    """Show runs, attempts, conversations and skills in a browser until Ctrl-C.
+
+    It listens on 127.0.0.1 and changes nothing. The address it prints holds the home's login.
+    """
+    import asyncio
+    import socket
+    import webbrowser
+
+    from grindstone.asgi import serving
+    from grindstone.errors import InputError
+    from grindstone.flows.login import as_header, login
+    from grindstone.home import Home
+    from grindstone.report.run_list import find_run
+    from grindstone.view.app import viewer_app
+    from grindstone.view.site import Site
+
+    home = Home.at(work_dir)
+    site = Site(home)
+    if not site.ledger.runs():
+        raise InputError("--work-dir", f"{home} has no run yet", "a home with a run")
+    keys = [find_run(site.ledger, key) for key in runs or []]
+    if len(keys) > 2:
+        raise InputError("RUN", f"names {len(keys)} runs", "one run, or two")
+    place = {0: "/", 1: "/run/", 2: "/diff/"}[len(keys)] + "/".join(keys)
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind(("127.0.0.1", port))
+    except OSError as error:
+        raise InputError("--port", f"{port} cannot be used: {error}", "a free port") from error
+    header = as_header(login(home.root))["Authorization"]
+    address = f"http://127.0.0.1:{sock.getsockname()[1]}/#{place}"
+    entry = f"{address}?login={header.removeprefix('Basic ')}"
+
+    async def serve() -> None:
+        async with serving(viewer_app(site, header), sock):
+            say(f"Viewer: {entry}\nCtrl-C ends it.")
+            if opened:
+                await asyncio.to_thread(webbrowser.open, entry)
+            await asyncio.Event().wait()
+
+    asyncio.run(serve())

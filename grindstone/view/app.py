@@ -1,0 +1,98 @@
+"""The viewer as a web application: one page, its parts, and JSON documents behind a login.
+
+The page itself holds nothing of the home and is open, as Prefect's is; every document needs
+the home's login in the `Authorization` header, so no other page, and no agent that reaches
+the port from its sandbox, reads a thing. Nothing is ever written.
+"""
+
+import asyncio
+import hmac
+import json
+from collections.abc import AsyncIterator
+from http import HTTPStatus
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from grindstone.errors import GrindstoneError, InputError
+from grindstone.view.site import Site
+from grindstone.view.tail import watch
+
+ASSETS = Path(__file__).parent / "assets"
+
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'"
+)
+"""What the page may do: its own scripts and styles, its own documents, and nothing else."""
+
+HEADERS = {
+    "Content-Security-Policy": f"{POLICY}; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-cache",
+}
+
+
+class _Assets(StaticFiles):
+    """Files under the page's policy."""
+
+    def file_response(self, *arguments: object, **options: object) -> Response:
+        found: Response = super().file_response(*arguments, **options)  # type: ignore[arg-type]
+        found.headers.update(HEADERS)
+        return found
+
+
+def viewer_app(site: Site, expected: str) -> Starlette:
+    """Return the application; it works below any path, for all its addresses are relative.
+
+    Args:
+        site: What is shown.
+        expected: The `Authorization` header of those who may read.
+    """
+
+    def refused(request: Request) -> Response | None:
+        given = request.headers.get("authorization", "")
+        if hmac.compare_digest(given.encode(), expected.encode()):
+            return None
+        # No WWW-Authenticate: the page asks for the login itself.
+        return _problem(HTTPStatus.UNAUTHORIZED, "the home's login is needed")
+
+    async def document(request: Request) -> Response:
+        if (no := refused(request)) is not None:
+            return no
+        address, query = request.path_params["address"], dict(request.query_params)
+        try:
+            found = await asyncio.to_thread(site.document, address, query)
+        except InputError as error:
+            return _problem(HTTPStatus.NOT_FOUND, str(error))
+        except GrindstoneError as error:
+            return _problem(HTTPStatus.INTERNAL_SERVER_ERROR, str(error))
+        return Response(found, media_type="application/json", headers=HEADERS)
+
+    async def events(request: Request) -> Response:
+        if (no := refused(request)) is not None:
+            return no
+
+        async def lines() -> AsyncIterator[str]:
+            async for keys in watch(site.home):
+                yield f"event: changed\ndata: {json.dumps(keys)}\n\n"
+
+        headers = HEADERS | {"X-Accel-Buffering": "no"}
+        return StreamingResponse(lines(), media_type="text/event-stream", headers=headers)
+
+    return Starlette(
+        routes=[
+            Route("/api/events", events),
+            Route("/api/{address:path}", document),
+            Mount("/", _Assets(directory=ASSETS, html=True)),
+        ]
+    )
+
+
+def _problem(status: HTTPStatus, text: str) -> Response:
+    return JSONResponse({"problem": text}, status_code=status, headers=HEADERS)

@@ -1,0 +1,36 @@
+// The list of runs.
+
+import { html } from "./lib.js";
+import { useDocument } from "./data.js";
+import { Link, Shown } from "./parts.js";
+import { Table } from "./table.js";
+import { duration, money, percent, seconds_between, time } from "./words.js";
+
+const COLUMNS = [
+  { id: "run", name: "Run", value: (run) => run.run_key,
+    cell: (run) => html`<${Link} to=${["run", run.run_key]}>${run.run_key}<//>` },
+  { id: "at", name: "Started", value: (run) => run.started_at,
+    cell: (run) => time(run.started_at) },
+  { id: "kind", name: "Kind", value: (run) => run.kind },
+  { id: "agent", name: "Agent", value: (run) => run.agent_id },
+  { id: "model", name: "Model", value: (run) => run.model },
+  { id: "status", name: "Status", value: (run) => run.status,
+    cell: (run) => html`<span class=${`status ${run.status.replace(" ", "-")}`}>${run.status}</span>` },
+  { id: "rate", name: "Passed", number: true,
+    value: (run) => (run.attempts > run.errors ? run.passed / (run.attempts - run.errors) : null),
+    cell: (run) => `${run.passed}/${run.attempts} ${percent(run.passed, run.attempts - run.errors)}` },
+  { id: "errors", name: "No score", number: true, value: (run) => run.errors },
+  { id: "cost", name: "Dollars", number: true, value: (run) => run.cost_usd,
+    cell: (run) => (run.rehearsal ? "rehearsal" : money(run.cost_usd)) },
+  { id: "seconds", name: "Took", number: true,
+    value: (run) => seconds_between(run.started_at, run.ended_at),
+    cell: (run) => duration(seconds_between(run.started_at, run.ended_at)) },
+];
+
+export function RunsPage() {
+  const state = useDocument(["runs"], { runs: ["*"] });
+  return html`<h1>Runs</h1>
+    <${Shown} state=${state}>${(found) => html`
+      <${Table} columns=${COLUMNS} rows=${found.runs} first="-at" noun="run" label="Runs"
+        picks=${["status:running", "status:failed"]} />`}<//>`;
+}

@@ -1,0 +1,51 @@
+// How numbers, times and outcomes are put into words.
+
+export const MARKS = { passed: "✓", failed: "✗", error: "⚠" };
+
+export const count = (n) => (n == null ? "" : n.toLocaleString("en"));
+
+export const fixed = (n, digits) => (n == null ? "" : n.toFixed(digits));
+
+export function plural(n, noun) {
+  return `${count(n)} ${noun}${n === 1 ? "" : "s"}`;
+}
+
+export function percent(part, whole) {
+  return whole ? `${Math.round((100 * part) / whole)}%` : "";
+}
+
+export function points(ratio) {
+  return ratio == null ? "" : `${ratio > 0 ? "+" : ""}${Math.round(100 * ratio)}`;
+}
+
+export function money(usd) {
+  return usd == null ? "" : `$${usd.toFixed(4)}`;
+}
+
+export function duration(seconds) {
+  if (seconds == null) return "";
+  if (seconds < 60) return `${seconds.toFixed(1)} s`;
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 60) return `${minutes} min ${String(Math.round(seconds % 60)).padStart(2, "0")} s`;
+  return `${Math.floor(minutes / 60)} h ${String(minutes % 60).padStart(2, "0")} min`;
+}
+
+export function time(iso) {
+  if (!iso) return "";
+  const at = new Date(iso);
+  const two = (n) => String(n).padStart(2, "0");
+  const day = `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}`;
+  return `${day} ${two(at.getHours())}:${two(at.getMinutes())}`;
+}
+
+export const seconds_between = (from, to) => (to ? (new Date(to) - new Date(from)) / 1000 : null);
+
+// Where within a run an attempt stands.
+export function standing(attempt) {
+  const told = [attempt.arm, attempt.cycle ? `cycle ${attempt.cycle}` : ""];
+  return [...told, attempt.trial ? `trial ${attempt.trial}` : ""].filter(Boolean).join(" ");
+}
+
+export function tests(attempt) {
+  return attempt.tests_total ? `${attempt.tests_passed}/${attempt.tests_total}` : "";
+}

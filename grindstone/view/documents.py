@@ -1,0 +1,173 @@
+"""What the viewer's pages are told: one frozen model per address, sent as JSON."""
+
+from pydantic import AwareDatetime, Field, JsonValue
+
+from grindstone.base import Frozen
+from grindstone.graduation.audit.remarks import Remarks
+from grindstone.ledger.tables.attempts import JudgeVerdictRow, SkillUseRow
+from grindstone.ledger.tables.runs import EvolutionRow, GateDecisionRow, IncidentRow
+from grindstone.llm.journal import JournalEntry
+from grindstone.observe.feedback import Feedback
+from grindstone.records import Arm, Episode, FailureClass, Outcome, Purpose, Step, Trajectory
+from grindstone.report.run_list import RunLine
+
+
+class RunsDocument(Frozen):
+    """All runs of the home, the latest started last."""
+
+    home: str
+    runs: tuple[RunLine, ...]
+
+
+class AttemptLine(Frozen):
+    """One attempt as lists show it."""
+
+    episode_id: str
+    run_key: str
+    agent_id: str
+    task_id: str
+    category: str
+    purpose: Purpose
+    arm: Arm
+    cycle: int
+    trial: int
+    model: str
+    outcome: Outcome
+    reward: float | None
+    tests_passed: int
+    tests_total: int
+    failure_class: FailureClass
+    error_cause: str
+    turns: int
+    tokens: int
+    cost_usd: float | None
+    duration_s: float
+    started_at: AwareDatetime
+    offered: tuple[str, ...]
+    """Skills it was offered."""
+    loaded: tuple[str, ...]
+    """Those of them that it read."""
+
+
+class RunDocument(Frozen):
+    """One run: how it stands, what it tried, what it changed."""
+
+    run: RunLine
+    note: str
+    left_out: tuple[str, ...]
+    settings: dict[str, JsonValue]
+    attempts: tuple[AttemptLine, ...]
+    evolutions: tuple[EvolutionRow, ...]
+    gates: tuple[GateDecisionRow, ...]
+    incidents: tuple[IncidentRow, ...]
+
+
+class TurnLine(Frozen):
+    """One step of a conversation, as its folded line shows it."""
+
+    index: int
+    kind: str
+    title: str
+    """The beginning of its first command, or of what was said."""
+    seconds: float | None
+    tokens_in: int | None
+    tokens_out: int | None
+    exit_codes: tuple[int, ...]
+    failed: bool
+    """A command or tool of it went wrong."""
+    timed_out: bool
+    loads: tuple[str, ...]
+    """Skills it read."""
+    repeats: tuple[str, ...]
+    """Commands of it that the attempt ran three times or more."""
+    call: int | None
+    """Which of the attempt's model calls it is the answer of; None: of none."""
+
+
+class RepeatedCommand(Frozen):
+    """A command that was run three times or more."""
+
+    command: str
+    steps: tuple[int, ...]
+
+
+class SkillLoad(Frozen):
+    """Where a skill was read."""
+
+    skill: str
+    steps: tuple[int, ...]
+
+
+class AttemptDocument(Frozen):
+    """One attempt: why it ended as it did, then its conversation in lines."""
+
+    attempt: AttemptLine
+    level: str
+    """How much of the verifier's word this reader may see."""
+    feedback: Feedback | None
+    """None: it has no verdict."""
+    evidence: str
+    error_detail: str
+    judge: JudgeVerdictRow | None
+    stop_reason: str
+    submission: str
+    skills: tuple[SkillUseRow, ...]
+    loads: tuple[SkillLoad, ...]
+    first_error: int | None
+    errors: tuple[int, ...]
+    repeated: tuple[RepeatedCommand, ...]
+    turns: tuple[TurnLine, ...]
+    chunk: int
+    """Steps per chunk of `StepsDocument`."""
+    previous: str | None
+    """The run's attempt at the same task before this one."""
+    following: str | None
+    workspace_commit: str
+    profile: str
+    remarks: Remarks
+
+
+class WholeAttempt(Frozen):
+    """An attempt as a file keeps it, nothing cut."""
+
+    episode: Episode
+    trajectory: Trajectory | None
+    feedback: Feedback | None
+    skills: tuple[SkillUseRow, ...]
+
+
+class StepsDocument(Frozen):
+    """Some steps in full."""
+
+    episode_id: str
+    steps: tuple[Step, ...]
+    cut: int = Field(0, description="Characters of outputs that were left out.")
+
+
+class CallsDocument(Frozen):
+    """The raw answers of an attempt's model, as the run's journal keeps them."""
+
+    episode_id: str
+    calls: tuple[JournalEntry, ...]
+
+
+class FoundStep(Frozen):
+    """A step that holds what was searched."""
+
+    run_key: str
+    episode_id: str
+    task_id: str
+    outcome: Outcome
+    index: int
+    kind: str
+    excerpt: str
+
+
+class SearchDocument(Frozen):
+    """The first steps that hold a text."""
+
+    text: str
+    found: tuple[FoundStep, ...]
+    more: bool
+    """Whether there are others beside those."""
+    seconds: float

@@ -1,0 +1,85 @@
+"""The viewer's addresses: which document is where."""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from pydantic import BaseModel, JsonValue
+
+from grindstone.errors import InputError
+from grindstone.home import Home
+from grindstone.settings import FeedbackLevel
+from grindstone.view.attempt import (
+    atif_document,
+    attempt_document,
+    calls_document,
+    steps_document,
+    whole_document,
+)
+from grindstone.view.cached import CachedLedger
+from grindstone.view.runs import run_document, runs_document
+
+
+class Asked(NamedTuple):
+    """What stands in an address, in the places of its stars, and behind its question mark."""
+
+    names: tuple[str, ...]
+    query: Mapping[str, str]
+
+    def number(self, place: int) -> int:
+        """Return the name at a place as a number.
+
+        Raises:
+            InputError: It is none.
+        """
+        if not self.names[place].isdecimal():
+            raise InputError(self.names[place], "is no number", "a number")
+        return int(self.names[place])
+
+
+Found = BaseModel | dict[str, JsonValue]
+
+
+class Site:
+    """A home as the viewer shows it; nothing here writes."""
+
+    def __init__(self, home: Home, *, level: FeedbackLevel = FeedbackLevel.FULL) -> None:
+        """Open a home.
+
+        Args:
+            home: Whose ledger is shown.
+            level: How much of the verifier's word its readers may see.
+        """
+        self.home = home
+        self.ledger = ledger = CachedLedger(home)
+        self._addresses: dict[str, Callable[[Asked], Found]] = {
+            "runs": lambda _: runs_document(ledger),
+            "run/*": lambda asked: run_document(ledger, *asked.names),
+            "episode/*": lambda asked: attempt_document(ledger, asked.names[0], level),
+            "episode/*/steps/*": lambda asked: steps_document(
+                ledger, asked.names[0], asked.number(1)
+            ),
+            "episode/*/calls": lambda asked: calls_document(ledger, *asked.names),
+            "episode/*/whole": lambda asked: whole_document(ledger, asked.names[0], level),
+            "episode/*/atif": lambda asked: atif_document(ledger, *asked.names),
+        }
+
+    def document(self, address: str, query: Mapping[str, str] | None = None) -> bytes:
+        """Return the JSON at an address, such as `run/KEY` or `episode/ID/steps/0`.
+
+        Raises:
+            InputError: Nothing is there.
+            LedgerError: The ledger cannot be read.
+        """
+        parts = address.split("/")
+        for pattern, find in self._addresses.items():
+            wanted = pattern.split("/")
+            if len(wanted) == len(parts) and all(
+                name in ("*", part) for name, part in zip(wanted, parts, strict=True)
+            ):
+                names = tuple(p for name, p in zip(wanted, parts, strict=True) if name == "*")
+                found = find(Asked(names, query or {}))
+                if isinstance(found, BaseModel):
+                    return found.model_dump_json().encode()
+                return json.dumps(found, ensure_ascii=False).encode()
+        raise InputError(address, "is no address of the viewer", "one that a page links to")

@@ -1,0 +1,147 @@
+"""What a person sees in the viewer, in a real browser, by what is on the page."""
+
+import re
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support.viewer_home import HOSTILE, SKILL
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+pytestmark = [pytest.mark.browser, pytest.mark.commands, pytest.mark.timeout(180)]
+
+
+def cells(page: "Page", column: int) -> list[str]:
+    """The texts of a table's column."""
+    return [row.locator("td").nth(column).inner_text() for row in page.locator("tbody tr").all()]
+
+
+def test_a_run_is_found_and_its_failed_attempts_are_filtered(viewer: Any) -> None:
+    page = viewer.open("/")
+    assert "login" not in page.url
+    page.get_by_role("link", name="late").click()
+    page.get_by_role("heading", name="grind ada").wait_for()
+    assert "1 of 3 attempts" in page.inner_text("main")
+    page.get_by_role("button", name="outcome:failed").click()
+    page.get_by_text("2 of 3 attempts", exact=True).wait_for()
+    assert sorted(cells(page, 1)) == ["add-up", "long-walk"]
+    page.get_by_role("button", name="Tokens").click()
+    assert cells(page, 1) == ["add-up", "long-walk"]
+    page.get_by_role("button", name="Tokens").click()
+    assert cells(page, 1) == ["long-walk", "add-up"]
+    # What one sees has an address: another person gets the same.
+    address = page.url.partition("#")[2]
+    viewer.open(address).get_by_text("2 of 3 attempts", exact=True).wait_for()
+    assert cells(page, 1) == ["long-walk", "add-up"]
+    page.get_by_label("Filter").fill("turns>100")
+    assert cells(page, 1) == ["long-walk"]
+
+
+def test_an_attempt_begins_with_why_it_failed_and_runs_nothing_of_what_it_shows(
+    viewer: Any,
+) -> None:
+    page = viewer.open("/episode/sort-names-early")
+    page.get_by_role("heading", name="failed: sort-names").wait_for()
+    page.locator(".turn pre.gave", has_text="window.hacked").wait_for()
+    text = page.inner_text("main")
+    assert text.index("test_sorted") < text.index("zoe before adam") < text.index("Conversation")
+    assert text.index("Conversation") < text.index("Prompt")
+    assert text.count(HOSTILE) == 3
+    assert page.evaluate("window.hacked") is None
+    assert page.locator("main img, main script").count() == 0
+    # Nor could it, were it let into the page.
+    page.evaluate("text => { document.querySelector('main').innerHTML += text }", HOSTILE)
+    page.wait_for_timeout(200)
+    assert page.evaluate("window.hacked") is None
+
+
+def test_one_jumps_to_errors_skills_and_repeated_commands(viewer: Any) -> None:
+    page = viewer.open("/episode/sort-names-early")
+    page.get_by_role("button", name="First error: turn 3").click()
+    page.locator("#turn-3.marked").wait_for()
+    assert page.evaluate("document.activeElement.parentElement.id") == "turn-3"
+    assert "exit 1" in page.locator("#turn-3 summary").inner_text()
+    repeated = page.locator(".jumps li", has_text="Repeats sort names.txt")
+    assert repeated.get_by_role("button").all_inner_texts() == ["3", "4", "5"]
+    page = viewer.open("/episode/sort-names-late")
+    page.locator(".jumps li", has_text=f"Reads {SKILL}").get_by_role("button", name="3").click()
+    page.locator("#turn-3.marked").wait_for()
+    page.locator("#turn-2").get_by_role("button", name="Raw answer").click()
+    page.locator("#turn-2", has_text="0123abcd").get_by_text('"text": "I look."').wait_for()
+
+
+def test_two_thousand_steps_open_in_a_second_and_the_keyboard_goes_through_them(
+    viewer: Any,
+) -> None:
+    viewer.page.goto("about:blank")
+    began = time.monotonic()
+    page = viewer.open("/episode/long-walk-late")
+    page.locator("#turn-1999").wait_for(state="attached")
+    page.get_by_text("Do long-walk.").first.wait_for()
+    took = time.monotonic() - began
+    assert took < 3, took  # a second on an idle machine; benchmarks/view.py measures it
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    assert page.evaluate("document.activeElement.parentElement.id") == "turn-2"
+    page.keyboard.press("Enter")
+    page.locator("#turn-2 pre", has_text="line 2").wait_for()
+    page.keyboard.press("k")
+    assert page.evaluate("document.activeElement.parentElement.id") == "turn-1"
+    page.goto(f"{viewer.base}#/episode/long-walk-late?step=1990")
+    page.locator("#turn-1990 pre", has_text="line 1990").wait_for()
+    assert page.locator("#turn-1990").is_visible()
+
+
+def test_a_run_that_goes_on_is_followed(viewer: Any, home: Any) -> None:
+    from support.viewer_home import command, conversation, keep_attempt, keep_state
+
+    from grindstone.ledger import Ledger
+
+    ledger = Ledger(home)
+    page = viewer.open("/")
+    page.get_by_role("link", name="late").wait_for()
+    keep_state(ledger, "going", "running", day=2)
+    page.get_by_role("link", name="going").click()
+    page.get_by_text("0 of 0 attempts").wait_for()
+    steps = conversation("new-task", [command(2, "ls", "")])
+    keep_attempt(ledger, "going", "new-task", steps, passed=True, minute=3000)
+    page.get_by_role("link", name="new-task").wait_for()
+    page.get_by_text("1 of 1 attempts").wait_for()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("place", ["/", "/run/late", "/episode/sort-names-early?step=3"])
+def test_nobody_is_shut_out(viewer: Any, axe: str, place: str, scheme: Any) -> None:
+    viewer.page.emulate_media(color_scheme=scheme)
+    page = viewer.open(place)
+    page.locator("h1").wait_for()
+    page.wait_for_timeout(300)
+    # By the debugger, since the page's policy lets no script of ours in.
+    page.evaluate(axe)
+    rules = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}
+    found = page.evaluate("rules => axe.run(document, rules)", rules)
+    broken = [
+        (each["id"], [node["html"] for node in each["nodes"]]) for each in found["violations"]
+    ]
+    assert broken == []
+    assert any(each["id"] == "color-contrast" for each in found["passes"])
+    viewer.page.emulate_media(color_scheme="light")
+
+
+def test_without_the_login_nothing_is_told(viewer: Any) -> None:
+    import urllib.error
+    import urllib.request
+
+    for address in ("api/runs", "api/episode/sort-names-late", "api/events"):
+        with pytest.raises(urllib.error.HTTPError, match="401"):
+            urllib.request.urlopen(viewer.base + address, timeout=10)
+    browser = viewer.page.context.browser
+    stranger = browser.new_page()
+    stranger.goto(viewer.base)
+    stranger.get_by_label(re.compile("The home's login")).fill("admin:wrong")
+    stranger.get_by_role("button", name="Enter").click()
+    stranger.get_by_text("That is not the login.").wait_for()
+    assert "late" not in stranger.inner_text("body")
+    stranger.close()
