@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Sequence
-from typing import NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from pydantic import BaseModel
 
@@ -15,9 +15,13 @@ from grindstone.ledger.tables.attempts import (
     TestResultRow,
     TrajectoryRow,
     VerdictRow,
+    steps_of,
     trajectory_of,
 )
-from grindstone.records import Episode, Outcome, TestResult, Trajectory, Verdict
+from grindstone.records import Episode, Outcome, Step, TestResult, Trajectory, Verdict
+
+if TYPE_CHECKING:
+    import polars as pl
 
 R = TypeVar("R", bound=BaseModel)
 
@@ -37,8 +41,31 @@ def rows_of(
     """Return the rows of a table that concern some episodes."""
     import polars as pl
 
-    table = table_of(row)
     frame = ledger.scan(row, run_key).filter(pl.col("episode_id").is_in(sorted(episode_ids)))
+    return _models(row, frame)
+
+
+def steps_between(
+    ledger: Ledger, run_key: str, episode_id: str, first: int, end: int
+) -> tuple[Step, ...]:
+    """Return some of an attempt's steps without reading the others' text.
+
+    Args:
+        ledger: The home's.
+        run_key: The attempt's run.
+        episode_id: The attempt.
+        first: Index of the first step.
+        end: Index behind the last step.
+    """
+    import polars as pl
+
+    index, own = pl.col("index"), pl.col("episode_id") == episode_id
+    frame = ledger.scan(StepRow, run_key).filter(own, index >= first, index < end)
+    return steps_of(_models(StepRow, frame))
+
+
+def _models(row: type[R], frame: "pl.LazyFrame") -> list[R]:
+    table = table_of(row)
     return [
         row.model_validate(row_from(row, table.columns, record))
         for record in frame.collect().to_dicts()

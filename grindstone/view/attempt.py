@@ -7,7 +7,7 @@ from grindstone.agents.skill_use import loading_steps
 from grindstone.errors import InputError
 from grindstone.graduation.audit.remarks import remarks_on
 from grindstone.ledger import Ledger
-from grindstone.ledger.recall import Recalled, recall, rows_of
+from grindstone.ledger.recall import Recalled, recall, rows_of, steps_between
 from grindstone.ledger.tables.attempts import JudgeVerdictRow
 from grindstone.llm.journal import Journal
 from grindstone.observe.calls import Call, calls_of
@@ -121,8 +121,8 @@ def steps_document(ledger: Ledger, episode_id: str, chunk: int) -> StepsDocument
         InputError: There is no such attempt.
     """
     episode = find_episode(ledger, episode_id)
-    seen = recall(ledger, episode.run_key, [episode.episode_id])
-    steps = seen[0].trajectory.steps[chunk * CHUNK : (chunk + 1) * CHUNK] if seen else ()
+    first, key = chunk * CHUNK, episode.episode_id
+    steps = steps_between(ledger, episode.run_key, key, first, first + CHUNK)
     cut = 0
     shown = []
     for step in steps:

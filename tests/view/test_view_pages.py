@@ -72,16 +72,15 @@ def test_one_jumps_to_errors_skills_and_repeated_commands(viewer: Any) -> None:
     page.locator("#turn-2", has_text="0123abcd").get_by_text('"text": "I look."').wait_for()
 
 
-def test_two_thousand_steps_open_in_a_second_and_the_keyboard_goes_through_them(
+def test_two_thousand_steps_open_soon_and_the_keyboard_goes_through_them(
     viewer: Any,
 ) -> None:
-    viewer.page.goto("about:blank")
     began = time.monotonic()
     page = viewer.open("/episode/long-walk-late")
     page.locator("#turn-1999").wait_for(state="attached")
-    page.get_by_text("Do long-walk.").first.wait_for()
-    took = time.monotonic() - began
-    assert took < 3, took  # a second on an idle machine; benchmarks/view.py measures it
+    page.locator("#turn-1 pre", has_text="Do long-walk.").wait_for()
+    # A second on an idle machine (benchmarks/view.py); a page that draws all at once takes 20.
+    assert time.monotonic() - began < 10
     page.keyboard.press("j")
     page.keyboard.press("j")
     assert page.evaluate("document.activeElement.parentElement.id") == "turn-2"

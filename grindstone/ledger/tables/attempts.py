@@ -172,12 +172,17 @@ def trajectory_rows(
 def trajectory_of(whole: TrajectoryRow, steps: list[StepRow]) -> Trajectory:
     """Return the trajectory that `trajectory_rows` laid out."""
     return Trajectory(
-        steps=tuple(
-            Step(**{name: getattr(step, name) for name in Step.model_fields})
-            for step in sorted(steps, key=lambda step: step.index)
-        ),
+        steps=steps_of(steps),
         stop_reason=whole.stop_reason,
         submission=whole.submission,
+    )
+
+
+def steps_of(rows: list[StepRow]) -> tuple[Step, ...]:
+    """Return the steps that `trajectory_rows` laid out, in their order."""
+    return tuple(
+        Step(**{name: getattr(row, name) for name in Step.model_fields})
+        for row in sorted(rows, key=lambda row: row.index)
     )
 
 
@@ -228,6 +233,7 @@ __all__ = [
     "TestResultRow",
     "TrajectoryRow",
     "VerdictRow",
+    "steps_of",
     "trajectory_of",
     "trajectory_rows",
     "verdict_rows",
