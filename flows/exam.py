@@ -48,20 +48,23 @@ async def _exam(settings: GraduationSettings, blocks: BlockNames, key: str) -> E
     async with open_service(settings, run_key=key, model_block=blocks.model) as service:
         registry = service.registry
         known = len(await asyncio.to_thread(registry.chain.events))
-        target = await asyncio.to_thread(registry.target_of, settings.agent_id, settings.target)
+        scope = registry.scope_name(settings.agent_id, settings.scope)
+        target = await asyncio.to_thread(
+            registry.target_of, settings.agent_id, settings.target, scope
+        )
         cases = (
             tuple(load_case(registry.home, name) for name in settings.cases)
             if settings.cases
             else await asyncio.to_thread(
-                cases_for, registry, registry.policy(settings.agent_id), settings.agent_id
+                cases_for, registry, registry.policy(settings.agent_id, scope), settings.agent_id
             )
         )
         with step_boundary(f"exam of {settings.agent_id}"):
-            found = await examine(registry, settings.agent_id, target, cases, take)
+            found = await examine(registry, settings.agent_id, target, cases, take, scope)
         await seal_changes(service, known, settings)
         with spared("what the UI shows of the exam"):
             await publish_exam(found)
-            await publish_trail(await service.trail(settings.agent_id))
+            await publish_trail(await service.trail(settings.agent_id, scope))
     return found
 
 

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 
 from prefect import flow
+from pydantic import JsonValue
 
 from grindstone.base import Frozen
 from grindstone.blocks import BlockNames, configure, credentials
@@ -13,7 +14,7 @@ from grindstone.flows.exam import exam
 from grindstone.flows.run import checked
 from grindstone.graduation.audit.event import AuditEvent, EventDraft, EventKind
 from grindstone.graduation.decisions.approval import named_in_form
-from grindstone.graduation.decisions.lapse import lapse_if_changed
+from grindstone.graduation.decisions.lapse import lapse_all_changed
 from grindstone.graduation.decisions.promotion import obstacles
 from grindstone.graduation.evidence.identity import identity_of
 from grindstone.graduation.evidence.requirements import Criterion, Requirement, only_missing
@@ -51,6 +52,7 @@ class Graduated(Frozen):
     """What became of a wish for promotion."""
 
     agent_id: str
+    scope: str = ""  # the part of its work that is meant; empty: all of it
     level: Level
     target: Level
     promoted: bool
@@ -75,19 +77,27 @@ async def graduate(
     agent_id = settings.agent_id
     async with open_service(settings, run_key=key, model_block=blocks.model) as service:
         known = len(await asyncio.to_thread(service.registry.chain.events))
-        target = await asyncio.to_thread(service.registry.target_of, agent_id, settings.target)
+        scope = service.registry.scope_name(agent_id, settings.scope)
+        target = await asyncio.to_thread(
+            service.registry.target_of, agent_id, settings.target, scope
+        )
         try:
-            return await _graduate(service, settings, blocks, target)
+            found = await _graduate(service, settings, blocks, target, scope)
+            return found.model_copy(update={"scope": scope})
         finally:
             await seal_changes(service, known, settings)
-            await publish_trail(await service.trail(agent_id))
+            await publish_trail(await service.trail(agent_id, scope))
 
 
 async def _graduate(
-    service: GraduationService, settings: GraduationSettings, blocks: BlockNames, target: Level
+    service: GraduationService,
+    settings: GraduationSettings,
+    blocks: BlockNames,
+    target: Level,
+    scope: str,
 ) -> Graduated:
     agent_id, answer, human = settings.agent_id, None, settings.validated_by
-    asked = await _requirements(service, agent_id, target, human)
+    asked = await _requirements(service, agent_id, target, human, scope)
     if (
         settings.ask
         and not only_missing(asked, Criterion.APPROVAL)
@@ -97,17 +107,17 @@ async def _graduate(
             await exam(settings.model_copy(update={"run_key": None}), blocks)
         except InternalError as error:  # it is not passed, and the agent is told what it lacks
             current_watcher()(Note(str(error)))
-        asked = await _requirements(service, agent_id, target, human)
+        asked = await _requirements(service, agent_id, target, human, scope)
     refused = ""
     if settings.ask and only_missing(asked, Criterion.APPROVAL):
-        readiness = await service.assess(agent_id, target)
+        readiness = await service.assess(agent_id, target, scope=scope)
         question = readiness_markdown(readiness)
         await notify(settings, f"Grindstone: approve {agent_id} for {target.value}?", question)
         answer = await ask(
             question,
             timeout_s=settings.approval_timeout_s,
             key="promotion",
-            person=partial(named_in_form, service.registry, agent_id),
+            person=partial(named_in_form, service.registry, agent_id, scope=scope),
         )
         if answer.by != NOBODY_ANSWERED:
             await service.answer_proposal(
@@ -117,9 +127,10 @@ async def _graduate(
                 by=answer.by,
                 reason=answer.reason,
                 channel="ui",
+                scope=scope,
             )
         human = answer.by if answer.approved else ""
-        asked = await _requirements(service, agent_id, target, human)
+        asked = await _requirements(service, agent_id, target, human, scope)
         if not answer.approved:
             why = f": {answer.reason}" if answer.reason else ""
             refused = f"{answer.by} refused it{why}"
@@ -129,7 +140,7 @@ async def _graduate(
         if not item.met and not (refused and item.criterion is Criterion.APPROVAL)
     ]
     missing += [refused] if refused else []
-    level = (await asyncio.to_thread(service.registry.agent, agent_id)).level
+    level = (await asyncio.to_thread(service.registry.agent, agent_id, scope)).level
     if missing:
         return Graduated(
             agent_id=agent_id,
@@ -140,7 +151,7 @@ async def _graduate(
             answer=answer,
         )
     try:
-        event = await service.promoted(agent_id, target, human)
+        event = await service.promoted(agent_id, target, human, scope)
     except RefusedError as error:  # it changed between the question and the answer
         return Graduated(
             agent_id=agent_id,
@@ -156,10 +167,10 @@ async def _graduate(
 
 
 async def _requirements(
-    service: GraduationService, agent_id: str, target: Level, human: str
+    service: GraduationService, agent_id: str, target: Level, human: str, scope: str
 ) -> tuple[Requirement, ...]:
-    readiness = await service.assess(agent_id, target)
-    agent = await asyncio.to_thread(service.registry.agent, agent_id)
+    readiness = await service.assess(agent_id, target, scope=scope)
+    agent = await asyncio.to_thread(service.registry.agent, agent_id, scope)
     return await asyncio.to_thread(
         obstacles, service.registry, agent, readiness, validated_by=human
     )
@@ -179,10 +190,13 @@ async def live(
     title: str = "",
     category: str = "",
     capability: str = "",
+    tags: Sequence[str] = (),
+    metadata: Mapping[str, JsonValue] | None = None,
     check: Check | None = None,
 ) -> LiveResult:
     """Let an agent do real work with the tools its level allows; keep it as an episode.
 
+    The level is that of the work's scope, by its title, category, capability, tags and metadata.
     A tool above the level is not given to it; a state change of a SUPERVISED agent waits for
     a person's answer in the UI. Each action is in the ledger before it runs. Whatever ends the
     work, an error or a level lost meanwhile, an episode tells what was done until then. Tools are
@@ -196,6 +210,8 @@ async def live(
         title: The episode's; the instruction's first line by default.
         category: The kind of work, as tasks have one.
         capability: What the episode counts for; the one its tools name by default.
+        tags: The episode's.
+        metadata: The episode's; fields of it may tell a scope, such as a province.
         check: Tells whether the work was done, which verifies the outcome; without it an agent
             that says so is taken at its word, and no capability rises by that alone.
 
@@ -216,12 +232,27 @@ async def live(
                 identity_of, registry, agent_id, model="" if model.rehearsal else model.model_id
             )
         )
-        await asyncio.to_thread(lapse_if_changed, registry, agent_id, present)
+        await asyncio.to_thread(lapse_all_changed, registry, agent_id, present)
         own = await service.own_levels(agent_id)
+        begun = Work(
+            agent_id=agent_id,
+            episode_id=key,
+            title=(title or instruction).strip().splitlines()[0][:120],
+            success=False,
+            started_at=started,
+            category=category,
+            tags=tuple(tags),
+            metadata={**(metadata or {}), **({"capability": capability} if capability else {})},
+            model=model.model_id,
+            workspace_tree=present.workspace_tree,
+            rehearsal=model.rehearsal,
+        )
+        subject = begun.subject
+        trusted = await asyncio.to_thread(registry.agent_for, agent_id, subject)
         asked = 0
 
         async def standing() -> tuple[Level, Mapping[str, Level]]:
-            agent = await asyncio.to_thread(registry.agent, agent_id)
+            agent = await asyncio.to_thread(registry.agent_for, agent_id, subject)
             return agent.level, agent.capability_levels
 
         async def approve(what: Ask) -> Answered:
@@ -231,14 +262,14 @@ async def live(
                 _question(what),
                 timeout_s=settings.approval_timeout_s,
                 key=f"action-{asked}",
-                person=partial(named_in_form, service.registry, agent_id),
+                person=partial(named_in_form, registry, agent_id, scope=trusted.scope),
             )
             await asyncio.to_thread(service.registry.chain.append, lambda _: _action(what, said))
             return Answered(approved=said.approved, by=said.by, reason=said.reason)
 
         toolbox = LiveToolbox(
             agent_id,
-            own.level,
+            trusted.level,
             tools,
             capability_levels={item.capability: item.level for item in own.capabilities},
             approve=approve,
@@ -246,18 +277,6 @@ async def live(
                 registry, episode_id=key, run_key=live_run(agent_id, started), agent_id=agent_id
             ),
             standing=standing,
-        )
-        begun = Work(
-            agent_id=agent_id,
-            episode_id=key,
-            title=(title or instruction).strip().splitlines()[0][:120],
-            success=False,
-            started_at=started,
-            category=category,
-            metadata={"capability": capability} if capability else {},
-            model=model.model_id,
-            workspace_tree=present.workspace_tree,
-            rehearsal=model.rehearsal,
         )
         try:
             async with open_models(

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -23,14 +23,16 @@ from grindstone.competency.domains import (
 from grindstone.competency.free_text import make_task
 from grindstone.competency.members import members_of
 from grindstone.competency.notation import keywords_of
-from grindstone.competency.router import CompetencyRouter
-from grindstone.competency.routing import RoutingDecision, RoutingRules
+from grindstone.competency.router import CompetencyRouter, Levels
+from grindstone.competency.routing import RoutingDecision, RoutingRules, Trusted
 from grindstone.competency.routing_page import decision_sentence, review_text
 from grindstone.errors import BudgetExceededError, InputError
 from grindstone.flows.run import Run, checked, open_run
 from grindstone.graduation.audit.event import EventDraft, EventKind
 from grindstone.graduation.decisions.approval import named_in_form
 from grindstone.graduation.registry import Registry, open_desk
+from grindstone.graduation.rules.levels import Level
+from grindstone.graduation.rules.scope import Subject
 from grindstone.home import Home
 from grindstone.ledger import Ledger
 from grindstone.ledger.tables.attempts import TrajectoryRow
@@ -95,7 +97,8 @@ async def _route(settings: RouteSettings, blocks: BlockNames, key: str) -> Route
         raise InputError("task", "is empty", "what is to be done, or a task's id")
     tags = [settings.domain] if settings.domain else [task.category, *task.tags] if task else []
     async with _models(home, settings, blocks) as models:
-        router = await asyncio.to_thread(_router, settings, known, models, Ledger(home))
+        levels = partial(_level, settings, task, tags)
+        router = await asyncio.to_thread(_router, settings, known, models, Ledger(home), levels)
         decision = await router.adecide(text, tags=tags)
     current_watcher()(Note(decision_sentence(decision)))
     permitted = await _permitted(settings, decision, text, task, key)
@@ -128,7 +131,11 @@ def _task(settings: RouteSettings, known: tuple[Task, ...], folder: Path) -> Tas
 
 
 def _router(
-    settings: RouteSettings, known: tuple[Task, ...], models: Models | None, ledger: Ledger
+    settings: RouteSettings,
+    known: tuple[Task, ...],
+    models: Models | None,
+    ledger: Ledger,
+    levels: Levels,
 ) -> CompetencyRouter:
     found = settings.domains or sorted({task.category for task in known})
     named = settings.domain
@@ -155,7 +162,21 @@ def _router(
             exploration=settings.exploration, allow_escalated=settings.allow_escalated
         ),
         ledger=ledger,
+        levels=levels,
     )
+
+
+def _level(
+    settings: RouteSettings, task: Task | None, tags: Sequence[str], decision: RoutingDecision
+) -> Trusted:
+    """Return the member's level in the scope of the task."""
+    domain = decision.domain if decision.known_domain else ""
+    title = task.title or task.task_id if task else decision.task.strip().splitlines()[0]
+    labels = task.tags if task else tuple(tags)
+    subject = Subject(task.category if task else domain, labels, (), title)
+    held = open_desk(settings.home).agent_for(decision.member_name, subject)
+    enough = held.level.rank >= Level.parse(settings.min_level, "min_level").rank
+    return Trusted(held.level.value, held.scope, enough)
 
 
 @contextlib.asynccontextmanager
@@ -196,7 +217,7 @@ async def _reviewed(
 ) -> Routed | RoutingDecision:
     """Ask for a person's word, unless one was named beforehand; ledger and trail keep it."""
     registry = await asyncio.to_thread(open_desk, settings.home)
-    person = partial(named_in_form, registry, decision.member_name)
+    person = partial(named_in_form, registry, decision.member_name, scope=decision.scope)
     if settings.approved_by:
         said = Answer(approved=True, by=person(settings.approved_by))
     else:

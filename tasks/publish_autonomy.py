@@ -78,6 +78,7 @@ async def publish_review(found: Review) -> None:
         [
             {
                 "agent": artifact_link(trail_key(item.agent_id), item.agent_id),
+                "scope": item.scope,
                 "level": item.level.value,
                 "next": item.target.value if item.target else "",
                 "score": f"{item.score:.1f}",

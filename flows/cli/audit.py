@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from grindstone.errors import InputError
-from grindstone.flows.cli.home import AgentId, WorkDir
+from grindstone.flows.cli.home import AgentId, ScopeName, WorkDir
 from grindstone.flows.cli.output import JsonFlag, emit, finish, say
 from grindstone.home import Home
 
@@ -135,6 +135,7 @@ def answer(
     key: Annotated[
         Path | None, typer.Option(help="The approver's private key (PEM), where it has one.")
     ] = None,
+    scope: ScopeName = None,
     work_dir: WorkDir = HOME,
     as_json: JsonFlag = False,
 ) -> None:
@@ -150,20 +151,24 @@ def answer(
 
     service = GraduationService(work_dir.absolute())
     level = Level.parse(target, "--to")
-    name = service.registry.person(by, "approve", agent_id, "--by").name
-    since = since_digest(service.registry.agent(agent_id))
-    message = answer_message(agent_id, level.value, approved=not refuse, by=name, since=since)
+    agent = service.registry.agent(agent_id, scope)
+    name = service.registry.person(by, "approve", agent_id, "--by", scope=agent.scope).name
+    since, said = since_digest(agent), not refuse
+    message = answer_message(
+        agent_id, level.value, approved=said, by=name, since=since, scope=agent.scope
+    )
     event = service.sync.answer_proposal(
         agent_id,
         level,
-        approved=not refuse,
+        approved=said,
         by=name,
         reason=reason,
         channel="cli",
         signature=sign_message(key, message)[0] if key else "",
+        scope=agent.scope,
     )
-    said = "refused" if refuse else "approved"
-    emit(event, as_json=as_json, text=f"{name} {said} it: event {event.sequence}.")
+    verb = "approved" if said else "refused"
+    emit(event, as_json=as_json, text=f"{name} {verb} it: event {event.sequence}.")
 
 
 def correct(
@@ -223,13 +228,16 @@ def _whole(work_dir: Path, start: str) -> str:
 
 
 def trail(
-    agent_id: AgentId = "skillbench", work_dir: WorkDir = HOME, as_json: JsonFlag = False
+    agent_id: AgentId = "skillbench",
+    scope: ScopeName = None,
+    work_dir: WorkDir = HOME,
+    as_json: JsonFlag = False,
 ) -> None:
     """Show an agent's trail: record, readiness, latest episodes, decisions."""
     from grindstone.graduation import GraduationService
     from grindstone.graduation.audit.trail import to_markdown
 
-    found = _known(GraduationService(work_dir.absolute()), agent_id).sync.trail(agent_id)
+    found = _known(GraduationService(work_dir.absolute()), agent_id).sync.trail(agent_id, scope)
     emit(found.documented(), as_json=as_json, text=to_markdown(found))
 
 
@@ -250,6 +258,7 @@ def export(
     agent_id: AgentId = "skillbench",
     form: Annotated[Form, typer.Option("--format", help="json, md or html.")] = Form.HTML,
     output: Annotated[Path | None, typer.Option(help="Where to. Empty: beside the trail.")] = None,
+    scope: ScopeName = None,
     work_dir: WorkDir = HOME,
 ) -> None:
     """Write an agent's trail as a file for a board, a regulator or a program."""
@@ -258,7 +267,7 @@ def export(
     from grindstone.graduation.audit.trail import to_html, to_markdown
 
     home = Home.at(work_dir)
-    found = _known(GraduationService(home), agent_id).sync.trail(agent_id)
+    found = _known(GraduationService(home), agent_id).sync.trail(agent_id, scope)
     content = {
         Form.JSON: lambda: json.dumps(found.documented(), indent=2, ensure_ascii=False) + "\n",
         Form.MARKDOWN: lambda: to_markdown(found),

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from grindstone.flows.cli.environment import variable_names
-from grindstone.flows.cli.home import AgentId, WorkDir
+from grindstone.flows.cli.home import AgentId, ScopeName, WorkDir
 from grindstone.flows.cli.output import JsonFlag, emit
 
 
@@ -21,6 +21,7 @@ def demote(
     by: Annotated[str, typer.Option(help="The human who answers for it.")],
     reason: Annotated[str, typer.Option(help="Why; it goes into the audit trail.")],
     work_dir: WorkDir = Path("evolution_workdir"),
+    scope: ScopeName = None,
     signing_key: Annotated[
         Path | None,
         typer.Option(
@@ -39,12 +40,13 @@ def demote(
     from grindstone.graduation.audit.signing import sign_end
 
     service = GraduationService(work_dir.absolute())
-    change = service.sync.demote_agent(agent_id, level, by, reason)
+    change = service.sync.demote_agent(agent_id, level, by, reason, scope=scope)
     if signing_key is not None:
         sign_end(service.registry.chain, signing_key)
+    where = f" in {change['scope']}" if change["scope"] else ""
     emit(
         change,
         as_json=as_json,
-        text=f"{agent_id}: {change['previous_maturity']} → {change['new_maturity']}, "
+        text=f"{agent_id}{where}: {change['previous_maturity']} → {change['new_maturity']}, "
         f"event {change['event']}.",
     )

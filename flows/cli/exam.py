@@ -48,7 +48,10 @@ def run(settings: GraduationSettings, as_json: JsonFlag = False, verbose: Verbos
     lines = [f"{marks[case.passed]} {case.title}: {case.detail}" for case in found.cases]
     cost = "unknown" if found.cost_usd is None else f"${found.cost_usd:.4f}"
     verdict = "passed" if found.passed else "not passed"
-    lines.append(f"Exam of {found.agent_id} for {found.target.value}: {verdict}; {found.reason}.")
+    where = f" in {found.scope}" if found.scope else ""
+    lines.append(
+        f"Exam of {found.agent_id} for {found.target.value}{where}: {verdict}; {found.reason}."
+    )
     lines.append(f"Cost: {cost}{' (a rehearsal)' if found.rehearsal else ''}")
     lines.append(lost(found.incidents))
     emit(found, as_json=as_json, text="\n".join(lines))

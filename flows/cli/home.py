@@ -25,3 +25,10 @@ AgentId = Annotated[
         help="Which agent.",
     ),
 ]
+ScopeName = Annotated[
+    str | None,
+    typer.Option(
+        "--scope",
+        help="Part of the work, as the agent's policy names it. Empty: the one it gives levels in.",
+    ),
+]

@@ -39,10 +39,14 @@ def promote(
         say("Waiting for an answer in the Prefect UI, under the paused run's Resume button …")
     found = run_flow(_flow, settings, kind="graduate", verbose=verbose)
     if found.event is not None:
-        text = f"{found.agent_id} is {found.level.value} now (event {found.event.sequence})."
+        where = f" in {found.scope}" if found.scope else ""
+        text = f"{found.agent_id} is {found.level.value}{where} now (event {found.event.sequence})."
     else:
         gaps = "\n".join(f"  - {gap}" for gap in found.missing)
-        text = f"{found.agent_id} stays {found.level.value}; for {found.target.value}:\n{gaps}"
+        where = f" in {found.scope}" if found.scope else ""
+        text = (
+            f"{found.agent_id} stays {found.level.value}{where}; for {found.target.value}:\n{gaps}"
+        )
     emit(found, as_json=as_json, text=text)
     finish(found.promoted)
 

@@ -49,13 +49,14 @@ def _text(found: "Review") -> str:
 
     table = Table(title=review_line(found), title_justify="left")
     for name, right in (
-        *(("agent", False), ("level", False), ("next", False), ("score", True)),
+        *(("agent", False), ("scope", False), ("level", False), ("next", False), ("score", True)),
         *(("ready", False), ("action", False), ("why", False)),
     ):
         table.add_column(name, justify="right" if right else "left", overflow="fold")
     for item in found.decisions:
         table.add_row(
             item.agent_id,
+            item.scope,
             item.level.value,
             item.target.value if item.target else "",
             f"{item.score:.1f}",

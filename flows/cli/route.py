@@ -21,7 +21,9 @@ PANELS = (
         ),
         "Routing",
     )
-    | dict.fromkeys(("allow_escalated", "approved_by", "review_timeout_s"), "Permission")
+    | dict.fromkeys(
+        ("allow_escalated", "min_level", "approved_by", "review_timeout_s"), "Permission"
+    )
     | dict.fromkeys(
         (
             *("model_id", "strong_model_id", "region", "max_tokens", "native_profile"),

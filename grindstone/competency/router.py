@@ -20,6 +20,7 @@ from grindstone.competency.routing import (
     MemberProfile,
     RoutingDecision,
     RoutingRules,
+    Trusted,
     decide,
 )
 from grindstone.errors import BudgetExceededError, InfrastructureError, InputError, RefusedError
@@ -29,6 +30,8 @@ from grindstone.sync import run_to_end
 
 T = TypeVar("T")
 Approve = Callable[[str, RoutingDecision], bool | Awaitable[bool]]
+Levels = Callable[[RoutingDecision], Trusted]
+"""Tells the level of a decision's member in the scope of its task."""
 NO_SCORE = (InfrastructureError, BudgetExceededError, asyncio.CancelledError)
 """Ends that say nothing of the member."""
 
@@ -64,6 +67,7 @@ class CompetencyRouter:
         rules: RoutingRules = RoutingRules(),
         approve: Approve | None = None,
         ledger: Ledger | None = None,
+        levels: Levels | None = None,
     ) -> None:
         """Check members and domains.
 
@@ -78,6 +82,7 @@ class CompetencyRouter:
             approve: Asked before a task under review is run; without it such a task is run,
                 and the decision says that nobody looked.
             ledger: Keeps the decisions; None: they are not kept.
+            levels: Asked for the level of the member chosen; None: nobody is asked.
 
         Raises:
             InputError: There is no member, a name is taken twice, or scales differ.
@@ -97,6 +102,7 @@ class CompetencyRouter:
         self.rules = rules
         self._approve = approve
         self._ledger = ledger
+        self._levels = levels
         self._classifiers: Sequence[DomainClassifier] = (
             (TagClassifier(self.domains), KeywordClassifier(self.domains))
             if classifiers is None
@@ -175,6 +181,8 @@ class CompetencyRouter:
             decision = decision.model_copy(
                 update={"model_tier": "standard", "note": "no stronger model to give"}
             )
+        if self._levels is not None:
+            decision = decision.with_level(await asyncio.to_thread(self._levels, decision))
         if self._ledger is not None:
             self._ledger.append([decision.row()], run_key="routing")
         return decision

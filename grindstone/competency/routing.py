@@ -36,6 +36,14 @@ class MemberProfile(NamedTuple):
         return self.agent if isinstance(self.agent, str) else ""
 
 
+class Trusted(NamedTuple):
+    """How far a member may go alone with a task."""
+
+    level: str
+    scope: str  # the part of the work that level holds in; empty: everywhere
+    alone: bool  # whether the level is enough without a person's review
+
+
 class RoutingRules(Frozen):
     """From which share of the base on a member is trusted."""
 
@@ -83,9 +91,22 @@ class RoutingDecision(Frozen):
     explored: bool = Field(False, description="Chosen to learn more, above a more competent one.")
     candidates: tuple[Candidate, ...] = Field((), description="All members, the best first.")
     why: str = ""
+    level: str = Field(
+        "", description="The member's level in the task's scope; empty: nobody asked."
+    )
+    scope: str = Field("", description="The scope that level holds in; empty: everywhere.")
     success: bool | None = Field(None, description="None: nothing was run or evaluated.")
     note: str = ""
     at: AwareDatetime
+
+    def with_level(self, held: Trusted) -> "RoutingDecision":
+        """Return the decision with its member's level, reviewed where that is too low."""
+        found = self.model_copy(update={"level": held.level, "scope": held.scope})
+        if held.alone or self.policy != "proceed":
+            return found
+        where = f" in {held.scope}" if held.scope else ""
+        why = f"{self.why}; {held.level}{where} is too low a level to go on alone"
+        return found.model_copy(update={"policy": "review", "why": why})
 
     @property
     def known_domain(self) -> bool:

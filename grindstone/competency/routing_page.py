@@ -35,8 +35,13 @@ def decision_sentence(decision: RoutingDecision) -> str:
         how = "no method was sure"
     return (
         f"{decision.member_name}, {decision.competency:.2f} in {decision.domain} ({how}): "
-        f"{decision.policy}, {decision.model_tier} model"
+        f"{decision.policy}, {decision.model_tier} model{_level(decision)}"
     )
+
+
+def _level(decision: RoutingDecision) -> str:
+    where = f" in {decision.scope}" if decision.scope else ""
+    return f", {decision.level}{where}" if decision.level else ""
 
 
 def review_text(decision: RoutingDecision, task: str) -> str:

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+from pydantic import JsonValue
+
 from grindstone.errors import InputError
 from grindstone.graduation.audit.chain import Chain
-from grindstone.graduation.audit.event import AuditEvent
 from grindstone.graduation.audit.standing import Agent, agent_name, agent_of, agents_of
 from grindstone.graduation.constitution.pack import Pack, load_packs
 from grindstone.graduation.evidence.readiness import Readiness, assess
@@ -22,7 +23,7 @@ from grindstone.graduation.rules.people import (
     refuse_agents,
 )
 from grindstone.graduation.rules.policy import Policy, load_policies, policy_for
-from grindstone.graduation.rules.scope import Scope
+from grindstone.graduation.rules.scope import Scope, Subject
 from grindstone.home import Home
 from grindstone.ledger import Ledger
 from grindstone.ledger.recall import rows_of
@@ -41,19 +42,30 @@ class Registry:
     clock: Callable[[], datetime] = field(default=utc_now)
     approvers: Approvers = field(default_factory=Approvers)
 
-    def person(self, name: str, role: Role, agent_id: str = "", where: str = "by") -> Approver:
-        """Return the person of that name, where it may do this for an agent.
+    def person(
+        self, name: str, role: Role, agent_id: str = "", where: str = "by", *, scope: str = ""
+    ) -> Approver:
+        """Return the person of that name, where it may do this for an agent in a scope.
 
         Raises:
             InputError: It is no person's name, an agent's, or the home's approvers forbid it.
         """
-        found = self.approvers.person(name, role, agent_id, where)
+        found = self.approvers.person(name, role, agent_id, where, scope=scope)
         refuse_agents(found.name, {agent_id, *self.home.agents()} - {""}, where)
         return found
 
-    def policy(self, agent_id: str) -> Policy:
-        """Return the policy that governs an agent."""
-        return policy_for(agent_id, self.policies)
+    def policy(self, agent_id: str, scope: str | None = None) -> Policy:
+        """Return the policy that governs an agent.
+
+        Args:
+            agent_id: The agent.
+            scope: The part of its work that is meant; None: the policy as it is.
+
+        Raises:
+            InputError: The policy has no such scope.
+        """
+        found = policy_for(agent_id, self.policies)
+        return found if scope is None else found.within(scope)
 
     def demanded(self, policy: Policy) -> tuple[Pack, ...]:
         """Return the rule packs a policy names.
@@ -74,27 +86,99 @@ class Registry:
         """Return the present editions of the packs a policy names."""
         return tuple(pack.digest for pack in self.demanded(policy))
 
-    def agent(self, agent_id: str) -> Agent:
-        """Return an agent as the audit trail has it."""
-        return agent_of(self.chain.events(), agent_id)
+    def agent(self, agent_id: str, scope: str | None = None) -> Agent:
+        """Return an agent as the audit trail has it.
+
+        Args:
+            agent_id: The agent.
+            scope: The part of its work that is meant; None: the one its policy gives levels in.
+
+        Raises:
+            InputError: Its policy has no such scope.
+        """
+        name = self._holds_in(agent_id) if scope is None else self.scope_name(agent_id, scope)
+        return agent_of(self.chain.events(), agent_id, name)
 
     def agents(self) -> dict[str, Agent]:
-        """Return every agent that the trail or the ledger names."""
+        """Return every agent that the trail or the ledger names, in its policy's own scope."""
         import polars as pl
 
-        known = agents_of(self.chain.events())
+        known = agents_of(self.chain.events(), self._holds_in)
         names = self.ledger.scan(Episode).select(pl.col("agent_id").unique().sort()).collect()
-        found = {name: known.get(name) or Agent(agent_id=name) for name in names["agent_id"]}
+        found = {name: known.get(name) or self._new(name) for name in names["agent_id"]}
         return dict(sorted((known | found).items()))
 
+    def scope_name(self, agent_id: str, scope: str | None) -> str:
+        """Return a scope's name where an agent's policy has it; None: the one it gives levels in.
+
+        Raises:
+            InputError: It has not.
+        """
+        policy = self.policy(agent_id)
+        if scope is None:
+            return policy.holds_in
+        policy.scope_of(scope)
+        return scope
+
+    def standings(self, agent_id: str) -> tuple[Agent, ...]:
+        """Return an agent in each scope of its policy, and overall where it has a level there."""
+        events, names = self.chain.events(), self.policy(agent_id).scope_names
+        found = [agent_of(events, agent_id, name) for name in names]
+        overall = agent_of(events, agent_id)
+        if "" not in names and overall.level is not Level.STUDENT:
+            found.append(overall)
+        return tuple(found)
+
+    def agent_for(self, agent_id: str, subject: Subject, moment: datetime | None = None) -> Agent:
+        """Return an agent in the scope of a piece of work: whose level holds for it.
+
+        Where the work lies in several scopes that have a level of their own, the lowest holds;
+        where in none, the level that holds everywhere. A level whose scope the policy has
+        drawn wider since holds for what it was given for, and that alone.
+
+        Args:
+            agent_id: The agent.
+            subject: What the work is about.
+            moment: As it was then; None: now.
+        """
+        policy, events = self.policy(agent_id), self.chain.events()
+        if moment is not None:
+            events = tuple(each for each in events if (each.effective_at or each.at) <= moment)
+        overall = agent_of(events, agent_id)
+        names = {each.scope for each in events if each.agent_id == agent_id and each.scope}
+        apart = []
+        for name in sorted(names & {*policy.scope_names}):
+            agent = agent_of(events, agent_id, name)
+            drawn = policy.scope_of(name).holds(subject) and agent.given_for(subject)
+            if agent.own_change is not None and drawn:
+                apart.append(agent)
+        return min(apart, key=lambda each: each.level.rank, default=overall)
+
+    def drawn(self, agent: Agent) -> dict[str, JsonValue]:
+        """Return the scope of a level as an event keeps it; nothing where it holds everywhere."""
+        if not agent.scope:
+            return {}
+        rule = self.policy(agent.agent_id).scope_of(agent.scope)
+        return {"scope": rule.model_dump(mode="json", exclude_defaults=True)}
+
+    def _holds_in(self, agent_id: str) -> str:
+        return self.policy(agent_id).holds_in
+
+    def _new(self, agent_id: str) -> Agent:
+        return Agent(agent_id=agent_id, scope=self._holds_in(agent_id))
+
     def by_policy(
-        self, agent_ids: Iterable[str], *, at_once: int | None = None
+        self, agent_ids: Iterable[str], *, at_once: int | None = None, scope: str | None = None
     ) -> Iterator[tuple[Policy, list[str]]]:
         """Yield agents with the policy they share.
 
         Args:
             agent_ids: The agents.
             at_once: The most that are yielded together.
+            scope: The part of their work that is meant; None: the policy as it is.
+
+        Raises:
+            InputError: One of the policies has no such scope.
         """
         policies: dict[str, Policy] = {}
         names: defaultdict[str, list[str]] = defaultdict(list)
@@ -105,9 +189,12 @@ class Registry:
         for name, every in names.items():
             size = at_once or len(every)
             for start in range(0, len(every), size):
-                yield policies[name], every[start : start + size]
+                policy = policies[name]
+                yield policy if scope is None else policy.within(scope), every[start : start + size]
 
-    def target_of(self, agent_id: str, target: str | Level | None) -> Level:
+    def target_of(
+        self, agent_id: str, target: str | Level | None, scope: str | None = None
+    ) -> Level:
         """Return the level asked about, the next one up when none is named.
 
         Raises:
@@ -119,22 +206,28 @@ class Registry:
             if found is Level.STUDENT:
                 raise InputError("target_maturity", "is STUDENT", "a level one can be promoted to")
             return found
-        above = self.agent(agent_id).level.above
-        if above is None:
-            raise InputError("target_maturity", f"{agent_id} is AUTONOMOUS", "a level to ask about")
-        return above
+        agent = self.agent(agent_id, scope)
+        if agent.level.above is None:
+            asked = f"{agent.label} is AUTONOMOUS"
+            raise InputError("target_maturity", asked, "a level to ask about")
+        return agent.level.above
 
-    def readiness(self, agent_id: str, target: Level, *, scope: Scope | None = None) -> Readiness:
+    def readiness(
+        self, agent_id: str, target: Level, *, scope: Scope | str | None = None
+    ) -> Readiness:
         """Return how ready an agent is, by its own policy.
 
         Args:
             agent_id: The agent.
             target: The level asked about.
-            scope: Other episodes than the policy's.
+            scope: A scope of its policy by name, or other episodes than the policy's.
         """
         policy = self.policy(agent_id)
-        if scope is not None:
-            policy = policy.model_copy(update={"scope": scope})
+        if isinstance(scope, str):
+            policy = policy.within(scope)
+        elif scope is not None:
+            here = {"scope": scope, "level_scope": policy.holds_in}
+            policy = policy.model_copy(update=here)
         return self.readiness_of([agent_id], policy, target)[agent_id]
 
     def readiness_of(
@@ -143,8 +236,10 @@ class Registry:
         """Return how ready agents are by one policy; read from the ledger in one pass."""
         from grindstone.graduation.evidence import measure
 
-        agents = agents_of(self.chain.events())
-        chosen = {name: agents.get(name) or Agent(agent_id=name) for name in agent_ids}
+        scope = policy.holds_in
+        agents = agents_of(self.chain.events(), lambda _: scope)
+        new = {name: Agent(agent_id=name, scope=scope) for name in agent_ids}
+        chosen = {name: agents.get(name) or new[name] for name in agent_ids}
         levels = {name: measure.Since(agent.level, agent.since) for name, agent in chosen.items()}
         tables, step = measure.Tables.of(self.ledger), policy.step_to(target)
         digests = self.digests(policy)
@@ -228,12 +323,3 @@ def open_desk(
 
 def _own(folder: Path) -> Path | None:
     return folder if folder.is_dir() else None
-
-
-def level_at(events: Iterable[AuditEvent], agent_id: str, moment: datetime) -> Level:
-    """Return the level an agent had at a moment, as the trail tells."""
-    level = Level.STUDENT
-    for change in agent_of(events, agent_id).changes:
-        if (change.effective_at or change.at) <= moment and change.to_level is not None:
-            level = change.to_level
-    return level

@@ -17,6 +17,7 @@ class ReadinessResult(TypedDict):
     agent_id: str
     current_maturity: str
     target_maturity: str
+    scope: str  # the part of the work the level is for; empty: all of it
     policy: str
     ready: bool
     score: float  # 0 to 100, to one decimal; the components are unrounded
@@ -38,6 +39,7 @@ class ExamOutcome(TypedDict):
 
     agent_id: str
     target_maturity: str
+    scope: str
     passed: bool
     score: float
     reason: str
@@ -62,6 +64,7 @@ class LevelChange(TypedDict):
     agent_id: str
     previous_maturity: str
     new_maturity: str
+    scope: str
     validated_by: str
     event: int
     digest: str
@@ -74,6 +77,7 @@ def readiness_result(found: Readiness) -> ReadinessResult:
         agent_id=found.agent_id,
         current_maturity=found.current.value,
         target_maturity=found.target.value,
+        scope=found.scope,
         policy=found.policy,
         ready=found.ready,
         score=round(found.score, 1),
@@ -96,6 +100,7 @@ def exam_outcome(found: ExamResult) -> ExamOutcome:
     return ExamOutcome(
         agent_id=found.agent_id,
         target_maturity=found.target.value,
+        scope=found.scope,
         passed=found.passed,
         score=round(found.score, 1),
         reason=found.reason,
@@ -136,6 +141,7 @@ def level_change(event: AuditEvent) -> LevelChange:
         agent_id=event.agent_id,
         previous_maturity=event.from_level.value if event.from_level else "",
         new_maturity=event.to_level.value if event.to_level else "",
+        scope=event.scope,
         validated_by=event.by,
         event=event.sequence,
         digest=event.digest,

@@ -11,18 +11,15 @@ from grindstone.graduation.audit.event import AuditEvent
 from grindstone.graduation.audit.trail import Trail, trail_of
 from grindstone.graduation.constitution.checking import check
 from grindstone.graduation.constitution.pack import Pack
-from grindstone.graduation.decisions.after_episode import follow_up
 from grindstone.graduation.decisions.by_hand import release_skill, reset_capability
 from grindstone.graduation.decisions.edge_cases import EdgeCase, add_case, load_case
 from grindstone.graduation.decisions.enrolment import enrol
 from grindstone.graduation.decisions.exam import Examiner, cases_for, examine
 from grindstone.graduation.decisions.promotion import answer, demote, promote
-from grindstone.graduation.decisions.review import Review, review, unchecked_episodes
+from grindstone.graduation.decisions.review import Review, review
 from grindstone.graduation.evidence.readiness import Readiness
 from grindstone.graduation.evidence.skill_levels import SkillLevels, own_levels
-from grindstone.graduation.intake.importing import ImportReport, import_file
-from grindstone.graduation.intake.record import as_work, correct, rate, record
-from grindstone.graduation.intake.recording import Edit, Rating, Work, work_of_session
+from grindstone.graduation.record_keeper import RecordKeeper
 from grindstone.graduation.registry import open_desk
 from grindstone.graduation.results import (
     ComplianceResult,
@@ -41,11 +38,14 @@ from grindstone.graduation.sync import SyncGraduationService
 from grindstone.home import Home
 from grindstone.ledger import Ledger
 from grindstone.llm.messages import Model
-from grindstone.records import Episode, Purpose, utc_now
+from grindstone.records import Episode, utc_now
 
 
-class GraduationService:
+class GraduationService(RecordKeeper):
     """Who may act alone, computed from the ledger and changed only through the audit trail.
+
+    A level holds in a scope of the agent's work; where a method takes `scope`, that is its name
+    in the agent's policy, and by default the one in which the policy gives levels.
 
     Args:
         home: The home folder, or its ledger.
@@ -82,7 +82,7 @@ class GraduationService:
         agent_id: str,
         target_maturity: str | Level | None = None,
         *,
-        scope: Scope | None = None,
+        scope: Scope | str | None = None,
     ) -> ReadinessResult:
         """Return score, gaps and recommendation for a level, the next one up by default."""
         return readiness_result(await self.assess(agent_id, target_maturity, scope=scope))
@@ -92,12 +92,13 @@ class GraduationService:
         agent_id: str,
         target_maturity: str | Level | None = None,
         *,
-        scope: Scope | None = None,
+        scope: Scope | str | None = None,
     ) -> Readiness:
         """Return the same as a record."""
+        named = scope if isinstance(scope, str) else None
 
         def work() -> Readiness:
-            target = self.registry.target_of(agent_id, target_maturity)
+            target = self.registry.target_of(agent_id, target_maturity, named)
             return self.registry.readiness(agent_id, target, scope=scope)
 
         return await asyncio.to_thread(work)
@@ -113,7 +114,12 @@ class GraduationService:
     # Levels, each change through the audit trail
 
     async def promote_agent(
-        self, agent_id: str, new_maturity: str | Level, validated_by: str
+        self,
+        agent_id: str,
+        new_maturity: str | Level,
+        validated_by: str,
+        *,
+        scope: str | None = None,
     ) -> LevelChange:
         """Raise an agent's level by one.
 
@@ -121,24 +127,35 @@ class GraduationService:
             RefusedError: It is not ready, not examined, not approved, or the level is not
                 the next one up; the message lists all that is missing.
         """
-        return level_change(await self.promoted(agent_id, new_maturity, validated_by))
+        return level_change(await self.promoted(agent_id, new_maturity, validated_by, scope))
 
     async def promoted(
-        self, agent_id: str, new_maturity: str | Level, validated_by: str
+        self,
+        agent_id: str,
+        new_maturity: str | Level,
+        validated_by: str,
+        scope: str | None = None,
     ) -> AuditEvent:
         """Do the same, and return what the audit trail has of it."""
         target = Level.parse(new_maturity, "new_maturity")
         return await asyncio.to_thread(
-            promote, self.registry, agent_id, target, validated_by=validated_by
+            promote, self.registry, agent_id, target, validated_by=validated_by, scope=scope
         )
 
     async def demote_agent(
-        self, agent_id: str, new_maturity: str | Level, by: str, reason: str
+        self,
+        agent_id: str,
+        new_maturity: str | Level,
+        by: str,
+        reason: str,
+        *,
+        scope: str | None = None,
     ) -> LevelChange:
         """Lower an agent's level."""
         target = Level.parse(new_maturity, "new_maturity")
+        agent = await asyncio.to_thread(self.registry.agent, agent_id, scope)
         return level_change(
-            await asyncio.to_thread(demote, self.registry, agent_id, target, by=by, reason=reason)
+            await asyncio.to_thread(demote, self.registry, agent, target, by=by, reason=reason)
         )
 
     async def answer_proposal(
@@ -151,6 +168,7 @@ class GraduationService:
         reason: str = "",
         channel: str = "api",
         signature: str = "",
+        scope: str | None = None,
     ) -> AuditEvent:
         """Keep a named human's answer.
 
@@ -162,6 +180,7 @@ class GraduationService:
             reason: Why.
             channel: `ui` for the Prefect UI.
             signature: Of an approver with a key, over `answer_message`, in base64.
+            scope: The part of the work the level is for.
         """
         return await asyncio.to_thread(
             answer,
@@ -173,6 +192,7 @@ class GraduationService:
             reason=reason,
             channel=channel,
             signature=signature,
+            scope=scope,
         )
 
     async def enrol_agent(
@@ -185,6 +205,7 @@ class GraduationService:
         name: str = "",
         since: datetime | None = None,
         second: str = "",
+        scope: str | None = None,
     ) -> AuditEvent:
         """Take an agent over at a level; only once.
 
@@ -199,6 +220,7 @@ class GraduationService:
             name: The agent's, for people.
             since: Since when it holds the level.
             second: The other person, where the record does not show it.
+            scope: The part of the work the level holds for.
 
         Raises:
             InputError: The agent has a level already, nobody is named, or both are one person.
@@ -214,6 +236,7 @@ class GraduationService:
             reason=reason,
             name=name,
             since=since,
+            scope=scope,
         )
 
     async def reset_capability(
@@ -229,97 +252,6 @@ class GraduationService:
         return await asyncio.to_thread(
             release_skill, self.registry, agent_id, skill, by=by, reason=reason
         )
-
-    # The record; each episode is checked at once
-
-    async def record_episode(self, **work: Any) -> Episode:
-        """Keep one piece of live work and check it at once; fields as in `Work`.
-
-        Raises:
-            InputError: A field is missing or wrong.
-        """
-        return await self.record_work(as_work(work))
-
-    async def record_work(self, work: Work, *, purpose: Purpose = Purpose.ROUTE) -> Episode:
-        """Keep one piece of live work and check it at once.
-
-        Returns:
-            The episode with all its corrections counted; the ledger counts the detailed ones in
-            a table of their own.
-        """
-        episode = await asyncio.to_thread(record, self.registry, work, purpose=purpose)
-        await self.after_episode(episode)
-        corrected = episode.human_intervention_count + len(work.human_edits)
-        return episode.model_copy(update={"human_intervention_count": corrected})
-
-    async def create_episode_from_session(
-        self, session_id: str, agent_id: str, title: str
-    ) -> Episode:
-        """Make an episode of a session that `log_session` wrote, and check it at once.
-
-        Raises:
-            InputError: There is no such session, or it has not ended.
-        """
-        work = await asyncio.to_thread(
-            work_of_session, self.registry.home, session_id, agent_id=agent_id, title=title
-        )
-        return await self.record_work(work)
-
-    async def after_episode(self, episode: Episode) -> tuple[str, ...]:
-        """Check an episode against the constitution and note what its agent earned or lost.
-
-        An agent that no longer holds its level loses it at once, or its policy has it proposed.
-
-        Returns:
-            One sentence per change.
-        """
-        await check(self.registry, [episode], judge=self.judge)
-        return await asyncio.to_thread(self._followed_up, episode)
-
-    def _followed_up(self, episode: Episode) -> tuple[str, ...]:
-        levels = own_levels(self.registry, episode.agent_id)
-        return tuple(event.reason for event in follow_up(self.registry, episode, levels))
-
-    async def record_intervention(
-        self,
-        episode_id: str,
-        *,
-        field: str,
-        original: str = "",
-        correction: str = "",
-        reason: str = "",
-        corrected_by: str = "",
-        timestamp: datetime | None = None,
-    ) -> None:
-        """Keep one correction of an episode."""
-        edit = Edit(
-            field=field,
-            original=original,
-            correction=correction,
-            reason=reason,
-            corrected_by=corrected_by,
-            timestamp=timestamp,
-        )
-        episode = await asyncio.to_thread(correct, self.registry, episode_id, edit)
-        await asyncio.to_thread(self._followed_up, episode)
-
-    async def rate_episode(
-        self, episode_id: str, *, stars: float, rated_by: str, comment: str = ""
-    ) -> None:
-        """Keep a person's rating of an episode, in stars of five."""
-        rating = Rating(rated_by=rated_by, stars=stars, comment=comment)
-        await asyncio.to_thread(rate, self.registry, episode_id, rating)
-
-    async def import_episodes(self, path: Path, *, by: str) -> ImportReport:
-        """Take over another system's episodes, all of a file or none, and check them."""
-        report = await asyncio.to_thread(import_file, self.registry, path, by=by)
-        if report.accepted:
-            agents = list(report.agents)
-            while rest := await asyncio.to_thread(
-                unchecked_episodes, self.registry, agents, judged=self.judge is not None
-            ):
-                await check(self.registry, rest, judge=self.judge)
-        return report
 
     # Constitution
 
@@ -344,6 +276,7 @@ class GraduationService:
         edge_case_episodes: Sequence[str] | None = None,
         *,
         target_maturity: str | Level | None = None,
+        scope: str | None = None,
     ) -> ExamOutcome:
         """Have an agent attempt edge cases, all of its policy's by default.
 
@@ -351,12 +284,14 @@ class GraduationService:
             agent_id: Who is examined.
             edge_case_episodes: Ids of edge cases, or of the failed episodes behind them.
             target_maturity: The level the exam is for; the next one up by default.
+            scope: The part of the work the level is for.
 
         Raises:
             InputError: A case does not exist, or nothing here can make an attempt.
         """
-        target = await asyncio.to_thread(self.registry.target_of, agent_id, target_maturity)
-        policy = self.registry.policy(agent_id)
+        within = self.registry.scope_name(agent_id, scope)
+        target = await asyncio.to_thread(self.registry.target_of, agent_id, target_maturity, within)
+        policy = self.registry.policy(agent_id, within)
         if edge_case_episodes is None:
             cases = await asyncio.to_thread(cases_for, self.registry, policy, agent_id)
         else:
@@ -368,7 +303,7 @@ class GraduationService:
                 "`grindstone.flows.exam.examiner(settings)` or a function of your own",
             )
         examiner = self.examiner or _nobody
-        return exam_outcome(await examine(self.registry, agent_id, target, cases, examiner))
+        return exam_outcome(await examine(self.registry, agent_id, target, cases, examiner, within))
 
     async def add_edge_case(
         self, episode_id: str, task_dir: Path, *, added_by: str, description: str = ""
@@ -381,13 +316,15 @@ class GraduationService:
 
     # Audit
 
-    async def get_graduation_audit_trail(self, agent_id: str) -> dict[str, Any]:
+    async def get_graduation_audit_trail(
+        self, agent_id: str, scope: str | None = None
+    ) -> dict[str, Any]:
         """Return an agent's audit trail under the documented keys, ready for `json.dump`."""
-        return (await self.trail(agent_id)).documented()
+        return (await self.trail(agent_id, scope)).documented()
 
-    async def trail(self, agent_id: str) -> Trail:
+    async def trail(self, agent_id: str, scope: str | None = None) -> Trail:
         """Return the same as a record."""
-        return await asyncio.to_thread(trail_of, self.registry, agent_id)
+        return await asyncio.to_thread(trail_of, self.registry, agent_id, scope)
 
 
 async def _nobody(agent_id: str, cases: Sequence[EdgeCase]) -> Sequence[Episode]:

@@ -14,6 +14,10 @@ NEXT = {
 """What a person does about a review's finding."""
 
 
+def _named(agent_id: str, scope: str) -> str:
+    return f"{agent_id} in {scope}" if scope else agent_id
+
+
 def review_line(found: Review) -> str:
     """Return a review in one sentence."""
     counts: dict[str, int] = {}
@@ -22,22 +26,22 @@ def review_line(found: Review) -> str:
     told = ", ".join(
         f"{count} {name.replace('_', ' ')}" for name, count in counts.items() if name != "none"
     )
-    return f"{len(found.decisions)} agents reviewed: {told or 'nothing changes'}"
+    agents = len({item.agent_id for item in found.decisions})
+    return f"{agents} agents reviewed: {told or 'nothing changes'}"
 
 
 def decision_line(item: Decision) -> str:
     """Return what a review concluded about an agent, in one line."""
     target = f" → {item.target.value}" if item.target else ""
     action = "" if item.action == "none" else f" [{item.action.replace('_', ' ')}]"
-    return (
-        f"{item.agent_id}: {item.level.value}{target}, {item.score:.1f}/100{action}: {item.reason}"
-    )
+    who = _named(item.agent_id, item.scope)
+    return f"{who}: {item.level.value}{target}, {item.score:.1f}/100{action}: {item.reason}"
 
 
 def readiness_markdown(found: Readiness) -> str:
     """Return what a person is shown who is to approve a promotion."""
     parts = [
-        f"## {found.agent_id}: {found.current.value} → {found.target.value}?",
+        f"## {_named(found.agent_id, found.scope)}: {found.current.value} → {found.target.value}?",
         *([f"**{found.rehearsal_note}**"] if found.rehearsal_note else []),
         found.recommendation,
         f"Score {found.score:.1f} of 100. Interventions: {found.intervention_rate:.1%} observed, "
@@ -60,7 +64,7 @@ def exam_markdown(found: ExamResult) -> str:
     verdict = "passed" if found.passed else "not passed"
     cost = "unknown" if found.cost_usd is None else f"${found.cost_usd:.4f}"
     parts = [
-        f"# Exam of {found.agent_id} for {found.target.value}: {verdict}",
+        f"# Exam of {_named(found.agent_id, found.scope)} for {found.target.value}: {verdict}",
         "> A rehearsal: the offline stand-in took it." if found.rehearsal else "",
         f"{found.reason}; cost {cost}.",
         table(("", "case", "what came of it", "id"), rows) if rows else "",

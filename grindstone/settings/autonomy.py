@@ -90,6 +90,11 @@ class RouteSettings(RunSettings):
     approved_by: str | None = Field(
         None, description="Who has reviewed the task already. Empty: a review pauses for a person."
     )
+    min_level: Literal["STUDENT", "INTERN", "SUPERVISED", "AUTONOMOUS"] = Field(
+        "STUDENT",
+        description="The level a member needs in the task's scope to go on alone; below it a "
+        "person reviews the task.",
+    )
     review_timeout_s: int = Field(
         3600, ge=1, description="Seconds a review waits; after that it counts as declined."
     )
@@ -113,6 +118,11 @@ class GraduationSettings(RunSettings):
     agents: list[str] = Field([], description="Only these agents. Empty: all in a review.")
     target: Literal["INTERN", "SUPERVISED", "AUTONOMOUS"] | None = Field(
         None, description="Level asked about. Empty: the next one up."
+    )
+    scope: str | None = Field(
+        None,
+        description="Part of the work the level is for, as the agent's policy names it. Empty: "
+        "the one its policy gives levels in.",
     )
     cases: list[str] = Field(
         [], description="Edge cases of an exam, by id. Empty: all that the agent's policy names."

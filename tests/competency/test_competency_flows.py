@@ -8,6 +8,7 @@ import pytest
 from support.agents import agent
 
 from grindstone.competency import TrainingJobs, estimates, measure
+from grindstone.graduation import GraduationService
 from grindstone.graduation.audit.chain import Chain
 from grindstone.graduation.audit.event import EventKind
 from grindstone.ledger import Ledger
@@ -171,8 +172,16 @@ async def test_escalated_tasks_stop_and_free_text_is_graded_by_its_check(
     assert ledger.rows(OutcomeRow) == []
 
     text = "Count the lines of the logs below /var/log and put the number into /app/count.txt"
+    (tmp_path / "policies").mkdir()
+    scopes = f"name: own\nscopes: {{logs: {{categories: [{LOGS}]}}}}\n"
+    (tmp_path / "policies" / "own.yaml").write_text(scopes)
+    await GraduationService(tmp_path).enrol_agent(
+        "ann", "INTERN", by="Grace", second="Linus", reason="a test", scope="logs"
+    )
     told = await route(settings.model_copy(update={"task": text}))
     assert (told.status, told.decision.domain) == ("decided", LOGS)
+    assert (told.decision.level, told.decision.scope) == ("INTERN", "logs")
+    assert (stopped.decision.level, stopped.decision.scope) == ("STUDENT", "")
     checked = settings.model_copy(update={"task": text, "check": "test -d /app"})
     done = await route(checked)
     assert (done.status, done.decision.policy) == ("done", "review")

@@ -17,7 +17,7 @@ from grindstone.competency import (
     TagClassifier,
 )
 from grindstone.competency.domains import DomainGuess, TaskText
-from grindstone.competency.routing import Candidate, decide
+from grindstone.competency.routing import Candidate, Trusted, decide
 from grindstone.errors import Cause, InfrastructureError, InputError
 from grindstone.ledger import Ledger
 from grindstone.ledger.tables.autonomy import RoutingRow
@@ -246,6 +246,18 @@ def test_decisions_are_kept_with_their_candidates(tmp_path):
     (row,) = Ledger(tmp_path).rows(RoutingRow)
     assert row.decision_id == decision.decision_id
     assert row.candidates.keys() == {"alice", "bob"}
+
+
+def test_a_level_too_low_for_the_task_asks_for_a_review(tmp_path):
+    held = Trusted("INTERN", "sales", alone=False)
+    router, _ = team(ledger=Ledger(tmp_path), levels=lambda decision: held)
+    alone, _ = team(levels=lambda decision: held._replace(alone=True))
+    assert alone.decide(TASK).policy == "proceed"
+    decision = router.decide(TASK)
+    assert decision.policy == "review"
+    assert "INTERN in sales is too low" in decision.why
+    (row,) = Ledger(tmp_path).rows(RoutingRow)
+    assert (row.policy, row.level, row.scope) == ("review", "INTERN", "sales")
 
 
 def test_a_workspace_is_no_function():

@@ -80,6 +80,26 @@ def test_a_named_human_lowers_a_level_and_says_why(home: Path) -> None:
     assert isinstance(lowest.exception, RefusedError)
 
 
+async def test_a_scope_is_named_where_levels_are_given_and_taken(tmp_path: Path) -> None:
+    (tmp_path / "policies").mkdir()
+    towns = "name: towns\nscopes: {woodstock: {tags: [woodstock]}}\n"
+    (tmp_path / "policies" / "towns.yaml").write_text(towns)
+    await GraduationService(tmp_path).enrol_agent(
+        "ada", "INTERN", by="Grace", second="Linus", reason="came so", scope="woodstock"
+    )
+    where = ("--work-dir", str(tmp_path), "--agent-id", "ada")
+    there = (*where, "--scope", "woodstock", "--by", "Grace")
+    run("audit", "answer", *there, "--to", "SUPERVISED")
+    trail = json.loads(run("audit", "trail", *where, "--scope", "woodstock", "--json"))
+    assert [each["scope"] for each in trail["events"]] == ["woodstock"] * 2
+    assert trail["current_maturity"] == "INTERN"
+    assert "| woodstock | tag woodstock | INTERN |" in run("audit", "trail", *where)
+    told = run("demote", *there, "--to", "STUDENT", "--reason", "two complaints")
+    assert "ada in woodstock: INTERN → STUDENT" in told
+    unknown = RUNNER.invoke(app, ["audit", "trail", *where, "--scope", "toronto"])
+    assert isinstance(unknown.exception, InputError)
+
+
 def test_exam_cases_are_listed(home: Path) -> None:
     assert "No edge cases yet" in run("exam", "list", "--work-dir", str(home))
 

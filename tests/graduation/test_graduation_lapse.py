@@ -126,12 +126,17 @@ async def test_another_model_lapses_once(service_at: Make, edge_task: Path) -> N
     await service.add_edge_case("ep-99", edge_task, added_by="Grace")
     await service.run_graduation_exam("ada")
     await service.promote_agent("ada", "INTERN", "Grace")
-    assert lapse_if_changed(registry, "ada", identity_of(registry, "ada", model="model-a")) is None
+    assert (
+        lapse_if_changed(
+            registry, registry.agent("ada"), identity_of(registry, "ada", model="model-a")
+        )
+        is None
+    )
     other = identity_of(registry, "ada", model="model-b")
-    event = lapse_if_changed(registry, "ada", other)
+    event = lapse_if_changed(registry, registry.agent("ada"), other)
     assert event is not None
     assert "model-a → model-b" in event.reason
-    assert lapse_if_changed(registry, "ada", other) is None
+    assert lapse_if_changed(registry, registry.agent("ada"), other) is None
 
 
 async def test_an_exam_binds_the_agent_that_took_it(

@@ -69,6 +69,29 @@ async def test_a_student_is_not_given_what_changes_something(
     assert (kept.agent_id, kept.rehearsal, kept.maturity) == ("pupil", True, "STUDENT")
 
 
+async def test_a_level_of_one_town_opens_its_work_alone(
+    prefect_server: str, tmp_path: Path
+) -> None:
+    from grindstone.flows.graduate import live
+
+    (tmp_path / "policies").mkdir()
+    towns = "name: towns\nscopes: {woodstock: {tags: [woodstock]}}\n"
+    (tmp_path / "policies" / "towns.yaml").write_text(towns)
+    await GraduationService(tmp_path).enrol_agent(
+        *("clerk", "AUTONOMOUS"), by="Grace", second="Linus", reason="t", scope="woodstock"
+    )
+    ran: list[str] = []
+    settings = GraduationSettings(work_dir=tmp_path, agent_id="clerk", model_id="rehearsal")
+    there = await live(WORK, tools(ran), settings, tags=["woodstock"])
+    assert there.offered == ("bash", "price")
+    assert ran
+    before = list(ran)
+    elsewhere = await live(WORK, tools(ran), settings, tags=["london"])
+    assert (elsewhere.offered, ran) == (("price",), before)
+    kept = sorted(Ledger(tmp_path).rows(Episode), key=lambda row: row.started_at)
+    assert [row.maturity for row in kept] == ["AUTONOMOUS", "STUDENT"]
+
+
 async def test_a_supervised_change_waits_and_is_done_only_when_approved(
     prefect_server: str, tmp_path: Path
 ) -> None:

@@ -178,7 +178,7 @@ def _counted(
 ) -> list[CountedRow]:
     path = list_path(registry.chain.folder, seal.root)
     listed = read_list(path.read_bytes() if path.is_file() else b"", seal, str(path))
-    agent = agent_of(events[: event.sequence - 1], event.agent_id)
+    agent = agent_of(events[: event.sequence - 1], event.agent_id, event.scope)
     policy = Policy.model_validate(seal.policy)
     present = counted_rows(registry, policy, agent, seal.packs, seal.exams)
     wrong = [each for each in compare_rows(listed, present, event.at) if each.kind != "later"]
@@ -334,7 +334,7 @@ def _assessed(
         batches[table, run_key].append(kinds[table].model_validate(row.content))
     for (_, run_key), batch in batches.items():
         ledger.append(batch, run_key=run_key)
-    agent = agent_of(events[:-1], event.agent_id)
+    agent = agent_of(events[:-1], event.agent_id, event.scope)
     policy, target = Policy.model_validate(seal.policy), event.to_level
     if target is None:
         raise InputError(f"event {event.sequence}", "names no level", "a promotion")

@@ -1,8 +1,16 @@
 """One event of the audit trail: what was decided, by whom, on what evidence."""
 
 from enum import StrEnum
+from typing import Any
 
-from pydantic import AwareDatetime, Field, JsonValue, PositiveInt
+from pydantic import (
+    AwareDatetime,
+    Field,
+    JsonValue,
+    PositiveInt,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+)
 
 from grindstone.base import Frozen
 from grindstone.digest import canonical_json, digest
@@ -50,6 +58,7 @@ class EventDraft(Frozen):
     subject: str = Field("", description="The skill, capability, edge case or file meant.")
     from_level: Level | None = None
     to_level: Level | None = None
+    scope: str = Field("", description="The part of the work it holds for; empty: all of it.")
     by: str = Field(description="The human's name, or the part of the system that decided.")
     reason: str = ""
     policy: str = ""
@@ -59,6 +68,14 @@ class EventDraft(Frozen):
     effective_at: AwareDatetime | None = Field(
         None, description="Since when a level holds; empty: since `at`."
     )
+
+    @model_serializer(mode="wrap")
+    def _without_an_empty_scope(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # An event that holds everywhere is spelled, and digested, as before there were scopes.
+        found: dict[str, Any] = write(self)
+        if not found.get("scope"):
+            found.pop("scope", None)
+        return found
 
 
 class AuditEvent(EventDraft):

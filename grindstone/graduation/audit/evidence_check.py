@@ -99,7 +99,7 @@ def _check(
             raise InputError(str(path), "is missing", "the list of the rows that were counted")
         counted = read_list(path.read_bytes(), seal, str(path))
         policy = Policy.model_validate(seal.policy)
-        agent = agent_of(events[: event.sequence - 1], event.agent_id)
+        agent = agent_of(events[: event.sequence - 1], event.agent_id, event.scope)
         present = counted_rows(registry, policy, agent, seal.packs, seal.exams)
         findings = compare_rows(counted, present, event.at)
     except GrindstoneError as error:  # a damaged part of the ledger, or the list

@@ -1,14 +1,19 @@
-"""What the audit trail says of each agent: its level, its exam, its approvals. A pure fold."""
+"""What the audit trail says of each agent: its level, its exam, its approvals. A pure fold.
+
+An agent is looked at in one scope of its work. A level given there holds there alone; until one
+is given, the level that holds everywhere does, and it is taken over later where it rises above.
+"""
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 
 from grindstone.base import Frozen
 from grindstone.errors import InputError
 from grindstone.graduation.audit.event import AuditEvent, EventKind
 from grindstone.graduation.rules.levels import Level
+from grindstone.graduation.rules.scope import Scope, Subject
 
 AGENT_ID_CHARS = 128
 """The longest id of an agent; it names folders and files."""
@@ -22,10 +27,21 @@ LEVEL_CHANGES = (
 )
 
 
+SCOPED = (
+    *LEVEL_CHANGES,
+    EventKind.EXAMINED,
+    EventKind.APPROVED,
+    EventKind.REFUSED,
+    EventKind.PROPOSED,
+)
+"""What is said of one scope; all else is said of the agent."""
+
+
 class Agent(Frozen):
     """An agent as the trail has it; what is not named here is as for a new STUDENT."""
 
     agent_id: str
+    scope: str = ""  # the part of its work in which it is looked at; empty: all of it
     name: str = ""
     level: Level = Level.STUDENT
     since: datetime | None = None
@@ -39,6 +55,26 @@ class Agent(Frozen):
     promoted_skills: frozenset[str] = frozenset()
     capability_resets: dict[str, datetime] = {}
     capability_levels: dict[str, Level] = {}
+
+    @property
+    def own_change(self) -> AuditEvent | None:
+        """The last change of level in this very scope; None: the level is that of everything."""
+        return next((each for each in reversed(self.changes) if each.scope == self.scope), None)
+
+    @property
+    def stands_apart(self) -> bool:
+        """Whether its level was given for this scope, or this is no part of the work but all."""
+        return not self.scope or self.own_change is not None
+
+    def given_for(self, subject: Subject) -> bool:
+        """Tell whether the level of this scope was given for such work: as its event drew it."""
+        rule = self.own_change.evidence.get("scope") if self.own_change else None
+        return Scope.model_validate(rule).holds(subject) if isinstance(rule, dict) else True
+
+    @property
+    def label(self) -> str:
+        """The agent, and the scope where one is meant, as a message names them."""
+        return f"{self.agent_id} in {self.scope}" if self.scope else self.agent_id
 
 
 def agent_name(agent_id: str) -> str:
@@ -60,24 +96,50 @@ def agent_name(agent_id: str) -> str:
     return agent_id
 
 
-def agents_of(events: Iterable[AuditEvent]) -> dict[str, Agent]:
-    """Return every agent the trail names."""
+def everywhere(agent_id: str) -> str:
+    """Return the scope of all work, whoever does it."""
+    return ""
+
+
+def agents_of(
+    events: Iterable[AuditEvent], scope_of: Callable[[str], str] = everywhere
+) -> dict[str, Agent]:
+    """Return every agent the trail names.
+
+    Args:
+        events: The trail's.
+        scope_of: Names the scope in which an agent is looked at.
+    """
     found: dict[str, Agent] = {}
     for event in events:
-        if event.agent_id:
-            agent = found.get(event.agent_id) or Agent(agent_id=event.agent_id)
-            found[event.agent_id] = _after(agent, event)
+        name = event.agent_id
+        if name:
+            agent = found.get(name) or Agent(agent_id=name, scope=scope_of(name))
+            found[name] = _after(agent, event)
     return found
 
 
-def agent_of(events: Iterable[AuditEvent], agent_id: str) -> Agent:
-    """Return one agent; a STUDENT since its beginning when the trail does not name it."""
-    return agents_of(event for event in events if event.agent_id == agent_id).get(
-        agent_id
-    ) or Agent(agent_id=agent_id)
+def agent_of(events: Iterable[AuditEvent], agent_id: str, scope: str = "") -> Agent:
+    """Return one agent in a scope; a STUDENT since its beginning when the trail is silent."""
+    own = (event for event in events if event.agent_id == agent_id)
+    found = agents_of(own, lambda _: scope).get(agent_id)
+    return found or Agent(agent_id=agent_id, scope=scope)
+
+
+def _concerns(agent: Agent, event: AuditEvent) -> bool:
+    """Tell whether an event says something of an agent in its scope."""
+    if event.scope == agent.scope or event.kind not in SCOPED:
+        return True
+    if event.scope or event.kind not in LEVEL_CHANGES or event.to_level is None:
+        return False
+    own = agent.own_change
+    lowered = own is not None and own.kind in (EventKind.DEMOTED, EventKind.LAPSED)
+    return own is None or (not lowered and event.to_level.rank > agent.level.rank)
 
 
 def _after(agent: Agent, event: AuditEvent) -> Agent:  # noqa: PLR0911 - one line per kind
+    if not _concerns(agent, event):
+        return agent
     kind, subject = event.kind, event.subject
     if kind in LEVEL_CHANGES and event.to_level is not None:
         name = event.evidence.get("name")

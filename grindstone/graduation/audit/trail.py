@@ -10,7 +10,12 @@ from grindstone.base import Frozen
 from grindstone.gate.exact import at_most
 from grindstone.graduation.audit.event import AuditEvent
 from grindstone.graduation.audit.remarks import Remarks, remarks_markdown, remarks_on
-from grindstone.graduation.audit.standing import agent_name, agent_of
+from grindstone.graduation.audit.scope_levels import (
+    ScopeStanding,
+    scope_levels,
+    scope_levels_markdown,
+)
+from grindstone.graduation.audit.standing import agent_name
 from grindstone.graduation.audit.verify import Verification, verify
 from grindstone.graduation.evidence.readiness import NAMES, Readiness, rehearsal_note
 from grindstone.graduation.registry import Registry
@@ -28,6 +33,8 @@ class Trail(Frozen):
     agent_id: str
     agent_name: str
     current_maturity: Level
+    scope: str = ""  # the part of the work that is told of; empty: all of it
+    scopes: tuple[ScopeStanding, ...] = ()  # every level the agent has, scope by scope
     policy: str
     total_episodes: int
     total_interventions: int
@@ -50,16 +57,21 @@ class Trail(Frozen):
         return self.model_dump(mode="json", exclude={"curve"})
 
 
-def trail_of(registry: Registry, agent_id: str) -> Trail:
+def trail_of(registry: Registry, agent_id: str, scope: str | None = None) -> Trail:
     """Return an agent's trail.
 
+    Args:
+        registry: Ledger, trail, policies.
+        agent_id: The agent.
+        scope: The part of its work that is told of; None: the one its policy gives levels in.
+
     Raises:
-        InputError: The id is none an agent can have.
+        InputError: The id is none an agent can have, or its policy has no such scope.
     """
     from grindstone.graduation.evidence import measure
 
-    agent = agent_of(registry.chain.events(), agent_name(agent_id))
-    policy = registry.policy(agent_id)
+    agent = registry.agent(agent_name(agent_id), scope)
+    policy = registry.policy(agent_id, agent.scope)
     every = (
         measure.of_record(
             measure.facts(
@@ -85,6 +97,8 @@ def trail_of(registry: Registry, agent_id: str) -> Trail:
         agent_id=agent_id,
         agent_name=agent.name or agent_id,
         current_maturity=agent.level,
+        scope=agent.scope,
+        scopes=scope_levels(registry, agent_id),
         policy=policy.name,
         total_episodes=frame.height,
         total_interventions=int(frame["interventions"].sum()),
@@ -98,7 +112,7 @@ def trail_of(registry: Registry, agent_id: str) -> Trail:
         recent_episodes=tuple(_recent(row) for row in frame.tail(RECENT).reverse().to_dicts()),
         remarks=remarks_on(registry.ledger, frame["episode_id"].to_list()),
         events=own,
-        readiness=registry.readiness(agent_id, above) if above is not None else None,
+        readiness=registry.readiness(agent_id, above, scope=agent.scope) if above else None,
         verification=verify(registry.chain),
         curve=_curve(frame),
     )
@@ -117,6 +131,7 @@ def to_markdown(trail: Trail, images: Mapping[str, str] | None = None) -> str:
         *([f"> **{trail.rehearsal_note}**"] if trail.rehearsal_note else []),
         _verdict(trail),
         _facts(trail),
+        *([scope_levels_markdown(trail.scopes)] if trail.scopes else []),
         *([f"{pictures['interventions']}"] if "interventions" in pictures else []),
         "## Episodes by level",
         _table(
@@ -173,7 +188,7 @@ def trail_plots(trail: Trail) -> dict[str, str]:
 
 
 def _verdict(trail: Trail) -> str:
-    level = trail.current_maturity.value
+    level = trail.current_maturity.value + (f" in {trail.scope}" if trail.scope else "")
     if trail.readiness is None:
         return f"**{level}**, the highest level, under the policy {trail.policy}."
     target = trail.readiness.target.value
@@ -274,7 +289,8 @@ def _step(event: AuditEvent) -> str:
     if event.to_level is None:
         return _safe(event.subject)
     before = f"{event.from_level.value} → " if event.from_level else ""
-    what = f"{_safe(event.subject)}: " if event.subject else ""
+    meant = event.subject or event.scope
+    what = f"{_safe(meant)}: " if meant else ""
     return f"{what}{before}{event.to_level.value}"
 
 

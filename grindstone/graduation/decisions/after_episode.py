@@ -52,7 +52,8 @@ def follow_up(
     if levels is not None and changes(registry.agent(agent_id), levels):
         note_changes(registry, levels)
     if episode.purpose in registry.policy(agent_id).demotion.purposes:
-        demote_if_due(registry, registry.agent(agent_id))
+        for agent in registry.standings(agent_id):
+            demote_if_due(registry, agent)
     return tuple(each for each in registry.chain.events()[known:] if each.agent_id == agent_id)
 
 

@@ -44,7 +44,9 @@ def approving(
     refused: list[str] = []
     if policy.approval == "named" and folded(validated_by) not in ("", "grindstone"):
         try:
-            person = registry.person(validated_by, "approve", agent.agent_id, "validated_by")
+            person = registry.person(
+                validated_by, "approve", agent.agent_id, "validated_by", scope=agent.scope
+            )
         except InputError as error:
             refused.append(str(error))
         else:
@@ -115,13 +117,13 @@ def approval_met(
     )
 
 
-def named_in_form(registry: Registry, agent_id: str, name: str) -> str:
-    """Return the name of a person who may answer for an agent in a form.
+def named_in_form(registry: Registry, agent_id: str, name: str, scope: str = "") -> str:
+    """Return the name of a person who may answer for an agent, in a scope, in a form.
 
     Raises:
         InputError: Nobody is named, or the person may not, or only with a signature.
     """
-    person = registry.person(name, "approve", agent_id, "name")
+    person = registry.person(name, "approve", agent_id, "name", scope=scope)
     if person.public_key:
         raise InputError(
             "name", f"{person.name} has a key", "an answer by `grindstone audit answer`"

@@ -27,11 +27,19 @@ Grounds = tuple[str, ...]
 """Why an agent should lose its level, one sentence each."""
 
 
-def grounds_to_demote(registry: Registry, agents: Mapping[str, Agent]) -> dict[str, Grounds]:
-    """Return which agents should lose their level, and why; those that hold it are left out."""
+def grounds_to_demote(
+    registry: Registry, agents: Mapping[str, Agent], scope: str | None = None
+) -> dict[str, Grounds]:
+    """Return which agents should lose their level, and why; those that hold it are left out.
+
+    Args:
+        registry: Ledger and policies.
+        agents: The agents, all of them in the scope that is meant.
+        scope: Its name; None: that of each one's policy.
+    """
     found: dict[str, Grounds] = {}
     above = [name for name, agent in agents.items() if agent.level is not Level.STUDENT]
-    for policy, names in registry.by_policy(above, at_once=AGENTS_AT_ONCE):
+    for policy, names in registry.by_policy(above, at_once=AGENTS_AT_ONCE, scope=scope):
         frame = _meant(registry, policy, {name: agents[name] for name in names})
         for (name,), own in frame.group_by("agent_id", maintain_order=True):
             grounds = _grounds(own, agents[str(name)].level, policy)
@@ -50,10 +58,10 @@ def lower(
     reason = "; ".join(grounds)
     evidence: dict[str, JsonValue] = {"grounds": list(grounds)}
     if mode == "propose":
-        propose(registry, agent.agent_id, below, reason=reason, evidence=evidence)
+        propose(registry, agent, below, reason=reason, evidence=evidence)
         return "proposed"
     try:
-        demote(registry, agent.agent_id, below, by=SYSTEM, reason=reason, evidence=evidence)
+        demote(registry, agent, below, by=SYSTEM, reason=reason, evidence=evidence)
     except RefusedError:  # another process was first
         return "none"
     return "demoted"
@@ -61,7 +69,7 @@ def lower(
 
 def demote_if_due(registry: Registry, agent: Agent) -> None:
     """Lower an agent's level, or propose it, when it no longer holds it."""
-    grounds = grounds_to_demote(registry, {agent.agent_id: agent})
+    grounds = grounds_to_demote(registry, {agent.agent_id: agent}, agent.scope)
     if grounds:
         lower(registry, agent, grounds[agent.agent_id])
 

@@ -6,7 +6,7 @@ from pydantic import JsonValue
 
 from grindstone.errors import InputError, RefusedError
 from grindstone.graduation.audit.event import AuditEvent, EventDraft, EventKind
-from grindstone.graduation.audit.standing import agent_name, agent_of
+from grindstone.graduation.audit.standing import Agent, agent_name, agent_of
 from grindstone.graduation.evidence.identity import identity_of
 from grindstone.graduation.evidence.readiness import Readiness
 from grindstone.graduation.registry import Registry
@@ -24,6 +24,7 @@ def enrol(
     reason: str,
     name: str = "",
     since: datetime | None = None,
+    scope: str | None = None,
 ) -> AuditEvent:
     """Give an agent its first level; arguments as of `GraduationService.enrol_agent`.
 
@@ -32,28 +33,32 @@ def enrol(
         RefusedError: Neither the record nor a second person stands for the level.
     """
     agent_name(agent_id)
-    if registry.agent(agent_id).changes:
-        raise InputError(agent_id, "has a level already", "an agent not known so far")
-    people = [registry.person(by, "enrol", agent_id).name]
+    within = registry.scope_name(agent_id, scope)
+    agent = registry.agent(agent_id, within)
+    if agent.changes:
+        raise InputError(agent.label, "has a level already", "an agent not known so far")
+    people = [registry.person(by, "enrol", agent_id, scope=within).name]
     if second:
-        people.append(registry.person(second, "enrol", agent_id, "second").name)
+        person = registry.person(second, "enrol", agent_id, "second", scope=within)
+        people.append(person.name)
         if same_person(*people):
             raise InputError("second", f"is {second!r} as well", "another person than `by`")
     evidence: dict[str, JsonValue] = {"name": name} if name else {}
     if level is not Level.STUDENT:
-        evidence |= _grounds(registry, agent_id, level, two=len(people) > 1, reason=reason)
+        evidence |= _grounds(registry, agent, level, two=len(people) > 1, reason=reason)
         evidence |= {"agent": identity_of(registry, agent_id).model_dump(mode="json")}
 
     def decide(events: tuple[AuditEvent, ...]) -> EventDraft:
-        if agent_of(events, agent_id).changes:
-            raise InputError(agent_id, "has a level already", "an agent not known so far")
+        if agent_of(events, agent_id, within).changes:
+            raise InputError(agent.label, "has a level already", "an agent not known so far")
         return EventDraft(
             kind=EventKind.ENROLLED,
             agent_id=agent_id,
             to_level=level,
+            scope=within,
             by=" and ".join(people),
             reason=reason,
-            evidence=evidence,
+            evidence=evidence | registry.drawn(agent),
             at=registry.clock(),
             effective_at=since,
         )
@@ -64,24 +69,24 @@ def enrol(
 
 
 def _grounds(
-    registry: Registry, agent_id: str, level: Level, *, two: bool, reason: str
+    registry: Registry, agent: Agent, level: Level, *, two: bool, reason: str
 ) -> dict[str, JsonValue]:
     """Return what the level rests on."""
     if not reason.strip():
-        raise InputError("reason", "is empty", f"why {agent_id} is {level.value} from the start")
-    found = _readiness(registry, agent_id, level)
+        raise InputError("reason", "is empty", f"why {agent.label} is {level.value} from the start")
+    found = _readiness(registry, agent, level)
     said = found.model_dump(mode="json", exclude={"recommendation"})
     if two:
         return {"grounds": "two people", "readiness": said}
     if not found.ready:
         listed = "\n".join(f"  - {gap}" for gap in found.gaps)
         raise RefusedError(
-            f"{agent_id} is not enrolled as {level.value}: its record does not show it, and no "
+            f"{agent.label} is not enrolled as {level.value}: its record does not show it, and no "
             f"second person stands for it (`second`):\n{listed}"
         )
     return {"grounds": "record", "readiness": said}
 
 
-def _readiness(registry: Registry, agent_id: str, level: Level) -> Readiness:
-    policy = registry.policy(agent_id).model_copy(update={"window": "all"})
-    return registry.readiness_of([agent_id], policy, level)[agent_id]
+def _readiness(registry: Registry, agent: Agent, level: Level) -> Readiness:
+    policy = registry.policy(agent.agent_id, agent.scope).model_copy(update={"window": "all"})
+    return registry.readiness_of([agent.agent_id], policy, level)[agent.agent_id]

@@ -18,6 +18,8 @@ from grindstone.graduation.evidence.identity import AgentIdentity, identity_of
 from grindstone.graduation.registry import Registry
 from grindstone.graduation.rules.levels import Level
 from grindstone.graduation.rules.policy import Policy, is_rehearsal
+from grindstone.graduation.rules.scope import Scope, Subject
+from grindstone.ledger.recall import rows_of
 from grindstone.records import Episode, Purpose
 from grindstone.report.model import IncidentLine
 
@@ -41,6 +43,7 @@ class ExamResult(Frozen):
 
     agent_id: str
     target: Level
+    scope: str = ""  # the part of the work; empty: all of it
     passed: bool
     score: float  # 0 to 100: the share of cases passed
     cases: tuple[CaseResult, ...]
@@ -53,13 +56,32 @@ class ExamResult(Frozen):
 
 
 def cases_for(registry: Registry, policy: Policy, agent_id: str) -> tuple[EdgeCase, ...]:
-    """Return the edge cases an agent's exam is made of: those it was never trained on."""
+    """Return the edge cases an agent's exam is made of: those it was never trained on.
+
+    A policy for a part of the work examines on cases of that part: made of an episode of it, or
+    tasks that belong to it.
+    """
     named = [
         load_case(registry.home, name)
         for name in case_ids(registry.home)
         if any(fnmatchcase(name, pattern) for pattern in policy.exam.cases)
     ]
-    return tuple(untrained(registry, policy, agent_id, named))
+    of_scope = [case for case in named if _concerns(registry, case, policy.scope)]
+    return tuple(untrained(registry, policy, agent_id, of_scope))
+
+
+def _concerns(registry: Registry, case: EdgeCase, scope: Scope) -> bool:
+    if scope.everything:
+        return True
+    task = case_task(registry.home, case)
+    own = Subject(task.category, task.tags, case.topics, case.title)
+    if scope.holds(own):
+        return True
+    failed = rows_of(registry.ledger, Episode, None, [case.episode_id])
+    return any(
+        scope.holds(Subject(each.category, each.tags, each.topics, each.title, each.metadata))
+        for each in failed
+    )
 
 
 def untrained(
@@ -93,6 +115,7 @@ async def examine(
     target: Level,
     cases: Sequence[EdgeCase],
     examiner: Examiner,
+    scope: str | None = None,
 ) -> ExamResult:
     """Have an agent attempt cases and keep the result in the audit trail.
 
@@ -102,8 +125,10 @@ async def examine(
         target: The level the exam is for.
         cases: What is to be attempted.
         examiner: Makes the attempts.
+        scope: The part of the work the level is for; None: the one the policy gives levels in.
     """
-    policy = registry.policy(agent_id)
+    within = registry.scope_name(agent_id, scope)
+    policy = registry.policy(agent_id, within)
     for case in cases:
         case_task(registry.home, case)  # whole, or nobody is examined on it
     fresh = untrained(registry, policy, agent_id, cases)
@@ -120,7 +145,7 @@ async def examine(
     models = {each.model for each in episodes if isinstance(each, Episode) and each.model}
     identity = identity_of(registry, agent_id, model="" if len(models) != 1 else min(models))
     registry.chain.append(lambda events: _event(registry, events, policy, result, identity))
-    registry.chain.append(lambda events: restoring(registry, events, agent_id))
+    registry.chain.append(lambda events: restoring(registry, events, agent_id, within))
     return result
 
 
@@ -166,6 +191,7 @@ def _verdict(
     return ExamResult(
         agent_id=agent_id,
         target=target,
+        scope=policy.holds_in,
         passed=passed,
         score=share * 100,
         cases=results,
@@ -186,8 +212,9 @@ def _event(
     return EventDraft(
         kind=EventKind.EXAMINED,
         agent_id=result.agent_id,
-        from_level=agent_of(events, result.agent_id).level,
+        from_level=agent_of(events, result.agent_id, policy.holds_in).level,
         to_level=result.target,
+        scope=policy.holds_in,
         by="grindstone",
         reason=result.reason,
         policy=policy.name,

@@ -36,6 +36,8 @@ def lapse_reason(registry: Registry, agent: Agent, present: AgentIdentity) -> st
     if agent.level is Level.STUDENT or agent.lapsed_from is not None:
         return ""
     bound, since = bound_identity(agent)
+    if not agent.stands_apart:
+        return ""  # the level is that of everything, and lapses there
     parts = bound.differs(present, registry.policy(agent.agent_id).lapse_on)
     if not parts:
         return ""
@@ -61,13 +63,18 @@ def lapses(registry: Registry, agents: Mapping[str, Agent]) -> dict[str, AgentId
     }
 
 
-def lapse_if_changed(
-    registry: Registry, agent_id: str, present: AgentIdentity
-) -> AuditEvent | None:
-    """Lower the level of an agent that is no longer the one that earned it."""
+def lapse_all_changed(registry: Registry, agent_id: str, present: AgentIdentity) -> None:
+    """Lower every level of an agent, in whatever scope, that is no longer the one it is."""
+    for agent in registry.standings(agent_id):
+        lapse_if_changed(registry, agent, present)
+
+
+def lapse_if_changed(registry: Registry, known: Agent, present: AgentIdentity) -> AuditEvent | None:
+    """Lower the level of an agent that is no longer the one that earned it, in its scope."""
+    agent_id = known.agent_id
 
     def decide(events: tuple[AuditEvent, ...]) -> EventDraft | None:
-        agent, policy = agent_of(events, agent_id), registry.policy(agent_id)
+        agent, policy = agent_of(events, agent_id, known.scope), registry.policy(agent_id)
         reason, below = lapse_reason(registry, agent, present), agent.level.below
         if not reason or below is None:
             return None
@@ -76,11 +83,12 @@ def lapse_if_changed(
             agent_id=agent_id,
             from_level=agent.level,
             to_level=below,
+            scope=agent.scope,
             by=SYSTEM,
             reason=reason,
             policy=policy.name,
             policy_digest=policy.digest,
-            evidence={"agent": present.model_dump(mode="json")},
+            evidence={"agent": present.model_dump(mode="json")} | registry.drawn(agent),
             at=registry.clock(),
         )
 
@@ -88,10 +96,10 @@ def lapse_if_changed(
 
 
 def restoring(
-    registry: Registry, events: tuple[AuditEvent, ...], agent_id: str
+    registry: Registry, events: tuple[AuditEvent, ...], agent_id: str, scope: str
 ) -> EventDraft | None:
     """Return the event that gives a lapsed level back; None where no exam has earned it."""
-    agent, policy = agent_of(events, agent_id), registry.policy(agent_id)
+    agent, policy = agent_of(events, agent_id, scope), registry.policy(agent_id)
     if agent.lapsed_from is None:
         return None
     present = identity_of(registry, agent_id)
@@ -107,11 +115,16 @@ def restoring(
                 agent_id=agent_id,
                 from_level=agent.level,
                 to_level=agent.lapsed_from,
+                scope=scope,
                 by=SYSTEM,
                 reason=f"examined again as it is now (event {event.sequence})",
                 policy=policy.name,
                 policy_digest=policy.digest,
-                evidence={"agent": now.model_dump(mode="json"), "exams": [event.sequence]},
+                evidence={
+                    "agent": now.model_dump(mode="json"),
+                    "exams": [event.sequence],
+                    **registry.drawn(agent),
+                },
                 at=registry.clock(),
             )
     return None

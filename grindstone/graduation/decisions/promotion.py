@@ -39,7 +39,7 @@ def obstacles(
         readiness: Its readiness for the level.
         validated_by: Who asks for it; empty or the system's own name: nobody.
     """
-    policy, target = registry.policy(agent.agent_id), readiness.target
+    policy, target = registry.policy(agent.agent_id, agent.scope), readiness.target
     one_up = agent.level.above is target
     direction = Requirement(
         name=Criterion.ONE_LEVEL_UP.value,
@@ -56,16 +56,25 @@ def obstacles(
     )
 
 
-def promote(registry: Registry, agent_id: str, target: Level, *, validated_by: str) -> AuditEvent:
-    """Raise an agent's level by one.
+def promote(
+    registry: Registry,
+    agent_id: str,
+    target: Level,
+    *,
+    validated_by: str,
+    scope: str | None = None,
+) -> AuditEvent:
+    """Raise an agent's level by one, in a scope of its policy; the policy's own by default.
 
     Raises:
+        InputError: The policy has no such scope.
         RefusedError: Something is missing; the message lists all of it.
     """
-    readiness = registry.readiness(agent_id, target)
+    name = registry.scope_name(agent_id, scope)
+    readiness = registry.readiness(agent_id, target, scope=name)
 
     def decide(events: tuple[AuditEvent, ...]) -> EventDraft:
-        agent = agent_of(events, agent_id)
+        agent = agent_of(events, agent_id, name)
         missing = [
             item.gap
             for item in obstacles(registry, agent, readiness, validated_by=validated_by)
@@ -73,9 +82,9 @@ def promote(registry: Registry, agent_id: str, target: Level, *, validated_by: s
         ]
         if missing:
             listed = "\n".join(f"  - {gap}" for gap in missing)
-            raise RefusedError(f"{agent_id} is not promoted to {target.value}:\n{listed}")
+            raise RefusedError(f"{agent.label} is not promoted to {target.value}:\n{listed}")
         exams = [event for event in agent.exams if event.evidence.get("passed") is True]
-        policy = registry.policy(agent_id)
+        policy = registry.policy(agent_id, name)
         rows = seal_rows(registry, policy, agent, exams)
         seen: dict[str, JsonValue] = {
             "exams": [event.sequence for event in agent.exams],
@@ -100,14 +109,14 @@ def promote(registry: Registry, agent_id: str, target: Level, *, validated_by: s
 
 def demote(
     registry: Registry,
-    agent_id: str,
+    known: Agent,
     target: Level,
     *,
     by: str,
     reason: str,
     evidence: dict[str, JsonValue] | None = None,
 ) -> AuditEvent:
-    """Lower an agent's level; for this a reason is enough.
+    """Lower an agent's level in the scope it is looked at in; for this a reason is enough.
 
     Raises:
         RefusedError: The level is not below the agent's.
@@ -115,13 +124,15 @@ def demote(
     """
     if not reason.strip():
         raise InputError("demotion", "has no reason", "why it is lowered")
-    by = by if by == SYSTEM else registry.person(by, "demote", agent_id).name
+    agent_id, scope = known.agent_id, known.scope
+    if by != SYSTEM:
+        by = registry.person(by, "demote", agent_id, scope=scope).name
 
     def decide(events: tuple[AuditEvent, ...]) -> EventDraft:
-        agent = agent_of(events, agent_id)
+        agent = agent_of(events, agent_id, scope)
         if target.rank >= agent.level.rank:
             raise RefusedError(
-                f"{agent_id} is not demoted: {target.value} is not below {agent.level.value}"
+                f"{agent.label} is not demoted: {target.value} is not below {agent.level.value}"
             )
         return _draft(
             registry,
@@ -148,6 +159,7 @@ def answer(
     reason: str,
     channel: str,
     signature: str = "",
+    scope: str | None = None,
 ) -> AuditEvent:
     """Keep a named human's answer to a proposal.
 
@@ -155,14 +167,16 @@ def answer(
         InputError: Nobody is named, the person may not answer for the agent, or has a key that
             did not sign the answer.
     """
-    person = registry.person(by, "approve", agent_id)
+    within = registry.scope_name(agent_id, scope)
+    person = registry.person(by, "approve", agent_id, scope=within)
     name = person.name
 
     def decide(events: tuple[AuditEvent, ...]) -> EventDraft:
-        agent = agent_of(events, agent_id)
+        agent = agent_of(events, agent_id, within)
         if person.public_key:
+            since = since_digest(agent)
             message = answer_message(
-                agent_id, target.value, approved=approved, by=name, since=since_digest(agent)
+                agent_id, target.value, approved=approved, by=name, since=since, scope=within
             )
             check_signature(person, message, signature)
         said: dict[str, JsonValue] = {"channel": channel}
@@ -184,12 +198,12 @@ def answer(
 
 
 def propose(
-    registry: Registry, agent_id: str, target: Level, *, reason: str, evidence: dict[str, JsonValue]
+    registry: Registry, known: Agent, target: Level, *, reason: str, evidence: dict[str, JsonValue]
 ) -> AuditEvent | None:
     """Note that a change of level is due; None when the same is proposed already."""
 
     def decide(events: tuple[AuditEvent, ...]) -> EventDraft | None:
-        agent = agent_of(events, agent_id)
+        agent = agent_of(events, known.agent_id, known.scope)
         if any(event.to_level is target for event in (*agent.proposals, *agent.approvals)):
             return None
         return _draft(
@@ -222,11 +236,12 @@ def _draft(
         agent_id=agent.agent_id,
         from_level=agent.level,
         to_level=target,
+        scope=agent.scope,
         by=by,
         reason=reason,
         policy=policy.name,
         policy_digest=policy.digest,
-        evidence=evidence,
+        evidence=evidence | registry.drawn(agent),
         at=registry.clock(),
     )
 

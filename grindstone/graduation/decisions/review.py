@@ -1,7 +1,7 @@
 """The review: who is ready, who no longer holds what they have, and what follows from it."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from grindstone.base import Frozen
@@ -39,6 +39,7 @@ class Decision(Frozen):
     """What a review concluded about one agent."""
 
     agent_id: str
+    scope: str = ""  # the part of its work that was looked at; empty: all of it
     level: Level
     target: Level | None
     score: float
@@ -93,17 +94,44 @@ async def review(
     }
     unchecked = unchecked_episodes(registry, list(agents), judged=judge is not None)
     await check(registry, unchecked, judge=judge)
+    own = own_levels_of(registry, agents)
+    decisions = _decisions(registry, agents, own, None)
+    for scope, those in _other_scopes(registry, agents).items():
+        decisions += _decisions(registry, those, own, scope)
+    decisions.sort(key=lambda item: item.agent_id)
+    return Review(decisions=tuple(decisions), newly_checked=len(unchecked))
+
+
+def _other_scopes(registry: Registry, agents: Mapping[str, Agent]) -> dict[str, dict[str, Agent]]:
+    """Return who has levels beside the one its policy gives first, by the scope's name."""
+    found: defaultdict[str, dict[str, Agent]] = defaultdict(dict)
+    apart = {each.agent_id for each in registry.chain.events() if each.agent_id}
+    for name, agent in agents.items():
+        if name not in apart and len(registry.policy(name).scope_names) == 1:
+            continue
+        for other in registry.standings(name):
+            if other.scope != agent.scope:
+                found[other.scope][name] = other
+    return found
+
+
+def _decisions(
+    registry: Registry,
+    agents: Mapping[str, Agent],
+    own: Mapping[str, SkillLevels],
+    scope: str | None,
+) -> list[Decision]:
+    """Look at agents in one scope of their work; None: each in its policy's own."""
     readiness: dict[str, Readiness] = {}
-    for policy, names in registry.by_policy(agents):
+    for policy, names in registry.by_policy(agents, scope=scope):
         by_target: defaultdict[Level, list[str]] = defaultdict(list)
         for name in names:
             if (above := agents[name].level.above) is not None:
                 by_target[above].append(name)
         for target, those in by_target.items():
             readiness |= registry.readiness_of(those, policy, target)
-    own, grounds = own_levels_of(registry, agents), grounds_to_demote(registry, agents)
-    changed = lapses(registry, agents)
-    decisions = [
+    grounds, changed = grounds_to_demote(registry, agents, scope), lapses(registry, agents)
+    return [
         _decision(
             registry,
             agent,
@@ -114,7 +142,6 @@ async def review(
         )
         for name, agent in sorted(agents.items())
     ]
-    return Review(decisions=tuple(decisions), newly_checked=len(unchecked))
 
 
 def _decision(
@@ -132,6 +159,7 @@ def _decision(
     except InternalError as error:
         return Decision(
             agent_id=agent.agent_id,
+            scope=agent.scope,
             level=agent.level,
             target=None,
             score=0.0,
@@ -163,6 +191,7 @@ def decide(
     policy = registry.policy(agent.agent_id)
     seen: dict[str, object] = {
         "agent_id": agent.agent_id,
+        "scope": agent.scope,
         "level": agent.level,
         "target": readiness.target if readiness else None,
         "score": readiness.score if readiness else 0.0,
@@ -179,7 +208,7 @@ def decide(
         if action == "demoted":
             seen |= {"level": below, "target": agent.level}
         return Decision.model_validate(seen)
-    lapsed = lapse_if_changed(registry, agent.agent_id, changed) if changed else None
+    lapsed = lapse_if_changed(registry, agent, changed) if changed else None
     if lapsed is not None:
         seen |= {"action": "lapsed", "reason": lapsed.reason, "level": below, "target": agent.level}
         return Decision.model_validate(seen)
@@ -239,7 +268,7 @@ def unchecked_episodes(
 def _upwards(
     registry: Registry, agent: Agent, policy: Policy, readiness: Readiness
 ) -> dict[str, object]:
-    agent_id, target = agent.agent_id, readiness.target
+    target = readiness.target
     if not readiness.ready:
         return {"action": "none", "reason": readiness.recommendation}
     # Asking without a human shows what else is missing.
@@ -253,7 +282,7 @@ def _upwards(
     if "approval" in names:
         propose(
             registry,
-            agent_id,
+            agent,
             target,
             reason=readiness.recommendation,
             evidence=evidence_of(readiness),
@@ -261,12 +290,14 @@ def _upwards(
         return {"action": "approval_due", "reason": _said(missing)}
     if policy.promotion == "apply":
         try:
-            event = promote(registry, agent_id, target, validated_by=SYSTEM)
+            event = promote(
+                registry, agent.agent_id, target, validated_by=SYSTEM, scope=agent.scope
+            )
         except RefusedError as error:  # another process was first
             return {"action": "none", "reason": str(error)}
         return {"action": "promoted", "reason": event.reason, "level": target}
     propose(
-        registry, agent_id, target, reason=readiness.recommendation, evidence=evidence_of(readiness)
+        registry, agent, target, reason=readiness.recommendation, evidence=evidence_of(readiness)
     )
     return {"action": "proposed", "reason": readiness.recommendation}
 

@@ -64,6 +64,7 @@ class Readiness(Frozen):
     current: Level
     target: Level
     policy: str
+    scope: str = Field("", description="The part of the work; empty: all of it.")
     ready: bool
     score: float = Field(description="0 to 100, unrounded.")
     components: tuple[Component, ...]
@@ -187,6 +188,7 @@ def assess(
         current=current,
         target=target,
         policy=policy.name,
+        scope=policy.holds_in,
         ready=ready,
         score=score,
         components=components,

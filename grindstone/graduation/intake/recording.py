@@ -20,7 +20,8 @@ from grindstone.base import Frozen
 from grindstone.digest import digest
 from grindstone.errors import InputError
 from grindstone.graduation.audit.standing import agent_name
-from grindstone.graduation.registry import Registry, level_at
+from grindstone.graduation.registry import Registry
+from grindstone.graduation.rules.scope import Subject
 from grindstone.home import Home
 from grindstone.ledger.tables.attempts import (
     SkillUseRow,
@@ -120,6 +121,11 @@ class Work(Frozen):
     workspace_tree: str = Field("", description="git tree id of its workspace.")
     rehearsal: bool = Field(False, description="The offline stand-in played it.")
 
+    @property
+    def subject(self) -> Subject:
+        """What it is about, as scopes look at it."""
+        return Subject(self.category, self.tags, self.topics, self.title, self.metadata)
+
 
 class Recorded(Frozen):
     """One piece of work as ledger rows."""
@@ -145,7 +151,7 @@ def rows_for(
         metadata.setdefault("description", work.description)
     if work.verified_by:
         metadata["verified_by"] = work.verified_by
-    level = work.maturity or level_at(registry.chain.events(), work.agent_id, work.started_at).value
+    held = registry.agent_for(work.agent_id, work.subject, work.started_at).level.value
     episode = Episode(
         episode_id=key,
         run_key=run_key,
@@ -167,7 +173,7 @@ def rows_for(
         failure_class=FailureClass.NONE if work.success else FailureClass.TEST_FAIL,
         turns=len(work.actions),
         tool_calls=sum(bool(deed.tool) for deed in work.actions),
-        maturity=level,
+        maturity=work.maturity or held,
         confidence=work.confidence,
         constitutional_score=work.constitutional_score,
         human_intervention_count=max(0, (counted or 0) - detailed),

@@ -6,6 +6,7 @@
       - name: Grace Hopper
         roles: [approve, demote]        # all by default
         scopes: ["sales_bot*"]          # patterns of agents; all by default
+        work_scopes: [woodstock]        # patterns of the scopes of their work; all by default
         public_key: MCowBQYDK2VwAyEA…   # optional, ed25519; then answers are signed
 
 Without the file any person may answer; with it, only those it names.
@@ -19,7 +20,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, JsonValue, ValidationError, field_validator
 
 from grindstone.base import Frozen
 from grindstone.digest import canonical_json
@@ -49,6 +50,9 @@ class Approver(Frozen):
     name: str = Field(description="As it goes into the trail.")
     roles: tuple[Role, ...] = Field(get_args(Role), description="What the person may do.")
     scopes: tuple[str, ...] = Field(("*",), description="Patterns of the agents it holds for.")
+    work_scopes: tuple[str, ...] = Field(
+        ("*",), description="Patterns of the scopes of work it holds for, as policies name them."
+    )
     public_key: str = Field(
         "", description="ed25519, raw or DER, in base64: answers must bear its signature."
     )
@@ -74,7 +78,9 @@ class Approvers(Frozen):
 
     approvers: tuple[Approver, ...] = ()
 
-    def person(self, name: str, role: Role, agent_id: str = "", where: str = "by") -> Approver:
+    def person(
+        self, name: str, role: Role, agent_id: str = "", where: str = "by", *, scope: str = ""
+    ) -> Approver:
         """Return the person of that name, where it may do this for the agent.
 
         Raises:
@@ -95,6 +101,12 @@ class Approvers(Frozen):
                 where,
                 f"{found} does not answer for {agent_id}",
                 f"one of its approvers; {found} answers for {', '.join(entry.scopes)}",
+            )
+        if agent_id and not any(fnmatchcase(scope, each) for each in entry.work_scopes):
+            raise InputError(
+                where,
+                f"{found} does not answer for {agent_id} in {scope or 'all its work'}",
+                f"one of its approvers; {found} answers in {', '.join(entry.work_scopes)}",
             )
         return entry
 
@@ -153,7 +165,9 @@ def folded(name: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 
-def answer_message(agent_id: str, target: str, *, approved: bool, by: str, since: str) -> bytes:
+def answer_message(
+    agent_id: str, target: str, *, approved: bool, by: str, since: str, scope: str = ""
+) -> bytes:
     """Return what an approver with a key signs.
 
     Args:
@@ -162,10 +176,13 @@ def answer_message(agent_id: str, target: str, *, approved: bool, by: str, since
         approved: The answer.
         by: The approver.
         since: Digest of the agent's last change of level: an old answer serves no later question.
+        scope: The part of the work it is for; empty: all of it.
     """
-    return canonical_json(
-        {"agent_id": agent_id, "target": target, "approved": approved, "by": by, "since": since}
-    ).encode()
+    said: dict[str, JsonValue] = {
+        **{"agent_id": agent_id, "target": target, "approved": approved, "by": by, "since": since},
+        **({"scope": scope} if scope else {}),
+    }
+    return canonical_json(said).encode()
 
 
 def check_signature(approver: Approver, message: bytes, signature: str) -> None:

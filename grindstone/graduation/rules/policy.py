@@ -3,6 +3,7 @@
 A policy is a YAML file; every field has a default, and a field nobody knows is refused.
 """
 
+import re
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Literal
@@ -86,6 +87,9 @@ DEFAULT_STEPS: dict[Level, PromotionStep] = {
 """The guide's table of promotion requirements, with a floor for the readiness score."""
 
 
+SCOPE_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
+
+
 class ExamRule(Frozen):
     """Whether and how edge cases are examined before a promotion."""
 
@@ -141,6 +145,14 @@ class Policy(Frozen):
     description: str = ""
     agents: tuple[str, ...] = Field(("*",), description="Patterns of the agents it governs.")
     scope: Scope = Field(Scope(), description="The episodes that count.")
+    scopes: dict[str, Scope] = Field(
+        {}, description="Parts of the work by name, in each of which a level is earned apart."
+    )
+    level_scope: str | None = Field(
+        None,
+        description="The scope a level holds in; an empty text: everywhere. Not given: the "
+        "policy's own name where `scope` leaves something out, else everywhere.",
+    )
     window: Literal["level", "all"] = Field(
         "level", description="level: since the last change of level; all: the whole record."
     )
@@ -196,7 +208,46 @@ class Policy(Frozen):
             raise ValueError(f"streaks: give exactly {', '.join(REQUIRED_RUNS)}")
         if not self.packs:
             raise ValueError("packs: at least one rule pack is needed")
+        for name in self.scopes:
+            if not SCOPE_NAME.fullmatch(name) or name == self.holds_in:
+                raise ValueError(f"scopes: {name!r} is no name, or the policy's own scope")
         return self
+
+    @property
+    def holds_in(self) -> str:
+        """The name of the scope that a level earned by it holds in; empty: everywhere."""
+        if self.level_scope is not None:
+            return self.level_scope
+        return "" if self.scope.everything else self.name
+
+    @property
+    def scope_names(self) -> tuple[str, ...]:
+        """The scopes in which levels are earned: its own first, empty for everything."""
+        return (self.holds_in, *self.scopes)
+
+    def scope_of(self, name: str) -> Scope:
+        """Return the part of the work that a scope's name stands for.
+
+        Raises:
+            InputError: There is none of that name.
+        """
+        if name in self.scopes:
+            return self.scopes[name]
+        if name == self.holds_in:
+            return self.scope
+        if not name:
+            return Scope()
+        known = ", ".join(each for each in self.scope_names if each) or "none; the policy has none"
+        raise InputError("scope", f"policy {self.name} has no {name!r}", known)
+
+    def within(self, name: str) -> "Policy":
+        """Return the policy for one of its scopes: only that part of the work counts.
+
+        Raises:
+            InputError: There is none of that name.
+        """
+        scope = self.scope_of(name)
+        return self.model_copy(update={"scope": scope, "scopes": {}, "level_scope": name})
 
     @property
     def digest(self) -> str:

@@ -1,7 +1,13 @@
-"""Which episodes a policy looks at: by tag, topic, title pattern or metadata field."""
+"""A part of an agent's work: by category, capability, tag, topic, title or metadata field.
 
+Policies say by it which episodes count, and a level earned by such a policy holds for that part.
+"""
+
+import json
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic import Field, JsonValue, field_validator
 
@@ -13,9 +19,23 @@ if TYPE_CHECKING:
 _FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
 
 
+class Subject(NamedTuple):
+    """What a piece of work is about, as a scope looks at it."""
+
+    category: str = ""
+    tags: tuple[str, ...] = ()
+    topics: tuple[str, ...] = ()
+    title: str = ""
+    metadata: Mapping[str, JsonValue] = MappingProxyType({})
+
+
 class Scope(Frozen):
     """A selection of episodes; every condition that is given must hold, all are optional."""
 
+    categories: tuple[str, ...] = Field((), description="One of these categories (domains).")
+    capabilities: tuple[str, ...] = Field(
+        (), description="One of these capabilities: the metadata's, else the category."
+    )
     tags: tuple[str, ...] = Field((), description="Each of these tags.")
     topics: tuple[str, ...] = Field((), description="Each of these topics.")
     title: str | None = Field(None, description="Regular expression found in the title.")
@@ -55,6 +75,12 @@ class Scope(Frozen):
         import polars as pl
 
         found = pl.lit(True)
+        if self.categories:
+            found &= pl.col("category").is_in(self.categories).fill_null(False)
+        if self.capabilities:
+            named = pl.col("metadata").str.json_path_match("$.capability").fill_null("")
+            used = pl.when(named != "").then(named).otherwise(pl.col("category"))
+            found &= used.is_in(self.capabilities).fill_null(False)
         for tag in self.tags:
             found &= pl.col("tags").list.contains(tag).fill_null(False)
         for topic in self.topics:
@@ -66,9 +92,32 @@ class Scope(Frozen):
             found &= pl.col("metadata").str.json_path_match(f"$.{name}").fill_null("") == text
         return found
 
+    def holds(self, subject: Subject) -> bool:
+        """Tell whether a piece of work belongs to it, by the very condition of `expression`."""
+        if self.everything:
+            return True
+        import polars as pl
+
+        row = subject._asdict() | {
+            "tags": list(subject.tags),
+            "topics": list(subject.topics),
+            "metadata": json.dumps(dict(subject.metadata)),
+        }
+        texts = pl.List(pl.String)
+        frame = pl.DataFrame([row], schema_overrides={"tags": texts, "topics": texts})
+        return bool(frame.select(self.expression()).item())
+
     def describe(self) -> str:
         """Return the scope in words."""
-        parts = [f"tag {tag}" for tag in self.tags] + [f"topic {topic}" for topic in self.topics]
+        parts = [
+            f"{name} {' or '.join(wanted)}"
+            for name, wanted in (
+                ("category", self.categories),
+                ("capability", self.capabilities),
+            )
+            if wanted
+        ]
+        parts += [f"tag {tag}" for tag in self.tags] + [f"topic {topic}" for topic in self.topics]
         if self.title is not None:
             parts.append(f"title like /{self.title}/")
         parts += [f"{name} = {value}" for name, value in self.metadata.items()]

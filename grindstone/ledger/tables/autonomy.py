@@ -125,6 +125,8 @@ class RoutingRow(Row):
     deficit: float | None = None
     policy: str = ""
     model_tier: str = ""
+    level: str = Field("", description="The member's level in the task's scope.")
+    scope: str = Field("", description="The scope that level holds in; empty: everywhere.")
     candidates: dict[str, JsonValue] = {}
     at: AwareDatetime
 

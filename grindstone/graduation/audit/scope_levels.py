@@ -1,0 +1,55 @@
+"""Which level an agent has in which part of its work."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from grindstone.base import Frozen
+from grindstone.graduation.audit.standing import agent_of
+from grindstone.graduation.registry import Registry
+from grindstone.graduation.rules.levels import Level
+from grindstone.report.words import table
+
+
+class ScopeStanding(Frozen):
+    """The level an agent has in one scope of its work."""
+
+    scope: str  # empty: everywhere else
+    covers: str
+    level: Level
+    since: datetime | None
+    apart: bool  # given for this scope; else the level of everything holds in it
+
+
+def scope_levels(registry: Registry, agent_id: str) -> tuple[ScopeStanding, ...]:
+    """Return the levels of an agent by scope; the one that holds everywhere else is the last."""
+    policy = registry.policy(agent_id)
+    overall = agent_of(registry.chain.events(), agent_id)
+    agents = [each for each in registry.standings(agent_id) if each.scope]
+    if not agents:
+        return ()
+    return tuple(
+        ScopeStanding(
+            scope=each.scope,
+            covers=policy.scope_of(each.scope).describe() if each.scope else "all other work",
+            level=each.level,
+            since=each.since,
+            apart=each.stands_apart,
+        )
+        for each in (*agents, overall)
+    )
+
+
+def scope_levels_markdown(found: Sequence[ScopeStanding]) -> str:
+    """Return the levels as a table under a heading."""
+    rows = [
+        (
+            each.scope or "(elsewhere)",
+            each.covers,
+            each.level.value,
+            f"{each.since:%Y-%m-%d %H:%M}" if each.since else "",
+            "" if each.apart else "as elsewhere",
+        )
+        for each in found
+    ]
+    heads = ("scope", "covers", "level", "since (UTC)", "")
+    return "\n\n".join(["## Levels by scope", table(heads, rows)])

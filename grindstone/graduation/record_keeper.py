@@ -1,0 +1,113 @@
+"""What `GraduationService` takes in: episodes, corrections, ratings, other systems' records."""
+
+import asyncio
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from grindstone.graduation.constitution.checking import check
+from grindstone.graduation.decisions.after_episode import follow_up
+from grindstone.graduation.decisions.review import unchecked_episodes
+from grindstone.graduation.evidence.skill_levels import own_levels
+from grindstone.graduation.intake.importing import ImportReport, import_file
+from grindstone.graduation.intake.record import as_work, correct, rate, record
+from grindstone.graduation.intake.recording import Edit, Rating, Work, work_of_session
+from grindstone.graduation.registry import Registry
+from grindstone.llm.messages import Model
+from grindstone.records import Episode, Purpose
+
+
+class RecordKeeper:
+    """Keeps an agent's record; each episode is checked at once."""
+
+    registry: Registry
+    judge: Model | None
+
+    async def record_episode(self, **work: Any) -> Episode:
+        """Keep one piece of live work and check it at once; fields as in `Work`.
+
+        Raises:
+            InputError: A field is missing or wrong.
+        """
+        return await self.record_work(as_work(work))
+
+    async def record_work(self, work: Work, *, purpose: Purpose = Purpose.ROUTE) -> Episode:
+        """Keep one piece of live work and check it at once.
+
+        Returns:
+            The episode with all its corrections counted; the ledger counts the detailed ones in
+            a table of their own.
+        """
+        episode = await asyncio.to_thread(record, self.registry, work, purpose=purpose)
+        await self.after_episode(episode)
+        corrected = episode.human_intervention_count + len(work.human_edits)
+        return episode.model_copy(update={"human_intervention_count": corrected})
+
+    async def create_episode_from_session(
+        self, session_id: str, agent_id: str, title: str
+    ) -> Episode:
+        """Make an episode of a session that `log_session` wrote, and check it at once.
+
+        Raises:
+            InputError: There is no such session, or it has not ended.
+        """
+        work = await asyncio.to_thread(
+            work_of_session, self.registry.home, session_id, agent_id=agent_id, title=title
+        )
+        return await self.record_work(work)
+
+    async def after_episode(self, episode: Episode) -> tuple[str, ...]:
+        """Check an episode against the constitution and note what its agent earned or lost.
+
+        An agent that no longer holds its level loses it at once, or its policy has it proposed.
+
+        Returns:
+            One sentence per change.
+        """
+        await check(self.registry, [episode], judge=self.judge)
+        return await asyncio.to_thread(self._followed_up, episode)
+
+    def _followed_up(self, episode: Episode) -> tuple[str, ...]:
+        levels = own_levels(self.registry, episode.agent_id)
+        return tuple(event.reason for event in follow_up(self.registry, episode, levels))
+
+    async def record_intervention(
+        self,
+        episode_id: str,
+        *,
+        field: str,
+        original: str = "",
+        correction: str = "",
+        reason: str = "",
+        corrected_by: str = "",
+        timestamp: datetime | None = None,
+    ) -> None:
+        """Keep one correction of an episode."""
+        edit = Edit(
+            field=field,
+            original=original,
+            correction=correction,
+            reason=reason,
+            corrected_by=corrected_by,
+            timestamp=timestamp,
+        )
+        episode = await asyncio.to_thread(correct, self.registry, episode_id, edit)
+        await asyncio.to_thread(self._followed_up, episode)
+
+    async def rate_episode(
+        self, episode_id: str, *, stars: float, rated_by: str, comment: str = ""
+    ) -> None:
+        """Keep a person's rating of an episode, in stars of five."""
+        rating = Rating(rated_by=rated_by, stars=stars, comment=comment)
+        await asyncio.to_thread(rate, self.registry, episode_id, rating)
+
+    async def import_episodes(self, path: Path, *, by: str) -> ImportReport:
+        """Take over another system's episodes, all of a file or none, and check them."""
+        report = await asyncio.to_thread(import_file, self.registry, path, by=by)
+        if report.accepted:
+            agents = list(report.agents)
+            while rest := await asyncio.to_thread(
+                unchecked_episodes, self.registry, agents, judged=self.judge is not None
+            ):
+                await check(self.registry, rest, judge=self.judge)
+        return report
