@@ -5,6 +5,7 @@ name them in a flow's `blocks` parameters. Secrets live here and nowhere else: f
 parameters are stored in plain text, blocks are encrypted.
 """
 
+from grindstone.blocks.agent import AgentBlock
 from grindstone.blocks.benchmark import BenchmarkBlock
 from grindstone.blocks.choice import BlockNames, configure, credentials
 from grindstone.blocks.ledger import LedgerBlock
@@ -13,6 +14,7 @@ from grindstone.blocks.sandbox import SandboxBlock
 from grindstone.blocks.workspace import WorkspaceBlock
 
 __all__ = [
+    "AgentBlock",
     "BenchmarkBlock",
     "BlockNames",
     "LedgerBlock",

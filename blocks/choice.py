@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from prefect.blocks.core import Block
 from pydantic import BaseModel, ConfigDict, Field
 
+from grindstone.blocks.agent import AgentBlock
 from grindstone.blocks.benchmark import BenchmarkBlock
 from grindstone.blocks.ledger import LedgerBlock
 from grindstone.blocks.model import ModelBlock
@@ -25,6 +26,7 @@ class BlockNames(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     model: str | None = Field(None, description="A Grindstone Model block: model and its key.")
+    agent: str | None = Field(None, description="A Grindstone Agent block: who works.")
     sandbox: str | None = Field(None, description="A Grindstone Sandbox block.")
     benchmark: str | None = Field(None, description="A Grindstone Benchmark block.")
     workspace: str | None = Field(None, description="A Grindstone Workspace block.")
@@ -33,6 +35,7 @@ class BlockNames(BaseModel):
 
 TYPES: dict[str, type[Block]] = {
     "model": ModelBlock,
+    "agent": AgentBlock,
     "sandbox": SandboxBlock,
     "benchmark": BenchmarkBlock,
     "workspace": WorkspaceBlock,

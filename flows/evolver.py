@@ -259,7 +259,8 @@ class SkillBenchEvolver:
         model_id: Solver model; `auto` takes the best with the credentials found.
         region: Cloud region for Bedrock and Vertex.
         execution_mode: `native`. Harbor solves single tasks through `SkillBenchAgent`.
-        native_profile: terminus2, terminus2_legacy or strands.
+        native_profile: terminus2, terminus2_legacy or strands; terminus2 unless the settings name
+            another's agent: `agent`, `agent_command` or `solver`, which takes a factory too.
         compare: When to compare the agent with itself without skills.
         blocks: Saved blocks laid over the settings.
         verbose: Let Prefect log what it does.
@@ -277,7 +278,7 @@ class SkillBenchEvolver:
         model_id: str = "auto",
         region: str | None = None,
         execution_mode: Literal["native"] = "native",
-        native_profile: str = "terminus2",
+        native_profile: str | None = None,
         *,
         compare: When = "off",
         blocks: BlockNames | None = None,
@@ -292,9 +293,10 @@ class SkillBenchEvolver:
             "work_dir": work_dir,
             "model_id": model_id,
             "region": region,
-            "native_profile": native_profile,
             "max_cycles": 1,
         }
+        if native_profile is not None:
+            values["native_profile"] = native_profile
         self.settings = _checked(values | settings)
         self.loop = SkillBenchEvolutionLoop(
             self.settings, compare=compare, blocks=blocks, verbose=verbose

@@ -9,6 +9,7 @@ from grindstone.attempt.account import Question, answered, book, last_release
 from grindstone.attempt.arms import arms_of
 from grindstone.attempt.release import record_release
 from grindstone.attempt.sealing import releasable
+from grindstone.attempt.spec import agent_of, profile_name_of
 from grindstone.base import Frozen
 from grindstone.benchmark import Task
 from grindstone.blocks import BlockNames, configure, credentials
@@ -66,7 +67,7 @@ async def release(
             tasks=tasks,
             arms=await asyncio.to_thread(arms_of, workspace, named),
             model=model,
-            profile=settings.native_profile.value,
+            profile=profile_name_of(settings.native_profile, agent_of(settings), settings.solver),
             trials=settings.trials,
         )
         before = await asyncio.to_thread(answered, ledger, question.query_id)

@@ -223,7 +223,7 @@ class _Audit:
                     skill=each.doubt.skill,
                     skill_digest=each.doubt.skill_digest,
                     model=run.solver.model_id,
-                    profile=run.solver.profile.value,
+                    profile=run.solver.profile_name,
                     tasks_digest=each.doubt.tasks_digest,
                     library_digest=self.base.skills_digest,
                     n_tasks=len(each.doubt.task_ids),

@@ -20,8 +20,8 @@ from grindstone.competency.members import chosen_members
 from grindstone.competency.notation import dependency_of, keywords_of
 from grindstone.errors import InputError
 from grindstone.home import Home
-from grindstone.llm.prices import is_priced
-from grindstone.llm.providers import Provider, resolve_model_id
+from grindstone.llm.prices import PriceList, is_priced
+from grindstone.llm.providers import Provider, Resolved, resolve_model_id
 from grindstone.llm.service import service_of
 from grindstone.resources import bundled
 from grindstone.runs.plan import check_resumable, choose_tasks
@@ -55,7 +55,7 @@ def preflight(kind: str, settings: RunSettings, environ: Mapping[str, str]) -> N
         OSError: The home cannot be written to, or its disk is full.
     """
     looks: list[Look] = [lambda: _models(settings, environ), lambda: _price_as(settings)]
-    looks.append(lambda: _agent(settings, environ))
+    looks += [lambda: _agent(settings, environ), lambda: PriceList.of_environment(environ)]
     if isinstance(settings, RouteSettings):
         looks += _route(settings)
     elif isinstance(settings, GraduationSettings):
@@ -128,7 +128,9 @@ def _agent(settings: RunSettings, environ: Mapping[str, str]) -> None:
 
 def _price_as(settings: RunSettings) -> None:
     name = settings.rehearsal_price_as
-    if name is not None and not is_priced(name, Provider.ANTHROPIC):
+    if name is None:
+        return
+    if not is_priced(Resolved(model_id=name, provider=Provider.ANTHROPIC, reason="")):
         expected = "a Claude model's id, as in claude-opus-5-5"
         raise InputError("rehearsal_price_as", f"no price of {name!r} is known", expected)
 

@@ -10,9 +10,9 @@ from grindstone.base import Frozen
 from grindstone.ledger import Ledger
 from grindstone.ledger.tables.runs import RunRow
 from grindstone.llm.calls import CallRecord
-from grindstone.llm.prices import is_priced, price
+from grindstone.llm.prices import NO_PRICES, PriceList, is_priced, price_of
 from grindstone.llm.providers import Resolved, resolve_model_id
-from grindstone.records import Episode, Usage, utc_now
+from grindstone.records import Episode, Usage
 from grindstone.runs.plan import choose_tasks
 from grindstone.settings import (
     AdaptiveSettings,
@@ -69,7 +69,8 @@ def with_ceiling(settings: S, environ: Mapping[str, str]) -> S:
     real = real_models(settings, environ)
     if not real:
         return settings
-    if all(is_priced(model.name, model.provider) for model in real):
+    own = PriceList.of_environment(environ)
+    if all(is_priced(model, own) for model in real):
         return settings.model_copy(update={"max_cost_usd": DEFAULT_USD})
     return settings.model_copy(update={"max_tokens_total": DEFAULT_TOKENS})
 
@@ -114,15 +115,23 @@ class Expectation(Frozen):
         )
 
 
-def expect(settings: RunSettings, model: Resolved, ledger: Ledger) -> Expectation:
+def expect(
+    settings: RunSettings, model: Resolved, ledger: Ledger, own: PriceList = NO_PRICES
+) -> Expectation:
     """Return what a run is likely to cost.
 
     The price of an attempt is that of past runs of the model in this ledger, all their calls
     shared out over their attempts; else that of its rehearsals, their tokens at the model's
     prices; else of rehearsals of the bundled tasks.
+
+    Args:
+        settings: Of the run.
+        model: The one that costs something.
+        ledger: Of past runs.
+        own: Prices that go before the tables'.
     """
     few, most = attempts_of(settings)
-    paid, basis, past = _per_attempt(model, ledger)
+    paid, basis, past = _per_attempt(model, ledger, own)
     return Expectation(
         model=model.model_id,
         fewest_attempts=few,
@@ -176,12 +185,12 @@ class _Known(NamedTuple):
     past: bool
 
 
-def _per_attempt(model: Resolved, ledger: Ledger) -> _Known:
+def _per_attempt(model: Resolved, ledger: Ledger, own: PriceList) -> _Known:
     """Return US dollars per attempt, and where that is known from."""
     rows = ledger.rows(RunRow)
-    own = {row.run_key for row in rows if row.model == model.model_id and not row.rehearsal}
-    calls = [call for call in ledger.rows(CallRecord) if call.run_key in own]
-    attempts = sum(row.run_key in own for row in ledger.rows(Episode)) if own else 0
+    past = {row.run_key for row in rows if row.model == model.model_id and not row.rehearsal}
+    calls = [call for call in ledger.rows(CallRecord) if call.run_key in past]
+    attempts = sum(row.run_key in past for row in ledger.rows(Episode)) if past else 0
     if attempts and calls and all(call.cost_usd is not None for call in calls):
         paid = sum(call.cost_usd or 0.0 for call in calls) / attempts
         return _Known(paid, f"as {_number(attempts)} of past runs here", past=True)
@@ -198,7 +207,7 @@ def _per_attempt(model: Resolved, ledger: Ledger) -> _Known:
                 used = used + call.usage
         usage = Usage(**{name: value // attempts for name, value in used.model_dump().items()})
         basis = f"as {_number(attempts)} of rehearsals here, whose tokens are priced"
-    paid_usd = price(usage, model.model_id, model.provider, at=utc_now()).usd
+    paid_usd = price_of(model, usage, own).usd
     if paid_usd is None:
         return _Known(None, "no price list knows the model", past=False)
     return _Known(paid_usd, f"{basis}; a real model takes more turns or fewer", past=False)

@@ -39,7 +39,7 @@ async def start_run(
         planned,
         settings,
         model=solver.model_id,
-        profile=solver.profile.value,
+        profile=solver.profile_name,
         sandbox=solver.sandbox,
         rehearsal=solver.rehearsal,
     )

@@ -35,6 +35,7 @@ PANELS = (
     | dict.fromkeys(
         (
             *("model_id", "region", "max_tokens", "native_profile", "score_mode"),
+            *("agent", "agent_command", "solver"),
             *(
                 "seed_workspace",
                 "agent_id",

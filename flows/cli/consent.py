@@ -13,6 +13,7 @@ import typer
 from grindstone.errors import InputError, RefusedError
 from grindstone.flows.cli.output import emit, say
 from grindstone.ledger import Ledger
+from grindstone.llm.prices import PriceList
 from grindstone.settings import RunSettings
 from grindstone.spending import MODELS, ceiling_sentence, expect, real_models, with_ceiling
 
@@ -44,7 +45,9 @@ def agreed(kind: str, settings: S, environ: Mapping[str, str]) -> S:
     real = real_models(paid, environ)
     if not real:
         return settings
-    say(f"Expected: {expect(settings, real[0], Ledger(settings.work_dir.absolute())).sentence}")
+    own = PriceList.of_environment(environ)
+    ledger = Ledger(settings.work_dir.absolute())
+    say(f"Expected: {expect(settings, real[0], ledger, own).sentence}")
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         settings = with_ceiling(settings, environ)
         say(f"No ceiling was given. {ceiling_sentence(settings)}")
@@ -93,8 +96,8 @@ def estimate(
     if not real:
         expected = "the id of a model that costs something"
         raise InputError("model_id", f"{settings.model_id!r} costs nothing", expected)
-    home = settings.work_dir.absolute()
-    found = expect(settings, real[0], Ledger(home))
+    home, own = settings.work_dir.absolute(), PriceList.of_environment(environ)
+    found = expect(settings, real[0], Ledger(home), own)
     if not found.of_past_runs:
         say(f"No run of {found.model} was made here: rehearsing the tasks first.")
         with tempfile.TemporaryDirectory(prefix="grindstone-estimate-") as folder:
@@ -106,7 +109,7 @@ def estimate(
             )
             played = stand_in | {"work_dir": Path(folder), "run_key": None}
             rehearse(settings.model_copy(update=played))
-            found = expect(settings, real[0], Ledger(Path(folder)))
+            found = expect(settings, real[0], Ledger(Path(folder)), own)
     emit(found, as_json=as_json, text=found.sentence)
 
 

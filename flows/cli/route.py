@@ -27,6 +27,7 @@ PANELS = (
     | dict.fromkeys(
         (
             *("model_id", "strong_model_id", "region", "max_tokens", "native_profile"),
+            *("agent", "agent_command", "solver"),
             *(
                 "score_mode",
                 "seed_workspace",

@@ -9,6 +9,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from grindstone.base import Frozen
+from grindstone.digest import digest
 from grindstone.errors import InputError
 from grindstone.llm.service import Api
 from grindstone.resources import bundled
@@ -63,6 +64,11 @@ class AgentFile(Frozen):
     max_calls: PositiveInt | None = Field(
         None, description="Model calls of one attempt; empty: the run's max_steps."
     )
+
+    @property
+    def label(self) -> str:
+        """Its name and version, and a digest: another file is another agent."""
+        return " ".join(filter(None, [self.name, self.version, digest(self)[:8]]))
 
 
 @cache

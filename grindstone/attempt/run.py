@@ -306,7 +306,7 @@ def _identity(spec: AttemptSpec, task: Task) -> dict[str, Any]:
         "workspace_commit": spec.workspace_commit,
         "workspace_tree": spec.workspace_tree,
         "model": spec.solver.model_id,
-        "profile": spec.solver.profile.value,
+        "profile": spec.solver.profile_name,
         "sandbox": spec.solver.sandbox,
         "rehearsal": spec.solver.rehearsal,
         "trial": spec.trial,

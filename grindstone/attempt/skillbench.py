@@ -2,9 +2,12 @@
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeVar
+
+from pydantic import ValidationError
 
 from grindstone.agents.harbor import (
     HarborOptions,
@@ -13,9 +16,10 @@ from grindstone.agents.harbor import (
     harbor_model,
     run_harbor,
 )
+from grindstone.agents.protocol import Solver
 from grindstone.agents.skill_use import SkillUse, skill_uses
 from grindstone.attempt.run import AttemptResources, attempt, failure_class_of
-from grindstone.attempt.spec import AttemptSpec, SolverSettings
+from grindstone.attempt.spec import AttemptSpec, SolverSettings, agent_of
 from grindstone.benchmark import Task, load_task, score_of
 from grindstone.digest import digest
 from grindstone.errors import InputError
@@ -26,10 +30,11 @@ from grindstone.records import Purpose, Trajectory, Verdict, utc_now
 from grindstone.resources import bundled
 from grindstone.sandbox import open_provider
 from grindstone.sandbox.registry import Choice, Kind
-from grindstone.settings import FeedbackLevel, Profile, ScoreMode, Selection
+from grindstone.settings import FeedbackLevel, Profile, RunSettings, ScoreMode, Selection
 from grindstone.skills import SkillLibrary, render
 from grindstone.skills.library import load_folder
 from grindstone.skills.selection import select_skills
+from grindstone.validation import faults
 from grindstone.workspace import Snapshot, Workspace, WorkspaceFiles
 
 STARTERS = ("skillbench", "terminal")
@@ -90,7 +95,11 @@ class SkillBenchAgent:
         max_tokens: Output tokens of one answer.
         execution_mode: `native` runs this package's solvers, `harbor` its command line, whose
             agent is given the skills and the limits; other parts of a workspace are refused.
-        native_profile: terminus2, terminus2_legacy, strands, oracle or nop.
+        native_profile: terminus2, terminus2_legacy, strands, oracle or nop; terminus2 unless one
+            of the next three is given.
+        agent: An agent's own program, by a bundled one's name or by its file.
+        agent_command: The same as one shell line.
+        solver: A solver of your own: what makes it, or `module:factory`, or an entry point's name.
         score_mode: reward, binary or dual.
         skill_select_limit: 0: all skills; N: the N most relevant.
         selection: How relevance is measured.
@@ -110,10 +119,13 @@ class SkillBenchAgent:
         region: str | None = None,
         max_tokens: int = 16384,
         execution_mode: Literal["native", "harbor"] = "native",
-        native_profile: Profile | str = Profile.TERMINUS2,
+        native_profile: Profile | str | None = None,
         score_mode: ScoreMode | str = ScoreMode.DUAL,
         skill_select_limit: int = 0,
         *,
+        agent: str | None = None,
+        agent_command: str | None = None,
+        solver: Callable[..., Solver] | str | None = None,
         selection: Selection | str = Selection.KEYWORD,
         sandbox: Choice = "auto",
         max_steps: int = 100,
@@ -129,7 +141,9 @@ class SkillBenchAgent:
         self.region = region
         self.max_tokens = max_tokens
         self.execution_mode = execution_mode
-        self.native_profile = _choice(Profile, native_profile, "native_profile")
+        who = _who(native_profile, agent, agent_command, solver)
+        self.native_profile = who.native_profile
+        self._agent, self._plugin = agent_of(who), who.solver
         self.score_mode = _choice(ScoreMode, score_mode, "score_mode")
         self.selection = _choice(Selection, selection, "selection")
         self.skill_select_limit = skill_select_limit
@@ -190,7 +204,7 @@ class SkillBenchAgent:
                         model=model,
                         workspace=self._files,
                         calls_of=lambda episode: tuple(calls[episode]),
-                        command_log=command_log if aided else None,
+                        command_log=command_log if self.native_profile.remembered else None,
                         mask=models.mask,
                     ),
                 )
@@ -221,6 +235,8 @@ class SkillBenchAgent:
             timeout_multiplier=self.timeout_multiplier,
             skill_select_limit=self.skill_select_limit,
             selection=self.selection,
+            agent=self._agent,
+            plugin=self._plugin,
             with_skills=self.with_skills,
         )
         return AttemptSpec(
@@ -307,6 +323,31 @@ def _require_skills_alone(files: WorkspaceFiles) -> None:
     ]
     if found:
         raise InputError.together(found)
+
+
+def _who(
+    native_profile: Profile | str | None,
+    agent: str | None,
+    agent_command: str | None,
+    solver: Callable[..., Solver] | str | None,
+) -> RunSettings:
+    """Return the settings that say who works, as those of a run do.
+
+    Raises:
+        InputError: They do not go together, or name nobody.
+    """
+    given = {"agent": agent, "agent_command": agent_command, "solver": solver}
+    if native_profile is not None:
+        given["native_profile"] = _choice(Profile, native_profile, "native_profile")
+    try:
+        return RunSettings.model_validate(given)
+    except ValidationError as error:
+        raise InputError.together(
+            [
+                InputError(".".join(fault.place) or "agent", fault.problem, fault.expected)
+                for fault in faults(error)
+            ]
+        ) from error
 
 
 _C = TypeVar("_C", bound=StrEnum)

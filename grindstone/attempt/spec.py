@@ -29,6 +29,13 @@ def agent_of(settings: RunSettings) -> AgentFile | None:
     return None
 
 
+def profile_name_of(profile: Profile, agent: AgentFile | None, plugin: str | None) -> str:
+    """Return a profile's name, and whose program or code works where it is none of ours."""
+    if profile is Profile.COMMAND and agent is not None:
+        return f"{profile.value} {agent.label}"
+    return f"{profile.value} {plugin}" if profile is Profile.CODE else profile.value
+
+
 class SolverSettings(Frozen):
     """How the agent works: all of it takes part in an attempt's identity."""
 
@@ -74,6 +81,11 @@ class SolverSettings(Frozen):
             agent=agent_of(settings),
             plugin=settings.solver,
         )
+
+    @property
+    def profile_name(self) -> str:
+        """The profile, and whose program or code works where it is none of ours."""
+        return profile_name_of(self.profile, self.agent, self.plugin)
 
     @property
     def rehearsal(self) -> bool:

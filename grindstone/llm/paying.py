@@ -11,7 +11,7 @@ from grindstone.llm.budget import SpendMeter
 from grindstone.llm.calls import GIVEN_UP, CallRecord
 from grindstone.llm.journal import Journal, JournalEntry
 from grindstone.llm.messages import CallSite, Response
-from grindstone.llm.prices import NO_PRICES, Price, PriceList, price
+from grindstone.llm.prices import NO_PRICES, Price, PriceList, price, price_of
 from grindstone.llm.providers import Provider, Resolved
 from grindstone.llm.timeouts import Timeouts
 from grindstone.masking import NO_MASK, Mask
@@ -51,16 +51,9 @@ class CallAccounting:
             usage: The tokens.
             rehearsal: A rehearsal server answered, though another model was asked for.
         """
-        rehearsal = rehearsal or resolved.rehearsal
-        if not rehearsal and (own := self.own_prices.price(usage, resolved.model_id)) is not None:
-            return own
-        return price(
-            usage,
-            resolved.name,
-            Provider.REHEARSAL if rehearsal else resolved.provider,
-            at=utc_now(),
-            price_as=self.price_as if rehearsal else None,
-        )
+        if not (rehearsal or resolved.rehearsal):
+            return price_of(resolved, usage, self.own_prices)
+        return price(usage, resolved.name, Provider.REHEARSAL, at=utc_now(), price_as=self.price_as)
 
     def enter(self, record: CallRecord) -> None:
         """Count a call once and tell of it once, however often it is replayed."""

@@ -9,7 +9,7 @@ from pydantic import NonNegativeFloat, TypeAdapter, ValidationError
 
 from grindstone.base import Frozen
 from grindstone.errors import InputError
-from grindstone.llm.providers import Provider
+from grindstone.llm.providers import Provider, Resolved
 from grindstone.records import Usage, utc_now
 
 _PROVIDER_IDS = {
@@ -61,6 +61,10 @@ class PriceList(Frozen):
             expected = json.dumps({"openai:qwen3": {"input": 0.2, "output": 0.6}})
             raise InputError(OWN_PRICES, f"{where}: {first['msg'].lower()}", expected) from error
         return cls(prices=given)
+
+    def as_variable(self) -> str:
+        """Return what GRINDSTONE_PRICES says of them."""
+        return json.dumps({name: own.model_dump() for name, own in self.prices.items()})
 
     def price(self, usage: Usage, model_id: str) -> Price | None:
         """Return what some tokens cost, None where nobody gave a price."""
@@ -128,6 +132,18 @@ def price(
     return Price(float(found.total_price), source)
 
 
-def is_priced(model_id: str, provider: Provider) -> bool:
-    """Return whether a table knows what the model's tokens cost today."""
-    return price(Usage(input_tokens=1), model_id, provider, at=utc_now()).usd is not None
+def price_of(model: Resolved, usage: Usage, own: PriceList = NO_PRICES) -> Price:
+    """Return what some tokens cost at a model's present price, somebody's own before the tables'.
+
+    Args:
+        model: Whose tokens.
+        usage: The tokens.
+        own: What somebody gave.
+    """
+    given = own.price(usage, model.model_id)
+    return given or price(usage, model.name, model.provider, at=utc_now())
+
+
+def is_priced(model: Resolved, own: PriceList = NO_PRICES) -> bool:
+    """Return whether anybody knows what the model's tokens cost today."""
+    return price_of(model, Usage(input_tokens=1), own).usd is not None

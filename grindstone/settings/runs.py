@@ -2,10 +2,19 @@
 
 import math
 import os
+from collections.abc import Callable
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_serializer, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    field_serializer,
+    field_validator,
+    model_validator,
+)
 
 from grindstone.agents.profiles import Profile
 from grindstone.home import Home
@@ -33,6 +42,22 @@ def title(name: str, _: object = None) -> str:
 def default_home() -> Path:
     """Return the folder in GRINDSTONE_WORK_DIR, which workers are given, or the usual one."""
     return Path(os.environ.get("GRINDSTONE_WORK_DIR") or "evolution_workdir")
+
+
+def factory_place(factory: Callable[..., Any]) -> str:
+    """Return where a solver's factory is, as `module:name`.
+
+    Raises:
+        ValueError: It is found at no such place.
+    """
+    place = f"{getattr(factory, '__module__', '')}:{getattr(factory, '__qualname__', '')}"
+    try:
+        found = resolve_name(place) is factory
+    except (ImportError, AttributeError, ValueError):
+        found = False
+    if not found:
+        raise ValueError(f"is at {place}; expected a function or class of a module, by its name")
+    return place
 
 
 class Settings(BaseModel):
@@ -174,6 +199,12 @@ class RunSettings(Settings):
         if named and given.get("native_profile") in (None, ""):
             given = given | {"native_profile": _PROFILE_OF[named[0]]}
         return given
+
+    @field_validator("solver", mode="before")
+    @classmethod
+    def _solver_by_its_place(cls, given: Any) -> Any:
+        """Take a factory itself, from Python, for where it is: a run is told of in text."""
+        return factory_place(given) if callable(given) else given
 
     @model_validator(mode="after")
     def _one_agent(self) -> Self:

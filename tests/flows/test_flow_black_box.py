@@ -5,7 +5,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from support import black_box
+from support.agents import black_box_agent
 from support.cli_runs import Command
 from support.homes import report_of, table_rows
 from support.undisturbed import Undisturbed, undisturbed_run
@@ -24,25 +24,7 @@ KEY = "sk-the-key-in-the-environment-of-the-run"
 def start(home: Path, url: str) -> Command:
     """Start the run, or go on with it."""
     home.mkdir(parents=True, exist_ok=True)
-    agent = home / "agent.yaml"
-    program = Path(black_box.__file__).read_text("utf-8").replace("\n", "\n    ")
-    agent.write_text(
-        f"""
-name: black-box
-command: python3 /root/.agent/agent.py
-env:
-  ANTHROPIC_BASE_URL: "{{base_url}}"
-  ANTHROPIC_API_KEY: "{{token}}"
-  ANTHROPIC_MODEL: "{{model}}"
-  SYSTEM_FILE: "{{system_file}}"
-  INSTRUCTION_FILE: "{{instruction_file}}"
-files:
-  /root/.agent/agent.py: |
-    {program}
-tools:
-  bash: {{name: bash, argument: command}}
-"""
-    )
+    agent = black_box_agent(home)
     run = ["grind", "--run-key", "K", "--model-id", "rehearsal", "--sandbox", "bubblewrap"]
     run += ["--agent", str(agent), "--task-ids", "crlf-kit", "--max-cycles", "2"]
     environment = {"GRINDSTONE_REHEARSAL_URL": url, "ANTHROPIC_API_KEY": KEY}
@@ -66,7 +48,7 @@ def test_it_fails_learns_and_passes(undisturbed: Undisturbed):
     episodes = [*table_rows(undisturbed.home, "K", "episodes")]
     outcomes = sorted('"outcome": "passed"' in row for row in episodes)
     assert outcomes == [False, True]
-    assert all('"profile": "command"' in row for row in episodes)
+    assert all('"profile": "command black-box ' in row for row in episodes)
     uses = [*table_rows(undisturbed.home, "K", "skill_uses")]
     assert any('"loaded": true' in row and '"followed": true' in row for row in uses)
     kept = [path for path in undisturbed.home.rglob("*") if path.is_file()]

@@ -52,7 +52,7 @@ async def test_it_fails_learns_and_passes(tmp_path: Path, rehearsal_url: str, na
     episodes = [json.loads(row) for row in table_rows(home, "K", "episodes")]
     assert sorted(row["outcome"] for row in episodes) == ["failed", "passed"]
     assert {row["stop_reason"] for row in episodes} == {"submitted"}
-    assert {row["profile"] for row in episodes} == {"command"}
+    assert {row["profile"] for row in episodes} == {f"command {load_agent(name).label}"}
     assert all(row["tool_calls"] >= 2 for row in episodes)
     uses = [json.loads(row) for row in table_rows(home, "K", "skill_uses")]
     assert any(row["loaded"] and row["followed"] for row in uses)

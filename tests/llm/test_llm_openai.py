@@ -8,10 +8,16 @@ from starlette.responses import Response, StreamingResponse
 from support.model_service import QUICK, request, serving, site
 
 from grindstone.errors import InputError
+from grindstone.ledger import Ledger
 from grindstone.llm import open_models
 from grindstone.llm.messages import Message, Text, ToolResult, ToolSpec, ToolUse
+from grindstone.llm.prices import OWN_PRICES, PriceList, price_of
 from grindstone.llm.providers import resolve_model_id
+from grindstone.preflight import preflight
 from grindstone.proxy.api import sse
+from grindstone.records import Usage
+from grindstone.settings import GrindSettings, RunSettings
+from grindstone.spending import DEFAULT_USD, expect, with_ceiling
 
 SHELL = ToolSpec(name="bash", description="Runs.", input_schema={"type": "object"})
 
@@ -77,3 +83,22 @@ def test_an_id_says_where_the_model_is():
     for unknown in ("openai:gpt-5", "messages:x"):
         with pytest.raises(InputError, match="no address"):
             resolve_model_id(unknown, {})
+
+
+def test_a_price_of_ones_own_counts_wherever_money_does(tmp_path: Path):
+    prices = '{"openai:qwen3": {"input": 1, "output": 10}}'
+    settings = RunSettings(model_id="openai:qwen3@http://localhost:1/v1", work_dir=tmp_path)
+    assert with_ceiling(settings, {}).max_cost_usd is None
+    assert with_ceiling(settings, {OWN_PRICES: prices}).max_cost_usd == DEFAULT_USD
+    model = resolve_model_id(settings.model_id, {})
+    own = PriceList.of_environment({OWN_PRICES: prices})
+    usage = Usage(input_tokens=1_000_000)
+    assert price_of(model, usage, own).usd == 1.0
+    assert price_of(model, usage).usd is None
+    # What a table knows by the service's own name is found whatever address was named.
+    known = resolve_model_id("openai:gpt-4o@http://localhost:1/v1", {})
+    assert price_of(known, usage).usd == pytest.approx(2.5)
+    assert expect(settings, model, Ledger(tmp_path), own).per_attempt_usd
+    wrong = {OWN_PRICES: '{"openai:qwen3": {"input": "dear"}}'}
+    with pytest.raises(InputError, match=r"GRINDSTONE_PRICES: openai:qwen3\.input"):
+        preflight("grind", GrindSettings(model_id="rehearsal", work_dir=tmp_path), wrong)
