@@ -41,6 +41,9 @@ _CHILDREN: dict[int, "subprocess.Popen[bytes]"] = {}
 
 PDEATHSIG = 1  # prctl(2): the signal a process gets when its parent dies
 
+HOME_VARIABLE = "GRINDSTONE_SERVER_HOME"
+"""By which a server is told whose it is."""
+
 SERVER_SETTINGS = {
     "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "100",
     "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_READ_BATCH_SIZE": "100",
@@ -226,6 +229,7 @@ def server_environment(home: Path, port: int, database_url: str | None) -> dict[
         kept
         | SERVER_SETTINGS
         | {
+            HOME_VARIABLE: str(folder.parent),
             "PREFECT_HOME": str(folder),
             "PREFECT_API_DATABASE_CONNECTION_URL": database_url
             or f"sqlite+aiosqlite:///{folder / 'prefect.db'}",

@@ -48,18 +48,20 @@ def runs(
 
 
 def diff(
-    before: Annotated[str, typer.Argument(help="A run; the start of its key is enough.")],
-    after: Annotated[str, typer.Argument(help="The run to hold against it.")],
+    before: Annotated[
+        str,
+        typer.Argument(
+            help="A run; the start of its key is enough. KEY@without and KEY@cycle-1 are parts."
+        ),
+    ],
+    after: Annotated[str, typer.Argument(help="The run, or the part, to hold against it.")],
     work_dir: WorkDir = Path("evolution_workdir"),
     as_json: JsonFlag = False,
 ) -> None:
     """Show the tasks that flipped between two runs, and the skills that changed between them."""
     from grindstone.report.run_diff import diff_runs
-    from grindstone.report.run_list import find_run
 
-    home = Home.at(work_dir)
-    ledger = Ledger(home)
-    found = diff_runs(home, find_run(ledger, before), find_run(ledger, after))
+    found = diff_runs(Ledger(Home.at(work_dir)), before, after)
     document = found.model_dump(mode="json") | {
         "gained": list(found.gained),
         "lost": list(found.lost),
@@ -81,7 +83,11 @@ def _line(line: "RunLine") -> str:
 
 
 def _diff_text(found: "RunDiff") -> str:
-    parts = [f"before  {_line(found.before)}", f"after   {_line(found.after)}", ""]
+    parts = [
+        f"before  {_line(found.before)} {found.before_part}".rstrip(),
+        f"after   {_line(found.after)} {found.after_part}".rstrip(),
+        "",
+    ]
     for mark, name, tasks in (("✓", "passes now", found.gained), ("✗", "fails now", found.lost)):
         parts += [f"{mark} {name:<11} {task}" for task in tasks]
     same = [task for task in found.tasks if not task.flipped]

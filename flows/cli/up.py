@@ -53,7 +53,11 @@ def up(
         raise InfrastructureError(Cause.PREFECT_SERVER, f"up at {state.ui_url}, but {told}")
     say(f"Schedules: {told}")
     say(f"Log in at the UI with the line in {login_file(home)}")
-    emit(state, as_json=as_json, text=f"Prefect UI: {state.ui_url}")
+    emit(
+        state,
+        as_json=as_json,
+        text=f"Prefect UI: {state.ui_url}\nViewer: {state.ui_url}/grindstone/",
+    )
 
 
 def down(work_dir: WorkDir = Path("evolution_workdir"), as_json: JsonFlag = False) -> None:

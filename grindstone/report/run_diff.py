@@ -1,12 +1,16 @@
-"""What changed between two runs: the tasks that flipped, and the evolutions that lie between."""
+"""What changed between two runs: the tasks that flipped, and the evolutions that lie between.
 
-from typing import TYPE_CHECKING, Any
+A side is a run (`KEY`), one arm of it (`KEY@with`) or one cycle of it (`KEY@cycle-2`).
+"""
+
+import re
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from grindstone.base import Frozen
-from grindstone.home import Home
+from grindstone.errors import InputError
 from grindstone.ledger import Ledger, queries
-from grindstone.records import Episode
-from grindstone.report.run_list import RunLine, list_runs
+from grindstone.records import Arm, Episode
+from grindstone.report.run_list import RunLine, find_run, list_runs
 from grindstone.workspace import Workspace
 from grindstone.workspace.errors import WorkspaceError
 from grindstone.workspace.history import EvolutionRef
@@ -51,6 +55,9 @@ class RunDiff(Frozen):
 
     before: RunLine
     after: RunLine
+    before_part: str
+    """The arm or cycle that counts; empty: the whole run."""
+    after_part: str
     tasks: tuple[TaskChange, ...]
     evolutions: tuple[EvolutionRef, ...]
     """Those that the later run's last workspace has and the earlier one's had not."""
@@ -75,37 +82,72 @@ class RunDiff(Frozen):
         )
 
 
-def diff_runs(home: Home, before: str, after: str) -> RunDiff:
-    """Return what changed between two runs of a home.
+class DiffSide(NamedTuple):
+    """Which attempts are held against others."""
+
+    run_key: str
+    part: str
+    """An arm, `cycle-N`, or empty: all that the run is about."""
+
+    def attempts(self, ledger: Ledger) -> "pl.LazyFrame":
+        """Return its attempts, the last one per task and trial."""
+        import polars as pl
+
+        frame = ledger.scan(Episode, self.run_key)
+        if self.part in set(Arm):
+            frame = frame.filter(pl.col("arm") == self.part) if self.part else frame
+        else:
+            frame = frame.filter(pl.col("cycle") == int(self.part.removeprefix("cycle-")))
+        of_arm = bool(self.part) and self.part in set(Arm)
+        return queries.latest(frame if of_arm else queries.main_attempts(frame))
+
+
+def find_side(ledger: Ledger, text: str) -> DiffSide:
+    """Return the side that `KEY`, `KEY@ARM` or `KEY@cycle-N` names; the key may be cut.
+
+    Raises:
+        InputError: There is no such run, or the part is none.
+    """
+    key, _, part = text.partition("@")
+    if part not in set(Arm) and not re.fullmatch(r"cycle-\d{1,6}", part):
+        arms = ", ".join(arm.value for arm in Arm if arm)
+        raise InputError(text, f"has no part {part!r}", f"an arm ({arms}) or cycle-N")
+    return DiffSide(find_run(ledger, key), part)
+
+
+def diff_runs(ledger: Ledger, before: str, after: str) -> RunDiff:
+    """Return what changed between two runs of a home, or between two parts of runs.
 
     Args:
-        home: With both runs in its ledger.
-        before: The earlier run's key.
-        after: The later run's key.
+        ledger: With both runs.
+        before: The earlier side, as `find_side` reads it.
+        after: The later side.
+
+    Raises:
+        InputError: A side names nothing.
     """
-    ledger = Ledger(home)
-    lines = {line.run_key: line for line in list_runs(ledger, (before, after))}
-    sides = {key: _sides(ledger, key) for key in (before, after)}
+    first, second = find_side(ledger, before), find_side(ledger, after)
+    lines = {line.run_key: line for line in list_runs(ledger, (first.run_key, second.run_key))}
+    old, new = _sides(ledger, first), _sides(ledger, second)
     changes = tuple(
-        TaskChange(task_id=task, before=sides[before].get(task), after=sides[after].get(task))
-        for task in sorted(sides[before] | sides[after])
+        TaskChange(task_id=task, before=old.get(task), after=new.get(task))
+        for task in sorted(old | new)
     )
-    evolutions, skill_diff = _between(home, lines[after].agent_id, ledger, before, after)
+    evolutions, skill_diff = _between(ledger, lines[second.run_key].agent_id, first, second)
     return RunDiff(
-        before=lines[before],
-        after=lines[after],
+        before=lines[first.run_key],
+        after=lines[second.run_key],
+        before_part=first.part,
+        after_part=second.part,
         tasks=changes,
         evolutions=evolutions,
         skill_diff=skill_diff,
     )
 
 
-def _main(ledger: Ledger, run_key: str) -> "pl.LazyFrame":
-    return queries.latest(queries.main_attempts(ledger.scan(Episode, run_key)))
-
-
-def _sides(ledger: Ledger, run_key: str) -> dict[str, TaskSide]:
-    rows: list[dict[str, Any]] = queries.by_task(_main(ledger, run_key)).collect().to_dicts()
+def _sides(ledger: Ledger, side: DiffSide) -> dict[str, TaskSide]:
+    tasks = queries.by_task(side.attempts(ledger)).collect()
+    rows: list[dict[str, Any]] = tasks.to_dicts()
     return {row["task_id"]: TaskSide.model_validate(_chosen(row)) for row in rows}
 
 
@@ -114,25 +156,25 @@ def _chosen(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _between(
-    home: Home, agent_id: str, ledger: Ledger, before: str, after: str
+    ledger: Ledger, agent_id: str, before: DiffSide, after: DiffSide
 ) -> tuple[tuple[EvolutionRef, ...], str]:
     """Return evolutions and skill diff; nothing where the two are of different workspaces."""
-    ends = [_last_commit(ledger, run_key, agent_id) for run_key in (before, after)]
+    ends = [_last_commit(ledger, side, agent_id) for side in (before, after)]
     try:
-        workspace = Workspace.open(home.workspace(agent_id))
+        workspace = Workspace.reading(ledger.home.workspace(agent_id))
         first, last = (workspace.repository.resolve(end) for end in ends)
-    except WorkspaceError:
+    except (WorkspaceError, InputError):
         return (), ""
     new = {commit.commit for commit in workspace.repository.log(f"{first}..{last}")}
     kept = tuple(ref for ref in workspace.history() if ref.commit in new)
     return kept, workspace.repository.run("diff", "--no-color", first, last, "--", "skills")
 
 
-def _last_commit(ledger: Ledger, run_key: str, agent_id: str) -> str:
+def _last_commit(ledger: Ledger, side: DiffSide, agent_id: str) -> str:
     import polars as pl
 
     frame = (
-        _main(ledger, run_key)
+        side.attempts(ledger)
         .filter(pl.col("agent_id") == agent_id)
         .sort("started_at")
         .select("workspace_commit")

@@ -5,11 +5,14 @@ from pydantic import AwareDatetime, Field, JsonValue
 from grindstone.base import Frozen
 from grindstone.graduation.audit.remarks import Remarks
 from grindstone.ledger.tables.attempts import JudgeVerdictRow, SkillUseRow
-from grindstone.ledger.tables.runs import EvolutionRow, GateDecisionRow, IncidentRow
+from grindstone.ledger.tables.library import WarrantRow
+from grindstone.ledger.tables.runs import EvolutionRow, GateDecisionRow, IncidentRow, SkillRow
 from grindstone.llm.journal import JournalEntry
 from grindstone.observe.feedback import Feedback
 from grindstone.records import Arm, Episode, FailureClass, Outcome, Purpose, Step, Trajectory
+from grindstone.report.model import SkillEffect
 from grindstone.report.run_list import RunLine
+from grindstone.workspace.history import EvolutionRef
 
 
 class RunsDocument(Frozen):
@@ -171,3 +174,115 @@ class SearchDocument(Frozen):
     more: bool
     """Whether there are others beside those."""
     seconds: float
+
+
+class SkillLine(Frozen):
+    """One skill of an agent in a list."""
+
+    skill: str
+    present: bool
+    """False: it is no longer in the library."""
+    version: str
+    category: str
+    description: str
+    warrant: str
+    """What it was known to do when it was last measured; empty: never."""
+    effect: SkillEffect | None
+    """As observed in all attempts of the agent; None: it was never offered."""
+
+
+class AgentSkills(Frozen):
+    """What one agent knows and knew."""
+
+    agent_id: str
+    skills: tuple[SkillLine, ...]
+    broken: tuple[str, ...]
+
+
+class SkillsDocument(Frozen):
+    """The skills of all agents."""
+
+    agents: tuple[AgentSkills, ...]
+
+
+class SkillVersion(Frozen):
+    """A commit that changed a skill."""
+
+    change: EvolutionRef
+    diff: str
+    """git's, of the skill's folder alone."""
+
+
+class TaskUse(Frozen):
+    """How a skill was used at one task."""
+
+    task_id: str
+    offered: int
+    loaded: int
+    followed: int
+    loaded_and_passed: int
+
+
+class SkillDocument(Frozen):
+    """One skill: what it says, how it came about, where it was used and what it does."""
+
+    agent_id: str
+    skill: str
+    scope: str
+    """general, or task: it is offered to its own task alone."""
+    present: bool
+    text: str
+    """Its SKILL.md as it is, or last was."""
+    versions: tuple[SkillVersion, ...]
+    """The latest first."""
+    effect: SkillEffect | None
+    warrant: WarrantRow | None
+    """The newest that it earned, in a comparison with and without it."""
+    lapsed: str
+    """Why the warrant no longer holds; empty while it does."""
+    taught: tuple[SkillRow, ...]
+    tasks: tuple[TaskUse, ...]
+    attempts: tuple[AttemptLine, ...]
+    """Those that read it, the latest last."""
+
+
+class TrendPoint(Frozen):
+    """How an agent did in one run; `low` and `high` are Wilson's 95% interval."""
+
+    run_key: str
+    kind: str
+    at: AwareDatetime
+    tasks: int
+    """With a score."""
+    passed: int
+    low: float
+    high: float
+
+
+class TaskMark(Frozen):
+    """How a task ended in one run."""
+
+    run_key: str
+    episode_id: str
+    outcome: Outcome
+
+
+class TaskTrend(Frozen):
+    """One task over the runs, in the order of the runs."""
+
+    task_id: str
+    marks: tuple[TaskMark, ...]
+
+
+class AgentTrend(Frozen):
+    """One agent over its runs."""
+
+    agent_id: str
+    points: tuple[TrendPoint, ...]
+    tasks: tuple[TaskTrend, ...]
+
+
+class TrendsDocument(Frozen):
+    """Agents and tasks over time."""
+
+    agents: tuple[AgentTrend, ...]

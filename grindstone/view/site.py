@@ -8,6 +8,7 @@ from pydantic import BaseModel, JsonValue
 
 from grindstone.errors import InputError
 from grindstone.home import Home
+from grindstone.report.run_diff import diff_runs
 from grindstone.settings import FeedbackLevel
 from grindstone.view.attempt import (
     atif_document,
@@ -18,6 +19,9 @@ from grindstone.view.attempt import (
 )
 from grindstone.view.cached import CachedLedger
 from grindstone.view.runs import run_document, runs_document
+from grindstone.view.search import search_document
+from grindstone.view.skills import skill_document, skills_document
+from grindstone.view.trends import trends_document
 
 
 class Asked(NamedTuple):
@@ -54,6 +58,7 @@ class Site:
         self.ledger = ledger = CachedLedger(home)
         self._addresses: dict[str, Callable[[Asked], Found]] = {
             "runs": lambda _: runs_document(ledger),
+            "trends": lambda _: trends_document(ledger),
             "run/*": lambda asked: run_document(ledger, *asked.names),
             "episode/*": lambda asked: attempt_document(ledger, asked.names[0], level),
             "episode/*/steps/*": lambda asked: steps_document(
@@ -62,6 +67,12 @@ class Site:
             "episode/*/calls": lambda asked: calls_document(ledger, *asked.names),
             "episode/*/whole": lambda asked: whole_document(ledger, asked.names[0], level),
             "episode/*/atif": lambda asked: atif_document(ledger, *asked.names),
+            "diff/*/*": lambda asked: diff_runs(ledger, *asked.names),
+            "skills": lambda _: skills_document(ledger),
+            "skill/*/*": lambda asked: skill_document(ledger, *asked.names),
+            "search": lambda asked: search_document(
+                ledger, asked.query.get("text", ""), asked.query.get("run") or None
+            ),
         }
 
     def document(self, address: str, query: Mapping[str, str] | None = None) -> bytes:

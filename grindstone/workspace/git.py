@@ -124,14 +124,14 @@ class Repository:
         ).splitlines()
         return dict(line.rsplit(" ", 1) for line in lines)
 
-    def log(self, *revisions: str) -> tuple[Commit, ...]:
-        """Return commits, the newest first."""
+    def log(self, *revisions: str, path: str = "") -> tuple[Commit, ...]:
+        """Return commits, the newest first; with a path those alone that changed it."""
         output = self.run(
             "log",
             "--topo-order",
             "--format=%H%x1f%P%x1f%T%x1f%cI%x1f%s%x1f%(trailers:only,unfold)%x1e",
             *(revisions or ("HEAD",)),
-            "--",
+            *("--", path)[: 2 if path else 1],
         )
         return tuple(_commit(record) for record in output.split("\x1e") if record.strip())
 

@@ -108,6 +108,17 @@ class Workspace:
         read_manifest(workspace.root)
         return workspace
 
+    @classmethod
+    def reading(cls, root: Path) -> Self:
+        """Return the workspace at `root` for who only reads: no writer is waited for.
+
+        Raises:
+            InputError: There is no workspace.
+        """
+        if not (root / ".git").is_dir():
+            raise InputError(str(root), "is not a workspace", "a folder made by Workspace.create")
+        return cls(root)
+
     def check_seed(self, seed: Path) -> None:
         """Check that the workspace began as a seed is now.
 

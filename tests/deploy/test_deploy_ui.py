@@ -122,3 +122,30 @@ def test_the_newer_ui_shows_the_same(
     text = read(page, f"{address}/{newest['verdicts-skillbench']}", "skills that helped")
     shoot(page, screenshots / "verdicts-v2.png")
     assert "✗ ✓" in text
+
+
+def test_the_viewer_is_beside_it_under_the_same_login(
+    up: Any, page: "Page", grind_run: dict[str, Any], screenshots: Path
+):
+    from grindstone.ledger import Ledger
+    from grindstone.records import Episode
+
+    rows = [row for row in Ledger(up.home).rows(Episode) if row.agent_id == "skillbench"]
+    failed = next(row for row in rows if not row.passed)
+    page.goto(f"{up.ui}/grindstone")
+    page.get_by_role("link", name=failed.run_key).click()
+    page.get_by_role("row", name="failed").get_by_role("link", name=failed.task_id).first.click()
+    page.get_by_role("heading", name=f"failed: {failed.task_id}").wait_for()
+    assert f"{failed.tests_passed}/{failed.tests_total} tests passed" in shoot(
+        page, screenshots / "viewer.png"
+    )
+    # The model's answer lies in the run's journal.
+    page.locator(".turn.agent").first.get_by_role("button", name="Raw answer").click()
+    page.locator(".turn.agent").first.get_by_text('"stop_reason"').first.wait_for()
+    browser = page.context.browser
+    assert browser is not None
+    stranger = browser.new_page()
+    stranger.goto(f"{up.ui}/grindstone/#/run/{failed.run_key}")
+    stranger.get_by_label("The home's login").wait_for()
+    assert failed.task_id not in stranger.inner_text("body")
+    stranger.close()

@@ -13,6 +13,13 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.browser, pytest.mark.commands, pytest.mark.timeout(180)]
 
 
+PLACES = [
+    *("/", "/run/late", "/episode/sort-names-early?step=3", "/trends", "/skills"),
+    *(f"/skill/ada/{SKILL}", "/diff/early/late", "/pair/sort-names-early/sort-names-late"),
+    "/search?text=sorted",
+]
+
+
 def cells(page: "Page", column: int) -> list[str]:
     """The texts of a table's column."""
     return [row.locator("td").nth(column).inner_text() for row in page.locator("tbody tr").all()]
@@ -93,6 +100,68 @@ def test_two_thousand_steps_open_soon_and_the_keyboard_goes_through_them(
     assert page.locator("#turn-1990").is_visible()
 
 
+def test_two_runs_show_what_flipped_and_the_skill_between_them(viewer: Any) -> None:
+    page = viewer.open("/")
+    page.get_by_label("Choose late").check()
+    page.get_by_label("Choose early").check()
+    page.get_by_role("button", name="What changed").click()
+    page.get_by_role("heading", name="From early to late").wait_for()
+    page.get_by_text("1 task gained, 1 lost, of 3.").wait_for()
+    assert dict(zip(cells(page, 0), cells(page, 1), strict=True)) == {
+        "sort-names": "gained",
+        "add-up": "lost",
+        "long-walk": "same",
+    }
+    assert f"evo-1 added {SKILL}" in page.inner_text("main")
+    assert "+sort -c names.txt" in page.locator(".diff .added").all_inner_texts()[-2]
+    page.get_by_role("row", name="sort-names").get_by_role("link", name="compare").click()
+    page.get_by_text("The first 1 turn ran the same; they part at turn 3 and turn 3.").wait_for()
+    failed, passed = page.locator(".sides > section").all()
+    failed.locator("#turn-3 .asked", has_text="sort names.txt").wait_for()
+    passed.locator("#turn-3 .asked", has_text=f"{SKILL}/SKILL.md").wait_for()
+    assert f"read {SKILL}" in passed.inner_text()
+    assert "✗ test_sorted failed" in failed.inner_text()
+
+
+def test_a_skill_tells_its_text_history_use_and_who_taught_it(viewer: Any) -> None:
+    page = viewer.open("/skills")
+    assert "+100 points" in page.get_by_role("row", name=SKILL).inner_text()
+    page.get_by_role("link", name=SKILL).click()
+    page.get_by_role("heading", name="History").wait_for()
+    text = page.inner_text("main")
+    assert "5 / 1 / 1 of scored attempts" in text
+    assert "1 of 1 with it, 0 of 1 without" in text
+    assert "sort-names in early (evo-1)" in text
+    assert f"+name: {SKILL}" in text
+    page.get_by_text("1 attempt that read it").click()
+    page.get_by_role("link", name="passed sort-names").click()
+    page.get_by_role("heading", name="passed: sort-names").wait_for()
+
+
+def test_a_word_is_found_in_all_that_was_said_run_and_printed(viewer: Any) -> None:
+    page = viewer.open("/")
+    page.get_by_label("Search steps").fill("LINE 1234")
+    page.keyboard.press("Enter")
+    page.get_by_role("link", name="long-walk, turn 1234").click()
+    page.locator("#turn-1234.marked pre", has_text="line 1234").wait_for()
+    page = viewer.open("/run/early")
+    page.get_by_label("Search steps of early").fill("hacked")
+    page.keyboard.press("Enter")
+    page.locator(".found mark", has_text="hacked").wait_for()
+    assert page.locator(".found li").count() == 1
+    assert page.evaluate("window.hacked") is None
+
+
+def test_a_task_is_followed_over_the_runs(viewer: Any) -> None:
+    page = viewer.open("/trends")
+    row = page.get_by_role("row", name="sort-names")
+    row.get_by_role("link", name="late: passed").wait_for()
+    marks = row.get_by_role("link").evaluate_all("all => all.map(each => each.ariaLabel)")
+    assert marks[:2] == ["early: failed", "late: passed"]
+    page.get_by_role("link", name="late: 1 of 3").click()
+    page.get_by_role("heading", name="grind ada").wait_for()
+
+
 def test_a_run_that_goes_on_is_followed(viewer: Any, home: Any) -> None:
     from support.viewer_home import command, conversation, keep_attempt, keep_state
 
@@ -110,23 +179,20 @@ def test_a_run_that_goes_on_is_followed(viewer: Any, home: Any) -> None:
     page.get_by_text("1 of 1 attempts").wait_for()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("place", ["/", "/run/late", "/episode/sort-names-early?step=3"])
-def test_nobody_is_shut_out(viewer: Any, axe: str, place: str, scheme: Any) -> None:
-    viewer.page.emulate_media(color_scheme=scheme)
+@pytest.mark.parametrize("place", PLACES)
+def test_nobody_is_shut_out(viewer: Any, axe: str, place: str) -> None:
     page = viewer.open(place)
     page.locator("h1").wait_for()
     page.wait_for_timeout(300)
     # By the debugger, since the page's policy lets no script of ours in.
     page.evaluate(axe)
     rules = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}
-    found = page.evaluate("rules => axe.run(document, rules)", rules)
-    broken = [
-        (each["id"], [node["html"] for node in each["nodes"]]) for each in found["violations"]
-    ]
-    assert broken == []
-    assert any(each["id"] == "color-contrast" for each in found["passes"])
-    viewer.page.emulate_media(color_scheme="light")
+    for scheme in ("dark", "light"):
+        page.emulate_media(color_scheme=scheme)
+        found = page.evaluate("rules => axe.run(document, rules)", rules)
+        broken = {each["id"]: [n["html"] for n in each["nodes"]] for each in found["violations"]}
+        assert broken == {}, scheme
+        assert any(each["id"] == "color-contrast" for each in found["passes"])
 
 
 def test_without_the_login_nothing_is_told(viewer: Any) -> None:

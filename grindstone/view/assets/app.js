@@ -3,15 +3,27 @@
 import { html, render, useEffect, useState } from "./lib.js";
 import { AttemptPage } from "./attempt.js";
 import { LoginNeeded, load, offline, saveLogin, takeLogin } from "./data.js";
+import { DiffPage } from "./diff.js";
+import { PairPage } from "./pair.js";
 import { Link } from "./parts.js";
 import { usePlace } from "./place.js";
 import { RunPage } from "./run.js";
 import { RunsPage } from "./runs.js";
+import { SearchBox, SearchPage } from "./search.js";
+import { SkillPage } from "./skill.js";
+import { SkillsPage } from "./skills.js";
+import { TrendsPage } from "./trends.js";
 
 const PAGES = {
   "": () => html`<${RunsPage} />`,
   run: ([run_key]) => html`<${RunPage} key=${run_key} run_key=${run_key} />`,
   episode: ([id]) => html`<${AttemptPage} key=${id} id=${id} />`,
+  pair: ([left, right]) => html`<${PairPage} key=${left + right} left=${left} right=${right} />`,
+  diff: ([before, after]) => html`<${DiffPage} before=${before} after=${after} />`,
+  skills: () => html`<${SkillsPage} />`,
+  skill: ([agent, skill]) => html`<${SkillPage} key=${agent + skill} agent=${agent} skill=${skill} />`,
+  trends: () => html`<${TrendsPage} />`,
+  search: () => html`<${SearchPage} />`,
 };
 
 function App() {
@@ -25,7 +37,9 @@ function App() {
   return html`
     <a class="skip" href=${location.hash} onClick=${skip}>To the content</a>
     <header><strong><${Link} to=${[]}>Grindstone<//></strong>
-      <nav aria-label="Pages"><${Link} to=${[]}>Runs<//></nav></header>
+      <nav aria-label="Pages"><${Link} to=${[]}>Runs<//> <${Link} to=${["trends"]}>Trends<//>
+        ${" "}<${Link} to=${["skills"]}>Skills<//></nav>
+      ${!offline && html`<${SearchBox} />`}</header>
     <main id="content" tabindex="-1">${page ? page(rest)
       : html`<p class="problem">There is no page ${parts.join("/")}.</p>`}</main>`;
 }

@@ -1,9 +1,10 @@
 // One attempt: why it ended so, then what was said and done, then what it was given.
 
-import { html, useEffect, useMemo, useRef, useState } from "./lib.js";
+import { html, useEffect } from "./lib.js";
 import { load, offline, useDocument } from "./data.js";
 import { Fact, Link, Outcome, Shown, Trail, save } from "./parts.js";
 import { setQuery, usePlace } from "./place.js";
+import { useOpen, useRaw, useSteps } from "./steps.js";
 import { Turn } from "./turn.js";
 import { count, duration, fixed, money, plural, standing, tests, time } from "./words.js";
 
@@ -28,11 +29,11 @@ function Attempt({ found }) {
     <${Skills} found=${found} />`;
 }
 
-export function Why({ found }) {
+export function Why({ found, id = "why" }) {
   const { attempt, feedback, judge } = found;
   const failing = (feedback?.tests ?? []).filter((test) => test.status !== "passed");
-  return html`<section aria-labelledby="why">
-    <h2 id="why">Why it ${attempt.outcome === "passed" ? "passed" : "did not pass"}</h2>
+  return html`<section aria-labelledby=${id}>
+    <h2 id=${id}>Why it ${attempt.outcome === "passed" ? "passed" : "did not pass"}</h2>
     ${attempt.outcome === "error" && html`<p class="problem">${attempt.error_cause}:
       ${" "}${found.error_detail}</p>`}
     ${attempt.failure_class !== "none" && html`<p>${attempt.failure_class.replaceAll("_", " ")};
@@ -79,20 +80,11 @@ function Conversation({ found }) {
   const turns = found.turns.filter((line) => line.kind !== "system");
   const prompts = found.turns.filter((line) => line.kind === "system");
   const asked = query.step === undefined ? null : Number(query.step);
-  const [open, setOpen] = useState(() => new Set(
-    turns.length <= ALL_OPEN ? turns.map((line) => line.index) : [found.first_error ?? turns[0]?.index]));
+  const first = found.first_error ?? turns[0]?.index;
+  const [open, toggle, setOpen] = useOpen(
+    turns.length <= ALL_OPEN ? turns.map((line) => line.index) : [first]);
   const steps = useSteps(id, found.chunk, open);
-  const raw = useMemo(() => {
-    let calls = null;
-    return () => (calls ??= load(["episode", id, "calls"]).then((each) => each.calls));
-  }, [id]);
-  const toggle = (index, now) => setOpen((before) => {
-    if (before.has(index) === now) return before;
-    const after = new Set(before);
-    if (now) after.add(index);
-    else after.delete(index);
-    return after;
-  });
+  const raw = useRaw(id);
   useEffect(() => {
     if (asked !== null) reveal(asked, toggle);
   }, [asked]);
@@ -113,22 +105,6 @@ function Conversation({ found }) {
     ${found.submission && html`<h3>Its closing words</h3><pre class="said">${found.submission}</pre>`}
     ${prompts.length > 0 && html`<h3>Prompt</h3><div class="turns">${prompts.map(draw)}</div>`}
   </section>`;
-}
-
-// The steps of unfolded turns, read in chunks.
-function useSteps(id, chunk, open) {
-  const [steps, setSteps] = useState(() => new Map());
-  const asked = useRef(new Set());
-  useEffect(() => {
-    for (const index of open) {
-      const number = Math.floor(index / chunk);
-      if (asked.current.has(number)) continue;
-      asked.current.add(number);
-      load(["episode", id, "steps", String(number)]).then((found) =>
-        setSteps((before) => new Map([...before, ...found.steps.map((step) => [step.index, step])])));
-    }
-  }, [open]);
-  return steps;
 }
 
 function reveal(index, toggle) {

@@ -1,12 +1,16 @@
 // The list of runs.
 
-import { html } from "./lib.js";
+import { html, useState } from "./lib.js";
 import { useDocument } from "./data.js";
 import { Link, Shown } from "./parts.js";
+import { address } from "./place.js";
 import { Table } from "./table.js";
 import { duration, money, percent, seconds_between, time } from "./words.js";
 
-const COLUMNS = [
+const columns = (chosen, choose) => [
+  { id: "pair", name: "Pair", value: (run) => chosen.includes(run.run_key),
+    cell: (run) => html`<input type="checkbox" checked=${chosen.includes(run.run_key)}
+      aria-label=${`Choose ${run.run_key}`} onChange=${() => choose(run.run_key)} />` },
   { id: "run", name: "Run", value: (run) => run.run_key,
     cell: (run) => html`<${Link} to=${["run", run.run_key]}>${run.run_key}<//>` },
   { id: "at", name: "Started", value: (run) => run.started_at,
@@ -29,8 +33,16 @@ const COLUMNS = [
 
 export function RunsPage() {
   const state = useDocument(["runs"], { runs: ["*"] });
+  const [chosen, setChosen] = useState([]);
+  const choose = (key) => setChosen(chosen.includes(key) ? chosen.filter((each) => each !== key)
+    : [...chosen, key].slice(-2));
   return html`<h1>Runs</h1>
-    <${Shown} state=${state}>${(found) => html`
-      <${Table} columns=${COLUMNS} rows=${found.runs} first="-at" noun="run" label="Runs"
-        picks=${["status:running", "status:failed"]} />`}<//>`;
+    <${Shown} state=${state}>${(found) => {
+      const order = found.runs.map((run) => run.run_key);
+      const sides = [...chosen].sort((a, b) => order.indexOf(a) - order.indexOf(b));
+      return html`<${Table} columns=${columns(chosen, choose)} rows=${found.runs} first="-at"
+        noun="run" label="Runs" picks=${["status:running", "status:failed"]}>
+        <button type="button" disabled=${chosen.length !== 2}
+          onClick=${() => (location.hash = address(["diff", ...sides]))}>What changed</button><//>`;
+    }}<//>`;
 }
