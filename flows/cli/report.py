@@ -1,7 +1,7 @@
 """`grindstone report`: what a run came to, again and in other formats."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -9,6 +9,9 @@ from grindstone.errors import InputError
 from grindstone.flows.cli.home import WorkDir
 from grindstone.flows.cli.output import JsonFlag, emit, on_terminal, say
 from grindstone.ledger import Ledger
+
+if TYPE_CHECKING:
+    from grindstone.report import RunReport
 
 
 def register(app: typer.Typer) -> None:
@@ -22,8 +25,16 @@ def report(
     ] = None,
     work_dir: WorkDir = Path("evolution_workdir"),
     html: Annotated[
-        Path | None, typer.Option(help="Write one self-contained page with plots here.")
+        Path | None,
+        typer.Option(
+            help="Write pages here: one with plots (FILE.html), or a folder with the viewer of "
+            "this run, which needs no server."
+        ),
     ] = None,
+    words: Annotated[
+        bool,
+        typer.Option(help="Put the verifier's own words, which may quote tests, into the folder."),
+    ] = False,
     export: Annotated[
         Path | None, typer.Option(help="Write the run's data into this folder.")
     ] = None,
@@ -33,20 +44,35 @@ def report(
     as_json: JsonFlag = False,
 ) -> None:
     """Print a run's report, or write it as a page or as data."""
-    from grindstone.files import write_atomic
-    from grindstone.report import build_report, render_html, render_markdown
+    from grindstone.report import build_report, render_markdown
     from grindstone.report.run_list import find_run
 
     _check_targets(html, export, formats)
+    if words and (html is None or html.suffix == ".html"):
+        raise InputError("--words", "is for a folder, which is not given", "--html FOLDER too")
     ledger = Ledger(work_dir.absolute())
     key = latest_run(ledger) if run_key is None else find_run(ledger, run_key)
     built = build_report(ledger, key)
     if html is not None:
-        write_atomic(html, render_html(built))
-        say(f"Wrote {html}")
+        say(f"Wrote {_write_pages(ledger, built, html, words=words)}")
     if export is not None:
         _export(ledger, key, export, formats)
     emit(built, as_json=as_json, text=on_terminal(render_markdown(built)))
+
+
+def _write_pages(ledger: Ledger, report: "RunReport", html: Path, *, words: bool) -> Path:
+    from grindstone.files import write_atomic
+    from grindstone.report import render_html
+    from grindstone.settings import FeedbackLevel
+    from grindstone.view.folder import write_folder
+
+    if html.suffix == ".html":
+        write_atomic(html, render_html(report))
+        return html
+    level = FeedbackLevel.FULL if words else FeedbackLevel.TESTS
+    index = write_folder(ledger.home, (report.run_key,), html, level=level)
+    write_atomic(html / "report.html", render_html(report))
+    return index
 
 
 def _check_targets(html: Path | None, export: Path | None, formats: list[str]) -> None:

@@ -115,6 +115,18 @@ def find_side(ledger: Ledger, text: str) -> DiffSide:
     return DiffSide(find_run(ledger, key), part)
 
 
+def run_parts(ledger: Ledger, run_key: str) -> tuple[tuple[str, str], ...]:
+    """Return the parts of a run that are worth holding against each other: arms, then cycles."""
+    import polars as pl
+
+    episodes = ledger.scan(Episode, run_key)
+    arms = set(episodes.select(pl.col("arm").unique()).collect().to_series())
+    last = queries.main_attempts(episodes).select(pl.col("cycle").max()).collect().item()
+    pairs = ((Arm.WITHOUT, Arm.WITH), (Arm.BASELINE, Arm.CANDIDATE))
+    found = [(a.value, b.value) for a, b in pairs if {a.value, b.value} <= arms]
+    return (*found, *([("cycle-1", f"cycle-{last}")] if (last or 0) > 1 else []))
+
+
 def diff_runs(ledger: Ledger, before: str, after: str) -> RunDiff:
     """Return what changed between two runs of a home, or between two parts of runs.
 

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -29,10 +30,22 @@ class _Held(NamedTuple):
 class CachedLedger(Ledger):
     """Holds the small tables in memory, run by run, as long as their parts are the same."""
 
-    def __init__(self, home: Home | Path | str) -> None:
+    def __init__(self, home: Home | Path | str, *, only: Collection[str] | None = None) -> None:
+        """Open a home's ledger.
+
+        Args:
+            home: The home.
+            only: The runs there are to be; None: all.
+        """
         super().__init__(home)
+        self._only = None if only is None else frozenset(only)
         self._held: dict[tuple[str, str], _Held] = {}
         self._lock = threading.Lock()
+
+    def runs(self, table: str | None = None) -> tuple[str, ...]:
+        """Return what `Ledger.runs` does, of the runs there are to be."""
+        found = super().runs(table)
+        return found if self._only is None else tuple(key for key in found if key in self._only)
 
     def scan(self, table: str | type[BaseModel], run_key: str | None = None) -> "pl.LazyFrame":
         """Return what `Ledger.scan` does."""

@@ -61,6 +61,8 @@ class RunDocument(Frozen):
     settings: dict[str, JsonValue]
     attempts: tuple[AttemptLine, ...]
     evolutions: tuple[EvolutionRow, ...]
+    parts: tuple[tuple[str, str], ...]
+    """What it can be held against itself by, as `run_diff.find_side` reads it."""
     gates: tuple[GateDecisionRow, ...]
     incidents: tuple[IncidentRow, ...]
 

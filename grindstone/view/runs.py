@@ -6,6 +6,7 @@ from grindstone.ledger import Ledger
 from grindstone.ledger.tables.attempts import SkillUseRow
 from grindstone.ledger.tables.runs import EvolutionRow, GateDecisionRow, IncidentRow, RunRow
 from grindstone.records import Episode, Usage
+from grindstone.report.run_diff import run_parts
 from grindstone.report.run_list import find_run, list_runs
 from grindstone.view.documents import AttemptLine, RunDocument, RunsDocument
 
@@ -35,6 +36,7 @@ def run_document(ledger: Ledger, run_key: str) -> RunDocument:
         settings=latest.settings,
         attempts=attempt_lines(ledger, ledger.scan(Episode, key), key),
         evolutions=tuple(sorted(ledger.rows(EvolutionRow, key), key=lambda row: row.at)),
+        parts=run_parts(ledger, key),
         gates=tuple(sorted(ledger.rows(GateDecisionRow, key), key=lambda row: row.at)),
         incidents=tuple(ledger.rows(IncidentRow, key)),
     )

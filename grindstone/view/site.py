@@ -1,7 +1,7 @@
 """The viewer's addresses: which document is where."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple
 
 from pydantic import BaseModel, JsonValue
@@ -47,15 +47,22 @@ Found = BaseModel | dict[str, JsonValue]
 class Site:
     """A home as the viewer shows it; nothing here writes."""
 
-    def __init__(self, home: Home, *, level: FeedbackLevel = FeedbackLevel.FULL) -> None:
+    def __init__(
+        self,
+        home: Home,
+        *,
+        level: FeedbackLevel = FeedbackLevel.FULL,
+        runs: Collection[str] | None = None,
+    ) -> None:
         """Open a home.
 
         Args:
             home: Whose ledger is shown.
             level: How much of the verifier's word its readers may see.
+            runs: Those alone; None: all.
         """
         self.home = home
-        self.ledger = ledger = CachedLedger(home)
+        self.ledger = ledger = CachedLedger(home, only=runs)
         self._addresses: dict[str, Callable[[Asked], Found]] = {
             "runs": lambda _: runs_document(ledger),
             "trends": lambda _: trends_document(ledger),

@@ -38,7 +38,8 @@ function App() {
     <a class="skip" href=${location.hash} onClick=${skip}>To the content</a>
     <header><strong><${Link} to=${[]}>Grindstone<//></strong>
       <nav aria-label="Pages"><${Link} to=${[]}>Runs<//> <${Link} to=${["trends"]}>Trends<//>
-        ${" "}<${Link} to=${["skills"]}>Skills<//></nav>
+        ${" "}<${Link} to=${["skills"]}>Skills<//>
+        ${offline && html` <a href="report.html">Report</a>`}</nav>
       ${!offline && html`<${SearchBox} />`}</header>
     <main id="content" tabindex="-1">${page ? page(rest)
       : html`<p class="problem">There is no page ${parts.join("/")}.</p>`}</main>`;

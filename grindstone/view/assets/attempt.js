@@ -148,8 +148,9 @@ function Downloads({ found }) {
   const id = found.attempt.episode_id;
   const get = (name, parts) => load(parts).then((document) =>
     save(`${found.attempt.task_id}-${id.slice(0, 12)}${name}.json`, JSON.stringify(document, null, 2)));
-  return html`<button type="button" onClick=${() => get(".atif", ["episode", id, "atif"])}>Download ATIF</button>
-    ${!offline && html` <button type="button" onClick=${() => get("", ["episode", id, "whole"])}>Download JSON</button>`}`;
+  return !offline && html`
+    <button type="button" onClick=${() => get(".atif", ["episode", id, "atif"])}>Download ATIF</button>
+    ${" "}<button type="button" onClick=${() => get("", ["episode", id, "whole"])}>Download JSON</button>`;
 }
 
 const Skills = ({ found }) => found.skills.length > 0 && html`<section>

@@ -63,7 +63,7 @@ export function RunPage({ run_key }) {
         <button type="button" disabled=${chosen.length !== 2}
           onClick=${() => (location.hash = address(["pair", ...chosen]))}>Side by side</button>
       <//>
-      <${Parts} run_key=${found.run.run_key} attempts=${found.attempts} />
+      <${Parts} run_key=${found.run.run_key} parts=${found.parts} />
       <${Evolutions} of=${found.evolutions} />`}<//>`;
 }
 
@@ -77,16 +77,9 @@ const Facts = ({ run }) => html`<dl class="facts">
   <${Fact} name="Took">${duration(seconds_between(run.started_at, run.ended_at)) || "running"}<//>
 </dl>`;
 
-// What a run can be held against itself by: its arms, and its cycles.
-function Parts({ run_key, attempts }) {
-  const arms = new Set(attempts.map((each) => each.arm));
-  const last = attempts.reduce((most, each) => Math.max(most, each.arm ? 0 : each.cycle), 0);
-  const pairs = [["without", "with"], ["baseline", "candidate"]].filter((pair) =>
-    pair.every((arm) => arms.has(arm)));
-  if (last > 1) pairs.push(["cycle-1", `cycle-${last}`]);
-  return pairs.length > 0 && html`<p>What changed: ${pairs.map(([a, b]) => html`<${Link}
-    to=${["diff", `${run_key}@${a}`, `${run_key}@${b}`]}>${a} to ${b}<//> `)}</p>`;
-}
+const Parts = ({ run_key, parts }) => parts.length > 0 && html`<p>What changed:
+  ${parts.map(([a, b]) => html` <${Link}
+    to=${["diff", `${run_key}@${a}`, `${run_key}@${b}`]}>${a} to ${b}<//>`)}</p>`;
 
 const Evolutions = ({ of }) => of.length > 0 && html`
   <h2>What it changed</h2>

@@ -1,7 +1,7 @@
 // The steps of a conversation, read in chunks as they are unfolded.
 
 import { useEffect, useMemo, useRef, useState } from "./lib.js";
-import { load } from "./data.js";
+import { load, offline } from "./data.js";
 
 export function useSteps(id, chunk, open) {
   const [steps, setSteps] = useState(() => new Map());
@@ -21,6 +21,7 @@ export function useSteps(id, chunk, open) {
 // The model's raw answers, asked for once.
 export function useRaw(id) {
   return useMemo(() => {
+    if (offline) return null; // a folder has none
     let calls = null;
     return () => (calls ??= load(["episode", id, "calls"]).then((found) => found.calls));
   }, [id]);

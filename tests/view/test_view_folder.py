@@ -1,0 +1,68 @@
+"""A run as a folder of pages, opened from the disk: no server, nothing of other runs."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.browsing import browsing
+from support.viewer_home import HOSTILE
+
+pytestmark = [pytest.mark.browser, pytest.mark.commands]
+
+
+def report(home: Any, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "grindstone.flows.cli", "report", *map(str, arguments)]
+    return subprocess.run(
+        [*command, "--work-dir", str(home)], capture_output=True, text=True, check=False
+    )
+
+
+def everything(folder: Path) -> str:
+    return "\n".join(path.read_text("utf-8") for path in folder.rglob("*") if path.is_file())
+
+
+def test_it_is_read_without_a_server(home: Any, chromium: str, tmp_path: Path) -> None:
+    folder = tmp_path / "pages"
+    for _ in range(2):  # a folder of ours is written anew
+        done = report(home, "early", "--html", folder)
+        assert done.returncode == 0, done.stderr
+    text = everything(folder)
+    assert "sort-names-late" not in text
+    assert "zoe before adam" not in text  # the verifier's words quote tests
+
+    asked: list[str] = []
+    with browsing(chromium) as page:
+        page.set_default_timeout(20_000)
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto((folder / "index.html").as_uri())
+        page.get_by_role("link", name="early").click()
+        page.get_by_role("button", name="outcome:failed").click()
+        page.get_by_role("link", name="sort-names").click()
+        page.get_by_text("✗ test_sorted failed").wait_for()
+        page.locator("#turn-3 pre.gave", has_text="window.hacked").wait_for()
+        assert HOSTILE in page.inner_text("#turn-3")
+        assert page.evaluate("window.hacked") is None
+        page.get_by_role("link", name="Skills").click()
+        page.get_by_role("link", name="mend-names").click()
+        page.get_by_role("heading", name="History").wait_for()
+        page.get_by_role("link", name="Report").click()
+        page.get_by_text("1 of 2 tasks passed").first.wait_for()
+    assert asked
+    assert all(url.startswith(("file:", "data:", "blob:")) for url in asked), asked
+
+
+def test_it_holds_the_verifiers_words_when_asked_to(home: Any, tmp_path: Path) -> None:
+    assert report(home, "early", "--html", tmp_path / "told", "--words").returncode == 0
+    assert "zoe before adam" in everything(tmp_path / "told")
+
+
+def test_nothing_of_others_is_overwritten(home: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "index.html").write_text("mine")
+    done = report(home, "early", "--html", folder)
+    assert done.returncode == 2
+    assert f"{folder}: holds something else; expected a new or empty folder" in done.stderr
+    assert everything(folder) == "mine"
