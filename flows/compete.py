@@ -9,6 +9,7 @@ from grindstone.base import Frozen
 from grindstone.blocks import BlockNames, configure
 from grindstone.competency.checking import check_names, folded
 from grindstone.competency.jobs import TrainingJob, TrainingJobs
+from grindstone.competency.measured import practised_by
 from grindstone.competency.scoring import Scoring, measure_agent, score_agent
 from grindstone.competency.scoring_page import headline
 from grindstone.competency.training_outcome import practice_key
@@ -63,7 +64,7 @@ async def compete(
             leave_out=[
                 name
                 for name, estimate in first.estimates.items()
-                if estimate.mastered(settings.min_episodes)
+                if estimate.exhausted(settings.min_episodes)
             ],
         )
     trained = () if note else await _train_pending(jobs, settings, blocks)
@@ -94,7 +95,10 @@ def _domains(run: Run[CompetencySettings]) -> tuple[str, ...]:
 
 
 async def _probe(run: Run[CompetencySettings], domains: Sequence[str]) -> str:
-    """Attempt the tasks of domains with too few attempts; return what ended that early."""
+    """Attempt the tasks of domains with too few attempts; return what ended that early.
+
+    Where nothing is left to learn from, what is missing are passes at tasks never trained on.
+    """
     settings = run.settings
     known = await asyncio.to_thread(measure_agent, run.ledger, settings.agent_id, settings, domains)
     lacking = {folded(name) for name in domains if not known[name].enough}
@@ -105,6 +109,23 @@ async def _probe(run: Run[CompetencySettings], domains: Sequence[str]) -> str:
         for task in run.planned.tasks
         if lacking.intersection(map(folded, domains_of(task, settings.domains_by)))
     ]
+    shown = await asyncio.to_thread(practised_by, run.ledger, settings.agent_id)
+    fresh = [task for task in run.planned.tasks if task.task_id not in shown]
+    for name in domains:
+        missing = known[name].unseen_missing(settings.min_episodes)
+        tasks = [
+            task
+            for task in fresh
+            if folded(name) in map(folded, domains_of(task, settings.domains_by))
+        ]
+        if missing and tasks:
+            lacking.add(folded(name))
+            wanted += [
+                run.plan_attempt(
+                    tasks[number % len(tasks)], at, Purpose.TRAIN, trial=number // len(tasks)
+                )
+                for number in range(missing)
+            ]
     if not wanted:
         return ""
     told = f"Probing {len(lacking)} domains with too few attempts: {len(wanted)} attempts"

@@ -1,7 +1,7 @@
 """One training job: measure a domain, train on it, measure again, keep what helped."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from prefect import flow
@@ -11,6 +11,7 @@ from grindstone.blocks import BlockNames, configure
 from grindstone.competency.checking import folded
 from grindstone.competency.jobs import TrainingJob, TrainingJobs, TrainingOutcome
 from grindstone.competency.training_outcome import (
+    held_out,
     practice_key,
     take_back,
     tell_tracker,
@@ -26,6 +27,8 @@ from grindstone.settings import CompetencySettings, GrindSettings, RunSettings, 
 from grindstone.tasks.dispatch import send_next
 from grindstone.workspace import Snapshot
 
+STANDS = ("done", "unproven")
+"""Trainings that are kept."""
 ANY: dict[str, object] = {"category": [], "difficulty": [], "task_ids": [], "limit": None}
 
 
@@ -129,9 +132,14 @@ async def _train(
         if jobs.cancelled(job):
             await run.finish(note="cancelled")
             return await _called_off(jobs, job, settings, "before it trained")
-    await _practise(job, own, blocks)
+        names = [task.task_id for task in run.planned.tasks]
+        held = await asyncio.to_thread(held_out, run.ledger, job.agent_id, names, own.held_out)
+        if held:
+            run.note(f"Held out of the training, and measured: {', '.join(sorted(held))}")
+    practice = [name for name in names if name not in held]
+    await _practise(job, own.model_copy(update={"task_ids": practice}), blocks)
     async with open_run("train", own, blocks) as run:
-        outcome = await _weigh(run, jobs, job, base, before)
+        outcome = await _weigh(run, jobs, job, base, before, held)
         told = f"{job.domain}: {outcome.status}, {outcome.note}"
         run.note(told)
         await run.finish()
@@ -144,6 +152,7 @@ async def _weigh(
     job: TrainingJob,
     base: Snapshot,
     before: Sequence[Episode],
+    held: Collection[str],
 ) -> TrainingOutcome:
     """Measure what was learned; take it back where it does not help."""
     learned = await asyncio.to_thread(run.workspace.snapshot)
@@ -152,11 +161,11 @@ async def _weigh(
         outcome = TrainingOutcome(status="cancelled", note="after it trained; rolled back")
     else:
         after = await _measure(run, learned, Arm.CANDIDATE) if changed else before
-        outcome = weighed(before, after, base, learned, scale=run.settings.base)
-        if outcome.status == "done":
+        outcome = weighed(before, after, base, learned, scale=run.settings.base, held=held)
+        if outcome.status in STANDS:
             ledger, scale = run.ledger, run.settings.base
             await asyncio.to_thread(tell_tracker, ledger, job, after, base=scale)
-    if changed and outcome.status != "done":
+    if changed and outcome.status not in STANDS:
         await asyncio.to_thread(take_back, job, run.workspace, base, learned, outcome.note)
     return outcome
 

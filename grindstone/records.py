@@ -213,6 +213,11 @@ class Purpose(StrEnum):
         return self in (Purpose.GRIND, Purpose.ADAPT, Purpose.TRAIN)
 
     @property
+    def practises(self) -> bool:
+        """Whether the agent learns from what came of it; such a task is held out no more."""
+        return self in (Purpose.GRIND, Purpose.ADAPT)
+
+    @property
     def live(self) -> bool:
         """Whether the work was meant, as opposed to training, where failing is how one learns."""
         return self in (Purpose.ROUTE, Purpose.IMPORT)

@@ -28,7 +28,7 @@ PANELS = (
     | dict.fromkeys(
         (
             *("target_index", "max_jobs", "deficit_threshold", "train", "job_kind", "max_cycles"),
-            "evolver_model_id",
+            *("evolver_model_id", "held_out"),
         ),
         "Training",
     )

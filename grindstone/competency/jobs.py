@@ -33,8 +33,9 @@ from grindstone.workspace.errors import WorkspaceError
 from grindstone.workspace.lock import WriterLock
 
 Kind = Literal["grind", "adapt"]
-Ending = Literal["done", "unhelpful", "failed", "cancelled"]
-Status = Literal["queued", "running", "done", "unhelpful", "failed", "cancelled"]
+Ending = Literal["done", "unproven", "unhelpful", "failed", "cancelled"]
+"""Done is shown on tasks that were not trained on; unproven is what helped on the others alone."""
+Status = Literal["queued", "running", "done", "unproven", "unhelpful", "failed", "cancelled"]
 IN_VAIN = ("unhelpful", "failed")
 
 

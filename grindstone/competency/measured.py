@@ -23,6 +23,7 @@ from pydantic import NonNegativeFloat, NonNegativeInt
 
 from grindstone.base import Frozen
 from grindstone.competency.checking import check_base, folded, number
+from grindstone.ledger.store import Ledger
 from grindstone.records import Arm, Outcome, Purpose, utc_now
 from grindstone.settings import Profile
 
@@ -35,7 +36,7 @@ DECAY = 0.5
 
 COLUMNS = (
     *("n_episodes", "n_passed", "weight", "score", "low", "high", "enough"),
-    *("strength", "clean", "open_tasks", "mean_cost_usd"),
+    *("strength", "clean", "open_tasks", "clean_unseen", "mean_cost_usd"),
 )
 
 Grouping = Literal["category", "tags"]
@@ -57,11 +58,20 @@ class Estimate(Frozen):
     strength: NonNegativeFloat = 0.0  # the weight with the prior's
     clean: NonNegativeInt = 0  # attempts since the last one that failed
     open_tasks: NonNegativeInt = 0  # tasks whose last attempt failed
+    clean_unseen: NonNegativeInt = 0  # of those, the ones at tasks it never trained on
     mean_cost_usd: float | None = None  # of an attempt; None: a price is unknown
 
-    def mastered(self, clean: int) -> bool:
+    def exhausted(self, clean: int) -> bool:
         """Whether no task is left to learn from: each passed last, and so did `clean` in a row."""
         return not self.open_tasks and self.clean >= clean
+
+    def mastered(self, clean: int) -> bool:
+        """Whether `clean` attempts at tasks it never trained on passed in a row as well."""
+        return self.exhausted(clean) and self.clean_unseen >= clean
+
+    def unseen_missing(self, clean: int) -> int:
+        """Return how many passes at tasks never trained on are missing where all else is there."""
+        return max(0, clean - self.clean_unseen) if self.exhausted(clean) else 0
 
     def passes_missing(self, ratio: float, base: float) -> int:
         """Return how many passes in a row would show a share of the base; 0 where it is shown."""
@@ -114,8 +124,8 @@ def measure(
 
     Returns:
         Rows sorted by agent and domain: agent_id, [snapshot,] domain, n_episodes, n_passed,
-        weight, score, low, high, enough, strength, clean, open_tasks, mean_cost_usd. Names that
-        differ in case, spaces or composition only are one domain.
+        weight, score, low, high, enough, strength, clean, open_tasks, clean_unseen,
+        mean_cost_usd. Names that differ in case, spaces or composition only are one domain.
     """
     check_base(base)
     number("prior_rate", prior_rate, low=0.0, high=1.0)
@@ -127,9 +137,11 @@ def measure(
     if per_snapshot:
         wanted.append(pl.col("workspace_tree").fill_null("").alias("snapshot"))
     counted = _of_lineage(episodes, leave_out, lineages or {})
+    counted = counted.join(practised(episodes), on=["agent_id", "task_id"], how="left")
     frame = counted.select(
         *wanted,
         passed.alias("passed"),
+        pl.col("practised").is_null().alias("unseen"),
         (weight * pl.col("standing")).alias("weight"),
         *("task_id", "ended_at", "cost_usd"),
     )
@@ -137,16 +149,16 @@ def measure(
         frame = frame.explode("domain").filter(pl.col("domain").is_not_null())
     last = pl.col("ended_at") == pl.col("ended_at").max().over([*key, "task_id"])
     frame = _one_spelling(frame).with_columns((last & ~pl.col("passed")).alias("open"))
+    last_failure = pl.col("ended_at").filter(~pl.col("passed")).max().fill_null(EVER)
+    since_failure = pl.col("ended_at") > last_failure
     sums = frame.group_by(key).agg(
         pl.len().cast(pl.Int64).alias("n_episodes"),
         pl.col("passed").sum().cast(pl.Int64).alias("n_passed"),
         pl.col("weight").sum(),
         pl.col("weight").filter("passed").sum().alias("passed_weight"),
         pl.col("cost_usd").mean().alias("mean_cost_usd"),
-        (pl.col("ended_at") > pl.col("ended_at").filter(~pl.col("passed")).max().fill_null(EVER))
-        .sum()
-        .cast(pl.Int64)
-        .alias("clean"),
+        since_failure.sum().cast(pl.Int64).alias("clean"),
+        (since_failure & pl.col("unseen")).sum().cast(pl.Int64).alias("clean_unseen"),
         pl.col("task_id").filter("open").n_unique().cast(pl.Int64).alias("open_tasks"),
     )
     found = sums.collect(engine="streaming")
@@ -163,6 +175,22 @@ def measure(
         .select(*key, *COLUMNS)
         .sort(key)
     )
+
+
+def practised(episodes: pl.LazyFrame) -> pl.LazyFrame:
+    """Return which tasks agents learned from: agent_id, task_id, and `practised`, always true."""
+    learning = [purpose.value for purpose in Purpose if purpose.practises]
+    return (
+        episodes.filter(pl.col("purpose").is_in(learning))
+        .select("agent_id", "task_id", pl.lit(True).alias("practised"))
+        .unique()
+    )
+
+
+def practised_by(ledger: Ledger, agent_id: str) -> frozenset[str]:
+    """Return the tasks that an agent learned from."""
+    seen = practised(ledger.scan("episodes")).filter(pl.col("agent_id") == agent_id).collect()
+    return frozenset(seen["task_id"])
 
 
 def estimates(

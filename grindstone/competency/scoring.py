@@ -20,6 +20,7 @@ class Scoring(Frozen):
     index: int  # within the run, from 0
     result: CompetencyResult
     estimates: dict[str, Estimate]
+    notes: dict[str, str] = {}  # by domain: which evidence is missing, and what it would cost
 
 
 def measure_agent(
@@ -41,18 +42,29 @@ def measure_agent(
 
 def evidence_note(estimate: Estimate, settings: CompetencySettings) -> str:
     """Return what a reader should know of the evidence: too little, or what more would cost."""
-    if not estimate.mastered(settings.min_episodes):
+    least = settings.min_episodes
+    if not estimate.exhausted(least):
         return estimate.note
+    cost = estimate.mean_cost_usd
+    if not estimate.mastered(least):
+        unseen = least - estimate.clean_unseen
+        return (
+            f"not shown to be mastered: its last {estimate.clean} attempts passed, "
+            f"{estimate.clean_unseen} of them at tasks it never trained on; {unseen} more passes "
+            f"at such tasks are missing{_price(unseen, cost)}"
+        )
     # All domains at this share of the base, with each other's full weight, make the target.
     missing = estimate.passes_missing(sqrt(settings.target_index), settings.base)
     if not missing:
         return estimate.note
-    cost = estimate.mean_cost_usd
-    price = "" if cost is None else f", about ${missing * cost:.2f}"
     return (
         f"nothing left to learn from: its last {estimate.clean} attempts passed; {missing} more "
-        f"passes would show the target{price}"
+        f"passes would show the target{_price(missing, cost)}"
     )
+
+
+def _price(attempts: int, cost: float | None) -> str:
+    return "" if cost is None else f", about ${attempts * cost:.2f}"
 
 
 def score_agent(
@@ -73,6 +85,7 @@ def score_agent(
         default_weight=settings.default_weight,
     ).run()
     now = utc_now()
+    notes = {name: evidence_note(estimate, settings) for name, estimate in found.items()}
     rows = [
         CompetencyRow(
             run_key=run_key,
@@ -89,10 +102,10 @@ def score_agent(
             priority=result.priority[name],
             competency_index=result.index,
             balanced_index=result.balanced_index,
-            note=evidence_note(estimate, settings),
+            note=notes[name],
             at=now,
         )
         for name, estimate in found.items()
     ]
     ledger.append(rows, run_key=run_key)
-    return Scoring(index=index, result=result, estimates=found)
+    return Scoring(index=index, result=result, estimates=found, notes=notes)

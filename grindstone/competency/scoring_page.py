@@ -60,7 +60,7 @@ def table_rows(scored: Scoring) -> list[dict[str, str]]:
                 "deficit": _number(result.deficits[name]),
                 "centrality": f"{result.centrality[name]:.2f}",
                 "priority": _number(result.priority[name]),
-                "note": estimate.note,
+                "note": scored.notes.get(name, estimate.note),
             }
         )
     return rows

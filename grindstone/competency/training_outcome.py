@@ -1,10 +1,13 @@
 """What came of a training: compared, told to the router, or taken back."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
+from typing import NamedTuple
 
-from grindstone.competency.jobs import TrainingJob, TrainingOutcome
+from grindstone.competency.jobs import Ending, TrainingJob, TrainingOutcome
+from grindstone.competency.measured import practised_by
 from grindstone.competency.outcomes import OutcomeLog
 from grindstone.competency.tracker import CompetencyTracker
+from grindstone.digest import digest
 from grindstone.ledger import Ledger
 from grindstone.ledger.tables.autonomy import OutcomeRow
 from grindstone.records import Episode
@@ -16,6 +19,40 @@ def practice_key(job: TrainingJob) -> str:
     return f"{job.job_id}-{job.kind}"
 
 
+class Compared(NamedTuple):
+    """Mean scores on the base's scale, on the same tasks and trials before and after."""
+
+    before: float
+    after: float
+    attempts: int
+
+    def told(self) -> str:
+        """Return it in words."""
+        return f"{self.before:.2f} before, {self.after:.2f} after, on {self.attempts} attempts each"
+
+
+def held_out(
+    ledger: Ledger, agent_id: str, task_ids: Collection[str], share: float
+) -> frozenset[str]:
+    """Return the tasks that a training is measured by and does not train on.
+
+    Those the agent never trained on come first, then by a digest of the name, so that the same
+    ones stay held out from one training to the next, and when a training is taken up again.
+
+    Args:
+        ledger: Tells what the agent trained on.
+        agent_id: Who is trained.
+        task_ids: The domain's tasks.
+        share: Of them, from 0 to below 1; at least one task is left to train on.
+    """
+    wanted = min(max(1, round(share * len(task_ids))), len(task_ids) - 1)
+    if share <= 0 or wanted < 1:
+        return frozenset()
+    trained = practised_by(ledger, agent_id)
+    order = sorted(task_ids, key=lambda name: (name in trained, digest(name)))
+    return frozenset(order[:wanted])
+
+
 def weighed(
     before: Sequence[Episode],
     after: Sequence[Episode],
@@ -23,25 +60,68 @@ def weighed(
     then: Snapshot,
     *,
     scale: float,
+    held: Collection[str] = (),
 ) -> TrainingOutcome:
-    """Compare on the tasks and trials that were scored both times."""
+    """Compare on the tasks and trials that were scored both times; done is shown on those held out.
+
+    A training that lowers what was held out is taken back; one that helps only where it trained
+    stands, and is unproven.
+    """
+    every = _compared(before, after, scale, lambda _: True)
+    if every is None:
+        return TrainingOutcome(status="failed", note="no attempt was scored both times")
+    if base.tree == then.tree:
+        return TrainingOutcome(
+            status="unhelpful", before=every.before, after=every.before, note="nothing was learned"
+        )
+    shown = _compared(before, after, scale, lambda task_id: task_id in held)
+    trained = _compared(before, after, scale, lambda task_id: task_id not in held) or every
+    if shown is None:
+        missing = "no task of the domain was held out: what it does on others is not shown"
+        return _ended("unproven" if every.after > every.before else "unhelpful", every, missing)
+    full = shown.before >= scale - 1e-9 and shown.after >= scale - 1e-9
+    rose = shown.after > shown.before or (full and trained.after > trained.before)
+    note = f"held-out tasks {', '.join(sorted(held))}; those trained on: {trained.told()}"
+    if rose:
+        return _ended("done", shown, note)
+    if shown.after < shown.before or trained.after <= trained.before:
+        return _ended("unhelpful", shown, note)
+    cost = _mean_cost(after)
+    price = "" if cost is None else f", an attempt costs about ${cost:.2f}"
+    missing = f"a rise on held-out tasks is missing: more of them, or more trials{price}"
+    return _ended("unproven", shown, f"{note}; {missing}")
+
+
+def _ended(status: Ending, found: Compared, note: str) -> TrainingOutcome:
+    rolled_back = "; the workspace was rolled back" if status == "unhelpful" else ""
+    return TrainingOutcome(
+        status=status,
+        before=found.before,
+        after=found.after,
+        note=f"{found.told()}{rolled_back}; {note}",
+    )
+
+
+def _compared(
+    before: Sequence[Episode],
+    after: Sequence[Episode],
+    scale: float,
+    wanted: Callable[[str], bool],
+) -> Compared | None:
     pairs = [
         (one.score, two.score)
         for one, two in zip(before, after, strict=True)
-        if one.score is not None and two.score is not None
+        if one.score is not None and two.score is not None and wanted(one.task_id)
     ]
     if not pairs:
-        return TrainingOutcome(status="failed", note="no attempt was scored both times")
+        return None
     was, now = (scale * sum(each) / len(pairs) for each in zip(*pairs, strict=True))
-    if base.tree == then.tree:
-        return TrainingOutcome(
-            status="unhelpful", before=was, after=was, note="nothing was learned"
-        )
-    told = f"{was:.2f} before, {now:.2f} after, on {len(pairs)} attempts each"
-    if now > was:
-        return TrainingOutcome(status="done", before=was, after=now, note=told)
-    note = f"{told}; the workspace was rolled back"
-    return TrainingOutcome(status="unhelpful", before=was, after=now, note=note)
+    return Compared(was, now, len(pairs))
+
+
+def _mean_cost(episodes: Sequence[Episode]) -> float | None:
+    known = [each.cost_usd for each in episodes if each.cost_usd is not None]
+    return sum(known) / len(known) if known else None
 
 
 def take_back(

@@ -48,6 +48,13 @@ class CompetencySettings(RunSettings):
         1, ge=1, description="Attempts per task when a domain is probed, before and after training."
     )
     max_cycles: int = Field(3, ge=1, description="Cycles of a training run.")
+    held_out: float = Field(
+        0.34,
+        ge=0,
+        lt=1,
+        description="Share of a domain's tasks that a training is measured by and never trains on; "
+        "of one task alone none.",
+    )
     evolver_model_id: str | None = Field(None, description="Empty: the solver's model.")
 
 

@@ -7,9 +7,13 @@ from support.agents import agent
 
 from grindstone.competency import estimates, measure
 from grindstone.competency.lineage import lineage_of, standing_trees
+from grindstone.competency.scoring import evidence_note
+from grindstone.competency.training_outcome import held_out, weighed
 from grindstone.home import Home
 from grindstone.ledger import Ledger
 from grindstone.records import Episode, Outcome, Purpose
+from grindstone.settings import CompetencySettings
+from grindstone.workspace import Snapshot
 
 NOW = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
 
@@ -136,7 +140,7 @@ def test_baselines_count_and_rolled_back_candidates_do_not(tmp_path):
     every = [*stands, *tried, *without]
     found = estimates(measured(tmp_path, every, lineages={"ada": ("t0",)}), "ada")["sql"]
     assert (found.n_passed, found.n_episodes) == (10, 10)
-    assert found.mastered(5)
+    assert found.exhausted(5)
     unknown = estimates(measured(tmp_path / "other", every), "ada")["sql"]
     assert (unknown.n_passed, unknown.n_episodes) == (0, 10)
 
@@ -157,13 +161,80 @@ def test_a_domain_is_mastered_when_no_task_is_left_to_learn_from(tmp_path):
     ]
     found = estimates(measured(tmp_path, [*failed, *mended], lineages={}), "ada")["sql"]
     assert (found.clean, found.open_tasks) == (6, 0)
-    assert found.mastered(5)
-    assert not found.mastered(7)
+    assert found.exhausted(5)
+    assert not found.exhausted(7)
     # (1 + 6) of 10 with the prior; 0.95 needs (7 + n) of (10 + n): 50 more.
     assert found.passes_missing(0.95, 10) == 50
     half = estimates(measured(tmp_path / "half", [*failed, *mended[::2]]), "ada")["sql"]
     assert half.open_tasks == 1  # t1 failed last
-    assert not half.mastered(3)
+    assert not half.exhausted(3)
+
+
+def test_mastery_is_shown_on_tasks_that_were_not_trained_on(tmp_path):
+    trained = [episode(k) for k in range(6)]
+    found = estimates(measured(tmp_path, trained), "ada")["sql"]
+    assert found.exhausted(3)
+    assert not found.mastered(3)
+    assert found.unseen_missing(3) == 3
+    asked = CompetencySettings(min_episodes=3, target_index=0.5)
+    priced = found.model_copy(update={"mean_cost_usd": 0.5})
+    told = evidence_note(priced, asked)
+    assert "3 more passes at such tasks are missing, about $1.50" in told
+    held = [episode(20 + k, purpose=Purpose.TRAIN, task_id="held") for k in range(3)]
+    again = estimates(measured(tmp_path / "held", [*trained, *held]), "ada")["sql"]
+    assert again.mastered(3)
+    assert "trained on" not in evidence_note(again, asked)
+    seen = [episode(30, purpose=Purpose.ADAPT, task_id="held", ended_at=NOW - timedelta(days=9))]
+    late = estimates(measured(tmp_path / "seen", [*trained, *held, *seen]), "ada")["sql"]
+    assert (late.clean_unseen, late.mastered(3)) == (0, False)
+
+
+def snapshot(tree: str) -> Snapshot:
+    return Snapshot(commit=tree * 20, tree=tree * 20, skills_digest="")
+
+
+def scored(scores: dict[str, float]) -> list[Episode]:
+    return [
+        episode(number, task_id=task, score=score)
+        for number, (task, score) in enumerate(scores.items())
+    ]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "held", "status"),
+    [
+        ({"a": 0, "h": 0}, {"a": 1, "h": 1}, {"h"}, "done"),
+        ({"a": 0, "h": 1}, {"a": 1, "h": 1}, {"h"}, "done"),  # nothing to gain there
+        (
+            {"a": 0, "h": 0},
+            {"a": 1, "h": 0},
+            {"h"},
+            "unproven",
+        ),  # learned by heart, for all we know
+        ({"a": 0, "h": 1}, {"a": 1, "h": 0}, {"h"}, "unhelpful"),
+        ({"a": 0, "h": 0}, {"a": 0, "h": 0}, {"h"}, "unhelpful"),
+        ({"a": 0}, {"a": 1}, set(), "unproven"),
+        ({"a": 1}, {"a": 1}, set(), "unhelpful"),
+    ],
+)
+def test_done_is_said_of_tasks_that_were_held_out(before, after, held, status):
+    found = weighed(
+        scored(before), scored(after), snapshot("aa"), snapshot("bb"), scale=10, held=held
+    )
+    assert found.status == status, found.note
+    if status == "unproven":
+        assert "held" in found.note
+
+
+def test_the_same_tasks_stay_held_out(tmp_path):
+    ledger, names = Ledger(tmp_path), [f"t{k}" for k in range(6)]
+    first = held_out(ledger, "ada", names, 0.34)
+    assert len(first) == 2
+    ledger.append([episode(int(name[1:])) for name in names if name not in first], run_key="r")
+    assert held_out(ledger, "ada", names, 0.34) == first
+    assert held_out(ledger, "ada", names[:1], 0.34) == frozenset()
+    assert held_out(ledger, "ada", names, 0.0) == frozenset()
+    assert len(held_out(ledger, "ada", names[:2], 0.9)) == 1
 
 
 def test_the_lineage_is_read_from_the_workspace(tmp_path):

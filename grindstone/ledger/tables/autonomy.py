@@ -157,7 +157,9 @@ class JobRow(Row):
     domain: str
     agent_id: str = ""
     kind: str = Field("grind", description="grind or adapt.")
-    status: str = Field(description="queued, running, done, failed, cancelled or unhelpful.")
+    status: str = Field(
+        description="queued, running, done, unproven, failed, cancelled or unhelpful."
+    )
     priority: float | None = None
     job_run_key: str = Field("", description="The run the job started.")
     before: float | None = None
