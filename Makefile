@@ -37,7 +37,7 @@ quick: setup    ## Run the tests that need no server, engine, browser or process
 
 DRILL_MINUTES ?= 10
 drills: setup sandbox  ## Run the long drills, of which the tests hold a short part
-	GRINDSTONE_DRILL_MINUTES=$(DRILL_MINUTES) GRINDSTONE_DRILL_CAMPAIGNS=20 GRINDSTONE_DRILL_GATES=10 \
+	GRINDSTONE_DRILL_MINUTES=$(DRILL_MINUTES) GRINDSTONE_DRILL_KILLS=20 GRINDSTONE_DRILL_CAMPAIGNS=20 GRINDSTONE_DRILL_GATES=10 \
 		$(BIN)/pytest -m drill
 
 COMPAT ?= 3.8.0 3.9.1

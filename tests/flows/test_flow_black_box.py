@@ -1,6 +1,5 @@
 """An agent's own program through a whole run: it fails, learns and passes, also when killed."""
 
-import random
 from collections import Counter
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import pytest
 from support.agents import black_box_agent
 from support.cli_runs import Command
 from support.homes import report_of, table_rows
+from support.kills import kill_again_and_again, paid
 from support.undisturbed import Undisturbed, undisturbed_run
 from support.wire_faults import WireFault, WireFaults
 
@@ -58,32 +58,14 @@ def test_it_fails_learns_and_passes(undisturbed: Undisturbed):
 def test_killed_at_its_calls_it_pays_for_none_twice(
     tmp_path: Path, rehearsal_url: str, undisturbed: Undisturbed
 ):
-    chance = random.Random("kill a black box")
-    points = sorted(chance.sample(range(1, undisturbed.paid - 2), KILLS))
-    command: Command | None = None
-    in_flight: list[str] = []
-
-    def kill_at(count: int, *, before: bool) -> None:
-        asked = len({seen.digest for seen in proxy.seen})  # one that was cut off counts once
-        if command is not None and points and asked >= points[0] and before == len(points) % 2:
-            points.pop(0)
-            in_flight.append(proxy.seen[-1].digest)
-            command.kill()
-
-    with WireFaults(
-        rehearsal_url,
-        before_answer=lambda count: kill_at(count, before=True),
-        after_answer=lambda count: kill_at(count, before=False),
-    ) as proxy:
-        while True:
-            command = start(tmp_path, proxy.url)
-            if (code := command.wait()) != -9:
-                break
-    assert code == 0, command.tail()
-    assert len(in_flight) == KILLS
-    asked = Counter(seen.digest for seen in proxy.seen)
-    assert {digest for digest, times in asked.items() if times > 1} <= set(in_flight)
-    assert len(proxy.seen) <= undisturbed.paid + KILLS
+    killed = kill_again_and_again(
+        tmp_path, rehearsal_url, start, kills=KILLS, calls=undisturbed.paid, seed="a black box"
+    )
+    assert killed.code == 0, killed.command.tail()
+    assert len(killed.kills) == KILLS
+    assert paid(killed.seen) <= undisturbed.paid + killed.lost
+    asked = Counter(seen.digest for seen in killed.seen)
+    assert sum(times - 1 for times in asked.values()) <= killed.lost
     assert outcomes_of(tmp_path) == outcomes_of(undisturbed.home)
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from support.cli_runs import Command
+from support.kills import paid
 from support.wire_faults import WireFaults
 
 
@@ -28,5 +29,5 @@ def undisturbed_run(home: Path, url: str, start: Callable[[Path, str], Command])
         with WireFaults(url) as proxy:
             command = start(home, proxy.url)
             assert command.wait() == 0, command.tail()
-        count.write_text(str(len(proxy.seen)))
+        count.write_text(str(paid(proxy.seen)))
     return Undisturbed(home, int(count.read_text()))

@@ -196,6 +196,9 @@ class WireFaults:
         self._connections.add(task)
         try:
             request = await _read(reader)
+            await asyncio.sleep(0.005)
+            if reader.at_eof():
+                return  # whoever asked is gone
             await self._answer(request, writer)
         except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass  # the client went away, or the test is over
