@@ -55,7 +55,10 @@ def isolated_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     home = tmp_path_factory.mktemp("prefect-home")
     kept = dict(os.environ)
     for name in list(os.environ):
-        if name.startswith(("ANTHROPIC_", "AWS_", "GOOGLE_", "PREFECT_")) and "CA_" not in name:
+        if (
+            name.startswith(("ANTHROPIC_", "AWS_", "GOOGLE_", "OPENAI_", "PREFECT_"))
+            and "CA_" not in name
+        ):
             del os.environ[name]
     os.environ["PREFECT_HOME"] = str(home)
     os.environ["PREFECT_LOCAL_STORAGE_PATH"] = str(home / "storage")

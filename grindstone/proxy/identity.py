@@ -20,12 +20,22 @@ from grindstone.llm.messages import CallSite
 from grindstone.llm.service import Api
 from grindstone.llm.volatile import masked
 
-_IDS = re.compile(
-    r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b"  # a session's
-    r"|\b(?:January|February|March|April|May|June|July|August|September|October|November|December)"
-    r" \d{4}\b",
-    re.IGNORECASE,
+_MONTHS = "January|February|March|April|May|June|July|August|September|October|November|December"
+_CHANCE = (
+    r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b",
+    # What is called an id of somebody's session, and what looks like one: a kind, then chance.
+    r"\b(?:session|conversation|thread|request|trace)[ _-]?id\W{1,4}[\w-]{6,}",
+    r"\b(?:ses|sess|session|conv|thread|req|trace)_(?=[a-z]*\d)\w{8,}",
+    r"(?<=/tmp/)[\w.-]*?[._-](?=[a-z]*\d)\w{6,}",  # beside `tempfile`'s own names
+    r"(?<=127\.0\.0\.1:)(?:3[2-9]|[45]\d|6[0-5])\d{3}\b",  # ports that a system gives out
+    r"(?<=localhost:)(?:3[2-9]|[45]\d|6[0-5])\d{3}\b",
+    rf"\b(?:{_MONTHS}) \d{{4}}\b",
+    r"\b(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day\b",
+    r"\b\d{1,2}/\d{1,2}/\d{4}\b|\b\d{4}/\d{1,2}/\d{1,2}\b",
+    r"\b\d{1,2}:\d{2}(?::\d{2})? ?[AP]M\b",
+    r"\b1[5-9]\d{11}\b",  # milliseconds since 1970
 )
+_IDS = re.compile("|".join(f"(?:{pattern})" for pattern in _CHANCE), re.IGNORECASE)
 
 
 @lru_cache(maxsize=256)  # a conversation's beginning comes with each of its requests

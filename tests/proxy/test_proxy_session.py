@@ -126,12 +126,18 @@ async def test_a_token_opens_its_own_attempt_and_model_until_the_end(
             await two.ask(asked("x"), token=KEY),
             await two.client.post("/v1/messages", json=asked("x")),
         ]
+        for path in (
+            *("/v1/messages/count_tokens", "/v1/chat/completions", "/chat/completions"),
+            *("/v1/responses", "/responses"),
+        ):
+            stolen = {"x-api-key": one.session.token}
+            refused.append(await two.client.post(path, json=asked("x"), headers=stolen))
         other = await two.ask(asked("x", model="a-dearer-model"))
         bearer = {"authorization": f"Bearer {two.session.token}"}
         allowed = await two.client.post("/v1/messages", json=asked("x"), headers=bearer)
         two.session.over.set()
         late = await two.ask(asked("y"))
-    assert [answer.status_code for answer in refused] == [401, 401, 401]
+    assert [answer.status_code for answer in refused] == [401] * 8
     assert refused[0].json()["error"]["type"] == "authentication_error"
     assert other.status_code == 404
     assert allowed.status_code == 200
