@@ -1,6 +1,7 @@
 """What a promotion rests on: bound to it, told when it changes, checked by strangers."""
 
 import json
+import os
 import random
 import shutil
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from grindstone.graduation import GraduationService
 from grindstone.graduation.audit.bundle import verify_bundle, write_bundle
 from grindstone.graduation.audit.chain import Chain
 from grindstone.graduation.audit.counted_rows import (
+    FIRST_TABLES,
     CountedRow,
     compare_rows,
     counted_rows,
@@ -103,6 +105,8 @@ async def test_a_promotion_holds_what_it_counted(promoted: GraduationService) ->
         "compliance": 12,
         "ratings": 12,
         "skill_uses": 12,
+        "trajectories": 12,
+        "trajectory_steps": 12,
     }
     assert evidence(promoted).intact
 
@@ -136,10 +140,50 @@ async def test_what_came_later_is_no_tampering_and_what_was_slipped_in_is(
     assert found.intact
     assert [each.kind for each in found.promotions[0].findings] == ["later"]
     await promoted.record_episode(**work(12))  # says it was done before the promotion
-    added = [each for each in evidence(promoted).promotions[0].findings if each.kind == "added"]
-    assert {each.row.split()[0] for each in added} == {"episodes", "ratings", "skill_uses"}
-    assert {each.row.split()[1] for each in added} == {"ep-12"}
-    assert not evidence(promoted).intact
+    found = evidence(promoted)
+    late = [each for each in found.promotions[0].findings if each.kind == "recorded later"]
+    tables = {"episodes", "ratings", "skill_uses", "trajectories", "trajectory_steps"}
+    assert {each.row.split()[0] for each in late} == tables
+    assert {each.row.split()[1] for each in late} == {"ep-12"}
+    assert found.intact
+    assert any("ep-12 of run" in line and "recorded since" in line for line in found.lines())
+    # The same in files that were there when the ledger was read: somebody put it into them.
+    for part in promoted.registry.home.ledger.rglob("*.parquet"):
+        os.utime(part, (START.timestamp(), START.timestamp()))
+    found = evidence(promoted)
+    added = [each for each in found.promotions[0].findings if each.kind == "added"]
+    assert {each.row.split()[0] for each in added} == tables
+    assert not found.intact
+
+
+async def test_a_step_that_was_taken_out_or_rewritten_is_named(promoted: GraduationService) -> None:
+    """What an agent did is part of what its level rests on."""
+    import polars as pl
+
+    steps = promoted.registry.home.ledger / "trajectory_steps"
+    for part in steps.rglob("*.parquet"):
+        frame = pl.read_parquet(part)
+        kept = frame.filter(pl.col("episode_id") != "ep-4")
+        text = pl.when(pl.col("episode_id") == "ep-5").then(pl.lit("I only looked."))
+        kept.with_columns(text.otherwise(pl.col("message")).alias("message")).write_parquet(part)
+    found = evidence(promoted)
+    assert not found.intact
+    named = {(each.kind, *each.row.split()[:3]) for each in found.promotions[0].findings}
+    assert named == {
+        ("deleted", "trajectory_steps", "ep-4", "0"),
+        ("changed", "trajectory_steps", "ep-5", "0"),
+    }
+
+
+async def test_a_promotion_of_before_steps_were_counted_stands(promoted: GraduationService) -> None:
+    event = promotion(promoted)
+    seal = seal_of(event)
+    assert seal is not None
+    old = {name: value for name, value in event.evidence["rows"].items() if name != "tables"}
+    before = seal_of(event.model_copy(update={"evidence": event.evidence | {"rows": old}}))
+    assert before is not None
+    assert before.tables == FIRST_TABLES
+    assert set(seal.tables) - set(FIRST_TABLES) == {"trajectories", "trajectory_steps"}
 
 
 async def test_a_part_of_the_ledger_or_the_list_that_was_changed_is_named(
@@ -218,6 +262,7 @@ async def test_a_thousand_tamperings_of_rows_and_chain_are_found_and_named(
     rows = counted_rows(registry, policy, agent, seal.packs, seal.exams)
     listed = read_list(list_path(registry.chain.folder, seal.root).read_bytes(), seal, "list")
     assert compare_rows(listed, rows, event.at) == ()
+    assert sum(row.place[0] == "trajectory_steps" for row in rows) == 12
     missed = []
     for number in range(700):
         changed, what, name = tampered(rows, dice)

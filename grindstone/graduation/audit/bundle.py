@@ -16,6 +16,7 @@ import json
 import tempfile
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,7 @@ from grindstone.graduation.audit.counted_rows import (
     compare_rows,
     counted_row,
     counted_rows,
+    is_recorded_since,
     list_path,
     read_list,
     root_of,
@@ -180,8 +182,10 @@ def _counted(
     listed = read_list(path.read_bytes() if path.is_file() else b"", seal, str(path))
     agent = agent_of(events[: event.sequence - 1], event.agent_id, event.scope)
     policy = Policy.model_validate(seal.policy)
-    present = counted_rows(registry, policy, agent, seal.packs, seal.exams)
-    wrong = [each for each in compare_rows(listed, present, event.at) if each.kind != "later"]
+    present = counted_rows(registry, policy, agent, seal.packs, seal.exams, seal.tables)
+    since = partial(is_recorded_since, registry.ledger, seal.read_at or event.at)
+    found = compare_rows(listed, present, event.at, since)
+    wrong = [each for each in found if each.is_tampering]
     if wrong:
         raise InputError(
             f"event {event.sequence}",

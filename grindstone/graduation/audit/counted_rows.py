@@ -7,12 +7,12 @@ checked against the event and the ledger against the file, row by row.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from pydantic import BaseModel, Field, JsonValue, NonNegativeInt
+from pydantic import AwareDatetime, BaseModel, Field, JsonValue, NonNegativeInt
 
 from grindstone.base import Frozen
 from grindstone.errors import InputError
@@ -25,9 +25,9 @@ from grindstone.graduation.rules.policy import Policy
 from grindstone.ledger import Ledger
 from grindstone.ledger.columns import row_from
 from grindstone.ledger.row import table_of
-from grindstone.ledger.tables.attempts import SkillUseRow
+from grindstone.ledger.tables.attempts import SkillUseRow, StepRow, TrajectoryRow
 from grindstone.ledger.tables.autonomy import ComplianceRow, InterventionRow, RatingRow
-from grindstone.records import Episode
+from grindstone.records import Episode, utc_now
 from grindstone.untrusted import read_json
 
 TABLES: tuple[type[BaseModel], ...] = (
@@ -36,8 +36,15 @@ TABLES: tuple[type[BaseModel], ...] = (
     ComplianceRow,
     RatingRow,
     SkillUseRow,
+    TrajectoryRow,
+    StepRow,
 )
-"""What readiness is computed from."""
+"""What readiness is computed from, and what was done in the episodes it counts."""
+TOLD_OF_EXAMS: tuple[type[BaseModel], ...] = (Episode, TrajectoryRow, StepRow)
+FIRST_TABLES = tuple(table_of(row).name for row in TABLES[:5])
+"""What the first seals named: no steps."""
+GRACE = timedelta(seconds=1)
+"""A file's time may lag behind the clock's by some milliseconds."""
 
 Place = tuple[str, ...]
 """A row's table and the values of its key, the run's first."""
@@ -66,13 +73,23 @@ class RowsSeal(Frozen):
     policy: dict[str, JsonValue] = Field(description="The rules that chose them, whole.")
     packs: tuple[str, ...] = Field((), description="Editions of the rule packs demanded.")
     exams: tuple[str, ...] = Field((), description="Episodes of the exams that were passed.")
+    tables: tuple[str, ...] = Field(FIRST_TABLES, description="Tables whose rows were counted.")
+    read_at: AwareDatetime | None = Field(
+        None, description="When the ledger was read; what it holds since was not there to count."
+    )
 
 
 class RowFinding(Frozen):
     """A row that is not as it was counted."""
 
-    kind: Literal["deleted", "added", "changed", "later"]  # the last came in after the event
+    kind: Literal["deleted", "added", "changed", "later", "recorded later"]
+    """The last two came in after the event: by their own word, or by the ledger's alone."""
     row: str
+
+    @property
+    def is_tampering(self) -> bool:
+        """Whether somebody changed what was counted, or what the ledger held then."""
+        return self.kind in ("deleted", "added", "changed")
 
     def __str__(self) -> str:
         return f"{self.row}: {self.kind}"
@@ -88,7 +105,12 @@ def counted_row(row: BaseModel, run_key: str) -> CountedRow:
 
 
 def counted_rows(
-    registry: Registry, policy: Policy, agent: Agent, packs: Sequence[str], exams: Sequence[str]
+    registry: Registry,
+    policy: Policy,
+    agent: Agent,
+    packs: Sequence[str],
+    exams: Sequence[str],
+    tables: Collection[str] | None = None,
 ) -> list[CountedRow]:
     """Return the rows that an agent's readiness is computed from, by their places.
 
@@ -98,6 +120,7 @@ def counted_rows(
         agent: The agent as it stood: its level and since when.
         packs: Editions of the demanded rule packs.
         exams: Episodes of exams, counted beside the record.
+        tables: Only of these; None: of all there are.
     """
     from grindstone.graduation.evidence import measure
 
@@ -110,11 +133,13 @@ def counted_rows(
     ids = {key for _, key in wanted} | set(exams)
     found = []
     for row in TABLES:
+        if tables is not None and table_of(row).name not in tables:
+            continue
         for run_key, item in with_runs(registry.ledger, row, ids):
             if isinstance(item, ComplianceRow) and item.waits:
                 continue  # it says nothing yet, and gives way to a judge's row
             episode = str(item.model_dump(include={"episode_id"})["episode_id"])
-            if (run_key, episode) in wanted or (row is Episode and episode in exams):
+            if (run_key, episode) in wanted or (row in TOLD_OF_EXAMS and episode in exams):
                 found.append(counted_row(item, run_key))
     return sorted(found)
 
@@ -138,7 +163,7 @@ def seal_rows(
     Raises:
         InputError: A pack the policy names does not exist.
     """
-    packs, sat = registry.digests(policy), exam_episodes(exams)
+    packs, sat, read_at = registry.digests(policy), exam_episodes(exams), utc_now()
     rows = counted_rows(registry, policy, agent, packs, sat)
     made = RowsSeal(
         root=root_of({row.place: row.digest for row in rows}),
@@ -149,6 +174,8 @@ def seal_rows(
         policy=policy.model_dump(mode="json"),
         packs=packs,
         exams=sat,
+        tables=tuple(table_of(row).name for row in TABLES),
+        read_at=read_at,
     )
     path = list_path(registry.chain.folder, made.root)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -211,7 +238,10 @@ def read_list(content: bytes, seal: RowsSeal, where: str) -> dict[Place, str]:
 
 
 def compare_rows(
-    counted: Mapping[Place, str], present: Iterable[CountedRow], at: datetime
+    counted: Mapping[Place, str],
+    present: Iterable[CountedRow],
+    at: datetime,
+    recorded_since: Callable[[CountedRow], bool] = lambda _: False,
 ) -> tuple[RowFinding, ...]:
     """Return what differs between the rows that were counted and those that are there.
 
@@ -219,16 +249,43 @@ def compare_rows(
         counted: The digests by place.
         present: The rows that the same rules choose now.
         at: When they were counted.
+        recorded_since: Tells whether the ledger holds a row only since then.
     """
     there = {row.place: row for row in present}
     found = [RowFinding(kind="deleted", row=named(each)) for each in counted if each not in there]
     for place, row in there.items():
         if place not in counted:
-            kind: Literal["added", "later"] = "later" if came_after(row, at) else "added"
-            found.append(RowFinding(kind=kind, row=row.name))
+            found.append(RowFinding(kind=_uncounted(row, at, recorded_since), row=row.name))
         elif counted[place] != row.digest:
             found.append(RowFinding(kind="changed", row=row.name))
     return tuple(sorted(found, key=lambda item: (item.row, item.kind)))
+
+
+def _uncounted(
+    row: CountedRow, at: datetime, recorded_since: Callable[[CountedRow], bool]
+) -> Literal["added", "later", "recorded later"]:
+    if came_after(row, at):
+        return "later"
+    return "recorded later" if recorded_since(row) else "added"
+
+
+def is_recorded_since(ledger: Ledger, read_at: datetime, row: CountedRow) -> bool:
+    """Tell whether a row lies in no file that the ledger had when it was read.
+
+    Files of a ledger are never changed, so a row in an older one was put there by somebody.
+    """
+    import polars as pl
+
+    name, run_key, *key = row.place
+    table = ledger.table(name)
+    columns = [column for column in table.key if column != "run_key"]
+    wanted = pl.all_horizontal(
+        pl.col(column).cast(pl.String) == value for column, value in zip(columns, key, strict=True)
+    )
+    for part in ledger.live_parts(name, run_key):
+        if ledger.scan_parts(table, [part.path]).filter(wanted).select(pl.len()).collect().item():
+            return datetime.fromtimestamp(part.written_ns / 1e9, UTC) + GRACE > read_at
+    return False
 
 
 def came_after(row: CountedRow, at: datetime) -> bool:

@@ -1,6 +1,7 @@
 """Whether the rows that promotions rest on are still those that were counted."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from pydantic import NonNegativeInt, PositiveInt
 
@@ -11,6 +12,7 @@ from grindstone.graduation.audit.counted_rows import (
     RowsSeal,
     compare_rows,
     counted_rows,
+    is_recorded_since,
     list_path,
     read_list,
     seal_of,
@@ -36,7 +38,7 @@ class PromotionEvidence(Frozen):
     @property
     def intact(self) -> bool:
         """Whether every row is there as it was counted and none was slipped in."""
-        return not self.problem and all(item.kind == "later" for item in self.findings)
+        return not self.problem and not any(item.is_tampering for item in self.findings)
 
 
 class EvidenceCheck(Frozen):
@@ -54,7 +56,7 @@ class EvidenceCheck(Frozen):
         """Return the findings as people read them."""
         told = []
         for item in self.promotions:
-            wrong = [each for each in item.findings if each.kind != "later"]
+            wrong = [each for each in item.findings if each.is_tampering]
             later = len(item.findings) - len(wrong)
             head = f"event {item.event} ({item.agent_id}): {item.rows} rows"
             if item.problem:
@@ -64,6 +66,11 @@ class EvidenceCheck(Frozen):
             told.append(f"{head}: {state}" + (f"; {later} came later" if later else ""))
             told += [f"  {each}" for each in wrong[:SHOWN]]
             told += [f"  and {len(wrong) - SHOWN} more"] if len(wrong) > SHOWN else []
+            late = [each for each in item.findings if each.kind == "recorded later"]
+            told += [
+                f"  {each.row}: says it was before, and is recorded since" for each in late[:5]
+            ]
+            told += [f"  and {len(late) - 5} more"] if len(late) > 5 else []
         if self.unsealed:
             named = ", ".join(map(str, self.unsealed))
             told.append(f"promotions that name no rows: {named}")
@@ -100,8 +107,9 @@ def _check(
         counted = read_list(path.read_bytes(), seal, str(path))
         policy = Policy.model_validate(seal.policy)
         agent = agent_of(events[: event.sequence - 1], event.agent_id, event.scope)
-        present = counted_rows(registry, policy, agent, seal.packs, seal.exams)
-        findings = compare_rows(counted, present, event.at)
+        present = counted_rows(registry, policy, agent, seal.packs, seal.exams, seal.tables)
+        since = partial(is_recorded_since, registry.ledger, seal.read_at or event.at)
+        findings = compare_rows(counted, present, event.at, since)
     except GrindstoneError as error:  # a damaged part of the ledger, or the list
         problem = str(error)
     return PromotionEvidence(
