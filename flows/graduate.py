@@ -29,6 +29,7 @@ from grindstone.graduation.intake.live import (
 from grindstone.graduation.intake.live_actions import LiveActions
 from grindstone.graduation.intake.live_work import cut_work, finished_work
 from grindstone.graduation.intake.recording import Work, live_run
+from grindstone.graduation.intake.under_way import under_way
 from grindstone.graduation.rules.levels import Level
 from grindstone.graduation.service import GraduationService
 from grindstone.graduation.words import readiness_markdown
@@ -278,28 +279,31 @@ async def live(
             ),
             standing=standing,
         )
-        try:
-            async with open_models(
-                run_key=key,
-                journal_dir=settings.home.run(key).journal,
-                spending=settings.spending,
-                environ=await credentials(blocks.model),
-            ) as models:
-                result = await work_live(
-                    toolbox,
-                    model=models.get(model.model_id, settings.region),
-                    scope=key,
-                    instruction=instruction,
-                    system_prompt=workspace.files.system_prompt(),
-                    skills=SkillLibrary(workspace.files.root).skills(),
+        with under_way(registry, begun, live_run(agent_id, started)):
+            try:
+                async with open_models(
+                    run_key=key,
+                    journal_dir=settings.home.run(key).journal,
+                    spending=settings.spending,
+                    environ=await credentials(blocks.model),
+                ) as models:
+                    result = await work_live(
+                        toolbox,
+                        model=models.get(model.model_id, settings.region),
+                        scope=key,
+                        instruction=instruction,
+                        system_prompt=workspace.files.system_prompt(),
+                        skills=SkillLibrary(workspace.files.root).skills(),
+                    )
+                ended = result.trajectory.stop_reason.value == "submitted"
+                done = ended if check is None else await check(result)
+            except BaseException as error:
+                await asyncio.shield(
+                    _keep(service, cut_work(begun, toolbox, error), known, settings)
                 )
-            ended = result.trajectory.stop_reason.value == "submitted"
-            done = ended if check is None else await check(result)
-        except BaseException as error:
-            await asyncio.shield(_keep(service, cut_work(begun, toolbox, error), known, settings))
-            raise
-        finished = finished_work(begun, result, success=done, verified=check is not None)
-        await _keep(service, finished, known, settings)
+                raise
+            finished = finished_work(begun, result, success=done, verified=check is not None)
+            await _keep(service, finished, known, settings)
         await publish_trail(await service.trail(agent_id))
     return result
 

@@ -112,6 +112,15 @@ class Home(os.PathLike[str]):
         """Return where a live session of another system is logged."""
         return self.root / "sessions" / f"{quote(session_id, safe='')}.jsonl"
 
+    def live_task(self, episode_id: str) -> Path:
+        """Return the file of a live task that is under way."""
+        return self.live_tasks / f"{quote(episode_id, safe='')}.json"
+
+    @property
+    def live_tasks(self) -> Path:
+        """What is known of live tasks that have not ended."""
+        return self.root / "live"
+
     @property
     def ledger(self) -> Path:
         """Tables of everything that happened."""

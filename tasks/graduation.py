@@ -30,6 +30,8 @@ async def open_service(
 ) -> AsyncIterator[GraduationService]:
     """Yield the service of a home, with a judge where the settings name one.
 
+    Live tasks that were cut off with their process are told, and kept as episodes, first.
+
     Raises:
         InputError: A policy or rule pack cannot be used.
     """
@@ -42,6 +44,7 @@ async def open_service(
         examiner=examiner,
     )
     if settings.judge_model_id is None:
+        await _settle(service)
         yield service
         return
     async with open_models(
@@ -51,7 +54,13 @@ async def open_service(
         environ=await credentials(model_block),
     ) as models:
         service.judge = models.get(settings.judge_model_id, settings.region)
+        await _settle(service)
         yield service
+
+
+async def _settle(service: GraduationService) -> None:
+    for sentence in await service.settle_cut_off():
+        current_watcher()(Note(sentence))
 
 
 async def seal_changes(

@@ -14,6 +14,7 @@ from grindstone.home import Home
 
 if TYPE_CHECKING:
     from grindstone.graduation import GraduationService
+    from grindstone.graduation.intake.under_way import CutOffAction
 
 HOME = Path("evolution_workdir")
 
@@ -63,6 +64,7 @@ def verify(
     """Check every event; name the first that was changed, removed or reordered.
 
     With `--evidence` every row deleted, added or changed since a promotion counted it is named.
+    Live actions that were begun and never closed are told in any case.
     Exit code 0: intact; 1: not; 2: unusable input.
     """
     from grindstone.graduation.audit.chain import Chain
@@ -84,6 +86,9 @@ def verify(
         else f"NOT INTACT at {found.first_bad}: {found.problem}"
     )
     document, lines, intact = found.model_dump(mode="json"), [text, *found.notes], found.intact
+    cut_off = _cut_off(work_dir)
+    document["cut_off"] = [each.row.model_dump(mode="json") for each in cut_off]
+    lines += map(str, cut_off)
     if evidence and intact:
         from grindstone.graduation.audit.evidence_check import check_evidence
         from grindstone.graduation.registry import open_desk
@@ -95,6 +100,13 @@ def verify(
         lines += rows.lines() or ["No promotion rests on rows yet."]
     emit(document, as_json=as_json, text="\n".join(lines))
     finish(intact)
+
+
+def _cut_off(work_dir: Path) -> "tuple[CutOffAction, ...]":
+    from grindstone.graduation.intake.under_way import cut_off_actions
+    from grindstone.graduation.registry import open_desk
+
+    return cut_off_actions(open_desk(work_dir.absolute()))
 
 
 def _verify_bundle(folder: Path, public_key: Path | None, *, as_json: bool) -> None:

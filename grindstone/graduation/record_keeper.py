@@ -12,6 +12,7 @@ from grindstone.graduation.evidence.skill_levels import own_levels
 from grindstone.graduation.intake.importing import ImportReport, import_file
 from grindstone.graduation.intake.record import as_work, correct, rate, record
 from grindstone.graduation.intake.recording import Edit, Rating, Work, work_of_session
+from grindstone.graduation.intake.under_way import cut_off_work, forget, taken_over
 from grindstone.graduation.registry import Registry
 from grindstone.llm.messages import Model
 from grindstone.records import Episode, Purpose
@@ -42,6 +43,27 @@ class RecordKeeper:
         await self.after_episode(episode)
         corrected = episode.human_intervention_count + len(work.human_edits)
         return episode.model_copy(update={"human_intervention_count": corrected})
+
+    async def settle_cut_off(self) -> tuple[str, ...]:
+        """Make episodes of live tasks whose process is gone, and close what they had begun.
+
+        Returns:
+            One sentence per task.
+        """
+        told = []
+        for path in sorted(self.registry.home.live_tasks.glob("*.json")):
+            with taken_over(path) as task:
+                if task is None:
+                    continue
+                work = await asyncio.to_thread(cut_off_work, self.registry, task)
+                await self.record_work(work)
+                forget(self.registry, task)
+            deeds = ", ".join(deed.tool for deed in work.actions if deed.tool) or "no action"
+            told.append(
+                f"{work.agent_id}: live task {work.episode_id} was cut off with its process after "
+                f"{deeds}; it is kept as an episode that was not done"
+            )
+        return tuple(told)
 
     async def create_episode_from_session(
         self, session_id: str, agent_id: str, title: str

@@ -14,6 +14,7 @@ from grindstone.errors import RefusedError
 from grindstone.graduation import GraduationService
 from grindstone.graduation.audit.event import EventKind
 from grindstone.graduation.intake.live import LiveTool
+from grindstone.graduation.intake.under_way import cut_off_actions
 from grindstone.graduation.rules.levels import ActionClass
 from grindstone.ledger import Ledger
 from grindstone.ledger.tables.autonomy import LiveActionRow
@@ -154,6 +155,8 @@ async def test_what_ends_live_work_leaves_an_episode(prefect_server: str, tmp_pa
 
     async def breaks(arguments: Mapping[str, JsonValue]) -> str:
         ran.append(str(arguments["command"]))
+        (action,) = [each for each in cut_off_actions(service.registry) if each.at_work]
+        assert action.row.position == len(ran) - 1
         if len(ran) == 2:
             raise TypeError("nobody foresaw this")
         return "done"
@@ -163,6 +166,8 @@ async def test_what_ends_live_work_leaves_an_episode(prefect_server: str, tmp_pa
     (kept,) = Ledger(tmp_path).rows(Episode)
     assert (kept.passed, kept.category, kept.tool_calls) == (False, "builds", 2)
     assert kept.metadata["ended_by"] == "TypeError: nobody foresaw this"
+    assert cut_off_actions(service.registry) == ()
+    assert list(service.registry.home.live_tasks.iterdir()) == []
     rows = sorted(Ledger(tmp_path).rows(LiveActionRow), key=lambda row: (row.position, row.phase))
     assert [row.status for row in rows] == ["", "done", "", "raised"]
 

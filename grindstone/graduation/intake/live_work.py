@@ -28,7 +28,7 @@ def finished_work(begun: Work, result: LiveResult, *, success: bool, verified: b
             "ended_at": utc_now(),
             "actions": result.deeds
             or (RecordedAction(text=result.trajectory.submission or "(nothing)"),),
-            "metadata": _with_capability(metadata, result.capabilities),
+            "metadata": named_capability(metadata, result.capabilities),
             "human_edits": _edits(result.approvals),
             "confidence": result.confidence,
             "skills": result.skills,
@@ -49,13 +49,13 @@ def cut_work(begun: Work, toolbox: LiveToolbox, error: BaseException) -> Work:
         update={
             "ended_at": utc_now(),
             "actions": (*done_so_far(toolbox), RecordedAction(text=f"(ended by {cause})")),
-            "metadata": _with_capability(metadata, tuple(toolbox.capabilities)),
+            "metadata": named_capability(metadata, tuple(toolbox.capabilities)),
             "human_edits": _edits(toolbox.approvals),
         }
     )
 
 
-def _with_capability(metadata: dict[str, JsonValue], used: Sequence[str]) -> dict[str, JsonValue]:
+def named_capability(metadata: dict[str, JsonValue], used: Sequence[str]) -> dict[str, JsonValue]:
     """Name the capability where the work names none itself and its actions used a single one."""
     if metadata.get("capability") or len(used) != 1:
         return metadata
