@@ -28,17 +28,24 @@ demo: setup sandbox  ## Run the whole grind on the bundled tasks, offline
 	$(BIN)/grindstone grind --work-dir evolution_workdir/demo --max-workers 2 --max-cycles 3
 
 # The tests of a file stay on one process: they share the servers and runs its fixtures make.
-test: setup sandbox  ## Run all tests
-	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
+PARALLEL := -n auto --dist loadfile --no-loadscope-reorder
 
-quick: setup    ## Run the tests that need no server, engine, browser or process, in three minutes
-	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder \
-		-m "not (docker or bubblewrap or browser or server or slow or drill or commands)"
+# Of a catalogue a part is run, drawn by a seed: see tests/support/share.py.
+GRINDSTONE_DRILL_SHARE ?= 0.2
+GRINDSTONE_SEED ?= 1
+test: setup sandbox  ## Run the tests: all that stand alone, and of each catalogue a part
+	GRINDSTONE_DRILL_SHARE=$(GRINDSTONE_DRILL_SHARE) GRINDSTONE_SEED=$(GRINDSTONE_SEED) \
+		$(BIN)/pytest $(PARALLEL)
+
+quick: setup    ## Run the tests that need no server, sandbox, browser or process, in a minute
+	$(BIN)/pytest $(PARALLEL) -m \
+		"not (docker or bubblewrap or sandbox or browser or server or slow or drill or commands)"
 
 DRILL_MINUTES ?= 10
-drills: setup sandbox  ## Run the long drills, of which the tests hold a short part
-	GRINDSTONE_DRILL_MINUTES=$(DRILL_MINUTES) GRINDSTONE_DRILL_KILLS=20 GRINDSTONE_DRILL_CAMPAIGNS=20 GRINDSTONE_DRILL_GATES=10 \
-		$(BIN)/pytest -m drill
+drills: setup sandbox  ## Run the long drills, and all of every catalogue
+	GRINDSTONE_DRILL_MINUTES=$(DRILL_MINUTES) GRINDSTONE_DRILL_KILLS=20 GRINDSTONE_DRILL_CAMPAIGNS=20 \
+		GRINDSTONE_DRILL_GATES=10 GRINDSTONE_DRILL_SHARE=1 \
+		$(BIN)/pytest $(PARALLEL) -m "drill or catalogue"
 
 COMPAT ?= 3.8.0 3.9.1
 compat: setup sandbox  ## Run some of the tests with the oldest and the newest Prefect supported

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 from support.server_logs import ServerLogs
+from support.share import SEED, SHARE, Draw, choose_engine, drawn, longest_first
 
-MUST_RUN = {"docker", "bubblewrap", "browser", "server"}
+MUST_RUN = {"docker", "bubblewrap", "sandbox", "browser", "server"}
 """Markers whose tests may be skipped on a bare machine, but not with GRINDSTONE_REQUIRE_ALL.
 
 Programs of others, which only a package registry has, may be missing all the same (`registry`).
@@ -17,6 +18,46 @@ Programs of others, which only a package registry has, may be missing all the sa
 
 SERVERS = {"prefect_server", "up"}
 """Fixtures that start a Prefect server."""
+
+LONGEST = (
+    "tests/deploy/test_deploy_crash.py",
+    "tests/deploy/test_deploy_worker.py",
+    "tests/deploy/test_deploy_training.py",
+    "tests/deploy/test_deploy_kept.py",
+    "tests/compare/test_compare_modes.py",
+    "tests/gate/test_gate_grind.py",
+    "tests/flows/test_flow_killed.py",
+    "tests/cli/test_cli_grind_docs.py",
+    "tests/competency/test_competency_flows.py",
+    "tests/deploy/test_deploy_schedules.py",
+)
+"""The files that take longest, those with long waits first: the others run beside them."""
+
+
+def pytest_report_header() -> str:
+    draw = Draw.from_environment()
+    of_what = "all of" if draw.share == 1 else f"a share of {draw.share:g} by seed {draw.seed} of"
+    return f"catalogues: {of_what} each ({SHARE}, {SEED}; `make drills` runs all)"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark what a fixture's name tells, before tests are selected by their marks."""
+    names = set(getattr(item, "fixturenames", ()))
+    if names & SERVERS:
+        item.add_marker("server")
+    if "any_provider" in names:
+        item.add_marker("sandbox")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is left to `make drills`; the longest files come first."""
+    kept = drawn(items, Draw.from_environment())
+    if left_out := [item for item in items if item not in set(kept)]:
+        config.hook.pytest_deselected(items=left_out)
+    longest_first(kept, LONGEST)
+    items[:] = kept
 
 
 @pytest.hookimpl(wrapper=True)
@@ -43,10 +84,13 @@ def _absent(kind: str) -> str:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip what needs a sandbox that this machine has not."""
+    """Skip what needs a sandbox that this machine has not, and choose one for what takes any."""
     for kind in ("docker", "bubblewrap"):
         if item.get_closest_marker(kind) and (why := _absent(kind)):
             pytest.skip(why)
+    draw = Draw.from_environment()
+    if draw.share < 1:
+        choose_engine(item, draw, bubblewrap=not _absent("bubblewrap"))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -94,6 +94,7 @@ def asked(tap: Wiretap) -> dict[str, list[str]]:
     return {role: tap.of(role) for role in roles}
 
 
+@pytest.mark.catalogue
 @pytest.mark.parametrize("level", list(FeedbackLevel))
 async def test_a_grind_tells_no_model_what_graders_know(
     planted: dict[str, Any], tap: Wiretap, prefect_server: str, level: FeedbackLevel

@@ -210,6 +210,7 @@ if arguments["--agent"] == "nop":
 """
 
 
+@pytest.mark.commands
 async def test_the_command_is_run_and_read(
     tmp_path: Path, task: Task, monkeypatch: pytest.MonkeyPatch
 ) -> None:

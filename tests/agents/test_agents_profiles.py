@@ -58,6 +58,7 @@ print(json.dumps({
 """
 
 
+@pytest.mark.commands
 def test_a_row_is_all_that_a_new_profile_needs(tmp_path: Path) -> None:
     (tmp_path / "toy_solver.py").write_text(TOY)
     text = Path(profiles.__file__).read_text().rstrip() + "\n" + ROW

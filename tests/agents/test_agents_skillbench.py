@@ -131,6 +131,7 @@ def harbor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
 
 
+@pytest.mark.commands
 @pytest.mark.usefixtures("harbor")
 async def test_harbor_is_given_the_tasks_own_skill_though_no_other_was_chosen(
     tmp_path: Path,
@@ -174,6 +175,7 @@ async def test_what_harbors_agent_would_not_be_told_is_refused_by_name(
     assert not (tmp_path / "seen").exists()
 
 
+@pytest.mark.commands
 @pytest.mark.usefixtures("harbor")
 async def test_harbor_is_given_the_skills(tmp_path: Path) -> None:
     agent = SkillBenchAgent(

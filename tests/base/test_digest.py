@@ -14,6 +14,7 @@ json_values = st.recursive(
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @given(st.dictionaries(st.text(), json_values))
 def test_the_order_of_keys_does_not_matter(value: dict):
     backwards = dict(reversed(value.items()))

@@ -58,6 +58,7 @@ def _claim(arguments: tuple[str, int]) -> bool:
     return claim(Path(path), str(number))
 
 
+@pytest.mark.slow
 def test_of_many_processes_exactly_one_gets_a_name(tmp_path: Path):
     path = tmp_path / "000001.json"
     with multiprocessing.get_context("spawn").Pool(4) as pool:

@@ -82,6 +82,7 @@ class TestStopped:
         assert state_of(tmp_path / "home", row.run_key).status == "completed"
 
 
+@pytest.mark.commands
 def test_a_run_whose_process_is_gone_is_broken_off(tmp_path: Path, command: Callable[..., Any]):
     me = this_process()
     dead = me._replace(started="1")  # this number belonged to a process of an earlier time
@@ -103,6 +104,7 @@ def test_a_run_whose_process_is_gone_is_broken_off(tmp_path: Path, command: Call
     assert json.loads(command("report", "dead", "--json").out)["status"] == "broken off"
 
 
+@pytest.mark.commands
 def test_the_latest_run_that_has_attempts_is_reported(tmp_path: Path, command: Callable[..., Any]):
     ledger = Ledger(tmp_path / "evolution_workdir")
     common = {"sequence": 0, "kind": "grind", "status": "completed", "at": utc_now()}
@@ -148,6 +150,7 @@ def test_a_broken_task_is_told_everywhere_until_it_is_accepted(
     assert "1 broken task left out" in done.out
 
 
+@pytest.mark.commands
 @pytest.mark.parametrize("name", ["plain-inventory", "plain-*"])
 def test_a_broken_task_that_is_asked_for_is_called_broken(
     tmp_path: Path, command: Callable[..., Any], name: str

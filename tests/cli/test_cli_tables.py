@@ -133,6 +133,7 @@ def test_plain_names_are_the_documents_alone():
     assert tables | shown_in_commands == PLAIN
 
 
+@pytest.mark.commands
 def test_help_is_in_groups(command):
     done = command("grind", "--help")
     assert done.code == 0
@@ -144,6 +145,7 @@ def test_help_is_in_groups(command):
     assert max(map(len, done.out.splitlines())) <= 120
 
 
+@pytest.mark.commands
 def test_importing_the_command_is_cheap():
     import subprocess
     import sys

@@ -59,6 +59,7 @@ print(result.final_score)
 """
 
 
+@pytest.mark.catalogue
 @pytest.mark.server
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("verbose", [False, True])

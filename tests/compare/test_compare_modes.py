@@ -47,6 +47,7 @@ def steps(home: Path) -> list[str]:
 SUCCESS = {"task_ids": ["plain-inventory", "branch-sales"], "task_skill_mode": "off"}
 
 
+@pytest.mark.catalogue
 @pytest.mark.parametrize("profile", ["oracle", "nop"])
 async def test_a_profile_that_asks_no_model_teaches_nothing(
     tmp_path, prefect_server, recorder, profile

@@ -19,6 +19,7 @@ def grindstone(*arguments: str, timeout_s: float = 280) -> subprocess.CompletedP
     return subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False)
 
 
+@pytest.mark.commands
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [

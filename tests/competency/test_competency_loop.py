@@ -123,6 +123,7 @@ print(len(loop.run_cycle().enqueued))
 """
 
 
+@pytest.mark.commands
 def test_two_loops_started_at_once_enqueue_one_job(tmp_path):
     starter = tmp_path / "go"
     command = [sys.executable, "-c", PROGRAM, str(tmp_path / "home"), str(starter)]

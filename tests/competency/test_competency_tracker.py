@@ -81,6 +81,7 @@ def test_the_same_outcome_twice_counts_once(tmp_path):
         assert tracker.evidence("sql") == 1
 
 
+@pytest.mark.slow
 def test_no_outcome_is_lost_to_a_race(tmp_path):
     trackers = [kept(tmp_path) for _ in range(4)]
     with ThreadPoolExecutor(8) as pool:
@@ -105,6 +106,7 @@ for k in range(5):
 """
 
 
+@pytest.mark.commands
 def test_no_outcome_is_lost_between_processes(tmp_path):
     running = [
         subprocess.Popen([sys.executable, "-c", PROGRAM, str(tmp_path), name]) for name in "ab"

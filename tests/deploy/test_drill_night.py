@@ -1,6 +1,6 @@
 """A night in minutes: every schedule is on, and every run it promises happens.
 
-Two minutes of it in the suite; `make drills` makes it ten, GRINDSTONE_DRILL_MINUTES any other.
+`make drills` makes it ten minutes, GRINDSTONE_DRILL_MINUTES any other; without it, it is two.
 """
 
 import os

@@ -110,6 +110,7 @@ def check_nothing_left(home: Path, pids: Iterable[int]) -> None:
     assert not list(home.glob("**/*.lock/"))
 
 
+@pytest.mark.catalogue
 @pytest.mark.parametrize("moment", ["before_answer", "after_answer"])
 def test_killed_at_its_calls_it_pays_for_none_twice(
     tmp_path: Path, rehearsal_url: str, undisturbed: Undisturbed, moment: str

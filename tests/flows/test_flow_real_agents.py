@@ -95,6 +95,7 @@ def outcomes(home: Path) -> object:
     return [report["first_passed"], report["passed"], scores]
 
 
+@pytest.mark.catalogue
 @pytest.mark.parametrize("name", ON)
 async def test_it_fails_learns_and_passes(homes: Path, rehearsal_url: str, name: str):
     home = (await undisturbed(homes, rehearsal_url, name)).home

@@ -38,6 +38,7 @@ def causes_named() -> Counter[str]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cause", Cause)
 def test_every_cause_has_a_policy_and_a_place_where_it_is_raised(cause: Cause):
     policy = POLICIES[cause]

@@ -52,6 +52,7 @@ async def test_the_same_state_twice_is_never_told_apart_and_a_handicap_is(
     assert "1 of 1 = 100%" in (done.folder / "calibration.md").read_text()
 
 
+@pytest.mark.commands
 @pytest.mark.parametrize(
     ("command", "said"),
     [

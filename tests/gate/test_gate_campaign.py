@@ -32,6 +32,7 @@ def test_where_nothing_works_the_search_flatters_and_the_release_does_not():
     assert seen.right_claims == 0
 
 
+@pytest.mark.slow
 def test_searching_by_the_higher_mean_gains_more_than_asking_for_no_proof_of_harm():
     assert odds(rule="higher").true_gain > 2 * odds(rule="no_regression", anchor=False).true_gain
 
@@ -57,6 +58,7 @@ def test_attempts_are_those_of_the_plan():
     assert plain < looking <= plain + 2 * 20 * 3
 
 
+@pytest.mark.slow
 def test_second_looks_find_more_than_the_same_attempts_spent_evenly():
     looking, even = odds(second_looks=20, trials=2), odds(second_looks=0, trials=3)
     assert looking.true_gain / looking.attempts > 0.95 * even.true_gain / even.attempts
@@ -78,6 +80,7 @@ def test_only_what_more_trials_could_turn_round_is_near_the_edge():
     assert not near_edge(seen(-1, -1, -1, 0))
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_figures():
     assert odds() == odds()
 
@@ -99,6 +102,7 @@ def test_effects_that_make_no_whole_are_refused(text: str):
         parse_effects(text)
 
 
+@pytest.mark.commands
 def test_the_command_prints_the_documented_figures():
     command = [sys.executable, "-m", "grindstone.flows.cli", "gate", "simulate"]
     plan = "--tasks 40 --trials 3 --changes 5 --effects +6:.25,0:.5,-6:.25 --sealed 20"

@@ -164,6 +164,7 @@ def test_a_policy_follows_where_a_rule_cannot_tell(
     assert "policy" in decision.reason
 
 
+@pytest.mark.slow
 @given(
     st.sampled_from(RULES),
     st.lists(st.tuples(SCORES, SCORES, st.integers(0, 9)), min_size=1, max_size=14),
@@ -239,6 +240,7 @@ def test_a_calibration_sums_up_verdicts():
     assert str(found.rejects) == "1 of 10 = 10% (95%: 0% to 45%)"
 
 
+@pytest.mark.commands
 def test_importing_the_room_is_cheap():
     code = "import sys, grindstone.gate; print({'numpy', 'scipy'} & sys.modules.keys())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

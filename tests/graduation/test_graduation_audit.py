@@ -208,6 +208,7 @@ def test_an_agent_id_that_is_none_is_wrong_input(
     assert [path for path in sorted(tmp_path.rglob("*")) if path not in before] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("agent_id", ["team.a:ada@2", "team/ada", "é" * 128])
 def test_an_odd_name_is_exported_inside_the_home(tmp_path: Path, agent_id: str) -> None:
     Chain(tmp_path).append(lambda _: draft(agent_id, 1))

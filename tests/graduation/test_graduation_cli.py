@@ -39,6 +39,7 @@ def test_verify_says_yes_and_no(home: Path) -> None:
     assert "NOT INTACT at 000001.json" in run("audit", "verify", "--work-dir", str(home), code=1)
 
 
+@pytest.mark.slow
 def test_trail_export_and_sign(home: Path, tmp_path: Path) -> None:
     where = ("--work-dir", str(home), "--agent-id", "ada")
     assert json.loads(run("audit", "trail", *where, "--json"))["total_episodes"] == 3
@@ -62,6 +63,7 @@ def test_import_is_refused_with_every_row(home: Path, tmp_path: Path) -> None:
     assert (report["imported"], report["refused_count"]) == (0, 2)
 
 
+@pytest.mark.slow
 def test_a_named_human_lowers_a_level_and_says_why(home: Path) -> None:
     where = ("demote", "--work-dir", str(home), "--agent-id", "ada", "--to", "STUDENT")
     nobody = RUNNER.invoke(app, [*where, "--by", "system", "--reason", "x"])
@@ -104,6 +106,7 @@ def test_exam_cases_are_listed(home: Path) -> None:
     assert "No edge cases yet" in run("exam", "list", "--work-dir", str(home))
 
 
+@pytest.mark.slow
 def test_corrections_broken_rules_and_ratings_are_kept_and_shown(home: Path) -> None:
     where = ("--work-dir", str(home))
     edit = ("--field", "tax_rate", "--original", "0.13", "--correction", "0.0")

@@ -161,6 +161,7 @@ def test_an_episode_of_another_field_is_left_alone_and_says_so() -> None:
     assert "does not apply" in found.note
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.integers(0, 200))
 def test_good_actions_do_not_dilute_a_critical_breach(good: int) -> None:

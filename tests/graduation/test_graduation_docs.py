@@ -53,6 +53,7 @@ def test_what_the_reader_supplies_is_said_where_it_comes_from():
     assert "…" not in "".join(LINES)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_those_that_need_no_sandbox_run_in_its_order(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

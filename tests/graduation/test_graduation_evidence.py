@@ -111,6 +111,7 @@ async def test_a_promotion_holds_what_it_counted(promoted: GraduationService) ->
     assert evidence(promoted).intact
 
 
+@pytest.mark.slow
 async def test_a_deleted_correction_is_named(promoted: GraduationService) -> None:
     """The corrections that a promotion would have been refused for cannot be taken away after."""
     for part in (promoted.registry.home.ledger / "interventions").rglob("*.parquet"):
@@ -132,6 +133,7 @@ async def test_a_deleted_correction_is_named(promoted: GraduationService) -> Non
     )
 
 
+@pytest.mark.slow
 async def test_what_came_later_is_no_tampering_and_what_was_slipped_in_is(
     promoted: GraduationService,
 ) -> None:
@@ -250,6 +252,7 @@ def _other(value: Any, dice: random.Random) -> Any:
     return [value, "more"]
 
 
+@pytest.mark.slow
 async def test_a_thousand_tamperings_of_rows_and_chain_are_found_and_named(
     promoted: GraduationService,
 ) -> None:
@@ -295,6 +298,7 @@ def signer(tmp_path: Path) -> Path:
     return tmp_path / "signer.pem"
 
 
+@pytest.mark.slow
 async def test_a_stranger_checks_a_bundle_without_a_home(
     promoted: GraduationService, signer: Path, tmp_path: Path
 ) -> None:

@@ -101,6 +101,7 @@ async def test_a_check_reads_nothing_of_the_record_until_something_changes(
     assert event.to_level is Level.INTERN
 
 
+@pytest.mark.slow
 async def test_a_streak_is_followed_whatever_order_the_attempts_end_in(tmp_path: Path) -> None:
     service = GraduationService(tmp_path)
     await service.enrol_agent(

@@ -75,6 +75,7 @@ async def a_promotion(service: GraduationService, edge_task: Path) -> None:
     await service.promote_agent("ada", "INTERN", "Grace")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("path", "part"), [("prompts/system.md", "prompts"), ("tools/count.py", "tools")]
 )
@@ -95,6 +96,7 @@ async def test_other_prompts_or_tools_cost_a_level_until_an_exam(
     assert (await service.review()).decisions[0].action == "none"
 
 
+@pytest.mark.slow
 async def test_a_failed_exam_gives_nothing_back(
     service_at: Make, edge_task: Path, workspace: Workspace
 ) -> None:
@@ -107,6 +109,7 @@ async def test_a_failed_exam_gives_nothing_back(
     assert service.registry.agent("ada").level is Level.STUDENT
 
 
+@pytest.mark.slow
 async def test_skills_by_choice_alone(
     service_at: Make, edge_task: Path, workspace: Workspace
 ) -> None:
@@ -139,6 +142,7 @@ async def test_another_model_lapses_once(service_at: Make, edge_task: Path) -> N
     assert lapse_if_changed(registry, registry.agent("ada"), other) is None
 
 
+@pytest.mark.slow
 async def test_an_exam_binds_the_agent_that_took_it(
     service_at: Make, edge_task: Path, workspace: Workspace
 ) -> None:

@@ -24,6 +24,7 @@ Make = Callable[..., GraduationService]
 FREE = ExamRule(required=False)
 
 
+@pytest.mark.slow
 async def test_skills_and_capabilities_follow_the_record(service_at: Make, clock: Clock) -> None:
     service = service_at()
     await service.enrol_agent(

@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import polars as pl
+import pytest
 from graduation_support import START
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -68,6 +69,7 @@ episodes_of = st.lists(
 ).map(lambda given: [episode(number, **each) for number, each in enumerate(given)])
 
 
+@pytest.mark.slow
 @SETTINGS
 @given(episodes_of)
 def test_an_extra_clean_episode_never_lowers_readiness(given: list[Episode]) -> None:
@@ -76,6 +78,7 @@ def test_an_extra_clean_episode_never_lowers_readiness(given: list[Episode]) -> 
     assert after.ready or not before.ready
 
 
+@pytest.mark.slow
 @SETTINGS
 @given(episodes_of, st.data())
 def test_an_extra_intervention_never_raises_readiness(
@@ -92,6 +95,7 @@ def test_an_extra_intervention_never_raises_readiness(
     assert after.intervention_rate_upper >= before.intervention_rate_upper - 1e-12
 
 
+@pytest.mark.slow
 @SETTINGS
 @given(episodes_of, st.randoms())
 def test_order_of_arrival_never_matters(given: list[Episode], random: Any) -> None:

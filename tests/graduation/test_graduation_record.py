@@ -54,6 +54,7 @@ async def test_compliance_has_the_documented_keys(service_at: Make) -> None:
         await service.validate_constitutional_compliance("ep-404")
 
 
+@pytest.mark.slow
 async def test_audit_trail_has_the_documented_keys_and_pages(service_at: Make) -> None:
     service = service_at()
     await service.enrol_agent(

@@ -45,6 +45,7 @@ def test_generated_sales_of_every_place_are_told_apart() -> None:
     assert sum(told.values()) + len(WRITTEN) >= 300
 
 
+@pytest.mark.slow
 def test_every_rightly_rounded_invoice_is_right() -> None:
     told = Counter(CORPUS.answer(case, PACKS) for case in CORPUS.small_invoices())
     assert told == {"right": 4951}

@@ -163,6 +163,7 @@ async def test_only_failures_become_edge_cases_and_only_once(
     assert kinds.count(EventKind.CASE_ADDED) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("late", [False, True], ids=["at once", "by the review"])
 async def test_demotion_for_breach_failures_and_lost_criteria(service_at: Make, late: bool) -> None:
     for number, (name, bad) in enumerate(
@@ -192,6 +193,7 @@ async def test_demotion_for_breach_failures_and_lost_criteria(service_at: Make, 
         assert calm.action == "none"  # the new level starts with a clean slate
 
 
+@pytest.mark.slow
 async def test_a_rate_of_clean_runs_that_falls_costs_an_autonomous_agent_its_level(
     service_at: Make,
 ) -> None:
@@ -237,6 +239,7 @@ async def test_demotion_may_only_be_proposed(service_at: Make) -> None:
     assert kinds.count(EventKind.PROPOSED) == 1  # proposing again says nothing new
 
 
+@pytest.mark.slow
 async def test_review_proposes_applies_and_waits_as_the_policy_says(service_at: Make) -> None:
     expected = {
         "none-apply": "promoted",

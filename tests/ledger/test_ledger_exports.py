@@ -21,6 +21,7 @@ RUN = "demo"
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
 
+@pytest.mark.slow
 def test_all_formats_are_written(run: Ledger, tmp_path: Path) -> None:
     written = export_run(run, RUN, tmp_path / "out")
     names = {path.relative_to(tmp_path / "out").as_posix() for path in written}
@@ -81,6 +82,7 @@ def test_unknown_run_and_format_are_named(run: Ledger, tmp_path: Path) -> None:
         export_run(run, RUN, tmp_path, ["docx"])
 
 
+@pytest.mark.slow
 def test_the_page_needs_nothing_from_outside(run: Ledger) -> None:
     page = render_html(build_report(run, RUN))
     assert page.count("<img ") == 5

@@ -99,6 +99,7 @@ SLOW = settings(
 )
 
 
+@pytest.mark.slow
 @SLOW
 @given(rows=st.lists(episodes, max_size=5, unique_by=lambda row: row.episode_id))
 def test_episodes_come_back_as_they_were(
@@ -111,6 +112,7 @@ def test_episodes_come_back_as_they_were(
     } == {row.episode_id: row for row in rows}
 
 
+@pytest.mark.slow
 @SLOW
 @given(found=st.lists(steps, max_size=4, unique_by=lambda step: step.index))
 def test_trajectories_come_back_as_they_were(

@@ -178,6 +178,7 @@ async def test_a_service_that_only_trickles_is_bounded(service, opened):
     assert caught.value.cause is Cause.MODEL_CONNECTION
 
 
+@pytest.mark.slow
 async def test_under_many_faults_every_answer_arrives_once(service, opened):
     faults = set(WireFault) - {WireFault.STALL}  # on a busy machine a late answer is one too
     with WireFaults(service.url, seed=3, rate=0.4, faults=sorted(faults)) as proxy:

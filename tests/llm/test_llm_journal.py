@@ -163,6 +163,7 @@ def writer(folder: Path, name: str, count: int) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.commands
 async def test_several_processes_may_share_a_file_and_one_may_be_killed(tmp_path):
     writers = [writer(tmp_path, name, 25) for name in ("a", "b")]
     doomed = writer(tmp_path, "doomed", 100_000)

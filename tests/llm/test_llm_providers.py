@@ -113,6 +113,7 @@ async def test_a_rehearsal_behind_a_real_models_name_is_told_and_not_priced(open
     assert records[0].cost_usd is None
 
 
+@pytest.mark.commands
 def test_importing_the_room_and_getting_a_model_imports_no_sdk():
     code = """
 import asyncio, sys, tempfile, pathlib

@@ -17,6 +17,7 @@ async def post(url: str, number: int) -> str:
         return str(answer.status_code)
 
 
+@pytest.mark.slow
 async def test_the_same_seed_spoils_the_same_requests_in_any_order():
     async def outcome(url: str, order: list[int]) -> dict[int, WireFault | None]:
         faults = [fault for fault in WireFault if fault is not WireFault.STALL]
@@ -39,6 +40,7 @@ async def test_a_request_gets_through_in_the_end():
         assert len(service.bodies) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", [fault for fault in WireFault if fault is not WireFault.STALL])
 async def test_what_was_forwarded_is_what_the_server_saw(fault):
     async with serving() as service:

@@ -112,6 +112,7 @@ def feedback(verdict: Verdict, level: FeedbackLevel):
     )
 
 
+@pytest.mark.commands
 @pytest.mark.parametrize("level", [each for each in FeedbackLevel if each != FeedbackLevel.FULL])
 def test_no_canary_is_shown_below_full(verdict: Verdict, level: FeedbackLevel):
     told = feedback(verdict, level)
@@ -270,6 +271,7 @@ def test_the_trace_is_read_where_the_message_says_nothing():
     assert report.tests[0].message == "E  assert 1 == 2"
 
 
+@pytest.mark.commands
 def test_the_bundled_runners_own_output_says_what_went_wrong(tmp_path):
     """branch-sales graded where the agent left nothing: its real checks, its real report."""
     tests = bundled("examples/tasks/branch-sales/tests")

@@ -85,6 +85,7 @@ CALLS = st.tuples(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.lists(st.lists(CALLS, max_size=3), max_size=6), min_size=1, max_size=4))
 def test_in_bulk_the_signals_are_the_same(episodes):

@@ -39,6 +39,7 @@ def test_the_table_is_what_the_project_declares() -> None:
     ]
 
 
+@pytest.mark.commands
 def test_a_plot_that_is_asked_for_names_the_extra() -> None:
     done = run(
         "from grindstone.report.plots import Bar, bars_with_intervals, can_plot\n"
@@ -49,6 +50,7 @@ def test_a_plot_that_is_asked_for_names_the_extra() -> None:
     assert "pip install 'grindstone[plots]'" in done.stderr
 
 
+@pytest.mark.commands
 def test_a_report_goes_without_plots(tmp_path: Path) -> None:
     done = run(
         "from pathlib import Path\n"
@@ -75,6 +77,7 @@ def test_a_report_goes_without_plots(tmp_path: Path) -> None:
     assert (tmp_path / "runs" / "r" / "report.md").is_file()
 
 
+@pytest.mark.commands
 def test_a_server_on_postgresql_names_the_extra(tmp_path: Path) -> None:
     done = run(
         "from grindstone.flows.cli import main\n"

@@ -27,6 +27,7 @@ def test_a_room_shows_the_names_of_its_stub(stub: Path):
         assert getattr(room, name) is not None
 
 
+@pytest.mark.commands
 def test_a_room_loads_nothing_before_it_is_asked():
     heavy = ("polars", "numpy", "scipy", "prefect", "anthropic", "docker", "altair")
     rooms = ", ".join(f"grindstone.{stub.parent.name}" for stub in STUBS)

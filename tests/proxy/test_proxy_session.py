@@ -69,6 +69,7 @@ async def test_the_makers_own_sdk_reads_what_the_service_said(
     assert message.usage.cache_read_input_tokens == 200
 
 
+@pytest.mark.slow
 async def test_an_attempt_that_is_made_again_pays_for_nothing_twice(service: Service, enter: Enter):
     service.content, service.stop = [USE], "tool_use"
     use = {"role": "assistant", "content": [USE]}

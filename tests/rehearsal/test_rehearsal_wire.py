@@ -250,6 +250,7 @@ async def test_a_hundred_requests_at_once(client: AsyncAnthropic):
     assert len({each.id for each in said}) == 100
 
 
+@pytest.mark.commands
 def test_the_package_is_cheap_to_import():
     code = (
         "import sys, grindstone.rehearsal; "
@@ -258,6 +259,7 @@ def test_the_package_is_cheap_to_import():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+@pytest.mark.commands
 def test_the_blocking_server_ends_quietly_when_interrupted():
     code = "from grindstone.rehearsal import run; run(port=int(__import__('sys').argv[1]))"
     with socket.socket() as free:

@@ -47,7 +47,7 @@ echo $reward > /logs/verifier/reward.txt
 }
 
 
-@pytest.mark.drill
+@pytest.mark.drill(short=True)
 @pytest.mark.slow
 @pytest.mark.timeout(3600 if ATTEMPTS > 6 else 300)
 async def test_attempts_under_load_lose_nothing(provider: SandboxProvider, tmp_path: Path) -> None:

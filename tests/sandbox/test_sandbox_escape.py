@@ -20,6 +20,7 @@ REFUSED = {
 }
 
 
+@pytest.mark.catalogue(each_case=True)
 @pytest.mark.parametrize("command", REFUSED.values(), ids=REFUSED.keys())
 async def test_the_agent_is_refused(sandbox: Sandbox, command: str) -> None:
     pattern = Path("/proc/sys/kernel/core_pattern").read_text()
@@ -28,11 +29,13 @@ async def test_the_agent_is_refused(sandbox: Sandbox, command: str) -> None:
     assert Path("/proc/sys/kernel/core_pattern").read_text() == pattern
 
 
+@pytest.mark.catalogue(each_case=True)
 async def test_setuid_programs_give_nothing(sandbox: Sandbox) -> None:
     result = await sandbox.exec("grep NoNewPrivs /proc/self/status", timeout_s=5)
     assert result.output.split() == ["NoNewPrivs:", "1"]
 
 
+@pytest.mark.catalogue(each_case=True)
 async def test_usual_administration_works(sandbox: Sandbox) -> None:
     result = await sandbox.exec(
         "touch /opt/f && chown 33:33 /opt/f && chmod 600 /opt/f && cat /opt/f &&"
@@ -42,6 +45,7 @@ async def test_usual_administration_works(sandbox: Sandbox) -> None:
     assert result.output.strip() == "65534"
 
 
+@pytest.mark.catalogue(each_case=True)
 async def test_the_hosts_files_are_not_there(sandbox: Sandbox, tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("secret")
@@ -57,6 +61,7 @@ async def test_the_hosts_files_are_not_there(sandbox: Sandbox, tmp_path: Path) -
     assert "$6$" not in outside.output
 
 
+@pytest.mark.catalogue(each_case=True)
 async def test_the_hosts_processes_are_not_there(sandbox: Sandbox) -> None:
     result = await sandbox.exec("ls -d /proc/[0-9]* | wc -l", timeout_s=5)
     assert int(result.output) < 12

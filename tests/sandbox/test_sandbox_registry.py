@@ -43,6 +43,7 @@ print(json.dumps({
 """
 
 
+@pytest.mark.commands
 def test_a_row_is_all_that_a_new_provider_needs(tmp_path: Path) -> None:
     (tmp_path / "toy_sandbox.py").write_text(TOY)
     registry = Path(sys.modules["grindstone.sandbox.registry"].__file__ or "")

@@ -23,6 +23,7 @@ def test_a_shipped_runner_was_made_from_this_source(processor: str) -> None:
     assert digest.encode() in runner_binary(processor).read_bytes()
 
 
+@pytest.mark.commands
 def test_the_shipped_runner_behaves_as_one_made_here(tmp_path: Path) -> None:
     processor = platform.machine()
     if shutil.which(f"{processor}-linux-gnu-gcc") is None:
@@ -48,6 +49,7 @@ def test_the_shipped_runner_behaves_as_one_made_here(tmp_path: Path) -> None:
         assert told[0] == told[1], arguments
 
 
+@pytest.mark.commands
 @pytest.mark.skipif(
     os.geteuid() != 0 or shutil.which("setpriv") is None, reason="needs root and setpriv"
 )

@@ -33,6 +33,7 @@ def tests_dir(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.catalogue(each_case=True)
 async def test_a_live_forger_gains_nothing(sandbox: Sandbox, tests_dir: Path) -> None:
     await sandbox.exec(FORGER, timeout_s=10)
     for _ in range(2):
@@ -47,6 +48,7 @@ async def test_a_live_forger_gains_nothing(sandbox: Sandbox, tests_dir: Path) ->
         assert result.files == {"reward.txt": b"0\n"}
 
 
+@pytest.mark.catalogue(each_case=True)
 @pytest.mark.parametrize(
     "trick",
     [
@@ -74,6 +76,7 @@ async def test_what_lies_in_the_way_does_not_matter(
     assert result.files == {"reward.txt": b"0\n"}
 
 
+@pytest.mark.catalogue(each_case=True)
 async def test_the_agents_processes_see_nothing_of_it(sandbox: Sandbox, tests_dir: Path) -> None:
     (tests_dir / "answer").write_text("CANARY")
     spy = """
@@ -104,6 +107,7 @@ async def test_the_agents_processes_see_nothing_of_it(sandbox: Sandbox, tests_di
     assert await sandbox.read_file("/tests/answer") is None
 
 
+@pytest.mark.catalogue(each_case=True)
 async def test_a_service_left_running_is_reached(sandbox: Sandbox, tmp_path: Path) -> None:
     serve = (
         "mkdir -p /srv/www; echo served >/srv/www/page; cd /srv/www;"
@@ -123,6 +127,7 @@ async def test_a_service_left_running_is_reached(sandbox: Sandbox, tmp_path: Pat
     assert await sandbox.read_file("/srv/www/note") == b"from-verifier\n"
 
 
+@pytest.mark.catalogue(each_case=True)
 async def test_only_regular_files_come_back(sandbox: Sandbox, tmp_path: Path) -> None:
     result = await sandbox.exec_sealed(
         "cd /logs/verifier; mkdir sub; echo a >sub/a; ln -s /etc/passwd link; mkfifo pipe;"
@@ -134,6 +139,7 @@ async def test_only_regular_files_come_back(sandbox: Sandbox, tmp_path: Path) ->
     assert result.files == {"sub/a": b"a\n", "small": b"small\n"}
 
 
+@pytest.mark.catalogue(each_case=True)
 async def test_time_runs_out_for_a_sealed_command_too(sandbox: Sandbox, tmp_path: Path) -> None:
     result = await sandbox.exec_sealed(
         "echo begun; echo 0.5 >/logs/verifier/reward.txt; setsid sleep 1011 & sleep 1012",
@@ -150,6 +156,7 @@ async def test_time_runs_out_for_a_sealed_command_too(sandbox: Sandbox, tmp_path
     assert all("sleep" not in line for line in left.output.splitlines())
 
 
+@pytest.mark.catalogue(each_case=True)
 async def test_inputs_below_a_folder_the_agent_works_in(sandbox: Sandbox, tmp_path: Path) -> None:
     (tmp_path / "hidden").write_text("x")
     await sandbox.exec("mkdir -p /app/tests; echo mine >/app/file; ln -s file /app/l", timeout_s=5)
@@ -165,6 +172,7 @@ async def test_inputs_below_a_folder_the_agent_works_in(sandbox: Sandbox, tmp_pa
     assert await sandbox.read_file("/app/tests/hidden") is None
 
 
+@pytest.mark.catalogue(each_case=True)
 async def test_the_sealed_command_has_no_power_over_the_machine(
     sandbox: Sandbox, tmp_path: Path
 ) -> None:

@@ -156,6 +156,7 @@ LINES = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=150, suppress_health_check=list(HealthCheck))
 @given(name=NAMES, lines=LINES, folder=NAMES | st.none())
 def test_verdict_equals_the_reference_validators(tmp_path_factory, name, lines, folder):
@@ -173,6 +174,7 @@ CLEAN = st.text(
 ).filter(lambda text: text.strip())
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=150, suppress_health_check=list(HealthCheck))
 @given(description=CLEAN, value=CLEAN, body=st.text(CLEAN, max_size=0) | CLEAN)
 def test_a_fresh_skill_reads_back_as_it_was(description, value, body):

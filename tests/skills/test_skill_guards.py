@@ -157,6 +157,7 @@ def test_a_passage_of_a_test_is_found_though_lines_differ():
     assert not find_leaks(lines[0], test_sources={"t.py": source})
 
 
+@pytest.mark.slow
 def test_starter_skills_leak_nothing_of_the_bundled_tasks():
     root = Path(__file__).parents[2]
     tasks = sorted((root / "examples" / "tasks").glob("*/tests"))
@@ -299,6 +300,7 @@ def test_values_that_comparisons_name_are_known_from_other_files():
     assert not find_leaks("each article has a price", test_sources=sources)
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.text(max_size=300))
 def test_no_text_makes_the_guard_raise(text):

@@ -137,6 +137,7 @@ def test_essence_is_name_description_and_first_section():
     assert "more" not in essence(skill)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["keyword", "bm25"])
 def test_ten_thousand_skills_answer_in_milliseconds(method):
     import time

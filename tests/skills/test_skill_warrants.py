@@ -49,6 +49,7 @@ def test_one_lucky_skill_among_many_is_not_called_helpful():
     assert states(lucky, *[seen(1, -1, 1, -1)] * 19)[0] == "unknown"
 
 
+@pytest.mark.slow
 def test_where_no_skill_does_anything_false_calls_are_kept_rare():
     draw = np.random.default_rng(5)
     called = 0

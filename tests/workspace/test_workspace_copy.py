@@ -105,6 +105,7 @@ TREES = st.dictionaries(NAMES, st.tuples(st.binary(max_size=8), st.booleans()), 
 )
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=15, suppress_health_check=list(HealthCheck))
 @given(trees=st.lists(TREES, min_size=1, max_size=3))
 def test_applying_all_changes_makes_the_copy(tmp_path_factory, trees):
