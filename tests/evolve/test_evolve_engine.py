@@ -20,6 +20,7 @@ from grindstone.workspace.errors import WorkspaceError
 from grindstone.workspace.workspace import Workspace
 
 
+@pytest.mark.sandbox
 def test_the_documents_own_call_works_against_the_rehearsal(workspace, observe):
     if not (probe().can_run_tasks):
         pytest.skip("neither Docker nor bubblewrap works here")
@@ -148,6 +149,7 @@ async def test_someone_elses_change_is_not_overwritten(
     assert "Mine." not in (workspace.root / path).read_text()
 
 
+@pytest.mark.sandbox
 async def test_evolve_works_inside_a_running_loop(workspace, observe):
     if not (probe().can_run_tasks):
         pytest.skip("neither Docker nor bubblewrap works here")

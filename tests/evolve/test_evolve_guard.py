@@ -87,6 +87,7 @@ def product(key: AnswerKey) -> str:
     return max((outs or refs or made).values(), key=len)
 
 
+@pytest.mark.sandbox
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", NAMES)
 def test_the_complete_answer_is_refused(name, keys, checks):

@@ -48,6 +48,7 @@ def _append_many(home: Path, worker: int, count: int) -> None:
         chain.append(lambda _, number=number: draft(f"agent-{worker}", number))
 
 
+@pytest.mark.slow
 def test_sixteen_processes_append_without_gap_fork_or_loss(tmp_path: Path) -> None:
     context = multiprocessing.get_context("forkserver")
     workers = [context.Process(target=_append_many, args=(tmp_path, i, 12)) for i in range(16)]
@@ -74,6 +75,7 @@ def _promote_once(home: Path, results: "multiprocessing.Queue[bool]") -> None:
     results.put(Chain(home).append(decide) is not None)
 
 
+@pytest.mark.slow
 def test_of_many_that_decide_the_same_at_once_one_is_first(tmp_path: Path) -> None:
     context = multiprocessing.get_context("forkserver")
     results = context.Queue()

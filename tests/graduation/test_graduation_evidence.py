@@ -323,6 +323,7 @@ async def test_a_stranger_checks_a_bundle_without_a_home(
     assert other.exit_code == 1
 
 
+@pytest.mark.slow
 async def test_every_file_of_a_bundle_counts(
     promoted: GraduationService, signer: Path, tmp_path: Path
 ) -> None:

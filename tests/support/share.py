@@ -22,9 +22,7 @@ import pytest
 
 SHARE, SEED = "GRINDSTONE_DRILL_SHARE", "GRINDSTONE_SEED"
 ENGINES = ("docker", "bubblewrap")
-ON_ANY_ENGINE = {
-    *("adapt", "compare", "competency", "deploy", "flows", "gate", "graduation", "release"),
-}
+ON_ANY_ENGINE = {"adapt", "compare", "gate"}
 """Folders whose tests do not say which engine they are for."""
 
 NO_DOCKER = "unix:///nonexistent/docker.sock"
