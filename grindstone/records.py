@@ -333,6 +333,11 @@ class Episode(Frozen):
     ended_at: AwareDatetime
 
     @property
+    def id(self) -> str:
+        """The episode's id, by its short name."""
+        return self.episode_id
+
+    @property
     def duration_s(self) -> float:
         """Wall-clock seconds."""
         return (self.ended_at - self.started_at).total_seconds()

@@ -12,6 +12,7 @@ from .evidence.readiness import readiness_score as readiness_score
 from .intake.live import LiveTool as LiveTool
 from .intake.live import LiveToolbox as LiveToolbox
 from .intake.live import work_live as work_live
+from .intake.open_episode import OpenEpisode as OpenEpisode
 from .intake.recording import Work as Work
 from .intake.recording import log_session as log_session
 from .rules.capabilities import CapabilityRule as CapabilityRule

@@ -10,10 +10,13 @@ from grindstone.graduation.decisions.after_episode import follow_up
 from grindstone.graduation.decisions.review import unchecked_episodes
 from grindstone.graduation.evidence.skill_levels import own_levels
 from grindstone.graduation.intake.importing import ImportReport, import_file
+from grindstone.graduation.intake.open_episode import OpenEpisode
 from grindstone.graduation.intake.record import as_work, correct, rate, record
 from grindstone.graduation.intake.recording import Edit, Rating, Work, work_of_session
 from grindstone.graduation.intake.under_way import cut_off_work, forget, taken_over
 from grindstone.graduation.registry import Registry
+from grindstone.ledger.recall import rows_of
+from grindstone.ledger.tables.autonomy import InterventionRow
 from grindstone.llm.messages import Model
 from grindstone.records import Episode, Purpose
 
@@ -43,6 +46,34 @@ class RecordKeeper:
         await self.after_episode(episode)
         corrected = episode.human_intervention_count + len(work.human_edits)
         return episode.model_copy(update={"human_intervention_count": corrected})
+
+    async def open_episode(self, episode_id: str) -> OpenEpisode:
+        """Return a kept episode with its corrections, so that more can be appended.
+
+        Raises:
+            InputError: There is no scored episode of that id.
+        """
+
+        def work() -> OpenEpisode:
+            episode = self.registry.episode(episode_id)
+            rows = rows_of(
+                self.registry.ledger, InterventionRow, episode.run_key, [episode.episode_id]
+            )
+            return OpenEpisode.of(episode, rows)
+
+        return await asyncio.to_thread(work)
+
+    async def keep_episode(self, told: OpenEpisode) -> Episode:
+        """Keep a new episode, or what was corrected since in one that is kept.
+
+        Raises:
+            InputError: It names no agent, or a correction is none.
+        """
+        if not rows_of(self.registry.ledger, Episode, None, [told.id]):
+            return await self.record_work(told.as_work())
+        for edit in told.edits_since(await self.open_episode(told.id)):
+            await self.record_intervention(told.id, **edit.model_dump())
+        return self.registry.episode(told.id)
 
     async def settle_cut_off(self) -> tuple[str, ...]:
         """Make episodes of live tasks whose process is gone, and close what they had begun.
