@@ -245,6 +245,8 @@ async def open_planned(planned: Planned, settings: S, blocks: BlockNames) -> Asy
         solver = SolverSettings.of(
             settings, model_id=resolved.model_id, sandbox=runtime.provider.kind
         )
+        if solver.profile.aided:
+            runtime.models.make_ready()
         await start_run(runtime, planned, settings, solver)
         slots = asyncio.Semaphore(settings.max_workers)
         async with _told_how_it_ends(runtime):

@@ -8,6 +8,7 @@ is there for the next server to show.
 
 import contextlib
 import ctypes
+import json
 import os
 import signal
 import socket
@@ -16,7 +17,8 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -26,15 +28,18 @@ from grindstone.base import Frozen
 from grindstone.errors import Cause, InfrastructureError, InputError
 from grindstone.files import write_atomic
 from grindstone.flows.database import begin_with_copy, keep_copy
-from grindstone.flows.login import VARIABLE, login, require_admission
+from grindstone.flows.login import VARIABLE, as_header, login, require_admission
 from grindstone.home import Home
 
 START_TIMEOUT_S = 180.0
+LOOK_S = 0.2
 BUSY_S = 30.0
 """How long a server whose process lives may take to answer before it counts as gone."""
 STOP_TIMEOUT_S = 15.0
-DRAIN_S = 2.0
-"""How long a server of our own lives on after a run, for its recorder to write the last rows."""
+FLUSH_S = 1
+"""How often its recorder writes what it was told."""
+DRAIN_S = 5.0
+"""How long at most a server of our own lives on after a run, for its recorder to catch up."""
 
 _CHILDREN: dict[int, "subprocess.Popen[bytes]"] = {}
 """The processes this one started: kept, so that they are waited for and not left as zombies."""
@@ -47,7 +52,7 @@ HOME_VARIABLE = "GRINDSTONE_SERVER_HOME"
 SERVER_SETTINGS = {
     "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "100",
     "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_READ_BATCH_SIZE": "100",
-    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "1",
+    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": str(FLUSH_S),
     "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_BATCH_SIZE": "200",
     # A run that is called off while its process starts is left to this; nobody else ends it.
     "PREFECT_SERVER_SERVICES_CANCELLATION_CLEANUP_CANCELLING_TIMEOUT_SECONDS": "60",
@@ -136,7 +141,7 @@ def find(home: Path) -> ServerState | None:
     while state is not None and state.server.alive and time.monotonic() < deadline:
         if healthy(state.api_url):
             return state
-        time.sleep(0.2)
+        time.sleep(LOOK_S)
     return None
 
 
@@ -244,8 +249,17 @@ def _die_with_parent() -> None:
     ctypes.CDLL(None).prctl(PDEATHSIG, signal.SIGTERM)
 
 
+def _nothing(_: ServerState) -> None:
+    """Do nothing meanwhile."""
+
+
 def start(
-    home: Path, *, port: int | None = None, database_url: str | None = None, detached: bool
+    home: Path,
+    *,
+    port: int | None = None,
+    database_url: str | None = None,
+    detached: bool,
+    meanwhile: Callable[[ServerState], object] = _nothing,
 ) -> ServerState:
     """Start a server and wait until it answers.
 
@@ -254,6 +268,7 @@ def start(
         port: None for any free one.
         database_url: A PostgreSQL address; None for SQLite in the home.
         detached: Whether it is to outlive this process.
+        meanwhile: Called while the server starts: it takes seconds, on a core of its own.
 
     Raises:
         InfrastructureError: It did not answer in time; the message ends with its log.
@@ -285,6 +300,7 @@ def start(
         server=Running.of(process.pid),
     )
     try:
+        meanwhile(state)
         _await_answer(state, process, log)
     except BaseException:
         state.server.stop()
@@ -308,13 +324,38 @@ def _await_answer(state: ServerState, process: "subprocess.Popen[bytes]", log: P
     raise InfrastructureError(Cause.PREFECT_SERVER, f"{problem}; {log} ends with:\n{tail}")
 
 
+def _drain(state: ServerState, login: str, since: datetime) -> None:
+    """Wait until a server has written what it was told of steps that began since then."""
+    time.sleep(FLUSH_S + LOOK_S)
+    running = {
+        "state": {"type": {"any_": ["RUNNING"]}},
+        "start_time": {"after_": since.isoformat()},
+    }
+    request = urllib.request.Request(
+        f"{state.api_url}/task_runs/count",
+        data=json.dumps({"task_runs": running}).encode(),
+        headers=as_header(login) | {"Content-Type": "application/json"},
+    )
+    deadline = time.monotonic() + DRAIN_S
+    with contextlib.suppress(OSError, ValueError):  # it is going to end in any case
+        while time.monotonic() < deadline:
+            with urllib.request.urlopen(request, timeout=DRAIN_S) as answer:
+                if not json.load(answer):
+                    return
+            time.sleep(LOOK_S)
+
+
 @contextlib.contextmanager
-def server_for(home: Path) -> Iterator[str]:
+def server_for(home: Path, *, meanwhile: Callable[[], object] = lambda: None) -> Iterator[str]:
     """Yield the address of a Prefect API for this home.
 
     In this order: the one `PREFECT_API_URL` names, the one `grindstone up` started, or one
     of our own that ends with the block and, at the latest, with this process. Call it
     before Prefect is imported: it sets the environment that Prefect reads at import.
+
+    Args:
+        home: The folder everything is kept in.
+        meanwhile: Called while a server of our own starts, with its address in the environment.
 
     Raises:
         InfrastructureError: A server of our own did not answer in time.
@@ -330,16 +371,25 @@ def server_for(home: Path) -> Iterator[str]:
             require_admission(named)
             yield named
         return
-    running = find(home)
-    state = running or start(home, detached=False)
-    with _environment({"PREFECT_API_URL": state.api_url, VARIABLE: login(home)}):
-        try:
-            yield state.api_url
-            if running is None:
-                time.sleep(DRAIN_S)
-        finally:
-            if running is None:
-                state.server.stop()
+    with contextlib.ExitStack() as exits:
+
+        def enter(state: ServerState) -> None:
+            variables = {"PREFECT_API_URL": state.api_url, VARIABLE: login(home)}
+            exits.enter_context(_environment(variables))
+
+        def begin(state: ServerState) -> None:
+            enter(state)
+            meanwhile()
+
+        if (running := find(home)) is not None:
+            enter(running)
+            yield running.api_url
+            return
+        since = datetime.now(UTC)
+        state = start(home, detached=False, meanwhile=begin)
+        exits.callback(state.server.stop)
+        yield state.api_url
+        _drain(state, login(home), since)
 
 
 @contextlib.contextmanager

@@ -7,13 +7,17 @@ import sys
 import traceback
 from collections.abc import Iterator
 
+from grindstone.collecting import before_exit
+
 
 def main() -> None:
     """Run the command line and exit: 0 done, 1 the answer is no, 2 input, 3 infrastructure."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # an old locale has no ✓
-    sys.exit(_run())
+    code = _run()
+    before_exit()
+    sys.exit(code)
 
 
 @contextlib.contextmanager

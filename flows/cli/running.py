@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import typer
 
+from grindstone.collecting import loading
 from grindstone.errors import InfrastructureError
 from grindstone.flows.cli.output import say
 from grindstone.flows.cli.stopping import Stopped, how_to_go_on, stopping
@@ -87,10 +88,16 @@ def _run(
         logging.raiseExceptions = False
     os.environ.setdefault("PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW", "ignore")
     begun: list[str] = []  # the keys of the runs that can be resumed
+
+    def begun_loading() -> None:
+        with loading():
+            load()
+
     try:
-        with stopping() as stop, server_for(settings.home.root) as api_url:
+        with stopping() as stop, server_for(settings.home.root, meanwhile=begun_loading) as api_url:
             say(f"Prefect: {api_url.removesuffix('/api')}")
-            flow = load()
+            with loading():
+                flow = load()
             return stop.run(lambda: _watched(flow, settings, more, api_url, begun))
     except Stopped as error:
         say(f"Stopped. Go on: {how_to_go_on(begun[0])}" if begun else "Stopped.")

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import importlib
 import os
+import threading
 from collections.abc import AsyncIterator, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -51,6 +52,13 @@ class Models:
         """Return what a model id stands for; `reason` is the sentence that says why."""
         return resolve_model_id(choice, self._environ)
 
+    def make_ready(self) -> None:
+        """Begin to import what the first call needs, in a thread: it takes a second.
+
+        A call that comes before waits for it; one that never comes has lost nothing.
+        """
+        threading.Thread(target=_import_client, name="model client", daemon=True).start()
+
     def get(self, model_id: str, region: str | None = None) -> JournaledModel:
         """Return a model; the same arguments give the same object.
 
@@ -95,7 +103,7 @@ class Models:
 
     async def _open_client(self, resolved: Resolved, region: str | None) -> "Asker":
         # The SDK and the price tables take a second each to import: off the loop.
-        await asyncio.to_thread(importlib.import_module, "grindstone.llm.clients")
+        await asyncio.to_thread(_import_client)
         await asyncio.to_thread(self._books.price, resolved, Usage())
         from grindstone.llm.clients import open_client
 
@@ -121,6 +129,10 @@ class Models:
 
                 self._rehearsal_url = await self._exits.enter_async_context(rehearsal.serve())
             return self._rehearsal_url
+
+
+def _import_client() -> None:
+    importlib.import_module("grindstone.llm.clients")
 
 
 @contextlib.asynccontextmanager

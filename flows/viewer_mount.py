@@ -1,0 +1,50 @@
+"""The home's viewer beside Prefect's UI, at `/grindstone/`, for who has the server's login."""
+
+import asyncio
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from starlette.responses import RedirectResponse
+from starlette.routing import Mount, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from grindstone.flows.login import as_header
+
+VIEWER = "/grindstone"
+"""Where the viewer is, below the server's address."""
+
+
+class ViewerWhenAsked:
+    """The viewer of a home, imported when somebody first looks at it."""
+
+    def __init__(self, home: Path, login: str) -> None:
+        self._home, self._login = home, login
+        self._app: ASGIApp | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        if self._app is None:
+            self._app = await asyncio.to_thread(self._make)
+        await self._app(scope, receive, send)
+
+    def _make(self) -> ASGIApp:
+        from grindstone.home import Home
+        from grindstone.view.app import viewer_app
+        from grindstone.view.site import Site
+
+        return viewer_app(Site(Home.at(self._home)), as_header(self._login)["Authorization"])
+
+
+def with_viewer(create: Callable[..., Any], viewer: ASGIApp) -> Callable[..., Any]:
+    """Return Prefect's maker of its application, with the viewer before the UI's catch-all."""
+
+    @functools.wraps(create)
+    def created(*arguments: Any, **options: Any) -> Any:
+        made = create(*arguments, **options)
+        way = Route(VIEWER, lambda _: RedirectResponse(f"{VIEWER}/"))
+        made.router.routes[:0] = [way, Mount(VIEWER, viewer)]
+        return made
+
+    return created

@@ -1,0 +1,25 @@
+"""SQLite for a Prefect server, patient.
+
+Prefect begins most of its SQLite transactions as readers. One that then writes while another
+writer was faster cannot wait: SQLite fails it at once, the API answers 503, and the client
+sleeps two seconds or more. A transaction that asks for the write lock as it begins waits
+for it, milliseconds as a rule.
+"""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from prefect.server.database.configurations import AioSqliteConfiguration
+from sqlalchemy.ext.asyncio import AsyncSession, AsyncSessionTransaction
+
+
+class WaitingSqlite(AioSqliteConfiguration):
+    """SQLite whose transactions take the write lock as they begin."""
+
+    @asynccontextmanager
+    async def begin_transaction(
+        self, session: AsyncSession, with_for_update: bool = False
+    ) -> AsyncGenerator[AsyncSessionTransaction, None]:
+        """Begin with the write lock, whether or not a row is to be locked."""
+        async with super().begin_transaction(session, with_for_update=True) as transaction:
+            yield transaction
