@@ -1,11 +1,15 @@
 """A run's first and last steps: its row in the ledger, its report, its artifacts."""
 
 import asyncio
+import contextlib
 from pathlib import Path
 
 from grindstone.attempt.spec import SolverSettings
 from grindstone.base import Frozen
 from grindstone.boundary import step_done
+from grindstone.errors import InfrastructureError
+from grindstone.ledger.compaction import merge_ended
+from grindstone.ledger.row import LedgerError
 from grindstone.report.incidents import standing_incidents
 from grindstone.report.model import RunReport
 from grindstone.runs.incidents import spared
@@ -86,6 +90,10 @@ async def finish_run(
     made = bool(report.kind)  # and not the one that says in its place that there is none
     if made and await asyncio.to_thread(standing_incidents, *written[:2]) != report.incidents:
         report, _ = await asyncio.to_thread(write_report, *written, drawn=images)
+    if ended == "completed":
+        # It saves readers time alone; one who meets the same fault will say it.
+        with contextlib.suppress(LedgerError, InfrastructureError):
+            await asyncio.to_thread(merge_ended, runtime.ledger, runtime.run_key)
     if note:
         runtime.note(f"{ended.capitalize()}: {note}")
     return Finished(report=report, folder=runtime.folder.root)

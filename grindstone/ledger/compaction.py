@@ -51,6 +51,26 @@ def compact(
     return tuple(written)
 
 
+def merge_ended(ledger: Ledger, run_key: str, *, grace_s: float = GRACE_S) -> None:
+    """Merge the parts of a run that has ended, and remove what runs before it left of theirs.
+
+    A run writes a part per attempt and table; who reads a hundred runs would open ten thousand.
+
+    Raises:
+        LedgerError: A part is damaged; that table is left as it is.
+        InfrastructureError: The disk refused (cause `ledger_io`).
+    """
+    compact(ledger, run_key, grace_s=grace_s)
+    for table in sorted(path.name for path in ledger.root.iterdir() if path.is_dir()):
+        for key in ledger.runs(table):
+            names = os.listdir(ledger.folder(table, key))  # noqa: PTH208 - names alone, and many
+            if len(names) > 1 and any(name.startswith("merged-") for name in names):
+                try:
+                    _sweep(ledger, table, key, grace_s)
+                except OSError as error:
+                    raise InfrastructureError(Cause.LEDGER_IO, f"{table}: {error}") from error
+
+
 def _merge(ledger: Ledger, table: str, run_key: str, live: tuple[Part, ...]) -> Path:
     from polars.exceptions import PolarsError
 

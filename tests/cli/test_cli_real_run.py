@@ -154,3 +154,12 @@ def test_going_back_loses_nothing(real_run, tmp_path: Path):
 def test_the_ledgers_json_is_the_reports(real_run):
     kept = real_run.folder / "home" / "runs" / "first" / "report.json"
     assert json.loads(kept.read_text()) == real_run.done.document
+
+
+def test_what_many_steps_wrote_is_read_from_one_file(real_run):
+    from grindstone.ledger import Ledger
+
+    ledger = Ledger(real_run.folder / "home")
+    (part,) = ledger.live_parts("calls", "first")
+    assert part.merged
+    assert len(ledger.parts("calls", "first")) > 8

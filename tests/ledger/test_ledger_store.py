@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from grindstone.errors import Cause, InfrastructureError
-from grindstone.ledger.compaction import compact
+from grindstone.ledger.compaction import compact, merge_ended
 from grindstone.ledger.row import LedgerError, Row
 from grindstone.ledger.store import Ledger
 from grindstone.ledger.tables import TABLES
@@ -218,6 +218,19 @@ def test_compaction_keeps_every_row_once(ledger: Ledger) -> None:
         r.episode_id: r.turns for r in before
     }["e3"]
     assert len(ledger.rows(Episode)) == 14
+
+
+def test_a_run_that_ended_is_one_part_and_those_before_it_leave_no_others(ledger: Ledger) -> None:
+    for run_key in ("first", "second"):
+        for n in range(9):
+            ledger.append([episode(n, run_key=run_key)], run_key=run_key)
+        merge_ended(ledger, run_key)
+        assert len(ledger.live_parts("episodes", run_key)) == 1
+        assert len(ledger.parts("episodes", run_key)) == 10  # a query may still want the others
+    merge_ended(ledger, "third", grace_s=0)
+    for run_key in ("first", "second"):
+        assert len(ledger.parts("episodes", run_key)) == 1
+        assert len(ledger.rows(Episode, run_key)) == 9
 
 
 WRITER = """
