@@ -173,7 +173,7 @@ def drive(entry: str, runs: int, rounds: int) -> dict[str, Any]:
         "run": (f"/run/{last}", "tbody tr"),
         "attempt": (f"/episode/{last}-0003", ".turn pre"),
         "attempt_of_2000_steps": (f"/episode/{last}-9999", "#turn-1999"),
-        "pair": (f"/pair/{last}-0003/{last}-0004", ".sides .turn pre"),
+        "pair": (f"/pair/{last}-0003/{last}-0004", ".sides .alike"),
         "diff": (f"/diff/run-000/{last}", "tbody tr"),
         "trends": ("/trends", "svg circle"),
         "search_in_all_runs": (f"/search?text={NEEDLE}", ".found mark"),

@@ -178,7 +178,7 @@ class SearchDocument(Frozen):
     seconds: float
 
 
-class SkillLine(Frozen):
+class ListedSkill(Frozen):
     """One skill of an agent in a list."""
 
     skill: str
@@ -197,7 +197,7 @@ class AgentSkills(Frozen):
     """What one agent knows and knew."""
 
     agent_id: str
-    skills: tuple[SkillLine, ...]
+    skills: tuple[ListedSkill, ...]
     broken: tuple[str, ...]
 
 

@@ -12,8 +12,8 @@ from grindstone.report.model import SkillEffect
 from grindstone.skills.library import SKILL_FILE, task_folder_name
 from grindstone.view.documents import (
     AgentSkills,
+    ListedSkill,
     SkillDocument,
-    SkillLine,
     SkillsDocument,
     SkillVersion,
     TaskUse,
@@ -102,7 +102,7 @@ def _agent(ledger: Ledger, agent_id: str) -> AgentSkills:
         if row.agent_id == agent_id and row.scope == "general"
     } - set(known)
     lines = [
-        SkillLine(
+        ListedSkill(
             skill=name,
             present=name in known,
             version=str(known[name].version or "") if name in known else "",
