@@ -9,6 +9,8 @@ task's digest, and the texts are checked against them without another.
 """
 
 import asyncio
+import base64
+import gzip
 import re
 import sys
 import tempfile
@@ -68,6 +70,17 @@ def disguises(text: str) -> Iterator[tuple[str, str]]:
     yield "no punctuation", re.sub(r"[^\w\s]", " ", text)
     yield "dates run together", re.sub(r"(?<=\d)[-:T](?=\d)", "", text)
     yield "emphasis", " ".join(f"**{word}**" for word in text.split())
+    yield "base64", base64.encodebytes(text.encode()).decode()
+    yield "packed", base64.b64encode(gzip.compress(text.encode())).decode()
+    yield "hex", text.encode().hex()
+    yield "escapes", "".join(f"\\x{byte:02x}" for byte in text.encode())
+    yield "codes", ", ".join(str(byte) for byte in text.encode())
+    yield "backwards", text[::-1]
+    yield (
+        "pieces of a program",
+        " + ".join(repr(text[at : at + 3]) for at in range(0, len(text), 3)),
+    )
+    yield "a character a line", "\n".join("".join(text.split()))
 
 
 def main(folders: list[Path]) -> None:

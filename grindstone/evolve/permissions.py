@@ -20,6 +20,8 @@ from grindstone.workspace.changes import Change, Files, compare, skill_names, sk
 from grindstone.workspace.files import MEMORIES, MEMORY_KEYS, memory_of
 from grindstone.workspace.manifest import Manifest
 
+MAX_JOINED_CHARS = 300_000
+_TOGETHER = "all files"
 MAX_FILE_BYTES = 200_000
 MAX_FILES = 200
 
@@ -123,12 +125,41 @@ def review(
         accepted += members
         if left is not None and skill is not None and skill.is_new:
             left -= 1
+    joined = _joined_rule(before, accepted, checks) if scope.no_direct_answers else []
+    if joined:
+        refusals += joined
+        undo_paths += [change.path for change in accepted]
+        accepted = []
     again = checks.whole(accepted) if checks.whole is not None else ()
     if again:
         refusals += again
         undo_paths += [change.path for change in accepted]
         accepted = []
     return ChangeReview(tuple(accepted), tuple(refusals), tuple(dict.fromkeys(undo_paths)))
+
+
+def _joined_rule(before: Files, accepted: Sequence[Change], checks: Checks) -> list[RefusedChange]:
+    """Return what files give away together that none of them does alone, or with those kept."""
+    changed = {change.path: change.entry for change in accepted if change.entry is not None}
+    if not changed or checks.leaks is None or len({*before, *changed}) < 2:
+        return []
+    gone = {change.path for change in accepted}
+    kept = {path: entry for path, entry in before.items() if path not in gone}
+    if not reasons_of(checks.leaks, _TOGETHER, _joined({**kept, **changed})):
+        return []
+    if reasons_of(checks.leaks, _TOGETHER, _joined(before)):
+        return []  # it was so before
+    reason = "with the other files it holds what the right answer is made of"
+    return [RefusedChange(path=path, rule=ANSWERS_RULE, reason=reason) for path in sorted(changed)]
+
+
+def _joined(files: Files) -> str:
+    texts = (
+        f"{path}\n{entry.content.decode('utf-8', 'replace')}"
+        for path, entry in sorted(files.items())
+        if entry.content.count(b"\0") == 0
+    )
+    return "\n".join(texts)[:MAX_JOINED_CHARS]
 
 
 def _unit(path: str) -> str:

@@ -6,6 +6,7 @@ Where day and month could be each other, the day is taken to come first.
 """
 
 import re
+from datetime import UTC, datetime
 
 _YEAR = r"(?P<year>(?:19|20)\d\d)"
 _MONTH, _DAY = r"(?P<month>0?[1-9]|1[0-2])", r"(?P<day>0?[1-9]|[12]\d|3[01])"
@@ -28,14 +29,16 @@ _DATES = tuple(
         rf"{_BEGINS_SMALL}{_DAY}{_PART}{_MONTH}{_PART}{_YEAR}",
         rf"{_BEGINS_SMALL}{_MONTH}{_PART}{_DAY}{_PART}{_YEAR}",
         rf"{_BEGINS_SMALL}{_DAY}{_TH}{_PART}(?:of )?{_NAME}{_PART}{_YEAR}",
-        rf"{_BEGINS}{_NAME}{_PART}{_DAY}{_TH}{_PART}{_YEAR}",
+        rf"{_BEGINS}{_NAME}{_PART}(?:the{_PART})?{_DAY}{_TH}{_PART}{_YEAR}",
         rf"{_BEGINS}{_YEAR}{_PART}{_NAME}{_PART}{_DAY}",
     )
 )
 _HAS_YEAR = re.compile(r"(?:19|20)\d\d")
-_AFTER_DATE = re.compile(rf"(?<=\d{{4}}-\d\d-\d\d)(?:[t_-]?{_CLOCK}(?!\d)|[t_:](?=\d\d(?!\d)))")
+_AFTER_DATE = re.compile(rf"(?<=\d{{4}}-\d\d-\d\d)(?:[t_-]?{_CLOCK}(?!\d)|[t_:](?=\d\d?(?!\d)))")
 _LETTERED = re.compile(r"(?<!\d)(\d\d?)h(\d\d)(?:m(?:in)?)?(?:(\d\d)s?)?(?![^\W_])")
 _ZONE = re.compile(r"(?<=\d\d)(?:z| ?(?:utc|gmt|[+-]00:?00))(?![^\W_])")
+_EPOCH = re.compile(r"(?<![\w.,])1\d{9}(?![\w.,]\d)")
+_HALF_DAY = re.compile(r"(?<!\d)(1[0-2]|0?[1-9])((?::[0-5]\d){0,2}) ?([ap])\.?m(?![^\W_])")
 _LONE_CLOCK = re.compile(r"(?<![\w.,])([01]\d|2[0-3])([0-5]\d)([0-5]\d)(?![\w.,]\d)")
 
 
@@ -50,8 +53,21 @@ def dated(line: str) -> str:
 
 
 def clocked(line: str) -> str:
-    """Return a line whose six-digit numbers that could be a time of day are one."""
+    """Return a line whose numbers that could be a time are one.
+
+    Six digits may be a time of day, ten the seconds since 1970, and hours may be told in halves.
+    """
+    line = _HALF_DAY.sub(_of_half, _EPOCH.sub(_of_epoch, line))
     return _LONE_CLOCK.sub(_apart, line)
+
+
+def _of_epoch(found: re.Match[str]) -> str:
+    return datetime.fromtimestamp(int(found.group()), UTC).strftime("%Y-%m-%dt%H:%M:%S")
+
+
+def _of_half(found: re.Match[str]) -> str:
+    hour = int(found[1]) % 12 + (12 if found[3] == "p" else 0)
+    return f"{hour:02}{found[2] or ''}"
 
 
 def _date(found: re.Match[str]) -> str:

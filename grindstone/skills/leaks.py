@@ -1,12 +1,14 @@
 """The leak guard: a skill must not hold what a task's tests look for.
 
 A text is compared as its reader takes it in (`tokens.py`), so a value is the same value in
-any readable spelling. What is looked for:
+any readable spelling; what stands encoded in it is read too (`encodings.py`), and so are its
+letters and digits with nothing between (`squeezed.py`). What is looked for:
 
 - Values the tests compare with, from their source, from the verifier's words, or given.
 - What a right solution leaves and prints, where that is known: any stretch of it that could
   not be hit on by chance, several values of one of its records on one line, and long
   passages even where the task's own inputs state them.
+- Its columns, and most of its values, in whatever order (`answer_shape.py`).
 - Numbers that enclose such a value, or are that value rounded.
 - Lines of the tests' source: one that asserts something, or three others, or 25 tokens in a row.
 
@@ -14,20 +16,23 @@ How much is too much is a question of chance (`_threshold`): a stretch counts fr
 13 bits on, a number of four digits or a rare word; where many values would do, from as many
 bits more as there are more of them. Less than that counts on a line that presents it as a
 result. What the task's own instruction says is no secret; what its inputs say is none in a
-large answer, which is made of them, but is one in a small answer, which selects from them.
+large answer, which is made of them, but is one in a value that was selected from them.
 """
 
 import itertools
-import json
 import math
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
+from grindstone.skills.answer_shape import Bulk, Columns, Rows
+from grindstone.skills.encodings import decoded, lines_of
 from grindstone.skills.literals import expected_literals
+from grindstone.skills.squeezed import Squeezed, SqueezedAnswers, squeezed_ways
 from grindstone.skills.test_lines import TestLines
-from grindstone.skills.tokens import Token, readings, tokens_of
+from grindstone.skills.tokens import TextReading, Token, Words, readings, stretches, tokens_of
 
 _BITS = 13.0
 _CANDIDATES = 32  # from so many values on, the threshold rises
@@ -37,10 +42,11 @@ _PASSAGE_BITS = 100.0
 _RECORD_BITS = 6.0  # beyond the threshold: its values need not stand together
 _PRESENTED_BITS = 6.0
 _SMALL_ANSWER = 64  # tokens
+_SELECTION = 8  # tokens: a value that was found out, and no list made of what the inputs state
+_STATED_BITS = 10.0
 _ENCLOSING_BITS = 9.0
 _ENCLOSING_SHARE = 0.01
 _ENCLOSING_GAP = 4
-_TELLING_TOKEN_BITS = 6.0
 
 _CODE = re.compile(
     r"\.(py|sh|js|mjs|ts|tsx|jsx|c|h|cc|cpp|hpp|rs|go|java|rb|php|pl|lua|r|sql|css)$", re.I
@@ -53,8 +59,6 @@ _RESULT = re.compile(
 _OPAQUE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{11,}")
 _OPAQUE_DIGITS = 4
 _QUOTED = re.compile(r"\"([^\"\n]{2,200})\"|'([^'\n]{2,200})'|`([^`\n]{2,200})`")
-
-Words = tuple[str, ...]
 
 COMPARED = "a value the tests compare with"
 ANSWER = "a part of the right answer"
@@ -94,29 +98,49 @@ class Secrets:
             if len(unit) <= _SMALL_ANSWER and not _CODE.search(name)
         ]
         large = {name: unit for name, unit in units.items() if unit not in small}
-        inputs = [tokens_of(text) for text in known.inputs.values()] if large else []
+        inputs = [tokens_of(text) for text in known.inputs.values()]
         self._lines = TestLines(known.test_sources, known.instruction)
         self._stretches: defaultdict[float, dict[Words, str]] = defaultdict(dict)
         self._presented: dict[Words, str] = {}
-        self._records = _Records()
+        self._rows = Rows()
+        self._columns = Columns([known.instruction, *known.inputs.values()])
+        self._bulk = Bulk(told)
+        self._squeezed = SqueezedAnswers(known.instruction, list(known.inputs.values()))
         self._values: list[float] = []
         told_once = _Told([told])
         self._add(literals, told_once, COMPARED, _threshold(len(literals)))
-        self._add(small, told_once, ANSWER, _threshold(len(small)))
+        threshold = _threshold(len(small))
+        self._add([unit for unit in small if len(unit) <= _SELECTION], told_once, ANSWER, threshold)
         told_all = _Told([told, *inputs])
+        rest = [unit for unit in small if len(unit) > _SELECTION]
+        self._add(rest, _Told([told], words_of=inputs), ANSWER, threshold)
+        self._add(rest, told_once, ANSWER, threshold + _STATED_BITS)
         for name, unit in large.items():
             bits = _CODE_BITS if _CODE.search(name) else None
             threshold = self._add([unit], told_all, ANSWER, bits)
             self._add([unit], told_once, ANSWER, _PASSAGE_BITS)
             if bits is None:
-                self._records.add(known.answers[name], threshold + _RECORD_BITS)
-        self._records.without(known.instruction, *known.inputs.values())
+                self._rows.add(known.answers[name], threshold + _RECORD_BITS)
+        self._rows.without(known.instruction, *known.inputs.values())
+        self._bulk.add(token for unit in literals for token in unit)
+        for value in dict.fromkeys([*compared, *known.expected]):
+            self._squeezed.add(value, told=False)
+        for name, text in known.answers.items():
+            code = _CODE.search(name) is not None
+            self._squeezed.add(text, told=name in large, code=code)
+            if not code:
+                self._columns.add(text)
+                self._bulk.add(units[name])
 
     def leaks(self, text: str) -> tuple[Leak, ...]:
         """Return what a text holds of them, in the order of its lines."""
         found = [Leak("test_source", *each) for each in self._lines.within(text)]
-        for tokens in readings(text):
-            found += self._within(tokens, text)
+        read = _read(text)
+        for way in read.squeezed:
+            for excerpt, at in self._squeezed.within(way):
+                found.append(Leak("expected_value", excerpt, ANSWER, at))
+        for reading in read.readings:
+            found += self._within(reading)
         return tuple(sorted(dict.fromkeys(found), key=lambda leak: leak.line))
 
     def _add(
@@ -124,11 +148,11 @@ class Secrets:
     ) -> float:
         """Keep every stretch of some units that nobody was told; return what a stretch weighs."""
         if bits is None:
-            fresh = {words for unit in units for words in _stretches(unit, _BITS)} - told.at(_BITS)
+            fresh = {words for unit in units for words in stretches(unit, _BITS)} - told.at(_BITS)
             bits = _threshold(len(fresh))
         known = told.at(bits)
         for unit in units:
-            fresh = {words for words in _stretches(unit, bits) if words not in known}
+            fresh = {words for words in stretches(unit, bits) if words not in known}
             self._stretches[bits].update(dict.fromkeys(fresh, reason))
             self._keep_numbers(unit, fresh, bits, reason)
             whole = tuple(token.text for token in unit)
@@ -147,24 +171,22 @@ class Secrets:
                 if rounded.bits >= bits:
                     self._stretches[bits][(rounded.text,)] = reason
 
-    def _within(self, tokens: Sequence[Token], text: str) -> Iterator[Leak]:
+    def _within(self, reading: TextReading) -> Iterator[Leak]:
+        tokens = reading.tokens
         for bits, secret in self._stretches.items():
             whole: Words = ()
-            for words, at in _stretches(tokens, bits).items():
+            for words, at in reading.stretches(bits).items():
                 if words in secret and whole[-len(words) :] != words:
                     yield Leak("expected_value", " ".join(words), secret[words], at)
                     whole = words
+        for words, at in (*self._columns.within(reading), *self._bulk.within(tokens)):
+            yield Leak("expected_value", " ".join(words), ANSWER, at)
         yield from self._enclosing(tokens)
-        by_line: defaultdict[int, list[Token]] = defaultdict(list)
-        for token in tokens:
-            by_line[token.line].append(token)
-        lines = text.split("\n")
-        for at, held in by_line.items():
-            words = tuple(token.text for token in held)
-            if (shared := self._records.on(held)) is not None:
+        for at, held in reading.by_line().items():
+            if (shared := self._rows.on(held)) is not None:
                 yield Leak("expected_value", " ".join(shared), ANSWER, at)
-            line = lines[at - 1] if at <= len(lines) else ""
-            yield from self._shown_as_result(line, words, at)
+            words = tuple(token.text for token in held)
+            yield from self._shown_as_result(reading.lines[at], words, at)
 
     def _shown_as_result(self, line: str, words: Words, at: int) -> Iterator[Leak]:
         if not self._presented:
@@ -223,82 +245,42 @@ def find_leaks(
     return Secrets(known).leaks(skill_text)
 
 
+class _Read(NamedTuple):
+    """A text in all the ways it is read, with what stands encoded in it."""
+
+    readings: Sequence[TextReading]
+    squeezed: Sequence[Squeezed]
+
+
+@lru_cache(maxsize=4)  # one text is asked of many tasks
+def _read(text: str) -> _Read:
+    written = lines_of(text)
+    versions = dict.fromkeys((written, *decoded(written)))
+    return _Read(
+        [reading for lines in versions for reading in readings(lines)],
+        [way for lines in versions for way in squeezed_ways(lines)],
+    )
+
+
 class _Told:
     """Stretches of what the agent is told, by what they weigh."""
 
-    def __init__(self, texts: Sequence[list[Token]]) -> None:
+    def __init__(self, texts: Sequence[list[Token]], words_of: Sequence[list[Token]] = ()) -> None:
         self._texts = texts
+        self._words_of = words_of  # texts of which no number is told
         self._by_bits: dict[float, set[Words]] = {}
 
     def at(self, bits: float) -> set[Words]:
         if bits not in self._by_bits:
-            self._by_bits[bits] = {w for text in self._texts for w in _stretches(text, bits)}
+            found = {words for text in self._texts for words in stretches(text, bits)}
+            for words in (words for text in self._words_of for words in stretches(text, bits)):
+                if not any(word[0].isdigit() for word in words):
+                    found.add(words)
+            self._by_bits[bits] = found
         return self._by_bits[bits]
 
     def whole(self, words: Words) -> bool:
         return any(_contains(tuple(token.text for token in text), words) for text in self._texts)
-
-
-class _Records:
-    """Rows of an answer: several of one row's values on one line are that row."""
-
-    def __init__(self) -> None:
-        self._rows: list[tuple[frozenset[str], float]] = []
-        self._by_word: defaultdict[str, list[int]] = defaultdict(list)
-        self._told: defaultdict[str, set[int]] = defaultdict(set)
-
-    def add(self, answer: str, bits: float) -> None:
-        for record in _records_of(answer):
-            words = frozenset(
-                token.text for token in tokens_of(record) if token.bits > _TELLING_TOKEN_BITS
-            )
-            if len(words) > 1:
-                for word in words:
-                    self._by_word[word].append(len(self._rows))
-                self._rows.append((words, bits))
-
-    def without(self, *told: str) -> None:
-        """Let lines of what the agent is told say what they say."""
-        lines = (line for text in told for line in text.split("\n"))
-        for at, line in enumerate(lines):
-            for token in tokens_of(line):
-                if token.text in self._by_word:
-                    self._told[token.text].add(at)
-
-    def on(self, line: Sequence[Token]) -> Words | None:
-        weights = {token.text: token.bits for token in line}
-        held: defaultdict[int, set[str]] = defaultdict(set)
-        for word in weights.keys() & self._by_word.keys():
-            for row in self._by_word[word]:
-                held[row].add(word)
-        for row, words in sorted(held.items()):
-            bits = self._rows[row][1]
-            weighs = len(words) > 1 and sum(weights[word] for word in words) >= bits
-            if weighs and not set.intersection(*(self._told[word] for word in words)):
-                return tuple(sorted(words))
-        return None
-
-
-def _records_of(answer: str) -> Iterable[str]:
-    try:
-        found = list(_json_records(json.loads(answer)))
-    except (ValueError, RecursionError):
-        return answer.split("\n")
-    return found
-
-
-def _json_records(value: object) -> Iterator[str]:
-    if isinstance(value, list):
-        for item in value:
-            yield from _json_records(item)
-    elif isinstance(value, dict):
-        scalars = {k: v for k, v in value.items() if not isinstance(v, dict | list)}
-        if len(scalars) > 1:
-            yield " ".join(str(item) for item in scalars.values())
-        for key, item in scalars.items():
-            yield f"{key} {item}"
-        for item in value.values():
-            yield from _json_records(item)
 
 
 def _opaque(sources: Mapping[str, str]) -> list[str]:
@@ -315,25 +297,6 @@ def _opaque(sources: Mapping[str, str]) -> list[str]:
 def _units(values: Iterable[str]) -> list[list[Token]]:
     """Return the tokens of each value."""
     return [unit for value in dict.fromkeys(values) if (unit := tokens_of(value))]
-
-
-def _stretches(tokens: Sequence[Token], bits: float) -> dict[Words, int]:
-    """Return, from each token on, the shortest stretch that weighs enough, with its first line.
-
-    Two texts that share a run of tokens share the stretches that lie within it: where a
-    stretch ends depends on its own tokens alone.
-    """
-    found: dict[Words, int] = {}
-    end, weight = 0, 0.0
-    for start, token in enumerate(tokens):
-        while weight < bits and end < len(tokens):
-            weight += tokens[end].bits
-            end += 1
-        if weight < bits:
-            break
-        found.setdefault(tuple(each.text for each in tokens[start:end]), token.line)
-        weight -= token.bits
-    return found
 
 
 def _threshold(values: int) -> float:

@@ -9,9 +9,10 @@ single long number much.
 """
 
 import html
+import itertools
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, lru_cache
 from importlib.resources import files
 from typing import NamedTuple
@@ -19,6 +20,8 @@ from typing import NamedTuple
 from confusable_homoglyphs import confusables  # type: ignore[import-untyped]
 
 from grindstone.skills.dates import clocked, dated
+from grindstone.skills.encodings import Lines, lines_of
+from grindstone.skills.numerals import counted
 
 _COMMON_BITS = 2.0
 _RARE_BITS = 14.0
@@ -43,11 +46,18 @@ _ROUND_NUMBERS = """
 """
 _ROUND = frozenset(_ROUND_NUMBERS.split())
 _UNSEEN = ("Mn", "Me", "Cf")  # accents, enclosing marks, format characters
+_BLANK_LETTERS = frozenset("\u115f\u1160\u2800\u3164\uffa0")  # fillers that show nothing
+_TAGS = {code: code - 0xE0000 for code in range(0xE0020, 0xE007F)}  # invisible, and read by models
+_LETTER_NAME = re.compile(
+    r"(?:SMALL CAPITAL|SYMBOL|SQUARED|CIRCLED|CAPITAL|SMALL) (?:LETTER )?([A-Z])$"
+)
+_LETTER_RANGES = ((0x250, 0x2B0), (0x1D00, 0x1D80), (0xA720, 0xA800), (0x1F110, 0x1F200))
 _FORMAT = re.compile(
     r"\*\*|~~|`|</?(?:b|i|u|em|strong|code|kbd|span|sub|sup|small|mark)\b[^<>]{0,80}>"
 )
 _GROUPED = re.compile(r"(?<=\d)[ '\u2019](?=\d{3}(?!\d))")
 _SPELLED = re.compile(r"(?<!\w)\w[ \-_·](?:[\w.,][ \-_·]){2,}\w(?!\w)")
+_DIGIT_LIKE = re.compile(r"(?<![0-9ol])[0-9ol]*[0-9][0-9ol]*|(?<=[-:])[ol]{1,2}(?=[-:t ])")
 _TOKEN = re.compile(
     r"(?P<date>(?<!\d)(?:19|20)\d\d-\d\d-\d\d(?!\d))"
     r"|(?<![^\W_])(?P<hex>(?=[0-9a-f]*\d)(?=[0-9a-f]*[a-f])[0-9a-f]{7,})(?![^\W_])"
@@ -57,6 +67,9 @@ _TOKEN = re.compile(
 _THOUSANDS = re.compile(r"(\d{1,3}(?:([.,_'])\d{3})(?:\2\d{3})*)(?:[.,](\d+))?")
 _DECIMAL = re.compile(r"(\d+)[.,](\d+)")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
+
+
+Words = tuple[str, ...]
 
 
 class Token(NamedTuple):
@@ -80,42 +93,96 @@ def common_words() -> frozenset[str]:
 
 def plain(text: str) -> str:
     """Return a text without what changes its looks and not its meaning; lines stay lines."""
-    text = html.unescape(text)
-    if not text.isascii():
-        text = unicodedata.normalize("NFD", unicodedata.normalize("NFKC", text))
-        text = "".join(letter for letter in text if unicodedata.category(letter) not in _UNSEEN)
-        text = text.translate(_look_alikes())
-    return _CAMEL.sub(" ", _FORMAT.sub("", text)).casefold()
+    return "\n".join(map(_plain_line, text.split("\n")))
+
+
+@lru_cache(maxsize=20_000)
+def _plain_line(line: str) -> str:
+    if "&" in line:
+        line = html.unescape(line).replace("\n", " ")
+    if not line.isascii():
+        line = unicodedata.normalize("NFD", unicodedata.normalize("NFKC", line.translate(_TAGS)))
+        line = "".join(map(_seen, line)).translate(_look_alikes())
+    return _CAMEL.sub(" ", _FORMAT.sub("", line)).casefold()
+
+
+def _seen(letter: str) -> str:
+    """Return what is seen of a character: nothing, a digit of any script as ours, or itself."""
+    kind = unicodedata.category(letter)
+    if kind in _UNSEEN or letter in _BLANK_LETTERS:
+        return ""
+    return str(unicodedata.digit(letter)) if kind == "Nd" else letter
 
 
 def tokens_of(text: str) -> list[Token]:
     """Return the words and numbers of a text in order."""
-    found: list[Token] = []
-    for number, line in enumerate(plain(text).split("\n"), 1):
-        found.extend(_tokens(line, number))
-    return found
+    return [token for at, line in lines_of(text) for token in _tokens(line, at, _same)]
 
 
-@lru_cache(maxsize=4)
-def readings(text: str) -> tuple[tuple[Token, ...], ...]:
+class TextReading:
+    """One way of reading a text."""
+
+    def __init__(self, lines: Lines, tokens: Sequence[Token]) -> None:
+        self.lines = dict(lines)
+        self.tokens = tokens
+        self._stretches: dict[float, dict[Words, int]] = {}
+        self._made: dict[Callable[[Sequence[Token]], dict[Words, int]], dict[Words, int]] = {}
+        self._by_line: dict[int, list[Token]] = {}
+        for token in tokens:
+            self._by_line.setdefault(token.line, []).append(token)
+
+    def stretches(self, bits: float) -> Mapping[Words, int]:
+        """Return its stretches of so many bits, with the lines they begin on."""
+        if bits not in self._stretches:
+            self._stretches[bits] = stretches(self.tokens, bits)
+        return self._stretches[bits]
+
+    def once(self, make: Callable[[Sequence[Token]], dict[Words, int]]) -> Mapping[Words, int]:
+        """Return what a function makes of its tokens, made once for all who ask."""
+        if make not in self._made:
+            self._made[make] = make(self.tokens)
+        return self._made[make]
+
+    def by_line(self) -> Mapping[int, Sequence[Token]]:
+        """Return its tokens by the number of their line."""
+        return self._by_line
+
+
+def readings(lines: Lines) -> list[TextReading]:
     """Return the tokens of a text in each way it can be read.
 
     A blank between digits may part two numbers or the thousands of one, letters that stand
-    apart may be a word, and six digits a time of day.
+    apart may be a word, six digits a time of day, words numbers, and an O a nought.
     """
-    lines = plain(text).split("\n")
-    grouped = [_GROUPED.sub("", line) for line in lines]
-    spelled = [_SPELLED.sub(_joined, line) for line in lines]
-    timed = [clocked(line) for line in lines]
-    ways = [lines, *(way for way in (grouped, spelled, timed) if way != lines)]
-    return tuple(
-        tuple(token for at, line in enumerate(way, 1) for token in _tokens(line, at))
-        for way in ways
+    ways = dict.fromkeys(
+        tuple(token for at, line in lines for token in _tokens(line, at, way)) for way in _WAYS
     )
+    return [TextReading(lines, tokens) for tokens in ways if tokens]
+
+
+def stretches(tokens: Sequence[Token], bits: float) -> dict[Words, int]:
+    """Return, from each token on, the shortest stretch that weighs enough, with its first line.
+
+    Two texts that share a run of tokens share the stretches that lie within it: where a
+    stretch ends depends on its own tokens alone.
+    """
+    found: dict[Words, int] = {}
+    words = tuple(token.text for token in tokens)
+    end, weight = 0, 0.0
+    for start, token in enumerate(tokens):
+        while weight < bits and end < len(tokens):
+            weight += tokens[end].bits
+            end += 1
+        if weight < bits:
+            break
+        found.setdefault(words[start:end], token.line)
+        weight -= token.bits
+    return found
 
 
 @lru_cache(maxsize=100_000)
-def _word_bits(word: str) -> float:
+def word_bits(word: str) -> float:
+    """Return the bits a word weighs."""
     if len(word) == 1 or word in common_words():
         return _COMMON_BITS
     if any(word.removesuffix(end) in common_words() for end in _ENDINGS):
@@ -127,17 +194,51 @@ def _joined(spelled: re.Match[str]) -> str:
     return re.sub(r"[ \-_·]", "", spelled.group())
 
 
-def _tokens(line: str, at: int) -> Iterator[Token]:
+Way = Callable[[str], str]
+
+
+def _same(line: str) -> str:
+    return line
+
+
+def _grouped(line: str) -> str:
+    return _GROUPED.sub("", line)
+
+
+def _spelled(line: str) -> str:
+    return _SPELLED.sub(_joined, line)
+
+
+def _misread(line: str) -> str:
+    return _DIGIT_LIKE.sub(lambda number: number.group().replace("o", "0").replace("l", "1"), line)
+
+
+_WAYS: tuple[Way, ...] = (_same, _grouped, _spelled, clocked, _misread, counted)
+
+
+def _tokens(line: str, at: int, way: Way) -> Iterator[Token]:
+    for text, bits, value in _line_tokens(line, way):
+        yield Token(text, bits, at, value)
+
+
+@lru_cache(maxsize=100_000)
+def _line_tokens(line: str, way: Way) -> tuple[tuple[str, float, float | None], ...]:
+    # What is spelled is told by its capitals; all else is read in the plain form.
+    shown = plain(counted(line)) if way is counted else way(_plain_line(line))
+    return tuple(_parts(shown))
+
+
+def _parts(line: str) -> Iterator[tuple[str, float, float | None]]:
     for match in _TOKEN.finditer(dated(line)):
         text = match.group()
         if match["word"]:
-            yield Token(text, _word_bits(text), at)
+            yield text, word_bits(text), None
         elif match["date"]:
-            yield Token(text, _DATE_BITS, at)
+            yield text, _DATE_BITS, None
         elif match["hex"]:
-            yield from (Token(character, _HEX_BITS, at) for character in text)
+            yield from ((character, _HEX_BITS, None) for character in text)
         else:
-            yield from (_number(part, at) for part in _numbers(text))
+            yield from map(_number, _numbers(text))
 
 
 def _numbers(text: str) -> Iterator[str]:
@@ -151,7 +252,7 @@ def _numbers(text: str) -> Iterator[str]:
         yield from re.split(r"\D", text)
 
 
-def _number(text: str, at: int) -> Token:
+def _number(text: str) -> tuple[str, float, float]:
     whole, _, decimals = text.partition(".")
     whole, decimals = whole.lstrip("0"), decimals.rstrip("0")
     digits = (whole + decimals).strip("0")
@@ -164,7 +265,7 @@ def _number(text: str, at: int) -> Token:
     value = float(shown[:_FLOAT_CHARS])
     if value < _CLOCK_NUMBERS and not decimals:
         bits = min(bits, _CLOCK_BITS)
-    return Token(known_by, bits, at, value)
+    return known_by, bits, value
 
 
 @cache
@@ -177,4 +278,7 @@ def _look_alikes() -> dict[int, str]:
         plain_ones = [each["c"] for each in alike if each["c"].isascii() and each["c"].isalnum()]
         if plain_ones:
             found[ord(character)] = plain_ones[0]
+    for code in itertools.chain(*(range(*ends) for ends in _LETTER_RANGES)):
+        if named := _LETTER_NAME.search(unicodedata.name(chr(code), "")):
+            found[code] = named[1].lower()
     return found

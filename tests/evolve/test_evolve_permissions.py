@@ -1,13 +1,17 @@
 """The rules on what an evolver wrote, one by one, on plain folders of files."""
 
+import json
+
 import pytest
 
 from grindstone.evolve.applying import mutations, with_versions
 from grindstone.evolve.checks import check_format
 from grindstone.evolve.copying import is_shown
+from grindstone.evolve.guard import check_against
 from grindstone.evolve.permissions import ChangeReview, Checks, review
 from grindstone.settings import EvolveScope
 from grindstone.skills.format import parse_skill
+from grindstone.skills.leaks import Known
 from grindstone.workspace import Manifest
 from grindstone.workspace.changes import FileEntry, compare
 
@@ -186,6 +190,25 @@ def test_leaks_count_only_where_the_scope_asks():
     after = changed(**{"skills/new/SKILL.md": main("new", "the sum is 4217")})
     assert rules(after, checks=checks) == {"skills/new/SKILL.md": "no_direct_answers"}
     assert rules(after, EvolveScope(no_direct_answers=False), checks=checks) == {}
+
+
+HOURS = zip(range(9, 16), (8, 11, 12, 13, 11, 8, 17), strict=True)
+ANSWER = json.dumps({f"2031-03-01T{hour:02}": count for hour, count in HOURS})
+
+
+def test_an_answer_in_two_files_or_two_steps_is_refused():
+    checks = Checks(leaks=check_against([Known(test_sources={}, answers={"o.json": ANSWER})]))
+    first, second = "Mind these: 8, 11, 12.", entry("And then: 13, 11, 8, 17.")
+    alone = {"skills/new/SKILL.md": main("new", first)}
+    assert rules(changed(**alone), checks=checks) == {}
+    halves = {**alone, "skills/new/references/more.md": second}
+    assert rules(changed(**halves), checks=checks) == dict.fromkeys(halves, "no_direct_answers")
+    kept = {**BEFORE, **alone}
+    later = {**kept, "skills/old/references/more.md": second}
+    refusals = review(kept, later, ALL, manifest=MANIFEST, checks=checks).refusals
+    assert [each.path for each in refusals] == ["skills/old/references/more.md"]
+    harmless = {**later, "skills/old/references/more.md": entry("Look first.")}
+    assert not review(kept, harmless, ALL, manifest=MANIFEST, checks=checks).refusals
 
 
 def test_an_executable_bit_is_a_change():
