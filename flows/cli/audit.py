@@ -232,8 +232,8 @@ def rate(
 
 def _whole(work_dir: Path, start: str) -> str:
     """Return the id of the one attempt that is named by the start of it."""
-    from grindstone.flows.cli.episodes import one_of
     from grindstone.ledger import Ledger
+    from grindstone.ledger.recall import one_of
     from grindstone.records import Episode
 
     return one_of(Ledger(work_dir.absolute()).rows(Episode), start, "episode_id").episode_id

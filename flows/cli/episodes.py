@@ -1,7 +1,7 @@
 """`grindstone episodes`: the attempts of this home, and one of them with why it failed."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -12,6 +12,7 @@ from grindstone.errors import InputError
 from grindstone.flows.cli.home import WorkDir
 from grindstone.flows.cli.output import JsonFlag, emit, on_terminal
 from grindstone.ledger import Ledger
+from grindstone.ledger.recall import one_of
 from grindstone.records import Episode, Outcome
 
 Sort = Literal["started", "task", "reward", "turns", "tokens", "cost", "seconds"]
@@ -106,25 +107,6 @@ def _span(steps: str | None) -> range | None:
     if ":" not in steps:
         return range(int(first), int(first) + 1)
     return range(int(first or 0), int(last) + 1 if last else 1_000_000_000)
-
-
-def one_of(rows: Sequence[Episode], start: str, where: str) -> Episode:
-    """Return the one attempt whose id begins so.
-
-    Args:
-        rows: The attempts there are.
-        start: The beginning of an id, as lists show it, or all of it.
-        where: What the user wrote it into.
-
-    Raises:
-        InputError: No attempt's does, or those of several.
-    """
-    found = [row for row in rows if row.episode_id == start]
-    found = found or [row for row in rows if row.episode_id.startswith(start)]
-    if len(found) != 1:
-        problem = "names no attempt" if not found else f"fits {len(found)} attempts"
-        raise InputError(where, problem, "the start of one attempt's id")
-    return found[0]
 
 
 def _show(ledger: Ledger, found: Episode, steps: range | None, errors: bool, as_json: bool) -> None:

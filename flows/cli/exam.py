@@ -74,9 +74,9 @@ def add(
     as_json: JsonFlag = False,
 ) -> None:
     """Keep a failed episode's task, so that others are examined on it."""
-    from grindstone.flows.cli.episodes import one_of
     from grindstone.graduation import GraduationService
     from grindstone.ledger import Ledger
+    from grindstone.ledger.recall import one_of
     from grindstone.records import Episode
 
     service = GraduationService(work_dir.absolute())

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from pydantic import BaseModel
 
+from grindstone.errors import InputError
 from grindstone.ledger.columns import row_from
 from grindstone.ledger.row import table_of
 from grindstone.ledger.store import Ledger
@@ -43,6 +44,25 @@ def rows_of(
 
     frame = ledger.scan(row, run_key).filter(pl.col("episode_id").is_in(sorted(episode_ids)))
     return _models(row, frame)
+
+
+def one_of(rows: Sequence[Episode], start: str, where: str) -> Episode:
+    """Return the one attempt whose id begins so.
+
+    Args:
+        rows: The attempts there are.
+        start: The beginning of an id, as lists show it, or all of it.
+        where: What the user wrote it into.
+
+    Raises:
+        InputError: No attempt's does, or those of several.
+    """
+    found = [row for row in rows if row.episode_id == start]
+    found = found or [row for row in rows if row.episode_id.startswith(start)]
+    if len(found) != 1:
+        problem = "names no attempt" if not found else f"fits {len(found)} attempts"
+        raise InputError(where, problem, "the start of one attempt's id")
+    return found[0]
 
 
 def steps_between(

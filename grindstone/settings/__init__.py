@@ -5,7 +5,12 @@ are those of the documents' tables.
 """
 
 from grindstone.agents.profiles import Profile
-from grindstone.settings.autonomy import CompetencySettings, GraduationSettings, RouteSettings
+from grindstone.settings.autonomy import (
+    CompetencySettings,
+    FeedbackSettings,
+    GraduationSettings,
+    RouteSettings,
+)
 from grindstone.settings.campaign import SimulateSettings
 from grindstone.settings.learning import (
     AdaptiveSettings,
@@ -36,6 +41,7 @@ __all__ = [
     "CompetencySettings",
     "EvolveScope",
     "FeedbackLevel",
+    "FeedbackSettings",
     "GateOptions",
     "GateSettings",
     "GraduationSettings",

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from grindstone.settings.runs import RunSettings
+from grindstone.settings.runs import RunSettings, Settings, default_home
 
 
 class CompetencySettings(RunSettings):
@@ -111,6 +111,20 @@ class RouteSettings(RunSettings):
     half_life_days: float | None = Field(
         None, gt=0, description="Days after which an attempt weighs half. Empty: all weigh alike."
     )
+
+
+class FeedbackSettings(Settings):
+    """A person's word on one piece of work: what was wrong in it, how good it was, or both."""
+
+    work_dir: Path = Field(default_factory=default_home, description="Home of everything kept.")
+    episode: str = Field("", description="The episode's id, or its beginning.")
+    name: str = Field("", description="Your name; it goes into the trail.")
+    field: str = Field("", description="What you correct, such as tax_rate. Empty: nothing.")
+    original: str = Field("", description="What the agent gave.")
+    correction: str = Field("", description="What is right.")
+    reason: str = Field("", description="Why it is right.")
+    stars: float | None = Field(None, ge=0, le=5, description="Of five. Empty: no rating.")
+    comment: str = Field("", description="Why as many stars.")
 
 
 class GraduationSettings(RunSettings):

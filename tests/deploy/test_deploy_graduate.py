@@ -6,10 +6,14 @@ from typing import Any
 
 import pytest
 
+from grindstone.errors import InputError
 from grindstone.graduation import GraduationService
 from grindstone.graduation.audit.event import EventKind
 from grindstone.graduation.audit.verify import verify
 from grindstone.graduation.rules.levels import Level
+from grindstone.ledger import Ledger
+from grindstone.records import Episode
+from grindstone.settings import FeedbackSettings
 
 pytestmark = [
     pytest.mark.server,
@@ -64,3 +68,47 @@ def test_a_promotion_waits_on_its_worker_for_an_answer(up: Any, tmp_path: Path):
     promoted = service.registry.agent("ada").changes[-1]
     assert (promoted.kind, promoted.by) == (EventKind.PROMOTED, "Grace Hopper")
     assert verify(service.registry.chain).intact
+
+
+def test_a_persons_word_is_given_in_a_form_and_shown(up: Any):
+    service = GraduationService(up.home)
+    worked(service, "clerk", 1)
+    (episode,) = (row for row in Ledger(up.home).rows(Episode) if row.agent_id == "clerk")
+    form = up.deployment("feedback")["parameter_openapi_schema"]["definitions"]["FeedbackSettings"]
+    asked = {name: field.get("description") for name, field in form["properties"].items()}
+    assert asked["name"] == "Your name; it goes into the trail."
+    assert {"episode", "field", "original", "correction", "reason", "stars", "comment"} <= set(
+        asked
+    )
+    given = {
+        **{"episode": episode.episode_id[:10], "name": "Grace Hopper", "stars": 2},
+        **{"field": "tax_rate", "original": "0.13", "correction": "0", "reason": "exempt"},
+        "comment": "wrong on the tax",
+    }
+    told = up.start("feedback", {"settings": {"work_dir": str(up.home), **given}})
+    assert up.finished(told)["state_type"] == "COMPLETED", up.logs(told)
+    remarks = service.sync.get_graduation_audit_trail("clerk")["remarks"]
+    (edit,) = remarks["corrections"]
+    assert (edit["field"], edit["correction"], edit["by"]) == ("tax_rate", "0", "Grace Hopper")
+    assert ("Grace Hopper", 0.4) in {(each["by"], each["rating"]) for each in remarks["ratings"]}
+    [page] = up.post(
+        "/artifacts/latest/filter", {"artifacts": {"key": {"any_": ["graduation-clerk"]}}}
+    )
+    assert "| tax_rate | 0.13 | 0 | exempt | Grace Hopper |" in page["data"]
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ({"name": "Grace", "episode": "ep"}, "field, stars: are both empty"),
+        ({"name": "n/a", "episode": "ep", "stars": 3}, "name: is 'n/a'"),
+        ({"name": "Grace", "episode": "nowhere", "stars": 3}, "episode: names no attempt"),
+    ],
+)
+async def test_a_form_that_says_too_little_is_refused(
+    tmp_path: Path, given: dict[str, Any], problem: str
+):
+    from grindstone.flows.feedback import feedback
+
+    with pytest.raises(InputError, match=problem):
+        await feedback.fn(FeedbackSettings(work_dir=tmp_path, **given))
