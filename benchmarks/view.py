@@ -152,7 +152,7 @@ def served(home: Path) -> Iterator[str]:
 
 
 def resident_mb(browser: Any) -> float:
-    """Return what the page's process holds."""
+    """Return what the page's process holds of its own: without the browser's program, MB."""
     session = browser.new_browser_cdp_session()
     processes = session.send("SystemInfo.getProcessInfo")["processInfo"]
     session.detach()
@@ -160,7 +160,7 @@ def resident_mb(browser: Any) -> float:
     for process in processes:
         if process["type"] == "renderer":
             status = Path(f"/proc/{process['id']}/status").read_text()
-            sizes.append(int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024)  # type: ignore[index]
+            sizes.append(int(re.search(r"RssAnon:\s+(\d+)", status)[1]) / 1024)  # type: ignore[index]
     return max(sizes)
 
 
@@ -172,7 +172,8 @@ def drive(entry: str, runs: int, rounds: int) -> dict[str, Any]:
         "runs": ("/", "tbody tr"),
         "run": (f"/run/{last}", "tbody tr"),
         "attempt": (f"/episode/{last}-0003", ".turn pre"),
-        "attempt_of_2000_steps": (f"/episode/{last}-9999", "#turn-1999"),
+        "attempt_of_2000_steps": (f"/episode/{last}-9999", ".turn pre"),
+        "all_its_steps_drawn": (f"/episode/{last}-9999", "#turn-1999"),
         "pair": (f"/pair/{last}-0003/{last}-0004", ".sides .alike"),
         "diff": (f"/diff/run-000/{last}", "tbody tr"),
         "trends": ("/trends", "svg circle"),
@@ -199,14 +200,15 @@ def drive(entry: str, runs: int, rounds: int) -> dict[str, Any]:
                 page.goto(f"{base}#{place}")
                 page.locator(sign).first.wait_for(state="attached")
                 times.append(time.perf_counter() - began)
-                memory = max(memory, resident_mb(browser))
+            told[f"{name}_mb"] = round(resident_mb(browser))
+            memory = max(memory, told[f"{name}_mb"])
             told[f"{name}_s"] = round(statistics.median(times), 2)
             told[f"{name}_first_s"] = round(times[0], 2)
         page.goto(f"{base}#/episode/{last}-9999")
         page.get_by_role("button", name="Unfold all").click()
-        page.wait_for_function("document.querySelectorAll('.turn pre.gave').length > 1900")
+        page.locator(".turn pre.gave").nth(1900).wait_for(state="attached")
         told["all_2000_unfolded_mb"] = round(resident_mb(browser))
-        told["page_mb"] = round(memory)
+        told["most_mb"] = round(memory)
         browser.close()
     return told
 

@@ -1,6 +1,6 @@
 // One attempt: why it ended so, then what was said and done, then what it was given.
 
-import { html, useEffect } from "./lib.js";
+import { html, useEffect, useState } from "./lib.js";
 import { load, offline, useDocument } from "./data.js";
 import { Fact, Link, Outcome, Shown, Trail, save } from "./parts.js";
 import { setQuery, usePlace } from "./place.js";
@@ -9,6 +9,7 @@ import { Turn } from "./turn.js";
 import { count, duration, fixed, money, plural, standing, tests, time } from "./words.js";
 
 const ALL_OPEN = 40; // a conversation of so many turns is unfolded at first
+const DRAWN = 150; // turns that are drawn at once; the others follow while one reads
 
 export function AttemptPage({ id }) {
   const state = useDocument(["episode", id]);
@@ -85,6 +86,13 @@ function Conversation({ found }) {
     turns.length <= ALL_OPEN ? turns.map((line) => line.index) : [first]);
   const steps = useSteps(id, found.chunk, open);
   const raw = useRaw(id);
+  const [drawn, setDrawn] = useState(DRAWN);
+  const reach = Math.max(drawn, asked === null ? 0 : asked + DRAWN);
+  useEffect(() => {
+    if (reach >= turns.length) return undefined;
+    const later = setTimeout(() => setDrawn(reach + 4 * DRAWN), 150);
+    return () => clearTimeout(later);
+  }, [reach]);
   useEffect(() => {
     if (asked !== null) reveal(asked, toggle);
   }, [asked]);
@@ -101,7 +109,7 @@ function Conversation({ found }) {
       ${all ? "Fold all" : "Unfold all"}</button>
       <${Downloads} found=${found} />
       <span class="soft">Keys: j next turn, k turn before, e next error, Enter folds</span></p>
-    <div class="turns">${turns.map(draw)}</div>
+    <div class="turns">${turns.slice(0, reach).map(draw)}</div>
     ${found.submission && html`<h3>Its closing words</h3><pre class="said">${found.submission}</pre>`}
     ${prompts.length > 0 && html`<h3>Prompt</h3><div class="turns">${prompts.map(draw)}</div>`}
   </section>`;
