@@ -45,6 +45,9 @@ echo "the tool is broken"; exit 1
 - Check that nobody used the tool.
 """
 REFUSED = "exec 3<>/dev/tcp/127.0.0.1/9"  # a real refusal: nothing listens there
+TIDY = (
+    "#!/bin/bash\n[ -e /app/tried ] && mark=0 || mark=1\necho $mark > /logs/verifier/reward.txt\n"
+)
 
 
 class Storm:
@@ -67,7 +70,7 @@ class Storm:
             return None
         self.left[task] -= 1
         use = {"type": "tool_use", "id": "toolu_storm", "name": "bash"}
-        return spoken([use | {"input": {"command": REFUSED}}], "tool_use")
+        return spoken([use | {"input": {"command": f"touch /app/tried; {REFUSED}"}}], "tool_use")
 
     def _teach(self, body: Body) -> Response | None:
         if len(body["messages"]) > 1:
@@ -80,7 +83,7 @@ class Storm:
 
 def settings(home: Path, **more: Any) -> GrindSettings:
     given = {"work_dir": home, "tasks_dir": home / "tasks", "model_id": "rehearsal"}
-    once = {"max_cycles": 1, "batch_size": 2, "native_profile": "strands", "max_workers": 4}
+    once = {"max_cycles": 1, "batch_size": 3, "native_profile": "strands", "max_workers": 4}
     off = {"task_skill_mode": "off", "success_mode": "off", "run_key": "run"}
     return GrindSettings.model_validate(given | once | off | more)
 
@@ -91,9 +94,14 @@ def skills(home: Path) -> tuple[str, ...]:
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    """Two tasks: one that any agent solves, one whose own solution fails."""
-    for task_id in ("plain-inventory", "crlf-kit"):
-        shutil.copytree(bundled("examples/tasks") / task_id, tmp_path / "tasks" / task_id)
+    """Three tasks: one that any agent solves, one whose solution fails, one passed by nothing."""
+    sources = {"plain-inventory": "plain-inventory", "crlf-kit": "crlf-kit"}
+    for name, source in (sources | {"idle-shelf": "plain-inventory"}).items():
+        shutil.copytree(bundled("examples/tasks") / source, tmp_path / "tasks" / name)
+    idle = tmp_path / "tasks" / "idle-shelf"
+    (idle / "instruction.md").write_text("Dust the shelf in `/app`.\n")
+    (idle / "solution" / "solve.sh").write_text("true\n")
+    (idle / "tests" / "test.sh").write_text(TIDY)
     (tmp_path / "tasks" / "crlf-kit" / "solution" / "solve.sh").write_text("exit 1\n")
     return tmp_path
 
@@ -104,13 +112,13 @@ def home(tmp_path: Path) -> Path:
 async def test_a_planted_lesson_of_the_weather_is_never_learned(
     home: Path, tap: Wiretap, prefect_server: str
 ):
-    names = ("inventory", "kit")  # a word of each instruction
+    names = ("inventory", "kit", "shelf")  # a word of each instruction
     tap.instead = Storm(dict.fromkeys(names, 9))
     await grind(settings(home, confirm_failures=0, run_key="credulous", agent_id="credulous"))
     credulous = Workspace.open(home / "agents" / "credulous" / "workspace")
     assert LESSON in credulous.library.names(), "there was something to learn"
 
-    tap.instead, seen = Storm({"inventory": 1, "kit": 9}), len(tap.of("evolver"))
+    tap.instead, seen = Storm({"inventory": 1, "kit": 9, "shelf": 9}), len(tap.of("evolver"))
     done = await grind(settings(home))
     assert LESSON not in skills(home)
     assert len(tap.of("evolver")) == seen, "no evolver was asked"
@@ -118,17 +126,20 @@ async def test_a_planted_lesson_of_the_weather_is_never_learned(
     first = {row.task_id: row.outcome for row in made if row.purpose is Purpose.GRIND}
     again = {row.task_id: row.outcome for row in made if row.purpose is Purpose.CONFIRM}
     assert set(first.values()) == {Outcome.FAILED}
-    assert again == {"plain-inventory": Outcome.PASSED, "crlf-kit": Outcome.FAILED}
+    ill = {"crlf-kit": Outcome.FAILED, "idle-shelf": Outcome.FAILED}
+    assert again == {"plain-inventory": Outcome.PASSED} | ill
     assert done.report.passed == 0, "a second try is no pass of the run's"
-    [ill] = Ledger(home).rows(QuarantineRow, "run")
-    assert (ill.task_id, ill.reason) == ("crlf-kit", "its own solution failed 2 times of 2")
+    assert {row.task_id: row.reason for row in Ledger(home).rows(QuarantineRow, "run")} == {
+        "crlf-kit": "its own solution failed 2 times of 2",
+        "idle-shelf": "doing nothing passed 2 times of 2",
+    }
     page = (done.folder / "report.md").read_text()
     assert "passed: nothing was learned from the failure" in page
     assert "its own solution failed 2 times of 2" in page
     assert "connection refused" in page.lower()
 
-    with pytest.raises(InputError, match=r"in quarantine \(crlf-kit\)"):
-        await grind(settings(home, run_key="alone", task_ids=["crlf-kit"]))
+    with pytest.raises(InputError, match=r"in quarantine \(crlf-kit, idle-shelf\)"):
+        await grind(settings(home, run_key="alone", task_ids=["crlf-kit", "idle-shelf"]))
     await grind(settings(home, run_key="next"))
     assert {row.task_id for row in Ledger(home).rows(Episode, "next")} == {"plain-inventory"}
     (home / "tasks" / "crlf-kit" / "solution" / "solve.sh").write_text("exit 2  # mended\n")

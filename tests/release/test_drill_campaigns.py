@@ -119,7 +119,7 @@ class Attacked:
         return sorted(Ledger(self.home).rows(ExposureRow), key=lambda row: row.at)
 
     def _moment(self) -> Callable[[], bool]:
-        moment = time.monotonic() + self.draw.uniform(1, 8)
+        moment = time.monotonic() + self.draw.uniform(1, 5 + 5 * GATES)
         return lambda: time.monotonic() > moment
 
     def _more_than(self, booked: int) -> Callable[[], bool]:
