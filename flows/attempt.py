@@ -1,14 +1,10 @@
 """One agent tries one task once: the subflow everything else is composed of."""
 
 import asyncio
-import itertools
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-from prefect import flow, get_client
-from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterIdempotencyKey
-from prefect.deployments import arun_deployment
-from prefect.states import Cancelling, araise_state_exception
+from prefect import flow
 
 from grindstone.attempt.record import record_attempt
 from grindstone.attempt.run import AttemptResources, AttemptResult, error_episode
@@ -17,20 +13,13 @@ from grindstone.attempt.spec import AttemptSpec
 from grindstone.benchmark import Task
 from grindstone.boundary import step_boundary
 from grindstone.errors import InfrastructureError
-from grindstone.home import Home
-from grindstone.records import Episode, Outcome, utc_now
+from grindstone.records import Episode, Outcome
 from grindstone.runs.incidents import spared
 from grindstone.runs.progress import AttemptBegan, AttemptEnded
-from grindstone.tasks.episode_check import episode_check
-from grindstone.tasks.flow_runs import rename_run, run_tag
+from grindstone.tasks.flow_runs import rename_run
 from grindstone.tasks.publish import publish_trajectory
-from grindstone.tasks.runtime import Runtime, open_runtime, runtime_of
+from grindstone.tasks.runtime import Runtime, current_runtime
 from grindstone.tasks.step import kept, step
-
-DEPLOYMENT = "attempt/attempt"
-"""The deployment attempts are sent to when they run on a work pool."""
-
-Dispatch = Literal["inline", "deployment"]
 
 
 class PlannedAttempt(NamedTuple):
@@ -48,27 +37,10 @@ class PlannedAttempt(NamedTuple):
     cache_result_in_memory=False,
 )
 async def attempt(spec: AttemptSpec) -> Episode:
-    """Try one task once in a fresh sandbox and leave an episode and a trajectory.
-
-    Below a run it uses what the run holds open; on a worker it opens its own.
-    """
-    runtime = runtime_of(spec.run_key)
-    if runtime is not None:
-        runtime.started(spec.episode_id)
-        return await _attempt(spec, runtime)
-    home = Home.at(spec.home)
-    async with open_runtime(
-        home=home,
-        run_key=spec.run_key,
-        agent_id=spec.agent_id,
-        sandbox=spec.solver.sandbox,
-        oci_runtime=spec.solver.runtime,
-        model_block=spec.model_block,
-        spending=spec.spending,
-        after_episode=episode_check(home),
-        whole=False,
-    ) as own:
-        return await _attempt(spec, own)
+    """Try one task once in a fresh sandbox and leave an episode and a trajectory."""
+    runtime = current_runtime()
+    runtime.started(spec.episode_id)
+    return await _attempt(spec, runtime)
 
 
 async def _attempt(spec: AttemptSpec, runtime: Runtime) -> Episode:
@@ -93,7 +65,7 @@ async def _attempt(spec: AttemptSpec, runtime: Runtime) -> Episode:
     with spared(f"trajectory of {spec.label}"):
         await publish_trajectory(attempted)
     await runtime.has_scored(attempted.episode, attempted)
-    ended = _scored(attempted)
+    ended = told(attempted.episode)
     runtime.tell(ended)
     with spared(f"name of {spec.label}"):
         await rename_run(f"{ended.outcome.mark} {spec.label} · {ended.detail}")
@@ -118,65 +90,20 @@ async def _resources(spec: AttemptSpec, runtime: Runtime) -> AttemptResources:
     )
 
 
-def _scored(attempted: AttemptResult) -> AttemptEnded:
-    episode = attempted.episode
+def told(episode: Episode) -> AttemptEnded:
+    """Return what is told of an attempt that has a score."""
     tests = f"{episode.tests_passed}/{episode.tests_total} tests"
     subject = f"{episode.task_id} ({episode.arm})" if episode.arm else episode.task_id
     return AttemptEnded(subject, episode.outcome, tests, episode.cycle)
 
 
 @step("attempt-once", "{spec.label}")
-async def _attempt_once(spec: AttemptSpec, dispatch: Dispatch) -> Episode:
-    if dispatch == "deployment":
-        return await _attempt_elsewhere(spec)
-    runtime = runtime_of(spec.run_key)
-    if runtime is None:
-        return await attempt(spec)
-    async with runtime.start(spec.episode_id):
+async def _attempt_once(spec: AttemptSpec) -> Episode:
+    async with current_runtime().start(spec.episode_id):
         return await attempt(spec)
 
 
-async def _attempt_elsewhere(spec: AttemptSpec) -> Episode:
-    """Have a worker make the attempt, and wait for its episode.
-
-    The key lets a resumed run find the attempt a worker is still making; one that failed
-    before this try began is found too, and passed over.
-    """
-    runtime = runtime_of(spec.run_key)
-    taken_along = {"spending": runtime.spending} if runtime is not None else {}
-    began = utc_now()
-    for number in itertools.count():
-        key = f"{spec.run_key}-{spec.episode_id}-{number}"
-        try:
-            run = await arun_deployment(
-                DEPLOYMENT,
-                parameters={"spec": spec.model_copy(update=taken_along).model_dump(mode="json")},
-                idempotency_key=key,
-                tags=[run_tag(spec.run_key)],
-            )
-        except asyncio.CancelledError:
-            await _call_off(key)
-            raise
-        assert run.state is not None
-        if run.state.is_completed():
-            return Episode.model_validate(await run.state.aresult())
-        if run.created is None or run.created >= began:
-            await araise_state_exception(run.state)
-    raise AssertionError("unreachable")
-
-
-async def _call_off(key: str) -> None:
-    """Cancel an attempt on a worker, which Prefect would let run when its parent is cancelled."""
-    wanted = FlowRunFilter(idempotency_key=FlowRunFilterIdempotencyKey(any_=[key]))
-    async with get_client() as client:
-        for run in await client.read_flow_runs(flow_run_filter=wanted):
-            if run.state is not None and not run.state.is_final():
-                await client.set_flow_run_state(run.id, Cancelling())
-
-
-async def attempt_once(
-    spec: AttemptSpec, slots: asyncio.Semaphore, dispatch: Dispatch = "inline"
-) -> Episode:
+async def attempt_once(spec: AttemptSpec, slots: asyncio.Semaphore) -> Episode:
     """Make an attempt, or return the episode this run already has of it.
 
     The subflow is called from a cached task because a retried parent that calls subflows in
@@ -185,17 +112,13 @@ async def attempt_once(
     Args:
         spec: What to try; its identity is the cache key.
         slots: How many attempts may run at once.
-        dispatch: Here, or on a work pool.
     """
     async with slots:
-        return await kept(_attempt_once, spec.home, spec.run_key)(spec, dispatch)
+        return await kept(_attempt_once, spec.home, spec.run_key)(spec)
 
 
 async def attempt_all(
-    runtime: Runtime,
-    wanted: Sequence[PlannedAttempt],
-    slots: asyncio.Semaphore,
-    dispatch: Dispatch = "inline",
+    runtime: Runtime, wanted: Sequence[PlannedAttempt], slots: asyncio.Semaphore
 ) -> list[Episode]:
     """Make attempts side by side; what kept one from a score costs that attempt alone.
 
@@ -203,7 +126,6 @@ async def attempt_all(
         runtime: The run's resources.
         wanted: What to try, each once.
         slots: How many attempts may run at once.
-        dispatch: Here, or on a work pool.
 
     Returns:
         Their episodes, in the order asked for.
@@ -218,17 +140,22 @@ async def attempt_all(
             # Here once more, for what the step itself stumbles over: an answer that is no
             # episode, a result that cannot be kept.
             with step_boundary(_step(item.spec), episode_id=item.spec.episode_id):
-                return await attempt_once(item.spec, slots, dispatch)
+                return await attempt_once(item.spec, slots)
         except InfrastructureError as error:
-            episode = error_episode(item.spec, item.task, error, error.cause.value)
-            await runtime.append([episode])
-            runtime.tell(
-                AttemptEnded(item.task.task_id, Outcome.ERROR, str(error), item.spec.cycle)
-            )
-            return episode
+            return await leave_unscored(runtime, item, error)
 
     results = await asyncio.gather(*(one(item) for item in wanted), return_exceptions=True)
     for result in results:
         if isinstance(result, BaseException):
             raise result
     return [result for result in results if isinstance(result, Episode)]
+
+
+async def leave_unscored(
+    runtime: Runtime, item: PlannedAttempt, error: InfrastructureError
+) -> Episode:
+    """Record and tell that an attempt has no score, and why."""
+    episode = error_episode(item.spec, item.task, error, error.cause.value)
+    await runtime.append([episode])
+    runtime.tell(AttemptEnded(item.task.task_id, Outcome.ERROR, str(error), item.spec.cycle))
+    return episode

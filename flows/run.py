@@ -21,7 +21,9 @@ from grindstone.errors import (
     InfrastructureError,
     InputError,
 )
-from grindstone.flows.attempt import DEPLOYMENT, PlannedAttempt, attempt_all
+from grindstone.flows.attempt import PlannedAttempt, attempt_all
+from grindstone.flows.sending import attempt_in_slices
+from grindstone.flows.slices import DEPLOYMENT
 from grindstone.home import Home
 from grindstone.ledger import Ledger
 from grindstone.preflight import preflight
@@ -137,13 +139,14 @@ class Run(Generic[S_co]):
             trial=trial,
             cycle=cycle,
             batch=batch,
-            model_block=self.blocks.model,
         )
         return PlannedAttempt(spec, task)
 
     async def attempt_all(self, wanted: Sequence[PlannedAttempt]) -> list[Episode]:
-        """Make attempts side by side, here or on a work pool; see `flows/attempt.py`."""
-        return await attempt_all(self.runtime, wanted, self.slots, self.settings.dispatch)
+        """Make attempts side by side, here or on a work pool; see `attempt_all`."""
+        if self.settings.dispatch == "deployment":
+            return await attempt_in_slices(self.runtime, wanted, self.settings, self.blocks.model)
+        return await attempt_all(self.runtime, wanted, self.slots)
 
     async def finish(self, *, note: str = "", converged: bool | None = None) -> Finished:
         """Close the run; see `finish_run`."""

@@ -73,6 +73,7 @@ class RetryBy(StrEnum):
 
     CLIENT = "client"  # the model client, around one request
     TASK = "task"  # the Prefect task, around one attempt
+    SENDER = "sender"  # who sent the attempt to a work pool, in another slice
     NOBODY = "nobody"
 
 
@@ -95,6 +96,7 @@ class Cause(StrEnum):
     VERIFIER_TIMEOUT = "verifier_timeout"
     JUDGE_UNUSABLE = "judge_unusable"
     LEDGER_IO = "ledger_io"
+    WORKER_LOST = "worker_lost"  # the process that an attempt was sent to
     PREFECT_SERVER = "prefect_server"
     INTERNAL = "internal"  # an exception nobody foresaw
 
@@ -141,6 +143,9 @@ POLICIES: MappingProxyType[Cause, ErrorPolicy] = MappingProxyType(
             RetryBy.CLIENT, 3, "the judge's answer could not be used"
         ),
         Cause.LEDGER_IO: ErrorPolicy(RetryBy.TASK, 3, "the ledger could not be written"),
+        Cause.WORKER_LOST: ErrorPolicy(
+            RetryBy.SENDER, 3, "the worker that had the attempt ended before it"
+        ),
         Cause.PREFECT_SERVER: ErrorPolicy(RetryBy.NOBODY, 1, "the Prefect server cannot be used"),
         Cause.INTERNAL: ErrorPolicy(
             RetryBy.NOBODY, 1, "an error nobody foresaw, in Grindstone itself"

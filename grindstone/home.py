@@ -59,6 +59,10 @@ class RunFolder(os.PathLike[str]):
         """Held by the one process that drives the run."""
         return self.root / "lock"
 
+    def pulse(self, name: str) -> Path:
+        """Return the file by which a slice on a work pool shows that it lives."""
+        return self.root / "slices" / name
+
     def attempt(self, episode_id: str) -> Path:
         """Return the file of an attempt that is not yet in the ledger."""
         return self.root / "attempts" / f"{episode_id}.json"

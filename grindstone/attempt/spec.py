@@ -8,7 +8,6 @@ from pydantic import Field, JsonValue, NonNegativeInt, PositiveFloat, PositiveIn
 from grindstone.agents.agent_file import AgentFile, load_agent, quick_agent
 from grindstone.base import Frozen
 from grindstone.digest import digest
-from grindstone.llm.budget import Spending
 from grindstone.llm.providers import REHEARSAL
 from grindstone.records import Arm, Purpose
 from grindstone.sandbox.protocol import DEFAULT_HEADROOM
@@ -127,10 +126,6 @@ class AttemptSpec(Frozen):
     trial: NonNegativeInt = 0
     cycle: NonNegativeInt = 0
     batch: NonNegativeInt = 0
-    model_block: str | None = Field(None, description="Saved block with the credentials.")
-    spending: Spending = Field(
-        Spending(), description="The run's; an attempt that is sent elsewhere takes it along."
-    )
 
     @property
     def label(self) -> str:

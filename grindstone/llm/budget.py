@@ -5,7 +5,8 @@ flight count. A call is refused when what was spent, what is reserved and its ow
 together pass a ceiling. The estimate is the prompt's size plus the longest answer so far
 (1,024 tokens before the first), never more than the call may use. So a ceiling is passed
 by at most the sum, over the calls in flight, of what each used beyond its estimate: with
-one call at a time by no more than one answer that is longer than any before it.
+one call at a time by no more than one answer that is longer than any before it. Of calls in
+flight in other processes of the run nothing is known until they are paid.
 
 Tokens told by tries that brought no answer count too, also those of calls that were given
 up or cancelled; these are in no count of calls.
@@ -75,6 +76,11 @@ class SpendMeter:
     def capped_in_money(self) -> bool:
         """Whether a ceiling in US dollars is set."""
         return self._max_cost_usd is not None and math.isfinite(self._max_cost_usd)
+
+    @property
+    def capped(self) -> bool:
+        """Whether any ceiling is set."""
+        return self.capped_in_money or self._max_tokens_total is not None
 
     def spent(self) -> Spend:
         """Return what was spent so far."""

@@ -31,6 +31,8 @@ from grindstone.llm.calls import CallRecord
 from grindstone.llm.messages import CallSite, Response
 from grindstone.records import Role
 
+_ENDING = ".jsonl"
+
 
 class JournalEntry(Frozen):
     """One paid call."""
@@ -61,6 +63,7 @@ class Journal:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._indexes: dict[Path, _Index] = {}
+        self._read: dict[str, int] = {}  # up to where `news` has read each file
         self._lock = threading.Lock()
 
     @property
@@ -97,14 +100,33 @@ class Journal:
             torn = size > 0 and os.pread(handle, 1, size - 1) != b"\n"
             _write_all(handle, (b"\n" if torn else b"") + data)
             os.fsync(handle)
+            with self._lock:
+                if not torn and self._read.get(path.name, 0) == size:  # its writer knows it
+                    self._read[path.name] = size + len(data)
         finally:
             os.close(handle)
         if new:
             _sync_folder(self._folder)
 
+    def news(self) -> list[CallRecord]:
+        """Return the calls that others have put here since this was last asked."""
+        found = []
+        with self._lock, contextlib.suppress(FileNotFoundError), os.scandir(self._folder) as files:
+            for file in files:
+                seen = self._read.get(file.name, 0)
+                if file.name.endswith(_ENDING) and file.stat().st_size > seen:
+                    with Path(file.path).open("rb") as lines:
+                        lines.seek(seen)
+                        added = lines.read()
+                    whole = added[: added.rfind(b"\n") + 1]
+                    self._read[file.name] = seen + len(whole)
+                    entries = [_parse(line) for line in whole.splitlines()]
+                    found += [entry.record for entry in entries if entry is not None]
+        return found
+
     def entries(self) -> Iterator[JournalEntry]:
         """Yield every paid call of the run, each once, in a fixed order."""
-        for path in sorted(self._folder.glob("*.jsonl")):
+        for path in sorted(self._folder.glob(f"*{_ENDING}")):
             yielded = set()
             for line in path.read_bytes().splitlines():
                 entry = _parse(line)
@@ -122,7 +144,7 @@ class Journal:
     def _path(self, site: CallSite) -> Path:
         readable = re.sub(r"[^A-Za-z0-9._-]+", "-", site.scope)[:48].strip("-.")
         unique = hashlib.sha256(site.scope.encode()).hexdigest()[:SHORT]
-        return self._folder / f"{site.role.value}-{readable}-{unique}.jsonl"
+        return self._folder / f"{site.role.value}-{readable}-{unique}{_ENDING}"
 
     def _index(self, path: Path, file: BinaryIO) -> dict[str, dict[int, int]]:
         """Return the file's index, reading only what was added since the last time."""

@@ -152,7 +152,8 @@ async def open_models(
 
     What the run's journal holds already counts as spent, so the ceilings and `spent()`
     are those of the whole run, however often it was resumed. Several processes may share
-    a journal; each then knows what the others had spent when it opened.
+    a journal; under a ceiling each looks before a call at what the others have spent, and a
+    ceiling is passed by what is in flight elsewhere at most.
 
     Args:
         run_key: The run; part of every call's identity.
@@ -172,7 +173,7 @@ async def open_models(
     environ = dict(os.environ if environ is None else environ)
     journal = Journal(journal_dir)
     meter = SpendMeter(spending)
-    for record in await asyncio.to_thread(lambda: [entry.record for entry in journal.entries()]):
+    for record in await asyncio.to_thread(journal.news):
         meter.seed(record)
     for record in spent_before:
         meter.seed(record)

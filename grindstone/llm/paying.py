@@ -95,6 +95,9 @@ class PaidCalls:
         from grindstone.llm.asking import RetriedCall
 
         meter = self.books.meter
+        if meter.capped:
+            for spent_elsewhere in await asyncio.to_thread(self.books.journal.news):
+                meter.seed(spent_elsewhere)
         cost_usd = self.books.price(self.resolved, expected).usd
         reserved = meter.reserve(expected.total_tokens, cost_usd or 0.0)
         try:

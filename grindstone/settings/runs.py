@@ -188,6 +188,17 @@ class RunSettings(Settings):
     dispatch: Literal["inline", "deployment"] = Field(
         "inline", description="inline: attempts run in this process; deployment: on a work pool."
     )
+    slice_size: int | None = Field(
+        None,
+        ge=1,
+        description="Attempts sent to a work pool together, at most. Empty: two minutes' work.",
+    )
+    max_slices: int | None = Field(
+        None,
+        ge=1,
+        description="Slices on a work pool at once, each of max_workers attempts at a time. "
+        "Empty: one for each worker that is there.",
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -29,7 +30,7 @@ QUICK = {
 
 def test_every_entry_is_deployed_and_the_schedule_sleeps(up: Any):
     deployed = {item["name"]: item for item in up.post("/deployments/filter")}
-    assert {"grind", "attempt", "try-one-task"} <= deployed.keys()
+    assert {"grind", "slice", "try-one-task"} <= deployed.keys()
     for item in deployed.values():
         assert item["description"]
         assert item["entrypoint"].startswith("grindstone.flows.")
@@ -79,13 +80,52 @@ def test_attempts_on_the_work_pool_equal_those_inline(up: Any):
         }
     assert len(found["inline"]) == 2
     assert found["deployment"] == found["inline"]
-    runs = up.post(
-        "/flow_runs/filter",
-        {"deployments": {"id": {"any_": [up.deployment("attempt")["id"]]}}},
-    )
+    [sent] = slices(up, "deployment")
+    assert sent["state_type"] == "COMPLETED"
+    ours = {"flow_runs": {"parent_flow_run_id": {"any_": [sent["id"]]}}}
+    runs = up.post("/flow_runs/filter", ours)
     assert {run["state_type"] for run in runs} == {"COMPLETED"}
     assert {run["name"][0] for run in runs} == {"✓"}
     assert len(runs) == 2
+    assert list((up.home / "runs" / "deployment" / "slices").iterdir()) == []
+
+
+def slices(up: Any, run_key: str) -> list[dict[str, Any]]:
+    sent = {"flow_runs": {"tags": {"all_": [f"run:{run_key}"]}}, "sort": "EXPECTED_START_TIME_ASC"}
+    found = up.post("/flow_runs/filter", sent)
+    return [run for run in found if run["deployment_id"] == up.deployment("slice")["id"]]
+
+
+def test_a_slice_whose_process_is_killed_costs_what_it_had_not_finished(up: Any):
+    from grindstone.ledger import Ledger
+    from grindstone.records import Episode
+
+    words = ["grind", "--work-dir", str(up.home), "--agent-id", "killed", "--run-key", "killed"]
+    words += ["--native-profile", "oracle", "--task-skill-mode", "off", "--success-mode", "off"]
+    words += ["--max-cycles", "1", "--max-workers", "1", "--dispatch", "deployment"]
+    words += ["--task-ids", "crlf-kit", "--task-ids", "branch-sales", "--task-ids", "lost-commit"]
+    words += ["--batch-size", "3", "--slice-size", "3", "--max-slices", "1"]
+    ended: list[int] = []
+    command = threading.Thread(target=lambda: ended.append(up.command(*words).returncode))
+    command.start()
+    deadline = time.monotonic() + 300
+    while not Ledger(up.home).rows(Episode, "killed"):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    [first] = slices(up, "killed")
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        if f"PREFECT__FLOW_RUN_ID={first['id']}".encode() in content(path):
+            os.kill(int(path.parent.name), signal.SIGKILL)
+    before = Ledger(up.home).rows(Episode, "killed")
+    command.join(300)
+    assert ended == [0]
+    sent = slices(up, "killed")
+    assert [run["state_type"] for run in sent] == ["CRASHED", "COMPLETED"]
+    assert [len(run["parameters"]["work"]["attempts"]) for run in sent] == [3, 3 - len(before)]
+    after = {row.episode_id: row for row in Ledger(up.home).rows(Episode, "killed")}
+    assert len(after) == 3
+    assert {row.outcome.value for row in after.values()} == {"passed"}
+    assert all(after[row.episode_id] == row for row in before), "what it had finished stands"
 
 
 def test_cancelling_a_run_calls_off_its_attempts(up: Any):
@@ -101,17 +141,12 @@ def test_cancelling_a_run_calls_off_its_attempts(up: Any):
         f"/deployments/{up.deployment('grind')['id']}/create_flow_run",
         {"parameters": {"settings": settings}},
     )
-    ours = {"flow_runs": {"tags": {"all_": ["run:cancelled"]}}}
     sent: list[dict[str, Any]] = []
     deadline = time.monotonic() + 300
     while not sent or sent[0]["state_type"] != "RUNNING":
         assert time.monotonic() < deadline, up.logs(parent["id"])
         time.sleep(0.5)
-        sent = [
-            run
-            for run in up.post("/flow_runs/filter", ours)
-            if run["deployment_id"] == up.deployment("attempt")["id"]
-        ]
+        sent = slices(up, "cancelled")
     up.post(
         f"/flow_runs/{parent['id']}/set_state",
         {"state": {"type": "CANCELLING", "name": "Cancelling"}},
@@ -206,11 +241,5 @@ def test_a_ceiling_holds_on_the_worker_and_a_resumed_run_sends_the_attempt_again
     assert episode.outcome.value == "passed"
     after = {call.call_id for call in Ledger(up.home).rows(CallRecord, "capped")}
     assert {call.call_id for call in calls} < after
-    sent = {"flow_runs": {"tags": {"all_": ["run:capped"]}}}
-    states = {
-        run["idempotency_key"]: run["state_type"]
-        for run in up.post("/flow_runs/filter", sent)
-        if run["deployment_id"] == up.deployment("attempt")["id"]
-    }
-    key = f"capped-{episode.episode_id}"
-    assert states == {f"{key}-0": "FAILED", f"{key}-1": "COMPLETED"}
+    states = [run["state_type"] for run in slices(up, "capped")]
+    assert states == ["FAILED", "COMPLETED"]

@@ -139,3 +139,18 @@ async def test_calls_of_other_machines_count_from_their_records(service, opened,
         assert models.spent().usage.total_tokens == 3 * CALL_TOKENS
     async with opened(service.url, spent_before=records) as models:
         assert models.spent().calls == 3
+
+
+async def test_what_other_processes_of_the_run_spend_counts(service, opened):
+    ceiling = Spending(max_tokens_total=5 * CALL_TOKENS)
+    async with (
+        opened(service.url, spending=ceiling) as here,
+        opened(service.url, spending=ceiling) as elsewhere,
+    ):
+        await here.get(MODEL).complete(request(), site(0))
+        for turn in range(1, 4):
+            await elsewhere.get(MODEL).complete(request(), site(turn))
+        with pytest.raises(BudgetExceededError, match="max_tokens_total: 7,000 tokens are used"):
+            for turn in range(10, 20):
+                await here.get(MODEL).complete(request(), site(turn))
+        assert here.spent().calls == len(service.bodies) == 5

@@ -1,0 +1,284 @@
+"""Attempts sent to a work pool in slices, and what comes of them.
+
+Who sends keeps as many slices on their way as there are workers. A slice whose worker ended, or
+whose signs of life stopped, costs what it had not finished: that is sent again in other slices. A
+run that goes on takes over the slices its dead process has sent.
+"""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from uuid import UUID, uuid4
+
+from prefect import get_client
+from prefect.client.orchestration import PrefectClient
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterDeploymentId,
+    FlowRunFilterId,
+    FlowRunFilterIdempotencyKey,
+    FlowRunFilterTags,
+    WorkerFilter,
+    WorkerFilterStatus,
+)
+from prefect.client.schemas.objects import FlowRun, State
+from prefect.client.schemas.responses import DeploymentResponse
+from prefect.deployments import arun_deployment
+from prefect.states import Cancelling, Crashed, araise_state_exception
+
+from grindstone.errors import POLICIES, Cause, GrindstoneError, InfrastructureError
+from grindstone.flows.attempt import PlannedAttempt, leave_unscored, told
+from grindstone.flows.slices import DEPLOYMENT, AttemptSlice
+from grindstone.ledger.recall import scored_episodes
+from grindstone.records import Episode
+from grindstone.runs.lease import LOST_S, Pulse
+from grindstone.runs.slicing import slice_size, that_fit
+from grindstone.settings import RunSettings
+from grindstone.tasks.flow_runs import run_tag
+from grindstone.tasks.runtime import Runtime
+
+LOOK_S = 2.0
+"""Pause between two looks at what is on its way."""
+START_S = 5 * LOST_S
+"""How long a worker may take to start a slice's process."""
+
+
+async def attempt_in_slices(
+    runtime: Runtime,
+    wanted: Sequence[PlannedAttempt],
+    settings: RunSettings,
+    model_block: str | None,
+) -> list[Episode]:
+    """Have workers make attempts; what kept one from a score costs that attempt alone.
+
+    Args:
+        runtime: The run's resources.
+        wanted: What to try, each once.
+        settings: Of the run: how many at once, and in how large slices.
+        model_block: Saved block with the credentials.
+
+    Returns:
+        Their episodes, in the order asked for.
+
+    Raises:
+        BudgetExceededError: A ceiling was reached; the attempts already begun have ended.
+        InputError: A task is broken, or changed since the run was planned.
+        CancelledRun: Somebody called a slice off.
+    """
+    async with get_client() as client:
+        deployment = await client.read_deployment_by_name(DEPLOYMENT)
+        sender = _Sender(runtime, settings, model_block, client, deployment)
+        await sender.begin(wanted)
+        try:
+            while sender.waiting or sender.away:
+                await sender.send()
+                await asyncio.sleep(LOOK_S)
+                await sender.look()
+        except BaseException:
+            await sender.call_off()
+            raise
+        if sender.stopped_by is not None:
+            raise sender.stopped_by
+    return [sender.settled[item.spec.episode_id] for item in wanted]
+
+
+@dataclass
+class _Away:
+    """A slice on its way."""
+
+    items: list[PlannedAttempt]
+    pulse: Pulse
+
+
+@dataclass
+class _Sender:
+    """What is not yet sent, what is on its way and what has come of it."""
+
+    runtime: Runtime
+    settings: RunSettings
+    model_block: str | None
+    client: PrefectClient
+    deployment: DeploymentResponse
+    waiting: list[PlannedAttempt] = field(default_factory=list)
+    away: dict[UUID, _Away] = field(default_factory=dict)
+    settled: dict[str, Episode] = field(default_factory=dict)
+    losses: Counter[str] = field(default_factory=Counter)
+    stopped_by: GrindstoneError | None = None
+    taken: float = field(default_factory=time.monotonic)  # when a worker last had something
+    alone: bool = False  # whether it was told that no worker comes
+
+    async def begin(self, wanted: Sequence[PlannedAttempt]) -> None:
+        """Take what is in the ledger, then what a dead process has sent; the rest waits."""
+        scored = await self._scored()
+        ids = [item.spec.episode_id for item in wanted]
+        self.settled = {name: scored[name] for name in ids if name in scored}
+        left = {i.spec.episode_id: i for i in wanted if i.spec.episode_id not in self.settled}
+        for run in await self._sent_before():
+            work = AttemptSlice.model_validate(run.parameters["work"])
+            found = [left.pop(s.episode_id) for s in work.attempts if s.episode_id in left]
+            if found:
+                self.away[run.id] = _Away(found, self._pulse(run.id))
+        self.waiting = list(left.values())
+
+    async def send(self) -> None:
+        """Send slices as long as there is a worker for one."""
+        slices = self.settings.max_slices or await self._workers()
+        while self.waiting and len(self.away) < slices:
+            sizes = [len(item.spec.model_dump_json()) for item in self.waiting]
+            size = slice_size(
+                len(self.waiting),
+                slices=slices,
+                at_once=self.settings.max_workers,
+                attempt_s=_mean_s(list(self.settled.values())),
+                most=self.settings.slice_size,
+            )
+            items = self.waiting[: that_fit(sizes, size)]
+            run_id = await self._send(items)
+            self.waiting = self.waiting[len(items) :]
+            self.away[run_id] = _Away(items, self._pulse(run_id))
+
+    async def look(self) -> None:
+        """See what has come of what is on its way."""
+        if not self.away:
+            return
+        filtered = FlowRunFilter(id=FlowRunFilterId(any_=list(self.away)))
+        runs = await self.client.read_flow_runs(flow_run_filter=filtered)
+        scored = await self._scored()  # read last: what is final has written all it will
+        for run in runs:
+            away, state = self.away[run.id], run.state
+            for item in away.items:
+                await self._settle(item, scored)
+            if state is None:
+                continue
+            if state.is_final():
+                del self.away[run.id]
+                await self._end(away, state)
+            elif state.is_scheduled():
+                away.pulse.renew()
+                self._tell_alone()
+            else:
+                self.taken = time.monotonic()
+                if away.pulse.silent_s() > (LOST_S if state.is_running() else START_S):
+                    await self._give_up(run.id, away)
+
+    async def call_off(self) -> None:
+        """Cancel what is on its way: Prefect would let it run when its parent is cancelled."""
+        if self.away:
+            await self._cancel(FlowRunFilter(id=FlowRunFilterId(any_=list(self.away))))
+
+    async def _send(self, items: Sequence[PlannedAttempt]) -> UUID:
+        work = AttemptSlice(
+            attempts=tuple(item.spec for item in items),
+            at_once=self.settings.max_workers,
+            model_block=self.model_block,
+            spending=self.runtime.spending,
+        )
+        key = uuid4().hex
+        try:
+            run = await arun_deployment(
+                self.deployment.id,
+                parameters={"work": work.model_dump(mode="json")},
+                timeout=0,
+                idempotency_key=key,
+                tags=[run_tag(self.runtime.run_key)],
+            )
+        except asyncio.CancelledError:
+            named = FlowRunFilterIdempotencyKey(any_=[key])
+            await self._cancel(FlowRunFilter(idempotency_key=named))
+            raise
+        return run.id
+
+    async def _end(self, away: _Away, state: State) -> None:
+        """Settle what a slice left that has ended."""
+        left = [item for item in away.items if item.spec.episode_id not in self.settled]
+        if not left:
+            return
+        if state.is_completed():  # what has no score has an error in the ledger
+            rows = self.runtime.ledger.rows(Episode, self.runtime.run_key)
+            unscored = {row.episode_id: row for row in rows}
+            for item in left:
+                await self._settle(item, unscored)
+            return
+        error = await _error_of(state)
+        if isinstance(error, GrindstoneError) and not isinstance(error, InfrastructureError):
+            self.stopped_by, self.waiting = error, []
+            return
+        if state.is_cancelled() or not isinstance(error, Exception):
+            raise error
+        for item in left:
+            self.losses[item.spec.episode_id] += 1
+            if self.losses[item.spec.episode_id] < POLICIES[Cause.WORKER_LOST].tries:
+                self.waiting.append(item)
+                continue
+            lost = (
+                error
+                if isinstance(error, InfrastructureError)
+                else InfrastructureError(Cause.WORKER_LOST, str(error))
+            )
+            episode = await leave_unscored(self.runtime, item, lost)
+            self.settled[item.spec.episode_id] = episode
+
+    async def _settle(self, item: PlannedAttempt, found: dict[str, Episode]) -> None:
+        name = item.spec.episode_id
+        if name in found and name not in self.settled:
+            self.settled[name] = found[name]
+            self.runtime.tell(told(found[name]))
+
+    async def _give_up(self, run_id: UUID, away: _Away) -> None:
+        away.pulse.give_up()
+        gone: State[None] = Crashed(message=f"It gave no sign of life for {LOST_S:.0f} seconds.")
+        await self.client.set_flow_run_state(run_id, gone, force=True)
+
+    def _tell_alone(self) -> None:
+        if not self.alone and time.monotonic() - self.taken > LOST_S:
+            self.alone = True
+            pool = self.deployment.work_pool_name
+            self.runtime.note(
+                f"No worker has taken an attempt for {LOST_S:.0f} seconds: is one running for the "
+                f"pool {pool}? `prefect worker start --pool {pool}`"
+            )
+
+    async def _workers(self) -> int:
+        """Return how many workers the pool has, at least 1: one may come."""
+        online = WorkerFilter(status=WorkerFilterStatus(any_=["ONLINE"]))
+        pool = self.deployment.work_pool_name
+        if pool is None:
+            return 1
+        found = await self.client.read_workers_for_work_pool(pool, worker_filter=online)
+        return max(1, len(found))
+
+    async def _sent_before(self) -> list[FlowRun]:
+        """Return slices of this run that have not ended."""
+        filtered = FlowRunFilter(
+            tags=FlowRunFilterTags(all_=[run_tag(self.runtime.run_key)]),
+            deployment_id=FlowRunFilterDeploymentId(any_=[self.deployment.id]),
+        )
+        runs = await self.client.read_flow_runs(flow_run_filter=filtered)
+        return [run for run in runs if run.state is not None and not run.state.is_final()]
+
+    async def _cancel(self, filtered: FlowRunFilter) -> None:
+        for run in await self.client.read_flow_runs(flow_run_filter=filtered):
+            if run.state is not None and not run.state.is_final():
+                await self.client.set_flow_run_state(run.id, Cancelling())
+
+    async def _scored(self) -> dict[str, Episode]:
+        run = self.runtime
+        return await asyncio.to_thread(scored_episodes, run.ledger, run.run_key)
+
+    def _pulse(self, run_id: UUID) -> Pulse:
+        return Pulse(self.runtime.folder.pulse(str(run_id)))
+
+
+def _mean_s(episodes: Sequence[Episode]) -> float | None:
+    took = [(row.ended_at - row.started_at).total_seconds() for row in episodes]
+    return sum(took) / len(took) if took else None
+
+
+async def _error_of(state: State) -> BaseException:
+    try:
+        await araise_state_exception(state)
+    except BaseException as error:  # noqa: BLE001 - it is asked for, to be looked at
+        return error
+    return RuntimeError(f"the slice ended as {state.name}")

@@ -1,0 +1,78 @@
+"""Some attempts of a run, made together on a worker: one run of a deployment."""
+
+import asyncio
+import contextlib
+
+from prefect import flow
+from prefect.context import FlowRunContext
+
+from grindstone.attempt.spec import AttemptSpec
+from grindstone.base import Frozen
+from grindstone.benchmark import load_task
+from grindstone.flows.attempt import PlannedAttempt, attempt_all
+from grindstone.home import Home
+from grindstone.llm.budget import Spending
+from grindstone.runs.lease import beating
+from grindstone.tasks.episode_check import episode_check
+from grindstone.tasks.flow_runs import run_log
+from grindstone.tasks.runtime import open_runtime
+
+DEPLOYMENT = "slice/slice"
+"""The deployment attempts are sent to when they run on a work pool."""
+
+
+class AttemptSlice(Frozen):
+    """Attempts of one run that travel together, with what a worker needs to make them."""
+
+    attempts: tuple[AttemptSpec, ...]
+    at_once: int
+    model_block: str | None = None
+    spending: Spending = Spending()
+
+    @property
+    def label(self) -> str:
+        """What a person reads of the slice in a list of runs."""
+        first = self.attempts[0]
+        others = len(self.attempts) - 1
+        return f"{first.run_key} · {first.label}" + (f" and {others} more" if others else "")
+
+
+@flow(
+    name="slice",
+    flow_run_name="{work.label}",
+    persist_result=True,
+    result_serializer="json",
+    cache_result_in_memory=False,
+)
+async def attempt_slice(work: AttemptSlice) -> None:
+    """Make some attempts of a run; their episodes and trajectories go into the ledger.
+
+    Raises:
+        BudgetExceededError: A ceiling was reached; the attempts already begun have ended.
+        InputError: A task is broken, or changed since the run was planned.
+    """
+    first = work.attempts[0]
+    home = Home.at(first.home)
+    context = FlowRunContext.get()
+    own = context.flow_run if context else None
+    async with contextlib.AsyncExitStack() as exits:
+        if own is not None:
+            pulse = home.run(first.run_key).pulse(str(own.id))
+            await exits.enter_async_context(beating(pulse))
+        runtime = await exits.enter_async_context(
+            open_runtime(
+                home=home,
+                run_key=first.run_key,
+                agent_id=first.agent_id,
+                sandbox=first.solver.sandbox,
+                oci_runtime=first.solver.runtime,
+                model_block=work.model_block,
+                spending=work.spending,
+                watch=run_log(),
+                after_episode=episode_check(home),
+                whole=False,
+            )
+        )
+        tasks = [await asyncio.to_thread(load_task, spec.task_dir) for spec in work.attempts]
+        planned = [PlannedAttempt(*pair) for pair in zip(work.attempts, tasks, strict=True)]
+        await attempt_all(runtime, planned, asyncio.Semaphore(work.at_once))

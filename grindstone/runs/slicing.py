@@ -1,0 +1,49 @@
+"""How many attempts travel together when a run sends them to a work pool.
+
+A flow run of its own for each attempt costs more than most attempts do: a worker takes about ten
+seconds to start one. A slice keeps a worker busy for a while; towards the end slices get smaller,
+so that no worker waits long for another one (factoring: Hummel, Schonberg and Flynn, 1992).
+"""
+
+import math
+from collections.abc import Sequence
+
+SLICE_S = 120.0
+"""How long a slice keeps its worker busy, where no size is set."""
+GUESS_S = 30.0
+"""What an attempt takes, until the run has seen one."""
+MOST_BYTES = 256_000
+"""What the specifications of a slice may take: Prefect refuses parameters of 512 kB."""
+
+
+def slice_size(
+    left: int, *, slices: int, at_once: int, attempt_s: float | None, most: int | None
+) -> int:
+    """Return how many attempts the next slice holds, at least 1.
+
+    Args:
+        left: Attempts that are not yet on their way.
+        slices: Slices that may be on their way together.
+        at_once: Attempts a slice makes side by side.
+        attempt_s: Seconds an attempt takes, as seen so far; None: none was seen.
+        most: The user's limit; None: what keeps a worker busy for `SLICE_S`.
+    """
+    if most is None:
+        most = math.ceil(at_once * SLICE_S / max(attempt_s or GUESS_S, 0.1))
+    share = math.ceil(left / (2 * slices))
+    return max(1, min(most, left, max(share, at_once)))
+
+
+def that_fit(sizes: Sequence[int], size: int) -> int:
+    """Return how many of the next attempts go into a slice, at least 1.
+
+    Args:
+        sizes: Bytes of each one's specification.
+        size: How many are wanted.
+    """
+    total = 0
+    for number, more in enumerate(sizes[:size]):
+        total += more
+        if total > MOST_BYTES and number:
+            return number
+    return max(1, min(size, len(sizes)))

@@ -1,0 +1,48 @@
+"""How many attempts travel together."""
+
+import pytest
+
+from grindstone.runs.slicing import MOST_BYTES, slice_size, that_fit
+
+
+def sizes(total: int, *, slices: int, at_once: int, attempt_s: float | None, most: int | None):
+    left, found = total, []
+    while left:
+        size = slice_size(left, slices=slices, at_once=at_once, attempt_s=attempt_s, most=most)
+        assert 1 <= size <= left
+        found.append(size)
+        left -= size
+    return found
+
+
+def test_a_slice_is_two_minutes_work_and_the_last_ones_are_small():
+    found = sizes(1000, slices=4, at_once=4, attempt_s=10.0, most=None)
+    assert max(found) == 48
+    assert found == sorted(found, reverse=True)
+    assert found[-1] <= 4
+
+
+def test_quick_attempts_travel_in_large_slices_and_slow_ones_in_small():
+    assert sizes(1000, slices=1, at_once=4, attempt_s=1.0, most=None)[0] == 480
+    assert sizes(1000, slices=1, at_once=4, attempt_s=600.0, most=None)[0] == 1
+    assert sizes(1000, slices=1, at_once=4, attempt_s=None, most=None)[0] == 16
+
+
+def test_the_users_limit_holds():
+    assert set(sizes(10, slices=1, at_once=4, attempt_s=1.0, most=1)) == {1}
+    assert max(sizes(100, slices=1, at_once=4, attempt_s=1.0, most=7)) == 7
+
+
+@pytest.mark.parametrize(
+    ("sizes", "size", "fits"),
+    [
+        ([1000] * 10, 4, 4),
+        ([MOST_BYTES // 2] * 10, 4, 2),
+        ([MOST_BYTES * 2] * 10, 4, 1),
+        ([1000], 4, 1),
+    ],
+)
+def test_the_parameters_of_a_slice_stay_below_the_servers_limit(
+    sizes: list[int], size: int, fits: int
+):
+    assert that_fit(sizes, size) == fits
