@@ -79,6 +79,7 @@ async def test_the_task_layer_tries_its_own_causes_again_and_no_others(prefect_s
 def test_the_page_shows_the_table_as_it_is():
     page = (ROOT / "docs" / "durability.md").read_text("utf-8")
     layers = {"client": "the model client", "task": "the Prefect task", "nobody": "nobody"}
+    layers["sender"] = "who sent it, in another slice"
     for cause, policy in POLICIES.items():
         who = layers[policy.retry_by.value]
         assert f"| `{cause.value}` | {policy.meaning} | {who} | {policy.tries} |" in page

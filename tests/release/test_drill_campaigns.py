@@ -42,6 +42,7 @@ FEW = [
 ]
 TASKS = FEW if CAMPAIGNS == 1 else sorted(path.name for path in bundled("examples/tasks").iterdir())
 ALPHA, COIN = 0.45, 0.4  # few tasks say nothing at less; the coin's chance to be played well
+LONG_S = 240.0 + 120 * GATES  # a command takes no longer on a busy machine
 KILLS = 2  # of each command, before it is let run to its end
 
 
@@ -105,12 +106,12 @@ class Attacked:
                 command, until = start(), self._moment()
                 if number == 0 and booked is not None:
                     until = self._more_than(booked)
-                if (code := command.wait(until)) is not None:
+                if (code := command.wait(until, end_s=LONG_S)) is not None:
                     return code
                 command.kill()
                 command.wait()
             command = start()
-            return command.wait()
+            return command.wait(end_s=LONG_S)
 
         return await asyncio.to_thread(attack)
 

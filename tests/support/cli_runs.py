@@ -66,15 +66,17 @@ class Command:
         """End it as a power cut would: no handler, no clean-up."""
         os.kill(self.pid, signal.SIGKILL)
 
-    def wait(self, until: Callable[[], bool] = lambda: False) -> int | None:
+    def wait(
+        self, until: Callable[[], bool] = lambda: False, *, end_s: float = END_S
+    ) -> int | None:
         """Return the exit code; None as soon as `until` holds while it still runs."""
-        deadline = time.monotonic() + END_S
+        deadline = time.monotonic() + end_s
         while self.alive:
             if until():
                 return None
             if time.monotonic() > deadline:
                 self.kill()
-                raise TimeoutError(f"still running after {END_S:g} s:\n{self.tail()}")
+                raise TimeoutError(f"still running after {end_s:g} s:\n{self.tail()}")
             time.sleep(0.003)
         self._process.join()
         return self._process.exitcode

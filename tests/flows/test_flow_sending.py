@@ -1,0 +1,135 @@
+"""Slices that nobody finishes, and slices that a dead process had sent."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from prefect import get_client
+from prefect.client.orchestration import PrefectClient
+from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.schemas.objects import FlowRun
+from prefect.states import Completed, Running
+
+from grindstone.attempt.run import error_episode
+from grindstone.attempt.spec import AttemptSpec, SolverSettings
+from grindstone.benchmark import load_task
+from grindstone.errors import Cause, InfrastructureError
+from grindstone.flows import sending
+from grindstone.flows.attempt import PlannedAttempt
+from grindstone.flows.sending import attempt_in_slices
+from grindstone.flows.slices import AttemptSlice, attempt_slice
+from grindstone.records import Outcome, Purpose
+from grindstone.resources import bundled
+from grindstone.runs.plan import open_workspace
+from grindstone.settings import GrindSettings
+from grindstone.tasks.flow_runs import run_tag
+from grindstone.tasks.runtime import Runtime, open_runtime
+
+pytestmark = [pytest.mark.server, pytest.mark.bubblewrap, pytest.mark.timeout(120)]
+
+
+class Sender(NamedTuple):
+    """A run that sends to a pool without a worker."""
+
+    runtime: Runtime
+    settings: GrindSettings
+    item: PlannedAttempt
+    client: PrefectClient
+
+    async def send(self):
+        return await attempt_in_slices(self.runtime, [self.item], self.settings, None)
+
+    async def slices(self) -> list[FlowRun]:
+        found = await self.client.read_flow_runs()
+        tag = run_tag(self.runtime.run_key)
+        return [run for run in found if tag in run.tags]
+
+
+@pytest.fixture
+async def sender(
+    tmp_path: Path, prefect_server: str, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Sender]:
+    monkeypatch.setattr(sending, "LOOK_S", 0.1)
+    monkeypatch.setattr(sending, "LOST_S", 0.5)
+    key = f"sent-{tmp_path.name}"
+    settings = GrindSettings(work_dir=tmp_path, native_profile="oracle", run_key=key)
+    base = open_workspace(settings).snapshot()
+    task = load_task(bundled("examples/tasks") / "crlf-kit")
+    spec = AttemptSpec(
+        home=tmp_path,
+        run_key=key,
+        agent_id=settings.agent_id,
+        purpose=Purpose.GRIND,
+        task_id=task.task_id,
+        task_dir=task.path,
+        task_digest=task.digest,
+        workspace_commit=base.commit,
+        workspace_tree=base.tree,
+        solver=SolverSettings.of(settings, model_id="rehearsal", sandbox="bubblewrap"),
+    )
+    async with get_client() as client:
+        pool = await client.create_work_pool(WorkPoolCreate(name=key, type="process"))
+        flow_id = await client.create_flow(attempt_slice)
+        await client.create_deployment(
+            flow_id,
+            "slice",
+            work_pool_name=pool.name,
+            enforce_parameter_schema=False,
+        )
+        async with open_runtime(
+            home=settings.home, run_key=key, agent_id=settings.agent_id, sandbox="bubblewrap"
+        ) as runtime:
+            yield Sender(runtime, settings, PlannedAttempt(spec, task), client)
+
+
+async def test_an_attempt_is_an_error_when_three_workers_fell_silent(sender: Sender):
+    over = asyncio.Event()
+
+    async def take() -> None:  # as a worker does that is cut off as soon as it has begun
+        while not over.is_set():
+            for run in await sender.slices():
+                if run.state is not None and run.state.is_scheduled():
+                    await sender.client.set_flow_run_state(run.id, Running(), force=True)
+            await asyncio.sleep(0.1)
+
+    worker = asyncio.create_task(take())
+    try:
+        [episode] = await sender.send()
+    finally:
+        over.set()
+        await worker
+    assert (episode.outcome, episode.error_cause) == (Outcome.ERROR, Cause.WORKER_LOST)
+    assert "no sign of life" in episode.error_detail
+    runs = await sender.slices()
+    assert [run.state_name for run in runs] == ["Crashed"] * 3
+    given_up = {path.stem for path in (sender.runtime.folder.root / "slices").iterdir()}
+    assert given_up == {str(run.id) for run in runs}, "should they live after all, they stop"
+
+
+async def test_what_a_dead_process_had_sent_is_waited_for(sender: Sender):
+    spec, task = sender.item
+    deployment = await sender.client.read_deployment_by_name("slice/slice")
+    before = await sender.client.create_flow_run_from_deployment(
+        deployment.id,
+        parameters={"work": AttemptSlice(attempts=(spec,), at_once=1).model_dump(mode="json")},
+        state=Running(),
+        tags=[run_tag(spec.run_key)],
+    )
+
+    async def finish() -> None:
+        pulse = sender.runtime.folder.pulse(str(before.id))
+        pulse.parent.mkdir(parents=True)
+        for number in range(15):  # three times as long as silence is borne
+            pulse.write_text(str(number))
+            await asyncio.sleep(0.1)
+        error = InfrastructureError(Cause.IMAGE_BUILD, "as the worker saw it")
+        await sender.runtime.append([error_episode(spec, task, error, error.cause.value)])
+        await sender.client.set_flow_run_state(before.id, Completed(), force=True)
+
+    elsewhere = asyncio.create_task(finish())
+    [episode] = await sender.send()
+    await elsewhere
+    assert "as the worker saw it" in episode.error_detail
+    assert [run.id for run in await sender.slices()] == [before.id]
