@@ -179,6 +179,7 @@ class _Sender:
         try:
             run = await arun_deployment(
                 self.deployment.id,
+                client=self.client,
                 parameters={"work": work.model_dump(mode="json")},
                 timeout=0,
                 idempotency_key=key,
