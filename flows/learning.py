@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterable, Sequence
 
+from grindstone.agents.agent_file import load_agent
 from grindstone.benchmark import Task
 from grindstone.evolve.behaviour import JudgedAttempt
 from grindstone.flows.run import Run
@@ -94,6 +95,7 @@ def evolution_of(
         batch=batch,
         cycle=cycle,
         success_mode=success_mode,
+        evolver=load_agent(settings.evolver_agent) if settings.evolver_agent else None,
         judged=None if judged is None else tuple(judged),
     )
 

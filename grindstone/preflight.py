@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from grindstone.agents.agent_file import load_agent
 from grindstone.agents.plugins import plugged_in
 from grindstone.attempt.arms import arms_file, arms_of
 from grindstone.attempt.spec import agent_of
@@ -22,7 +23,7 @@ from grindstone.errors import InputError
 from grindstone.home import Home
 from grindstone.llm.prices import PriceList, is_priced
 from grindstone.llm.providers import Provider, Resolved, resolve_model_id
-from grindstone.llm.service import service_of
+from grindstone.llm.service import Api, service_of
 from grindstone.resources import bundled
 from grindstone.runs.plan import check_resumable, choose_tasks
 from grindstone.settings import (
@@ -113,17 +114,40 @@ def _agent(settings: RunSettings, environ: Mapping[str, str]) -> None:
     """Look whether the agent is there, and whether its program can be given the model."""
     if settings.solver is not None:
         plugged_in(settings.solver)
-    if (agent := agent_of(settings)) is None:
-        return
+    evolver, model_id = getattr(settings, "evolver_agent", None), settings.model_id
+    if evolver is not None:
+        model_id = getattr(settings, "evolver_model_id", None) or model_id
+        program = load_agent(evolver)
+        _reached("evolver_model_id", model_id, program.name, program.api, environ)
+    if (agent := agent_of(settings)) is not None:
+        asks = None if settings.agent is None else agent.api
+        _reached("model_id", settings.model_id, agent.name, asks, environ)
+
+
+def _reached(
+    field: str, model_id: str, name: str, api: Api | None, environ: Mapping[str, str]
+) -> None:
+    """Look whether a program can be given a model.
+
+    Args:
+        field: The setting that names the model.
+        model_id: The model.
+        name: The program's.
+        api: The API it speaks; None: nobody knows.
+        environ: Where credentials are looked for.
+
+    Raises:
+        InputError: It cannot.
+    """
     try:
-        resolved = resolve_model_id(settings.model_id, environ)
+        resolved = resolve_model_id(model_id, environ)
     except InputError:  # told by `_models`
         return
     service = service_of(resolved, environ)
-    if settings.agent is not None and agent.api not in service.urls:
+    if api is not None and api not in service.urls:
         spoken = " or ".join(service.urls)
-        problem = f"{agent.name} speaks the {agent.api.value} API, and {service.model} {spoken}"
-        raise InputError("model_id", problem, f"a model that speaks {agent.api.value}")
+        problem = f"{name} speaks the {api.value} API, and {service.model} {spoken}"
+        raise InputError(field, problem, f"a model that speaks {api.value}")
 
 
 def _price_as(settings: RunSettings) -> None:

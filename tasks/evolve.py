@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
+from grindstone.agents.agent_file import AgentFile
 from grindstone.base import Frozen
 from grindstone.benchmark import load_task
 from grindstone.boundary import step_boundary
@@ -39,6 +40,7 @@ class EvolveSpec(StepSpec):
     episode_ids: tuple[str, ...]
     task_dirs: dict[str, Path]  # task id → folder, of every task observed
     success_mode: SuccessMode = SuccessMode.OFF
+    evolver: AgentFile | None = None  # the program that evolves, where it is one of others
     judged: tuple[JudgedAttempt, ...] | None = None  # given: behaviour alone is shown, no verdict
 
     @property
@@ -72,6 +74,7 @@ async def _evolve(spec: EvolveSpec) -> Evolved:
         provider=runtime.provider,
         labels=spec.labels,
         answers_dir=spec.home / ANSWERS,
+        agent=spec.evolver,
     )
     scope = f"{spec.run_key}/{spec.step}"
     result = await engine.aevolve(

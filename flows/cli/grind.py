@@ -33,7 +33,14 @@ PANELS = (
     | dict.fromkeys(("holdout_ratio", *SearchOptions.model_fields), "Gate")
     | dict.fromkeys(
         (
-            *("model_id", "evolver_model_id", "region", "max_tokens", "native_profile"),
+            *(
+                "model_id",
+                "evolver_model_id",
+                "evolver_agent",
+                "region",
+                "max_tokens",
+                "native_profile",
+            ),
             *("agent", "agent_command", "solver"),
             *("score_mode", "seed_workspace", "agent_id", "max_steps", "context_tokens"),
         ),

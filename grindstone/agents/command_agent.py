@@ -13,7 +13,7 @@ from grindstone.errors import Cause, InfrastructureError, InputError
 from grindstone.llm.client import JournaledModel
 from grindstone.llm.messages import Model
 from grindstone.proxy import CallLimits, Session, open_session
-from grindstone.records import StepKind, StopReason, Trajectory
+from grindstone.records import Role, StepKind, StopReason, Trajectory
 from grindstone.sandbox.protocol import ExecResult, Sandbox
 
 PORT = 4141
@@ -37,13 +37,21 @@ class CommandSolver:
     Args:
         agent: How it is called.
         on_step: Told of every step, once the program has ended.
+        role: What it is at work as, for the records of its calls.
     """
 
-    def __init__(self, *, agent: AgentFile | None = None, on_step: OnStep | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        agent: AgentFile | None = None,
+        on_step: OnStep | None = None,
+        role: Role = Role.SOLVER,
+    ) -> None:
         if agent is None:
             raise InputError("agent", "is empty", "--agent NAME|FILE or --agent-command LINE")
         self._agent = agent
         self._on_step = on_step
+        self._role = role
 
     async def solve(self, brief: Brief, sandbox: Sandbox, model: Model | None) -> Trajectory:
         """Try the task once.
@@ -62,7 +70,12 @@ class CommandSolver:
         )
         door = await sandbox.listen(PORT)
         async with open_session(
-            model, door, scope=brief.episode_id, task_id=brief.task_id, limits=limits
+            model,
+            door,
+            scope=brief.episode_id,
+            task_id=brief.task_id,
+            limits=limits,
+            role=self._role,
         ) as session:
             await self._prepare(brief, sandbox, session)
             run = await self._run(brief, sandbox, session)

@@ -27,7 +27,7 @@ from grindstone.benchmark import Task
 from grindstone.benchmark.verifier import read_verdict
 from grindstone.errors import Cause, InfrastructureError, InputError
 from grindstone.llm import Provider, resolve_model_id
-from grindstone.llm.providers import AUTO, REHEARSAL, provider_of
+from grindstone.llm.providers import AUTO, REHEARSAL, Resolved, provider_of
 from grindstone.records import StepKind, Trajectory, Verdict
 from grindstone.sandbox.protocol import ExecResult, SealedResult
 from grindstone.settings import ScoreMode
@@ -36,6 +36,7 @@ _PREFIXES = {
     Provider.ANTHROPIC: "anthropic/",
     Provider.BEDROCK: "bedrock/",
     Provider.VERTEX: "vertex_ai/",
+    Provider.OPENAI: "openai/",
 }
 _REGIONS = {"bedrock": "aws_region_name", "vertex_ai": "vertex_location"}
 _TAIL = 1_500
@@ -76,9 +77,15 @@ def harbor_model(model_id: str) -> str:
     if chosen == REHEARSAL:
         raise InputError("model_id", "Harbor does not know the rehearsal", "a real model's id")
     provider = provider_of(chosen)
-    if provider not in _PREFIXES:
-        raise InputError("model_id", f"Harbor is not told of {chosen}", "claude-… or Bedrock's")
-    return _PREFIXES[provider] + chosen
+    model = Resolved(model_id=chosen, provider=provider, reason="")
+    if (
+        provider not in _PREFIXES
+        or model.base_url is not None
+        or model.name != chosen.removeprefix("openai:")
+    ):
+        expected = "claude-…, Bedrock's, or openai:NAME, without an address or a region"
+        raise InputError("model_id", f"Harbor is not told of {chosen}", expected)
+    return _PREFIXES[provider] + model.name
 
 
 def harbor_agent(profile: Profile) -> str:

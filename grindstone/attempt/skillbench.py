@@ -9,12 +9,19 @@ from typing import Literal, NamedTuple, TypeVar
 
 from pydantic import ValidationError
 
+from grindstone.agents.agent_file import AgentFile
 from grindstone.agents.harbor import (
     HarborOptions,
     HarborTrial,
-    harbor_agent,
     harbor_model,
     run_harbor,
+)
+from grindstone.agents.harbor_limits import (
+    USUAL_STEPS,
+    USUAL_TOKENS,
+    harbors_agent,
+    limits_for,
+    require_skills_alone,
 )
 from grindstone.agents.protocol import Solver
 from grindstone.agents.skill_use import SkillUse, skill_uses
@@ -36,9 +43,6 @@ from grindstone.skills.library import load_folder
 from grindstone.skills.selection import select_skills
 from grindstone.validation import faults
 from grindstone.workspace import Snapshot, Workspace, WorkspaceFiles
-
-STARTERS = ("skillbench", "terminal")
-"""The bundled seed workspaces; their prompts are about protocols that Harbor's agent has not."""
 
 
 class Solved(NamedTuple):
@@ -97,7 +101,8 @@ class SkillBenchAgent:
             agent is given the skills and the limits; other parts of a workspace are refused.
         native_profile: terminus2, terminus2_legacy, strands, oracle or nop; terminus2 unless one
             of the next three is given.
-        agent: An agent's own program, by a bundled one's name or by its file.
+        agent: An agent's own program, by a bundled one's name or by its file; with Harbor, its
+            name of any of its own.
         agent_command: The same as one shell line.
         solver: A solver of your own: what makes it, or `module:factory`, or an entry point's name.
         score_mode: reward, binary or dual.
@@ -117,7 +122,7 @@ class SkillBenchAgent:
         workspace_dir: Path | str,
         model_id: str = "auto",
         region: str | None = None,
-        max_tokens: int = 16384,
+        max_tokens: int = USUAL_TOKENS,
         execution_mode: Literal["native", "harbor"] = "native",
         native_profile: Profile | str | None = None,
         score_mode: ScoreMode | str = ScoreMode.DUAL,
@@ -128,7 +133,7 @@ class SkillBenchAgent:
         solver: Callable[..., Solver] | str | None = None,
         selection: Selection | str = Selection.KEYWORD,
         sandbox: Choice = "auto",
-        max_steps: int = 100,
+        max_steps: int = USUAL_STEPS,
         timeout_multiplier: float = 1.0,
         with_skills: bool = True,
         seed_workspace: Path | str | None = None,
@@ -141,9 +146,16 @@ class SkillBenchAgent:
         self.region = region
         self.max_tokens = max_tokens
         self.execution_mode = execution_mode
-        who = _who(native_profile, agent, agent_command, solver)
-        self.native_profile = who.native_profile
-        self._agent, self._plugin = agent_of(who), who.solver
+        self._agent: AgentFile | None = None
+        self._plugin: str | None = None
+        self._harbors = ""  # Harbor's name of the agent
+        if execution_mode == "harbor":
+            given = {"agent_command": agent_command, "solver": solver}
+            self._harbors, self.native_profile = harbors_agent(native_profile, agent, given)
+        else:
+            who = _who(native_profile, agent, agent_command, solver)
+            self.native_profile = who.native_profile
+            self._agent, self._plugin = agent_of(who), who.solver
         self.score_mode = _choice(ScoreMode, score_mode, "score_mode")
         self.selection = _choice(Selection, selection, "selection")
         self.skill_select_limit = skill_select_limit
@@ -151,10 +163,8 @@ class SkillBenchAgent:
         self.max_steps = max_steps
         self.timeout_multiplier = timeout_multiplier
         self.with_skills = with_skills
-        if execution_mode == "harbor":
-            harbor_agent(self.native_profile)
-            if sandbox not in ("auto", "docker"):
-                raise InputError("sandbox", f"is {sandbox!r}, and Harbor has its own", "docker")
+        if execution_mode == "harbor" and sandbox not in ("auto", "docker"):
+            raise InputError("sandbox", f"is {sandbox!r}, and Harbor has its own", "docker")
         seed = Path(seed_workspace) if seed_workspace else bundled("seed_workspaces/skillbench")
         self.workspace = Workspace.create(Path(workspace_dir), seed, chosen=bool(seed_workspace))
         self.run_key = run_key or f"solve-{utc_now():%Y%m%d-%H%M%S-%f}"
@@ -255,15 +265,12 @@ class SkillBenchAgent:
 
     async def _solve_in_harbor(self, task: Task, trial: int) -> Solved:
         aided = self.native_profile.aided
-        options = HarborOptions(
-            agent=harbor_agent(self.native_profile),
-            timeout_multiplier=self.timeout_multiplier,
-        )
+        options = HarborOptions(agent=self._harbors, timeout_multiplier=self.timeout_multiplier)
         if aided:
-            _require_skills_alone(WorkspaceFiles(self._files))
-            limits = {"max_steps": self.max_steps, "max_tokens": self.max_tokens}
+            require_skills_alone(WorkspaceFiles(self._files))
             options = options.model_copy(
-                update={"model": harbor_model(self.model_id), "region": self.region, **limits}
+                update={"model": harbor_model(self.model_id)}
+                | limits_for(self._harbors, self.max_steps, self.max_tokens, self.region)
             )
         library = SkillLibrary(self._files)
         folders: dict[str, Path] = {}
@@ -300,29 +307,6 @@ class SkillBenchAgent:
             method="semantic" if self.selection is Selection.SEMANTIC else "keyword",
         )
         return tuple(item.name for item in ranked)
-
-
-def _require_skills_alone(files: WorkspaceFiles) -> None:
-    """Make sure that a workspace tells its agent nothing that Harbor's agent would not be told.
-
-    Raises:
-        InputError: It has a prompt other than the starters', memories or scripts.
-    """
-    starters = {
-        WorkspaceFiles(bundled(f"seed_workspaces/{name}")).system_prompt() for name in STARTERS
-    }
-    lost = {
-        f"the system prompt {files.manifest.system_prompt}": files.system_prompt() not in starters,
-        "memory/": bool(files.memories()),
-        "tools/": bool(files.tools()),
-    }
-    found = [
-        InputError("execution_mode", f"Harbor's agent would not be told {part}", "native")
-        for part, there in lost.items()
-        if there
-    ]
-    if found:
-        raise InputError.together(found)
 
 
 def _who(

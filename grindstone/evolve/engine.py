@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from grindstone.agents.agent_file import AgentFile
 from grindstone.evolve.applying import apply, mutations, with_versions
 from grindstone.evolve.checks import checks_for
 from grindstone.evolve.config import EvolveConfig
@@ -58,6 +59,7 @@ class EvolutionEngine:
         provider: SandboxProvider | None = None,
         labels: dict[str, str] | None = None,
         answers_dir: Path | None = None,
+        agent: AgentFile | None = None,
     ) -> None:
         """Keep what every evolution needs.
 
@@ -68,7 +70,9 @@ class EvolutionEngine:
             labels: Put on its sandboxes, so that a run's can be found and reaped.
             answers_dir: Where the leak guard keeps what it knows of tasks; by default beside the
                 workspace.
+            agent: A program of others that evolves in our loop's place.
         """
+        self._agent = agent
         self._answers_dir = answers_dir
         self.config = config or EvolveConfig()
         self._model = model
@@ -201,6 +205,7 @@ class EvolutionEngine:
                 checks=checks_for(self.config, observations, guard, rejected, before),
                 labels=self._labels,
                 command_log=command_log,
+                agent=self._agent,
             )
             model_id, rehearsal = model.model_id, model.rehearsal
         changes = with_versions(before, evolved.changes)

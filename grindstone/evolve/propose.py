@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import NamedTuple
 
+from grindstone.agents.agent_file import AgentFile
 from grindstone.evolve.permissions import ChangeReview, Checks, RefusedChange, review
 from grindstone.evolve.prompts import refused_message
 from grindstone.evolve.session import EvolverSession, SessionLimits
@@ -37,12 +38,14 @@ async def evolve_copy(
     checks: Checks,
     labels: dict[str, str] | None = None,
     command_log: Path | None = None,
+    agent: AgentFile | None = None,
 ) -> Proposal:
     """Let an evolver change a copy, and return what of it may stand.
 
     What the first review refuses is undone in the copy and told to the evolver, which may
     mend it once; what the second refuses is left out. Its commands are remembered in the file
-    `command_log`, where one is named, so that a step made again asks the model nothing twice.
+    `command_log`, where one is named, so that a step made again asks the model nothing twice. With
+    an `agent` its program is the evolver.
 
     Raises:
         InfrastructureError: The sandbox or the model failed.
@@ -57,6 +60,7 @@ async def evolve_copy(
         limits=limits,
         labels=labels,
         command_log=command_log,
+        agent=agent,
     ) as session:
         await session.talk(prompt)
         first = await _reviewed(session, copy, scope, manifest, checks)

@@ -11,10 +11,13 @@ from typing import NamedTuple, Self
 
 from pydantic import Field, PositiveFloat, PositiveInt
 
+from grindstone.agents.agent_file import AgentFile
+from grindstone.agents.agent_image import with_agent
+from grindstone.agents.command_agent import CommandSolver
 from grindstone.agents.conversation import Conversation
 from grindstone.agents.limits import Meter
 from grindstone.agents.loop import converse
-from grindstone.agents.protocol import Effort
+from grindstone.agents.protocol import Brief, Effort
 from grindstone.agents.recorder import Recorder
 from grindstone.agents.replay import ReplayingSandbox
 from grindstone.digest import digest_tree
@@ -23,7 +26,7 @@ from grindstone.evolve.copying import OBSERVATION, write_folder
 from grindstone.evolve.toolbox import ROOT, EvolverTools
 from grindstone.llm.messages import CallSite, Model, Text
 from grindstone.prompts import filled
-from grindstone.records import StepKind, StopReason, Usage
+from grindstone.records import Role, StepKind, StopReason, Usage
 from grindstone.sandbox.protocol import BuildSpec, Limits, Sandbox, SandboxProvider, StartSpec
 from grindstone.workspace.changes import FileEntry, Files, read_folder
 
@@ -46,18 +49,27 @@ class Collected(NamedTuple):
     uncarriable: str = ""  # why nothing of it could be carried out; then `files` is empty
 
 
-async def environment(provider: SandboxProvider) -> str:
-    """Return the image evolvers work in, building it when it is not there."""
+async def environment(provider: SandboxProvider, agent: AgentFile | None = None) -> str:
+    """Return the image evolvers work in, building it when it is not there.
+
+    Args:
+        provider: Where.
+        agent: The program that works in it, where it is one of others.
+    """
     with as_file(files("grindstone.evolve") / "environment") as folder:
         digest = await asyncio.to_thread(digest_tree, folder)
-        return await provider.build(BuildSpec(context_dir=folder, context_digest=digest))
+        build = BuildSpec(context_dir=folder, context_digest=digest)
+        if agent is not None:
+            build = await asyncio.to_thread(with_agent, build, agent)
+        return await provider.build(build)
 
 
 class EvolverSession:
     """One evolver in one sandbox; `talk` may be called again with a further message.
 
     Use as an asynchronous context manager. What it raises is infrastructure or a budget;
-    the evolver's own mistakes go back to it as tool errors.
+    the evolver's own mistakes go back to it as tool errors. With an `agent` its program works in
+    our loop's place; told something further, it begins anew in the copy as it left it.
     """
 
     def __init__(
@@ -71,7 +83,11 @@ class EvolverSession:
         limits: SessionLimits,
         labels: dict[str, str] | None = None,
         command_log: Path | None = None,
+        agent: AgentFile | None = None,
     ) -> None:
+        self._agent = agent
+        self._told: list[str] = []
+        self._used = Usage()  # by the agent's program
         self._model = model
         self._provider = provider
         self._site = site
@@ -87,13 +103,14 @@ class EvolverSession:
         self.trajectory = self._record.finish(StopReason.SUBMITTED)
 
     async def __aenter__(self) -> Self:
-        image = await environment(self._provider)
+        image = await environment(self._provider, self._agent)
         self._sandbox = await self._provider.start(
             StartSpec(
                 image=image,
                 name=f"evolver-{self._site.scope}",
                 limits=Limits(memory_mb=1024, pids=128),
                 labels=self._labels,
+                listens=self._agent is not None,
             )
         )
         try:
@@ -127,7 +144,7 @@ class EvolverSession:
     @property
     def usage(self) -> Usage:
         """Tokens of the session so far."""
-        return self._meter.usage
+        return self._meter.usage + self._used
 
     @property
     def exhausted(self) -> bool:
@@ -138,6 +155,8 @@ class EvolverSession:
         """Say something to the evolver and let it work until it ends its turn or a limit does."""
         if self._toolbox is None:
             raise RuntimeError("the session is used outside its `async with`")
+        if self._agent is not None:
+            return await self._run(self._agent, message)
         self._record.add(StepKind.USER, message)
         if self._talk is None:
             self._talk = Conversation(
@@ -151,6 +170,20 @@ class EvolverSession:
         else:
             self._talk.reply(Text(text=message))
         self.trajectory = await converse(self._talk, self._toolbox, self._meter, self._record)
+        return self.trajectory.stop_reason
+
+    async def _run(self, agent: AgentFile, message: str) -> StopReason:
+        self._told.append(message)
+        brief = Brief(
+            episode_id=self._site.scope,
+            task_id=self._site.task_id,
+            instruction="\n\n".join(self._told),
+            system_prompt=filled("evolve", "evolver"),
+            effort=self._limits,
+        )
+        program = CommandSolver(agent=agent, role=Role.EVOLVER)
+        self.trajectory = await program.solve(brief, self._box, self._model)
+        self._used = self._used + self.trajectory.usage
         return self.trajectory.stop_reason
 
     async def collect(self) -> Collected:

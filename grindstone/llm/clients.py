@@ -11,7 +11,7 @@ from grindstone.errors import InputError
 from grindstone.llm.asking import REHEARSAL_HEADER, Inquiry, StreamedAnswer
 from grindstone.llm.chat import ChatAsker
 from grindstone.llm.messages import Request
-from grindstone.llm.providers import Provider, Resolved, region_of_arn
+from grindstone.llm.providers import Provider, Resolved
 from grindstone.llm.service import MESSAGES_PATH, NO_KEY, Api, Service
 from grindstone.llm.timeouts import Timeouts
 from grindstone.llm.wire import Accumulator, to_wire
@@ -109,7 +109,7 @@ async def open_client(
         "max_retries": 0,
         "timeout": httpx2.Timeout(patience.stall_s, connect=patience.connect_s),
     }
-    model_id = resolved.model_id
+    model_id, region = resolved.model_id, resolved.region or region
     match resolved.provider:
         case Provider.OPENAI:
             assert service is not None
@@ -169,7 +169,6 @@ def _bedrock(
         raise InputError(f"model {model_id}", "no AWS credentials were found", _AWS_CREDENTIALS)
     region = (
         region
-        or region_of_arn(model_id)
         or environ.get("AWS_REGION")
         or environ.get("AWS_DEFAULT_REGION")
         or session.region_name

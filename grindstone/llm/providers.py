@@ -5,6 +5,7 @@
 | `claude-…`                                          | Anthropic |
 | `anthropic.…`, `us.anthropic.…` (any region), ARNs  | Bedrock   |
 | `claude-…@…`                                        | Vertex    |
+| either of the two with `@REGION` behind it          | the same, in that region |
 | `openai:NAME`, `openai:NAME@URL`                    | whoever speaks OpenAI's APIs |
 | `messages:NAME`, `messages:NAME@URL`                | whoever speaks the Messages API |
 | `rehearsal`                                         | the offline rehearsal server |
@@ -22,9 +23,12 @@ from grindstone.errors import InputError
 REHEARSAL = "rehearsal"
 AUTO = "auto"
 
-_BEDROCK = re.compile(r"^(?:[a-z]{2,8}(?:-[a-z]+)?\.)?anthropic\.[a-z0-9].*$")
+_REGION = r"(?:@(?P<region>[a-z]+(?:-[a-z]+)*-?\d+|global))?"
+_BEDROCK = re.compile(
+    rf"^(?P<name>(?:[a-z]{{2,8}}(?:-[a-z]+)?\.)?anthropic\.[a-z0-9][^@]*){_REGION}$"
+)
 _BEDROCK_ARN = re.compile(r"^arn:aws[a-z-]*:bedrock:(?P<region>[a-z0-9-]+):")
-_VERTEX = re.compile(r"^claude-[a-z0-9.-]+@[a-z0-9-]+$")
+_VERTEX = re.compile(rf"^(?P<name>claude-[a-z0-9.-]+@[a-z0-9-]+){_REGION}$")
 _ANTHROPIC = re.compile(r"^claude-[a-z0-9.-]+$")
 _NAMED = re.compile(
     r"^(?P<kind>openai|messages):(?P<name>[^\s@]+(?:@(?!https?://)[^\s@]+)*)"
@@ -81,8 +85,15 @@ class Resolved(Frozen):
     @property
     def name(self) -> str:
         """What the service calls the model."""
-        found = _NAMED.match(self.model_id)
+        forms = (_NAMED, _BEDROCK, _VERTEX)
+        found = next(filter(None, (form.match(self.model_id) for form in forms)), None)
         return found["name"] if found else self.model_id
+
+    @property
+    def region(self) -> str | None:
+        """The cloud region that the id gives, None where the run's is meant."""
+        found = _BEDROCK.match(self.model_id) or _VERTEX.match(self.model_id)
+        return found["region"] if found else region_of_arn(self.model_id)
 
     @property
     def base_url(self) -> str | None:

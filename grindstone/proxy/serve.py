@@ -9,6 +9,7 @@ from grindstone.llm.client import JournaledModel
 from grindstone.llm.sse import http_client
 from grindstone.proxy.app import app_of
 from grindstone.proxy.session import CallLimits, Session
+from grindstone.records import Role
 
 
 @contextlib.asynccontextmanager
@@ -19,6 +20,7 @@ async def open_session(
     scope: str,
     task_id: str,
     limits: CallLimits,
+    role: Role = Role.SOLVER,
 ) -> AsyncIterator[Session]:
     """Answer at a door of a sandbox until the block ends; from then on the token opens nothing.
 
@@ -28,12 +30,13 @@ async def open_session(
         scope: The attempt: its calls are journaled by it.
         task_id: For the calls' records.
         limits: When it stops answering.
+        role: Who asks, for the calls' records.
 
     Raises:
         InputError: Only the SDK reaches the model.
     """
     service = await model.service()
-    session = Session(model.calls, service, scope=scope, task_id=task_id, limits=limits)
+    session = Session(model.calls, service, scope=scope, task_id=task_id, limits=limits, role=role)
     try:
         async with (
             http_client(service, model.calls.books.patience) as client,

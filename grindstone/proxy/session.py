@@ -61,7 +61,14 @@ class Session:
     """
 
     def __init__(
-        self, calls: PaidCalls, service: Service, *, scope: str, task_id: str, limits: CallLimits
+        self,
+        calls: PaidCalls,
+        service: Service,
+        *,
+        scope: str,
+        task_id: str,
+        limits: CallLimits,
+        role: Role = Role.SOLVER,
     ) -> None:
         self.calls = calls
         self.service = service
@@ -73,6 +80,7 @@ class Session:
         self.failure: GrindstoneError | None = None
         self.limit: StopReason | None = None
         self.over = asyncio.Event()
+        self._role = role
         self._scope = scope
         self._task_id = task_id
         self._asked = 0
@@ -120,7 +128,7 @@ class Session:
             self.require_open()
         self._asked += 1
         return CallSite(
-            role=Role.SOLVER, scope=self._scope, turn=self._asked - 1, task_id=self._task_id
+            role=self._role, scope=self._scope, turn=self._asked - 1, task_id=self._task_id
         )
 
     def answered(self, exchange: Exchange) -> None:

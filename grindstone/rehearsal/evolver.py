@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from grindstone.rehearsal import folding, knowledge
 from grindstone.rehearsal.observed import Observed, failures
+from grindstone.rehearsal.programs import SHELLS, unwrapped
 from grindstone.rehearsal.wire import ModelRequest, RequestedTool, ScriptedAnswer, digest
 
 _TOOL = "workspace_bash"
@@ -43,12 +44,15 @@ Steps = Generator[Act, str, bool]  # returns whether anything was written
 
 def answer(asked: ModelRequest) -> ScriptedAnswer:
     """Return the evolver's next turn."""
-    argument = next((t.argument for t in asked.tools if t.name == _TOOL), "") or "command"
+    tools = {tool.name: tool.argument for tool in asked.tools}
+    # A program of others brings a shell of its own.
+    tool = next((name for name in (_TOOL, *SHELLS) if name in tools), _TOOL)
+    argument = tools.get(tool) or "command"
     uses = {use.call_id: use for turn in asked.turns for use in turn.uses}
     held: dict[str, deque[str]] = defaultdict(deque)
     for turn in asked.turns:
         for result in turn.results:
-            held[str(uses[result.call_id].arguments.get(argument))].append(result.text)
+            held[str(uses[result.call_id].arguments.get(argument))].append(unwrapped(result.text))
     acting = _play(asked.turns[0].text)
     act = next(acting)
     while act.command is not None and held[act.command]:
@@ -59,7 +63,7 @@ def answer(asked: ModelRequest) -> ScriptedAnswer:
         return ScriptedAnswer(act.thought)
     number = sum(len(turn.uses) for turn in asked.turns)
     call_id = f"toolu_rehearsal_{digest(number, act.command)}"
-    return ScriptedAnswer(act.thought, RequestedTool(call_id, _TOOL, {argument: act.command}))
+    return ScriptedAnswer(act.thought, RequestedTool(call_id, tool, {argument: act.command}))
 
 
 def _rules(prompt: str) -> PromptRules:

@@ -11,6 +11,10 @@ from grindstone.gate.rules import RuleName
 from grindstone.settings.runs import Ratio, RunSettings, Settings
 from grindstone.settings.words import FeedbackLevel, SuccessMode, TaskSkillMode
 
+EVOLVER_AGENT = (
+    "A program of others that evolves, as a file says or by a bundled one's name; with the "
+    "evolver's model. Empty: our own loop."
+)
 EVOLVED_LAYERS = ("skills", "memory", "prompts", "tools")
 
 
@@ -195,6 +199,7 @@ class AdaptiveSettings(RunSettings, SearchOptions, IntegrityOptions, ConfirmOpti
     max_skill_chars: int = Field(2000, ge=200, description="Longest SKILL.md accepted.")
     judge_model_id: str | None = Field(None, description="Empty: the solver's model.")
     evolver_model_id: str | None = Field(None, description="Empty: the solver's model.")
+    evolver_agent: str | None = Field(None, description=EVOLVER_AGENT)
     feedback_level: FeedbackLevel = Field(
         FeedbackLevel.TESTS, description="What the evolver sees when trajectory_only is off."
     )
@@ -250,6 +255,7 @@ class GrindSettings(RunSettings, SearchOptions, IntegrityOptions, ConfirmOptions
     )
     promotion_threshold: int = Field(1, ge=1, description="Tasks that must support a draft.")
     evolver_model_id: str | None = Field(None, description="Empty: the solver's model.")
+    evolver_agent: str | None = Field(None, description=EVOLVER_AGENT)
     egl_threshold: float = Field(0.05, ge=0, description="EGL below this counts as stable.")
     egl_window: int = Field(3, ge=1, description="Cycles in a row that must be stable.")
     compare: bool = Field(False, description="Afterwards, run with against without the skills.")

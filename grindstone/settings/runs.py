@@ -126,7 +126,7 @@ class RunSettings(Settings):
     agent: str | None = Field(
         None,
         description="An agent's own program instead, as a file says or by a bundled one's name: "
-        "claude-code, codex, mini-swe-agent.",
+        "claude-code, codex, opencode, mini-swe-agent, aider.",
     )
     agent_command: str | None = Field(
         None,

@@ -200,6 +200,37 @@ def test_wrong_choices_are_told(tmp_path: Path) -> None:
     for choice, named in (
         ({"native_profile": "terminus2_legacy"}, "no agent like terminus2_legacy"),
         ({"sandbox": "bubblewrap"}, "Harbor has its own"),
+        ({"agent_command": "claude -p x"}, "agent_command: is not for Harbor"),
+        ({"solver": "a:b"}, "solver: is not for Harbor"),
+        ({"agent": "--mount"}, "Harbor's name"),
+        ({"agent": "codex", "native_profile": "oracle"}, "native_profile: is given with agent"),
     ):
         with pytest.raises(InputError, match=named):
             SkillBenchAgent(tmp_path / "ws", execution_mode="harbor", **choice)
+
+
+@pytest.mark.usefixtures("harbor")
+async def test_any_of_harbors_own_agents_is_passed_through(tmp_path: Path) -> None:
+    def agent(**more: object) -> SkillBenchAgent:
+        given = {"agent": "openhands", "execution_mode": "harbor", **more}
+        return SkillBenchAgent(tmp_path / "ws", "openai:gpt-4o", **given)
+
+    refused = agent(max_steps=7, max_tokens=99, region="us-west-2")
+    with pytest.raises(InputError) as caught:
+        await refused.solve(bundled(TASK))
+    for name in ("max_steps", "max_tokens", "region"):
+        assert f"{name}: Harbor's agent openhands is not told of it" in str(caught.value)
+    with pytest.raises(InputError, match="Harbor is not told of openai:x@http"):
+        await SkillBenchAgent(
+            tmp_path / "ws",
+            "openai:x@http://localhost:1/v1",
+            agent="codex",
+            execution_mode="harbor",
+        ).solve(bundled(TASK))
+    assert not (tmp_path / "seen").exists()
+    assert (await agent().solve(bundled(TASK))).passed
+    seen = json.loads((tmp_path / "seen").read_text())
+    assert seen[seen.index("--agent") + 1] == "openhands"
+    assert seen[seen.index("--model") + 1] == "openai/gpt-4o"
+    assert "--agent-kwarg" not in seen
+    assert "--skill" in seen

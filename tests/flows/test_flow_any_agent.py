@@ -60,6 +60,7 @@ FLOWS: Mapping[str, tuple[Flow, type[RunSettings], dict[str, Any]]] = {
         {},
     ),
     "grind": (grind, GrindSettings, {"task_ids": [TASK], "max_cycles": 2}),
+    "evolver": (grind, GrindSettings, {"task_ids": [TASK], "max_cycles": 2}),
     "compare": (compare, CompareSettings, {"task_ids": [TASK]}),
     "gate": (gate, GateSettings, {"task_ids": [TASK]}),
     "warrant": (warrant, WarrantSettings, {"task_ids": [TASK], "max_attempts": 2}),
@@ -99,6 +100,8 @@ async def test_every_flow_lets_any_agent_work_with_any_model(
             given = {"solver": StrandsSolver, "model_id": chat}
         elif name == "adapt":
             given |= {"evolver_model_id": chat, "judge_model_id": messages}
+        elif name == "evolver":
+            given |= {"evolver_agent": str(file), "agent_id": "evolved"}
         elif name == "exam":
             await service.record_episode(
                 agent_id="bob",

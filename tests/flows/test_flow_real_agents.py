@@ -28,6 +28,8 @@ from grindstone.sandbox import open_provider
 KILLS = int(os.environ.get("GRINDSTONE_DRILL_KILLS", "2"))
 WHOLE = "GRINDSTONE_DRILL_KILLS" in os.environ
 
+ONLY_WHOLE = pytest.mark.skipif(not WHOLE, reason="a part of `make drills` alone")
+
 pytestmark = [
     *(pytest.mark.registry, pytest.mark.server, pytest.mark.slow),
     pytest.mark.timeout(900 + 60 * KILLS),
@@ -41,6 +43,7 @@ PLACES = {"codex on docker": ("codex", "docker")}
 ON = [
     *(pytest.param(name, marks=pytest.mark.bubblewrap) for name in ("claude-code", "codex")),
     pytest.param("mini-swe-agent", marks=pytest.mark.bubblewrap),
+    pytest.param("opencode", marks=[pytest.mark.bubblewrap, pytest.mark.drill, ONLY_WHOLE]),
     pytest.param("codex on docker", marks=pytest.mark.docker),
 ]
 KILLED = [
@@ -127,7 +130,7 @@ async def test_killed_it_pays_for_no_answer_twice(
 
 @pytest.mark.parametrize("name", KILLED)
 @pytest.mark.drill
-@pytest.mark.skipif(not WHOLE, reason="a part of `make drills` alone")
+@ONLY_WHOLE
 async def test_faults_change_no_score_and_a_ceiling_holds(
     tmp_path: Path, homes: Path, rehearsal_url: str, name: str
 ):

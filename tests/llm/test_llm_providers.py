@@ -29,6 +29,8 @@ KEY = {"ANTHROPIC_API_KEY": "k"}
             Provider.BEDROCK,
         ),
         ("claude-sonnet-4-5@20250929", Provider.VERTEX),
+        ("claude-sonnet-4-5@20250929@europe-west1", Provider.VERTEX),
+        ("us.anthropic.claude-opus-5-5@eu-west-1", Provider.BEDROCK),
         ("claude-opus-5-5@default", Provider.VERTEX),
         ("rehearsal", Provider.REHEARSAL),
     ],

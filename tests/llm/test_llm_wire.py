@@ -144,6 +144,7 @@ AWS = {
         "us.anthropic.claude-sonnet-4-5-20250929-v1:0",
         "arn:aws:bedrock:us-east-1:123456789012:inference-profile/"
         "us.anthropic.claude-sonnet-4-5-20250929-v1:0",
+        "us.anthropic.claude-sonnet-4-5-20250929-v1:0@us-east-1",
     ],
 )
 async def test_bedrock(service, opened, model_id):
@@ -157,7 +158,8 @@ async def test_bedrock(service, opened, model_id):
     assert response.usage == ANSWER_USAGE
     assert service.paths[0].startswith("/model/")
     assert service.paths[0].endswith("/invoke-with-response-stream")
-    region = "us-east-1" if model_id.startswith("arn") else "eu-central-1"
+    assert "%40" not in service.paths[0]
+    region = "us-east-1" if "us-east-1" in model_id else "eu-central-1"
     assert f"/{region}/bedrock/aws4_request" in service.headers[0]["authorization"]
     assert "model" not in service.bodies[0]
     assert records[0].provider == "bedrock"
@@ -210,7 +212,11 @@ async def test_vertex(service, opened, tmp_path, monkeypatch):
     environ = os.environ | {"ANTHROPIC_VERTEX_BASE_URL": f"{service.url}/v1"}
     records = []
     async with opened("", environ=environ, on_call=records.append) as models:
+        own = models.get("claude-sonnet-5-5@default@europe-west1", region="us-east5")
         model = models.get("claude-sonnet-5-5@default", region="europe-west1")
+        await own.complete(request(), site())
+        del records[:], service.headers[:]
+        assert service.paths.pop().startswith("/v1/projects/project-1/locations/europe-west1/")
         response = await model.complete(request(), site())
     assert response.text == "hello"
     assert response.usage == ANSWER_USAGE

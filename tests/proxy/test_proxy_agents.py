@@ -1,15 +1,16 @@
 """Programs of others in real sandboxes without a network, and what is read off their traffic."""
 
 import json
+import os
 import shlex
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from support import black_box
-from support.model_service import QUICK, Service
+from support.model_service import QUICK, Service, says
 from support.sandboxes import Start
 
 from grindstone.agents.agent_file import (
@@ -26,6 +27,7 @@ from grindstone.digest import digest_tree
 from grindstone.errors import BudgetExceededError, Cause, InfrastructureError, InputError
 from grindstone.llm import Models, open_models
 from grindstone.llm.budget import Spending
+from grindstone.proxy.api import sse
 from grindstone.records import StopReason
 from grindstone.sandbox import BuildSpec, SandboxProvider, StartSpec
 from grindstone.settings import GrindSettings, Profile
@@ -46,30 +48,6 @@ def brief(**effort: Any) -> Brief:
         system_prompt="Role: solver",
         effort=Effort(**({"time_limit_s": 60.0} | effort)),
     )
-
-
-def says(*commands: str) -> Any:
-    """A service that has one command after another run, and then is done."""
-
-    def reply(body: dict[str, Any]) -> Response:
-        turn = len(body["messages"]) // 2
-        if turn < len(commands):
-            use = {"type": "tool_use", "id": f"t{turn}", "name": "bash"}
-            content: list[dict[str, Any]] = [use | {"input": {"command": commands[turn]}}]
-        else:
-            content = [{"type": "text", "text": "Done."}]
-        return stream_of(content)
-
-    return reply
-
-
-def stream_of(content: list[dict[str, Any]]) -> Response:
-    from starlette.responses import StreamingResponse
-    from support.model_service import events_of
-
-    stop = "tool_use" if content[-1]["type"] == "tool_use" else "end_turn"
-    lines = (f"data: {json.dumps(event)}\n\n" for event in events_of(content, stop, 100))
-    return StreamingResponse(lines, media_type="text/event-stream")
 
 
 @pytest.fixture
@@ -191,6 +169,52 @@ class TestOnOneEngine:
         found = await sandbox.exec("cat /opt/agent; pwd", timeout_s=30)
         await sandbox.close()
         assert found.output.split() == ["installed", "/app"]
+
+
+@pytest.mark.registry
+@pytest.mark.bubblewrap
+@pytest.mark.slow
+@pytest.mark.drill
+@pytest.mark.timeout(1200)
+@pytest.mark.skipif("GRINDSTONE_DRILL_KILLS" not in os.environ, reason="installs for long")
+@pytest.mark.parametrize("provider", ["bubblewrap"], indirect=True)
+async def test_aider_makes_the_edit_that_its_model_asks_for(
+    start: Start, provider: SandboxProvider, service: Service, models: Models, tmp_path: Path
+):
+    edit = "notes.txt\n```\n<<<<<<< SEARCH\none\n=======\ntwo\n>>>>>>> REPLACE\n```\n"
+
+    def reply(body: dict[str, Any]) -> Response:
+        deltas: list[dict[str, Any]] = [{"role": "assistant", "content": edit}, {}]
+        ends = (None, "stop")
+        choices = (
+            {"index": 0, "delta": delta, "finish_reason": end}
+            for delta, end in zip(deltas, ends, strict=True)
+        )
+        events = [{"model": "m", "choices": [choice]} for choice in choices]
+        usage = {"prompt_tokens": 100, "completion_tokens": 10}
+        return StreamingResponse(
+            map(sse, [*events, {"choices": [], "usage": usage}]), media_type="text/event-stream"
+        )
+
+    (tmp_path / "Dockerfile").write_text(
+        "FROM debian:bookworm-slim\nWORKDIR /app\nRUN echo one > notes.txt\n"
+    )
+    agent = load_agent("aider")
+    build = BuildSpec(context_dir=tmp_path, context_digest=digest_tree(tmp_path))
+    try:
+        image = await provider.build(with_agent(build, agent))
+    except InfrastructureError as error:
+        pytest.skip(f"aider cannot be installed here: {str(error)[-500:]}")
+    service.reply = reply
+    sandbox = await start(image=image, listens=True)
+    model = models.get(f"openai:the-model@{service.url}/v1")
+    done = await CommandSolver(agent=agent).solve(brief(), sandbox, model)
+    found = await sandbox.exec("cat notes.txt; ls -A", timeout_s=30)
+    await sandbox.close()
+    assert found.output.split() == ["two", "notes.txt"], "the edit, and nothing of its own"
+    assert done.stop_reason is StopReason.SUBMITTED
+    assert "REPLACE" in done.submission
+    assert done.usage.output_tokens == 10
 
 
 def test_the_bundled_agents_are_sound():

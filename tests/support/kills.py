@@ -70,10 +70,12 @@ def kill_again_and_again(
     moments = (Kill(chance.randrange(1, calls - 2), on_its_way=bool(n % 2)) for n in range(kills))
     left, made = sorted(moments), []
     command: Command | None = None
+    killed: Command | None = None
     passed = 0
 
     def kill_where_due(*, on_its_way: bool) -> None:
-        if command is None:
+        nonlocal killed
+        if command is None or command is killed:  # one that is dead is not killed again
             return
         due = next((k for k in left if k.answers <= passed and k.on_its_way == on_its_way), None)
         if due is None:
@@ -82,6 +84,7 @@ def kill_again_and_again(
             time.sleep(SETTLED_S)
         left.remove(due)
         made.append(due)
+        killed = command
         command.kill()
         time.sleep(GONE_S)
 

@@ -74,6 +74,28 @@ def events_of(content: list[dict[str, Any]], stop: str, output_tokens: int) -> l
     return [*found, {"type": "message_stop"}]
 
 
+def says(*commands: str) -> Any:
+    """A service that has one command after another run, and then is done."""
+
+    def reply(body: dict[str, Any]) -> Response:
+        turn = len(body["messages"]) // 2
+        if turn < len(commands):
+            use = {"type": "tool_use", "id": f"t{turn}", "name": "bash"}
+            content: list[dict[str, Any]] = [use | {"input": {"command": commands[turn]}}]
+        else:
+            content = [{"type": "text", "text": "Done."}]
+        return stream_of(content)
+
+    return reply
+
+
+def stream_of(content: list[dict[str, Any]]) -> Response:
+    stop = "tool_use" if content[-1]["type"] == "tool_use" else "end_turn"
+    events = events_of(content, stop, 100)
+    lines = (f"event: {event['type']}\ndata: {json.dumps(event)}\n\n" for event in events)
+    return StreamingResponse(lines, media_type="text/event-stream")
+
+
 def frame(event: dict[str, Any]) -> bytes:
     """One event as Bedrock sends it (AWS event stream encoding)."""
     payload = json.dumps({"bytes": base64.b64encode(json.dumps(event).encode()).decode()}).encode()
