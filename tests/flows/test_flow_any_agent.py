@@ -120,10 +120,14 @@ async def test_every_flow_lets_any_agent_work_with_any_model(
             code if name == "grind" else program
         }, name
         assert not [each.error_detail for each in made if each.error_detail], name
+    evolved = [each.passed for each in ledger.rows(Episode) if each.run_key == "evolver"]
+    assert sorted(evolved, key=bool) == [False, True]
+    answers = (home / "runs/evolver/journal").glob("evolver-*.jsonl")
+    assert any(b'"opaque"' in path.read_bytes() for path in answers), "they came through the proxy"
     calls = ledger.rows(CallRecord)
     asked = {role: {call.model for call in calls if call.role is role} for role in Role}
     assert asked[Role.SOLVER] == {"rehearsal", chat}
-    assert asked[Role.EVOLVER] == {chat}
+    assert asked[Role.EVOLVER] == {"rehearsal", chat}
     assert asked[Role.JUDGE] == {messages}
 
 
