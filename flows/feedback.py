@@ -18,7 +18,7 @@ from grindstone.tasks.events import tell_events
 from grindstone.tasks.publish_autonomy import publish_trail
 
 
-class Feedback(Frozen):
+class FeedbackKept(Frozen):
     """What was kept of a person's word."""
 
     episode_id: str
@@ -33,7 +33,7 @@ def _name() -> str:
 
 
 @flow(name="feedback", flow_run_name=_name, cache_result_in_memory=False)
-async def feedback(settings: FeedbackSettings = FeedbackSettings()) -> Feedback:
+async def feedback(settings: FeedbackSettings = FeedbackSettings()) -> FeedbackKept:
     """Keep what a person says of one piece of an agent's work; it counts at once.
 
     Raises:
@@ -65,7 +65,7 @@ async def feedback(settings: FeedbackSettings = FeedbackSettings()) -> Feedback:
     current_watcher()(Note(f"{episode.agent_id}, {episode.title or episode.task_id}: {told}"))
     tell_events((await asyncio.to_thread(service.registry.chain.events))[known:])
     await publish_trail(await service.trail(episode.agent_id))
-    return Feedback(
+    return FeedbackKept(
         episode_id=episode.episode_id,
         agent_id=episode.agent_id,
         by=name,
