@@ -299,9 +299,10 @@ def data_uri(image: bytes) -> str:
 def report_plots(report: "RunReport") -> dict[str, "alt.TopLevelMixin"]:
     """Return the plots that have something to show, by the section they belong to.
 
-    None where the extra `plots` is not installed.
+    None where the extra `plots` is not installed, and none of a single attempt: it is one number,
+    which the report's words say, and to draw it five times takes longer than many an attempt.
     """
-    if not can_plot():
+    if not can_plot() or sum(len(line.attempts) for line in report.tasks) == 1:
         return {}
     plots: dict[str, alt.TopLevelMixin] = {}
     if report.by_cycle:

@@ -1,6 +1,8 @@
 """Runs listed and held against each other, and attempts found among many."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -158,3 +160,42 @@ def test_the_version_is_told(command: Callable[..., Any]):
     from importlib.metadata import version
 
     assert command("--version").out == f"grindstone {version('grindstone')}\n"
+
+
+HEAVY = {"prefect", "anthropic", "altair", "vl_convert", "sqlalchemy", "fastapi", "uvicorn"}
+IN_TURN = """
+import json, sys
+from grindstone.flows import cli
+came = []
+for command in json.loads(sys.argv[1]):
+    sys.argv = ["grindstone", *command]
+    came.append([command[0], cli._run(), sorted(name for name in sys.modules if "." not in name)])
+sys.stderr.write("\\n" + json.dumps(came))
+"""
+
+
+def test_who_looks_on_waits_for_neither_prefect_nor_an_sdk(home: Path, tmp_path: Path):
+    there = ("--work-dir", str(home))
+    commands = [
+        ("--version",),
+        ("--help",),
+        ("grind", "--help"),
+        ("runs", *there),
+        ("diff", "first", "second", *there),
+        ("episodes", "--failed", *there),
+        ("report", "first", *there),
+        ("skills", "list", "--agent-id", "ann", *there),
+        ("audit", "verify", *there),
+        ("check", "--tasks-dir", str(tmp_path)),  # which holds none
+    ]
+    done = subprocess.run(
+        [sys.executable, "-c", IN_TURN, json.dumps(commands)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    came = json.loads(done.stderr.splitlines()[-1])
+    assert [name for name, _, _ in came] == [command[0] for command in commands]
+    assert {name: code for name, code, _ in came if code} == {"check": 2}, done.stderr
+    assert {name: found for name, _, loaded in came if (found := HEAVY & set(loaded))} == {}

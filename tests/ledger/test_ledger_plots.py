@@ -35,6 +35,14 @@ def test_every_plot_of_a_run_is_drawn_and_states_a_finding(run: Ledger) -> None:
     assert all("rehearsal" in text for text in said.values())
 
 
+def test_a_single_attempt_is_not_drawn(run: Ledger) -> None:
+    report = build_report(run, "demo")
+    line = report.tasks[0]
+    alone = line.model_copy(update={"attempts": line.attempts[:1]})
+    assert report_plots(report.model_copy(update={"tasks": (alone,)})) == {}
+    assert report_plots(report.model_copy(update={"tasks": (alone, alone)})) != {}
+
+
 def test_a_png_is_a_png() -> None:
     image = render_png(bars_with_intervals([Bar("data", 0.5, 0.2, 0.8)], "t", percent=True), 1)
     assert image[:8] == b"\x89PNG\r\n\x1a\n"
