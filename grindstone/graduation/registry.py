@@ -10,6 +10,7 @@ from pydantic import JsonValue
 
 from grindstone.errors import InputError
 from grindstone.graduation.audit.chain import Chain
+from grindstone.graduation.audit.event import AuditEvent
 from grindstone.graduation.audit.standing import Agent, agent_name, agent_of, agents_of
 from grindstone.graduation.constitution.pack import Pack, load_packs
 from grindstone.graduation.evidence.readiness import Readiness, assess
@@ -122,12 +123,23 @@ class Registry:
 
     def standings(self, agent_id: str) -> tuple[Agent, ...]:
         """Return an agent in each scope of its policy, and overall where it has a level there."""
-        events, names = self.chain.events(), self.policy(agent_id).scope_names
-        found = [agent_of(events, agent_id, name) for name in names]
-        overall = agent_of(events, agent_id)
-        if "" not in names and overall.level is not Level.STUDENT:
-            found.append(overall)
-        return tuple(found)
+        return self.standings_of([agent_id])[agent_id]
+
+    def standings_of(self, agent_ids: Collection[str]) -> dict[str, tuple[Agent, ...]]:
+        """Return the same of many agents, the trail read once."""
+        own: dict[str, list[AuditEvent]] = {name: [] for name in agent_ids}
+        for event in self.chain.events():
+            if event.agent_id in own:
+                own[event.agent_id].append(event)
+        found = {}
+        for agent_id, events in own.items():
+            names = self.policy(agent_id).scope_names
+            agents = [agent_of(events, agent_id, name) for name in names]
+            if "" not in names:
+                overall = agent_of(events, agent_id)
+                agents += [overall] if overall.level is not Level.STUDENT else []
+            found[agent_id] = tuple(agents)
+        return found
 
     def agent_for(self, agent_id: str, subject: Subject, moment: datetime | None = None) -> Agent:
         """Return an agent in the scope of a piece of work: whose level holds for it.
@@ -141,11 +153,12 @@ class Registry:
             subject: What the work is about.
             moment: As it was then; None: now.
         """
-        policy, events = self.policy(agent_id), self.chain.events()
+        policy = self.policy(agent_id)
+        events = [each for each in self.chain.events() if each.agent_id == agent_id]
         if moment is not None:
-            events = tuple(each for each in events if (each.effective_at or each.at) <= moment)
+            events = [each for each in events if (each.effective_at or each.at) <= moment]
         overall = agent_of(events, agent_id)
-        names = {each.scope for each in events if each.agent_id == agent_id and each.scope}
+        names = {each.scope for each in events if each.scope}
         apart = []
         for name in sorted(names & {*policy.scope_names}):
             agent = agent_of(events, agent_id, name)

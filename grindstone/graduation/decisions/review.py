@@ -105,12 +105,10 @@ async def review(
 def _other_scopes(registry: Registry, agents: Mapping[str, Agent]) -> dict[str, dict[str, Agent]]:
     """Return who has levels beside the one its policy gives first, by the scope's name."""
     found: defaultdict[str, dict[str, Agent]] = defaultdict(dict)
-    apart = {each.agent_id for each in registry.chain.events() if each.agent_id}
-    for name, agent in agents.items():
-        if name not in apart and len(registry.policy(name).scope_names) == 1:
-            continue
-        for other in registry.standings(name):
-            if other.scope != agent.scope:
+    several = [name for name in agents if registry.policy(name).scope_names != ("",)]
+    for name, standings in registry.standings_of(several).items():
+        for other in standings:
+            if other.scope != agents[name].scope:
                 found[other.scope][name] = other
     return found
 
