@@ -3,10 +3,11 @@
 import asyncio
 import functools
 from collections.abc import Callable
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from starlette.responses import RedirectResponse
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -43,8 +44,12 @@ def with_viewer(create: Callable[..., Any], viewer: ASGIApp) -> Callable[..., An
     @functools.wraps(create)
     def created(*arguments: Any, **options: Any) -> Any:
         made = create(*arguments, **options)
-        way = Route(VIEWER, lambda _: RedirectResponse(f"{VIEWER}/"))
-        made.router.routes[:0] = [way, Mount(VIEWER, viewer)]
+        made.router.routes[:0] = [
+            Route(VIEWER, lambda _: RedirectResponse(f"{VIEWER}/")),
+            # By which runs know that they may link to it; it wakes nothing.
+            Route(f"{VIEWER}/there", lambda _: Response(status_code=HTTPStatus.NO_CONTENT)),
+            Mount(VIEWER, viewer),
+        ]
         return made
 
     return created

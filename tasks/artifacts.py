@@ -7,9 +7,12 @@ leads to all versions; a link to a page leads to the one that is meant.
 
 import re
 from collections.abc import Collection, Sequence
+from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 from uuid import UUID
 
+import httpx
 from prefect import get_client
 from prefect.artifacts import acreate_markdown_artifact, acreate_table_artifact
 from prefect.client.schemas.filters import ArtifactCollectionFilter, ArtifactCollectionFilterKey
@@ -18,6 +21,9 @@ from prefect.exceptions import MissingContextError
 from prefect.settings import get_current_settings
 
 from grindstone.runs.incidents import spared
+
+_VIEWERS: dict[str, bool] = {}
+"""Whether the server at an address has a viewer: ours do, others answer with Prefect's page."""
 
 
 def artifact_key(*parts: str) -> str:
@@ -28,6 +34,30 @@ def artifact_key(*parts: str) -> str:
 def artifact_link(key: str, text: str) -> str:
     """Return a markdown link to all versions of an artifact in the UI."""
     return f"[{text}]({_ui()}/artifacts/key/{key})"
+
+
+async def viewer_link(text: str, *place: str) -> str:
+    """Return a markdown link into the home's viewer; empty where the server has none.
+
+    Args:
+        text: What it says.
+        place: An address of the viewer in its parts, such as `run` and a key.
+    """
+    ui = _ui()
+    if not _in_a_run() or not await _has_viewer(ui):
+        return ""
+    return f"[{text}]({ui}/grindstone/#/{'/'.join(quote(part, safe='') for part in place)})"
+
+
+async def _has_viewer(ui: str) -> bool:
+    if ui not in _VIEWERS:
+        try:
+            async with httpx.AsyncClient(timeout=5) as client:
+                found = (await client.get(f"{ui}/grindstone/there")).status_code
+        except (httpx.HTTPError, httpx.InvalidURL):
+            found = HTTPStatus.NOT_FOUND
+        _VIEWERS[ui] = found == HTTPStatus.NO_CONTENT
+    return _VIEWERS[ui]
 
 
 async def newest_pages(keys: Collection[str]) -> dict[str, str]:

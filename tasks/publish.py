@@ -25,6 +25,7 @@ from grindstone.tasks.artifacts import (
     newest_pages,
     publish_markdown,
     publish_table,
+    viewer_link,
 )
 from grindstone.tasks.runtime import Runtime
 
@@ -37,9 +38,11 @@ def trajectory_key(task_id: str) -> str:
 async def publish_trajectory(attempted: AttemptResult) -> None:
     """Show one attempt: headline, skills, then every step."""
     episode = attempted.episode
+    link = await viewer_link("Open it in the viewer", "episode", episode.episode_id)
+    title, _, rest = attempt_markdown(attempted).partition("\n\n")
     await publish_markdown(
         trajectory_key(episode.task_id),
-        attempt_markdown(attempted),
+        "\n\n".join(filter(None, (title, link, rest))),
         description=attempt_headline(episode),
     )
 
@@ -160,6 +163,8 @@ async def publish_report(report: RunReport, images: dict[str, str]) -> None:
             artifact_link(artifact_key("comparison", agent), "with against without skills")
         )
     links.append(artifact_link(report_key, "earlier reports"))
+    if link := await viewer_link("viewer", "run", report.run_key):
+        links.append(link)
     title, _, rest = render_markdown(report, images, pages).partition("\n\n")
     await publish_markdown(
         report_key, f"{title}\n\n{' · '.join(links)}\n\n{rest}", description=said

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from grindstone.flows.cli.home import WorkDir
-from grindstone.flows.cli.output import say
+from grindstone.flows.cli.output import JsonFlag, emit, say
 
 
 def register(app: typer.Typer) -> None:
@@ -22,6 +22,7 @@ def view(
     work_dir: WorkDir = Path("evolution_workdir"),
     port: Annotated[int, typer.Option(help="Port; 0: any free one.", min=0, max=65535)] = 0,
     opened: Annotated[bool, typer.Option("--open/--no-open", help="Open the browser.")] = True,
+    as_json: JsonFlag = False,
 ) -> None:
     """Show runs, attempts, conversations and skills in a browser until Ctrl-C.
 
@@ -60,6 +61,8 @@ def view(
     async def serve() -> None:
         async with serving(viewer_app(site, header), sock):
             say(f"Viewer: {entry}\nCtrl-C ends it.")
+            if as_json:
+                emit({"address": entry}, as_json=True, text="")
             if opened:
                 await asyncio.to_thread(webbrowser.open, entry)
             await asyncio.Event().wait()

@@ -64,6 +64,7 @@ class Site:
         self.home = home
         self.ledger = ledger = CachedLedger(home, only=runs)
         self._addresses: dict[str, Callable[[Asked], Found]] = {
+            "home": lambda _: {"name": home.root.name},
             "runs": lambda _: runs_document(ledger),
             "trends": lambda _: trends_document(ledger),
             "run/*": lambda asked: run_document(ledger, *asked.names),

@@ -105,6 +105,8 @@ ELSEWHERE = [
     wrong("report --format pdf", "unknown format 'pdf'", "--format: is for --export"),
     wrong("report --format csv", "--format: is for --export, which is not given"),
     wrong("report --html /nodir/x.html", "--html: there is no folder /nodir"),
+    wrong("report nosuch --words", "--words: is for a folder, which is not given"),
+    wrong("view", "has no run yet; expected a home with a run"),
     wrong("episodes --run-key nosuch", "nosuch: is no run of this home"),
     wrong("episodes nosuch", "episode_id: names no attempt"),
     wrong("exam add --by Grace --episode nosuch", "--episode: names no attempt"),

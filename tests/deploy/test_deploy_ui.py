@@ -132,6 +132,11 @@ def test_the_viewer_is_beside_it_under_the_same_login(
 
     rows = [row for row in Ledger(up.home).rows(Episode) if row.agent_id == "skillbench"]
     failed = next(row for row in rows if not row.passed)
+    read(page, f"{up.ui}/artifacts/key/report-skillbench", "1 of 1 task passed")
+    page.locator("a[href*='/artifacts/artifact/']").first.click()
+    page.get_by_role("link", name="viewer", exact=True).wait_for()
+    follow(page, "viewer")
+    page.get_by_role("heading", name="grind skillbench").wait_for()
     page.goto(f"{up.ui}/grindstone")
     page.get_by_role("link", name=failed.run_key).click()
     page.get_by_role("row", name="failed").get_by_role("link", name=failed.task_id).first.click()

@@ -67,7 +67,7 @@ function Door({ opened }) {
 
 async function admitted() {
   try {
-    await load(["runs"]);
+    await load(["home"]);
   } catch (error) {
     return !(error instanceof LoginNeeded);
   }
