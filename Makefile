@@ -35,7 +35,7 @@ GRINDSTONE_DRILL_SHARE ?= 0.2
 GRINDSTONE_SEED ?= 1
 test: setup sandbox  ## Run the tests: all that stand alone, and of each catalogue a part
 	GRINDSTONE_DRILL_SHARE=$(GRINDSTONE_DRILL_SHARE) GRINDSTONE_SEED=$(GRINDSTONE_SEED) \
-		$(BIN)/pytest $(PARALLEL)
+		$(BIN)/pytest $(PARALLEL) $(ARGS)
 
 quick: setup    ## Run the tests that need no server, sandbox, browser or process, in a minute
 	$(BIN)/pytest $(PARALLEL) -m \

@@ -22,7 +22,10 @@ import pytest
 
 SHARE, SEED = "GRINDSTONE_DRILL_SHARE", "GRINDSTONE_SEED"
 ENGINES = ("docker", "bubblewrap")
-ON_ANY_ENGINE = {"adapt", "compare", "gate"}
+ON_ANY_ENGINE = {
+    *("adapt", "cli", "compare", "competency", "evolve", "flows", "gate"),
+    *("graduation", "release"),
+}
 """Folders whose tests do not say which engine they are for."""
 
 NO_DOCKER = "unix:///nonexistent/docker.sock"
