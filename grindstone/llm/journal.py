@@ -88,8 +88,9 @@ class Journal:
         Raises:
             OSError: The disk is full or the folder cannot be written.
         """
-        line = _Line(entry=entry, checksum=digest(entry))
-        data = canonical_json(line).encode() + b"\n"
+        text = canonical_json(entry).encode()  # once: an answer may be long
+        checksum = hashlib.sha256(text).hexdigest().encode()
+        data = b'{"checksum":"' + checksum + b'","entry":' + text + b"}\n"
         self._folder.mkdir(parents=True, exist_ok=True)
         path = self._path(site)
         new = not path.exists()

@@ -31,6 +31,9 @@ SIGN_OF_LIFE_S = 10.0
 SIGN_OF_LIFE = b": the answer is being written\n\n"
 """A comment, which every reader of server-sent events passes over."""
 
+SENT_BYTES = 64 << 10
+"""Of events that are sent together."""
+
 FINAL = {"x-should-retry": "false"}
 """Our own tries are the only ones; both makers' SDKs heed it."""
 
@@ -182,8 +185,13 @@ class _Stream(StreamingResponse):
         except BadBody as bad:
             events = self._api.error_events("invalid_request_error", str(bad))
         else:
+            together = bytearray()  # each piece that is sent costs more than what is in it
             for event in self._api.events(received.body):
-                yield event
+                together += event
+                if len(together) >= SENT_BYTES:
+                    yield bytes(together)
+                    together.clear()
+            yield bytes(together)
             self._session.received(received.settled)
             return
         for event in events:

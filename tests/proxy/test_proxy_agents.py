@@ -29,7 +29,7 @@ from grindstone.llm import Models, open_models
 from grindstone.llm.budget import Spending
 from grindstone.proxy.api import sse
 from grindstone.records import StopReason
-from grindstone.sandbox import BuildSpec, SandboxProvider, StartSpec
+from grindstone.sandbox import BuildSpec, Limits, SandboxProvider, StartSpec
 from grindstone.settings import GrindSettings, Profile
 
 KEY = "sk-a-key-that-must-stay-outside"
@@ -179,7 +179,7 @@ class TestOnOneEngine:
 @pytest.mark.skipif("GRINDSTONE_DRILL_KILLS" not in os.environ, reason="installs for long")
 @pytest.mark.parametrize("provider", ["bubblewrap"], indirect=True)
 async def test_aider_makes_the_edit_that_its_model_asks_for(
-    start: Start, provider: SandboxProvider, service: Service, models: Models, tmp_path: Path
+    provider: SandboxProvider, service: Service, models: Models, tmp_path: Path
 ):
     edit = "notes.txt\n```\n<<<<<<< SEARCH\none\n=======\ntwo\n>>>>>>> REPLACE\n```\n"
 
@@ -206,7 +206,9 @@ async def test_aider_makes_the_edit_that_its_model_asks_for(
     except InfrastructureError as error:
         pytest.skip(f"aider cannot be installed here: {str(error)[-500:]}")
     service.reply = reply
-    sandbox = await start(image=image, listens=True)
+    sandbox = await provider.start(
+        StartSpec(image=image, name="aider", listens=True, limits=Limits(memory_mb=1024, pids=256))
+    )
     model = models.get(f"openai:the-model@{service.url}/v1")
     done = await CommandSolver(agent=agent).solve(brief(), sandbox, model)
     found = await sandbox.exec("cat notes.txt; ls -A", timeout_s=30)
