@@ -10,9 +10,9 @@ It runs whole commands, one task with the rehearsal model, which answers at once
 
 Phases end where the command says something: "Prefect: …" (what was imported and looked at, and
 the server that was found or started), "Run …" (the flow was imported and its run created), the
-attempt's line, "Report: …" (the run is closed, its report and artifacts written), and the end
-of the process. Processor time is that of the command and of all it started, Docker's engine
-aside. Then commands that need no Prefect.
+attempt's line, "Report: …" (the run is closed, its report and artifacts written, a server of its
+own ended), and the end of the process. Processor time is that of the command and of all it
+started, Docker's engine aside. Then commands that need no Prefect.
 
 --beside names the interpreter of another installation, which is measured in turns with this one.
 Machines are noisy: read processor time, and ratios within one run.

@@ -69,6 +69,12 @@ async def _all_batches(run: GrindRun, planned: Planned) -> Snapshot:
     if ratio and not shares.held:
         raise InputError("holdout_ratio", f"is {ratio}, and there is one task", "0, or more tasks")
     stability = Stability(run.settings.egl_threshold, run.settings.egl_window)
+    at_once = run.settings.max_workers
+    if size < min(at_once, len(shares.train)):
+        run.note(
+            f"A batch has {size} of the tasks, so {size} at once are learned from, not {at_once}: "
+            f"--batch-size {at_once} has all of --max-workers work, and learns less often"
+        )
     done = await take_up(run, stability)
     snapshot = snapshot_after(done) or run.base
     again = [task_of(shares.train, task_id) for task_id in without_score(done)]
