@@ -92,7 +92,7 @@ async def finish_run(
         report, _ = await asyncio.to_thread(write_report, *written, drawn=images)
     if ended == "completed":
         # It saves readers time alone; one who meets the same fault will say it.
-        with contextlib.suppress(LedgerError, InfrastructureError):
+        with contextlib.suppress(LedgerError, InfrastructureError, OSError):
             await asyncio.to_thread(merge_ended, runtime.ledger, runtime.run_key)
     if note:
         runtime.note(f"{ended.capitalize()}: {note}")

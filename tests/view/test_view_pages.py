@@ -86,7 +86,7 @@ def test_two_thousand_steps_open_soon_and_the_keyboard_goes_through_them(
     page = viewer.open("/episode/long-walk-late")
     page.locator("#turn-1999").wait_for(state="attached")
     page.locator("#turn-1 pre", has_text="Do long-walk.").wait_for()
-    # A second on an idle machine (benchmarks/view.py); a page that draws all at once takes 20.
+    # About a second (benchmarks/view.py) where nothing else runs.
     assert time.monotonic() - began < 10
     page.keyboard.press("j")
     page.keyboard.press("j")
