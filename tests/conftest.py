@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from support.server_logs import ServerLogs
 from support.share import SEED, SHARE, Draw, choose_engine, drawn, longest_first
 
@@ -32,6 +33,10 @@ LONGEST = (
     "tests/deploy/test_deploy_schedules.py",
 )
 """The files that take longest, those with long waits first: the others run beside them."""
+
+
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")  # other tests and their servers keep this machine busy
 
 
 def pytest_report_header() -> str:
@@ -84,13 +89,13 @@ def _absent(kind: str) -> str:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip what needs a sandbox that this machine has not, and choose one for what takes any."""
-    for kind in ("docker", "bubblewrap"):
-        if item.get_closest_marker(kind) and (why := _absent(kind)):
-            pytest.skip(why)
+    """Choose a sandbox for what takes any, and skip what needs one that this machine has not."""
     draw = Draw.from_environment()
     if draw.share < 1:
         choose_engine(item, draw, bubblewrap=not _absent("bubblewrap"))
+    for kind in ("docker", "bubblewrap"):  # the engine is looked for where the test will see it
+        if item.get_closest_marker(kind) and (why := _absent(kind)):
+            pytest.skip(why)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -51,7 +51,7 @@ def test_scoring_and_routing_from_the_command_line(tmp_path: Path, prefect_serve
                 episode_id=f"{agent}-{category}-{k}",
                 run_key="past",
                 agent_id=agent,
-                purpose=Purpose.GRIND,
+                purpose=Purpose.TRAIN,
                 task_id=f"t{k}",
                 category=category,
                 outcome="passed" if category == passed else "failed",

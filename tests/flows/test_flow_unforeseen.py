@@ -138,19 +138,19 @@ async def test_a_skill_that_cannot_be_written_costs_itself(tmp_path: Path, prefe
 
 
 async def test_plots_that_cannot_be_kept_cost_themselves(tmp_path: Path, prefect_server: str):
-    given = settings(tmp_path, "crlf-kit", native_profile="nop", max_cycles=1)
+    given = settings(tmp_path, "crlf-kit", "visitor-report", native_profile="nop", max_cycles=1)
     (tmp_path / "runs" / "K").mkdir(parents=True)
     (tmp_path / "runs" / "K" / "plots").write_text("a file where a folder belongs")
     finished = await grind(given)
-    assert finished.report.n_scored == 1
+    assert finished.report.n_scored == 2
     assert [each.step for each in finished.report.incidents] == ["plots"]
     assert build_report(Ledger(tmp_path), "K").incidents == finished.report.incidents
     kept = json.loads((finished.folder / "report.json").read_text())
-    assert (kept["n_scored"], len(kept["incidents"])) == (1, 1)
+    assert (kept["n_scored"], len(kept["incidents"])) == (2, 1)
 
     (tmp_path / "runs" / "K" / "plots").unlink()
     report = (await grind(given)).report
-    assert (report.n_scored, report.incidents) == (1, ()), "drawn at last, and nothing is lost"
+    assert (report.n_scored, report.incidents) == (2, ()), "drawn at last, and nothing is lost"
 
 
 async def test_what_breaks_between_the_steps_is_told_in_a_sentence(

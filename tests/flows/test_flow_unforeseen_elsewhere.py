@@ -23,7 +23,7 @@ from grindstone.records import utc_now
 from grindstone.report.markdown import headline
 from grindstone.report.words import lost
 from grindstone.resources import bundled
-from grindstone.runs.progress import Learned, Note, Progress, watching
+from grindstone.runs.progress import AttemptBegan, Learned, Note, Progress, watching
 from grindstone.settings import (
     AdaptiveSettings,
     CompetencySettings,
@@ -52,6 +52,12 @@ def exit_code(end: Callable[[], None]) -> int:
     with pytest.raises(typer.Exit) as ended:
         end()
     return ended.value.exit_code
+
+
+def at_attempts(event: Progress) -> None:
+    """A watcher that fails where an attempt begins."""
+    if isinstance(event, AttemptBegan):
+        raise RecursionError("maximum recursion depth exceeded")
 
 
 @pytest.fixture
@@ -133,9 +139,10 @@ async def test_an_exam(tmp_path: Path, workspace: Workspace, prefect_server: str
     case = bundled("examples/graduation/cases/quote-farm-tractor")
     await service.add_edge_case("ep-1", case, added_by="Grace")
     given = at(tmp_path, agent_id="skillbench", native_profile="nop")
-    found = await exam(GraduationSettings.model_validate(given))
-    assert [each.passed for each in found.cases] == [False], "it was held"
-    assert [each.step for each in found.incidents] == ["plots"]
+    with watching(at_attempts):
+        found = await exam(GraduationSettings.model_validate(given))
+    assert [each.step for each in found.incidents] == ["attempt quote-farm-tractor"]
+    assert not found.passed
     assert lost(found.incidents).startswith("1 internal error:")
     assert exit_code(lambda: finish(found.passed, lost=found.incidents)) == 3
 
@@ -146,9 +153,10 @@ async def test_a_routed_task_and_a_classifier(
     given = at(
         tmp_path, task="crlf-kit", native_profile="oracle", member=["skillbench"], approved_by="Ada"
     )
-    done = await route(RouteSettings.model_validate(given | {"allow_escalated": True}))
-    assert done.status == "done"
-    assert [each.step for each in done.incidents] == ["plots"]
+    with watching(at_attempts):
+        done = await route(RouteSettings.model_validate(given | {"allow_escalated": True}))
+    assert done.status == "error"
+    assert [each.step for each in done.incidents] == ["attempt crlf-kit"]
     assert exit_code(lambda: finish(True, lost=done.incidents)) == 3
 
 

@@ -28,6 +28,8 @@ ON_ANY_ENGINE = {
 }
 """Folders whose tests do not say which engine they are for."""
 
+GIVEN = os.environ.get("DOCKER_HOST")
+"""Where the engine is, as whoever runs the tests has it."""
 NO_DOCKER = "unix:///nonexistent/docker.sock"
 
 
@@ -119,8 +121,10 @@ def choose_engine(item: pytest.Item, draw: Draw, *, bubblewrap: bool) -> None:
     """Let what the test starts see the engines that are its lot."""
     if bubblewrap and not uses_docker(item, draw):
         os.environ["DOCKER_HOST"] = NO_DOCKER
-    elif os.environ.get("DOCKER_HOST") == NO_DOCKER:
-        del os.environ["DOCKER_HOST"]
+    elif GIVEN is not None:
+        os.environ["DOCKER_HOST"] = GIVEN
+    else:
+        os.environ.pop("DOCKER_HOST", None)
 
 
 def longest_first(items: list[Any], files: tuple[str, ...]) -> None:
