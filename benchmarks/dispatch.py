@@ -79,7 +79,12 @@ def deployed(home: Path, workers: int) -> Iterator[dict[str, str]]:
     }
     command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", "grindstone"]
     more = [
-        subprocess.Popen([*command, "--name", f"more-{number}"], env=environment, stdout=2)
+        subprocess.Popen(
+            [*command, "--name", f"more-{number}"],
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
         for number in range(1, workers)
     ]
     try:
