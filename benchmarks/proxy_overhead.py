@@ -24,7 +24,7 @@ from starlette.requests import Request
 from starlette.responses import StreamingResponse
 from starlette.routing import Route
 
-from grindstone.asgi import serving
+from grindstone.asgi import bound, serving
 from grindstone.llm import open_models
 from grindstone.proxy import CallLimits, open_session
 
@@ -60,8 +60,7 @@ async def answer(request: Request) -> StreamingResponse:
 
 
 def door() -> tuple[socket.socket, str]:
-    sock = socket.socket()
-    sock.bind(("127.0.0.1", 0))
+    sock = bound()
     return sock, f"http://127.0.0.1:{sock.getsockname()[1]}"
 
 

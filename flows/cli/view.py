@@ -29,10 +29,9 @@ def view(
     It listens on 127.0.0.1 and changes nothing. The address it prints holds the home's login.
     """
     import asyncio
-    import socket
     import webbrowser
 
-    from grindstone.asgi import serving
+    from grindstone.asgi import bound, serving
     from grindstone.errors import InputError
     from grindstone.flows.login import as_header, login
     from grindstone.home import Home
@@ -48,10 +47,8 @@ def view(
     if len(keys) > 2:
         raise InputError("RUN", f"names {len(keys)} runs", "one run, or two")
     place = {0: "/", 1: "/run/", 2: "/diff/"}[len(keys)] + "/".join(keys)
-    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        sock.bind(("127.0.0.1", port))
+        sock = bound(port=port)
     except OSError as error:
         raise InputError("--port", f"{port} cannot be used: {error}", "a free port") from error
     header = as_header(login(home.root))["Authorization"]

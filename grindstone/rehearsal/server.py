@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
@@ -13,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from grindstone.asgi import serving
+from grindstone.asgi import bound, serving
 from grindstone.proxy.chat import ChatApi
 from grindstone.proxy.responses import ResponsesApi
 from grindstone.rehearsal import openai, tokens
@@ -154,19 +153,6 @@ def _config(host: str, port: int) -> uvicorn.Config:
     )
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        sock.bind((host, port))
-    except OSError:
-        sock.close()
-        raise
-    sock.setblocking(False)
-    return sock
-
-
 @contextlib.asynccontextmanager
 async def serve(port: int = 0, host: str = "127.0.0.1") -> AsyncIterator[str]:
     """Serve on the running loop; yield the base URL once requests are answered.
@@ -178,7 +164,7 @@ async def serve(port: int = 0, host: str = "127.0.0.1") -> AsyncIterator[str]:
     Raises:
         OSError: The address is taken.
     """
-    sock = _listen(host, port)
+    sock = bound(host, port)
     async with serving(app(), sock):
         yield f"http://{host}:{sock.getsockname()[1]}"
 
