@@ -241,7 +241,7 @@ def postgresql(folder: Path) -> Iterator[str | None]:
     if not programs:
         yield None
         return
-    from grindstone.flows.server import free_port
+    from grindstone.flows.addresses import free_port
 
     port = free_port()
     folder.mkdir(parents=True)

@@ -67,8 +67,8 @@ def run(arguments: argparse.Namespace, folder: Path) -> None:
 @contextlib.contextmanager
 def deployed(home: Path, workers: int) -> Iterator[dict[str, str]]:
     """Bring a home up, with so many workers; yield what reaches its server."""
+    from grindstone.flows.addresses import free_port
     from grindstone.flows.login import VARIABLE, login
-    from grindstone.flows.server import free_port
 
     port = str(free_port())
     environment = os.environ | {"GRINDSTONE_WORK_DIR": str(home), "PREFECT_LOGGING_LEVEL": "ERROR"}

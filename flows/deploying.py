@@ -11,6 +11,7 @@ from pathlib import Path
 from prefect.client.orchestration import SyncPrefectClient
 
 from grindstone.errors import Cause, InfrastructureError, InputError
+from grindstone.flows.addresses import require_database, require_free
 from grindstone.flows.definitions import is_delivered, note_delivered, write_definitions
 from grindstone.flows.login import VARIABLE
 from grindstone.flows.server import (
@@ -19,8 +20,6 @@ from grindstone.flows.server import (
     find,
     remember,
     remembered,
-    require_database,
-    require_free,
     server_environment,
     start,
     worker_name,

@@ -20,13 +20,13 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
 from grindstone.base import Frozen
 from grindstone.errors import Cause, InfrastructureError, InputError
 from grindstone.files import write_atomic
+from grindstone.flows.addresses import free_port, require_address
 from grindstone.flows.database import begin_with_copy, keep_copy
 from grindstone.flows.login import VARIABLE, as_header, login, require_admission
 from grindstone.home import Home
@@ -162,63 +162,6 @@ def remembered(home: Path) -> ServerState | None:
         return ServerState.model_validate_json(state_file(home).read_bytes())
     except (OSError, ValidationError):
         return None
-
-
-def free_port() -> int:
-    """Return a port nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def require_address(api_url: str) -> None:
-    """Make sure that PREFECT_API_URL can be an address at all.
-
-    Raises:
-        InputError: It cannot.
-    """
-    try:
-        place = urlsplit(api_url)
-        usable = place.scheme in ("http", "https") and bool(place.hostname) and place.port != 0
-    except ValueError:
-        usable = False
-    if not usable:
-        raise InputError(
-            "PREFECT_API_URL", f"is {api_url!r}", "an address such as http://127.0.0.1:4200/api"
-        )
-
-
-def require_database(address: str) -> None:
-    """Make sure that a database's address is one that Prefect's server takes.
-
-    Raises:
-        InputError: It is not.
-    """
-    from sqlalchemy.engine import make_url  # noqa: PLC0415 - it takes as long as all else here
-    from sqlalchemy.exc import ArgumentError  # noqa: PLC0415
-
-    try:
-        driver = make_url(address).drivername
-    except (ArgumentError, ValueError):
-        driver = ""
-    if driver not in ("postgresql+asyncpg", "sqlite+aiosqlite"):
-        problem = f"begins with {driver!r}" if driver else "is no address of a database"
-        raise InputError("--database-url", problem, "postgresql+asyncpg://user:password@host/name")
-
-
-def require_free(port: int) -> None:
-    """Make sure that nobody listens on a port.
-
-    Raises:
-        InputError: Somebody does.
-    """
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError as error:
-            expected = f"a free port, such as --port {free_port()}"
-            raise InputError(f"--port {port}", f"cannot be used: {error}", expected) from error
 
 
 def server_environment(home: Path, port: int, database_url: str | None) -> dict[str, str]:

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 from support.browsing import browsing, log_in
 
+from grindstone.flows.addresses import free_port
 from grindstone.flows.login import as_header, login
-from grindstone.flows.server import free_port
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from grindstone.flows.server import free_port, remembered
+from grindstone.flows.addresses import free_port
+from grindstone.flows.server import remembered
 from grindstone.ledger import Ledger
 from grindstone.records import Episode
 

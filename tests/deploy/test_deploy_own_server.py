@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
+from grindstone.flows.addresses import free_port
 from grindstone.flows.login import VARIABLE, as_header
-from grindstone.flows.server import Running, free_port, healthy
+from grindstone.flows.server import Running, healthy
 
 ROOT = Path(__file__).resolve().parents[2]
 HEADING = "## A server of your own"

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from grindstone.flows.server import free_port, remembered, start_time
+from grindstone.flows.addresses import free_port
+from grindstone.flows.server import remembered, start_time
 
 pytestmark = pytest.mark.commands
 
