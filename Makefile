@@ -38,7 +38,7 @@ test: setup sandbox  ## Run the tests: all that stand alone, and of each catalog
 		$(BIN)/pytest $(PARALLEL) $(ARGS)
 
 quick: setup    ## Run the tests that need no server, sandbox, browser or process, in a minute
-	$(BIN)/pytest $(PARALLEL) -m \
+	PYTEST_XDIST_AUTO_NUM_WORKERS=$$(($$(nproc) * 3 / 2)) $(BIN)/pytest -n auto --dist worksteal -m \
 		"not (docker or bubblewrap or sandbox or browser or server or slow or drill or commands)"
 
 DRILL_MINUTES ?= 10

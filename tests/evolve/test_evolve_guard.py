@@ -89,6 +89,7 @@ def product(key: AnswerKey) -> str:
 
 @pytest.mark.sandbox
 @pytest.mark.timeout(300)
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_the_complete_answer_is_refused(name, keys, checks):
     answer = product(keys[name])
@@ -100,6 +101,7 @@ def test_the_complete_answer_is_refused(name, keys, checks):
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_honest_text_is_left_alone(name, checks):
     assert checks[name]("skills/convert-tables/SKILL.md", HONEST) == []
@@ -107,6 +109,7 @@ def test_honest_text_is_left_alone(name, checks):
         assert checks[name](f"skills/{path.parent.name}/SKILL.md", path.read_text()) == [], path
 
 
+@pytest.mark.slow
 def test_part_of_an_answer_is_refused_and_the_line_is_named(keys, checks):
     [hours] = [text for path, text in keys["errors-by-hour"].answers.items() if "/out/" in path]
     hour, count = hours.strip("{}").split(",")[0].split(": ")
@@ -118,6 +121,7 @@ def test_part_of_an_answer_is_refused_and_the_line_is_named(keys, checks):
     assert checks["plain-inventory"]("skills/x/SKILL.md", "\n".join(rows[1:8]))
 
 
+@pytest.mark.slow
 def test_a_commit_is_an_answer_by_its_short_name_too(keys, checks):
     commit = keys["lost-commit"].answers["/app/site/.git/refs/heads/rescue"].strip()
     for shown in (commit, commit[:10], commit[:7], commit.upper()[:12]):

@@ -34,6 +34,7 @@ def tries() -> Iterator[list[int]]:
     client.max_retries = before
 
 
+@pytest.mark.slow
 async def test_a_request_that_cannot_be_sent(nobody: str, tries: list[int]):
     get_current_settings().client.max_retries = 0
     with pytest.raises(ConnectError) as raised:
@@ -46,6 +47,7 @@ async def test_a_request_that_cannot_be_sent(nobody: str, tries: list[int]):
     assert is_server_loss(wrapped.value)
 
 
+@pytest.mark.slow
 async def test_a_request_that_is_given_up_while_it_waits_costs_the_run_and_no_step(
     tries: list[int], tmp_path: Path
 ):
