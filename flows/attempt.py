@@ -91,10 +91,12 @@ async def _resources(spec: AttemptSpec, runtime: Runtime) -> AttemptResources:
 
 
 def told(episode: Episode) -> AttemptEnded:
-    """Return what is told of an attempt that has a score."""
+    """Return what is told of an attempt: its tests, or what kept it from a score."""
+    unscored = episode.outcome is Outcome.ERROR
     tests = f"{episode.tests_passed}/{episode.tests_total} tests"
     subject = f"{episode.task_id} ({episode.arm})" if episode.arm else episode.task_id
-    return AttemptEnded(subject, episode.outcome, tests, episode.cycle)
+    detail = episode.error_detail if unscored else tests
+    return AttemptEnded(subject, episode.outcome, detail, episode.cycle)
 
 
 @step("attempt-once", "{spec.label}")

@@ -197,7 +197,8 @@ class _Sender:
         if not left:
             return
         if state.is_completed():  # what has no score has an error in the ledger
-            rows = self.runtime.ledger.rows(Episode, self.runtime.run_key)
+            ledger, key = self.runtime.ledger, self.runtime.run_key
+            rows = await asyncio.to_thread(ledger.rows, Episode, key)
             unscored = {row.episode_id: row for row in rows}
             for item in left:
                 await self._settle(item, unscored)
