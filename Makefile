@@ -51,11 +51,15 @@ COMPAT ?= 3.8.0 3.9.1
 compat: setup sandbox  ## Run some of the tests with the oldest and the newest Prefect supported
 	sh scripts/compat.sh $(COMPAT)
 
-check: setup  ## Format, lint, types, import contract
+check: setup docs  ## Format, lint, types, import contract, documentation
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: setup    ## Build the documentation site into build/site; a dead link or a missing name fails
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	! grep -rE '<(script|link)[^>]+(src|href)="?(https?:)?//' build/site --include='*.html'
 
 format: setup ## Format and mend what ruff can mend
 	$(BIN)/ruff format .

@@ -5,32 +5,16 @@ from grindstone.ledger.row import Table
 from grindstone.ledger.tables import TABLES
 
 PREAMBLE = """\
-# The ledger
+# Ledger tables
 
-Everything a run leaves behind is rows of parquet, appended and never changed:
-
-    <home>/ledger/<table>/run=<run_key>/<digest of the rows' keys>.parquet
-
-`grindstone.ledger.Ledger(home)` appends and reads them; any parquet reader reads them too.
-Rows with the same key count once: the oldest part's, but an episode that an infrastructure
-error left without a score gives way to the scored one that came later. A column that an
-older part lacks is null. Times are UTC, durations seconds (`_s`), money US dollars (`_usd`).
-`json` columns hold JSON as text.
-
-No column is meant for an API key or an environment variable's value.
-The verifier's own words, which may quote a task's tests, are in `verdicts.output` and
-`test_results.message` alone. A solving agent is never shown these columns; how much of them
-an evolver is shown is its feedback level's to say.
-What an agent itself printed is in `trajectory_steps`, as it printed it.
-
-This page is made from the row classes: `python -m grindstone.ledger.describe`.
+What all tables have in common, and how to read them, is said in [the ledger](../ledger.md).
 """
 
 CONTENTS = (("table", "what a row is"), ("---", "---"))
 
 
 def describe_tables() -> str:
-    """Return the Markdown page that describes every table and column."""
+    """Return every table and column as a Markdown page of the documentation."""
     contents = [f"| [{table.name}](#{table.name}) | {table.about} |" for table in TABLES.values()]
     head = [f"| {' | '.join(line)} |" for line in CONTENTS]
     sections = [_section(table) for table in TABLES.values()]

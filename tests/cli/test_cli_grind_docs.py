@@ -1,4 +1,4 @@
-"""docs/grind.md: its table is the model's, and its commands and code run as they stand."""
+"""docs/grind.md: its commands and code run as they stand."""
 
 import re
 import shlex
@@ -6,22 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from grindstone.flows.cli.grind import PANELS
-from grindstone.flows.cli.settings_table import settings_tables
 from grindstone.report.model import RunReport
-from grindstone.settings import GrindSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "grind.md").read_text("utf-8")
 COMMANDS = re.findall(r"^\$ (.+)$", PAGE, re.MULTILINE)
 CODE = re.findall(r"```python\n(.+?)```", PAGE, re.DOTALL)
-
-
-def test_the_settings_are_the_models(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.delenv("GRINDSTONE_WORK_DIR", raising=False)
-    table = re.search(r"<!-- settings.*?-->\n\n(.+?)\n\n<!-- end", PAGE, re.DOTALL)
-    assert table is not None
-    assert table[1] == settings_tables(GrindSettings, PANELS)
 
 
 @pytest.mark.server
