@@ -61,7 +61,13 @@ def test_killed_at_its_calls_it_pays_for_none_twice(
     tmp_path: Path, rehearsal_url: str, undisturbed: Undisturbed
 ):
     killed = kill_again_and_again(
-        tmp_path, rehearsal_url, start, kills=KILLS, calls=undisturbed.paid, seed="a black box"
+        tmp_path,
+        rehearsal_url,
+        start,
+        kills=KILLS,
+        calls=undisturbed.paid,
+        first_call_s=undisturbed.first_call_s,
+        seed="a black box",
     )
     assert killed.code == 0, killed.command.tail()
     assert len(killed.kills) == KILLS

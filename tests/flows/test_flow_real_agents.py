@@ -120,7 +120,13 @@ async def test_killed_it_pays_for_no_answer_twice(
 ):
     calm = await undisturbed(homes, rehearsal_url, name)
     killed = kill_again_and_again(
-        tmp_path, rehearsal_url, Grinds(name), kills=KILLS, calls=calm.paid, seed=f"kill {name}"
+        tmp_path,
+        rehearsal_url,
+        Grinds(name),
+        kills=KILLS,
+        calls=calm.paid,
+        first_call_s=calm.first_call_s,
+        seed=f"kill {name}",
     )
     assert killed.code == 0, killed.command.tail()
     assert len(killed.kills) == KILLS

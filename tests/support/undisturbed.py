@@ -1,5 +1,7 @@
 """A run that nobody killed, to hold the killed ones against."""
 
+import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +16,7 @@ class Undisturbed(NamedTuple):
 
     home: Path
     paid: int
+    first_call_s: float
 
 
 def undisturbed_run(home: Path, url: str, start: Callable[[Path, str], Command]) -> Undisturbed:
@@ -24,10 +27,15 @@ def undisturbed_run(home: Path, url: str, start: Callable[[Path, str], Command])
         url: The model's service.
         start: Starts it in a home, with a service's address.
     """
-    count = home / "paid"
-    if not count.exists():
-        with WireFaults(url) as proxy:
+    measured = home / "measured.json"
+    if not measured.exists():
+        began, first_s = time.monotonic(), []
+
+        def asked(number: int) -> None:
+            first_s.append(time.monotonic() - began)
+
+        with WireFaults(url, before_answer=asked) as proxy:
             command = start(home, proxy.url)
             assert command.wait() == 0, command.tail()
-        count.write_text(str(paid(proxy.seen)))
-    return Undisturbed(home, int(count.read_text()))
+        measured.write_text(json.dumps([paid(proxy.seen), first_s[0]]))
+    return Undisturbed(home, *json.loads(measured.read_text()))
