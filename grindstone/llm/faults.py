@@ -36,6 +36,14 @@ _BY_TYPE: Mapping[str, Cause] = {
     "server_error": Cause.MODEL_SERVER,
     "server_is_overloaded": Cause.OVERLOADED,
 }
+_REFUSALS = frozenset(
+    {
+        *("invalid_request_error", "authentication_error", "permission_error", "not_found_error"),
+        *("billing_error", "request_too_large", "invalid_prompt", "context_length_exceeded"),
+    }
+)
+"""Of what was asked. Any other error inside a stream that had begun is the service's own."""
+
 _BY_STATUS: Mapping[int, Cause] = {
     408: Cause.MODEL_CONNECTION,  # the service gave up waiting for us
     409: Cause.MODEL_SERVER,  # a lock on their side timed out
@@ -141,6 +149,10 @@ def understand(failure: Exception) -> Fault:
 def _of_status(kind: str, status: int) -> Cause:
     if (cause := _BY_TYPE.get(kind)) is not None:
         return cause
+    if status < 400:
+        if kind in _REFUSALS:
+            return Cause.MODEL_REJECTED
+        status = int(kind) if kind.isdecimal() and len(kind) == 3 else 500  # some tell a status
     if status in _BY_STATUS:
         return _BY_STATUS[status]
     return Cause.MODEL_SERVER if status >= 500 else Cause.MODEL_REJECTED

@@ -20,6 +20,9 @@ PASSED_ON = ("anthropic-beta", "openai-beta")
 """Headers of a program's request that the service is told."""
 
 OURS_TO_MEND = frozenset({401, 402, 403, 407})
+_OURS_TO_MEND = frozenset(
+    {"authentication_error", "permission_error", "billing_error", "insufficient_quota"}
+)
 """A service that refuses with one of these would refuse whatever the program asked."""
 
 
@@ -92,7 +95,7 @@ async def answer(
             try:
                 response = await session.calls.pay(inquiry, site, key, expected=expected)
             except (InfrastructureError, BudgetExceededError) as error:
-                _end(session, error)
+                _end(session, api, error)
                 raise AssertionError from error  # `_end` always raises
         return Received(_kept(session, api, response), identity)
 
@@ -109,17 +112,22 @@ def _kept(session: Session, api: ProxiedApi, response: Response) -> Body:
     return body
 
 
-def _end(session: Session, error: InfrastructureError | BudgetExceededError) -> None:
+def _end(
+    session: Session, api: ProxiedApi, error: InfrastructureError | BudgetExceededError
+) -> None:
     """End the session, unless the service refused what the program may ask otherwise."""
     fault = error.__cause__
     if (
         isinstance(error, InfrastructureError)
         and error.cause is Cause.MODEL_REJECTED
         and isinstance(fault, ServiceFault)
-        and 400 <= fault.status < 500
+        and fault.status < 500
         and fault.status not in OURS_TO_MEND
-        and fault.kind != "insufficient_quota"
+        and fault.kind not in _OURS_TO_MEND
     ):
-        raise PassedRefusal(fault.status, fault.body) from error
+        if fault.status >= 400:
+            raise PassedRefusal(fault.status, fault.body) from error
+        told = api.error(fault.kind, str(fault))  # inside a stream
+        raise PassedRefusal(400, json.dumps(told).encode()) from error
     session.fail(error)
     session.require_open()

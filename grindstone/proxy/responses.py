@@ -46,9 +46,8 @@ class _Answer:
     def add(self, event: Any) -> None:
         kind = event.get("type")
         if kind == "error":
-            code = str(event.get("code") or (event.get("error") or {}).get("code") or "")
-            message = event.get("message") or error_in(event)[1]
-            raise ServiceFault(200, code, str(message), {})
+            told = event if event.get("error") else {"error": event | {"type": ""}}
+            raise ServiceFault(200, *error_in(told), {})
         try:
             if kind == "response.failed":
                 raise ServiceFault(200, *error_in(event["response"]), {})

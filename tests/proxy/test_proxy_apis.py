@@ -196,3 +196,57 @@ async def test_usage_that_no_one_told_is_estimated(service: Service, enter: Ente
     (exchange,) = inside.session.exchanges
     assert exchange.usage.output_tokens == 1_000
     assert exchange.usage.input_tokens > 20
+
+
+OPENAIS = [
+    ("/v1/chat/completions", {"messages": [{"role": "user", "content": "x"}]}),
+    ("/v1/responses", {"input": "x"}),
+]
+TOLD = {
+    "as OpenAI words it": lambda kind: {"type": "error", "code": kind, "message": "m"},
+    "as most do": lambda kind: {"type": "error", "error": {"type": kind, "message": "m"}},
+    "by a code": lambda kind: {"type": "error", "error": {"code": kind, "message": "m"}},
+    "as a failed response": lambda kind: {
+        "type": "response.failed",
+        "response": {"error": {"code": kind, "message": "m"}},
+    },
+}
+
+
+@pytest.mark.parametrize("kind", ["overloaded_error", "server_error", "a_new_word", "502"])
+@pytest.mark.parametrize("worded", TOLD)
+async def test_an_error_inside_a_stream_is_tried_again(
+    service: Service, enter: Enter, worded: str, kind: str
+):
+    path, body = OPENAIS[worded != "by a code"]
+    told = TOLD[worded](kind)
+
+    def broken(_: dict[str, Any]) -> Response:
+        service.reply = lambda _: stream_of_body(path)
+        return StreamingResponse(iter([sse(told)]), media_type="text/event-stream")
+
+    service.reply = broken
+    async with enter(kind="openai") as inside:
+        headers = {"authorization": f"Bearer {inside.session.token}"}
+        answer = await inside.client.post(path, json={"model": "the-model"} | body, headers=headers)
+    assert answer.status_code == 200, answer.text
+    assert len(service.bodies) == 2
+
+
+@pytest.mark.parametrize(("path", "body"), OPENAIS)
+async def test_a_refusal_inside_a_stream_is_the_programs_business(
+    service: Service, enter: Enter, path: str, body: dict[str, Any]
+):
+    told = {"type": "error", "error": {"code": "context_length_exceeded", "message": "too long"}}
+    service.reply = lambda _: StreamingResponse(iter([sse(told)]), media_type="text/event-stream")
+    async with enter(kind="openai") as inside:
+        headers = {"authorization": f"Bearer {inside.session.token}"}
+        answer = await inside.client.post(path, json={"model": "the-model"} | body, headers=headers)
+    assert (answer.status_code, len(service.bodies)) == (400, 1)
+    assert answer.json()["error"]["code"] == "context_length_exceeded"
+    assert inside.session.failure is None
+
+
+def stream_of_body(path: str) -> Response:
+    api, body = (ResponsesApi(), RESPONSE) if "responses" in path else (ChatApi(), COMPLETION)
+    return StreamingResponse(api.events(body), media_type="text/event-stream")
