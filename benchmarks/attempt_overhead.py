@@ -179,7 +179,6 @@ def child(order: dict) -> None:
 
     @flow(name="overhead")
     async def overhead(attempts: int, width: int, run_key: str) -> list[float]:
-        slots = asyncio.Semaphore(width)
         ends: list[float] = []
 
         async def one(trial: int) -> None:
@@ -196,8 +195,7 @@ def child(order: dict) -> None:
                     workspace_tree=base.tree,
                     solver=solver,
                     trial=trial,
-                ),
-                slots,
+                )
             )
             assert episode.passed, episode
             ends.append(time.perf_counter())
@@ -207,6 +205,7 @@ def child(order: dict) -> None:
             run_key=run_key,
             agent_id=settings.agent_id,
             sandbox="docker",
+            max_workers=width,
             after_episode=episode_check(settings.home),
         ):
             began = time.perf_counter()

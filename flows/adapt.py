@@ -156,7 +156,7 @@ async def _judge(
         )
         for episode in episodes
     ]
-    judged = await judge_attempts(specs, run.slots)
+    judged = await judge_attempts(specs, run.runtime.steering.slots)
     silent = sum(item.verdict is None for item in judged)
     if silent:
         told = f"Cycle {cycle}: the judge left {silent} of {len(judged)} attempts without a score"

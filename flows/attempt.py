@@ -12,10 +12,12 @@ from grindstone.attempt.run import attempt as make_attempt
 from grindstone.attempt.spec import AttemptSpec
 from grindstone.benchmark import Task
 from grindstone.boundary import step_boundary
-from grindstone.errors import InfrastructureError
+from grindstone.errors import BudgetExceededError, InfrastructureError
 from grindstone.records import Episode, Outcome
 from grindstone.runs.incidents import spared
+from grindstone.runs.parked import Parked
 from grindstone.runs.progress import AttemptBegan, AttemptEnded
+from grindstone.runs.steered import raised
 from grindstone.tasks.flow_runs import rename_run
 from grindstone.tasks.publish import publish_trajectory
 from grindstone.tasks.runtime import Runtime, current_runtime
@@ -105,7 +107,7 @@ async def _attempt_once(spec: AttemptSpec) -> Episode:
         return await attempt(spec)
 
 
-async def attempt_once(spec: AttemptSpec, slots: asyncio.Semaphore) -> Episode:
+async def attempt_once(spec: AttemptSpec) -> Episode:
     """Make an attempt, or return the episode this run already has of it.
 
     The subflow is called from a cached task because a retried parent that calls subflows in
@@ -113,21 +115,20 @@ async def attempt_once(spec: AttemptSpec, slots: asyncio.Semaphore) -> Episode:
 
     Args:
         spec: What to try; its identity is the cache key.
-        slots: How many attempts may run at once.
     """
-    async with slots:
+    async with current_runtime().steering.slots:
         return await kept(_attempt_once, spec.home, spec.run_key)(spec)
 
 
-async def attempt_all(
-    runtime: Runtime, wanted: Sequence[PlannedAttempt], slots: asyncio.Semaphore
-) -> list[Episode]:
+async def attempt_all(runtime: Runtime, wanted: Sequence[PlannedAttempt]) -> list[Episode]:
     """Make attempts side by side; what kept one from a score costs that attempt alone.
+
+    As long as others are being made, one without a score can be ordered to be made again, and
+    one that a ceiling ended is made again when the ceiling is raised.
 
     Args:
         runtime: The run's resources.
         wanted: What to try, each once.
-        slots: How many attempts may run at once.
 
     Returns:
         Their episodes, in the order asked for.
@@ -136,15 +137,35 @@ async def attempt_all(
         BudgetExceededError: A ceiling was reached; the attempts already begun have ended.
         InputError: A task is broken, or changed since the run was planned.
     """
+    steering = runtime.steering
+    parked = Parked(steering, len(wanted))
 
-    async def one(item: PlannedAttempt) -> Episode:
+    async def once(item: PlannedAttempt) -> Episode:
         try:
             # Here once more, for what the step itself stumbles over: an answer that is no
             # episode, a result that cannot be kept.
             with step_boundary(_step(item.spec), episode_id=item.spec.episode_id):
-                return await attempt_once(item.spec, slots)
+                return await attempt_once(item.spec)
         except InfrastructureError as error:
             return await leave_unscored(runtime, item, error)
+
+    async def one(item: PlannedAttempt) -> Episode:
+        while True:
+            seen, ceilings = steering.now.retried, steering.ceilings
+            try:
+                episode = await once(item)
+            except BudgetExceededError:
+                if await parked.again(lambda: raised(ceilings, steering.ceilings)):  # noqa: B023
+                    continue
+                raise
+            except BaseException:
+                parked.done()
+                raise
+            if episode.passed is not None:
+                parked.done()
+                return episode
+            if not await parked.again(lambda: steering.now.retried > seen):  # noqa: B023
+                return episode
 
     results = await asyncio.gather(*(one(item) for item in wanted), return_exceptions=True)
     for result in results:

@@ -283,7 +283,7 @@ async def compare_arms(
         if known:
             told = f"{len(known)} of {len(specs)} attempts were made before and are reused"
             run.note(told)
-    at_once = max(1, run.settings.max_workers // 2)
+    at_once = max(1, run.runtime.steering.max_workers // 2)
     done: list[GatePairRow] = []
     while len(done) < len(plan):
         rest = [_row(pair, known, gate_id, open_ended=True) for pair in plan[len(done) :]]

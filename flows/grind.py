@@ -17,6 +17,7 @@ from grindstone.flows.run import Run, open_run, within_budget
 from grindstone.ledger.tables.runs import CycleNote
 from grindstone.records import Episode, Purpose
 from grindstone.runs.batches import (
+    finished_batches,
     snapshot_after,
     task_of,
     without_score,
@@ -79,12 +80,20 @@ async def _all_batches(run: GrindRun, planned: Planned) -> Snapshot:
     snapshot = snapshot_after(done) or run.base
     again = [task_of(shares.train, task_id) for task_id in without_score(done)]
     todo = [*_batches(shares.train, size)[len(done) :], *_batches(again, size)]
+    number, ended = len(done), 0
     total = sum(len(batch) for batch in todo)
-    ended = 0
-    for number, batch in enumerate(todo, start=len(done) + 1):
-        snapshot = await _one_batch(run, number, batch, shares.held, snapshot, stability)
-        ended += len(batch)
-        run.tell(Advanced(ended, total))
+    while todo:
+        for batch in todo:
+            number += 1
+            snapshot = await _one_batch(run, number, batch, shares.held, snapshot, stability)
+            ended += len(batch)
+            run.tell(Advanced(ended, total))
+        todo = []
+        if run.runtime.steering.take_retry():
+            made = await asyncio.to_thread(finished_batches, run.ledger, run.key)
+            again = [task_of(shares.train, task_id) for task_id in without_score(made)]
+            todo = _batches(again, size)
+            total += len(again)
     return snapshot
 
 

@@ -16,6 +16,7 @@ from grindstone.blocks import BlockNames, configure, credentials
 from grindstone.boundary import step_boundary
 from grindstone.errors import (
     BudgetExceededError,
+    CalledOffError,
     Cause,
     GrindstoneError,
     InfrastructureError,
@@ -28,6 +29,7 @@ from grindstone.home import Home
 from grindstone.ledger import Ledger
 from grindstone.preflight import preflight
 from grindstone.records import Arm, Episode, Purpose
+from grindstone.runs.orders import note_changed_settings
 from grindstone.runs.plan import Planned, open_workspace, plan_run
 from grindstone.runs.progress import Progress, current_watcher, ignore
 from grindstone.settings import CompetencySettings, EvolveScope, RunSettings
@@ -37,6 +39,7 @@ from grindstone.tasks.flow_runs import run_key_of, run_log
 from grindstone.tasks.lifecycle import Finished, finish_run, run_step, start_run
 from grindstone.tasks.runtime import Runtime, open_runtime
 from grindstone.tasks.server_loss import telling_server_loss
+from grindstone.tasks.steered import ending_on_order, show_called_off
 from grindstone.workspace import Snapshot, Workspace
 
 S = TypeVar("S", bound=RunSettings)
@@ -52,7 +55,6 @@ class Run(Generic[S_co]):
     planned: Planned
     runtime: Runtime
     solver: SolverSettings
-    slots: asyncio.Semaphore  # how many attempts may run at once
 
     @property
     def key(self) -> str:
@@ -146,7 +148,7 @@ class Run(Generic[S_co]):
         """Make attempts side by side, here or on a work pool; see `attempt_all`."""
         if self.settings.dispatch == "deployment":
             return await attempt_in_slices(self.runtime, wanted, self.settings, self.blocks.model)
-        return await attempt_all(self.runtime, wanted, self.slots)
+        return await attempt_all(self.runtime, wanted)
 
     async def finish(self, *, note: str = "", converged: bool | None = None) -> Finished:
         """Close the run; see `finish_run`."""
@@ -227,6 +229,8 @@ async def open_planned(planned: Planned, settings: S, blocks: BlockNames) -> Asy
     Raises:
         InfrastructureError: As `open_run`.
     """
+    changed = (Ledger(settings.home), planned, settings)
+    await asyncio.to_thread(note_changed_settings, *changed)
     async with open_runtime(
         home=settings.home,
         run_key=planned.plan.run_key,
@@ -235,6 +239,7 @@ async def open_planned(planned: Planned, settings: S, blocks: BlockNames) -> Asy
         oci_runtime=settings.runtime,
         model_block=blocks.model,
         spending=settings.spending,
+        max_workers=settings.max_workers,
         watch=run_log() if current_watcher() is ignore else current_watcher(),
         after_episode=episode_check(settings.home),
     ) as runtime:
@@ -251,9 +256,10 @@ async def open_planned(planned: Planned, settings: S, blocks: BlockNames) -> Asy
         if solver.profile.aided:
             runtime.models.make_ready()
         await start_run(runtime, planned, settings, solver)
-        slots = asyncio.Semaphore(settings.max_workers)
-        async with _told_how_it_ends(runtime):
-            yield Run(settings, blocks, planned, runtime, solver, slots)
+        if runtime.steering.now.paused:
+            runtime.note(f"It is paused: `grindstone steer {runtime.run_key} --resume` goes on")
+        async with _told_how_it_ends(runtime), ending_on_order(runtime.steering):
+            yield Run(settings, blocks, planned, runtime, solver)
 
 
 @contextlib.asynccontextmanager
@@ -268,6 +274,10 @@ async def _told_how_it_ends(runtime: Runtime) -> AsyncIterator[None]:
             yield
     except InfrastructureError as error:
         await end("failed", str(error), error.cause is not Cause.PREFECT_SERVER)
+        raise
+    except CalledOffError as error:
+        await end("interrupted", f"{error}; the same run key goes on", True)
+        show_called_off()
         raise
     except GrindstoneError as error:
         await end("failed", str(error), False)

@@ -28,13 +28,21 @@ from prefect.client.schemas.responses import DeploymentResponse
 from prefect.deployments import arun_deployment
 from prefect.states import Cancelling, Crashed, araise_state_exception
 
-from grindstone.errors import POLICIES, Cause, GrindstoneError, InfrastructureError
+from grindstone.errors import (
+    POLICIES,
+    BudgetExceededError,
+    Cause,
+    GrindstoneError,
+    InfrastructureError,
+)
 from grindstone.flows.attempt import PlannedAttempt, leave_unscored, told
 from grindstone.flows.slices import DEPLOYMENT, AttemptSlice
 from grindstone.ledger.recall import scored_episodes
+from grindstone.llm.budget import Spending
 from grindstone.records import Episode
 from grindstone.runs.lease import LOST_S, Pulse
 from grindstone.runs.slicing import slice_size, that_fit
+from grindstone.runs.steered import raised
 from grindstone.settings import RunSettings
 from grindstone.tasks.flow_runs import run_tag
 from grindstone.tasks.runtime import Runtime
@@ -69,10 +77,19 @@ async def attempt_in_slices(
     """
     async with get_client() as client:
         deployment = await client.read_deployment_by_name(DEPLOYMENT)
-        sender = _Sender(runtime, settings, model_block, client, deployment)
-        await sender.begin(wanted)
+        sender = _Sender(
+            runtime,
+            settings,
+            model_block,
+            client,
+            deployment,
+            wanted,
+            runtime.steering.now.retried,
+        )
+        await sender.begin()
         try:
             while sender.waiting or sender.away:
+                sender.retry()
                 await sender.send()
                 await asyncio.sleep(LOOK_S)
                 await sender.look()
@@ -90,6 +107,7 @@ class _Away:
 
     items: list[PlannedAttempt]
     pulse: Pulse
+    ceilings: Spending
 
 
 @dataclass
@@ -101,6 +119,8 @@ class _Sender:
     model_block: str | None
     client: PrefectClient
     deployment: DeploymentResponse
+    wanted: Sequence[PlannedAttempt]
+    retried: int  # the last order to try errors again
     waiting: list[PlannedAttempt] = field(default_factory=list)
     away: dict[UUID, _Away] = field(default_factory=dict)
     settled: dict[str, Episode] = field(default_factory=dict)
@@ -109,35 +129,49 @@ class _Sender:
     taken: float = field(default_factory=time.monotonic)  # when a worker last had something
     alone: bool = False  # whether it was told that no worker comes
 
-    async def begin(self, wanted: Sequence[PlannedAttempt]) -> None:
+    async def begin(self) -> None:
         """Take what is in the ledger, then what a dead process has sent; the rest waits."""
         scored = await self._scored()
-        ids = [item.spec.episode_id for item in wanted]
+        ids = [item.spec.episode_id for item in self.wanted]
         self.settled = {name: scored[name] for name in ids if name in scored}
-        left = {i.spec.episode_id: i for i in wanted if i.spec.episode_id not in self.settled}
+        left = {i.spec.episode_id: i for i in self.wanted if i.spec.episode_id not in self.settled}
         for run in await self._sent_before():
             work = AttemptSlice.model_validate(run.parameters["work"])
             found = [left.pop(s.episode_id) for s in work.attempts if s.episode_id in left]
             if found:
-                self.away[run.id] = _Away(found, self._pulse(run.id))
+                self.away[run.id] = _Away(found, self._pulse(run.id), work.spending)
         self.waiting = list(left.values())
 
+    def retry(self) -> None:
+        """Let wait again, where an order says so, what has no score."""
+        if self.runtime.steering.now.retried <= self.retried:
+            return
+        self.retried = self.runtime.steering.now.retried
+        for item in self.wanted:
+            known = self.settled.get(item.spec.episode_id)
+            if known is not None and known.passed is None:
+                del self.settled[item.spec.episode_id]
+                self.waiting.append(item)
+
     async def send(self) -> None:
-        """Send slices as long as there is a worker for one."""
-        slices = self.settings.max_slices or await self._workers()
+        """Send slices as long as there is a worker for one, and the run is not paused."""
+        steer = self.runtime.steering
+        if steer.now.paused:
+            return
+        slices = steer.now.max_slices or self.settings.max_slices or await self._workers()
         while self.waiting and len(self.away) < slices:
             sizes = [len(item.spec.model_dump_json()) for item in self.waiting]
             size = slice_size(
                 len(self.waiting),
                 slices=slices,
-                at_once=self.settings.max_workers,
+                at_once=steer.max_workers,
                 attempt_s=_mean_s(list(self.settled.values())),
-                most=self.settings.slice_size,
+                most=steer.now.slice_size or self.settings.slice_size,
             )
             items = self.waiting[: that_fit(sizes, size)]
             run_id = await self._send(items)
             self.waiting = self.waiting[len(items) :]
-            self.away[run_id] = _Away(items, self._pulse(run_id))
+            self.away[run_id] = _Away(items, self._pulse(run_id), steer.ceilings)
 
     async def look(self) -> None:
         """See what has come of what is on its way."""
@@ -171,9 +205,9 @@ class _Sender:
     async def _send(self, items: Sequence[PlannedAttempt]) -> UUID:
         work = AttemptSlice(
             attempts=tuple(item.spec for item in items),
-            at_once=self.settings.max_workers,
+            at_once=self.runtime.steering.max_workers,
             model_block=self.model_block,
-            spending=self.runtime.spending,
+            spending=self.runtime.steering.ceilings,
         )
         key = uuid4().hex
         try:
@@ -204,6 +238,10 @@ class _Sender:
                 await self._settle(item, unscored)
             return
         error = await _error_of(state)
+        ceilings = self.runtime.steering.ceilings
+        if isinstance(error, BudgetExceededError) and raised(away.ceilings, ceilings):
+            self.waiting += left
+            return
         if isinstance(error, GrindstoneError) and not isinstance(error, InfrastructureError):
             self.stopped_by, self.waiting = error, []
             return

@@ -68,6 +68,7 @@ async def attempt_slice(work: AttemptSlice) -> None:
                 oci_runtime=first.solver.runtime,
                 model_block=work.model_block,
                 spending=work.spending,
+                max_workers=work.at_once,
                 watch=run_log(),
                 after_episode=episode_check(home),
                 whole=False,
@@ -75,4 +76,4 @@ async def attempt_slice(work: AttemptSlice) -> None:
         )
         tasks = [await asyncio.to_thread(load_task, spec.task_dir) for spec in work.attempts]
         planned = [PlannedAttempt(*pair) for pair in zip(work.attempts, tasks, strict=True)]
-        await attempt_all(runtime, planned, asyncio.Semaphore(work.at_once))
+        await attempt_all(runtime, planned)

@@ -35,7 +35,9 @@ class ViewerWhenAsked:
         from grindstone.view.app import viewer_app
         from grindstone.view.site import Site
 
-        return viewer_app(Site(Home.at(self._home)), as_header(self._login)["Authorization"])
+        header = as_header(self._login)["Authorization"]
+        by = self._login.partition(":")[0]
+        return viewer_app(Site(Home.at(self._home)), header, by=by)
 
 
 def with_viewer(create: Callable[..., Any], viewer: ASGIApp) -> Callable[..., Any]:

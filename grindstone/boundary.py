@@ -16,13 +16,14 @@ from typing import NamedTuple
 
 from grindstone.errors import (
     BudgetExceededError,
+    CalledOffError,
     InfrastructureError,
     InputError,
     InternalError,
     RefusedError,
 )
 
-FORESEEN = (InputError, RefusedError, BudgetExceededError, InfrastructureError)
+FORESEEN = (InputError, RefusedError, BudgetExceededError, CalledOffError, InfrastructureError)
 ERROR_CHARS = 500
 _LOG = logging.getLogger(__name__)
 

@@ -2,8 +2,9 @@
 
 An agent's mistake or a failed test is a score, never an exception. What is raised
 here is either the user's to mend (`InputError`), a refusal (`RefusedError`), a limit
-the user set (`BudgetExceededError`), or infrastructure (`InfrastructureError`). The
-last kind never becomes a score: `POLICIES` says which layer tries again and how often.
+the user set (`BudgetExceededError`), the user's word to end (`CalledOffError`), or
+infrastructure (`InfrastructureError`). The last kind never becomes a score: `POLICIES` says
+which layer tries again and how often.
 What nobody foresaw becomes infrastructure too (`InternalError`), at `boundary.step_boundary`.
 """
 
@@ -66,6 +67,10 @@ class RefusedError(GrindstoneError):
 
 class BudgetExceededError(GrindstoneError):
     """A ceiling on spend was reached before the next call; the run ends in order."""
+
+
+class CalledOffError(GrindstoneError):
+    """Somebody ordered the run to end; its key resumes it."""
 
 
 class RetryBy(StrEnum):

@@ -6,7 +6,7 @@ Nothing else spells these paths:
     ledger/<table>/run=<key>/      append-only parquet
     audit/                         the hash chain
     audit-end.json                 its last number and digest, should the folder go
-    runs/<key>/                    journal, step results, plan, report, plots
+    runs/<key>/                    journal, step results, plan, orders, report, plots
     competency/jobs/<agent_id>/    training jobs
     approvers.yaml                 who may answer for agents
     edge_cases/, sessions/, policies/, constitution/, reports/, routed/, variants/, impossible/,
@@ -58,6 +58,15 @@ class RunFolder(os.PathLike[str]):
     def lock(self) -> Path:
         """Held by the one process that drives the run."""
         return self.root / "lock"
+
+    @property
+    def orders(self) -> Path:
+        """What the run was told while it went on, a file each."""
+        return self.root / "orders"
+
+    def order(self, number: int) -> Path:
+        """Return the file of an order; numbers count from 1."""
+        return self.orders / f"{number:06}.json"
 
     def pulse(self, name: str) -> Path:
         """Return the file by which a slice on a work pool shows that it lives."""

@@ -118,6 +118,7 @@ async def evolve(spec: EvolveSpec) -> Evolved:
     """
     try:
         with step_boundary(f"evolution {spec.step}"):
+            await current_runtime().steering.allowed()
             return await kept(_evolve, spec.home, spec.run_key)(spec)
     except InternalError as error:
         after = await undone(spec.base, f"{spec.run_key}/{spec.step}", str(error))

@@ -19,6 +19,7 @@ from grindstone.observe.observation import JudgeVerdict
 from grindstone.observe.patterns import JudgedTask, Pattern, find_patterns
 from grindstone.records import Role
 from grindstone.runs.progress import Note
+from grindstone.runs.slots import Slots
 from grindstone.tasks.publish import publish_judged
 from grindstone.tasks.runtime import Runtime, current_runtime
 from grindstone.tasks.step import StepSpec, kept, key_of
@@ -89,9 +90,7 @@ def _in_words(verdict: JudgeVerdict) -> str:
     return f"{verdict.score} of 10{why}"
 
 
-async def judge_attempts(
-    specs: Sequence[JudgeSpec], slots: asyncio.Semaphore
-) -> list[JudgedAttempt]:
+async def judge_attempts(specs: Sequence[JudgeSpec], slots: Slots) -> list[JudgedAttempt]:
     """Judge attempts side by side; one the judge could not use has no verdict and no score.
 
     Raises:

@@ -29,11 +29,13 @@ from grindstone.records import Episode
 from grindstone.runs.incidents import spared
 from grindstone.runs.lock import sole_process
 from grindstone.runs.progress import Note, Progress, Watcher, ignore
+from grindstone.runs.steered import Steering
 from grindstone.sandbox import SandboxProvider, open_provider
 from grindstone.sandbox.owner import run_labels
 from grindstone.sandbox.registry import Choice
 from grindstone.tasks.flow_runs import tagged
 from grindstone.tasks.lost_steps import losses_kept
+from grindstone.tasks.steered import reading_orders
 from grindstone.tasks.step import drop_torn_results
 from grindstone.workspace import Workspace
 
@@ -66,10 +68,10 @@ class Runtime:
     ledger: Ledger
     provider: SandboxProvider
     models: Models
+    steering: Steering
     watch: Watcher = ignore
     after_episode: AfterEpisode | None = None
     starts: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(STARTS_AT_ONCE))
-    spending: Spending = field(default_factory=Spending)
     calls: Calls = field(default_factory=lambda: defaultdict(dict))
     booked: set[str] = field(default_factory=set)
     starting: set[str] = field(default_factory=set)
@@ -175,6 +177,7 @@ async def open_runtime(
     oci_runtime: str | None = None,
     model_block: str | None = None,
     spending: Spending = Spending(),
+    max_workers: int = 1,
     watch: Watcher = ignore,
     after_episode: AfterEpisode | None = None,
     whole: bool = True,
@@ -189,6 +192,7 @@ async def open_runtime(
         oci_runtime: Docker's OCI runtime.
         model_block: A saved block with credentials; None for the environment's.
         spending: The run's ceilings, and how its rehearsals are priced.
+        max_workers: How many attempts may run at once.
         watch: Told what happens.
         after_episode: Called after each scored attempt.
         whole: False for a part of a run, which must leave the run's other parts alone.
@@ -210,6 +214,7 @@ async def open_runtime(
         if whole:
             await _sweep(provider)
             exits.push_async_callback(_sweep, provider, run_labels(home.root, run_key))
+        steering = Steering(folder, max_workers=max_workers, spending=spending, tell=watch)
         calls = await asyncio.to_thread(_journaled, folder.journal)
 
         def keep(call: CallRecord) -> None:
@@ -219,7 +224,8 @@ async def open_runtime(
             open_models(
                 run_key=run_key,
                 journal_dir=folder.journal,
-                spending=spending,
+                spending=steering.ceilings,
+                ceilings=steering.look,
                 on_call=keep,
                 environ=(environ := await credentials(model_block)),
                 mask=Mask.of({**os.environ, **environ}, passed_names(os.environ)),
@@ -233,13 +239,14 @@ async def open_runtime(
             ledger=ledger,
             provider=provider,
             models=models,
+            steering=steering,
             watch=watch,
             after_episode=after_episode,
-            spending=spending,
             calls=calls,
             scored=await asyncio.to_thread(scored_episodes, ledger, run_key),
         )
         exits.push_async_callback(runtime.record_calls)
+        await exits.enter_async_context(reading_orders(steering))
         token = _CURRENT.set(runtime)
         try:
             yield runtime

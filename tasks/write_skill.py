@@ -120,6 +120,7 @@ async def write_skill(spec: WriteSpec) -> Written:
     """
     try:
         with step_boundary(f"writing {spec.step}"):
+            await current_runtime().steering.allowed()
             return await kept(_write_skill, spec.home, spec.run_key)(spec)
     except InternalError as error:
         after = await undone(spec.base, f"{spec.run_key}/{spec.step}", str(error))

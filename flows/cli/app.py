@@ -29,6 +29,7 @@ COMMANDS = {
     "check": Listed("check", "Are these tasks sound? Oracle must pass, doing nothing must fail."),
     "report": Listed("report", "What a run came to, as text, page or data."),
     "runs": Listed("runs", "The runs of this home: how they ended, what they cost."),
+    "steer": Listed("steer", "Pause a run that goes on, call it off, change its limits."),
     "diff": Listed("runs", "Two runs: the tasks that flipped, the skills that changed."),
     "view": Listed("view", "Runs, attempts and skills in a browser, side by side and live."),
     "episodes": Listed("episodes", "The attempts, and one of them step by step."),

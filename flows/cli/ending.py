@@ -2,7 +2,7 @@
 
 | exit code | meaning |
 |---|---|
-| 1 | it ran, and the answer is no: a refusal, a ceiling |
+| 1 | it ran, and the answer is no: a refusal, a ceiling, an order to end |
 | 2 | what was given cannot be used |
 | 3 | infrastructure: a service, an engine, a disk, or a fault of Grindstone itself |
 """
@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from grindstone.errors import (
     BudgetExceededError,
+    CalledOffError,
     GrindstoneError,
     InputError,
     RefusedError,
@@ -28,6 +29,13 @@ _REMEDIES = {
     errno.EPERM: "a place this user may use; --work-dir names another home",
     errno.EMFILE: "a higher limit of open files (`ulimit -n`)",
 }
+
+_ANSWERS = (
+    (RefusedError, "refused", ""),
+    (BudgetExceededError, "budget", ""),
+    (CalledOffError, "called off", "the run has ended: "),
+)
+"""Errors that are an answer, their names, and what goes before their words."""
 
 
 class Ending(NamedTuple):
@@ -44,10 +52,9 @@ def ending_of(error: Exception) -> Ending:
     if isinstance(error, InputError):
         each = error.each
         return Ending(2, "input", tuple(item.sentence for item in each), each)
-    if isinstance(error, RefusedError):
-        return Ending(1, "refused", (str(error),))
-    if isinstance(error, BudgetExceededError):
-        return Ending(1, "budget", (str(error),))
+    for answer, name, said in _ANSWERS:
+        if isinstance(error, answer):
+            return Ending(1, name, (f"{said}{error}",))
     if isinstance(error, GrindstoneError):
         return Ending(3, "infrastructure", (str(error),))
     if isinstance(error, OSError):

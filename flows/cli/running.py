@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 import typer
 
 from grindstone.collecting import loading
-from grindstone.errors import InfrastructureError
+from grindstone.errors import CalledOffError, InfrastructureError
 from grindstone.flows.cli.output import say
 from grindstone.flows.cli.stopping import Stopped, how_to_go_on, stopping
 from grindstone.flows.server import require_up, server_for
@@ -102,7 +102,7 @@ def _run(
     except Stopped as error:
         say(f"Stopped. Go on: {how_to_go_on(begun[0])}" if begun else "Stopped.")
         raise typer.Exit(error.exit_code) from None
-    except InfrastructureError:
+    except (CalledOffError, InfrastructureError):
         if begun:
             say(f"Go on: {how_to_go_on(begun[0])}")
         raise

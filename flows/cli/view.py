@@ -26,7 +26,8 @@ def view(
 ) -> None:
     """Show runs, attempts, conversations and skills in a browser until Ctrl-C.
 
-    It listens on 127.0.0.1 and changes nothing. The address it prints holds the home's login.
+    It listens on 127.0.0.1 and changes nothing but by the orders given in it. The address it
+    prints holds the home's login.
     """
     import asyncio
     import webbrowser
@@ -36,6 +37,7 @@ def view(
     from grindstone.flows.login import as_header, login
     from grindstone.home import Home
     from grindstone.report.run_list import find_run
+    from grindstone.runs.orders import this_person
     from grindstone.view.app import viewer_app
     from grindstone.view.site import Site
 
@@ -56,7 +58,7 @@ def view(
     entry = f"{address}?login={header.removeprefix('Basic ')}"
 
     async def serve() -> None:
-        async with serving(viewer_app(site, header), sock):
+        async with serving(viewer_app(site, header, by=this_person()), sock):
             say(f"Viewer: {entry}\nCtrl-C ends it.")
             if as_json:
                 emit({"address": entry}, as_json=True, text="")

@@ -58,8 +58,7 @@ class SpendMeter:
     """Counts what is spent and refuses calls past a ceiling. For one event loop."""
 
     def __init__(self, ceilings: Spending = Spending()) -> None:
-        self._max_cost_usd = ceilings.max_cost_usd
-        self._max_tokens_total = ceilings.max_tokens_total
+        self.cap(ceilings)
         self._counted: set[str] = set()
         self._met: set[str] = set()
         self._usage = Usage()
@@ -71,6 +70,11 @@ class SpendMeter:
         self._reserved_tokens = 0
         self._reserved_usd = 0.0
         self._longest_answer = 0
+
+    def cap(self, ceilings: Spending) -> None:
+        """Have other ceilings from now on; calls in flight are let be."""
+        self._max_cost_usd = ceilings.max_cost_usd
+        self._max_tokens_total = ceilings.max_tokens_total
 
     @property
     def capped_in_money(self) -> bool:

@@ -5,7 +5,7 @@ import contextlib
 import importlib
 import os
 import threading
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -147,6 +147,7 @@ async def open_models(
     patience: Timeouts | None = None,
     spent_before: Iterable[CallRecord] = (),
     mask: Mask | None = None,
+    ceilings: Callable[[], Awaitable[Spending]] | None = None,
 ) -> AsyncIterator[Models]:
     """Open a run's models, for the event loop this is called in.
 
@@ -169,6 +170,8 @@ async def open_models(
         spent_before: Calls of the run that the journal may lack, from the ledger, say,
             when other machines took part; calls it has are not counted twice.
         mask: Replaces known keys in answers; by default those of `environ`.
+        ceilings: Asked before each call for the ceilings of the moment; without it they stay
+            those of `spending`.
     """
     environ = dict(os.environ if environ is None else environ)
     journal = Journal(journal_dir)
@@ -186,6 +189,7 @@ async def open_models(
         on_call=on_call,
         mask=mask or Mask.of(environ),
         own_prices=PriceList.of_environment(environ),
+        ceilings=ceilings,
     )
     async with contextlib.AsyncExitStack() as exits:
         yield Models(

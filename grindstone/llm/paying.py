@@ -1,13 +1,13 @@
 """Paying for a model's answers: journal first, then budget, then the wire, then the books."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from grindstone.digest import digest
-from grindstone.llm.budget import SpendMeter
+from grindstone.llm.budget import Spending, SpendMeter
 from grindstone.llm.calls import GIVEN_UP, CallRecord
 from grindstone.llm.journal import Journal, JournalEntry
 from grindstone.llm.messages import CallSite, Response
@@ -42,6 +42,8 @@ class CallAccounting:
     on_call: OnCall | None
     mask: Mask = NO_MASK
     own_prices: PriceList = NO_PRICES
+    ceilings: Callable[[], Awaitable[Spending]] | None = None
+    """Asked before each call for the ceilings of the moment; None: they stay."""
 
     def price(self, resolved: Resolved, usage: Usage, *, rehearsal: bool = False) -> Price:
         """Return what some tokens cost at a model's present price.
@@ -95,6 +97,8 @@ class PaidCalls:
         from grindstone.llm.asking import RetriedCall
 
         meter = self.books.meter
+        if self.books.ceilings is not None:
+            meter.cap(await self.books.ceilings())
         if meter.capped:
             for spent_elsewhere in await asyncio.to_thread(self.books.journal.news):
                 meter.seed(spent_elsewhere)

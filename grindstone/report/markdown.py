@@ -7,6 +7,7 @@ from grindstone.records import Outcome
 from grindstone.report.markdown_arms import comparison_headline, comparison_section
 from grindstone.report.markdown_confirmed import confirmed_section
 from grindstone.report.markdown_gates import gate_headline, gates_section
+from grindstone.report.markdown_orders import orders_section
 from grindstone.report.model import GroupLine, Planted, RunReport, TaskLine, VerdictEntry
 from grindstone.report.words import (
     cell,
@@ -90,7 +91,7 @@ def render_markdown(
     parts.append(confirmed_section(report))
     parts += [_groups(report), images.get("categories", ""), _egl(report), images.get("egl", "")]
     parts += [_costs(report), images.get("cost", ""), _integrity(report), _errors(report)]
-    parts += [_incidents(report), _left_out(report)]
+    parts += [_incidents(report), orders_section(report.orders), _left_out(report)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 

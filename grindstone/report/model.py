@@ -7,6 +7,7 @@ from grindstone.ledger.intervals import Interval
 from grindstone.ledger.tables.runs import EglRow, GateDecisionRow
 from grindstone.records import Outcome
 from grindstone.report.comparison import Comparison
+from grindstone.steering import GivenOrder
 
 
 class VerdictEntry(Frozen):
@@ -216,6 +217,8 @@ class RunReport(Frozen):
     tried_again: tuple[TriedAgain, ...] = ()
     quarantined: tuple[InQuarantine, ...] = ()
     incidents: tuple[IncidentLine, ...] = ()
+    orders: tuple[GivenOrder, ...] = ()
+    """What it was told while it went on."""
     left_out: tuple[str, ...] = ()
     """What is wrong with the tasks that were left out because they are broken."""
     n_evolutions: int = 0

@@ -10,9 +10,12 @@ from grindstone.ledger import Ledger
 from grindstone.ledger.tables.runs import RUNNING, RunRow
 from grindstone.llm.calls import CallRecord
 from grindstone.records import Episode, Outcome
+from grindstone.steering import steer_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+PAUSED = "paused"
 
 
 class RunLine(Frozen):
@@ -24,7 +27,7 @@ class RunLine(Frozen):
     model: str
     rehearsal: bool
     status: str
-    """As `RunRow.present_status` has it."""
+    """As `RunRow.present_status` has it; paused: it goes on, and an order says to wait."""
     n_tasks: int
     attempts: int
     """Of every purpose, those of gates and comparisons included."""
@@ -38,6 +41,11 @@ class RunLine(Frozen):
     started_at: AwareDatetime
     ended_at: AwareDatetime | None
     """None while it runs."""
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether a process drives it."""
+        return self.status in (RUNNING, PAUSED)
 
     @property
     def duration_s(self) -> float | None:
@@ -66,7 +74,7 @@ def list_runs(ledger: Ledger, run_keys: "Iterable[str] | None" = None) -> list[R
         lines.append(
             RunLine(
                 **last.model_dump(include={"run_key", "kind", "agent_id", "model", "rehearsal"}),
-                status=last.present_status,
+                status=_status(ledger, last),
                 n_tasks=last.n_tasks,
                 attempts=total,
                 passed=passed,
@@ -95,6 +103,12 @@ def find_run(ledger: Ledger, run_key: str) -> str:
         raise InputError(run_key, f"fits {len(fits)} runs ({shown})", "one run's key, or its start")
     shown = ", ".join(sorted(keys)[-5:]) or "none yet"
     raise InputError(run_key, "is no run of this home", f"one of its runs ({shown})")
+
+
+def _status(ledger: Ledger, last: RunRow) -> str:
+    status = last.present_status
+    paused = status == RUNNING and steer_of(ledger.home.run(last.run_key)).paused
+    return PAUSED if paused else status
 
 
 def _sequence(row: RunRow) -> int:

@@ -40,6 +40,7 @@ from grindstone.report.model import (
 
 if TYPE_CHECKING:
     import polars as pl
+from grindstone.steering import orders_of
 
 
 def build_report(ledger: Ledger, run_key: str) -> RunReport:
@@ -140,6 +141,7 @@ def build_report(ledger: Ledger, run_key: str) -> RunReport:
             for row in ledger.rows(QuarantineRow, run_key)
         ),
         incidents=standing_of(ledger.rows(IncidentRow, run_key), whole),
+        orders=tuple(orders_of(ledger.home.run(run_key))),
         left_out=last.left_out if last else (),
         n_evolutions=len(
             {row.evo_number for row in standing if row.tree_after != row.tree_before} - {0}

@@ -2,7 +2,7 @@
 
 The page itself holds nothing of the home and is open, as Prefect's is; every document needs
 the home's login in the `Authorization` header, so no other page, and no agent that reaches
-the port from its sandbox, reads a thing. Nothing is ever written.
+the port from its sandbox, reads a thing. All that is ever written are orders to runs.
 """
 
 import asyncio
@@ -19,6 +19,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from grindstone.errors import GrindstoneError, InputError
+from grindstone.view.posting import MOST_BYTES, foreign, take_order
 from grindstone.view.site import Site
 from grindstone.view.tail import watch
 
@@ -47,12 +48,13 @@ class _Assets(StaticFiles):
         return found
 
 
-def viewer_app(site: Site, expected: str) -> Starlette:
+def viewer_app(site: Site, expected: str, *, by: str = "viewer") -> Starlette:
     """Return the application; it works below any path, for all its addresses are relative.
 
     Args:
         site: What is shown.
-        expected: The `Authorization` header of those who may read.
+        expected: The `Authorization` header of those who may read, and give orders.
+        by: Whom an order is said to come from.
     """
 
     def refused(request: Request) -> Response | None:
@@ -74,6 +76,23 @@ def viewer_app(site: Site, expected: str) -> Starlette:
             return _problem(HTTPStatus.INTERNAL_SERVER_ERROR, str(error))
         return Response(found, media_type="application/json", headers=HEADERS)
 
+    async def order(request: Request) -> Response:
+        if (no := refused(request)) is not None:
+            return no
+        if why := foreign(request.headers):
+            return _problem(HTTPStatus.FORBIDDEN, why)
+        body = b""
+        async for piece in request.stream():
+            body += piece
+            if len(body) > MOST_BYTES:
+                return _problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "an order is short")
+        key = request.path_params["run_key"]
+        try:
+            given = await asyncio.to_thread(take_order, site.ledger, key, body, by)
+        except InputError as error:
+            return _problem(HTTPStatus.CONFLICT, str(error))
+        return Response(given.model_dump_json(), media_type="application/json", headers=HEADERS)
+
     async def events(request: Request) -> Response:
         if (no := refused(request)) is not None:
             return no
@@ -88,6 +107,7 @@ def viewer_app(site: Site, expected: str) -> Starlette:
     return Starlette(
         routes=[
             Route("/api/events", events),
+            Route("/api/run/{run_key}/orders", order, methods=["POST"]),
             Route("/api/{address:path}", document),
             Mount("/", _Assets(directory=ASSETS, html=True)),
         ]

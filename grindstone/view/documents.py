@@ -52,6 +52,15 @@ class AttemptLine(Frozen):
     """Those of them that it read."""
 
 
+class OrderLine(Frozen):
+    """An order the run was given while it went on."""
+
+    at: AwareDatetime
+    by: str
+    via: str
+    told: str
+
+
 class RunDocument(Frozen):
     """One run: how it stands, what it tried, what it changed."""
 
@@ -65,6 +74,7 @@ class RunDocument(Frozen):
     """What it can be held against itself by, as `run_diff.find_side` reads it."""
     gates: tuple[GateDecisionRow, ...]
     incidents: tuple[IncidentRow, ...]
+    orders: tuple[OrderLine, ...]
 
 
 class TurnLine(Frozen):

@@ -8,7 +8,8 @@ from grindstone.ledger.tables.runs import EvolutionRow, GateDecisionRow, Inciden
 from grindstone.records import Episode, Usage
 from grindstone.report.run_diff import run_parts
 from grindstone.report.run_list import find_run, list_runs
-from grindstone.view.documents import AttemptLine, RunDocument, RunsDocument
+from grindstone.steering import orders_of
+from grindstone.view.documents import AttemptLine, OrderLine, RunDocument, RunsDocument
 
 if TYPE_CHECKING:
     import polars as pl
@@ -39,6 +40,10 @@ def run_document(ledger: Ledger, run_key: str) -> RunDocument:
         parts=run_parts(ledger, key),
         gates=tuple(sorted(ledger.rows(GateDecisionRow, key), key=lambda row: row.at)),
         incidents=tuple(ledger.rows(IncidentRow, key)),
+        orders=tuple(
+            OrderLine(at=order.at, by=order.by, via=order.via, told=", ".join(order.words))
+            for order in orders_of(ledger.home.run(key))
+        ),
     )
 
 

@@ -14,13 +14,15 @@ LIFE_S = 8.0
 
 
 def state_of(home: Home) -> dict[str, int]:
-    """Return, for each run, when one of the watched tables last gained a part."""
+    """Return, for each run, when it last gained rows or an order."""
     found: dict[str, int] = {}
     for table in WATCHED:
         folder = home.ledger / table
         for own in folder.glob("run=*") if folder.is_dir() else ():
             key = unquote(own.name.removeprefix("run="))
             found[key] = max(found.get(key, 0), changed_ns(own))
+    for key, at in found.items():
+        found[key] = max(at, changed_ns(home.run(key).orders))
     return found
 
 

@@ -10,12 +10,12 @@ from prefect import get_client
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.objects import FlowRun
-from prefect.states import Completed, Running
+from prefect.states import Completed, Running, exception_to_failed_state
 
 from grindstone.attempt.run import error_episode
 from grindstone.attempt.spec import AttemptSpec, SolverSettings
 from grindstone.benchmark import load_task
-from grindstone.errors import Cause, InfrastructureError
+from grindstone.errors import BudgetExceededError, Cause, InfrastructureError
 from grindstone.flows import sending
 from grindstone.flows.attempt import PlannedAttempt
 from grindstone.flows.sending import attempt_in_slices
@@ -24,6 +24,7 @@ from grindstone.records import Outcome, Purpose
 from grindstone.resources import bundled
 from grindstone.runs.plan import open_workspace
 from grindstone.settings import GrindSettings
+from grindstone.steering import Order, give_order
 from grindstone.tasks.flow_runs import run_tag
 from grindstone.tasks.runtime import Runtime, open_runtime
 
@@ -133,3 +134,43 @@ async def test_what_a_dead_process_had_sent_is_waited_for(sender: Sender):
     await elsewhere
     assert "as the worker saw it" in episode.error_detail
     assert [run.id for run in await sender.slices()] == [before.id]
+
+
+async def test_a_paused_run_sends_nothing_until_it_goes_on(sender: Sender):
+    folder = sender.runtime.folder
+    give_order(folder, Order(paused=True), by="ann@desk", via="cli")
+    await sender.runtime.steering.look()
+    sending = asyncio.create_task(sender.send())
+    await asyncio.sleep(1)
+    assert await sender.slices() == []
+    give_order(folder, Order(paused=False, max_workers=3), by="ann@desk", via="cli")
+    async with asyncio.timeout(20):
+        while not (sent := await sender.slices()):
+            await asyncio.sleep(0.1)
+    assert AttemptSlice.model_validate(sent[0].parameters["work"]).at_once == 3
+    sending.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await sending
+
+
+async def test_a_slice_that_met_a_ceiling_is_sent_again_once_it_is_raised(sender: Sender):
+    ceiling = Order(max_tokens_total=10)
+    give_order(sender.runtime.folder, ceiling, by="ann@desk", via="cli")
+    await sender.runtime.steering.look()
+    sending = asyncio.create_task(sender.send())
+    async with asyncio.timeout(30):
+        while not (sent := await sender.slices()):
+            await asyncio.sleep(0.1)
+        higher = Order(max_tokens_total=1000)
+        give_order(sender.runtime.folder, higher, by="ann@desk", via="cli")
+        await sender.runtime.steering.look()
+        stopped = await exception_to_failed_state(BudgetExceededError("max_tokens_total"))
+        await sender.client.set_flow_run_state(sent[0].id, stopped, force=True)
+        while len(again := await sender.slices()) < 2:
+            assert not sending.done(), await sending
+            await asyncio.sleep(0.1)
+    ceilings = {AttemptSlice.model_validate(r.parameters["work"]).spending for r in again}
+    assert {each.max_tokens_total for each in ceilings} == {10, 1000}
+    sending.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await sending

@@ -28,10 +28,10 @@ function logins() {
   return kept.filter(Boolean);
 }
 
-async function ask(path) {
+async function ask(path, options = {}) {
   for (const login of [...logins(), ""]) {
-    const headers = login ? { Authorization: `Basic ${login}` } : {};
-    const answer = await fetch(`api/${path}`, { headers });
+    const headers = { ...options.headers, ...(login && { Authorization: `Basic ${login}` }) };
+    const answer = await fetch(`api/${path}`, { ...options, headers });
     if (answer.status !== 401) return answer;
   }
   throw new LoginNeeded();
@@ -60,6 +60,15 @@ export async function load(parts, query = {}) {
   const path = parts.map(encodeURIComponent).join("/") + (told && `?${told}`);
   if (offline) return fromFolder(path);
   const answer = await ask(path);
+  const found = await answer.json();
+  if (!answer.ok) throw new Error(found.problem);
+  return found;
+}
+
+// Ask for a change; the server says what became of it.
+export async function send(parts, order) {
+  const answer = await ask(parts.map(encodeURIComponent).join("/"), { method: "POST",
+    headers: { "Content-Type": "application/json" }, body: JSON.stringify(order) });
   const found = await answer.json();
   if (!answer.ok) throw new Error(found.problem);
   return found;

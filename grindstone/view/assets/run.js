@@ -4,6 +4,7 @@ import { html, useState } from "./lib.js";
 import { useDocument } from "./data.js";
 import { Fact, Link, Outcome, Shown, Trail } from "./parts.js";
 import { address } from "./place.js";
+import { Steer } from "./steer.js";
 import { Table } from "./table.js";
 import { count, duration, fixed, money, percent, seconds_between, standing, tests, time }
   from "./words.js";
@@ -52,6 +53,7 @@ export function RunPage({ run_key }) {
     <${Shown} state=${state}>${(found) => html`
       <h1>${found.run.kind} ${found.run.agent_id}</h1>
       <${Facts} run=${found.run} />
+      <${Steer} found=${found} />
       ${found.note && html`<p>${found.note}</p>`}
       ${found.left_out.map((each) => html`<p class="problem">Left out: ${each}</p>`)}
       ${found.incidents.filter((each) => !each.settled).map((each) =>

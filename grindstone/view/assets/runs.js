@@ -41,7 +41,7 @@ export function RunsPage() {
       const order = found.runs.map((run) => run.run_key);
       const sides = [...chosen].sort((a, b) => order.indexOf(a) - order.indexOf(b));
       return html`<${Table} columns=${columns(chosen, choose)} rows=${found.runs} first="-at"
-        noun="run" label="Runs" picks=${["status:running", "status:failed"]}>
+        noun="run" label="Runs" picks=${["status:running", "status:paused", "status:failed"]}>
         <button type="button" disabled=${chosen.length !== 2}
           onClick=${() => (location.hash = address(["diff", ...sides]))}>What changed</button><//>`;
     }}<//>`;

@@ -1,0 +1,123 @@
+"""A run that reads its orders while it goes on."""
+
+import asyncio
+from collections.abc import Callable
+
+from grindstone.errors import InputError
+from grindstone.home import RunFolder
+from grindstone.llm.budget import Spending
+from grindstone.runs.progress import Note, Watcher, ignore
+from grindstone.runs.slots import Slots
+from grindstone.steering import GivenOrder, Steer, orders_of, steer_of
+
+
+class Steering:
+    """What a run may do at the moment: its settings, and its orders over them.
+
+    For one event loop. Orders are read on `look`; whoever waits for a change is woken.
+    """
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        *,
+        max_workers: int = 1,
+        spending: Spending = Spending(),
+        tell: Watcher = ignore,
+    ) -> None:
+        """Read the orders so far; those that ask something once are past.
+
+        Args:
+            folder: The run's.
+            max_workers: Of its settings.
+            spending: Of its settings.
+            tell: Told of each order that comes.
+
+        Raises:
+            InputError: A file among the orders is none.
+        """
+        self._folder, self._workers, self._spending, self._tell = (
+            folder,
+            max_workers,
+            spending,
+            tell,
+        )
+        self.now: Steer = steer_of(folder)
+        self._begun = self.now.last
+        self._retried = self._begun
+        self._changed = asyncio.Event()
+        self._damaged = ""
+        self.slots = Slots(lambda: 0 if self.now.paused else self.max_workers)
+        self.on_cancel: Callable[[], object] = lambda: None
+
+    @property
+    def max_workers(self) -> int:
+        """How many attempts may run at once."""
+        return self.now.max_workers or self._workers
+
+    @property
+    def ceilings(self) -> Spending:
+        """What may be spent."""
+        usd, tokens = self.now.max_cost_usd, self.now.max_tokens_total
+        told: dict[str, float | None] = {}
+        if usd is not None:
+            told["max_cost_usd"] = None if usd == float("inf") else usd
+        if tokens is not None:
+            told["max_tokens_total"] = tokens or None
+        return self._spending.model_copy(update=told)
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether it was called off since this process took it up."""
+        return self.now.cancelled > self._begun
+
+    def take_retry(self) -> bool:
+        """Return whether what errored is to be tried again, by an order not yet taken."""
+        fresh = self.now.retried > self._retried
+        self._retried = self.now.retried
+        return fresh
+
+    async def look(self) -> Spending:
+        """Read the orders that came; return what may be spent."""
+        after = self.now.last
+        try:
+            found = await asyncio.to_thread(orders_of, self._folder, after=after)
+        except InputError as error:
+            if str(error) != self._damaged:
+                self._damaged = str(error)
+                self._tell(Note(self._damaged))
+            found = ()
+        fresh = [order for order in found if order.number > self.now.last]
+        if fresh:
+            self._take(fresh)
+        return self.ceilings
+
+    async def changed(self) -> None:
+        """Wait for the next orders; `look` is called by somebody else."""
+        await self._changed.wait()
+
+    async def allowed(self) -> None:
+        """Wait while the run is paused."""
+        while self.now.paused:
+            await self.changed()
+
+    def _take(self, orders: list[GivenOrder]) -> None:
+        self.now = self.now.after(orders)
+        for order in orders:
+            self._tell(Note(order.sentence))
+        self._changed.set()
+        self._changed = asyncio.Event()
+        self.slots.review()
+        if self.cancelled:
+            self.on_cancel()
+
+
+def raised(before: Spending, after: Spending) -> bool:
+    """Return whether a ceiling is higher than it was, and none is lower."""
+    pairs = [
+        (before.max_cost_usd, after.max_cost_usd),
+        (before.max_tokens_total, after.max_tokens_total),
+    ]
+    inf = float("inf")
+    ways = [(new or inf) - (old or inf) if new != old else 0.0 for old, new in pairs]
+    return any(way > 0 for way in ways) and all(way >= 0 for way in ways)
