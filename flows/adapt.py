@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from prefect import flow
 
+from grindstone.agents.agent_file import load_agent
 from grindstone.benchmark import Task
 from grindstone.blocks import BlockNames
 from grindstone.digest import digest
@@ -151,6 +152,7 @@ async def _judge(
             task_id=episode.task_id,
             task_dir=tasks[episode.task_id].path,
             model_id=run.model(run.settings.judge_model_id),
+            agent=load_agent(run.settings.judge_agent) if run.settings.judge_agent else None,
             region=run.settings.region,
             cycle=cycle,
         )

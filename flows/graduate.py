@@ -16,7 +16,7 @@ from grindstone.graduation.audit.event import AuditEvent, EventDraft, EventKind
 from grindstone.graduation.decisions.approval import named_in_form
 from grindstone.graduation.decisions.lapse import lapse_all_changed
 from grindstone.graduation.decisions.promotion import obstacles
-from grindstone.graduation.evidence.identity import identity_of
+from grindstone.graduation.evidence.identity import OWN_LOOP, identity_of
 from grindstone.graduation.evidence.requirements import Criterion, Requirement, only_missing
 from grindstone.graduation.intake.live import (
     Answered,
@@ -230,7 +230,10 @@ async def live(
         model = resolve_model_id(settings.model_id, await credentials(blocks.model))
         present = await asyncio.to_thread(
             partial(
-                identity_of, registry, agent_id, model="" if model.rehearsal else model.model_id
+                identity_of,
+                registry,
+                agent_id,
+                **({} if model.rehearsal else {"model": model.model_id, "program": OWN_LOOP}),
             )
         )
         await asyncio.to_thread(lapse_all_changed, registry, agent_id, present)

@@ -114,11 +114,11 @@ def _agent(settings: RunSettings, environ: Mapping[str, str]) -> None:
     """Look whether the agent is there, and whether its program can be given the model."""
     if settings.solver is not None:
         plugged_in(settings.solver)
-    evolver, model_id = getattr(settings, "evolver_agent", None), settings.model_id
-    if evolver is not None:
-        model_id = getattr(settings, "evolver_model_id", None) or model_id
-        program = load_agent(evolver)
-        _reached("evolver_model_id", model_id, program.name, program.api, environ)
+    for role in ("evolver", "judge"):
+        if (choice := getattr(settings, f"{role}_agent", None)) is not None:
+            program, field = load_agent(choice), f"{role}_model_id"
+            model_id = getattr(settings, field, None) or settings.model_id
+            _reached(field, model_id, program.name, program.api, environ)
     if (agent := agent_of(settings)) is not None:
         asks = None if settings.agent is None else agent.api
         _reached("model_id", settings.model_id, agent.name, asks, environ)

@@ -8,14 +8,20 @@ from typing import Any
 from prefect.blocks.abstract import NotificationBlock
 from prefect.blocks.core import Block
 
+from grindstone.agents.agent_file import load_agent
+from grindstone.agents.program_model import ProgramModel
 from grindstone.blocks import credentials
 from grindstone.errors import InputError
+from grindstone.evolve.session import environment
 from grindstone.graduation.audit.event import AuditEvent
 from grindstone.graduation.audit.signing import sign_end
 from grindstone.graduation.decisions.exam import Examiner
 from grindstone.graduation.service import GraduationService
 from grindstone.llm import open_models
+from grindstone.llm.messages import Model
 from grindstone.runs.progress import Note, current_watcher
+from grindstone.sandbox import open_provider
+from grindstone.sandbox.owner import run_labels
 from grindstone.settings import GraduationSettings
 from grindstone.tasks.events import tell_events
 
@@ -44,18 +50,39 @@ async def open_service(
         examiner=examiner,
     )
     if settings.judge_model_id is None:
+        if settings.judge_agent is not None:
+            raise InputError("judge_agent", "has no model to ask", "judge_model_id beside it")
         await _settle(service)
         yield service
         return
-    async with open_models(
-        run_key=run_key,
-        journal_dir=home.run(run_key).journal,
-        spending=settings.spending,
-        environ=await credentials(model_block),
-    ) as models:
-        service.judge = models.get(settings.judge_model_id, settings.region)
+    async with (
+        open_models(
+            run_key=run_key,
+            journal_dir=home.run(run_key).journal,
+            spending=settings.spending,
+            environ=await credentials(model_block),
+        ) as models,
+        _judge(settings, models.get(settings.judge_model_id, settings.region), run_key) as judge,
+    ):
+        service.judge = judge
         await _settle(service)
         yield service
+
+
+@contextlib.asynccontextmanager
+async def _judge(settings: GraduationSettings, model: Model, run_key: str) -> AsyncIterator[Model]:
+    """Yield who decides judged rules: a model, or a program of others that asks it."""
+    if settings.judge_agent is None:
+        yield model
+        return
+    agent = await asyncio.to_thread(load_agent, settings.judge_agent)
+    provider = await open_provider(settings.sandbox)
+    try:
+        image = await environment(provider, agent)
+        labels = run_labels(settings.home.root, run_key)
+        yield ProgramModel(agent, model, provider, image=image, labels=labels)
+    finally:
+        await provider.close()
 
 
 async def _settle(service: GraduationService) -> None:

@@ -6,14 +6,17 @@ from pathlib import Path
 
 from prefect import task
 
+from grindstone.agents.agent_file import AgentFile
+from grindstone.agents.program_model import ProgramModel
 from grindstone.benchmark import load_task
 from grindstone.boundary import step_boundary
 from grindstone.digest import digest
 from grindstone.errors import InfrastructureError, InternalError
 from grindstone.evolve.behaviour import JudgedAttempt, observe_behaviour, recall_behaviour
+from grindstone.evolve.session import environment
 from grindstone.ledger.tables.attempts import JudgeVerdictRow
 from grindstone.ledger.tables.runs import PatternRow
-from grindstone.llm.messages import CallSite
+from grindstone.llm.messages import CallSite, Model
 from grindstone.observe.judge import judge
 from grindstone.observe.observation import JudgeVerdict
 from grindstone.observe.patterns import JudgedTask, Pattern, find_patterns
@@ -31,11 +34,17 @@ class JudgeSpec(StepSpec):
     episode_id: str
     task_id: str
     task_dir: Path
+    agent: AgentFile | None = None  # a program of others judges, by the model
 
     @property
     def cache_key(self) -> str:
         """What a step's stored result is found by."""
-        return digest({"run": self.run_key, "episode": self.episode_id, "judge": self.model_id})
+        return digest({"run": self.run_key, "episode": self.episode_id, "judge": self.judge})
+
+    @property
+    def judge(self) -> str:
+        """Who judges, as its row names it."""
+        return self.model_id if self.agent is None else f"{self.agent.label} ({self.model_id})"
 
 
 @task(
@@ -62,7 +71,7 @@ async def _judge(spec: JudgeSpec) -> JudgedAttempt:
         episode_id=spec.episode_id,
         task_id=spec.task_id,
         cycle=spec.cycle,
-        model=spec.model_id,
+        model=spec.judge,
         error=judged.error,
         **said,
     )
@@ -81,7 +90,10 @@ async def _verdict(spec: JudgeSpec, runtime: Runtime) -> JudgeVerdict:
         turn=0,
         task_id=spec.task_id,
     )
-    model = runtime.models.get(spec.model_id, spec.region)
+    model: Model = runtime.models.get(spec.model_id, spec.region)
+    if spec.agent is not None:
+        image = await environment(runtime.provider, spec.agent)
+        model = ProgramModel(spec.agent, model, runtime.provider, image=image, labels=spec.labels)
     return await judge(model, observe_behaviour(seen[0], about), site)
 
 

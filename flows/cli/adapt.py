@@ -27,7 +27,8 @@ PANELS = (
     )
     | dict.fromkeys(SearchOptions.model_fields, "Gate")
     | dict.fromkeys(("tasks_dir", "category", "difficulty", "task_ids", "limit"), "Tasks")
-    | dict.fromkeys(("judge_model_id", "evolver_model_id", "evolver_agent", "model_id"), "Models")
+    | dict.fromkeys(("judge_model_id", "judge_agent", "model_id"), "Models")
+    | dict.fromkeys(("evolver_model_id", "evolver_agent"), "Models")
 )
 
 

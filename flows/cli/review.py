@@ -15,7 +15,15 @@ if TYPE_CHECKING:
 SHOWN = frozenset(
     {
         *("work_dir", "policies_dir", "constitution_dir", "agents", "notify_block", "weekly"),
-        *("judge_model_id", "region", "max_cost_usd", "max_tokens_total", "signing_key"),
+        *(
+            "judge_model_id",
+            "judge_agent",
+            "sandbox",
+            "region",
+            "max_cost_usd",
+            "max_tokens_total",
+            "signing_key",
+        ),
     }
 )
 HIDDEN = frozenset(GraduationSettings.model_fields) - SHOWN

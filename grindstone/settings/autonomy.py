@@ -158,6 +158,11 @@ class GraduationSettings(RunSettings):
     judge_model_id: str | None = Field(
         None, description="Model that decides judged rules. Empty: they stay undecided."
     )
+    judge_agent: str | None = Field(
+        None,
+        description="A program of others that decides them, as a file says or by a bundled one's "
+        "name; with the judge's model. Empty: the model decides.",
+    )
     notify_block: str | None = Field(
         None,
         description="Saved Prefect notification block told of decisions, as in slack-webhook/ops.",

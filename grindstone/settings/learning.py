@@ -15,6 +15,10 @@ EVOLVER_AGENT = (
     "A program of others that evolves, as a file says or by a bundled one's name; with the "
     "evolver's model. Empty: our own loop."
 )
+JUDGE_AGENT = (
+    "A program of others that judges, as a file says or by a bundled one's name; with the judge's "
+    "model. Empty: the judge is a model."
+)
 EVOLVED_LAYERS = ("skills", "memory", "prompts", "tools")
 
 
@@ -198,6 +202,7 @@ class AdaptiveSettings(RunSettings, SearchOptions, IntegrityOptions, ConfirmOpti
     max_cycles: int = Field(10, ge=1, description="The run ends after so many cycles at most.")
     max_skill_chars: int = Field(2000, ge=200, description="Longest SKILL.md accepted.")
     judge_model_id: str | None = Field(None, description="Empty: the solver's model.")
+    judge_agent: str | None = Field(None, description=JUDGE_AGENT)
     evolver_model_id: str | None = Field(None, description="Empty: the solver's model.")
     evolver_agent: str | None = Field(None, description=EVOLVER_AGENT)
     feedback_level: FeedbackLevel = Field(

@@ -23,6 +23,7 @@ from grindstone.flows.route import route
 from grindstone.flows.warrant import warrant
 from grindstone.graduation import GraduationService
 from grindstone.ledger import Ledger
+from grindstone.ledger.tables.attempts import JudgeVerdictRow
 from grindstone.llm.calls import CallRecord
 from grindstone.llm.prices import OwnPrice, PriceList
 from grindstone.llm.providers import resolve_model_id
@@ -100,6 +101,7 @@ async def test_every_flow_lets_any_agent_work_with_any_model(
             given = {"solver": StrandsSolver, "model_id": chat}
         elif name == "adapt":
             given |= {"evolver_model_id": chat, "judge_model_id": messages}
+            given["judge_agent"] = str(file)
         elif name == "evolver":
             given |= {"evolver_agent": str(file), "agent_id": "evolved"}
         elif name == "exam":
@@ -124,6 +126,8 @@ async def test_every_flow_lets_any_agent_work_with_any_model(
     assert sorted(evolved, key=bool) == [False, True]
     answers = (home / "runs/evolver/journal").glob("evolver-*.jsonl")
     assert any(b'"opaque"' in path.read_bytes() for path in answers), "they came through the proxy"
+    judges = {(row.model, row.error) for row in ledger.rows(JudgeVerdictRow)}
+    assert judges == {(f"{load_agent(str(file)).label} ({messages})", "")}
     calls = ledger.rows(CallRecord)
     asked = {role: {call.model for call in calls if call.role is role} for role in Role}
     assert asked[Role.SOLVER] == {"rehearsal", chat}

@@ -25,11 +25,11 @@ from grindstone.workspace import Workspace
 Make = Callable[..., GraduationService]
 
 
-def by_model(model: str) -> Examiner:
-    plain = passing()
+def by(model: str, profile: str = "") -> Examiner:
+    plain, told = passing(), {"model": model, "profile": profile}
 
     async def attempt(agent_id: str, cases: Sequence[EdgeCase]) -> list[Episode]:
-        return [each.model_copy(update={"model": model}) for each in await plain(agent_id, cases)]
+        return [each.model_copy(update=told) for each in await plain(agent_id, cases)]
 
     return attempt
 
@@ -48,22 +48,21 @@ def rewrite(workspace: Workspace, path: str) -> None:
         workspace.commit(f"change {path}")
 
 
-async def with_model(service: GraduationService, count: int, model: str) -> None:
+async def worked(service: GraduationService, count: int, *, first: int = 0, **told: object) -> None:
     rows = [
         rows_for(
             service.registry,
             Work.model_validate(work(number)),
-            run_key="m",
+            run_key=f"m-{first}",
             purpose=Purpose.ROUTE,
             now=START,
         )
-        for number in range(count)
+        for number in range(first, first + count)
     ]
     named = [
-        each.model_copy(update={"episode": each.episode.model_copy(update={"model": model})})
-        for each in rows
+        each.model_copy(update={"episode": each.episode.model_copy(update=told)}) for each in rows
     ]
-    keep(service.registry, named, run_key="m")
+    keep(service.registry, named, run_key=f"m-{first}")
     await check(service.registry, [each.episode for each in named])
 
 
@@ -122,9 +121,9 @@ async def test_skills_by_choice_alone(
 
 
 async def test_another_model_lapses_once(service_at: Make, edge_task: Path) -> None:
-    service = service_at(examiner=by_model("model-a"))
+    service = service_at(examiner=by("model-a"))
     registry = service.registry
-    await with_model(service, 12, "model-a")
+    await worked(service, 12, model="model-a")
     await service.record_episode(**work(99, agent_id="bob", success=False))
     await service.add_edge_case("ep-99", edge_task, added_by="Grace")
     await service.run_graduation_exam("ada")
@@ -140,6 +139,37 @@ async def test_another_model_lapses_once(service_at: Make, edge_task: Path) -> N
     assert event is not None
     assert "model-a → model-b" in event.reason
     assert lapse_if_changed(registry, registry.agent("ada"), other) is None
+
+
+CODEX, NEWER = "command codex 0.169.0 eb7afb67", "command codex 0.170.0 0c5ab3e8"
+
+
+@pytest.mark.parametrize("other", [NEWER, "command claude-code 2.1.197 aaaa0000", "strands"])
+async def test_another_program_lapses_until_it_is_examined(
+    service_at: Make, edge_task: Path, other: str
+) -> None:
+    service = service_at(examiner=by("m", CODEX))
+    registry = service.registry
+    await worked(service, 12, model="m", profile=CODEX)
+    await service.record_episode(**work(99, agent_id="bob", success=False))
+    await service.add_edge_case("ep-99", edge_task, added_by="Grace")
+    await service.run_graduation_exam("ada")
+    await service.promote_agent("ada", "INTERN", "Grace")
+    assert registry.chain.events()[-1].evidence["agent"]["program"] == CODEX
+    await worked(service, 1, first=12, model="m", profile=CODEX)
+    assert (await service.review()).decisions[0].action == "none"
+    await worked(service, 1, first=13, model="m", profile=other)
+    await worked(service, 1, first=14, model="m")  # recorded work does not say who did it
+    decision = (await service.review()).decisions[0]
+    assert (decision.action, decision.level) == ("lapsed", Level.STUDENT)
+    assert f"another program ({CODEX} → " in decision.reason
+    await service.run_graduation_exam("ada")  # by the program that is no longer used
+    assert registry.agent("ada").level is Level.INTERN
+    assert (await service.review()).decisions[0].action == "lapsed"
+    service.examiner = by("m", other)
+    await service.run_graduation_exam("ada")
+    assert registry.agent("ada").level is Level.INTERN
+    assert (await service.review()).decisions[0].action == "none"
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ from grindstone.graduation.audit.event import AuditEvent, EventDraft, EventKind
 from grindstone.graduation.audit.standing import agent_of
 from grindstone.graduation.decisions.edge_cases import EdgeCase, case_ids, case_task, load_case
 from grindstone.graduation.decisions.lapse import restoring
-from grindstone.graduation.evidence.identity import AgentIdentity, identity_of
+from grindstone.graduation.evidence.identity import AgentIdentity, identity_of, program_of
 from grindstone.graduation.registry import Registry
 from grindstone.graduation.rules.levels import Level
 from grindstone.graduation.rules.policy import Policy, is_rehearsal
@@ -142,11 +142,20 @@ async def examine(
     episodes = list(await examiner(agent_id, cases)) if cases else []
     results = tuple(_result(case, episode) for case, episode in zip(cases, episodes, strict=True))
     result = _verdict(agent_id, target, policy, results, episodes)
-    models = {each.model for each in episodes if isinstance(each, Episode) and each.model}
-    identity = identity_of(registry, agent_id, model="" if len(models) != 1 else min(models))
+    made = [each for each in episodes if isinstance(each, Episode)]
+    identity = identity_of(
+        registry,
+        agent_id,
+        model=_only({each.model for each in made if each.model}),
+        program=_only({program_of(each.profile) for each in made} - {""}),
+    )
     registry.chain.append(lambda events: _event(registry, events, policy, result, identity))
     registry.chain.append(lambda events: restoring(registry, events, agent_id, within))
     return result
+
+
+def _only(found: set[str]) -> str:
+    return min(found) if len(found) == 1 else ""
 
 
 def _result(case: EdgeCase, episode: Episode | InfrastructureError) -> CaseResult:

@@ -1,6 +1,6 @@
 """A level that lapses when the agent is no longer the one that earned it, and comes back.
 
-A promotion, an exam and a lapse keep the agent's model, prompts, tools and skills by content.
+A promotion, an exam and a lapse keep the agent's model, program, prompts, tools and skills.
 Where a part that the policy names is another one now, the level is one lower until the agent
 has passed an exam as it is.
 """
@@ -42,7 +42,9 @@ def lapse_reason(registry: Registry, agent: Agent, present: AgentIdentity) -> st
     if not parts:
         return ""
     told = ", ".join(
-        f"another model ({bound.model} → {present.model})" if part == "model" else f"other {part}"
+        f"another {part} ({getattr(bound, part)} → {getattr(present, part)})"
+        if part in ("model", "program")
+        else f"other {part}"
         for part in parts
     )
     return f"{told} than event {since} was decided on; an exam for {agent.level.value} is due"
@@ -105,8 +107,13 @@ def restoring(
     present = identity_of(registry, agent_id)
     for event in agent.exams:
         stated = stated_identity(event)
-        # The exam's own model is what the agent was examined with: later work may not say yet.
-        now = present.model_copy(update={"model": stated.model or present.model})
+        # What the agent was examined with: later work may not say yet.
+        now = present.model_copy(
+            update={
+                "model": stated.model or present.model,
+                "program": stated.program or present.program,
+            }
+        )
         counts = event.evidence.get("passed") is True and event.to_level is agent.lapsed_from
         rehearsed = event.evidence.get("rehearsal") is True and not policy.rehearsals
         if counts and not rehearsed and not stated.differs(now, policy.lapse_on):

@@ -1,7 +1,9 @@
-"""Which agent it is that a level, an exam or a record speaks of: model, prompts, tools, skills."""
+"""Which agent a level, an exam or a record speaks of: model, program, prompts, tools, skills."""
 
 from collections.abc import Collection
+from typing import NamedTuple
 
+from grindstone.agents.profiles import Profile
 from grindstone.base import Frozen
 from grindstone.digest import digest
 from grindstone.graduation.registry import Registry
@@ -13,6 +15,7 @@ class AgentIdentity(Frozen):
     """An agent by what makes it; an empty part is not known."""
 
     model: str = ""
+    program: str = ""  # whose loop it is: see `program_of`
     prompts: str = ""  # digest of the workspace's prompts/
     tools: str = ""  # likewise
     skills: str = ""  # likewise
@@ -26,35 +29,68 @@ class AgentIdentity(Frozen):
         )
 
 
-def identity_of(registry: Registry, agent_id: str, *, model: str = "") -> AgentIdentity:
+class Runs(NamedTuple):
+    """What an agent runs with; empty: not known."""
+
+    model: str = ""
+    program: str = ""
+
+
+OWN_LOOP = "one of Grindstone's loops"
+
+
+def program_of(profile: str) -> str:
+    """Return whose loop an episode's profile names; empty where it is not known or no agent's.
+
+    A program of others is named with its version and the digest of its file. Ours are one.
+    """
+    kind = profile.partition(" ")[0]
+    if kind in (Profile.COMMAND, Profile.CODE):
+        return profile
+    known = kind in tuple(Profile) and Profile(kind).aided
+    return OWN_LOOP if known else ""
+
+
+def identity_of(
+    registry: Registry, agent_id: str, *, model: str = "", program: str = ""
+) -> AgentIdentity:
     """Return what an agent is made of now.
 
     Args:
         registry: The home, where its workspace is, and its ledger.
         agent_id: The agent.
         model: The one it runs with; empty: that of its latest counted episode.
+        program: Likewise.
     """
-    known = model or models_of(registry, registry.policy(agent_id), [agent_id]).get(agent_id, "")
-    return AgentIdentity(model=known, **_workspace(registry, agent_id))
+    latest = runs_of(registry, registry.policy(agent_id), [agent_id]).get(agent_id, Runs())
+    return AgentIdentity(
+        model=model or latest.model,
+        program=program or latest.program,
+        **_workspace(registry, agent_id),
+    )
 
 
 def identities_of(registry: Registry, agent_ids: Collection[str]) -> dict[str, AgentIdentity]:
-    """Return the same of many agents, their models read in one pass per policy."""
+    """Return the same of many agents, what they run with read in one pass per policy."""
     found: dict[str, AgentIdentity] = {}
     for policy, names in registry.by_policy(agent_ids):
-        models = models_of(registry, policy, names)
+        runs = runs_of(registry, policy, names)
         for name in names:
-            found[name] = AgentIdentity(model=models.get(name, ""), **_workspace(registry, name))
+            known = runs.get(name, Runs())._asdict()
+            found[name] = AgentIdentity(**known, **_workspace(registry, name))
     return found
 
 
-def models_of(registry: Registry, policy: Policy, agent_ids: Collection[str]) -> dict[str, str]:
-    """Return the model of each agent's latest counted episode, where one is named."""
+def runs_of(registry: Registry, policy: Policy, agent_ids: Collection[str]) -> dict[str, Runs]:
+    """Return what each agent ran with in its latest counted episode that names a model."""
     import polars as pl
 
     from grindstone.records import Episode
 
     played = ~(pl.col("rehearsal").fill_null(False) | pl.col("profile").is_in(UNAIDED))
+    order = ("started_at", "episode_id")
+    told = pl.col("profile").fill_null("") != ""
+    profile = pl.col("profile").filter(told)
     latest = (
         registry.ledger.scan(Episode)
         .filter(
@@ -64,10 +100,13 @@ def models_of(registry: Registry, policy: Policy, agent_ids: Collection[str]) ->
             & (pl.lit(policy.rehearsals) | played)
         )
         .group_by("agent_id")
-        .agg(pl.col("model").sort_by("started_at", "episode_id").last())
+        .agg(
+            pl.col("model").sort_by(*order).last(),
+            profile.sort_by(*(pl.col(name).filter(told) for name in order)).last(),
+        )
         .collect()
     )
-    return dict(latest.iter_rows())
+    return {name: Runs(model, program_of(how or "")) for name, model, how in latest.iter_rows()}
 
 
 def _workspace(registry: Registry, agent_id: str) -> dict[str, str]:

@@ -134,7 +134,7 @@ class DemotionRule(Frozen):
     mode: Literal["propose", "apply"] = "apply"
 
 
-Part = Literal["model", "prompts", "tools", "skills"]
+Part = Literal["model", "program", "prompts", "tools", "skills"]
 """A part of an agent that its level may hang on."""
 
 
@@ -189,7 +189,7 @@ class Policy(Frozen):
     )
     demotion: DemotionRule = DemotionRule()
     lapse_on: tuple[Part, ...] = Field(
-        ("model", "prompts", "tools"),
+        ("model", "program", "prompts", "tools"),
         description="What may not change after an exam or a promotion: the exam no longer counts, "
         "and the level lapses by one until the agent is examined again.",
     )
