@@ -2,10 +2,17 @@
 
 import asyncio
 import os
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from prefect.blocks.core import Block
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    ValidationError,
+)
 
 from grindstone.blocks.agent import AgentBlock
 from grindstone.blocks.benchmark import BenchmarkBlock
@@ -14,23 +21,56 @@ from grindstone.blocks.model import ModelBlock
 from grindstone.blocks.sandbox import SandboxBlock
 from grindstone.blocks.workspace import WorkspaceBlock
 from grindstone.errors import InputError
-from grindstone.settings import RunSettings
+from grindstone.settings import RunSettings, title
 from grindstone.spending import with_ceiling
+from grindstone.validation import faults
 
 S = TypeVar("S", bound=RunSettings)
 
 
+def _name_of(chosen: Any) -> Any:
+    """Take the name of a block that was picked in a form, and of its secrets nothing."""
+    return chosen._block_document_name if isinstance(chosen, Block) else chosen or None
+
+
+class Picked:
+    """Has a form offer the saved blocks of a type; stands in the annotation of a block's name."""
+
+    def __init__(self, block_type: type[Block]) -> None:
+        self.block_type = block_type
+
+    def __get_pydantic_json_schema__(
+        self, core_schema: Any, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """Return what the UI draws as a picker: a name, none, or the reference a picker makes."""
+        picked = {"type": "object", "required": ["$ref"]}
+        kinds = [{"type": "string"}, {"type": "null"}, picked]
+        slug = self.block_type.get_block_type_slug()
+        return {"block_type_slug": slug, "if": {}, "then": {"anyOf": kinds}}
+
+
+_Name = Annotated[str | None, BeforeValidator(_name_of)]
+
+
 class BlockNames(BaseModel):
-    """Names of saved blocks; what a block decides takes the place of the setting."""
+    """Saved blocks; what one decides takes the place of the setting above."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", field_title_generator=title)
 
-    model: str | None = Field(None, description="A Grindstone Model block: model and its key.")
-    agent: str | None = Field(None, description="A Grindstone Agent block: who works.")
-    sandbox: str | None = Field(None, description="A Grindstone Sandbox block.")
-    benchmark: str | None = Field(None, description="A Grindstone Benchmark block.")
-    workspace: str | None = Field(None, description="A Grindstone Workspace block.")
-    ledger: str | None = Field(None, description="A Grindstone Ledger block.")
+    model: Annotated[_Name, Picked(ModelBlock)] = Field(
+        None, description="A model and its credentials."
+    )
+    agent: Annotated[_Name, Picked(AgentBlock)] = Field(None, description="Who works.")
+    sandbox: Annotated[_Name, Picked(SandboxBlock)] = Field(
+        None, description="Where tasks run, and how many at once."
+    )
+    benchmark: Annotated[_Name, Picked(BenchmarkBlock)] = Field(None, description="Which tasks.")
+    workspace: Annotated[_Name, Picked(WorkspaceBlock)] = Field(
+        None, description="Whose workspace evolves."
+    )
+    ledger: Annotated[_Name, Picked(LedgerBlock)] = Field(
+        None, description="Where everything is kept."
+    )
 
 
 TYPES: dict[str, type[Block]] = {
@@ -47,7 +87,7 @@ async def configure(settings: S, names: BlockNames) -> S:
     """Return the settings with every named block applied, and a ceiling where none is given.
 
     Raises:
-        InputError: A named block is not saved.
+        InputError: A named block is not saved, or holds what it cannot be used with.
     """
     decided: dict[str, Any] = {}
     for field in TYPES:
@@ -81,6 +121,13 @@ async def _load(field: str, name: str) -> Any:
     block_type = TYPES[field]
     try:
         return await block_type.aload(name)
+    except ValidationError as error:
+        raise InputError.together(
+            [
+                InputError(".".join(("blocks", field, *fault.place)), fault.problem, fault.expected)
+                for fault in faults(error)
+            ]
+        ) from error
     except ValueError as error:
         expected = f"a saved {block_type._block_type_name} block"
         raise InputError(f"blocks.{field}", f"no block named {name!r}", expected) from error

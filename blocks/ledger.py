@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from prefect.blocks.core import Block
-from pydantic import Field
+from pydantic import Field, field_validator
 
 
 class LedgerBlock(Block):
@@ -14,7 +14,17 @@ class LedgerBlock(Block):
     _block_type_slug: ClassVar[str] = "grindstone-ledger"
     _description: ClassVar[str] = "The home folder shared by all runs on one file system."
 
-    work_dir: Path = Field(Path("evolution_workdir"), description="Absolute path for workers.")
+    work_dir: Path = Field(
+        description="The folder, as an absolute path: a worker's own folder is another one.",
+        json_schema_extra={"pattern": "^/"},
+    )
+
+    @field_validator("work_dir")
+    @classmethod
+    def _is_absolute(cls, given: Path) -> Path:
+        if not given.is_absolute():
+            raise ValueError(f"is {given}; expected an absolute path")
+        return given
 
     def settings(self) -> dict[str, Any]:
         """Return the run settings this block decides."""

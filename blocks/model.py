@@ -3,9 +3,11 @@
 from typing import Any, ClassVar
 
 from prefect.blocks.core import Block
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 
+from grindstone.errors import InputError
 from grindstone.llm.prices import OWN_PRICES, OwnPrice, PriceList
+from grindstone.llm.providers import AUTO, KNOWN_FORMS, provider_of
 
 
 class ModelBlock(Block):
@@ -16,7 +18,8 @@ class ModelBlock(Block):
     _description: ClassVar[str] = "A model that solves, evolves or judges, with its credentials."
 
     model_id: str = Field(
-        "auto",
+        AUTO,
+        json_schema_extra={"pattern": KNOWN_FORMS},
         description="claude-…, us.anthropic.…, claude-…@…, openai:NAME or messages:NAME with @URL "
         "for another address, rehearsal, or auto.",
     )
@@ -39,6 +42,16 @@ class ModelBlock(Block):
         description="US dollars per million tokens by model id, before those of the price tables: "
         '{"openai:qwen3": {"input": 0.2, "output": 0.6}}.',
     )
+
+    @field_validator("model_id", "evolver_model_id", "judge_model_id")
+    @classmethod
+    def _is_of_a_known_form(cls, given: str | None) -> str | None:
+        if given not in (None, "", AUTO):
+            try:
+                provider_of(given)
+            except InputError as error:
+                raise ValueError(str(error)) from error
+        return given
 
     def settings(self) -> dict[str, Any]:
         """Return the run settings this block decides."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import Annotated
 
 from prefect import flow
 
@@ -24,9 +25,12 @@ from grindstone.runs.batches import snapshot_after
 from grindstone.runs.progress import Advanced, LearningBegan
 from grindstone.runs.stability import Stability
 from grindstone.settings import AdaptiveSettings, SuccessMode
+from grindstone.settings.forms import ADAPT
 from grindstone.tasks.evolve import EvolveSpec, evolve
+from grindstone.tasks.flow_runs import named
 from grindstone.tasks.judge import JudgeSpec, judge_attempts, note_patterns
 from grindstone.tasks.lifecycle import Finished
+from grindstone.tasks.refusal import told_plainly
 from grindstone.tasks.write_skill import write_skill
 from grindstone.workspace import Snapshot
 
@@ -39,9 +43,10 @@ class Adapted(Finished):
     judge: Calibration | None = None
 
 
-@flow(name="adapt", flow_run_name="adapt {settings.agent_id}", cache_result_in_memory=False)
+@flow(name="adapt", flow_run_name=named("adapt"), cache_result_in_memory=False)
+@told_plainly
 async def adapt(
-    settings: AdaptiveSettings = AdaptiveSettings(),
+    settings: Annotated[AdaptiveSettings, ADAPT] = AdaptiveSettings(),
     blocks: BlockNames = BlockNames(),
     calibrate_judge: bool = False,
 ) -> Adapted:

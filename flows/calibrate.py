@@ -3,6 +3,7 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import Annotated
 
 from prefect import flow
 
@@ -21,8 +22,11 @@ from grindstone.gate.rules import RuleName, Verdict, rule_of
 from grindstone.report.gate_page import REHEARSED
 from grindstone.report.words import table
 from grindstone.settings import CalibrateSettings, Profile
+from grindstone.settings.forms import CALIBRATE
 from grindstone.tasks.artifacts import artifact_key, publish_markdown
+from grindstone.tasks.flow_runs import named
 from grindstone.tasks.lifecycle import Finished
+from grindstone.tasks.refusal import told_plainly
 
 
 class RuleCalibration(Frozen):
@@ -51,11 +55,12 @@ class CalibrateFinished(Finished):
 
 @flow(
     name="gate-calibrate",
-    flow_run_name="gate calibrate {settings.agent_id}",
+    flow_run_name=named("gate calibrate"),
     cache_result_in_memory=False,
 )
+@told_plainly
 async def calibrate(
-    settings: CalibrateSettings = CalibrateSettings(),
+    settings: Annotated[CalibrateSettings, CALIBRATE] = CalibrateSettings(),
     blocks: BlockNames = BlockNames(),
 ) -> CalibrateFinished:
     """Run gates on a state against itself, and against itself with a known handicap."""

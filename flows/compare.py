@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import Annotated
 
 from prefect import flow
 
@@ -11,13 +12,17 @@ from grindstone.flows.run import Run, open_run, within_budget
 from grindstone.records import Arm, Episode, Purpose
 from grindstone.runs.plan import pair_tasks
 from grindstone.settings import CompareSettings, RunSettings
+from grindstone.settings.forms import COMPARE
+from grindstone.tasks.flow_runs import named
 from grindstone.tasks.lifecycle import Finished
+from grindstone.tasks.refusal import told_plainly
 from grindstone.workspace import Snapshot
 
 
-@flow(name="compare", flow_run_name="compare {settings.agent_id}", cache_result_in_memory=False)
+@flow(name="compare", flow_run_name=named("compare"), cache_result_in_memory=False)
+@told_plainly
 async def compare(
-    settings: CompareSettings = CompareSettings(),
+    settings: Annotated[CompareSettings, COMPARE] = CompareSettings(),
     blocks: BlockNames = BlockNames(),
 ) -> Finished:
     """Attempt the same tasks with an agent's skills and without any, and tell the difference.

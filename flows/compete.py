@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import Annotated
 
 from prefect import flow
 
@@ -20,10 +21,12 @@ from grindstone.records import Purpose
 from grindstone.report.model import IncidentLine
 from grindstone.runs.row import Ended, end_run
 from grindstone.settings import CompetencySettings
+from grindstone.settings.forms import COMPETE
 from grindstone.tasks.dispatch import send_next
-from grindstone.tasks.flow_runs import run_key_of
+from grindstone.tasks.flow_runs import named, run_key_of
 from grindstone.tasks.lost_steps import losses_of
 from grindstone.tasks.publish_autonomy import publish_scored
+from grindstone.tasks.refusal import told_plainly
 
 
 class Competed(Frozen):
@@ -39,9 +42,10 @@ class Competed(Frozen):
     """What it and the trainings it ran lost to errors that nobody foresaw."""
 
 
-@flow(name="compete", flow_run_name="compete {settings.agent_id}", cache_result_in_memory=False)
+@flow(name="compete", flow_run_name=named("compete"), cache_result_in_memory=False)
+@told_plainly
 async def compete(
-    settings: CompetencySettings = CompetencySettings(),
+    settings: Annotated[CompetencySettings, COMPETE] = CompetencySettings(),
     blocks: BlockNames = BlockNames(),
 ) -> Competed:
     """Say how competent an agent is in every domain, and train it where it matters most."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import Annotated
 
 from prefect import flow
 
@@ -15,16 +16,19 @@ from grindstone.records import Episode, Outcome, Purpose
 from grindstone.runs.incidents import spared
 from grindstone.runs.plan import Planned, RunPlan, open_workspace
 from grindstone.settings import GraduationSettings
-from grindstone.tasks.flow_runs import run_key_of
+from grindstone.settings.forms import EXAM
+from grindstone.tasks.flow_runs import named, run_key_of
 from grindstone.tasks.graduation import open_service, seal_changes
 from grindstone.tasks.lost_steps import losses_kept, losses_of
 from grindstone.tasks.publish_autonomy import publish_exam, publish_trail
+from grindstone.tasks.refusal import told_plainly
 from grindstone.tasks.server_loss import telling_server_loss
 
 
-@flow(name="exam", flow_run_name="exam {settings.agent_id}", cache_result_in_memory=False)
+@flow(name="exam", flow_run_name=named("exam"), cache_result_in_memory=False)
+@told_plainly
 async def exam(
-    settings: GraduationSettings = GraduationSettings(),
+    settings: Annotated[GraduationSettings, EXAM] = GraduationSettings(),
     blocks: BlockNames = BlockNames(),
 ) -> ExamResult:
     """Have an agent attempt the edge cases on which others failed; keep what came of it."""

@@ -1,6 +1,7 @@
 """Corrections and ratings from a form."""
 
 import asyncio
+from typing import Annotated
 
 from prefect import flow
 from prefect.runtime import flow_run
@@ -14,8 +15,11 @@ from grindstone.ledger.recall import one_of
 from grindstone.records import Episode
 from grindstone.runs.progress import Note, current_watcher
 from grindstone.settings import FeedbackSettings
+from grindstone.settings.forms import FEEDBACK
 from grindstone.tasks.events import tell_events
+from grindstone.tasks.flow_runs import unless_typed
 from grindstone.tasks.publish_autonomy import publish_trail
+from grindstone.tasks.refusal import told_plainly
 
 
 class FeedbackKept(Frozen):
@@ -32,8 +36,11 @@ def _name() -> str:
     return f"feedback on {flow_run.parameters['settings'].episode[:12]}"
 
 
-@flow(name="feedback", flow_run_name=_name, cache_result_in_memory=False)
-async def feedback(settings: FeedbackSettings = FeedbackSettings()) -> FeedbackKept:
+@flow(name="feedback", flow_run_name=unless_typed(_name), cache_result_in_memory=False)
+@told_plainly
+async def feedback(
+    settings: Annotated[FeedbackSettings, FEEDBACK] = FeedbackSettings(),
+) -> FeedbackKept:
     """Keep what a person says of one piece of an agent's work; it counts at once.
 
     Raises:

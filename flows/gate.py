@@ -3,7 +3,7 @@
 import asyncio
 import dataclasses
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 from prefect import flow
 
@@ -36,8 +36,11 @@ from grindstone.settings import (
     GateSettings,
     RunSettings,
 )
+from grindstone.settings.forms import GATE
+from grindstone.tasks.flow_runs import named
 from grindstone.tasks.lifecycle import Finished
 from grindstone.tasks.publish import publish_gate
+from grindstone.tasks.refusal import told_plainly
 from grindstone.tasks.runtime import Runtime
 from grindstone.workspace import Snapshot
 
@@ -51,9 +54,10 @@ class GateFinished(Finished):
     restored: bool = False
 
 
-@flow(name="gate", flow_run_name="gate {settings.agent_id}", cache_result_in_memory=False)
+@flow(name="gate", flow_run_name=named("gate"), cache_result_in_memory=False)
+@told_plainly
 async def gate(
-    settings: GateSettings = GateSettings(),
+    settings: Annotated[GateSettings, GATE] = GateSettings(),
     blocks: BlockNames = BlockNames(),
 ) -> GateFinished:
     """Weigh one state of a workspace against another; restore the first if it is better."""

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
+from typing import Annotated
 
 from prefect import flow
 from pydantic import JsonValue
@@ -38,12 +39,14 @@ from grindstone.records import utc_now
 from grindstone.runs.plan import open_workspace
 from grindstone.runs.progress import Note, current_watcher
 from grindstone.settings import GraduationSettings
+from grindstone.settings.forms import GRADUATE
 from grindstone.skills import SkillLibrary
 from grindstone.tasks.approval import NOBODY_ANSWERED, Answer, ask
 from grindstone.tasks.events import tell_episode
-from grindstone.tasks.flow_runs import run_key_of
+from grindstone.tasks.flow_runs import named, run_key_of
 from grindstone.tasks.graduation import notify, open_service, seal_changes
 from grindstone.tasks.publish_autonomy import publish_trail
+from grindstone.tasks.refusal import told_plainly
 
 Check = Callable[[LiveResult], Awaitable[bool]]
 """Tells whether live work was done as it was asked for."""
@@ -62,9 +65,10 @@ class Graduated(Frozen):
     event: AuditEvent | None = None
 
 
-@flow(name="graduate", flow_run_name="graduate {settings.agent_id}", cache_result_in_memory=False)
+@flow(name="graduate", flow_run_name=named("graduate"), cache_result_in_memory=False)
+@told_plainly
 async def graduate(
-    settings: GraduationSettings = GraduationSettings(),
+    settings: Annotated[GraduationSettings, GRADUATE] = GraduationSettings(),
     blocks: BlockNames = BlockNames(),
 ) -> Graduated:
     """Promote an agent by one level, if its record, its exam and a person allow it.
@@ -179,7 +183,7 @@ async def _requirements(
 
 @flow(
     name="live",
-    flow_run_name="live {settings.agent_id}",
+    flow_run_name=named("live"),
     cache_result_in_memory=False,
     validate_parameters=False,  # the tools hold functions
 )

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import Annotated
 
 from prefect import flow
 
@@ -26,9 +27,12 @@ from grindstone.runs.plan import Planned, pair_tasks
 from grindstone.runs.progress import Advanced, LearningBegan
 from grindstone.runs.stability import Stability
 from grindstone.settings import GrindSettings, SuccessMode, TaskSkillMode
+from grindstone.settings.forms import GRIND
 from grindstone.skills import SkillLibrary
 from grindstone.tasks.evolve import EvolveSpec, evolve
+from grindstone.tasks.flow_runs import named
 from grindstone.tasks.lifecycle import Finished
+from grindstone.tasks.refusal import told_plainly
 from grindstone.tasks.write_skill import write_skill
 from grindstone.workspace import Snapshot
 
@@ -36,12 +40,18 @@ GrindRun = Run[GrindSettings]
 """What every cycle of a run needs."""
 
 
-@flow(name="grind", flow_run_name="grind {settings.agent_id}", cache_result_in_memory=False)
+@flow(name="grind", flow_run_name=named("grind"), cache_result_in_memory=False)
+@told_plainly
 async def grind(
-    settings: GrindSettings = GrindSettings(),
+    settings: Annotated[GrindSettings, GRIND] = GrindSettings(),
     blocks: BlockNames = BlockNames(),
 ) -> Finished:
     """Run an agent on tasks; turn failures into skills; try the failed tasks again."""
+    return await grind_tasks(settings, blocks)
+
+
+async def grind_tasks(settings: GrindSettings, blocks: BlockNames) -> Finished:
+    """Do what the flow does, in the flow run that is there."""
     async with open_run("grind", settings, blocks) as run:
         note = await within_budget(_whole(run))
         return await run.finish(note=note)

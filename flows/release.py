@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from typing import Annotated
 
 from prefect import flow
 
@@ -27,7 +28,10 @@ from grindstone.report.model import RunReport
 from grindstone.runs.plan import choose_tasks, open_workspace, plan_run
 from grindstone.runs.progress import Note, current_watcher
 from grindstone.settings import ReleaseSettings
+from grindstone.settings.forms import RELEASE
+from grindstone.tasks.flow_runs import named
 from grindstone.tasks.publish import publish_release
+from grindstone.tasks.refusal import told_plainly
 from grindstone.workspace import Workspace
 from grindstone.workspace.workspace import SEED_TAG
 
@@ -41,9 +45,10 @@ class Released(Frozen):
     repeated: bool = False
 
 
-@flow(name="release", flow_run_name="release {settings.agent_id}", cache_result_in_memory=False)
+@flow(name="release", flow_run_name=named("release"), cache_result_in_memory=False)
+@told_plainly
 async def release(
-    settings: ReleaseSettings = ReleaseSettings(),  # noqa: B008 - frozen
+    settings: Annotated[ReleaseSettings, RELEASE] = ReleaseSettings(),  # noqa: B008 - frozen
     blocks: BlockNames = BlockNames(),
 ) -> Released:
     """Say whether an agent has gained since its last release, from sealed tasks alone.

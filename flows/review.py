@@ -1,6 +1,7 @@
 """The review: every agent's readiness, what is due, and what the policies let the system do."""
 
 import asyncio
+from typing import Annotated
 
 from prefect import flow
 
@@ -10,14 +11,17 @@ from grindstone.graduation.decisions.review import Review
 from grindstone.graduation.words import decision_line, review_line
 from grindstone.runs.progress import Note, current_watcher
 from grindstone.settings import GraduationSettings
-from grindstone.tasks.flow_runs import run_key_of
+from grindstone.settings.forms import REVIEW
+from grindstone.tasks.flow_runs import named, run_key_of
 from grindstone.tasks.graduation import notify, open_service, seal_changes
 from grindstone.tasks.publish_autonomy import publish_review, publish_trail
+from grindstone.tasks.refusal import told_plainly
 
 
-@flow(name="review", cache_result_in_memory=False)
+@flow(name="review", flow_run_name=named("review", ""), cache_result_in_memory=False)
+@told_plainly
 async def review(
-    settings: GraduationSettings = GraduationSettings(),
+    settings: Annotated[GraduationSettings, REVIEW] = GraduationSettings(),
     blocks: BlockNames = BlockNames(),
 ) -> Review:
     """Check what is unchecked, look at every agent, propose or do what its policy says."""
@@ -46,11 +50,12 @@ async def review(
     return found
 
 
-@flow(name="check-episode", flow_run_name="check {agent_id}", cache_result_in_memory=False)
+@flow(name="check-episode", flow_run_name=named("check"), cache_result_in_memory=False)
+@told_plainly
 async def check_episode(
     agent_id: str,
     episode_id: str = "",
-    settings: GraduationSettings = GraduationSettings(),
+    settings: Annotated[GraduationSettings, REVIEW] = GraduationSettings(),
 ) -> Review:
     """Review one agent after an episode: what an automation starts on its event.
 

@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from prefect import flow
 from prefect.runtime import flow_run
@@ -44,10 +44,12 @@ from grindstone.resources import bundled
 from grindstone.runs.incidents import spared
 from grindstone.runs.progress import Note, current_watcher
 from grindstone.settings import RouteSettings
+from grindstone.settings.forms import ROUTE
 from grindstone.tasks.approval import NOBODY_ANSWERED, Answer, ask
-from grindstone.tasks.flow_runs import run_key_of
+from grindstone.tasks.flow_runs import run_key_of, unless_typed
 from grindstone.tasks.lost_steps import losses_kept, losses_of
 from grindstone.tasks.publish_autonomy import publish_decision
+from grindstone.tasks.refusal import told_plainly
 from grindstone.tasks.server_loss import telling_server_loss
 
 Status = Literal["done", "failed", "error", "stopped", "escalated", "declined", "decided"]
@@ -71,9 +73,10 @@ def _name() -> str:
     return f"route {task[:60]}{'…' * (len(task) > 60)}"
 
 
-@flow(name="route", flow_run_name=_name, cache_result_in_memory=False)
+@flow(name="route", flow_run_name=unless_typed(_name), cache_result_in_memory=False)
+@told_plainly
 async def route(
-    settings: RouteSettings = RouteSettings(),
+    settings: Annotated[RouteSettings, ROUTE] = RouteSettings(),
     blocks: BlockNames = BlockNames(),
 ) -> Routed:
     """Find a task's domain, choose the member, let it work as far as it may be trusted, learn."""

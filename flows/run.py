@@ -29,13 +29,14 @@ from grindstone.home import Home
 from grindstone.ledger import Ledger
 from grindstone.preflight import preflight
 from grindstone.records import Arm, Episode, Purpose
+from grindstone.runs.incidents import spared
 from grindstone.runs.orders import note_changed_settings
 from grindstone.runs.plan import Planned, open_workspace, plan_run
 from grindstone.runs.progress import Progress, current_watcher, ignore
 from grindstone.settings import CompetencySettings, EvolveScope, RunSettings
 from grindstone.spending import ceiling_sentence
 from grindstone.tasks.episode_check import episode_check
-from grindstone.tasks.flow_runs import run_key_of, run_log
+from grindstone.tasks.flow_runs import name_run, run_key_of, run_log
 from grindstone.tasks.lifecycle import Finished, finish_run, run_step, start_run
 from grindstone.tasks.runtime import Runtime, open_runtime
 from grindstone.tasks.server_loss import telling_server_loss
@@ -184,6 +185,8 @@ async def open_run(
     key, tasks = planned.plan.run_key, planned.tasks
     parted = await asyncio.to_thread(part_tasks, kind, settings, key, tasks)
     planned = planned.model_copy(update={"tasks": parted.open})
+    with spared("name of the run"):
+        await name_run(settings.agent_id, [task.task_id for task in planned.tasks])
     async with open_planned(planned, settings, blocks) as run:
         for note in parted.notes:
             run.note(note)

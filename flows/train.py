@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import Annotated
 
 from prefect import flow
 
@@ -24,7 +25,9 @@ from grindstone.ledger.tables.runs import RunRow
 from grindstone.records import Arm, Episode, Purpose
 from grindstone.runs.plan import as_planned, choose_tasks, kept_plan, open_workspace
 from grindstone.settings import CompetencySettings, GrindSettings, RunSettings, TaskSkillMode
+from grindstone.settings.forms import COMPETE
 from grindstone.tasks.dispatch import send_next
+from grindstone.tasks.refusal import told_plainly
 from grindstone.workspace import Snapshot
 
 STANDS = ("done", "unproven")
@@ -33,9 +36,10 @@ ANY: dict[str, object] = {"category": [], "difficulty": [], "task_ids": [], "lim
 
 
 @flow(name="train", flow_run_name="train {job.domain}", cache_result_in_memory=False)
+@told_plainly
 async def train(
     job: TrainingJob,
-    settings: CompetencySettings = CompetencySettings(),
+    settings: Annotated[CompetencySettings, COMPETE] = CompetencySettings(),
     blocks: BlockNames = BlockNames(),
 ) -> TrainingOutcome | None:
     """Train an agent in one domain; a workspace that does no better afterwards is not kept.

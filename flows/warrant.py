@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 from prefect import flow
 
@@ -26,9 +26,12 @@ from grindstone.ledger.tables.library import WarrantRow
 from grindstone.records import Arm, Episode, Outcome, Purpose, utc_now
 from grindstone.report.warrants import warrants_markdown
 from grindstone.settings import WarrantSettings
+from grindstone.settings.forms import WARRANT
 from grindstone.skills import SkillLibrary, select_skills
 from grindstone.tasks.artifacts import artifact_key, publish_markdown
+from grindstone.tasks.flow_runs import named
 from grindstone.tasks.lifecycle import Finished
+from grindstone.tasks.refusal import told_plainly
 
 AuditRun = Run[WarrantSettings]
 
@@ -50,9 +53,10 @@ class Ablation(NamedTuple):
     cost_usd: float | None
 
 
-@flow(name="warrant", flow_run_name="warrant {settings.agent_id}", cache_result_in_memory=False)
+@flow(name="warrant", flow_run_name=named("warrant"), cache_result_in_memory=False)
+@told_plainly
 async def warrant(
-    settings: WarrantSettings = WarrantSettings(),  # noqa: B008 - frozen
+    settings: Annotated[WarrantSettings, WARRANT] = WarrantSettings(),  # noqa: B008 - frozen
     blocks: BlockNames = BlockNames(),
 ) -> Warranted:
     """Earn the warrants that lapsed, the cheapest doubt first; retire what does not help.

@@ -1,7 +1,9 @@
 """A run as Prefect sees it: its key, its tag, and flow runs a dead process of it left open."""
 
 import contextlib
-from collections.abc import AsyncIterator
+import re
+from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import datetime
 
 from prefect import get_client, get_run_logger, tags
 from prefect.client.schemas.filters import (
@@ -49,6 +51,58 @@ def run_log() -> Watcher:
             log.info(said)
 
     return watch
+
+
+_MADE_UP = re.compile(r"[A-Z]?[a-z0-9]+-[A-Z]?[a-z0-9]+")
+"""What Prefect and its forms call a run that nobody named: `crafty-otter`, `Sleek-Liger`."""
+_BEGUN = re.compile(r"(?P<flow>[a-z -]+) \S+ · (?P<time>\d\d:\d\d)")
+"""A run that is not known to be about certain tasks yet."""
+
+
+def unless_typed(make: Callable[[], str]) -> Callable[[], str]:
+    """Return what names a flow's runs, for `flow_run_name`.
+
+    A name that a person typed is kept, and so is the one of a run that is tried again.
+
+    Args:
+        make: Makes a name where nobody typed one.
+    """
+
+    def name() -> str:
+        context = FlowRunContext.get()
+        run = context.flow_run if context else None
+        return run.name if run is not None and not _MADE_UP.fullmatch(run.name) else make()
+
+    return name
+
+
+def named(flow: str, whose: str = "agent_id") -> Callable[[], str]:
+    """Return what names a flow's runs by their time: `review 14:36`, `exam fred · 14:36`.
+
+    Args:
+        flow: In words.
+        whose: Parameter, or field of the settings, that tells runs apart; none where it is empty.
+    """
+
+    def make() -> str:
+        context = FlowRunContext.get()
+        given = (context.parameters if context else None) or {}
+        subject = given.get(whose) or getattr(given.get("settings"), whose, "")
+        now = f"{datetime.now():%H:%M}"
+        return f"{flow} {subject} · {now}" if subject else f"{flow} {now}"
+
+    return unless_typed(make)
+
+
+async def name_run(agent_id: str, task_ids: Sequence[str]) -> None:
+    """Have the present flow run's name tell its agent and its tasks, unless a person named it."""
+    context = FlowRunContext.get()
+    run = context.flow_run if context else None
+    begun = _BEGUN.fullmatch(run.name) if run is not None else None
+    if run is not None and begun and task_ids:
+        more = f" +{len(task_ids) - 1}" if len(task_ids) > 1 else ""
+        run.name = f"{begun['flow']} {agent_id} · {task_ids[0]}{more} · {begun['time']}"
+        await rename_run(run.name)
 
 
 async def rename_run(name: str) -> None:

@@ -34,6 +34,19 @@ _NAMED = re.compile(
     r"^(?P<kind>openai|messages):(?P<name>[^\s@]+(?:@(?!https?://)[^\s@]+)*)"
     r"(?:@(?P<url>https?://[^\s@]+))?$"
 )
+KNOWN_FORMS = (
+    "^("
+    + "|".join(
+        [REHEARSAL, AUTO]
+        + [
+            re.sub(r"\(\?P<\w+>", "(?:", form.pattern.removeprefix("^").removesuffix("$"))
+            for form in (_ANTHROPIC, _BEDROCK, _VERTEX, _NAMED)
+        ]
+        + [r"arn:aws[a-z-]*:bedrock:.*"]
+    )
+    + ")$"
+)
+"""The same for a form in a browser, which has no names for groups."""
 _KNOWN = (
     "claude-… (Anthropic), us.anthropic.… or an ARN (Bedrock), claude-…@… (Vertex), "
     "openai:NAME or messages:NAME with @URL for another address, rehearsal (offline) or auto"

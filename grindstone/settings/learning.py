@@ -2,12 +2,13 @@
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from grindstone.agents.profiles import Profile
 from grindstone.gate.rules import RuleName
+from grindstone.resources import bundled
 from grindstone.settings.runs import Ratio, RunSettings, Settings
 from grindstone.settings.words import FeedbackLevel, SuccessMode, TaskSkillMode
 
@@ -278,6 +279,34 @@ class GrindSettings(RunSettings, SearchOptions, IntegrityOptions, ConfirmOptions
             evolve_tools=self.evolve_tools,
             no_direct_answers=self.no_direct_answers,
         )
+
+
+def _among_bundled(schema: dict[str, Any]) -> None:
+    """Have a form offer the bundled tasks."""
+    places = bundled("examples/tasks").glob("*/task.toml")
+    schema["enum"] = sorted(place.parent.name for place in places)
+    del schema["default"]
+
+
+class OneTaskSettings(GrindSettings):
+    """A grind of one attempt that teaches nothing."""
+
+    task: str = Field(
+        "",
+        description="A bundled task. Empty: the first of those chosen under *which tasks*.",
+        json_schema_extra=_among_bundled,
+    )
+    limit: int | None = Field(1, ge=0, description="At most this many tasks. 0: all.")
+    max_cycles: int = Field(1, ge=1, description="Solve-evolve-retry cycles per task.")
+    evolve_skills: bool = Field(False, description="Evolver may create, change, delete skills.")
+    task_skill_mode: TaskSkillMode = Field(TaskSkillMode.OFF, description="As in a grind.")
+    success_mode: SuccessMode = Field(SuccessMode.OFF, description="As in a grind.")
+
+    @property
+    def grind(self) -> GrindSettings:
+        """The grind that is meant."""
+        given = self.model_dump(exclude={"task"})
+        return GrindSettings(**given | ({"task_ids": [self.task]} if self.task else {}))
 
 
 class CompareSettings(RunSettings):

@@ -21,6 +21,7 @@ from grindstone.home import Home
 from grindstone.llm.budget import Spending
 from grindstone.sandbox.protocol import DEFAULT_HEADROOM
 from grindstone.sandbox.registry import AUTO, AUTO_HELP, Choice
+from grindstone.settings.form import flat
 from grindstone.settings.words import ScoreMode, Selection
 
 _PROFILE_OF = {
@@ -64,6 +65,12 @@ class Settings(BaseModel):
     """Base of all settings: unknown fields are refused, values never change."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", field_title_generator=title)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_groups(cls, given: Any) -> Any:
+        """Take what a form has in groups as if it were given flat."""
+        return flat(cls, given)
 
 
 class RunSettings(Settings):
@@ -204,6 +211,7 @@ class RunSettings(Settings):
     @classmethod
     def _with_the_agents_profile(cls, given: Any) -> Any:
         """Take the profile from what else was given of the agent, where it was left open."""
+        given = flat(cls, given)
         if not isinstance(given, dict):
             return given
         named = [name for name in _PROFILE_OF if given.get(name) not in (None, "")]

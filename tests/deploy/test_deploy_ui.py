@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.browsing import field, follow, read, shoot, shown_images
+from support.browsing import follow, group, read, shoot, shown_images
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -20,23 +20,23 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def grind_run(up: Any, page: "Page", screenshots: Path) -> dict[str, Any]:
     """A run of the grind deployment, started by filling in its form."""
-    page.goto(f"{up.ui}/deployments/deployment/{up.deployment('grind')['id']}/run")
+    up.save_block("grindstone-model", "offline", {"model_id": "rehearsal"})
+    page.goto(f"{up.ui}/v2/deployments/deployment/{up.deployment('grind')['id']}/run")
     page.get_by_text("At most this many tasks.").wait_for()
     text = page.inner_text("body")
-    assert "The grind cycle: solve, fail, evolve, retry." in text
-    assert "How much verifier feedback the evolver sees." in text
-    assert "Names of saved blocks" in text
+    assert "Submit it as it is to grind the bundled example tasks" in text
+    assert "How much verifier feedback the evolver sees." not in text
+    assert 'type "None"' not in text
+    shoot(page, screenshots / "form.png")
 
-    limit = field(page, "At most this many tasks.")
-    limit.get_by_role("button", name="int").click()
-    limit.locator("input").fill("1")
-    field(page, "Solver model: claude").locator("textarea").fill("rehearsal")
-    level = field(page, "How much verifier feedback")
-    level.scroll_into_view_if_needed()
-    level.locator("button.p-select-button__control").press("ArrowDown")
-    page.get_by_role("option", name="masked").wait_for()
-    page.screenshot(path=screenshots / "form.png")
+    page.get_by_label("Limit (Optional)").fill("1")
+    learning = group(page, "How many tasks teach together")
+    learning.get_by_role("tab", name="Change").click()
+    learning.get_by_role("button", name="Select Feedback level").click()
     page.get_by_role("option", name="masked").click()
+    page.get_by_role("button", name="Select a block").click()
+    page.get_by_role("option", name="offline").click()
+    shoot(page, screenshots / "form-filled.png")
 
     with page.expect_response(lambda answer: "create_flow_run" in answer.url) as created:
         page.get_by_role("button", name="Submit").click()
@@ -51,11 +51,13 @@ def test_the_form_reaches_the_run_and_the_run_its_home(up: Any, grind_run: dict[
 
     settings = grind_run["parameters"]["settings"]
     assert settings["limit"] == 1
-    assert settings["model_id"] == "rehearsal"
-    assert settings["feedback_level"] == "masked"
+    assert settings["learning"]["feedback_level"] == "masked"
+    assert grind_run["parameters"]["blocks"]["model"]["$ref"]["block_document_id"]
     assert settings["work_dir"] == str(up.home)
     rows = [row for row in Ledger(up.home).rows(RunRow) if row.agent_id == "skillbench"]
     assert rows[-1].status == "completed"
+    assert rows[-1].settings["feedback_level"] == "masked"
+    assert rows[-1].model == "rehearsal"
     # What the terminal is told stands in the run's log, and its attempts can be told apart.
     log = up.logs(grind_run["id"])
     assert "  ↳ evo-1: " in log

@@ -105,16 +105,17 @@ def shown_images(page: "Page") -> int:
     return int(page.evaluate(f"{drawn}.length"))
 
 
-def field(page: "Page", description: str) -> "Locator":
-    """The form field with a description."""
-    return page.locator(".schema-form-property").filter(has_text=description).last
+def group(page: "Page", description: str) -> "Locator":
+    """The innermost part of a form of the newer UI that has a description."""
+    words = page.get_by_text(description)
+    return words.locator("xpath=ancestor::div[contains(concat(' ', @class, ' '), ' group ')][1]")
 
 
 # Answering what a flow asks
 
 
 async def paused_run(name: str, *, done: "asyncio.Task[Any] | None" = None) -> str | None:
-    """Wait for a flow run of that name to pause; return its id.
+    """Wait for a flow run whose name has these words to pause; return its id.
 
     Returns:
         The id; None when `done` ended first.
@@ -122,7 +123,7 @@ async def paused_run(name: str, *, done: "asyncio.Task[Any] | None" = None) -> s
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName
 
-    wanted = FlowRunFilter(name=FlowRunFilterName(any_=[name]))
+    wanted = FlowRunFilter(name=FlowRunFilterName(like_=name))
     async with get_client() as client:
         for _ in range(480):
             for run in await client.read_flow_runs(flow_run_filter=wanted):
