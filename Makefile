@@ -58,7 +58,7 @@ check: setup docs  ## Format, lint, types, import contract, documentation
 	$(BIN)/lint-imports
 
 docs: setup    ## Build the documentation site into build/site; a dead link or a missing name fails
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	! grep -rE '<(script|link)[^>]+(src|href)="?(https?:)?//' build/site --include='*.html'
 
 format: setup ## Format and mend what ruff can mend

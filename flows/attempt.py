@@ -93,11 +93,10 @@ async def _resources(spec: AttemptSpec, runtime: Runtime) -> AttemptResources:
 
 
 def told(episode: Episode) -> AttemptEnded:
-    """Return what is told of an attempt: its tests, or what kept it from a score."""
+    """Return what is told of an attempt: its tests or reward, or what kept it from a score."""
     unscored = episode.outcome is Outcome.ERROR
-    tests = f"{episode.tests_passed}/{episode.tests_total} tests"
     subject = f"{episode.task_id} ({episode.arm})" if episode.arm else episode.task_id
-    detail = episode.error_detail if unscored else tests
+    detail = episode.error_detail if unscored else episode.graded
     return AttemptEnded(subject, episode.outcome, detail, episode.cycle)
 
 

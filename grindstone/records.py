@@ -347,6 +347,13 @@ class Episode(Frozen):
         """True or False for a score, None for an infrastructure error."""
         return None if self.outcome is Outcome.ERROR else self.outcome is Outcome.PASSED
 
+    @property
+    def graded(self) -> str:
+        """What its verifier said, in two words: the tests, or the reward where it told no tests."""
+        if self.tests_total:
+            return f"{self.tests_passed}/{self.tests_total} tests"
+        return f"reward {self.reward or 0:.2f}"
+
 
 def utc_now() -> datetime:
     """Return the present time, aware, in UTC."""

@@ -178,7 +178,7 @@ def _verdict_row(line: TaskLine, page: str) -> dict[str, Any]:
         "category": line.category,
         "difficulty": line.difficulty,
         "cycles": " ".join(item.outcome.mark for item in line.attempts),
-        "tests": f"{last.tests_passed}/{last.tests_total}" if last else "",
+        "tests": f"{last.tests_passed}/{last.tests_total}" if last and last.tests_total else "",
         "skills that helped": ", ".join(line.helped),
         "cost (USD)": "unknown" if line.cost_usd is None else f"{line.cost_usd:.4f}",
         "trajectory": f"[read it]({page})" if page else "",

@@ -15,7 +15,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # an old locale has no ✓
-    code = _run()
+    code = run_command()
     before_exit()
     sys.exit(code)
 
@@ -34,7 +34,8 @@ def _nothing_begun() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def _run() -> int:
+def run_command() -> int:
+    """Run the command of `sys.argv` and return the exit code, whatever became of it."""
     with _nothing_begun():
         from typer import TyperException
 

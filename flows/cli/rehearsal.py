@@ -18,6 +18,8 @@ def rehearsal(
 ) -> None:
     """Serve the Messages API with a simple scripted agent behind it; no real model is called.
 
+    It can do tasks like the bundled ones, and no others. It speaks OpenAI's two APIs as well.
+
     Point the SDK at it: ANTHROPIC_BASE_URL=http://127.0.0.1:4499 ANTHROPIC_API_KEY=rehearsal
     """
     from grindstone.rehearsal import run

@@ -105,4 +105,6 @@ def _side(side: "TaskSide | None") -> str:
         return "not tried"
     if side.passed is None:
         return "no score"
-    return "passed" if side.passed else f"failed {side.tests_passed}/{side.tests_total}"
+    if side.passed:
+        return "passed"
+    return f"failed {side.tests_passed}/{side.tests_total}" if side.tests_total else "failed"

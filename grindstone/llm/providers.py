@@ -51,6 +51,10 @@ _KNOWN = (
     "claude-… (Anthropic), us.anthropic.… or an ARN (Bedrock), claude-…@… (Vertex), "
     "openai:NAME or messages:NAME with @URL for another address, rehearsal (offline) or auto"
 )
+_REHEARSED = (
+    "It can do tasks like the bundled ones (tables of old systems, rotated logs, work lost in git, "
+    "Python 2 builds) and no others."
+)
 _ANTHROPIC_KEYS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")
 _AWS_KEYS = (
     "AWS_BEARER_TOKEN_BEDROCK",
@@ -126,7 +130,7 @@ def resolve_model_id(choice: str, environ: Mapping[str, str]) -> Resolved:
         InputError: The id is of no known form, or its provider has no credentials.
     """
     if choice == REHEARSAL:
-        reason = "The model is the offline rehearsal server, as asked: no real model is called."
+        reason = f"The model is the offline rehearsal server, as asked: no real model. {_REHEARSED}"
         return Resolved(model_id=REHEARSAL, provider=Provider.REHEARSAL, reason=reason)
     if choice == AUTO:
         return _best(environ)
@@ -215,7 +219,7 @@ def _best(environ: Mapping[str, str]) -> Resolved:
             return Resolved(model_id=model_id, provider=provider, reason=reason)
     reason = (
         "No model credentials were found, so this is a rehearsal: the offline rehearsal server "
-        "answers and no real model is called. Set ANTHROPIC_API_KEY to use one."
+        f"answers. {_REHEARSED} Set ANTHROPIC_API_KEY to use a real model."
     )
     return Resolved(model_id=REHEARSAL, provider=Provider.REHEARSAL, reason=reason)
 

@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from support.rehearsal_server import rehearsal_url
+
+__all__ = ["rehearsal_url"]
 
 COMMAND = Path(sys.executable).with_name("grindstone")
 

@@ -35,5 +35,9 @@ def test_its_targets_and_pages_exist():
     made = re.findall(r"`?make ([a-z]+)", PAGE)
     assert set(made) <= set(targets)
     assert {"demo", "test", "check"} <= set(made)
-    for page in re.findall(r"\]\((docs/[^)]+)\)", PAGE):
+    for link in re.findall(r"\]\((?!https://)([^)]+)\)", PAGE):
+        page, _, anchor = link.partition("#")
         assert (ROOT / page).is_file(), page
+        heads = re.findall(r"^#+ (.+)$", (ROOT / page).read_text(), re.MULTILINE) if anchor else []
+        slugs = {re.sub(r"[^\w -]", "", head).strip().lower().replace(" ", "-") for head in heads}
+        assert not anchor or anchor in slugs, link
