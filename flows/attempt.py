@@ -22,6 +22,7 @@ from grindstone.tasks.flow_runs import rename_run
 from grindstone.tasks.publish import publish_trajectory
 from grindstone.tasks.runtime import Runtime, current_runtime
 from grindstone.tasks.step import kept, step
+from grindstone.telemetry.recorded import send_attempt
 
 
 class PlannedAttempt(NamedTuple):
@@ -64,6 +65,8 @@ async def _attempt(spec: AttemptSpec, runtime: Runtime) -> Episode:
         finally:
             await runtime.record_calls()
     runtime.folder.command_log(spec.episode_id).unlink(missing_ok=True)
+    calls = runtime.calls_of(spec.episode_id)
+    send_attempt(runtime.outlet, attempted.episode, attempted.trajectory, calls)
     with spared(f"trajectory of {spec.label}"):
         await publish_trajectory(attempted)
     await runtime.has_scored(attempted.episode, attempted)
@@ -179,5 +182,6 @@ async def leave_unscored(
     """Record and tell that an attempt has no score, and why."""
     episode = error_episode(item.spec, item.task, error, error.cause.value)
     await runtime.append([episode])
+    send_attempt(runtime.outlet, episode, None, runtime.calls_of(episode.episode_id))
     runtime.tell(AttemptEnded(item.task.task_id, Outcome.ERROR, str(error), item.spec.cycle))
     return episode

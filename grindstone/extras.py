@@ -9,6 +9,7 @@ from grindstone.errors import InputError
 
 EXTRAS: MappingProxyType[str, tuple[str, ...]] = MappingProxyType(
     {
+        "otel": ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http"),
         "plots": ("altair", "vl_convert"),
         "postgres": ("asyncpg",),
         "signing": ("cryptography", "securesystemslib"),
@@ -19,7 +20,10 @@ EXTRAS: MappingProxyType[str, tuple[str, ...]] = MappingProxyType(
 
 def has_extra(name: str) -> bool:
     """Return whether all that an extra brings is installed."""
-    return all(importlib.util.find_spec(module) is not None for module in EXTRAS[name])
+    try:
+        return all(importlib.util.find_spec(module) is not None for module in EXTRAS[name])
+    except ModuleNotFoundError:  # not even the package that the module is in
+        return False
 
 
 def remedy(name: str) -> str:

@@ -20,6 +20,7 @@ from grindstone.runs.row import Ended, begin_run, end_run
 from grindstone.settings import RunSettings
 from grindstone.tasks.publish import publish_report
 from grindstone.tasks.runtime import Runtime
+from grindstone.telemetry.recorded import send_run
 
 
 class Finished(Frozen):
@@ -79,6 +80,7 @@ async def finish_run(
     await asyncio.to_thread(
         end_run, runtime.ledger, runtime.run_key, ended, note=note, converged=converged
     )
+    send_run(runtime.outlet, runtime.ledger, runtime.run_key)
     if ended in ("completed", "stopped"):
         step_done(run_step(runtime.run_key))
     written = (runtime.ledger, runtime.run_key, runtime.folder)

@@ -37,6 +37,8 @@ from grindstone.tasks.flow_runs import tagged
 from grindstone.tasks.lost_steps import losses_kept
 from grindstone.tasks.steered import reading_orders
 from grindstone.tasks.step import drop_torn_results
+from grindstone.telemetry.outlet import Outlet
+from grindstone.telemetry.recorded import open_outlet
 from grindstone.workspace import Workspace
 
 Calls = defaultdict[str, dict[str, CallRecord]]
@@ -69,6 +71,7 @@ class Runtime:
     provider: SandboxProvider
     models: Models
     steering: Steering
+    outlet: Outlet | None = None
     watch: Watcher = ignore
     after_episode: AfterEpisode | None = None
     starts: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(STARTS_AT_ONCE))
@@ -231,6 +234,7 @@ async def open_runtime(
                 mask=Mask.of({**os.environ, **environ}, passed_names(os.environ)),
             )
         )
+        outlet = open_outlet(home, run_key, lambda text: watch(Note(text)))
         runtime = Runtime(
             home=home,
             run_key=run_key,
@@ -240,12 +244,15 @@ async def open_runtime(
             provider=provider,
             models=models,
             steering=steering,
+            outlet=outlet,
             watch=watch,
             after_episode=after_episode,
             calls=calls,
             scored=await asyncio.to_thread(scored_episodes, ledger, run_key),
         )
         exits.push_async_callback(runtime.record_calls)
+        if outlet is not None:
+            exits.push_async_callback(asyncio.to_thread, outlet.close)
         await exits.enter_async_context(reading_orders(steering))
         token = _CURRENT.set(runtime)
         try:
