@@ -29,8 +29,12 @@ from grindstone.home import Home
 from grindstone.ledger import Ledger
 from grindstone.preflight import preflight
 from grindstone.records import Arm, Episode, Purpose
+<<<<<<< HEAD
 from grindstone.runs.incidents import spared
 from grindstone.runs.orders import note_changed_settings
+=======
+from grindstone.runs.elsewhere import bring_here
+>>>>>>> 69d5af8 (A home may be in object storage: ledger, journal, results, workspace and trail are written there first)
 from grindstone.runs.plan import Planned, open_workspace, plan_run
 from grindstone.runs.progress import Progress, current_watcher, ignore
 from grindstone.settings import CompetencySettings, EvolveScope, RunSettings
@@ -180,6 +184,7 @@ async def open_run(
     settings = await configure(settings, blocks)
     await checked(kind, settings, blocks)
     settings = settings.model_copy(update={"run_key": run_key_of(kind, settings.run_key)})
+    await asyncio.to_thread(bring_here, settings.home, settings.run_key or "")
     workspace = await asyncio.to_thread(open_workspace, settings, seed)
     planned = await asyncio.to_thread(plan_run, kind, settings, workspace)
     key, tasks = planned.plan.run_key, planned.tasks

@@ -101,6 +101,7 @@ class Cause(StrEnum):
     VERIFIER_TIMEOUT = "verifier_timeout"
     JUDGE_UNUSABLE = "judge_unusable"
     LEDGER_IO = "ledger_io"
+    REMOTE_HOME = "remote_home"  # the object storage that a home is kept in
     WORKER_LOST = "worker_lost"  # the process that an attempt was sent to
     PREFECT_SERVER = "prefect_server"
     INTERNAL = "internal"  # an exception nobody foresaw
@@ -148,6 +149,9 @@ POLICIES: MappingProxyType[Cause, ErrorPolicy] = MappingProxyType(
             RetryBy.CLIENT, 3, "the judge's answer could not be used"
         ),
         Cause.LEDGER_IO: ErrorPolicy(RetryBy.TASK, 3, "the ledger could not be written"),
+        Cause.REMOTE_HOME: ErrorPolicy(
+            RetryBy.TASK, 3, "the object storage of the home did not do what was asked"
+        ),
         Cause.WORKER_LOST: ErrorPolicy(
             RetryBy.SENDER, 3, "the worker that had the attempt ended before it"
         ),

@@ -12,6 +12,7 @@ EXTRAS: MappingProxyType[str, tuple[str, ...]] = MappingProxyType(
         "otel": ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http"),
         "plots": ("altair", "vl_convert"),
         "postgres": ("asyncpg",),
+        "remote": ("obstore",),
         "signing": ("cryptography", "securesystemslib"),
     }
 )

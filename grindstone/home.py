@@ -19,6 +19,9 @@ from hashlib import sha256
 from pathlib import Path
 from urllib.parse import quote
 
+from grindstone.remote.mirror import Mirror, mirror_of
+from grindstone.remote.place import folder_of
+
 
 @dataclass(frozen=True)
 class RunFolder(os.PathLike[str]):
@@ -88,20 +91,29 @@ class RunFolder(os.PathLike[str]):
 
 @dataclass(frozen=True)
 class Home(os.PathLike[str]):
-    """A home folder; absolute, so that a later change of directory moves nothing."""
+    """A home's folder; absolute, so that a later change of directory moves nothing."""
 
     root: Path
 
     @classmethod
     def at(cls, folder: "Path | str | Home") -> "Home":
-        """Return the home at a folder, which need not be there yet."""
-        return folder if isinstance(folder, Home) else cls(Path(folder).absolute())
+        """Return the home at a folder, which need not be there yet, or at an address.
+
+        Raises:
+            InputError: It is at an address that no home can have.
+        """
+        return folder if isinstance(folder, Home) else cls(folder_of(folder).absolute())
 
     def __fspath__(self) -> str:
         return str(self.root)
 
     def __str__(self) -> str:
         return str(self.root)
+
+    @property
+    def mirror(self) -> Mirror | None:
+        """What keeps the folder level with a remote home; None where it is a home of its own."""
+        return mirror_of(self.root, above=False)
 
     def workspace(self, agent_id: str) -> Path:
         """Return where an agent lives."""

@@ -1,5 +1,6 @@
-"""Where the bundled tasks, seed workspaces and policies are, in a checkout or installed."""
+"""Where the bundled tasks, seed workspaces and policies are, and what this user's cache is."""
 
+import os
 from pathlib import Path
 
 from grindstone.errors import InputError
@@ -16,3 +17,12 @@ def bundled(name: str) -> Path:
         if (root / name).exists():
             return root / name
     raise InputError(name, "is not bundled", "a file or folder shipped with Grindstone")
+
+
+def cache_dir() -> Path:
+    """Return GRINDSTONE_CACHE_DIR, else `grindstone` in the user's cache folder."""
+    chosen = os.environ.get("GRINDSTONE_CACHE_DIR")
+    if chosen:
+        return Path(chosen).absolute()
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "grindstone"

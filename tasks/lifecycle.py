@@ -12,6 +12,7 @@ from grindstone.ledger.compaction import merge_ended
 from grindstone.ledger.row import LedgerError
 from grindstone.report.incidents import standing_incidents
 from grindstone.report.model import RunReport
+from grindstone.runs.elsewhere import show_elsewhere
 from grindstone.runs.incidents import spared
 from grindstone.runs.plan import Planned
 from grindstone.runs.progress import RunBegan
@@ -92,6 +93,7 @@ async def finish_run(
     made = bool(report.kind)  # and not the one that says in its place that there is none
     if made and await asyncio.to_thread(standing_incidents, *written[:2]) != report.incidents:
         report, _ = await asyncio.to_thread(write_report, *written, drawn=images)
+    await asyncio.to_thread(show_elsewhere, runtime.home, runtime.run_key)
     if ended == "completed":
         # It saves readers time alone; one who meets the same fault will say it.
         with contextlib.suppress(LedgerError, InfrastructureError, OSError):

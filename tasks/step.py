@@ -13,6 +13,7 @@ from grindstone.base import Frozen
 from grindstone.errors import InfrastructureError, RetryBy
 from grindstone.home import Home
 from grindstone.sandbox.owner import run_labels
+from grindstone.tasks.remote_results import RemoteResults
 
 
 class StepSpec(Frozen):
@@ -89,7 +90,12 @@ def step(name: str, run_name: str) -> Callable[[Callable[P, R]], Task[P, R]]:
 
 def kept(what: Task[P, R], home: Path, run_key: str) -> Task[P, R]:
     """Return a step whose result is kept with its run."""
-    return what.with_options(result_storage=Home.at(home).run(run_key).results)
+    own = Home.at(home)
+    folder = own.run(run_key).results
+    made = what.with_options(result_storage=folder)
+    if own.mirror is not None:  # set, not given: what is given must be saved in the server
+        made.result_storage = RemoteResults(basepath=str(folder))
+    return made
 
 
 def drop_torn_results(home: Home, run_key: str) -> None:

@@ -7,12 +7,21 @@ import typer
 
 from grindstone.flows.cli.environment import variable_names
 
+
+def _home(place: Path | str) -> Path:
+    from grindstone.remote.place import folder_of
+
+    return folder_of(place)
+
+
 WorkDir = Annotated[
     Path,
     typer.Option(
         "--work-dir",
         envvar=list(variable_names("work_dir")),
         show_envvar=False,
+        parser=_home,
+        metavar="PATH",
         help="Home of everything kept.",
     ),
 ]

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from grindstone.agents.agent_file import AgentFile
 from grindstone.digest import SHORT, digest
+from grindstone.resources import cache_dir
 from grindstone.sandbox.protocol import BuildSpec
-from grindstone.sandbox.state import cache_dir
 
 
 def with_agent(build: BuildSpec, agent: AgentFile) -> BuildSpec:

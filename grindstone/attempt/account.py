@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from grindstone.attempt.arms import Arms
-from grindstone.attempt.sealing import account_lock, marks_of
+from grindstone.attempt.sealing import account_held, marks_of
 from grindstone.benchmark import Task
 from grindstone.benchmark.dataset import units_of
 from grindstone.errors import RefusedError
@@ -76,7 +76,7 @@ def book(
         RefusedError: So little is left that no result could convince.
     """
     ledger = Ledger(home)
-    with account_lock(home).hold():
+    with account_held(home):
         row = booked(ledger, question.query_id)
         if row is not None:
             return row

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 from pydantic import TypeAdapter
 
@@ -15,6 +16,7 @@ from grindstone.ledger.tables.attempts import (
     trajectory_rows,
     verdict_rows,
 )
+from grindstone.remote.mirror import mirror_of
 
 _ATTEMPTED = TypeAdapter(AttemptResult)
 
@@ -38,15 +40,17 @@ async def record_attempt(
         make: Makes the attempt.
         mask: Replaces known keys in what is kept.
     """
-    path = run.attempt(episode_id)
-    if path.is_file():
+    path, mirror = run.attempt(episode_id), mirror_of(run.root)
+    if path.is_file() or (mirror is not None and await asyncio.to_thread(mirror.fetch, path)):
         attempted = _ATTEMPTED.validate_json(await asyncio.to_thread(path.read_bytes))
     else:
         text = mask(_ATTEMPTED.dump_json(await make()).decode())
         attempted = _ATTEMPTED.validate_json(text)
-        await asyncio.to_thread(write_atomic, path, text)
+        write = write_atomic if mirror is None else mirror.write
+        await asyncio.to_thread(write, path, text)
     await asyncio.to_thread(_record, ledger, attempted)
-    path.unlink()
+    remove = Path.unlink if mirror is None else mirror.remove
+    await asyncio.to_thread(remove, path)
     return attempted
 
 

@@ -6,7 +6,8 @@ name, agent or folder changes nothing. The choice is made once per run, under a 
 home and before any attempt, and a resumed run finds it in the ledger.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+import contextlib
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import timedelta
 from typing import Literal, NamedTuple
 
@@ -20,6 +21,7 @@ from grindstone.ledger import Ledger
 from grindstone.ledger.tables.releases import TaskPartRow
 from grindstone.ledger.tables.runs import QuarantineRow
 from grindstone.records import Episode, Purpose, utc_now
+from grindstone.runs.remote_lock import RemoteLock
 from grindstone.settings import ReleaseSettings, RunSettings, SearchOptions
 from grindstone.workspace.lock import WriterLock
 
@@ -62,10 +64,15 @@ def marks_of(task: Task) -> frozenset[str]:
     return frozenset((task.digest, task.fingerprint))
 
 
-def account_lock(home: Home) -> WriterLock:
-    """Return the lock under which tasks are sealed, and looks at them are booked."""
+@contextlib.contextmanager
+def account_held(home: Home) -> Iterator[None]:
+    """Hold the lock under which tasks are sealed, and looks at them are booked."""
     home.root.mkdir(parents=True, exist_ok=True)
-    return WriterLock(home.account_lock)
+    with contextlib.ExitStack() as held:
+        held.enter_context(WriterLock(home.account_lock).hold())
+        if home.mirror is not None:
+            held.enter_context(RemoteLock(home.mirror, home.account_lock).hold())
+        yield
 
 
 def marks(ledger: Ledger, *, but: str = "") -> Marks:
@@ -101,7 +108,7 @@ def part_tasks(kind: str, settings: RunSettings, run_key: str, tasks: Sequence[T
         InputError: All of its tasks are sealed.
     """
     ledger = Ledger(settings.home)
-    with account_lock(settings.home).hold():
+    with account_held(settings.home):
         kept = {row.task_id: row for row in ledger.rows(TaskPartRow, run_key)}
         before = marks(ledger, but=run_key)
         if kept:

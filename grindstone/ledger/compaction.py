@@ -13,9 +13,9 @@ from pathlib import Path
 
 from grindstone.digest import digest
 from grindstone.errors import Cause, InfrastructureError
-from grindstone.files import claim
+from grindstone.ledger.remote import AGE, merged_names
 from grindstone.ledger.row import LedgerError
-from grindstone.ledger.store import Ledger, Part, merged_names, parquet_bytes, sync_folder
+from grindstone.ledger.store import Ledger, Part, parquet_bytes
 
 GRACE_S = 3600.0
 """Longer than any query runs."""
@@ -83,11 +83,11 @@ def _merge(ledger: Ledger, table: str, run_key: str, live: tuple[Part, ...]) -> 
         frame = ledger.scan_parts(table, [part.path for part in live]).collect()
     except PolarsError as error:
         raise LedgerError(f"{path.parent}: a part cannot be read: {error}") from error
-    content = parquet_bytes(frame, {"grindstone.merged": json.dumps(stands_for)})
-    if claim(path, content):
+    age = live[0].written_ns
+    said = {"grindstone.merged": json.dumps(stands_for), AGE: str(age)}
+    if ledger.keep(path, parquet_bytes(frame, said)):
         # The merged rows keep their age, so that the oldest part still wins over later ones.
-        os.utime(path, ns=(live[0].written_ns, live[0].written_ns))
-        sync_folder(path.parent)
+        os.utime(path, ns=(age, age))
     return path
 
 
@@ -103,7 +103,7 @@ def _sweep(ledger: Ledger, table: str, run_key: str, grace_s: float) -> None:
     }
     for part in parts:
         if part.name in replaced:
-            part.path.unlink(missing_ok=True)
+            ledger.drop(part.path)
     for leftover in ledger.folder(table, run_key).glob(".*.parquet.*"):
         if leftover.stat().st_mtime_ns <= before_ns:
             leftover.unlink(missing_ok=True)

@@ -7,7 +7,7 @@ A part is written beside its place, synced, and linked to its name: it is there 
 not at all, and of two writers of the same rows the first wins. Rows with the same key in
 several parts count once, the oldest part's; but a row that is only a stand-in (an episode
 without a score) gives way to a full one. Nothing is locked; any number of processes
-may write and read at once.
+may write and read at once. In a remote home a part is in storage before it is here.
 """
 
 import os
@@ -25,6 +25,7 @@ from grindstone.errors import Cause, InfrastructureError
 from grindstone.files import claim
 from grindstone.home import Home
 from grindstone.ledger.columns import Kind, encode, row_from, value_of
+from grindstone.ledger.remote import RemoteParts, merged_names
 from grindstone.ledger.row import LedgerError, Table, table_of
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class Ledger:
     def __init__(self, home: Home | Path | str) -> None:
         self.home = Home.at(home)
         self.root = self.home.ledger
+        self._remote = None if self.home.mirror is None else RemoteParts(self.home.mirror)
 
     def append(self, rows: Sequence[BaseModel], *, run_key: str) -> Path | None:
         """Keep rows of one table; keeping the same rows again changes nothing.
@@ -79,13 +81,29 @@ class Ledger:
         path = self.folder(table.name, run_key) / f"{digest([*sorted(names)])}.parquet"
         if path.exists():
             return path
-        content = frame_of(table, list(unique.values()), run_key)
+        content = parquet_bytes(frame_of(table, list(unique.values()), run_key))
         try:
-            claim(path, parquet_bytes(content))
-            sync_folder(path.parent)
+            self.keep(path, content)
         except OSError as error:
             raise InfrastructureError(Cause.LEDGER_IO, f"{path}: {error}") from error
         return path
+
+    def keep(self, path: Path, content: bytes) -> bool:
+        """Write a part, whole or not at all; return False where it is there already.
+
+        Raises:
+            OSError: The disk refused.
+            InfrastructureError: The storage of a remote home did.
+        """
+        kept = claim(path, content) if self._remote is None else self._remote.keep(path, content)
+        sync_folder(path.parent)
+        return kept
+
+    def drop(self, path: Path) -> None:
+        """Remove a part that another one stands for."""
+        if self._remote is not None:
+            self._remote.drop(path)
+        path.unlink(missing_ok=True)
 
     @staticmethod
     def _check_row(table: Table, row: BaseModel, run_key: str) -> None:
@@ -112,9 +130,13 @@ class Ledger:
         import polars as pl
 
         found = self.table(table)
+        if self._remote is not None:
+            self._remote.pull(
+                self.root / found.name if run_key is None else self.folder(found.name, run_key)
+            )
         single: list[Path] = []
         frames: list[pl.LazyFrame] = []
-        for run in [run_key] if run_key is not None else self.runs(found.name):
+        for run in [run_key] if run_key is not None else self._runs([self.root / found.name]):
             paths = [part.path for part in self.live_parts(found.name, run)]
             if len(paths) == 1:
                 single += paths
@@ -161,7 +183,12 @@ class Ledger:
 
     def runs(self, table: str | None = None) -> tuple[str, ...]:
         """Return the keys of the runs that left rows, in one table or in any, sorted."""
-        folders = [self.root / table] if table is not None else _folders(self.root)
+        if self._remote is not None:
+            self._remote.pull(self.root if table is None else self.root / table)
+        return self._runs([self.root / table] if table is not None else _folders(self.root))
+
+    @staticmethod
+    def _runs(folders: Iterable[Path]) -> tuple[str, ...]:
         return tuple(
             sorted(
                 {
@@ -255,22 +282,6 @@ def check_whole(part: Part) -> None:
     footer = int.from_bytes(tail[:4], "little")
     if part.size < 12 or head != MAGIC or tail[4:] != MAGIC or footer > part.size - 12:
         raise LedgerError(f"{part.path}: the part is damaged; expected a whole parquet file")
-
-
-def merged_names(path: Path) -> tuple[str, ...]:
-    """Return the names of the parts that a merged part stands for.
-
-    Raises:
-        LedgerError: The merged part does not say.
-    """
-    import json
-
-    import polars as pl
-
-    try:
-        return tuple(json.loads(pl.read_parquet_metadata(path)["grindstone.merged"]))
-    except (KeyError, ValueError, pl.exceptions.PolarsError) as error:
-        raise LedgerError(f"{path}: the part is damaged: {error}") from error
 
 
 def sync_folder(folder: Path) -> None:

@@ -7,6 +7,9 @@ next writer starts a new line after it. The lock is the file's, so writers in se
 processes, on one machine, may share a folder. Of two lines with one key the first holds.
 What a kill can cost is the calls that were in flight.
 
+In a remote home a call is an object of its own beside that file, `<file's stem>.calls/<call id>`,
+and is there before its line is in the file of this machine.
+
 A line keeps the answer and its `CallRecord`; a call that was given up after the service had
 told tokens is a line without an answer, found by no look-up. Of the request it keeps only a
 digest, and nothing of the connection: no header, key or environment value can get in.
@@ -18,6 +21,7 @@ import json
 import os
 import re
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -30,8 +34,13 @@ from grindstone.digest import SHORT, canonical_json, digest
 from grindstone.llm.calls import CallRecord
 from grindstone.llm.messages import CallSite, Response
 from grindstone.records import Role
+from grindstone.remote.mirror import mirror_of
 
 _ENDING = ".jsonl"
+CALLS = ".calls"
+"""Ends the name under which the calls of a file are in storage, one by one."""
+PULL_S = 5.0
+"""How long what others put into storage may go unseen where the spending of all is looked at."""
 
 
 class JournalEntry(Frozen):
@@ -65,6 +74,8 @@ class Journal:
         self._indexes: dict[Path, _Index] = {}
         self._read: dict[str, int] = {}  # up to where `news` has read each file
         self._lock = threading.Lock()
+        self._mirror = mirror_of(folder)
+        self._pulled: dict[Path, float] = {}  # when each file was made level with storage
 
     @property
     def folder(self) -> Path:
@@ -74,6 +85,16 @@ class Journal:
     def look_up(self, key: str, site: CallSite) -> JournalEntry | None:
         """Return the paid call with this key (see `call_key`), or None: it must go live."""
         path = self._path(site)
+        if (found := self._look_here(key, path)) is not None or self._mirror is None:
+            return found
+        if path in self._pulled:
+            return None
+        self._mirror.fetch(path)
+        self._pull(path.with_suffix(CALLS))
+        self._pulled[path] = time.monotonic()
+        return self._look_here(key, path)
+
+    def _look_here(self, key: str, path: Path) -> JournalEntry | None:
         with self._lock, contextlib.suppress(FileNotFoundError), path.open("rb") as file:
             spans = self._index(path, file).get(key, {})
             for offset, length in sorted(spans.items()):
@@ -83,16 +104,23 @@ class Journal:
         return None
 
     def append(self, site: CallSite, entry: JournalEntry) -> None:
-        """Put a paid call on disk; it is there when this returns.
+        """Put a paid call on disk, in a remote home into storage first; it is there at the return.
 
         Raises:
             OSError: The disk is full or the folder cannot be written.
+            InfrastructureError: The storage of a remote home did not take it.
         """
         text = canonical_json(entry).encode()  # once: an answer may be long
         checksum = hashlib.sha256(text).hexdigest().encode()
         data = b'{"checksum":"' + checksum + b'","entry":' + text + b"}\n"
-        self._folder.mkdir(parents=True, exist_ok=True)
         path = self._path(site)
+        if self._mirror is not None:
+            name = path.with_suffix(CALLS) / entry.record.call_id
+            self._mirror.store.put_new(self._mirror.name_of(name), data)
+        self._write(path, data, own=True)
+
+    def _write(self, path: Path, data: bytes, *, own: bool) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
         new = not path.exists()
         handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
@@ -102,7 +130,7 @@ class Journal:
             _write_all(handle, (b"\n" if torn else b"") + data)
             os.fsync(handle)
             with self._lock:
-                if not torn and self._read.get(path.name, 0) == size:  # its writer knows it
+                if own and not torn and self._read.get(path.name, 0) == size:  # its writer knows it
                     self._read[path.name] = size + len(data)
         finally:
             os.close(handle)
@@ -111,6 +139,8 @@ class Journal:
 
     def news(self) -> list[CallRecord]:
         """Return the calls that others have put here since this was last asked."""
+        if time.monotonic() - self._pulled.get(self._folder, -PULL_S) >= PULL_S:
+            self.pull()
         found = []
         with self._lock, contextlib.suppress(FileNotFoundError), os.scandir(self._folder) as files:
             for file in files:
@@ -125,8 +155,34 @@ class Journal:
                     found += [entry.record for entry in entries if entry is not None]
         return found
 
+    def pull(self) -> None:
+        """Bring what the storage of a remote home has of the run; nothing to do in another."""
+        if self._mirror is not None:
+            self._pull(self._folder)
+            self._pulled[self._folder] = time.monotonic()
+
+    def _pull(self, place: Path) -> None:
+        """Bring the calls below a place: the folder, or where those of one file are."""
+        assert self._mirror is not None
+        wanted: dict[str, Path] = {}
+        start = self._mirror.name_of(place)
+        for entry in sorted(self._mirror.store.listed(start), key=lambda each: each.modified_ns):
+            at = self._mirror.root / entry.name
+            if at.suffix == _ENDING and not at.exists():  # of a home that was copied
+                self._mirror.fetch(at)
+            elif at.parent.suffix == CALLS:
+                wanted[entry.name] = at.parent.with_suffix(_ENDING)
+        for path in set(wanted.values()):
+            with self._lock, contextlib.suppress(FileNotFoundError), path.open("rb") as file:
+                here = self._index(path, file)
+                wanted = {n: p for n, p in wanted.items() if p != path or Path(n).name not in here}
+        for name, content in self._mirror.store.get_all(list(wanted)):
+            if content is not None:
+                self._write(wanted[name], content, own=False)
+
     def entries(self) -> Iterator[JournalEntry]:
         """Yield every paid call of the run, each once, in a fixed order."""
+        self.pull()
         for path in sorted(self._folder.glob(f"*{_ENDING}")):
             yielded = set()
             for line in path.read_bytes().splitlines():
@@ -138,6 +194,8 @@ class Journal:
     def answers(self, role: Role, scope: str) -> list[JournalEntry]:
         """Return the paid calls of a role within a scope, in the order they were written."""
         path = self._path(CallSite(role=role, scope=scope, turn=0))
+        if self._mirror is not None:
+            self._pull(path.with_suffix(CALLS))
         lines = path.read_bytes().splitlines() if path.is_file() else []
         found = (_parse(line) for line in lines)
         return [entry for entry in found if entry is not None]

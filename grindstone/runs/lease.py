@@ -11,6 +11,9 @@ import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+from grindstone.errors import InfrastructureError
+from grindstone.remote.mirror import mirror_of
+
 BEAT_S = 5.0
 """Pause between two writings."""
 LOST_S = 60.0
@@ -23,14 +26,15 @@ class Pulse:
     """The signs of life of what was sent elsewhere, as somebody who waits for it sees them."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._seen = b""
+        self._sign, self._fence = _Sign(path), _Sign(_fence_of(path))
+        self._seen: bytes | None = None
         self._since = time.monotonic()
 
     def silent_s(self) -> float:
         """Look once more; return the seconds since the last sign, or since `renew`."""
-        with contextlib.suppress(OSError):
-            if (seen := self._path.read_bytes()) != self._seen:
+        with contextlib.suppress(OSError, InfrastructureError):
+            seen = self._sign.read()
+            if seen is not None and seen != self._seen:
                 self._seen = seen
                 self.renew()
         return time.monotonic() - self._since
@@ -41,8 +45,7 @@ class Pulse:
 
     def give_up(self) -> None:
         """Have what was sent stop, should it live after all."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        _fence_of(self._path).touch()
+        self._fence.write("")
 
 
 @contextlib.asynccontextmanager
@@ -52,16 +55,18 @@ async def beating(path: Path) -> AsyncIterator[None]:
     Args:
         path: Written again and again, removed in the end.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    sign, fence = _Sign(path), _Sign(_fence_of(path))
     work, loop, over = asyncio.current_task(), asyncio.get_running_loop(), threading.Event()
     assert work is not None
 
     def beat() -> None:  # in a thread: a loop that is busy is not dead
-        number = 0
+        number, since, given_up = 0, time.monotonic(), False
         while not over.is_set():
-            with contextlib.suppress(OSError):
-                path.write_text(str(number))
-            if _fence_of(path).exists():
+            with contextlib.suppress(OSError, InfrastructureError):
+                given_up = fence.read() is not None
+                sign.write(str(number))
+                since = time.monotonic()
+            if given_up or time.monotonic() - since > LOST_S:  # nobody saw a sign for as long
                 loop.call_soon_threadsafe(work.cancel, "it was given up by who sent it")
                 return
             number += 1
@@ -74,8 +79,36 @@ async def beating(path: Path) -> AsyncIterator[None]:
     finally:
         over.set()
         await asyncio.to_thread(thread.join)
-        await asyncio.to_thread(path.unlink, missing_ok=True)
+        with contextlib.suppress(InfrastructureError):
+            await asyncio.to_thread(sign.remove)
 
 
 def _fence_of(path: Path) -> Path:
     return path.with_suffix(_FENCE)
+
+
+class _Sign:
+    """A small file, in a remote home an object, that one side writes and the other one reads."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._mirror = path, mirror_of(path)
+
+    def read(self) -> bytes | None:
+        if self._mirror is not None:
+            return self._mirror.get(self._path)
+        with contextlib.suppress(FileNotFoundError):
+            return self._path.read_bytes()
+        return None
+
+    def write(self, text: str) -> None:
+        if self._mirror is not None:
+            self._mirror.store.put(self._mirror.name_of(self._path), text.encode())
+            return
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._path.write_text(text)
+
+    def remove(self) -> None:
+        if self._mirror is not None:
+            self._mirror.store.delete(self._mirror.name_of(self._path))
+        else:
+            self._path.unlink(missing_ok=True)

@@ -162,8 +162,9 @@ def plan_run(kind: str, settings: RunSettings, workspace: Workspace) -> Planned:
     tasks, broken = choose_tasks(settings)
     key = settings.run_key or new_run_key(kind)
     plan = _planned(key, kind, settings, tasks, workspace.snapshot())
-    path = settings.home.run(key).plan
-    if claim(path, plan.model_dump_json(indent=2)):
+    path, mirror = settings.home.run(key).plan, settings.home.mirror
+    taken = claim if mirror is None else mirror.claim
+    if taken(path, plan.model_dump_json(indent=2)):
         return Planned(plan=plan, tasks=tasks, broken=broken, resumed=False)
     kept = _read(path)
     _check_same(_brought_up(kept, settings), plan)
@@ -173,7 +174,8 @@ def plan_run(kind: str, settings: RunSettings, workspace: Workspace) -> Planned:
 def kept_plan(home: Home, run_key: str) -> RunPlan | None:
     """Return what a run was to do; None where no run of that key has begun."""
     path = home.run(run_key).plan
-    return _read(path) if path.exists() else None
+    there = path.exists() if home.mirror is None else home.mirror.fetch(path)
+    return _read(path) if there else None
 
 
 def as_planned(plan: RunPlan, settings: S) -> S:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from grindstone.settings.runs import RunSettings, Settings, default_home
+from grindstone.settings.runs import RunSettings, Settings, WorkFolder, default_home
 
 
 class CompetencySettings(RunSettings):
@@ -116,7 +116,9 @@ class RouteSettings(RunSettings):
 class FeedbackSettings(Settings):
     """A person's word on one piece of work: what was wrong in it, how good it was, or both."""
 
-    work_dir: Path = Field(default_factory=default_home, description="Home of everything kept.")
+    work_dir: WorkFolder = Field(
+        default_factory=default_home, description="Home of everything kept."
+    )
     episode: str = Field("", description="The episode's id, or its beginning.")
     name: str = Field("", description="Your name; it goes into the trail.")
     field: str = Field("", description="What you correct, such as tax_rate. Empty: nothing.")

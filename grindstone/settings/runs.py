@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     field_serializer,
@@ -17,8 +18,10 @@ from pydantic import (
 )
 
 from grindstone.agents.profiles import Profile
+from grindstone.errors import InputError
 from grindstone.home import Home
 from grindstone.llm.budget import Spending
+from grindstone.remote.place import folder_of
 from grindstone.sandbox.protocol import DEFAULT_HEADROOM
 from grindstone.sandbox.registry import AUTO, AUTO_HELP, Choice
 from grindstone.settings.form import flat
@@ -41,8 +44,21 @@ def title(name: str, _: object = None) -> str:
 
 
 def default_home() -> Path:
-    """Return the folder in GRINDSTONE_WORK_DIR, which workers are given, or the usual one."""
-    return Path(os.environ.get("GRINDSTONE_WORK_DIR") or "evolution_workdir")
+    """Return the home in GRINDSTONE_WORK_DIR, which workers are given, or the usual one."""
+    return folder_of(os.environ.get("GRINDSTONE_WORK_DIR") or "evolution_workdir")
+
+
+def _place(given: Any) -> Any:
+    if not isinstance(given, str | Path):
+        return given
+    try:
+        return folder_of(given)
+    except InputError as error:
+        raise ValueError(f"{error.problem}; expected {error.expected}") from error
+
+
+WorkFolder = Annotated[Path, BeforeValidator(_place)]
+"""A home's folder; where an address is given, the one that shows the home there."""
 
 
 def factory_place(factory: Callable[..., Any]) -> str:
@@ -109,7 +125,10 @@ class RunSettings(Settings):
     tasks_without_skills_dir: Path | None = Field(
         None, description="The same tasks without. Empty: made by leaving the skills out."
     )
-    work_dir: Path = Field(default_factory=default_home, description="Home of everything kept.")
+    work_dir: WorkFolder = Field(
+        default_factory=default_home,
+        description="Home of everything kept: a folder, or s3://…, gs://…, az://….",
+    )
     agent_id: str = Field(
         "skillbench", pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$", description="Whose workspace evolves."
     )

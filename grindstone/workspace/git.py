@@ -68,6 +68,16 @@ class Repository:
         self.run("init", "--quiet", "--template=", f"--initial-branch={BRANCH}")
         self.isolate()
 
+    def begin(self) -> bool:
+        """Make the folder from what is elsewhere; return whether there is something."""
+        return False
+
+    def catch_up(self) -> None:
+        """Be level with what is elsewhere, if anything is."""
+
+    def share(self, folder: Path) -> None:
+        """Have others see what lies beside the history, if there are others."""
+
     def isolate(self) -> None:
         """Switch off what a tracked .gitattributes or .gitignore would do."""
         info = self.git_dir / "info"

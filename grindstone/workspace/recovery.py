@@ -19,6 +19,14 @@ def recover(repository: Repository) -> None:
         set_aside(repository)
     else:
         repository.clean()  # empty folders are no change to git
+    repository.catch_up()
+
+
+def make_ready(repository: Repository) -> None:
+    """Bring a workspace to its last commit, on whatever machine that was made."""
+    if repository.dirty():
+        set_aside(repository)
+    repository.catch_up()
 
 
 def set_aside(repository: Repository) -> None:

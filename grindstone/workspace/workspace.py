@@ -25,12 +25,13 @@ from grindstone.workspace import observations
 from grindstone.workspace.changes import Change, apply_changes, read_folder
 from grindstone.workspace.errors import WorkspaceError
 from grindstone.workspace.files import WorkspaceFiles
-from grindstone.workspace.git import BRANCH, EVOLUTION, LOCK, Commit, Repository
+from grindstone.workspace.git import BRANCH, EVOLUTION, LOCK, Commit
 from grindstone.workspace.history import EvolutionRef, refs_of, rejections, standing_after
 from grindstone.workspace.lock import WriterLock
 from grindstone.workspace.manifest import read_manifest
-from grindstone.workspace.recovery import recover, set_aside
+from grindstone.workspace.recovery import make_ready, recover
 from grindstone.workspace.seed import copy_seed, seed_entries
+from grindstone.workspace.shared import repository_at
 
 SEED_TAG = "seed"
 HEAD_REF = f"refs/heads/{BRANCH}"
@@ -50,7 +51,7 @@ class Workspace:
     def __init__(self, root: Path) -> None:
         """Use `create` or `open`, which check the folder."""
         self.root = root.absolute()
-        self.repository = Repository(self.root)
+        self.repository = repository_at(self.root)
         self.library = SkillLibrary(self.root)
         self._lock = WriterLock(self.repository.git_dir / LOCK)
 
@@ -70,7 +71,7 @@ class Workspace:
         root = root.absolute()
         root.parent.mkdir(parents=True, exist_ok=True)
         with WriterLock(root.parent / f".{root.name}.lock").hold():
-            if (root / ".git").is_dir():
+            if (root / ".git").is_dir() or cls(root).repository.begin():
                 workspace = cls.open(root)
                 if chosen:
                     workspace.check_seed(seed)
@@ -100,9 +101,7 @@ class Workspace:
             InputError: There is no workspace, or its manifest is wrong.
             WorkspaceError: Its history cannot be read.
         """
-        if not (root / ".git").is_dir():
-            raise InputError(str(root), "is not a workspace", "a folder made by Workspace.create")
-        workspace = cls(root)
+        workspace = cls.reading(root)
         with workspace._lock.hold():
             recover(workspace.repository)
         read_manifest(workspace.root)
@@ -115,9 +114,10 @@ class Workspace:
         Raises:
             InputError: There is no workspace.
         """
-        if not (root / ".git").is_dir():
+        workspace = cls(root)
+        if not (root / ".git").is_dir() and not workspace.repository.begin():
             raise InputError(str(root), "is not a workspace", "a folder made by Workspace.create")
-        return cls(root)
+        return workspace
 
     def check_seed(self, seed: Path) -> None:
         """Check that the workspace began as a seed is now.
@@ -172,8 +172,8 @@ class Workspace:
             WorkspaceError: The block ended in order but left a change uncommitted.
         """
         with self._lock.hold() as outermost:
-            if outermost and self.repository.dirty():
-                set_aside(self.repository)
+            if outermost:
+                make_ready(self.repository)
             try:
                 yield self.root
             except BaseException:
@@ -378,7 +378,9 @@ class Workspace:
     def write_observation(self, markdown: str, rows: Iterable[observations.Row]) -> int:
         """Replace the current observation, log the rows; returns how many were new."""
         with self._lock.hold():
-            return observations.write_observation(self.evolution_dir, markdown, rows)
+            new = observations.write_observation(self.evolution_dir, markdown, rows)
+            self.repository.share(self.evolution_dir)
+            return new
 
     def current_observation(self) -> str:
         """Return the observation written last, empty where there is none."""

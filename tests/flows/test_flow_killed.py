@@ -18,7 +18,7 @@ from support.share import Draw
 from support.undisturbed import Undisturbed, undisturbed_run
 from support.wire_faults import WireFaults
 
-from grindstone.sandbox.state import cache_dir
+from grindstone.resources import cache_dir
 from grindstone.workspace.git import BRANCH, Repository
 
 pytestmark = [

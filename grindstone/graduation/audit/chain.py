@@ -47,6 +47,7 @@ class Chain:
     def __init__(self, home: Home | Path | str) -> None:
         self.folder = Home.at(home).audit
         self.end_path = Home.at(home).audit_end
+        self._mirror = Home.at(home).mirror
         self._known: tuple[AuditEvent, ...] = ()
         self._lock = RLock()  # who decides may look at the events again
 
@@ -69,6 +70,9 @@ class Chain:
             return self._read()
 
     def _read(self) -> tuple[AuditEvent, ...]:
+        if self._mirror is not None:
+            self._mirror.refresh(self.end_path)
+            self._mirror.pull(self.folder)
         # The head first: an event that comes after it was read is found by its file.
         head, end = self.head(), self.end()
         found = list(self._known)
@@ -130,7 +134,8 @@ class Chain:
                     return None
                 previous = events[-1].digest if events else GENESIS
                 event = seal(draft, sequence=len(events) + 1, previous=previous)
-                if claim(self.path(event.sequence), event.file()):
+                taken = claim if self._mirror is None else self._mirror.claim
+                if taken(self.path(event.sequence), event.file()):
                     self._advance(event)
                     self._known = (*events, event)
                     return event
@@ -139,8 +144,9 @@ class Chain:
         with self._head_locked():
             if self.head().sequence < event.sequence:
                 head = Head(sequence=event.sequence, digest=event.digest)
-                write_atomic(self.head_path, canonical_json(head) + "\n")
-                write_atomic(self.end_path, canonical_json(head) + "\n")
+                write = write_atomic if self._mirror is None else self._mirror.write
+                write(self.head_path, canonical_json(head) + "\n")
+                write(self.end_path, canonical_json(head) + "\n")
 
     @contextmanager
     def _head_locked(self) -> Iterator[None]:

@@ -16,9 +16,9 @@ from typing import Literal, NamedTuple
 
 from grindstone.digest import SHORT, digest_files
 from grindstone.errors import Cause, InfrastructureError
+from grindstone.resources import cache_dir
 from grindstone.sandbox.protocol import HOSTNAME
 from grindstone.sandbox.runner import runner_binary
-from grindstone.sandbox.state import cache_dir
 
 SYSTEM = ("bin", "lib", "lib32", "lib64", "libx32", "sbin", "usr")
 """Top-level folders with programs; on most systems links into /usr."""

@@ -15,6 +15,7 @@ from filelock import AsyncFileLock, FileLock, Timeout
 from grindstone.digest import SHORT
 from grindstone.errors import Cause, InfrastructureError, InputError
 from grindstone.files import write_atomic
+from grindstone.resources import cache_dir
 from grindstone.sandbox.bubblewrap.box import LOWEST_ENVIRONMENT, Box, remove_left
 from grindstone.sandbox.bubblewrap.cgroups import groups_can_be_made
 from grindstone.sandbox.bubblewrap.dockerfile import (
@@ -32,7 +33,6 @@ from grindstone.sandbox.network.rules import NetworkRules
 from grindstone.sandbox.owner import Owner, carries, this_process
 from grindstone.sandbox.protocol import HOSTNAME, BuildSpec, Limits, Sandbox, StartSpec
 from grindstone.sandbox.registry import Kind
-from grindstone.sandbox.state import cache_dir
 
 LOG_TAIL = 4_000
 """Characters of a failed build's log that its error carries."""

@@ -11,10 +11,10 @@ from docker.errors import NotFound
 from filelock import FileLock
 
 from grindstone.digest import SHORT, digest_files
+from grindstone.resources import cache_dir
 from grindstone.sandbox.docker.engine import LABEL, Engine, owner_labels
 from grindstone.sandbox.remote import RUNNER, RUNNER_DIR
 from grindstone.sandbox.runner import runner_binary
-from grindstone.sandbox.state import cache_dir
 
 
 def runner_volume(engine: Engine, image: str) -> str:

@@ -1,0 +1,116 @@
+"""A folder that shows a remote home: what is written goes there first, what lacks comes from there.
+
+The names of the objects are the files' paths below the home.
+"""
+
+import os
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+from grindstone.files import claim, write_atomic
+from grindstone.remote.place import shown_in
+from grindstone.remote.store import Store
+
+
+class Mirror:
+    """The folder of this machine for one remote home."""
+
+    def __init__(self, root: Path, address: str) -> None:
+        """Take the folder, and the address it shows."""
+        self.root = root
+        self.store = Store(address)
+
+    def name_of(self, path: Path) -> str:
+        """Return the name of the object that a file of the folder shows."""
+        return path.relative_to(self.root).as_posix()
+
+    def get(self, path: Path) -> bytes | None:
+        """Return what storage has for a file."""
+        return self.store.get(self.name_of(path))
+
+    def write(self, path: Path, content: bytes | str) -> None:
+        """Write a file, in storage first."""
+        data = content.encode() if isinstance(content, str) else content
+        self.store.put(self.name_of(path), data)
+        write_atomic(path, data)
+
+    def claim(self, path: Path, content: bytes | str) -> bool:
+        """Create a file that nobody has created, on any machine.
+
+        Returns:
+            False where somebody has; then the file is theirs.
+        """
+        data = content.encode() if isinstance(content, str) else content
+        if self.store.put_new(self.name_of(path), data) is not None:
+            claim(path, data)
+            return True
+        self.fetch(path)
+        return False
+
+    def fetch(self, path: Path) -> bool:
+        """Bring a file that the folder lacks from storage; return whether it is there now."""
+        if path.exists():
+            return True
+        found = self.get(path)
+        if found is None:
+            return False
+        claim(path, found)
+        return True
+
+    def refresh(self, path: Path) -> None:
+        """Have a file be what storage has, where it has one."""
+        found = self.get(path)
+        if found is not None and not (path.is_file() and path.read_bytes() == found):
+            write_atomic(path, found)
+
+    def remove(self, path: Path) -> None:
+        """Remove a file here and in storage."""
+        self.store.delete(self.name_of(path))
+        path.unlink(missing_ok=True)
+
+    def pull(self, folder: Path, wanted: Callable[[str], bool] = lambda _: True) -> None:
+        """Bring what storage has below a folder: files that are not here, or changed there since.
+
+        Args:
+            folder: Of the home.
+            wanted: Whether a file is, by its path below the folder.
+        """
+        start = self.name_of(folder)
+        modified = {}
+        for entry in self.store.listed(start):
+            path = self.root / entry.name
+            if not wanted(entry.name.removeprefix(f"{start}/")):
+                continue
+            status = path.stat() if path.is_file() else None
+            if status is None or status.st_mtime_ns < entry.modified_ns:
+                modified[entry.name] = entry.modified_ns
+        for name, content in self.store.get_all(list(modified)):
+            if content is not None:
+                write_atomic(self.root / name, content)
+                os.utime(self.root / name, ns=(modified[name], modified[name]))
+
+    def push(self, folder: Path, wanted: Callable[[str], bool] = lambda _: True) -> None:
+        """Put into storage what a folder has; arguments as `pull`."""
+        for path in sorted(folder.rglob("*")):
+            if path.is_file() and wanted(path.relative_to(folder).as_posix()):
+                self.store.put(self.name_of(path), path.read_bytes())
+
+
+@cache
+def _mirror(root: Path, address: str) -> Mirror:
+    return Mirror(root, address)
+
+
+def mirror_of(path: Path, *, above: bool = True) -> Mirror | None:
+    """Return the mirror that a path is in; None where it is in a home of its own.
+
+    Args:
+        path: A home's folder, or what is in it.
+        above: False where it is the home's folder itself.
+    """
+    for folder in (path, *(path.parents if above else ())):
+        address = shown_in(folder)
+        if address is not None:
+            return _mirror(folder, address)
+    return None

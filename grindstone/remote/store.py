@@ -1,0 +1,175 @@
+"""Objects by name below one address: read, written, written only where nobody else was faster.
+
+All requests are tried again by the library, with growing pauses, on 5xx, 429 and broken
+connections. A conditional write that is told "no" may have been its own first try, whose answer
+was lost; so the object is looked at before anybody is told that another was faster.
+"""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from grindstone.errors import Cause, InfrastructureError
+from grindstone.extras import from_extra
+
+if TYPE_CHECKING:
+    from obstore.store import ObjectStore
+
+AT_ONCE = 16
+"""Requests side by side where there are many."""
+
+
+class StoredObject(NamedTuple):
+    """An object as a listing shows it."""
+
+    name: str
+    size: int
+    modified_ns: int
+
+
+class Version(NamedTuple):
+    """An object's content, and what tells it apart from what it was before."""
+
+    content: bytes
+    e_tag: str
+
+
+class Store:
+    """The objects below an address such as `s3://bucket/prefix`."""
+
+    def __init__(self, url: str) -> None:
+        """Take the address; credentials come from the environment, as the cloud's own tools do."""
+        self.url = url
+
+    @cached_property
+    def _below(self) -> "ObjectStore":
+        from obstore.store import from_url
+
+        return from_url(self.url)
+
+    def get(self, name: str) -> bytes | None:
+        """Return an object's content, None where there is none.
+
+        Raises:
+            InfrastructureError: The storage did not answer, or refused (cause `remote_home`).
+        """
+        found = self.version(name)
+        return None if found is None else found.content
+
+    def version(self, name: str) -> Version | None:
+        """Return an object with its version, None where there is none.
+
+        Raises:
+            InfrastructureError: As `get`.
+        """
+        import obstore
+
+        with self._asked("read", name):
+            try:
+                result = obstore.get(self._below, name)
+                return Version(bytes(result.bytes()), str(result.meta["e_tag"]))
+            except FileNotFoundError:
+                return None
+
+    def put(self, name: str, content: bytes) -> None:
+        """Write an object, whatever was there.
+
+        Raises:
+            InfrastructureError: As `get`.
+        """
+        import obstore
+
+        with self._asked("write", name):
+            obstore.put(self._below, name, content)
+
+    def put_new(self, name: str, content: bytes) -> str | None:
+        """Write an object that must not be there yet.
+
+        Returns:
+            Its version's tag; None where there is another of that name.
+
+        Raises:
+            InfrastructureError: As `get`.
+        """
+        return self._put_if(name, content, "create")
+
+    def put_over(self, name: str, content: bytes, e_tag: str) -> str | None:
+        """Write an object where it still is the version that somebody has read.
+
+        Returns:
+            Its new version's tag; None where it has changed meanwhile, or is gone.
+
+        Raises:
+            InfrastructureError: As `get`.
+        """
+        return self._put_if(name, content, {"e_tag": e_tag})
+
+    def delete(self, *names: str) -> None:
+        """Remove objects; what is not there is passed over.
+
+        Raises:
+            InfrastructureError: As `get`.
+        """
+        import obstore
+
+        if names:
+            with self._asked("remove", names[0]), contextlib.suppress(FileNotFoundError):
+                obstore.delete(self._below, list(names))
+
+    def listed(self, prefix: str = "") -> list[StoredObject]:
+        """Return the objects below a prefix of whole parts of names, by name.
+
+        Raises:
+            InfrastructureError: As `get`.
+        """
+        import obstore
+
+        with self._asked("list", prefix):
+            found = [meta for chunk in obstore.list(self._below, prefix or None) for meta in chunk]
+        return sorted(
+            StoredObject(
+                meta["path"],
+                meta["size"],
+                round(meta["last_modified"].timestamp() * 1000) * 1_000_000,
+            )
+            for meta in found
+        )
+
+    def get_all(self, names: Sequence[str]) -> Iterator[tuple[str, bytes | None]]:
+        """Yield objects in the order asked for, read many at a time.
+
+        Raises:
+            InfrastructureError: As `get`.
+        """
+        if len(names) < 2:
+            yield from ((name, self.get(name)) for name in names)
+            return
+        with ThreadPoolExecutor(AT_ONCE, "objects") as pool:
+            yield from zip(names, pool.map(self.get, names), strict=True)
+
+    def _put_if(self, name: str, content: bytes, mode: Any) -> str | None:
+        import obstore
+        from obstore.exceptions import AlreadyExistsError, PreconditionError
+
+        with self._asked("write", name):
+            try:
+                return str(obstore.put(self._below, name, content, mode=mode)["e_tag"])
+            except (AlreadyExistsError, PreconditionError, FileNotFoundError):
+                pass
+        there = self.version(name)
+        return there.e_tag if there is not None and there.content == content else None
+
+    @contextlib.contextmanager
+    def _asked(self, what: str, name: str) -> Iterator[None]:
+        """Tell an error of the library as what it means for the run."""
+        with from_extra("remote", self.url):
+            from obstore.exceptions import BaseError
+        try:
+            yield
+        except (BaseError, OSError, ValueError) as error:
+            said = " ".join(str(error).split())[:300]
+            raise InfrastructureError(
+                Cause.REMOTE_HOME, f"{self.url}: cannot {what} {name}: {said}"
+            ) from error

@@ -1,0 +1,125 @@
+"""A lock on something of a remote home: an object that its holder keeps writing anew.
+
+Who waits notes on its own clock when the object last changed, so no clock is compared between
+machines. Each holder has a higher number than all before it. One that finds the object changed,
+or could not write it for as long as others would wait, holds it no more and is told.
+"""
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+from pydantic import ValidationError
+
+from grindstone.base import Frozen
+from grindstone.errors import InfrastructureError
+from grindstone.remote.mirror import Mirror
+from grindstone.remote.store import Version
+from grindstone.runs.lease import BEAT_S, LOST_S
+from grindstone.sandbox.owner import Owner, this_process
+
+
+class Holding(Frozen):
+    """Who holds the lock, as its object says."""
+
+    number: int = 0
+    holder: str = ""  # empty: nobody
+    host: str = ""
+    pid: int = 0
+    started: str = ""
+    beat: int = 0
+
+    @property
+    def over(self) -> bool:
+        """Whether nobody holds it, or its holder is known to be dead."""
+        return not self.holder or not Owner(self.host, self.pid, self.started).alive()
+
+
+class RemoteLock:
+    """A lock of a remote home, by the path of its file."""
+
+    def __init__(self, mirror: Mirror, path: Path) -> None:
+        """Take the mirror, and the path whose object is the lock."""
+        self._store, self._name = mirror.store, mirror.name_of(path)
+
+    @contextlib.contextmanager
+    def hold(self, *, wait: bool = True, lost: Callable[[], None] = lambda: None) -> Iterator[int]:
+        """Hold the lock; gives the holder's number.
+
+        Args:
+            wait: Whether to wait while a living holder has it.
+            lost: Called from another thread where somebody else has taken it.
+
+        Raises:
+            TimeoutError: A living holder has it, and is not to be waited for.
+            InfrastructureError: The storage did not answer.
+        """
+        taken, e_tag = self._take(wait=wait)
+        over = threading.Event()
+        kept = [(taken, e_tag)]
+
+        def keep() -> None:
+            since = time.monotonic()
+            while not over.wait(BEAT_S):
+                mine, tag = kept[0]
+                new = mine.model_copy(update={"beat": mine.beat + 1})
+                try:
+                    written = self._store.put_over(self._name, _bytes(new), tag)
+                except InfrastructureError:
+                    if time.monotonic() - since < LOST_S - 2 * BEAT_S:
+                        continue
+                    written = None
+                if written is None:
+                    lost()
+                    return
+                kept[0], since = (new, written), time.monotonic()
+
+        thread = threading.Thread(target=keep, name="remote lock", daemon=True)
+        thread.start()
+        try:
+            yield taken.number
+        finally:
+            over.set()
+            thread.join()
+            mine, tag = kept[0]
+            free = Holding(number=mine.number)
+            with contextlib.suppress(InfrastructureError):
+                self._store.put_over(self._name, _bytes(free), tag)
+
+    def _take(self, *, wait: bool) -> tuple[Holding, str]:
+        seen, since = "", time.monotonic()
+        while True:
+            there = self._store.version(self._name)
+            holding = _read(there)
+            if there is None or holding.over or (seen and time.monotonic() - since > LOST_S):
+                taken = self._put(there, holding.number + 1)
+                if taken is not None:
+                    return taken
+            elif there.e_tag != seen:
+                if seen and not wait:
+                    raise TimeoutError(f"{self._name} is held by {holding.host}")
+                seen, since = there.e_tag, time.monotonic()
+            time.sleep(BEAT_S / 5)
+
+    def _put(self, there: Version | None, number: int) -> tuple[Holding, str] | None:
+        owner = this_process()
+        mine = Holding(number=number, holder=uuid4().hex, **owner._asdict())
+        if there is None:
+            e_tag = self._store.put_new(self._name, _bytes(mine))
+        else:
+            e_tag = self._store.put_over(self._name, _bytes(mine), there.e_tag)
+        return None if e_tag is None else (mine, e_tag)
+
+
+def _bytes(holding: Holding) -> bytes:
+    return holding.model_dump_json().encode()
+
+
+def _read(there: Version | None) -> Holding:
+    try:
+        return Holding() if there is None else Holding.model_validate_json(there.content)
+    except ValidationError:
+        return Holding()
