@@ -29,12 +29,9 @@ from grindstone.home import Home
 from grindstone.ledger import Ledger
 from grindstone.preflight import preflight
 from grindstone.records import Arm, Episode, Purpose
-<<<<<<< HEAD
+from grindstone.runs.elsewhere import bring_here
 from grindstone.runs.incidents import spared
 from grindstone.runs.orders import note_changed_settings
-=======
-from grindstone.runs.elsewhere import bring_here
->>>>>>> 69d5af8 (A home may be in object storage: ledger, journal, results, workspace and trail are written there first)
 from grindstone.runs.plan import Planned, open_workspace, plan_run
 from grindstone.runs.progress import Progress, current_watcher, ignore
 from grindstone.settings import CompetencySettings, EvolveScope, RunSettings

@@ -19,6 +19,7 @@ from hashlib import sha256
 from pathlib import Path
 from urllib.parse import quote
 
+from grindstone.errors import InputError
 from grindstone.remote.mirror import Mirror, mirror_of
 from grindstone.remote.place import folder_of
 
@@ -115,6 +116,20 @@ class Home(os.PathLike[str]):
         """What keeps the folder level with a remote home; None where it is a home of its own."""
         return mirror_of(self.root, above=False)
 
+    def in_a_folder(self, what: str) -> "Home":
+        """Return the home, for what needs one in a folder.
+
+        Raises:
+            InputError: It is a remote one.
+        """
+        if (mirror := self.mirror) is not None:
+            raise InputError(
+                mirror.store.url,
+                f"is in object storage, and {what} needs a home in a folder",
+                f"a folder: `grindstone home copy {mirror.store.url} FOLDER`",
+            )
+        return self
+
     def workspace(self, agent_id: str) -> Path:
         """Return where an agent lives."""
         return self.root / "agents" / agent_id / "workspace"
@@ -122,6 +137,9 @@ class Home(os.PathLike[str]):
     def agents(self) -> list[str]:
         """Return the agents that have a workspace here, by name."""
         folder = self.root / "agents"
+        if self.mirror is not None:
+            names = (entry.name.split("/") for entry in self.mirror.store.listed("agents"))
+            return sorted({parts[1] for parts in names if parts[2].startswith("workspace")})
         found = folder.iterdir() if folder.is_dir() else ()
         return sorted(path.name for path in found if (path / "workspace").is_dir())
 
@@ -131,15 +149,17 @@ class Home(os.PathLike[str]):
 
     def jobs(self, agent_id: str) -> Path:
         """Return where an agent's training jobs are claimed."""
-        return self.root / "competency" / "jobs" / quote(agent_id, safe="")
+        root = self.in_a_folder("training by jobs").root
+        return root / "competency" / "jobs" / quote(agent_id, safe="")
 
     def session(self, session_id: str) -> Path:
         """Return where a live session of another system is logged."""
-        return self.root / "sessions" / f"{quote(session_id, safe='')}.jsonl"
+        root = self.in_a_folder("live work").root
+        return root / "sessions" / f"{quote(session_id, safe='')}.jsonl"
 
     def live_task(self, episode_id: str) -> Path:
         """Return the file of a live task that is under way."""
-        return self.live_tasks / f"{quote(episode_id, safe='')}.json"
+        return self.in_a_folder("live work").live_tasks / f"{quote(episode_id, safe='')}.json"
 
     @property
     def live_tasks(self) -> Path:

@@ -42,6 +42,7 @@ COMMANDS = {
     "demote": Listed("demote", "Lower an agent's level, on a named human's word."),
     "audit": Listed("audit", "The trail of all decisions: verify, show, export, sign, import."),
     "rehearsal": Listed("rehearsal", "Serve the offline stand-in for a model."),
+    "home": Listed("homes", "Copy a home between folders and object storage; check one."),
     "up": Listed("up", "Start Prefect server and worker and deploy all flows."),
     "down": Listed("up", "End the server and the worker that `up` started."),
     "doctor": Listed("doctor", "What works on this machine, and what mends what doesn't."),

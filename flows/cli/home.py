@@ -8,7 +8,8 @@ import typer
 from grindstone.flows.cli.environment import variable_names
 
 
-def _home(place: Path | str) -> Path:
+def home_folder(place: Path | str) -> Path:
+    """Return the folder to work in, for a folder or an address."""
     from grindstone.remote.place import folder_of
 
     return folder_of(place)
@@ -20,7 +21,7 @@ WorkDir = Annotated[
         "--work-dir",
         envvar=list(variable_names("work_dir")),
         show_envvar=False,
-        parser=_home,
+        parser=home_folder,
         metavar="PATH",
         help="Home of everything kept.",
     ),

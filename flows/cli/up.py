@@ -5,9 +5,13 @@ from typing import Annotated
 
 import typer
 
+from grindstone.flows.cli.home import home_folder
 from grindstone.flows.cli.output import JsonFlag, emit, finish, say
 
-WorkDir = Annotated[Path, typer.Option("--work-dir", help="Home of everything kept.")]
+WorkDir = Annotated[
+    Path,
+    typer.Option("--work-dir", parser=home_folder, metavar="PATH", help="Home of everything kept."),
+]
 
 
 def register(app: typer.Typer) -> None:

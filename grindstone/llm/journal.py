@@ -75,6 +75,7 @@ class Journal:
         self._read: dict[str, int] = {}  # up to where `news` has read each file
         self._lock = threading.Lock()
         self._mirror = mirror_of(folder)
+        self._copied: set[Path] = set()
         self._pulled: dict[Path, float] = {}  # when each file was made level with storage
 
     @property
@@ -89,7 +90,7 @@ class Journal:
             return found
         if path in self._pulled:
             return None
-        self._mirror.fetch(path)
+        self._take_copied(path)
         self._pull(path.with_suffix(CALLS))
         self._pulled[path] = time.monotonic()
         return self._look_here(key, path)
@@ -168,8 +169,8 @@ class Journal:
         start = self._mirror.name_of(place)
         for entry in sorted(self._mirror.store.listed(start), key=lambda each: each.modified_ns):
             at = self._mirror.root / entry.name
-            if at.suffix == _ENDING and not at.exists():  # of a home that was copied
-                self._mirror.fetch(at)
+            if at.suffix == _ENDING:
+                self._take_copied(at)
             elif at.parent.suffix == CALLS:
                 wanted[entry.name] = at.parent.with_suffix(_ENDING)
         for path in set(wanted.values()):
@@ -179,6 +180,21 @@ class Journal:
         for name, content in self._mirror.store.get_all(list(wanted)):
             if content is not None:
                 self._write(wanted[name], content, own=False)
+
+    def _take_copied(self, path: Path) -> None:
+        """Bring the calls of a file of a home that was copied, where storage has one."""
+        assert self._mirror is not None
+        if path in self._copied:
+            return
+        self._copied.add(path)
+        if not path.exists():
+            self._mirror.fetch(path)
+            return
+        with self._lock, path.open("rb") as file:
+            here = set(self._index(path, file))
+        for line in (self._mirror.get(path) or b"").splitlines(keepends=True):
+            if _key(line) not in here:
+                self._write(path, line, own=False)
 
     def entries(self) -> Iterator[JournalEntry]:
         """Yield every paid call of the run, each once, in a fixed order."""
@@ -196,6 +212,11 @@ class Journal:
         path = self._path(CallSite(role=role, scope=scope, turn=0))
         if self._mirror is not None:
             self._pull(path.with_suffix(CALLS))
+        return self.in_file(path)
+
+    @staticmethod
+    def in_file(path: Path) -> list[JournalEntry]:
+        """Return the whole calls of one file of a journal, in the order they were written."""
         lines = path.read_bytes().splitlines() if path.is_file() else []
         found = (_parse(line) for line in lines)
         return [entry for entry in found if entry is not None]

@@ -26,6 +26,7 @@ class CopyRecord(Frozen):
     source: str
     files: Mapping[str, CopiedFile]
     left_out: tuple[str, ...] = ()
+    whole: bool = False  # else it was cut short, and may be gone on with
 
 
 def ages(store: Store) -> dict[str, int]:

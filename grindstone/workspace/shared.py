@@ -95,10 +95,7 @@ class SharedRepository(Repository):
             )
 
     def _push(self, over: Version | None) -> bool:
-        with tempfile.TemporaryDirectory(prefix="grindstone-bundle-") as folder:
-            path = Path(folder) / BUNDLE
-            self.run("bundle", "create", "--quiet", str(path), "--all")
-            content, store = path.read_bytes(), self._mirror.store
+        content, store = whole_bundle(self), self._mirror.store
         if over is None:
             e_tag = store.put_new(self._name, content)
         else:
@@ -108,13 +105,7 @@ class SharedRepository(Repository):
         return e_tag is not None
 
     def _take(self, found: Version) -> None:
-        with tempfile.TemporaryDirectory(prefix="grindstone-bundle-") as folder:
-            path = Path(folder) / BUNDLE
-            path.write_bytes(found.content)
-            fetch = ("fetch", "--quiet", "--no-write-fetch-head", "--update-head-ok")
-            self.run(*fetch, "--prune", str(path), *(f"+refs/{k}/*:refs/{k}/*" for k in _MOVED))
-            self.run(*fetch, str(path), "+refs/undone/*:refs/undone/*")
-        self.run("reset", "--hard", "--quiet", f"refs/heads/{BRANCH}")
+        _take_bundle(self, found.content)
         self._note(found.e_tag)
 
     def _keep_undone(self) -> None:
@@ -143,3 +134,32 @@ def repository_at(root: Path) -> Repository:
     """Return the repository in a workspace folder, which may be that of a remote home."""
     mirror = mirror_of(root)
     return Repository(root) if mirror is None else SharedRepository(root, mirror)
+
+
+def whole_bundle(repository: Repository) -> bytes:
+    """Return a repository's refs and all they need, as one file's content."""
+    with tempfile.TemporaryDirectory(prefix="grindstone-bundle-") as folder:
+        path = Path(folder) / BUNDLE
+        repository.run("bundle", "create", "--quiet", str(path), "--all")
+        return path.read_bytes()
+
+
+def restored(root: Path, bundle: bytes) -> Repository:
+    """Return the repository in a folder, made of a bundle or brought to it."""
+    repository = Repository(root)
+    if not repository.git_dir.is_dir():
+        root.mkdir(parents=True, exist_ok=True)
+        repository.init()
+    _take_bundle(repository, bundle)
+    return repository
+
+
+def _take_bundle(repository: Repository, bundle: bytes) -> None:
+    with tempfile.TemporaryDirectory(prefix="grindstone-bundle-") as folder:
+        path = Path(folder) / BUNDLE
+        path.write_bytes(bundle)
+        fetch = ("fetch", "--quiet", "--no-write-fetch-head", "--update-head-ok")
+        moved = (f"+refs/{kind}/*:refs/{kind}/*" for kind in _MOVED)
+        repository.run(*fetch, "--prune", str(path), *moved)
+        repository.run(*fetch, str(path), "+refs/undone/*:refs/undone/*")
+    repository.run("reset", "--hard", "--quiet", f"refs/heads/{BRANCH}")

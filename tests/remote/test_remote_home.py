@@ -3,16 +3,14 @@
 from pathlib import Path
 
 import pytest
+from support.remote_rows import egl_row, paid_call
 
 from grindstone.errors import Cause, InfrastructureError, InputError
 from grindstone.home import Home
 from grindstone.ledger import Ledger
 from grindstone.ledger.compaction import compact
 from grindstone.ledger.tables.runs import EglRow
-from grindstone.llm.calls import CallRecord
-from grindstone.llm.journal import Journal, JournalEntry
-from grindstone.llm.messages import CallSite
-from grindstone.records import Role, Usage, utc_now
+from grindstone.llm.journal import Journal
 from grindstone.remote import mirror
 from grindstone.remote.store import Store
 from grindstone.resources import bundled
@@ -38,50 +36,20 @@ def machines(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> M
     return Machines(address, tmp_path, monkeypatch)
 
 
-def row(index: int, tasks: int = 1) -> EglRow:
-    return EglRow(
-        run_key="r",
-        index=index,
-        new_skills=0,
-        tasks_solved=tasks,
-        cumulative_skills=0,
-        egl=None,
-        threshold=0.5,
-        converged=False,
-    )
-
-
-def entry(name: str) -> tuple[CallSite, JournalEntry]:
-    site = CallSite(role=Role.SOLVER, scope="episode", turn=0)
-    record = CallRecord(
-        call_id=name,
-        run_key="r",
-        role=Role.SOLVER,
-        scope="episode",
-        turn=0,
-        model="m",
-        provider="p",
-        usage=Usage(input_tokens=1),
-        started_at=utc_now(),
-        duration_s=0.1,
-    )
-    return site, JournalEntry(record=record, response=None)
-
-
 def test_two_machines_read_each_others_rows(machines: Machines):
     one, other = Ledger(machines.home("one")), Ledger(machines.home("other"))
     assert one.root != other.root
-    one.append([row(0)], run_key="r")
+    one.append([egl_row(0)], run_key="r")
     assert [each.index for each in other.rows(EglRow, "r")] == [0]
-    other.append([row(1)], run_key="r")
+    other.append([egl_row(1)], run_key="r")
     assert {each.index for each in one.rows(EglRow)} == {0, 1}
     assert one.runs() == other.runs("egl") == ("r",)
 
 
 def test_of_two_writers_of_a_row_the_first_wins_everywhere(machines: Machines):
     one, other = Ledger(machines.home("one")), Ledger(machines.home("other"))
-    one.append([row(0, tasks=1)], run_key="r")
-    other.append([row(0, tasks=2)], run_key="r")
+    one.append([egl_row(0, tasks=1)], run_key="r")
+    other.append([egl_row(0, tasks=2)], run_key="r")
     assert [each.tasks_solved for each in one.rows(EglRow)] == [1]
     assert [each.tasks_solved for each in other.rows(EglRow)] == [1]
 
@@ -89,12 +57,12 @@ def test_of_two_writers_of_a_row_the_first_wins_everywhere(machines: Machines):
 def test_a_new_machine_reads_what_was_merged_and_nothing_twice(machines: Machines):
     one = Ledger(machines.home("one"))
     for index in range(9):
-        one.append([row(index)], run_key="r")
+        one.append([egl_row(index)], run_key="r")
     assert compact(one, "r", grace_s=-1.0)
     new = Ledger(machines.home("new"))
     assert sorted(each.index for each in new.rows(EglRow)) == list(range(9))
     assert [part.merged for part in new.parts("egl", "r")] == [True], "the rest was not fetched"
-    one.append([row(9)], run_key="r")
+    one.append([egl_row(9)], run_key="r")
     compact(one, "r", grace_s=-1.0)  # removes what was merged, in storage too
     last = Ledger(machines.home("last"))
     assert len(last.rows(EglRow)) == 10
@@ -104,7 +72,7 @@ def test_a_new_machine_reads_what_was_merged_and_nothing_twice(machines: Machine
 
 def test_a_call_paid_for_is_found_by_a_machine_that_never_saw_it(machines: Machines):
     here, there = (Journal(machines.home(name).run("r").journal) for name in ("one", "other"))
-    site, paid = entry("first")
+    site, paid = paid_call("first")
     assert there.look_up("first", site) is None
     here.append(site, paid)
     new = Journal(machines.home("new").run("r").journal)
@@ -116,8 +84,8 @@ def test_a_call_paid_for_is_found_by_a_machine_that_never_saw_it(machines: Machi
 def test_what_others_spend_is_seen_before_long(machines: Machines, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("grindstone.llm.journal.PULL_S", 0.0)
     here, there = (Journal(machines.home(name).run("r").journal) for name in ("one", "other"))
-    here.append(*entry("a"))
-    there.append(*entry("b"))
+    here.append(*paid_call("a"))
+    there.append(*paid_call("b"))
     assert [call.call_id for call in here.news()] == ["b"]
     assert [call.call_id for call in there.news()] == ["a"]
     assert not here.news()

@@ -1,0 +1,63 @@
+"""`grindstone home`: a home as a whole."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from grindstone.flows.cli.home import WorkDir
+from grindstone.flows.cli.output import JsonFlag, emit, finish, say
+
+PLACE = "A folder, or s3://…, gs://…, az://…."
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    group = typer.Typer(no_args_is_help=True, help="Copy a home, or check one.")
+    group.command("copy")(copy)
+    group.command("check")(check)
+    app.add_typer(group, name="home")
+
+
+def copy(
+    source: Annotated[str, typer.Argument(help=f"The home. {PLACE}")],
+    target: Annotated[str, typer.Argument(help=f"Where the copy is to be. {PLACE}")],
+    as_json: JsonFlag = False,
+) -> None:
+    """Copy a whole home and check each file by its digest; the same again goes on with it."""
+    from grindstone.runs.home_copy import copy_home
+
+    done = copy_home(source, target, tell=say)
+    lines = [
+        f"{done.files} files, {done.size / 1e6:.1f} MB: {done.copied} copied now, all checked.",
+        *(f"Left out: {each}" for each in done.left_out),
+    ]
+    emit(done._asdict(), as_json=as_json, text="\n".join(lines))
+
+
+def check(
+    work_dir: WorkDir = Path("evolution_workdir"),
+    as_json: JsonFlag = False,
+) -> None:
+    """Read all that a home keeps; exit 1 where something is damaged."""
+    from grindstone.graduation.audit.chain import Chain
+    from grindstone.graduation.audit.event import AuditError
+    from grindstone.home import Home
+    from grindstone.runs.home_check import check_home
+
+    home = Home.at(work_dir)
+    found = check_home(home)
+    faults = list(found.faults)
+    try:
+        events = len(Chain(home).events())
+    except AuditError as error:
+        events = 0
+        faults.append(str(error))
+    counted = found._asdict() | {"events": events, "faults": faults}
+    text = (
+        f"{found.parts} parts of {found.rows} rows, {found.calls} paid calls, "
+        f"{found.workspaces} workspaces, {events} audit events: "
+    )
+    told = "\n".join([text + ("sound." if not faults else "NOT SOUND"), *faults])
+    emit(counted, as_json=as_json, text=told)
+    finish(not faults)
