@@ -64,7 +64,9 @@ def select(
             if any(fits(getattr(task, attribute), value) for value in wanted)
         ]
     if not chosen:
-        raise InputError("tasks", "none is left", "at least one task that loads and matches")
+        faults = "; ".join(map(str, broken[:3]))
+        problem = f"none is left ({faults})" if faults else "none is left"
+        raise InputError("tasks", problem, "at least one task that loads and matches")
     return tuple(chosen[:limit] if limit else chosen)
 
 
