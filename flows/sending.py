@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from uuid import UUID, uuid4
 
 from prefect import get_client
@@ -28,6 +29,7 @@ from prefect.client.schemas.responses import DeploymentResponse
 from prefect.deployments import arun_deployment
 from prefect.states import Cancelling, Crashed, araise_state_exception
 
+from grindstone.attempt.travelling import end_told, pack
 from grindstone.errors import (
     POLICIES,
     BudgetExceededError,
@@ -188,7 +190,7 @@ class _Sender:
                 continue
             if state.is_final():
                 del self.away[run.id]
-                await self._end(away, state)
+                await self._end(away, state, self.runtime.folder.pulse(str(run.id)))
             elif state.is_scheduled():
                 away.pulse.renew()
                 self._tell_alone()
@@ -203,8 +205,10 @@ class _Sender:
             await self._cancel(FlowRunFilter(id=FlowRunFilterId(any_=list(self.away))))
 
     async def _send(self, items: Sequence[PlannedAttempt]) -> UUID:
+        specs = tuple(item.spec for item in items)
         work = AttemptSlice(
-            attempts=tuple(item.spec for item in items),
+            attempts=specs,
+            address=await asyncio.to_thread(pack, self.runtime.home, specs),
             at_once=self.runtime.steering.max_workers,
             model_block=self.model_block,
             spending=self.runtime.steering.ceilings,
@@ -225,7 +229,7 @@ class _Sender:
             raise
         return run.id
 
-    async def _end(self, away: _Away, state: State) -> None:
+    async def _end(self, away: _Away, state: State, pulse: Path) -> None:
         """Settle what a slice left that has ended."""
         left = [item for item in away.items if item.spec.episode_id not in self.settled]
         if not left:
@@ -237,7 +241,7 @@ class _Sender:
             for item in left:
                 await self._settle(item, unscored)
             return
-        error = await _error_of(state)
+        error = await asyncio.to_thread(end_told, pulse) or await _error_of(state)
         ceilings = self.runtime.steering.ceilings
         if isinstance(error, BudgetExceededError) and raised(away.ceilings, ceilings):
             self.waiting += left

@@ -2,13 +2,17 @@
 
 import asyncio
 import contextlib
+from collections.abc import Iterator
+from pathlib import Path
 
 from prefect import flow
 from prefect.context import FlowRunContext
 
 from grindstone.attempt.spec import AttemptSpec
+from grindstone.attempt.travelling import tell_end, unpack
 from grindstone.base import Frozen
 from grindstone.benchmark import load_task
+from grindstone.errors import GrindstoneError
 from grindstone.flows.attempt import PlannedAttempt, attempt_all
 from grindstone.home import Home
 from grindstone.llm.budget import Spending
@@ -28,6 +32,7 @@ class AttemptSlice(Frozen):
     at_once: int
     model_block: str | None = None
     spending: Spending = Spending()
+    address: str | None = None  # of a remote home: each machine has places of its own
 
     @property
     def label(self) -> str:
@@ -52,13 +57,17 @@ async def attempt_slice(work: AttemptSlice) -> None:
         InputError: A task is broken, or changed since the run was planned.
     """
     first = work.attempts[0]
-    home = Home.at(first.home)
+    home = Home.at(work.address or first.home)
     context = FlowRunContext.get()
     own = context.flow_run if context else None
     async with contextlib.AsyncExitStack() as exits:
         if own is not None:
             pulse = home.run(first.run_key).pulse(str(own.id))
             await exits.enter_async_context(beating(pulse))
+            exits.enter_context(_leaving_word(pulse))
+        attempts = work.attempts
+        if work.address is not None:
+            attempts = await asyncio.to_thread(unpack, attempts, work.address)
         runtime = await exits.enter_async_context(
             open_runtime(
                 home=home,
@@ -74,6 +83,16 @@ async def attempt_slice(work: AttemptSlice) -> None:
                 whole=False,
             )
         )
-        tasks = [await asyncio.to_thread(load_task, spec.task_dir) for spec in work.attempts]
-        planned = [PlannedAttempt(*pair) for pair in zip(work.attempts, tasks, strict=True)]
+        tasks = [await asyncio.to_thread(load_task, spec.task_dir) for spec in attempts]
+        planned = [PlannedAttempt(*pair) for pair in zip(attempts, tasks, strict=True)]
         await attempt_all(runtime, planned)
+
+
+@contextlib.contextmanager
+def _leaving_word(pulse: Path) -> Iterator[None]:
+    """Tell who sent the slice why it ended: Prefect keeps an error on the machine that met it."""
+    try:
+        yield
+    except GrindstoneError as error:
+        tell_end(pulse, error)
+        raise

@@ -73,6 +73,21 @@ class Store:
             except FileNotFoundError:
                 return None
 
+    def has(self, name: str) -> bool:
+        """Return whether an object is there.
+
+        Raises:
+            InfrastructureError: As `get`.
+        """
+        import obstore
+
+        with self._asked("look for", name):
+            try:
+                obstore.head(self._below, name)
+            except FileNotFoundError:
+                return False
+        return True
+
     def put(self, name: str, content: bytes) -> None:
         """Write an object, whatever was there.
 

@@ -1,15 +1,20 @@
 """S3 as a process of its own: moto's server, with a bucket, behind whatever stands before it."""
 
+import contextlib
+import http.client
 import os
+import random
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from grindstone.flows.addresses import free_port
 
@@ -62,3 +67,71 @@ def serving_s3(folder: Path, environment: Mapping[str, str] | None = None) -> It
     finally:
         process.kill()
         process.wait()
+
+
+class Spoiled:
+    """A proxy before storage that answers a share of requests with 503, by a seed.
+
+    Half of these come after storage has done what was asked, as when its answer is lost.
+    """
+
+    def __init__(self, bucket: Bucket, *, rate: float, seed: int) -> None:
+        self._chance = random.Random(seed)
+        self._rate = rate
+        self._lock = threading.Lock()
+        self.spoiled = self.passed = 0
+        host, _, port = bucket.endpoint.removeprefix("http://").partition(":")
+        self._upstream = (host, int(port))
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def handle(self) -> None:
+                with contextlib.suppress(ConnectionError):  # whoever asked was killed
+                    super().handle()
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        def answer(asked: BaseHTTPRequestHandler) -> None:
+            self._answer(asked)
+
+        for verb in ("GET", "PUT", "POST", "DELETE", "HEAD"):
+            setattr(Handler, f"do_{verb}", answer)
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.bucket = Bucket(f"http://127.0.0.1:{self._server.server_port}", bucket.name)
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def _answer(self, asked: BaseHTTPRequestHandler) -> None:
+        content = asked.rfile.read(int(asked.headers.get("content-length") or 0))
+        with self._lock:
+            spoil = self._chance.random() < self._rate
+            before = self._chance.random() < 0.5
+            self.spoiled += spoil
+            self.passed += 1
+        status, headers, answer = 503, {}, b"<Error><Code>SlowDown</Code></Error>"
+        if not (spoil and before):
+            upstream = http.client.HTTPConnection(*self._upstream, timeout=60)
+            upstream.request(asked.command, asked.path, content, dict(asked.headers.items()))
+            found = upstream.getresponse()
+            body = found.read()
+            if not spoil:
+                status, headers, answer = found.status, dict(found.getheaders()), body
+            upstream.close()
+        asked.send_response(status)
+        for name, value in headers.items():
+            if name.lower() not in ("content-length", "transfer-encoding", "connection"):
+                asked.send_header(name, value)
+        length = headers.get("Content-Length", "0") if asked.command == "HEAD" else len(answer)
+        asked.send_header("Content-Length", str(length))
+        asked.end_headers()
+        if asked.command != "HEAD":
+            asked.wfile.write(answer)

@@ -1,0 +1,68 @@
+"""Folders that travel by digest: put into storage once, fetched once by each machine.
+
+    <home>/tasks/<digest>.tar.gz           in storage
+    <home>/tasks/<digest>/<folder's name>/ on a machine
+
+Who fetches one holds it against the digest before it is used (`load_task`, and the attempt).
+"""
+
+import io
+import tarfile
+import tempfile
+from pathlib import Path
+
+from grindstone.errors import InputError
+from grindstone.remote.mirror import Mirror
+
+TASKS = "tasks"
+
+
+def put_folder(mirror: Mirror, folder: Path, digest: str) -> None:
+    """Put a folder into storage, unless it is there.
+
+    Raises:
+        InfrastructureError: The storage did not take it.
+    """
+    place = mirror.root / TASKS / f"{digest}.tar.gz"
+    if place.exists():  # this machine has seen that it is there
+        return
+    if not mirror.store.has(mirror.name_of(place)):
+        buffer = io.BytesIO()
+        with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+            tar.add(folder, arcname=folder.name, filter=_plain)
+        mirror.store.put_new(mirror.name_of(place), buffer.getvalue())
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.touch()
+
+
+def fetch_folder(mirror: Mirror, digest: str, name: str) -> Path:
+    """Return a folder that somebody has put into storage, from there the first time.
+
+    Raises:
+        InputError: It is not there.
+        InfrastructureError: The storage did not answer.
+    """
+    place = mirror.root / TASKS / digest
+    if not (place / name).is_dir():
+        content = mirror.store.get(f"{TASKS}/{digest}.tar.gz")
+        if content is None:
+            where = f"{mirror.store.url}/{TASKS}/{digest}.tar.gz"
+            raise InputError(where, "is not there", "the task, put there by who sent the attempt")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".fetched-", dir=place.parent) as work:
+            with tarfile.open(fileobj=io.BytesIO(content)) as tar:
+                tar.extractall(Path(work) / "whole", filter="data")
+            try:
+                (Path(work) / "whole").rename(place)
+            except OSError:
+                if not (place / name).is_dir():  # else another process was faster
+                    raise
+    return place / name
+
+
+def _plain(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
+    if Path(entry.name).name in (".git", "__pycache__"):
+        return None
+    entry.uid = entry.gid = 0
+    entry.uname = entry.gname = ""
+    return entry

@@ -1,0 +1,72 @@
+"""A run whose home is in object storage, killed and gone on with by machines that never saw it."""
+
+from collections import Counter
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+import pytest
+from support.cli_runs import Command
+from support.kills import kill_again_and_again, paid
+from support.object_storage import Bucket, Spoiled, serving_s3
+
+from grindstone.home import Home
+from grindstone.ledger import Ledger
+from grindstone.records import Episode, Outcome
+from grindstone.runs.home_check import check_home
+
+pytestmark = [
+    *(pytest.mark.server, pytest.mark.bubblewrap, pytest.mark.slow),
+    pytest.mark.timeout(600),
+    pytest.mark.usefixtures("command_environment"),
+]
+
+RUN = ["grind", "--run-key", "K", "--model-id", "rehearsal", "--sandbox", "bubblewrap"]
+TASKS = ["--task-ids", "crlf-kit", "--task-ids", "plain-inventory", "--max-cycles", "2"]
+KILLS = 3
+
+
+@pytest.fixture(scope="module")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bucket]:
+    with serving_s3(tmp_path_factory.mktemp("s3")) as bucket:
+        yield bucket
+
+
+def test_killed_it_is_gone_on_with_by_empty_machines_and_pays_for_nothing_twice(
+    tmp_path: Path, s3: Bucket, rehearsal_url: str, monkeypatch: pytest.MonkeyPatch
+):
+    machines = count()
+    address = f"{s3.url}/killed"
+    with Spoiled(s3, rate=0.05, seed=7) as storage:
+
+        def start(home: Path, url: str) -> Command:
+            """Go on with the run on a machine that has nothing of it."""
+            own = {
+                "GRINDSTONE_CACHE_DIR": str(home / f"machine-{next(machines)}"),
+                "GRINDSTONE_REHEARSAL_URL": url,
+            }
+            words = [*RUN, *TASKS, "--work-dir", address]
+            return Command(words, own | storage.bucket.environment, home / "log.txt")
+
+        done = kill_again_and_again(
+            tmp_path, rehearsal_url, start, kills=KILLS, calls=16, first_call_s=8.0, seed="remote"
+        )
+        assert done.code == 0, done.command.tail()
+        assert len(done.kills) == KILLS
+        assert storage.spoiled > 10
+    asked = Counter(seen.digest for seen in done.seen)
+    assert paid(done.seen) - len(asked) <= done.lost, "a call in flight is all that a kill costs"
+    for name, value in s3.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("GRINDSTONE_CACHE_DIR", str(tmp_path / "reader"))
+    home = Home.at(address)
+    rows = Ledger(home).rows(Episode, "K")
+    assert len({row.episode_id for row in rows}) == len(rows) >= 3
+    assert not [row for row in rows if row.outcome is Outcome.ERROR]
+    assert home.mirror is not None
+    left = [entry.name for entry in home.mirror.store.listed("runs/K")]
+    assert "runs/K/report.md" in left
+    assert not [name for name in left if name.startswith(("runs/K/attempts", "runs/K/slices"))]
+    found = check_home(home)
+    assert not found.faults
+    assert found.calls == len(asked)
