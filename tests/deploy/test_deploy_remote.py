@@ -1,0 +1,204 @@
+"""Machines that share a home in object storage and a Prefect server, and nothing else.
+
+Each has a cache, a Prefect home and a place for results of its own; they are folders of one machine
+here, so what is shown is that no file of one is needed by another.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from support.kills import paid
+from support.object_storage import Bucket, Spoiled, serving_s3
+from support.wire_faults import WireFaults
+
+from grindstone.flows.addresses import free_port
+from grindstone.flows.login import VARIABLE, login
+from grindstone.home import Home
+from grindstone.ledger import Ledger
+from grindstone.records import Episode, Outcome
+from grindstone.rehearsal import serve
+from grindstone.remote.place import folder_of
+from grindstone.runs.home_check import check_home
+
+pytestmark = [
+    *(pytest.mark.server, pytest.mark.bubblewrap, pytest.mark.slow, pytest.mark.drill),
+    pytest.mark.timeout(600),
+]
+
+TASKS = ("crlf-kit", "plain-inventory", "branch-sales", "lost-commit")
+GRINDSTONE = (sys.executable, "-m", "grindstone.flows.cli")
+
+
+class Site(NamedTuple):
+    """Where everything is, and who answers."""
+
+    root: Path
+    storage: Bucket
+    address: str
+    model_url: str
+
+    def machine(self, name: str) -> dict[str, str]:
+        """The environment of a machine, which has nothing at first."""
+        own = self.root / name
+        (own / "work").mkdir(parents=True, exist_ok=True)
+        return {
+            **{k: v for k, v in os.environ.items() if not k.startswith("PREFECT_API")},
+            **self.storage.environment,
+            "GRINDSTONE_CACHE_DIR": str(own / "cache"),
+            "PREFECT_HOME": str(own / "prefect"),
+            "PREFECT_LOCAL_STORAGE_PATH": str(own / "results"),
+            "GRINDSTONE_REHEARSAL_URL": self.model_url,
+        }
+
+    def work(self, name: str) -> Path:
+        """The folder in which a machine's processes run."""
+        return self.root / name / "work"
+
+
+class Machines(NamedTuple):
+    """A site with a server, a worker beside it and a worker elsewhere."""
+
+    site: Site
+    api: dict[str, str]
+    proxy: WireFaults
+
+
+@pytest.fixture
+def machines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machines]:
+    with contextlib.ExitStack() as open_now:
+        bucket = open_now.enter_context(serving_s3(tmp_path))
+        storage = open_now.enter_context(Spoiled(bucket, rate=0.05, seed=3)).bucket
+        proxy = open_now.enter_context(WireFaults(open_now.enter_context(_rehearsal())))
+        site = Site(tmp_path, storage, f"{bucket.url}/many", proxy.url)
+        with monkeypatch.context() as there:
+            there.setenv("GRINDSTONE_CACHE_DIR", site.machine("first")["GRINDSTONE_CACHE_DIR"])
+            home = folder_of(site.address)  # the first machine's
+        up = ("up", "--work-dir", site.address, "--port", str(free_port()), "--json")
+        environ, where = site.machine("first"), site.work("first")
+        done = subprocess.run(
+            [*GRINDSTONE, *up], env=environ, cwd=where, capture_output=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        down = [*GRINDSTONE, "down", "--work-dir", site.address]
+        open_now.callback(subprocess.run, down, env=environ, cwd=where, check=False)
+        api = {
+            "PREFECT_API_URL": f"{json.loads(done.stdout)['ui_url'].rstrip('/')}/api",
+            VARIABLE: login(home),
+        }
+        command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", "grindstone"]
+        with (tmp_path / "worker.log").open("wb") as log:
+            worker = subprocess.Popen(
+                [*command, "--name", "second"],
+                env=site.machine("second") | api | {"PREFECT_WORKER_QUERY_SECONDS": "2"},
+                cwd=site.work("second"),
+                stdout=log,
+                stderr=log,
+            )
+        open_now.callback(worker.wait)
+        open_now.callback(worker.terminate)
+        for name, value in bucket.environment.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("GRINDSTONE_CACHE_DIR", str(tmp_path / "reader"))
+        yield Machines(site, api, proxy)
+
+
+@contextlib.contextmanager
+def _rehearsal() -> Iterator[str]:
+    started, stop = threading.Event(), asyncio.Event()
+    found: list[tuple[str, asyncio.AbstractEventLoop]] = []
+
+    async def run() -> None:
+        async with serve() as url:
+            found.append((url, asyncio.get_running_loop()))
+            started.set()
+            await stop.wait()
+
+    thread = threading.Thread(target=lambda: asyncio.run(run()), daemon=True)
+    thread.start()
+    assert started.wait(30)
+    url, loop = found[0]
+    yield url
+    loop.call_soon_threadsafe(stop.set)
+    thread.join(10)
+
+
+def parent(machines: Machines, name: str) -> subprocess.Popen[bytes]:
+    """Start the run, or go on with it, from a machine."""
+    words = ["grind", "--work-dir", machines.site.address, "--run-key", "K"]
+    words += ["--model-id", "rehearsal", "--sandbox", "bubblewrap", "--native-profile", "strands"]
+    words += ["--task-skill-mode", "off", "--success-mode", "off", "--evolve-skills", "false"]
+    words += ["--max-cycles", "1", "--batch-size", "4", "--dispatch", "deployment"]
+    words += ["--slice-size", "1", "--max-slices", "2"]
+    words += [word for task in TASKS for word in ("--task-ids", task)]
+    with (machines.site.root / f"{name}.log").open("wb") as log:
+        return subprocess.Popen(
+            [*GRINDSTONE, *words],
+            env=machines.site.machine(name) | machines.api,
+            cwd=machines.site.work(name),
+            stdout=log,
+            stderr=log,
+        )
+
+
+def slices_on(machines: Machines, name: str) -> list[int]:
+    """The processes that make attempts on a machine."""
+    mine = f"GRINDSTONE_CACHE_DIR={machines.site.root / name}/cache".encode()
+    found = []
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):
+            content = path.read_bytes()
+            if mine in content and b"PREFECT__FLOW_RUN_ID=" in content:
+                found.append(int(path.parent.name))
+    return found
+
+
+def until(condition, patience_s: float = 240.0):
+    """Return what a condition gives as soon as it holds."""
+    deadline = time.monotonic() + patience_s
+    while not (found := condition()):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    return found
+
+
+def test_workers_and_parents_are_killed_and_each_attempt_is_made_and_paid_for_once(
+    machines: Machines,
+):
+    site, proxy = machines.site, machines.proxy
+    first = parent(machines, "third")
+    asked_before = len(until(lambda: proxy.seen))
+    for pid in until(lambda: slices_on(machines, "second")):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    ledger = Ledger(Home.at(site.address))
+    until(lambda: ledger.rows(Episode, "K"))
+    first.kill()
+    first.wait()
+    last = parent(machines, "fourth")  # it has nothing of the run
+    assert last.wait(400) == 0, (site.root / "fourth.log").read_text()
+    rows = ledger.rows(Episode, "K")
+    assert sorted(row.task_id for row in rows) == sorted(TASKS)
+    assert not [row for row in rows if row.outcome is Outcome.ERROR]
+    asked = Counter(seen.digest for seen in proxy.seen)
+    in_flight = 1  # of the slice that was killed
+    assert len(proxy.seen) > asked_before
+    assert paid(proxy.seen) - len(asked) <= in_flight
+    home = Home.at(site.address)
+    assert not check_home(home).faults
+    assert home.mirror is not None
+    left = [entry.name for entry in home.mirror.store.listed("runs/K")]
+    assert not [name for name in left if name.startswith("runs/K/attempts/")]
+    made_at = [site.root / name / "cache" / "homes" for name in ("first", "second")]
+    assert all(list(place.glob("*/tasks/*/*/task.toml")) for place in made_at), "both worked"

@@ -1,0 +1,145 @@
+"""What goes to a machine that has nothing but the address, and what comes back from it."""
+
+import asyncio
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+from grindstone.attempt.spec import AttemptSpec, SolverSettings
+from grindstone.attempt.travelling import end_told, pack, tell_end, unpack
+from grindstone.benchmark import load_task
+from grindstone.errors import BudgetExceededError, Cause, InfrastructureError, InputError
+from grindstone.home import Home
+from grindstone.records import Purpose
+from grindstone.resources import bundled
+from grindstone.runs import lease, remote_lock
+from grindstone.runs.lease import Pulse, beating
+from grindstone.runs.lock import sole_process
+from grindstone.runs.remote_lock import RemoteLock
+from grindstone.sandbox.owner import Owner
+from grindstone.settings import GrindSettings
+
+
+class Pair:
+    """The same home as two machines see it."""
+
+    def __init__(self, address: str, root: Path, patch: pytest.MonkeyPatch) -> None:
+        self.address, self.root, self.patch = address, root, patch
+        self.here, self.there = self.home("here"), self.home("there")
+
+    def home(self, name: str) -> Home:
+        self.patch.setenv("GRINDSTONE_CACHE_DIR", str(self.root / name))
+        return Home.at(self.address)
+
+
+@pytest.fixture
+def pair(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pair:
+    return Pair(address, tmp_path, monkeypatch)
+
+
+def spec_of(home: Home, folder: Path) -> AttemptSpec:
+    task = load_task(folder)
+    return AttemptSpec(
+        home=home.root,
+        run_key="r",
+        agent_id="ann",
+        purpose=Purpose.GRIND,
+        task_id=task.task_id,
+        task_dir=folder,
+        task_digest=task.digest,
+        workspace_commit="c",
+        workspace_tree="t",
+        solver=SolverSettings.of(GrindSettings(), model_id="rehearsal", sandbox="bubblewrap"),
+    )
+
+
+def test_a_task_travels_with_the_attempt_and_is_the_same_one(pair: Pair, tmp_path: Path):
+    folder = tmp_path / "tasks" / "crlf-kit"
+    shutil.copytree(bundled("examples/tasks") / "crlf-kit", folder)
+    sent = spec_of(pair.here, folder)
+    address = pack(pair.here, [sent])
+    assert address == pair.address
+    shutil.rmtree(folder)  # the other machine never had it
+    pair.home("there")
+    [got] = unpack([sent], address)
+    assert got.home == pair.there.root
+    assert got.task_dir.is_relative_to(pair.there.root)
+    assert load_task(got.task_dir).digest == sent.task_digest
+    assert got.episode_id == sent.episode_id, "places take no part in what an attempt is"
+    assert pack(Home.at(tmp_path / "plain"), [sent]) is None
+
+
+def test_a_task_that_nobody_sent_is_told(pair: Pair):
+    sent = spec_of(pair.here, bundled("examples/tasks") / "crlf-kit")
+    with pytest.raises(InputError, match="is not there"):
+        unpack([sent], pair.address)
+
+
+def test_why_a_slice_ended_is_told_where_prefect_cannot(pair: Pair):
+    for number, error in enumerate(
+        [
+            BudgetExceededError("the ceiling"),
+            InputError.together([InputError("a", "b", "c"), InputError("d", "e", "f")]),
+        ]
+    ):
+        tell_end(pair.there.run("r").pulse(str(number)), error)
+        told = end_told(pair.here.run("r").pulse(str(number)))
+        assert (type(told), str(told)) == (type(error), str(error))
+    tell_end(pair.there.run("r").pulse("2"), InfrastructureError(Cause.IMAGE_BUILD, "x"))
+    assert end_told(pair.here.run("r").pulse("2")) is None, "the attempts go to another worker"
+
+
+async def test_signs_of_life_are_seen_and_who_is_given_up_stops(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(lease, "BEAT_S", 0.05)
+    seen = Pulse(pair.here.run("r").pulse("s"))
+
+    async def work() -> None:
+        async with beating(pair.there.run("r").pulse("s")):
+            await asyncio.sleep(60)
+
+    slice_there = asyncio.create_task(work())
+    await asyncio.sleep(1)
+    assert await asyncio.to_thread(seen.silent_s) < 0.9
+    await asyncio.to_thread(seen.give_up)
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(slice_there, 10)
+    assert await asyncio.to_thread(seen.silent_s) < 10
+
+
+def test_a_run_has_one_driver_on_all_machines(pair: Pair, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("grindstone.runs.remote_lock.BEAT_S", 0.1)
+    with (
+        sole_process(pair.here.run("r"), "r"),
+        pytest.raises(InputError, match="run by another process"),
+        sole_process(pair.there.run("r"), "r"),
+    ):
+        pass
+    with sole_process(pair.there.run("r"), "r"):
+        pass
+
+
+def test_who_is_silent_for_long_loses_the_lock_and_is_told(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+):
+    lost: list[str] = []
+    path = pair.here.run("r").lock
+    assert pair.here.mirror is not None and pair.there.mirror is not None
+    elsewhere = Owner("another-host/1", 1, "1")  # so it counts as alive
+    monkeypatch.setattr(remote_lock, "BEAT_S", 1.5)
+    monkeypatch.setattr(remote_lock, "LOST_S", 0.5)
+    monkeypatch.setattr(remote_lock, "this_process", lambda: elsewhere)
+    slow = RemoteLock(pair.here.mirror, path)
+    fast = RemoteLock(pair.there.mirror, pair.there.run("r").lock)
+    with (
+        slow.hold(lost=lambda: lost.append("slow")) as first,
+        fast.hold(lost=lambda: lost.append("fast")) as second,
+    ):
+        assert (first, second) == (1, 2)
+        time.sleep(2)
+        assert lost == ["slow"]
+    with fast.hold() as third:
+        assert third == 3
