@@ -66,8 +66,10 @@ format: setup ## Format and mend what ruff can mend
 	$(BIN)/ruff check --fix .
 
 lock: setup ## Pin the dependencies anew
-	$(BIN)/uv pip compile --quiet --all-extras --python-version 3.11 --no-header --no-annotate \
+	$(BIN)/uv pip compile --quiet --extra dev --python-version 3.11 --no-header --no-annotate \
 		pyproject.toml --output-file requirements.txt
+	$(BIN)/uv pip compile --quiet --extra inspect --python-version 3.11 --no-header --no-annotate \
+		pyproject.toml --output-file requirements-inspect.txt
 
 clean: ## Remove the environment and what the demo left
 	rm -rf .venv .compat evolution_workdir build dist *.egg-info

@@ -39,7 +39,8 @@ def report(
         Path | None, typer.Option(help="Write the run's data into this folder.")
     ] = None,
     formats: Annotated[
-        list[str], typer.Option("--format", help="json, csv, parquet, markdown, html, atif.")
+        list[str],
+        typer.Option("--format", help="json, csv, parquet, markdown, html, atif, inspect."),
     ] = [],  # noqa: B006 - Typer reads it and never writes
     as_json: JsonFlag = False,
 ) -> None:
@@ -96,8 +97,9 @@ def _check_targets(html: Path | None, export: Path | None, formats: list[str]) -
 
 def _export(ledger: Ledger, run_key: str, folder: Path, formats: list[str]) -> None:
     from grindstone.report import ExportFormat, export_run
+    from grindstone.report.exports import USUAL_FORMATS
 
-    chosen = [ExportFormat(name) for name in formats] or list(ExportFormat)
+    chosen = [ExportFormat(name) for name in formats] or list(USUAL_FORMATS)
     written = export_run(ledger, run_key, folder, chosen)
     say(f"Wrote {len(written)} files below {folder}")
 

@@ -16,6 +16,7 @@ from grindstone.ledger.tables.attempts import StepRow, TrajectoryRow, trajectory
 from grindstone.records import Episode
 from grindstone.report.atif import to_atif
 from grindstone.report.html import render_html
+from grindstone.report.inspect_log import write_inspect_logs
 from grindstone.report.markdown import render_markdown
 from grindstone.report.model import to_json
 from grindstone.report.run_report import build_report
@@ -33,22 +34,26 @@ class ExportFormat(StrEnum):
     MARKDOWN = "markdown"
     HTML = "html"
     ATIF = "atif"
+    INSPECT = "inspect"
 
 
 ALL_FORMATS = tuple(ExportFormat)
+USUAL_FORMATS = tuple(each for each in ExportFormat if each is not ExportFormat.INSPECT)
+"""Those that need nothing more installed."""
 
 
 def export_run(
-    ledger: Ledger, run_key: str, target: Path, formats: Iterable[str] = ALL_FORMATS
+    ledger: Ledger, run_key: str, target: Path, formats: Iterable[str] = USUAL_FORMATS
 ) -> tuple[Path, ...]:
     """Write a run below a folder and return the files, in the order of the formats.
 
     report.json, report.md and report.html are the report; csv/ and parquet/ hold every
     table that has rows, each key once; atif/ holds one trajectory per attempt, named by
     task, arm (where it is one side of a gate or comparison), cycle, trial and a digest of the
-    episode's id.
+    episode's id; inspect/ holds logs for `inspect view`, one per arm.
 
     Raises:
+        InputError: A format needs what is not installed.
         LedgerError: The run left no rows, a format is unknown, or a part is damaged.
     """
     try:
@@ -78,6 +83,8 @@ def export_run(
                     written.append(_write(target / "parquet" / f"{table}.parquet", data))
             case ExportFormat.ATIF:
                 written += _atif(ledger, run_key, target / "atif")
+            case ExportFormat.INSPECT:
+                written += write_inspect_logs(ledger, run_key, target / "inspect")
     return tuple(written)
 
 

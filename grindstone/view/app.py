@@ -11,6 +11,7 @@ import json
 from collections.abc import AsyncIterator
 from http import HTTPStatus
 from pathlib import Path
+from urllib.parse import quote
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -19,6 +20,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from grindstone.errors import GrindstoneError, InputError
+from grindstone.view.downloads import run_download
 from grindstone.view.posting import MOST_BYTES, foreign, take_order
 from grindstone.view.site import Site
 from grindstone.view.tail import watch
@@ -93,6 +95,18 @@ def viewer_app(site: Site, expected: str, *, by: str = "viewer") -> Starlette:
             return _problem(HTTPStatus.CONFLICT, str(error))
         return Response(given.model_dump_json(), media_type="application/json", headers=HEADERS)
 
+    async def download(request: Request) -> Response:
+        if (no := refused(request)) is not None:
+            return no
+        names = request.path_params["run_key"], request.path_params["form"]
+        try:
+            found = await asyncio.to_thread(run_download, site.ledger, *names)
+        except InputError as error:
+            return _problem(HTTPStatus.NOT_FOUND, str(error))
+        named = f"attachment; filename*=UTF-8''{quote(found.name)}"
+        headers = HEADERS | {"Content-Disposition": named}
+        return Response(found.content, media_type="application/octet-stream", headers=headers)
+
     async def events(request: Request) -> Response:
         if (no := refused(request)) is not None:
             return no
@@ -108,6 +122,7 @@ def viewer_app(site: Site, expected: str, *, by: str = "viewer") -> Starlette:
         routes=[
             Route("/api/events", events),
             Route("/api/run/{run_key}/orders", order, methods=["POST"]),
+            Route("/api/run/{run_key}/download/{form}", download),
             Route("/api/{address:path}", document),
             Mount("/", _Assets(directory=ASSETS, html=True)),
         ]

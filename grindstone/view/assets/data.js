@@ -65,6 +65,14 @@ export async function load(parts, query = {}) {
   return found;
 }
 
+// A file; its name is the server's.
+export async function fetchFile(parts) {
+  const answer = await ask(parts.map(encodeURIComponent).join("/"));
+  if (!answer.ok) throw new Error((await answer.json()).problem);
+  const name = decodeURIComponent(answer.headers.get("Content-Disposition").split("''")[1]);
+  return { name, content: await answer.blob() };
+}
+
 // Ask for a change; the server says what became of it.
 export async function send(parts, order) {
   const answer = await ask(parts.map(encodeURIComponent).join("/"), { method: "POST",

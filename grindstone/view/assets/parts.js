@@ -31,9 +31,9 @@ export function Diff({ text }) {
     html`<span class=${kind(line)}>${line + "\n"}</span>`)}</pre>`;
 }
 
-export function save(name, text) {
+export function save(name, content) {
   const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([text], { type: "application/json" }));
+  link.href = URL.createObjectURL(new Blob([content], { type: "application/octet-stream" }));
   link.download = name;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 1000);

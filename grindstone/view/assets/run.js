@@ -2,6 +2,7 @@
 
 import { html, useState } from "./lib.js";
 import { useDocument } from "./data.js";
+import { RunDownloads } from "./downloads.js";
 import { Fact, Link, Outcome, Shown, Trail } from "./parts.js";
 import { address } from "./place.js";
 import { Steer } from "./steer.js";
@@ -66,7 +67,8 @@ export function RunPage({ run_key }) {
           onClick=${() => (location.hash = address(["pair", ...chosen]))}>Side by side</button>
       <//>
       <${Parts} run_key=${found.run.run_key} parts=${found.parts} />
-      <${Evolutions} of=${found.evolutions} />`}<//>`;
+      <${Evolutions} of=${found.evolutions} />
+      <${RunDownloads} run_key=${found.run.run_key} />`}<//>`;
 }
 
 const Facts = ({ run }) => html`<dl class="facts">
