@@ -180,7 +180,7 @@ def drive(entry: str, runs: int, rounds: int) -> dict[str, Any]:
         "attempt": (f"/episode/{last}-0003", ".turn pre"),
         "attempt_of_2000_steps": (f"/episode/{last}-9999", ".turn pre"),
         "all_its_steps_drawn": (f"/episode/{last}-9999", "#turn-1999"),
-        "pair": (f"/pair/{last}-0003/{last}-0004", ".sides .alike"),
+        "pair": (f"/pair/{last}-0003/{last}-0004", ".sides > section"),
         "diff": (f"/diff/run-000/{last}", "tbody tr"),
         "trends": ("/trends", "svg circle"),
         "search_in_all_runs": (f"/search?text={NEEDLE}", ".found mark"),

@@ -116,11 +116,11 @@ def test_two_runs_show_what_flipped_and_the_skill_between_them(viewer: Any) -> N
     assert "+sort -c names.txt" in page.locator(".diff .added").all_inner_texts()[-2]
     page.get_by_role("row", name="sort-names").get_by_role("link", name="compare").click()
     page.get_by_text("The first 1 turn ran the same; they part at turn 3 and turn 3.").wait_for()
-    failed, passed = page.locator(".sides > section").all()
+    failed, passed = page.locator(".apart > .turns").all()
     failed.locator("#turn-3 .asked", has_text="sort names.txt").wait_for()
     passed.locator("#turn-3 .asked", has_text=f"{SKILL}/SKILL.md").wait_for()
-    assert f"read {SKILL}" in passed.inner_text()
-    assert "✗ test_sorted failed" in failed.inner_text()
+    assert f"read {SKILL}" in page.locator(".sides > section").last.inner_text()
+    assert "✗ test_sorted failed" in page.locator(".sides").last.inner_text()
 
 
 def test_a_skill_tells_its_text_history_use_and_who_taught_it(viewer: Any) -> None:

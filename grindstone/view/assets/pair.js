@@ -1,6 +1,7 @@
-// Two attempts side by side, from where they part.
+// Two attempts side by side: where they part, and where they run the same again.
 
 import { html, useMemo } from "./lib.js";
+import { align } from "./align.js";
 import { useDocument } from "./data.js";
 import { Why } from "./attempt.js";
 import { Link, Outcome, Shown, Trail } from "./parts.js";
@@ -8,7 +9,7 @@ import { useOpen, useRaw, useSteps } from "./steps.js";
 import { Turn } from "./turn.js";
 import { count, duration, money, plural, standing } from "./words.js";
 
-const SHOWN = 200; // turns behind the first that differs
+const SHOWN = 200; // turns of one stretch
 
 export function PairPage({ left, right }) {
   const one = useDocument(["episode", left]);
@@ -20,46 +21,57 @@ export function PairPage({ left, right }) {
 
 const acted = (found) => found.turns.filter((line) => line.kind === "agent");
 
-// How many turns both begin with: the same commands, or the same words where none was run.
-function alike(first, second) {
-  const [one, two] = [acted(first), acted(second)];
-  const at = one.findIndex((line, i) => two[i] === undefined || line.title !== two[i].title);
-  return at < 0 ? one.length : at;
-}
-
 function Pair({ first, second }) {
-  const same = useMemo(() => alike(first, second), [first, second]);
-  const parts = [first, second].map((found) => acted(found)[same]?.index);
+  const parts = useMemo(() => align(acted(first), acted(second)), [first, second]);
+  const apart = parts.find((part) => !part.same);
+  const same = parts[0]?.same ? parts[0].left.length : 0;
+  const places = [apart?.left[0]?.index, apart?.right[0]?.index];
+  const again = parts.slice(parts.indexOf(apart) + 1).filter((part) => part.same);
+  const met = again.reduce((sum, part) => sum + part.left.length, 0);
+  const sides = [useSide(first, apart?.left ?? []), useSide(second, apart?.right ?? [])];
   return html`<h1>${first.attempt.task_id}${second.attempt.task_id !== first.attempt.task_id
       && ` and ${second.attempt.task_id}`}, side by side</h1>
-    <p>${parts.every((part) => part === undefined) ? "They did the same."
+    <p>${!apart ? "They did the same."
       : same === 0 ? "They part at the first turn."
-      : `The first ${plural(same, "turn")} ran the same; they part at turn ${parts.map((part) =>
-        part ?? "none").join(" and turn ")}.`}</p>
-    <div class="sides">
-      <${Side} found=${first} same=${same} /><${Side} found=${second} same=${same} />
-    </div>`;
+      : `The first ${plural(same, "turn")} ran the same; they part at turn ${places.map((place) =>
+        place ?? "none").join(" and turn ")}.`}
+      ${met > 0 && ` After that ${plural(met, "turn")} ran the same again.`}</p>
+    <div class="sides">${[first, second].map((found) => html`<${Head} found=${found} />`)}</div>
+    ${parts.map((part) => html`<${Stretch} part=${part} sides=${sides} />`)}
+    <div class="sides">${[first, second].map((found) =>
+      html`<div><${Why} found=${found} id=${`why-${found.attempt.episode_id}`} /></div>`)}</div>`;
 }
 
-function Side({ found, same }) {
-  const { attempt } = found;
-  const turns = acted(found);
-  const own = turns.slice(same, same + SHOWN);
-  const [open, toggle] = useOpen(own.slice(0, 3).map((line) => line.index));
-  const steps = useSteps(attempt.episode_id, found.chunk, open);
-  const raw = useRaw(attempt.episode_id);
-  const draw = (line) => html`<${Turn} key=${line.index} line=${line} toggle=${toggle} raw=${raw}
+// How one side draws its turns.
+function useSide(found, apart) {
+  const { episode_id: id } = found.attempt;
+  const [open, toggle] = useOpen(apart.slice(0, 3).map((line) => line.index));
+  const steps = useSteps(id, found.chunk, open);
+  const raw = useRaw(id);
+  return (line) => html`<${Turn} key=${line.index} line=${line} toggle=${toggle} raw=${raw}
     open=${open.has(line.index)} step=${steps.get(line.index)} />`;
+}
+
+function Stretch({ part, sides }) {
+  const columns = [part.left, part.right];
+  const shown = html`<div class=${part.same ? "sides" : "sides apart"}>${columns.map((lines, i) =>
+    html`<div class="turns">${lines.slice(0, SHOWN).map(sides[i])}
+      ${lines.length > SHOWN && html`<p class="soft">And ${count(lines.length - SHOWN)} more.</p>`}
+    </div>`)}</div>`;
+  return part.same ? html`<details class="alike"><summary>${plural(part.left.length, "turn")} alike:
+    ${" "}${span(part.left)} and ${span(part.right)}</summary>${shown}</details>` : shown;
+}
+
+const span = (lines) => lines.length === 1 ? lines[0].index
+  : `${lines[0].index} to ${lines.at(-1).index}`;
+
+function Head({ found }) {
+  const { attempt } = found;
   return html`<section aria-label=${`${attempt.task_id} in ${attempt.run_key} ${standing(attempt)}`}>
     <p><${Link} to=${["episode", attempt.episode_id]}><${Outcome} of=${attempt.outcome} />
       ${" "}${attempt.run_key} ${standing(attempt)}<//></p>
     <p class="soft">${plural(attempt.turns, "turn")}, ${count(attempt.tokens)} tokens,
       ${" "}${duration(attempt.duration_s)} ${money(attempt.cost_usd)};
       ${" "}${attempt.loaded.length ? `read ${attempt.loaded.join(", ")}` : "read no skill"}</p>
-    ${same > 0 && html`<details class="alike"><summary>${plural(same, "turn")} alike</summary>
-      ${turns.slice(0, same).map(draw)}</details>`}
-    <div class="turns">${own.map(draw)}</div>
-    ${turns.length > same + SHOWN && html`<p class="soft">And ${turns.length - same - SHOWN} more.</p>`}
-    <${Why} found=${found} id=${`why-${attempt.episode_id}`} />
   </section>`;
 }
