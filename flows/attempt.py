@@ -1,10 +1,12 @@
 """One agent tries one task once: the subflow everything else is composed of."""
 
 import asyncio
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Coroutine, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
 
-from prefect import flow
+from prefect import Flow, flow
 
 from grindstone.attempt.record import record_attempt
 from grindstone.attempt.run import AttemptResources, AttemptResult, error_episode
@@ -13,6 +15,7 @@ from grindstone.attempt.spec import AttemptSpec
 from grindstone.benchmark import Task
 from grindstone.boundary import step_boundary
 from grindstone.errors import BudgetExceededError, InfrastructureError
+from grindstone.home import Home
 from grindstone.records import Episode, Outcome
 from grindstone.runs.incidents import spared
 from grindstone.runs.parked import Parked
@@ -103,10 +106,20 @@ def told(episode: Episode) -> AttemptEnded:
     return AttemptEnded(subject, episode.outcome, detail, episode.cycle)
 
 
+@cache
+def _kept_in(results: Path) -> Flow[[AttemptSpec], Coroutine[Any, Any, Episode]]:
+    """Return the subflow with its result beside the steps' of its run.
+
+    Without a storage of its own a flow run asks the server for the default one, twice.
+    """
+    return attempt.with_options(result_storage=results)
+
+
 @step("attempt-once", "{spec.label}")
 async def _attempt_once(spec: AttemptSpec) -> Episode:
+    results = Home.at(spec.home).run(spec.run_key).results
     async with current_runtime().start(spec.episode_id):
-        return await attempt(spec)
+        return await _kept_in(results)(spec)
 
 
 async def attempt_once(spec: AttemptSpec) -> Episode:
