@@ -1,14 +1,14 @@
 """The command as a person runs it: a process of its own, judged by what it prints and returns."""
 
-import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
+from support.documented import Said, Session
 from support.rehearsal_server import rehearsal_url
 
 __all__ = ["rehearsal_url"]
@@ -16,18 +16,7 @@ __all__ = ["rehearsal_url"]
 COMMAND = Path(sys.executable).with_name("grindstone")
 
 
-class Done(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-    @property
-    def document(self) -> Any:
-        """Standard output as the one JSON document it must be."""
-        return json.loads(self.out)
-
-
-def grindstone(*arguments: str | Path, cwd: Path, **environment: str) -> Done:
+def grindstone(*arguments: str | Path, cwd: Path, **environment: str) -> Said:
     done = subprocess.run(
         [COMMAND, *map(str, arguments)],
         cwd=cwd,
@@ -38,22 +27,22 @@ def grindstone(*arguments: str | Path, cwd: Path, **environment: str) -> Done:
         timeout=280,
         check=False,
     )
-    return Done(done.returncode, done.stdout, done.stderr)
+    return Said(done.returncode, done.stdout, done.stderr)
 
 
 class RealRun(NamedTuple):
     folder: Path
-    done: Done
+    done: Said
     key: str
 
-    def __call__(self, *arguments: str | Path, **environment: str) -> Done:
+    def __call__(self, *arguments: str | Path, **environment: str) -> Said:
         """Run a command on the run's home."""
-        first, *rest = arguments
-        return grindstone(first, *rest, "--work-dir", "home", cwd=self.folder, **environment)
+        words = (*map(str, arguments), "--work-dir", "home")
+        return Session(self.folder, COLUMNS="120").run(*words, **environment)
 
 
 @pytest.fixture
-def command(tmp_path: Path) -> Callable[..., Done]:
+def command(tmp_path: Path) -> Callable[..., Said]:
     """Run the command in an empty folder."""
     return lambda *arguments, **environment: grindstone(*arguments, cwd=tmp_path, **environment)
 

@@ -1,10 +1,10 @@
 """docs/grind.md: its commands and code run as they stand."""
 
 import re
-import shlex
 from pathlib import Path
 
 import pytest
+from support.documented import Session
 
 from grindstone.report.model import RunReport
 
@@ -17,14 +17,13 @@ CODE = re.findall(r"```python\n(.+?)```", PAGE, re.DOTALL)
 @pytest.mark.server
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_its_commands_run_in_its_order(command, prefect_server, tmp_path: Path):
+def test_its_commands_run_in_its_order(prefect_server, rehearsal_url, tmp_path: Path):
+    session = Session(
+        tmp_path, PREFECT_API_URL=prefect_server, GRINDSTONE_REHEARSAL_URL=rehearsal_url
+    )
     assert len(COMMANDS) >= 11
     for line in COMMANDS:
-        words = shlex.split(line)
-        given = words[: words.index("grindstone")]
-        environment = dict(word.split("=", 1) for word in given)
-        arguments = words[len(given) + 1 :]
-        done = command(*arguments, PREFECT_API_URL=prefect_server, **environment)
+        done = session.command(line)
         assert done.code == 0, (line, done.err)
     assert (tmp_path / "report.html").is_file()
     assert {path.name for path in (tmp_path / "only-data").iterdir()} == {"csv", "atif"}

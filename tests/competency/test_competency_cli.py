@@ -1,22 +1,15 @@
-"""`grindstone compete` and `grindstone route`, as processes."""
+"""`grindstone compete` and `grindstone route`."""
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from support.documented import Session
 
 from grindstone.ledger import Ledger
 from grindstone.ledger.tables.autonomy import CompetencyRow
 from grindstone.records import Episode, Purpose
 from grindstone.resources import bundled
 from grindstone.workspace import Workspace
-
-
-def grindstone(*arguments: str, timeout_s: float = 280) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "grindstone.flows.cli", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False)
 
 
 @pytest.mark.commands
@@ -31,17 +24,17 @@ def grindstone(*arguments: str, timeout_s: float = 280) -> subprocess.CompletedP
     ],
 )
 def test_unusable_input_is_named_before_anything_starts(tmp_path: Path, arguments, named):
-    done = grindstone(*arguments, "--work-dir", str(tmp_path / "home"))
-    assert done.returncode == 2, done.stderr
-    assert named in done.stderr
+    done = Session(tmp_path).run(*arguments, "--work-dir", str(tmp_path / "home"))
+    assert done.code == 2, done.err
+    assert named in done.err
     assert not (tmp_path / "home").exists()
 
 
 @pytest.mark.server
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_scoring_and_routing_from_the_command_line(tmp_path: Path, prefect_server, monkeypatch):
-    monkeypatch.setenv("PREFECT_API_URL", prefect_server)
+def test_scoring_and_routing_from_the_command_line(tmp_path: Path, prefect_server):
+    session = Session(tmp_path, PREFECT_API_URL=prefect_server)
     ledger = Ledger(tmp_path)
     for agent, passed in (("ada", "log-analysis"), ("bob", "version-control")):
         seed = bundled("seed_workspaces/skillbench")
@@ -64,9 +57,9 @@ def test_scoring_and_routing_from_the_command_line(tmp_path: Path, prefect_serve
         ledger.append(rows, run_key="past")
     home = ("--work-dir", str(tmp_path), "--model-id", "rehearsal")
     fields = ("--category", "log-analysis", "--category", "version-control")
-    done = grindstone("compete", *home, *fields, "--agent-id", "ada", "--train", "queue", "--json")
-    assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
+    done = session.run("compete", *home, *fields, "--agent-id", "ada", "--train", "queue", "--json")
+    assert done.code == 0, done.err
+    told = done.document
     assert told["scorings"][0]["result"]["domains"] == pytest.approx(
         {"log-analysis": 9, "version-control": 1}
     )
@@ -75,19 +68,19 @@ def test_scoring_and_routing_from_the_command_line(tmp_path: Path, prefect_serve
     assert len(ledger.rows(CompetencyRow, told["run_key"])) == 2
 
     members = ("--member", "ada", "--member", "bob")
-    done = grindstone("route", "rescue a lost git branch", *home, *members, "--json")
-    assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
+    done = session.run("route", "rescue a lost git branch", *home, *members, "--json")
+    assert done.code == 0, done.err
+    told = done.document
     assert told["status"] == "decided"
     assert told["decision"]["member_name"] == "bob"
     assert told["decision"]["policy"] == "proceed"
 
-    done = grindstone("route", "rescue a lost git branch", *home, "--member", "ada")
-    assert done.returncode == 1
-    assert "Status: escalated" in done.stdout
-    assert "ada, 1.00 in version-control" in done.stdout
+    done = session.run("route", "rescue a lost git branch", *home, "--member", "ada")
+    assert done.code == 1
+    assert "Status: escalated" in done.out
+    assert "ada, 1.00 in version-control" in done.out
 
-    done = grindstone("route", "rescue a lost git branch", *home, "--member", "adda")
-    assert done.returncode == 2
-    assert "adda is no agent of" in done.stderr
-    assert "one of ada, bob" in done.stderr
+    done = session.run("route", "rescue a lost git branch", *home, "--member", "adda")
+    assert done.code == 2
+    assert "adda is no agent of" in done.err
+    assert "one of ada, bob" in done.err

@@ -1,15 +1,13 @@
 """docs/competency.md: its code says what it says, and its commands run."""
 
-import os
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from support.agents import agent
+from support.documented import Session
 
 from grindstone.competency import CompetencyTracker
 from grindstone.ledger import Ledger
@@ -57,24 +55,13 @@ def test_the_routers_code():
     assert "# bob, proceed, standard" in ROUTE
 
 
-def grindstone(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "grindstone.flows.cli", *arguments],
-        cwd=cwd,
-        env={key: value for key, value in os.environ.items() if key != "GRINDSTONE_WORK_DIR"},
-        capture_output=True,
-        text=True,
-        timeout=280,
-        check=False,
-    )
-
-
 @pytest.mark.server
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_the_commands(tmp_path: Path, prefect_server: str, monkeypatch: pytest.MonkeyPatch):
     """In the page's order, with two tasks and nothing to train; two agents have a record."""
-    monkeypatch.setenv("PREFECT_API_URL", prefect_server)
+    monkeypatch.delenv("GRINDSTONE_WORK_DIR", raising=False)
+    session = Session(tmp_path, PREFECT_API_URL=prefect_server)
     home = tmp_path / "evolution_workdir"
     for name, outcome in (("gitta", "failed"), ("logan", "passed")):
         agent(home, name)
@@ -96,13 +83,13 @@ def test_the_commands(tmp_path: Path, prefect_server: str, monkeypatch: pytest.M
     assert len(COMMANDS) == 6
     for line in COMMANDS:
         _, name, *more = shlex.split(line)
-        done = grindstone(name, *more, *(SHORTER if name == "compete" else ()), cwd=tmp_path)
+        done = session.run(name, *more, *(SHORTER if name == "compete" else ()))
         graded = "--check" in line  # and its check can fail: nobody is there who does the task
-        assert done.returncode == graded, (line, done.stdout, done.stderr)
+        assert done.code == graded, (line, done.out, done.err)
         if name == "route":
             expected = "failed" if graded else "decided" if "SQL" in line else "done"
-            assert f"Status: {expected}" in done.stdout, line
-            assert "Waiting" not in done.stderr
+            assert f"Status: {expected}" in done.out, line
+            assert "Waiting" not in done.err
 
 
 def test_the_documents_name_of_the_training_jobs(tmp_path):

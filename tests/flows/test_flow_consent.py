@@ -1,7 +1,6 @@
 """Nobody is surprised by what a run costs: it is said, asked, and ends at a ceiling."""
 
 import asyncio
-import json
 import os
 import pty
 import subprocess
@@ -11,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.documented import Session
 from support.model_service import Service, serving
 
 from grindstone.flows.grind import grind
@@ -162,40 +162,24 @@ def test_what_a_person_agrees_to_is_the_ceiling(
 def test_without_a_terminal_the_default_is_told(
     tmp_path: Path, service: Service, prefect_server: str
 ):
-    done = subprocess.run(
-        [COMMAND, *FLAGS, "--json"],
-        cwd=tmp_path,
-        env=environment(service, prefect_server),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    first, second = done.stderr.splitlines()[:2]
+    done = Session(tmp_path, **environment(service, prefect_server)).run(*FLAGS, "--json")
+    assert done.code == 0, done.err
+    first, second = done.err.splitlines()[:2]
     assert first.startswith(f"Expected: {MODEL}: 1 attempt ")
     assert second == (
         "No ceiling was given. The run stops before it spends over $10.00; "
         "max_cost_usd sets another ceiling."
     )
-    assert json.loads(done.stdout)["status"] == "completed"
+    assert done.document["status"] == "completed"
 
 
 @pytest.mark.server
 @pytest.mark.timeout(300)
 def test_an_estimate_without_a_past_rehearses_the_tasks(tmp_path: Path, prefect_server: str):
-    environ = {k: v for k, v in os.environ.items() if not k.startswith("ANTHROPIC")}
-    done = subprocess.run(
-        [COMMAND, *FLAGS, "--estimate", "--json"],
-        cwd=tmp_path,
-        env=environ | {"PREFECT_API_URL": prefect_server},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
+    session = Session(tmp_path, PREFECT_API_URL=prefect_server)
+    done = session.run(*FLAGS, "--estimate", "--json")
+    assert done.code == 0, done.err
+    found = done.document
     assert (found["model"], found["fewest_attempts"], found["most_attempts"]) == (MODEL, 1, 1)
     assert 0 < found["per_attempt_usd"] < 1
     assert "1 attempt of rehearsals here" in found["basis"]

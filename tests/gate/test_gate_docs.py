@@ -2,11 +2,10 @@
 
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from support.documented import Session
 
 from grindstone.resources import bundled
 from grindstone.workspace import Workspace
@@ -23,7 +22,7 @@ SHORTER = {
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_its_commands_run(tmp_path: Path, prefect_server: str, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("PREFECT_API_URL", prefect_server)
+    session = Session(tmp_path, PREFECT_API_URL=prefect_server)
     monkeypatch.delenv("GRINDSTONE_WORK_DIR", raising=False)
     folder = tmp_path / "evolution_workdir" / "agents" / "skillbench" / "workspace"
     workspace = Workspace.create(folder, bundled("seed_workspaces/terminal"))
@@ -33,19 +32,5 @@ def test_its_commands_run(tmp_path: Path, prefect_server: str, monkeypatch: pyte
     assert [line.split()[1] for line in COMMANDS] == ["skills", "gate", "gate"]
     for line in COMMANDS:
         _, name, verb, *more = shlex.split(line)
-        done = subprocess.run(
-            [
-                sys.executable,
-                "-m",
-                "grindstone.flows.cli",
-                name,
-                verb,
-                *more,
-                *SHORTER.get(verb, ()),
-            ],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, (line, done.stdout, done.stderr)
+        done = session.run(name, verb, *more, *SHORTER.get(verb, ()))
+        assert done.code == 0, (line, done.out, done.err)

@@ -1,7 +1,11 @@
-"""A page of the documentation, run in its order: its shell, its commands, and what they say."""
+"""Commands one after another in this process, as a page of the documentation has them.
+
+A process of its own imports everything anew, which takes longer than what most commands do.
+"""
 
 import contextlib
 import io
+import json
 import os
 import re
 import shlex
@@ -9,7 +13,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from unittest.mock import patch
 
 from grindstone.flows.cli import run_command
@@ -25,6 +29,11 @@ class Said(NamedTuple):
     out: str
     err: str
 
+    @property
+    def document(self) -> Any:
+        """Standard output as the one JSON document it must be."""
+        return json.loads(self.out)
+
 
 class Session:
     """A folder in which commands are run one after another, in this process."""
@@ -35,15 +44,20 @@ class Session:
         self.last = Said(0, "", "")
 
     def command(self, line: str, *more: str) -> Said:
-        """Run a `grindstone` command as `main` does."""
+        """Run a line of a shell that begins, behind variables, with `grindstone`."""
         words = shlex.split(line, comments=True)
         given = words[: words.index("grindstone")]
-        environment = self.environment | dict(word.split("=", 1) for word in given)
+        variables = dict(word.split("=", 1) for word in given)
+        return self.run(*words[len(given) + 1 :], *more, **variables)
+
+    def run(self, *words: str, **variables: str) -> Said:
+        """Run a `grindstone` command as `main` does."""
+        environment = self.environment | variables
         out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8") for _ in range(2))
         with (
             contextlib.chdir(self.folder),
             patch.dict(os.environ, environment),
-            patch.object(sys, "argv", [*words[len(given) :], *more]),
+            patch.object(sys, "argv", ["grindstone", *words]),
             contextlib.redirect_stdout(out),
             contextlib.redirect_stderr(err),
         ):
