@@ -33,15 +33,18 @@ from grindstone.runs.elsewhere import bring_here
 from grindstone.runs.incidents import spared
 from grindstone.runs.orders import note_changed_settings
 from grindstone.runs.plan import Planned, open_workspace, plan_run
-from grindstone.runs.progress import Progress, current_watcher, ignore
+from grindstone.runs.progress import Progress, Watcher, current_watcher, ignore, told_both
+from grindstone.runs.standing import RunStanding
 from grindstone.settings import CompetencySettings, EvolveScope, RunSettings
 from grindstone.spending import ceiling_sentence
 from grindstone.tasks.episode_check import episode_check
-from grindstone.tasks.flow_runs import name_run, run_key_of, run_log
+from grindstone.tasks.flow_runs import given_to_a_worker, name_run, run_key_of, run_log
 from grindstone.tasks.lifecycle import Finished, finish_run, run_step, start_run
+from grindstone.tasks.live_page import shown_live
 from grindstone.tasks.runtime import Runtime, open_runtime
 from grindstone.tasks.server_loss import telling_server_loss
 from grindstone.tasks.steered import ending_on_order, show_called_off
+from grindstone.tasks.turns import turn_with
 from grindstone.workspace import Snapshot, Workspace
 
 S = TypeVar("S", bound=RunSettings)
@@ -175,12 +178,24 @@ async def open_run(
 
     Sealed tasks are none of the run's: nothing below can attempt them or name them.
 
+    A run that changes its agent waits while another one does; see `turn_with`.
+
     However it ends, the ledger has it: failed, or interrupted where it was called off. Its key
     resumes it.
     """
     settings = await configure(settings, blocks)
     await checked(kind, settings, blocks)
     settings = settings.model_copy(update={"run_key": run_key_of(kind, settings.run_key)})
+    async with contextlib.AsyncExitStack() as turn:
+        if settings.changes_agent:
+            asked = (settings.home, settings.agent_id, settings.run_key or "", _watcher())
+            await turn.enter_async_context(turn_with(*asked))
+        async with _opened(kind, settings, blocks, seed) as run:
+            yield run
+
+
+@contextlib.asynccontextmanager
+async def _opened(kind: str, settings: S, blocks: BlockNames, seed: str) -> AsyncIterator[Run[S]]:
     await asyncio.to_thread(bring_here, settings.home, settings.run_key or "")
     workspace = await asyncio.to_thread(open_workspace, settings, seed)
     planned = await asyncio.to_thread(plan_run, kind, settings, workspace)
@@ -234,6 +249,7 @@ async def open_planned(planned: Planned, settings: S, blocks: BlockNames) -> Asy
     Raises:
         InfrastructureError: As `open_run`.
     """
+    standing = RunStanding(planned.plan.run_key, settings.agent_id)
     changed = (Ledger(settings.home), planned, settings)
     await asyncio.to_thread(note_changed_settings, *changed)
     async with open_runtime(
@@ -245,7 +261,7 @@ async def open_planned(planned: Planned, settings: S, blocks: BlockNames) -> Asy
         model_block=blocks.model,
         spending=settings.spending,
         max_workers=settings.max_workers,
-        watch=run_log() if current_watcher() is ignore else current_watcher(),
+        watch=told_both(_watcher(), standing.note),
         after_episode=episode_check(settings.home),
     ) as runtime:
         resolved = runtime.models.resolve(settings.model_id)
@@ -263,8 +279,16 @@ async def open_planned(planned: Planned, settings: S, blocks: BlockNames) -> Asy
         await start_run(runtime, planned, settings, solver)
         if runtime.steering.now.paused:
             runtime.note(f"It is paused: `grindstone steer {runtime.run_key} --resume` goes on")
-        async with _told_how_it_ends(runtime), ending_on_order(runtime.steering):
+        async with (
+            shown_live(standing, runtime.models.spent),
+            _told_how_it_ends(runtime),
+            ending_on_order(runtime.steering),
+        ):
             yield Run(settings, blocks, planned, runtime, solver)
+
+
+def _watcher() -> Watcher:
+    return run_log() if current_watcher() is ignore else current_watcher()
 
 
 @contextlib.asynccontextmanager
@@ -288,7 +312,8 @@ async def _told_how_it_ends(runtime: Runtime) -> AsyncIterator[None]:
         await end("failed", str(error), False)
         raise
     except (asyncio.CancelledError, CancelledRun, KeyboardInterrupt, TerminationSignal):
-        await end("interrupted", "it was called off; the same run key goes on", False)
+        shown = given_to_a_worker()  # a command's own server may be ending, too
+        await end("interrupted", "it was called off; the same run key goes on", shown)
         raise
 
 

@@ -24,10 +24,12 @@ from grindstone.flows.run import Run, open_run
 from grindstone.ledger.tables.runs import RunRow
 from grindstone.records import Arm, Episode, Purpose
 from grindstone.runs.plan import as_planned, choose_tasks, kept_plan, open_workspace
+from grindstone.runs.progress import current_watcher
 from grindstone.settings import CompetencySettings, GrindSettings, RunSettings, TaskSkillMode
 from grindstone.settings.forms import COMPETE
 from grindstone.tasks.dispatch import send_next
 from grindstone.tasks.refusal import told_plainly
+from grindstone.tasks.turns import turn_with
 from grindstone.workspace import Snapshot
 
 STANDS = ("done", "unproven")
@@ -60,7 +62,9 @@ async def train(
         with jobs.alone() as alone:
             if not alone or jobs.active(job.domain) != job:
                 return None
-            outcome = await _run(jobs, job, settings, blocks)
+            watch = current_watcher()
+            async with turn_with(settings.home, job.agent_id, job.job_id, watch):
+                outcome = await _run(jobs, job, settings, blocks)
             jobs.finish(job, outcome)
     except InfrastructureError:
         await _send_next(jobs, settings, blocks, job)

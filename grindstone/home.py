@@ -3,6 +3,7 @@
 Nothing else spells these paths:
 
     agents/<agent_id>/workspace/   git: an agent as it has evolved
+    agents/<agent_id>/turn.lock    held by the run that changes it
     ledger/<table>/run=<key>/      append-only parquet
     audit/                         the hash chain
     audit-end.json                 its last number and digest, should the folder go
@@ -133,6 +134,10 @@ class Home(os.PathLike[str]):
     def workspace(self, agent_id: str) -> Path:
         """Return where an agent lives."""
         return self.root / "agents" / agent_id / "workspace"
+
+    def turn(self, agent_id: str) -> Path:
+        """Return the file that the run which changes an agent locks."""
+        return self.root / "agents" / agent_id / "turn.lock"
 
     def agents(self) -> list[str]:
         """Return the agents that have a workspace here, by name."""

@@ -2,7 +2,8 @@
 
 Artifacts of one key are versions of one thing, so a task's trajectories over cycles and
 runs lie behind one another. Keys take lowercase letters, digits and dashes. A link by key
-leads to all versions; a link to a page leads to the one that is meant.
+leads to all versions; a link to a page leads to the one that is meant. Links are relative to an
+artifact's own page, so they stay in the UI one reads in, at whatever address that is reached.
 """
 
 import re
@@ -33,7 +34,7 @@ def artifact_key(*parts: str) -> str:
 
 def artifact_link(key: str, text: str) -> str:
     """Return a markdown link to all versions of an artifact in the UI."""
-    return f"[{text}]({_ui()}/artifacts/key/{key})"
+    return f"[{text}](../key/{key})"
 
 
 async def viewer_link(text: str, *place: str) -> str:
@@ -46,7 +47,7 @@ async def viewer_link(text: str, *place: str) -> str:
     ui = _ui()
     if not _in_a_run() or not await _has_viewer(ui):
         return ""
-    return f"[{text}]({ui}/grindstone/#/{'/'.join(quote(part, safe='') for part in place)})"
+    return f"[{text}](/grindstone/#/{'/'.join(quote(part, safe='') for part in place)})"
 
 
 async def _has_viewer(ui: str) -> bool:
@@ -61,7 +62,7 @@ async def _has_viewer(ui: str) -> bool:
 
 
 async def newest_pages(keys: Collection[str]) -> dict[str, str]:
-    """Return the addresses of the newest artifacts by key; keys without one are left out."""
+    """Return the addresses, from another's page, of the newest artifacts that there are by key."""
     if not keys or not _in_a_run():
         return {}
     wanted = ArtifactCollectionFilter(key=ArtifactCollectionFilterKey(any_=sorted(keys)))
@@ -75,14 +76,15 @@ def _ui() -> str:
 
 
 def _page(artifact_id: UUID) -> str:
-    return f"{_ui()}/artifacts/artifact/{artifact_id}"
+    return f"../artifact/{artifact_id}"
 
 
 async def publish_markdown(key: str, markdown: str, *, description: str) -> str:
     """Publish a markdown artifact, where a run is there to carry it.
 
     Returns:
-        Its address; empty where there is none: nobody's work hangs on what is shown of it.
+        Its address from another's page; empty where there is none: nobody's work hangs on
+        what is shown of it.
     """
     if _in_a_run():
         with spared(f"artifact {key}"):
@@ -93,19 +95,29 @@ async def publish_markdown(key: str, markdown: str, *, description: str) -> str:
 
 
 async def publish_table(key: str, rows: Sequence[dict[str, Any]], *, description: str) -> str:
-    """Publish a table artifact, where a run is there to carry it.
+    """Publish a table, where a run is there to carry it.
 
-    The newer UI shows a table's cells as they are: a link belongs in a last column.
+    The newer UI shows the cells of a table artifact as they are, so rows with links are
+    published as Markdown.
 
     Returns:
         As `publish_markdown`.
     """
+    if any("](" in str(cell) for row in rows for cell in row.values()):
+        page = f"# {description}\n\n{_as_markdown(rows)}\n"
+        return await publish_markdown(key, page, description=description)
     if _in_a_run():
         with spared(f"artifact {key}"):
             return _page(
                 await acreate_table_artifact(table=list(rows), key=key, description=description)
             )
     return ""
+
+
+def _as_markdown(rows: Sequence[dict[str, Any]]) -> str:
+    cells = [[str(cell).replace("|", "\\|") for cell in row.values()] for row in rows]
+    lines = [list(rows[0]), ["---"] * len(rows[0]), *cells]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _in_a_run() -> bool:

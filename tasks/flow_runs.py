@@ -42,6 +42,13 @@ def run_key_of(kind: str, given: str | None) -> str:
     return f"{kind}-{run.created:%Y%m%d-%H%M%S}-{run.id.hex[-8:]}"
 
 
+def given_to_a_worker() -> bool:
+    """Return whether the present flow run is one that a worker was given, and no part of one."""
+    context = FlowRunContext.get()
+    run = context.flow_run if context else None
+    return run is not None and run.deployment_id is not None and run.parent_task_run_id is None
+
+
 def run_log() -> Watcher:
     """Return a watcher that writes into the log of the flow run it is asked for in."""
     log = get_run_logger()

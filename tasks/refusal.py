@@ -9,10 +9,10 @@ from collections.abc import Callable, Coroutine
 from typing import Any, ParamSpec, TypeVar
 
 from prefect import get_run_logger
-from prefect.context import FlowRunContext
 from prefect.states import Failed
 
 from grindstone.errors import InputError
+from grindstone.tasks.flow_runs import given_to_a_worker
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -26,16 +26,10 @@ def told_plainly(flow: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Corou
         try:
             return await flow(*args, **kwargs)
         except InputError as error:
-            if not _given_to_a_worker():
+            if not given_to_a_worker():
                 raise
             refused: Any = Failed(name="Refused", message=str(error))
             get_run_logger().error(str(error))
             return refused  # type: ignore[no-any-return]  # a state, which Prefect takes over
 
     return run
-
-
-def _given_to_a_worker() -> bool:
-    context = FlowRunContext.get()
-    run = context.flow_run if context else None
-    return run is not None and run.deployment_id is not None and run.parent_task_run_id is None

@@ -57,6 +57,7 @@ def up(
         raise InfrastructureError(Cause.PREFECT_SERVER, f"up at {state.ui_url}, but {told}")
     say(f"Schedules: {told}")
     say(f"Log in at the UI with the line in {login_file(home)}")
+    say("Try it: Deployments → try-one-task → Run")
     emit(
         state,
         as_json=as_json,

@@ -87,6 +87,16 @@ def ignore(event: Progress) -> None:
     """Watch nothing."""
 
 
+def told_both(first: Watcher, second: Watcher) -> Watcher:
+    """Return a watcher that tells two others."""
+
+    def watch(event: Progress) -> None:
+        first(event)
+        second(event)
+
+    return watch
+
+
 _WATCHER: ContextVar[Watcher] = ContextVar("grindstone_watcher", default=ignore)
 
 

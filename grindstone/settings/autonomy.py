@@ -11,6 +11,11 @@ from grindstone.settings.runs import RunSettings, Settings, WorkFolder, default_
 class CompetencySettings(RunSettings):
     """Scoring an agent's domains from the ledger, and training the weakest."""
 
+    @property
+    def changes_agent(self) -> bool:
+        """See `RunSettings`."""
+        return True
+
     base: float = Field(10.0, gt=0, le=1e9, description="Upper end of the competency scale.")
     domains: list[str] = Field(
         [], description="Domains to score. Empty: those of the tasks chosen."

@@ -104,7 +104,14 @@ ADAPT = SettingsForm(
             "learning",
             "How many tasks teach together, what the evolver sees, and what may change.",
             (
-                *("batch_size", "trajectory_only", "max_skills", *LEARNER, "judge_model_id"),
+                *(
+                    "batch_size",
+                    "trajectory_only",
+                    "max_skills",
+                    *LEARNER,
+                    "judge_model_id",
+                    "judge_agent",
+                ),
                 *("protect_skills", "prompt_only", "solver_proposed", "max_skill_chars"),
             ),
         ),
@@ -203,7 +210,7 @@ ROUTE = SettingsForm(
 _RULES = FieldGroup(
     "rules",
     "Policies, rule packs, the judge's model, and the key that signs the trail.",
-    ("policies_dir", "constitution_dir", "judge_model_id", "signing_key"),
+    ("policies_dir", "constitution_dir", "judge_model_id", "judge_agent", "signing_key"),
 )
 REVIEW = SettingsForm(
     "Readiness of every agent on the record: who has earned the next level, who no longer holds "

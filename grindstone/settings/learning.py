@@ -146,6 +146,11 @@ class SearchOptions(GateOptions):
 class GateSettings(RunSettings, GateOptions):
     """Weigh one state of a workspace against another on the same tasks."""
 
+    @property
+    def changes_agent(self) -> bool:
+        """See `RunSettings`."""
+        return self.roll_back
+
     baseline: str | None = Field(
         None, description="Tag or commit before the change. Empty: before the last evolution."
     )
@@ -160,6 +165,11 @@ class GateSettings(RunSettings, GateOptions):
 
 class CalibrateSettings(GateSettings):
     """Gates whose right answer is known: the same state twice, and a handicapped one."""
+
+    @property
+    def changes_agent(self) -> bool:
+        """See `RunSettings`."""
+        return False
 
     repeats: int = Field(10, ge=1, description="Gates of each kind; each makes attempts anew.")
     handicap: float = Field(
@@ -181,6 +191,11 @@ class ConfirmOptions(Settings):
 
 class AdaptiveSettings(RunSettings, SearchOptions, IntegrityOptions, ConfirmOptions):
     """Learn without labels: attempt, judge, evolve under a budget, weigh on holdout tasks."""
+
+    @property
+    def changes_agent(self) -> bool:
+        """See `RunSettings`."""
+        return True
 
     trajectory_only: bool = Field(
         True, description="Judge and evolver see behaviour alone, no reward, test or pass."
@@ -237,6 +252,13 @@ _ADAPTIVE_SCOPE = EvolveScope.model_fields.keys() & AdaptiveSettings.model_field
 
 class GrindSettings(RunSettings, SearchOptions, IntegrityOptions, ConfirmOptions):
     """The grind cycle: solve, fail, evolve, retry."""
+
+    @property
+    def changes_agent(self) -> bool:
+        """See `RunSettings`."""
+        writes = (self.task_skill_mode is not TaskSkillMode.OFF, self.distill)
+        learns = self.success_mode is not SuccessMode.OFF or self.scope().allows_anything
+        return self.native_profile.aided and (learns or any(writes))
 
     max_cycles: int = Field(3, ge=1, description="Solve-evolve-retry cycles per task.")
     batch_size: int = Field(1, ge=1, description="Tasks per evolution; 1: evolve after each.")
@@ -317,6 +339,11 @@ class CompareSettings(RunSettings):
 
 class WarrantSettings(RunSettings):
     """Earn each skill's warrant anew where it lapsed; retire what the policy does not keep."""
+
+    @property
+    def changes_agent(self) -> bool:
+        """See `RunSettings`."""
+        return self.retire != "nothing"
 
     trials: int = Field(1, ge=1, le=100, description="Attempts per task, with and without a skill.")
     max_attempts: int = Field(

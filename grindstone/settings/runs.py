@@ -106,6 +106,11 @@ class RunSettings(Settings):
             rehearsal_price_as=self.rehearsal_price_as,
         )
 
+    @property
+    def changes_agent(self) -> bool:
+        """Whether a run with them may change its agent's workspace."""
+        return False
+
     tasks_dir: Path | None = Field(
         None, description="Folder of task folders. Empty: the bundled example tasks."
     )

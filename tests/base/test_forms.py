@@ -65,6 +65,16 @@ def test_a_form_shows_eight_fields_and_asks_for_no_type(name: str):
     assert "work_dir" not in shown
 
 
+@pytest.mark.parametrize("name", ["grind", "adapt", "compare", "gate", "warrant", "compete"])
+def test_a_setting_that_is_new_is_not_forgotten(name: str):
+    form = form_of(name)
+    shown = set(form["properties"])
+    for item in form["properties"].values():
+        shown |= set(item["anyOf"][1]["properties"] if "anyOf" in item else ())
+    every = {key.strip("^$") for key in form["patternProperties"]}
+    assert every - shown == {"work_dir"}
+
+
 @pytest.mark.parametrize(
     ("name", "strangers"),
     [

@@ -1,0 +1,89 @@
+"""How far a run has come, counted from what it tells."""
+
+import time
+from collections import Counter
+
+from grindstone.llm.budget import Spend
+from grindstone.records import Outcome
+from grindstone.runs.progress import (
+    Advanced,
+    AttemptBegan,
+    AttemptEnded,
+    LearningBegan,
+    Note,
+    Progress,
+    RunBegan,
+    sentence,
+)
+
+LATEST = 5
+"""Sentences of the run that are shown."""
+
+
+class RunStanding:
+    """Counts a run's progress; one thread tells it."""
+
+    def __init__(self, run_key: str, agent_id: str) -> None:
+        self.run_key, self.agent_id = run_key, agent_id
+        self._began = time.monotonic()
+        self._done, self._total = 0, 0
+        self._outcomes: Counter[Outcome] = Counter()
+        self._doing = "starting"
+        self._latest: list[str] = []
+
+    def note(self, event: Progress) -> None:
+        """Take what the run tells."""
+        match event:
+            case RunBegan(tasks=total):
+                self._total = total
+            case Advanced(done, total):
+                self._done, self._total = done, total
+            case AttemptBegan(task_id):
+                self._doing = f"solving {task_id}"
+            case LearningBegan(detail):
+                self._doing = f"learning {detail}"
+            case AttemptEnded(outcome=outcome):
+                self._outcomes[outcome] += 1
+            case _:
+                pass
+        if not isinstance(event, (Advanced, Note)) and (said := sentence(event)):
+            self._latest = [*self._latest, said.strip()][-LATEST:]
+
+    def headline(self, spend: Spend) -> str:
+        """Return where the run stands, in one line: parts done, attempts, dollars, time."""
+        elapsed_s = time.monotonic() - self._began
+        told = [f"{self._done} of {self._total} done", self._attempts(), _dollars(spend)]
+        told.append(_minutes(elapsed_s))
+        if 0 < self._done < self._total:
+            left_s = elapsed_s / self._done * (self._total - self._done)
+            told.append(f"about {_minutes(left_s)} to go")
+        return " · ".join(filter(None, told))
+
+    def page(self, spend: Spend, *, over: bool = False) -> str:
+        """Return the headline with a bar, what is being done, and what was told last.
+
+        Args:
+            spend: What was spent so far.
+            over: Whether the run does nothing more.
+        """
+        filled = round(20 * self._done / self._total) if self._total else 0
+        bar = "█" * filled + "░" * (20 - filled)
+        lines = "\n".join(f"    {line}" for line in self._latest)
+        doing = "over" if over else self._doing
+        return (
+            f"# {self.headline(spend)}\n\n`{bar}` {doing}\n\n{lines}\n\n"
+            f"Run `{self.run_key}` of agent {self.agent_id}.\n"
+        )
+
+    def _attempts(self) -> str:
+        return ", ".join(
+            f"{count} {outcome}" for outcome in Outcome if (count := self._outcomes[outcome])
+        )
+
+
+def _dollars(spend: Spend) -> str:
+    return f"${spend.cost_usd:.2f}" if spend.calls and spend.cost_usd is not None else ""
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"

@@ -1,0 +1,68 @@
+"""A run that waits for its turn with an agent, and says so."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextvars import ContextVar
+from pathlib import Path
+
+from prefect import get_client
+from prefect.client.schemas.objects import State
+from prefect.context import FlowRunContext
+from prefect.states import Running
+
+from grindstone.home import Home
+from grindstone.runs.progress import Note, Watcher
+from grindstone.runs.turns import AgentTurn
+
+POLL_S = 1.0
+WAITING = "Waiting"
+"""The state's name; its type is RUNNING, so it can be cancelled."""
+
+_HELD: ContextVar[frozenset[Path]] = ContextVar("grindstone_turns", default=frozenset())
+
+
+@contextlib.asynccontextmanager
+async def turn_with(home: Home, agent_id: str, run_key: str, watch: Watcher) -> AsyncIterator[None]:
+    """Be the one run that changes an agent; wait while another does.
+
+    A flow within one that has the turn has it too.
+
+    Args:
+        home: The agent's.
+        agent_id: Whose turn.
+        run_key: The run that asks.
+        watch: Told who is waited for.
+    """
+    turn = AgentTurn(home, agent_id, run_key)
+    if turn.place in _HELD.get():
+        yield
+        return
+    told = ""
+    while not await asyncio.to_thread(turn.take):
+        if turn.is_of_this_run:  # it is refused where runs are opened
+            yield
+            return
+        who = f"Waits for {turn.holder or 'another run'}, which changes the agent {agent_id}"
+        if who != told:
+            told = who
+            watch(Note(who))
+            await _show(WAITING, who)
+        await asyncio.sleep(POLL_S)
+    with turn:
+        if told:
+            watch(Note(f"{agent_id} is free: the run begins"))
+            await _show("Running", "")
+        token = _HELD.set(_HELD.get() | {turn.place})
+        try:
+            yield
+        finally:
+            _HELD.reset(token)
+
+
+async def _show(name: str, message: str) -> None:
+    context = FlowRunContext.get()
+    if context is not None and context.flow_run is not None:
+        state: State[None] = Running(name=name, message=message or None)
+        async with get_client() as client:
+            await client.set_flow_run_state(context.flow_run.id, state, force=True)
