@@ -13,9 +13,12 @@ PLACE = "A folder, or s3://…, gs://…, az://…."
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    group = typer.Typer(no_args_is_help=True, help="Copy a home, or check one.")
+    group = typer.Typer(
+        no_args_is_help=True, help="Copy a home, check one, say who may what in one."
+    )
     group.command("copy")(copy)
     group.command("check")(check)
+    group.command("policy")(policy)
     app.add_typer(group, name="home")
 
 
@@ -61,3 +64,16 @@ def check(
     told = "\n".join([text + ("sound." if not faults else "NOT SOUND"), *faults])
     emit(counted, as_json=as_json, text=told)
     finish(not faults)
+
+
+def policy(
+    run_key: Annotated[str, typer.Argument(help="The run whose workers get credentials.")],
+    work_dir: WorkDir = Path("evolution_workdir"),
+) -> None:
+    """Print what a run's workers may do in S3, for short-lived credentials of theirs."""
+    from grindstone.home import Home
+    from grindstone.remote.policy import worker_policy
+
+    home = Home.at(work_dir)
+    found = worker_policy(str(home) if home.mirror is None else home.mirror.store.url, run_key)
+    emit(found, as_json=True, text="")

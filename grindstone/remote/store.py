@@ -121,17 +121,16 @@ class Store:
         """
         return self._put_if(name, content, {"e_tag": e_tag})
 
-    def delete(self, *names: str) -> None:
-        """Remove objects; what is not there is passed over.
+    def delete(self, name: str) -> None:
+        """Remove an object, if it is there.
 
         Raises:
             InfrastructureError: As `get`.
         """
         import obstore
 
-        if names:
-            with self._asked("remove", names[0]), contextlib.suppress(FileNotFoundError):
-                obstore.delete(self._below, list(names))
+        with self._asked("remove", name), contextlib.suppress(FileNotFoundError):
+            obstore.delete(self._below, name)
 
     def listed(self, prefix: str = "") -> list[StoredObject]:
         """Return the objects below a prefix of whole parts of names, by name.
