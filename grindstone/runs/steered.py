@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
-from grindstone.errors import InputError
+from grindstone.errors import InfrastructureError, InputError
 from grindstone.home import RunFolder
 from grindstone.llm.budget import Spending
 from grindstone.runs.progress import Note, Watcher, ignore
@@ -87,6 +87,8 @@ class Steering:
                 self._damaged = str(error)
                 self._tell(Note(self._damaged))
             found = ()
+        except InfrastructureError:
+            found = ()  # storage elsewhere does not answer; the next look will do
         fresh = [order for order in found if order.number > self.now.last]
         if fresh:
             self._take(fresh)

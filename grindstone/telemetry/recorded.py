@@ -17,7 +17,10 @@ from grindstone.telemetry.switch import switch_of
 def open_outlet(home: Home, run_key: str, tell: Callable[[str], object]) -> Outlet | None:
     """Return where a run's spans go; None: nowhere, and nothing of OpenTelemetry is imported."""
     switch = switch_of(os.environ)
-    return None if switch is None else Outlet(switch, trace_id(str(home), run_key), tell)
+    if switch is None:
+        return None
+    place = str(home) if home.mirror is None else home.mirror.store.url  # the same on all machines
+    return Outlet(switch, trace_id(place, run_key), tell)
 
 
 def send_attempt(
