@@ -37,6 +37,7 @@ class Delivered(Frozen):
 
     digest: str  # of the file that was deployed last
     schedules: dict[str, tuple[str, ...]]  # deployment → slugs
+    zombies: bool = False  # the automation of `zombies.py`; who deletes it is not given it again
 
     @classmethod
     def of(cls, home: Path) -> "Delivered | None":
@@ -60,7 +61,7 @@ def note_delivered(home: Path) -> None:
     for entry in _shipped()["deployments"]:
         slugs = [item["slug"] for item in entry.get("schedules", [])]
         known[entry["name"]] = tuple(sorted({*known.get(entry["name"], ()), *slugs}))
-    now = Delivered(digest=_shipped_digest(), schedules=known)
+    now = Delivered(digest=_shipped_digest(), schedules=known, zombies=True)
     write_atomic(_delivered(home), now.model_dump_json(indent=1))
 
 

@@ -12,7 +12,7 @@ from prefect.client.orchestration import SyncPrefectClient
 
 from grindstone.errors import Cause, InfrastructureError, InputError
 from grindstone.flows.addresses import require_database, require_free
-from grindstone.flows.definitions import is_delivered, note_delivered, write_definitions
+from grindstone.flows.definitions import Delivered, is_delivered, note_delivered, write_definitions
 from grindstone.flows.login import VARIABLE
 from grindstone.flows.server import (
     Running,
@@ -25,6 +25,7 @@ from grindstone.flows.server import (
     worker_name,
 )
 from grindstone.flows.work_pool import ensure_pool
+from grindstone.flows.zombies import watch_over_zombies
 from grindstone.home import Home
 
 POOL = "grindstone"
@@ -140,6 +141,10 @@ def deploy(home: Path, environment: Mapping[str, str]) -> None:
     with client_of(environment) as client:
         write_definitions(client, home, file)
     prefect(("--no-prompt", "deploy", "--all", "--prefect-file", str(file)), home, environment)
+    delivered = Delivered.of(home)
+    if delivered is None or not delivered.zombies:
+        with client_of(environment) as client:
+            watch_over_zombies(client)
     note_delivered(home)
 
 

@@ -4,9 +4,12 @@ A flow run whose process was killed stays Running in Prefect for ever, and so do
 and task runs: nobody is left to say otherwise. The server of a home looks for them on its own
 machine. A run of the command line carries a label with its process. A run that the home's
 worker started is driven by a process that has its id in the environment, which holds for a
-run that is tried again, too. Runs of workers on other machines are left alone.
+run that is tried again, too. Runs of workers on other machines are left to `zombies.py`. The
+sandboxes that dead processes left on this machine are ended as well.
 """
 
+import asyncio
+import contextlib
 import os
 import socket
 import threading
@@ -34,9 +37,12 @@ from prefect.exceptions import PrefectException
 from prefect.states import Cancelled, Crashed
 
 from grindstone.flows.server import Running, worker_name
+from grindstone.sandbox.reaping import reap_dead
 
 LOOK_S = 8.0
 """Pause between two looks; a run is closed when two in a row find its process gone."""
+SWEEP_S = float(os.environ.get("GRINDSTONE_SWEEP_S", "60"))
+"""Pause between two looks for sandboxes whose process is gone."""
 SETTLED_S = 30.0
 """How long ago a run must have ended before its task runs count as left: they are recorded late."""
 PROCESS = "grindstone.process"
@@ -57,7 +63,7 @@ async def note_process(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any
 
 
 def watch(api_url: str, login: str) -> None:
-    """Look after the runs of a server, in a thread that ends with the process."""
+    """Look after the runs of a server and the machine's sandboxes, in threads of their own."""
 
     def look_on() -> None:
         suspects: Suspects = frozenset()
@@ -69,7 +75,14 @@ def watch(api_url: str, login: str) -> None:
                 except (HTTPError, PrefectException):
                     continue  # the server begins, ends or is busy: the next look will do
 
+    def sweep_on() -> None:
+        while True:
+            time.sleep(SWEEP_S)
+            with contextlib.suppress(Exception):  # an engine begins, ends or is busy
+                asyncio.run(reap_dead())
+
     threading.Thread(target=look_on, name="liveness", daemon=True).start()
+    threading.Thread(target=sweep_on, name="reaper", daemon=True).start()
 
 
 def close_dead_runs(client: SyncPrefectClient, suspects: Suspects) -> Suspects:

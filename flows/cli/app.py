@@ -45,6 +45,7 @@ COMMANDS = {
     "home": Listed("homes", "Copy a home between folders and object storage; check one."),
     "up": Listed("up", "Start Prefect server and worker and deploy all flows."),
     "down": Listed("up", "End the server and the worker that `up` started."),
+    "reap": Listed("reap", "End the sandboxes that dead runs left on this machine."),
     "doctor": Listed("doctor", "What works on this machine, and what mends what doesn't."),
 }
 

@@ -6,6 +6,8 @@ from typing import Any
 import httpx
 import pytest
 
+from grindstone.flows.zombies import NAME, WITHIN_S
+
 pytestmark = [
     pytest.mark.server,
     pytest.mark.slow,
@@ -31,6 +33,12 @@ def reviews(up: Any) -> list[dict[str, Any]]:
     wanted = {"deployments": {"id": {"any_": [up.deployment("check-episode")["id"]]}}}
     found: list[dict[str, Any]] = up.post("/flow_runs/filter", wanted)
     return found
+
+
+def test_up_delivers_who_watches_over_runs_elsewhere(up: Any):
+    [found] = [each for each in up.post("/automations/filter") if each["name"] == NAME]
+    assert found["enabled"] is True
+    assert found["trigger"]["within"] == WITHIN_S
 
 
 def test_an_episode_starts_a_review_of_its_agent_once_the_trigger_is_on(up: Any):

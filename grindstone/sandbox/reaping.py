@@ -1,0 +1,39 @@
+"""Ending the sandboxes of this machine whose process is gone, whichever provider they are of."""
+
+import asyncio
+from typing import NamedTuple
+
+from grindstone.errors import GrindstoneError
+from grindstone.sandbox.capabilities import probe
+from grindstone.sandbox.provider import open_provider
+from grindstone.sandbox.registry import KINDS
+
+
+class Reaped(NamedTuple):
+    """What one provider had left."""
+
+    kind: str
+    ended: int
+    problem: str
+    """Why not all of it could be ended; empty where it could."""
+
+
+async def reap_dead() -> list[Reaped]:
+    """End them, with every provider that works here; one that does not is left out.
+
+    Sandboxes name the process that started them. Those of processes that live, and those of
+    other machines, are let be.
+    """
+    found, told = await asyncio.to_thread(probe), []
+    for kind in KINDS:
+        if not found.engine(kind).works:
+            continue
+        try:
+            provider = await open_provider(kind)
+            try:
+                told.append(Reaped(kind, await provider.reap(), ""))
+            finally:
+                await provider.close()
+        except GrindstoneError as error:
+            told.append(Reaped(kind, 0, str(error)))
+    return told

@@ -1,0 +1,113 @@
+"""What dead runs left is ended though no other run begins: sandboxes here, flow runs elsewhere."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+import pytest
+from prefect import flow, get_client
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.states import Running
+from prefect.types._datetime import now
+
+from grindstone.flows.login import as_header
+from grindstone.flows.server import start
+from grindstone.flows.zombies import NAME, watch_over_zombies
+
+pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.timeout(180)]
+
+OWNER = """
+import asyncio
+from grindstone.sandbox import StartSpec, open_provider
+
+async def main():
+    provider = await open_provider("bubblewrap")
+    sandbox = await provider.start(StartSpec(image="host", name="left"))
+    print(sandbox.box.folder, flush=True)
+    await asyncio.sleep(120)
+
+asyncio.run(main())
+"""
+
+
+@contextmanager
+def left_behind() -> Iterator[Path]:
+    """A box whose process was killed."""
+    owner = subprocess.Popen([sys.executable, "-c", OWNER], stdout=subprocess.PIPE, text=True)
+    assert owner.stdout is not None
+    folder = Path(owner.stdout.readline().strip())
+    assert folder.is_dir()
+    owner.send_signal(signal.SIGKILL)
+    owner.wait()
+    owner.stdout.close()
+    yield folder
+
+
+@pytest.mark.bubblewrap
+def test_a_server_ends_what_dead_runs_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("GRINDSTONE_SWEEP_S", "1")
+    with left_behind() as folder:
+        state = start(tmp_path, detached=False)
+        try:
+            deadline = time.monotonic() + 60
+            while folder.exists():
+                assert time.monotonic() < deadline
+                time.sleep(0.2)
+        finally:
+            state.server.stop()
+
+
+@pytest.mark.bubblewrap
+@pytest.mark.commands
+def test_the_command_ends_it_where_there_is_no_server():
+    command = [sys.executable, "-m", "grindstone.flows.cli", "reap", "--json"]
+    with left_behind() as folder:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert not folder.exists()
+    assert done.returncode == 0, done.stderr
+    ended = {each["kind"]: each["ended"] for each in json.loads(done.stdout)}
+    assert ended["bubblewrap"] >= 1
+
+
+async def test_a_run_elsewhere_whose_heartbeats_stop_is_closed(prefect_server: str):
+    @flow(name="elsewhere")
+    def elsewhere() -> None:
+        """It is never called: a run of it is noted as another machine would."""
+
+    from prefect.settings import PREFECT_API_AUTH_STRING
+
+    secret = PREFECT_API_AUTH_STRING.value()
+    with SyncPrefectClient(prefect_server, auth_string=secret) as client:
+        assert watch_over_zombies(client, within_s=10)
+        assert not watch_over_zombies(client), "what is there is the user's"
+        [automation] = client.read_automations_by_name(NAME)
+    headers = as_header(secret or "")
+
+    def beat(run_id: object) -> None:
+        event = {
+            "id": str(uuid4()),
+            "occurred": now("UTC").isoformat(),
+            "event": "prefect.flow-run.heartbeat",
+            "resource": {"prefect.resource.id": f"prefect.flow-run.{run_id}"},
+        }
+        answer = httpx.post(f"{prefect_server}/events", json=[event], headers=headers)
+        answer.raise_for_status()
+
+    async with get_client() as client:
+        dead, alive = [await client.create_flow_run(elsewhere, state=Running()) for _ in range(2)]
+        time.sleep(2)  # the trigger is loaded
+        beat(dead.id)
+        deadline = time.monotonic() + 90
+        while (await client.read_flow_run(dead.id)).state_name != "Crashed":
+            beat(alive.id)
+            assert time.monotonic() < deadline
+            time.sleep(2)
+        assert (await client.read_flow_run(alive.id)).state_name == "Running"
+        await client.delete_automation(automation.id)
