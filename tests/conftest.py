@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from support.rehearsal_server import rehearsal_url
 from support.server_logs import ServerLogs
 from support.share import SEED, SHARE, Draw, choose_engine, drawn, longest_first
+
+__all__ = ["rehearsal_url"]
 
 MUST_RUN = {"docker", "bubblewrap", "sandbox", "browser", "server"}
 """Markers whose tests may be skipped on a bare machine, but not with GRINDSTONE_REQUIRE_ALL.

@@ -9,9 +9,6 @@ from typing import NamedTuple
 
 import pytest
 from support.documented import Said, Session
-from support.rehearsal_server import rehearsal_url
-
-__all__ = ["rehearsal_url"]
 
 COMMAND = Path(sys.executable).with_name("grindstone")
 

@@ -58,10 +58,14 @@ def test_the_routers_code():
 @pytest.mark.server
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_the_commands(tmp_path: Path, prefect_server: str, monkeypatch: pytest.MonkeyPatch):
+def test_the_commands(
+    tmp_path: Path, prefect_server: str, rehearsal_url: str, monkeypatch: pytest.MonkeyPatch
+):
     """In the page's order, with two tasks and nothing to train; two agents have a record."""
     monkeypatch.delenv("GRINDSTONE_WORK_DIR", raising=False)
-    session = Session(tmp_path, PREFECT_API_URL=prefect_server)
+    session = Session(
+        tmp_path, PREFECT_API_URL=prefect_server, GRINDSTONE_REHEARSAL_URL=rehearsal_url
+    )
     home = tmp_path / "evolution_workdir"
     for name, outcome in (("gitta", "failed"), ("logan", "passed")):
         agent(home, name)

@@ -1,10 +1,9 @@
 """Runs of the command line against one rehearsal server, behind a proxy that counts."""
 
 import pytest
-from support.rehearsal_server import rehearsal_url
 from support.wiretap import tap
 
-__all__ = ["rehearsal_url", "tap"]
+__all__ = ["tap"]
 
 QUIET = {"PREFECT_LOGGING_LEVEL": "ERROR", "PREFECT_LOGGING_TO_API_ENABLED": "false"}
 

@@ -21,8 +21,12 @@ SHORTER = {
 @pytest.mark.server
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_its_commands_run(tmp_path: Path, prefect_server: str, monkeypatch: pytest.MonkeyPatch):
-    session = Session(tmp_path, PREFECT_API_URL=prefect_server)
+def test_its_commands_run(
+    tmp_path: Path, prefect_server: str, rehearsal_url: str, monkeypatch: pytest.MonkeyPatch
+):
+    session = Session(
+        tmp_path, PREFECT_API_URL=prefect_server, GRINDSTONE_REHEARSAL_URL=rehearsal_url
+    )
     monkeypatch.delenv("GRINDSTONE_WORK_DIR", raising=False)
     folder = tmp_path / "evolution_workdir" / "agents" / "skillbench" / "workspace"
     workspace = Workspace.create(folder, bundled("seed_workspaces/terminal"))

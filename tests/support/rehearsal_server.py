@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from grindstone.rehearsal import serve
-
 
 @pytest.fixture(scope="session")
 def rehearsal_url() -> Iterator[str]:
     """A rehearsal server that outlives every run of the tests."""
+    from grindstone.rehearsal import serve
+
     started, stop = threading.Event(), asyncio.Event()
     found: list[tuple[str, asyncio.AbstractEventLoop]] = []
 
