@@ -1,9 +1,11 @@
-"""What the recording proxy adds: to one call, with 64 streams at once, and in memory.
+"""What the recording proxy adds: to a call, an attempt, 64 streams at once, and in memory.
 
     python benchmarks/proxy_overhead.py
 
 A local service answers at once; a plain socket stands for a sandbox's door. The same client asks
-it directly and through the proxy (journal with fsync included).
+it directly and through the proxy (journal with fsync included), in turns. An attempt is a program
+in a process of its own that asks ten times and runs a command after each answer; its service takes
+as long to an answer as a quick model, and none at all.
 """
 
 import asyncio
@@ -12,6 +14,7 @@ import json
 import resource
 import socket
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -28,7 +31,23 @@ from grindstone.asgi import bound, serving
 from grindstone.llm import open_models
 from grindstone.proxy import CallLimits, open_session
 
-CALLS, STREAMS, LONG_TOKENS = 100, 64, 200_000
+CALLS, STREAMS, LONG_TOKENS, ATTEMPTS = 100, 64, 200_000, 7
+ANSWERS_AFTER_S = (0.3, 0.0)
+AGENT = """
+import json, subprocess, sys, urllib.request
+url, key, number, wait = sys.argv[1:]
+system = "You are an agent. " * 2_000
+turns = [{"role": "user", "content": "attempt " + number}]
+for step in range(10):
+    body = {"model": "m", "max_tokens": 100, "stream": True, "system": system, "messages": turns}
+    body["metadata"] = {"answer_after_s": float(wait)}
+    headers = {"content-type": "application/json", "x-api-key": key}
+    asked = urllib.request.Request(url + "/v1/messages", json.dumps(body).encode(), headers)
+    urllib.request.urlopen(asked, timeout=60).read()
+    ran = subprocess.run(["python3", "-c", "print(6 * 7)"], capture_output=True, text=True)
+    turns.append({"role": "assistant", "content": f"word {step}"})
+    turns.append({"role": "user", "content": ran.stdout})
+"""
 PROMPT = [{"type": "text", "text": "You are an agent. " * 2_000}]  # about 36 kB, as programs send
 
 
@@ -56,7 +75,21 @@ def stream(tokens: int) -> Iterator[str]:
 
 async def answer(request: Request) -> StreamingResponse:
     body = await request.json()
-    return StreamingResponse(stream(body["max_tokens"]), media_type="text/event-stream")
+    await asyncio.sleep(body["metadata"]["answer_after_s"] if "metadata" in body else 0)
+
+    async def events() -> AsyncIterator[str]:  # one that is not would take a thread's turn for each
+        for event in stream(body["max_tokens"]):
+            yield event
+
+    return StreamingResponse(events(), media_type="text/event-stream")
+
+
+async def attempt(url: str, token: str, number: int, wait: float) -> float:
+    began = time.perf_counter()
+    words = [sys.executable, "-c", AGENT, url, token, str(number), str(wait)]
+    program = await asyncio.create_subprocess_exec(*words)
+    assert await program.wait() == 0
+    return time.perf_counter() - began
 
 
 def door() -> tuple[socket.socket, str]:
@@ -117,14 +150,29 @@ async def main() -> None:
                 print(
                     f"{STREAMS} streams of 200 tokens, {name}: {time.perf_counter() - began:.2f} s"
                 )
+            for wait in ANSWERS_AFTER_S:
+                await attempts(ways, token, wait)
             before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-            long = await ask(client, url, 20_000, LONG_TOKENS)
+            long = {name: await ask(client, at, 20_000, LONG_TOKENS) for name, at in ways.items()}
             grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
             wire = sum(map(len, stream(LONG_TOKENS)))
             print(
                 f"{LONG_TOKENS:,} tokens: {wire / 1e6:.0f} MB on the wire, {grown / 1e3:.0f} MB "
-                f"more held at most, service and client included; {long:.1f} s"
+                f"more held at most, service and client included; {long['direct']:.1f} s direct, "
+                f"{long['proxy']:.1f} s through the proxy"
             )
+
+
+async def attempts(ways: dict[str, str], token: str, wait: float) -> None:
+    took: dict[str, list[float]] = {name: [] for name in ways}
+    for number in range(ATTEMPTS):
+        for name, at in ways.items():
+            took[name].append(await attempt(at, token, int(1_000 * wait) + number, wait))
+    direct, proxy = (statistics.median(took[name]) for name in ("direct", "proxy"))
+    print(
+        f"an attempt of ten calls, each answered after {wait:.1f} s: {direct:.2f} s direct, "
+        f"{proxy:.2f} s through the proxy, {100 * (proxy / direct - 1):+.1f}%"
+    )
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """What a streamed answer of the Chat Completions API adds up to."""
 
+from collections import defaultdict
+from io import StringIO
 from typing import Any
 
 from grindstone.errors import Cause, InfrastructureError
@@ -72,12 +74,13 @@ class ChatStream:
     def _piece(self, piece: dict[str, Any]) -> None:
         index = int(piece.get("index") or 0)
         choice = self._choices.setdefault(
-            index, {"index": index, "message": {}, "calls": {}, "finish_reason": None}
+            index,
+            {"index": index, "message": defaultdict(StringIO), "calls": {}, "finish_reason": None},
         )
         delta = piece.get("delta") or {}
         for name in JOINED:
             if (text := delta.get(name)) is not None:
-                choice["message"].setdefault(name, []).append(str(text))
+                choice["message"][name].write(str(text))
                 self._written += len(text)
         for call in delta.get("tool_calls") or ():
             self._call(choice["calls"], call)
@@ -85,13 +88,13 @@ class ChatStream:
 
     def _call(self, calls: dict[int, dict[str, Any]], piece: dict[str, Any]) -> None:
         known = calls.setdefault(
-            int(piece.get("index") or 0), {"id": "", "name": "", "arguments": []}
+            int(piece.get("index") or 0), {"id": "", "name": "", "arguments": StringIO()}
         )
         function = piece.get("function") or {}
         known["id"] = piece.get("id") or known["id"]
         known["name"] = function.get("name") or known["name"]
         arguments = str(function.get("arguments") or "")
-        known["arguments"].append(arguments)
+        known["arguments"].write(arguments)
         self._written += len(arguments)
 
     def body(self) -> dict[str, Any]:
@@ -116,13 +119,13 @@ class ChatStream:
 
 def _choice(choice: dict[str, Any]) -> dict[str, Any]:
     message: dict[str, Any] = {"role": "assistant", "content": None}
-    message |= {name: "".join(parts) for name, parts in choice["message"].items()}
+    message |= {name: text.getvalue() for name, text in choice["message"].items()}
     if choice["calls"]:
         message["tool_calls"] = [
             {
                 "id": call["id"],
                 "type": "function",
-                "function": {"name": call["name"], "arguments": "".join(call["arguments"])},
+                "function": {"name": call["name"], "arguments": call["arguments"].getvalue()},
             }
             for _, call in sorted(choice["calls"].items())
         ]

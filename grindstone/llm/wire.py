@@ -6,6 +6,8 @@ wire has one meaning, and a broken answer shows by its missing stop reason.
 """
 
 import json
+from collections import defaultdict
+from io import StringIO
 from typing import Any
 
 import anthropic
@@ -97,7 +99,7 @@ class MessageStream:
     def __init__(self) -> None:
         self._message: dict[str, Any] = {}
         self._blocks: dict[int, dict[str, Any]] = {}
-        self._pieces: dict[tuple[int, str], list[str]] = {}
+        self._pieces: defaultdict[tuple[int, str], StringIO] = defaultdict(StringIO)
         self._ended: dict[str, Any] = {}
         self.usage = Usage()
 
@@ -152,7 +154,7 @@ class MessageStream:
                 block["citations"] = [*(block.get("citations") or ()), delta["citation"]]
 
     def _piece(self, index: int, name: str, piece: str) -> None:
-        self._pieces.setdefault((index, name), []).append(piece)
+        self._pieces[index, name].write(piece)
 
     @property
     def complete(self) -> bool:
@@ -190,8 +192,8 @@ class MessageStream:
         Raises:
             InfrastructureError: MODEL_SERVER, when a tool's input is not JSON.
         """
-        for (index, name), pieces in self._pieces.items():
-            text = "".join(pieces)
+        for (index, name), written in self._pieces.items():
+            text = written.getvalue()
             block = self._blocks[index]
             whole = self._input(text) if name == "input" else str(block.get(name) or "") + text
             block[name] = whole
