@@ -1,18 +1,19 @@
 """Spend of one run and its ceilings: the one owner of both.
 
-Each call reserves an estimate before it starts and settles it when it ends, so calls in
-flight count. A call is refused when what was spent, what is reserved and its own estimate
-together pass a ceiling. The estimate is the prompt's size plus the longest answer so far
-(1,024 tokens before the first), never more than the call may use. So a ceiling is passed
-by at most the sum, over the calls in flight, of what each used beyond its estimate: with
-one call at a time by no more than one answer that is longer than any before it. Of calls in
-flight in other processes of the run nothing is known until they are paid.
+A call is refused when what was spent, what those in flight are expected to use and its own
+estimate together pass a ceiling. The estimate is the prompt's size plus the longest answer so far
+(1,024 tokens before the first), never more than the call may use. Near a ceiling calls wait for one
+another: beside others one begins only where all may use the most they can, but for the one that may
+pass its estimate by most. So a ceiling is passed by at most what one call uses beyond its estimate.
+Of calls in flight in other processes of the run nothing is known until they are paid.
 
 Tokens told by tries that brought no answer count too, also those of calls that were given
 up or cancelled; these are in no count of calls.
 """
 
+import asyncio
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from pydantic import PositiveFloat, PositiveInt
@@ -24,6 +25,8 @@ from grindstone.records import Usage
 
 _BYTES_PER_TOKEN = 3.0  # of JSON; English prose has about 4, code about 3
 _FIRST_ANSWER_TOKENS = 1024
+_DENSEST_BYTES_PER_TOKEN = 2.0
+_LONGEST_ANSWER_TOKENS = 64_000  # where a request does not say how long its answer may be
 
 
 class Spending(Frozen):
@@ -47,11 +50,20 @@ class Spend(Frozen):
     unpriced_calls: int = 0
 
 
-class CallEstimate(NamedTuple):
-    """What a call is expected to use."""
+class RequestSize(NamedTuple):
+    """What is known of a request before it is asked."""
+
+    prompt_bytes: int  # as JSON
+    max_tokens: int | None = None  # that its answer may use; None: it does not say
+
+
+class CallNeed(NamedTuple):
+    """What a call is expected to use, and what it may use at most."""
 
     tokens: int
     cost_usd: float
+    most_tokens: int
+    most_usd: float
 
 
 class SpendMeter:
@@ -67,8 +79,8 @@ class SpendMeter:
         self._priced_calls = 0
         self._unpriced_calls = 0
         self._replayed_calls = 0
-        self._reserved_tokens = 0
-        self._reserved_usd = 0.0
+        self._in_flight: list[CallNeed] = []
+        self._released = asyncio.Event()
         self._longest_answer = 0
 
     def cap(self, ceilings: Spending) -> None:
@@ -98,47 +110,67 @@ class SpendMeter:
             unpriced_calls=self._unpriced_calls,
         )
 
-    def expected_usage(self, prompt_bytes: int, *, max_tokens: int | None = None) -> Usage:
-        """Return a guess of what a request will use.
+    def guess(self, size: RequestSize) -> tuple[Usage, Usage]:
+        """Return what a request will use, about, and what it may use at most."""
+        longest = _LONGEST_ANSWER_TOKENS if size.max_tokens is None else size.max_tokens
+        answer = min(longest, self._longest_answer or _FIRST_ANSWER_TOKENS)
+        return (
+            Usage(input_tokens=int(size.prompt_bytes / _BYTES_PER_TOKEN), output_tokens=answer),
+            Usage(
+                input_tokens=int(size.prompt_bytes / _DENSEST_BYTES_PER_TOKEN),
+                output_tokens=longest,
+            ),
+        )
 
-        Args:
-            prompt_bytes: Its size as JSON.
-            max_tokens: What it may use for the answer.
-        """
-        prompt = int(prompt_bytes / _BYTES_PER_TOKEN)
-        answer = self._longest_answer or _FIRST_ANSWER_TOKENS
-        answer = answer if max_tokens is None else min(max_tokens, answer)
-        return Usage(input_tokens=prompt, output_tokens=answer)
-
-    def reserve(self, tokens: int, cost_usd: float) -> CallEstimate:
-        """Set aside what a call is expected to use; give it back with `release`.
+    async def begin(self, need: CallNeed) -> None:
+        """Set aside what a call needs, once there is room for it; give it back with `release`.
 
         Raises:
             BudgetExceededError: It does not fit under a ceiling any more.
         """
-        used = self._usage.total_tokens + self._lost.total_tokens
-        ceiling = self._max_tokens_total
-        if ceiling is not None and used + self._reserved_tokens + tokens > ceiling:
-            raise BudgetExceededError(
-                f"max_tokens_total: {used:,} tokens are used, {self._reserved_tokens:,} reserved "
-                f"by calls in flight and the next call needs about {tokens:,}; "
-                f"the ceiling is {ceiling:,}"
-            )
-        limit = self._max_cost_usd
-        if limit is not None and self._cost_usd + self._reserved_usd + cost_usd > limit:
-            raise BudgetExceededError(
-                f"max_cost_usd: {self._cost_usd:.4f} USD are spent, {self._reserved_usd:.4f} "
-                f"reserved by calls in flight and the next call costs about {cost_usd:.4f}; "
-                f"the ceiling is {limit:.4f}"
-            )
-        self._reserved_tokens += tokens
-        self._reserved_usd += cost_usd
-        return CallEstimate(tokens, cost_usd)
+        while not self.reserve(need):
+            self._released.clear()
+            await self._released.wait()
 
-    def release(self, estimate: CallEstimate) -> None:
+    def reserve(self, need: CallNeed) -> bool:
+        """Set aside what a call needs; False where it must wait for others to end.
+
+        Raises:
+            BudgetExceededError: It does not fit under a ceiling any more.
+        """
+        every = [*self._in_flight, need]
+        free_tokens, free_usd = math.inf, math.inf
+        if self._max_tokens_total is not None:
+            free_tokens = self._max_tokens_total - self._usage.total_tokens
+            free_tokens -= self._lost.total_tokens
+        if self._max_cost_usd is not None:
+            free_usd = self._max_cost_usd - self._cost_usd
+        if sum(call.tokens for call in every) > free_tokens:
+            used = self._usage.total_tokens + self._lost.total_tokens
+            reserved = sum(call.tokens for call in self._in_flight)
+            raise BudgetExceededError(
+                f"max_tokens_total: {used:,} tokens are used, {reserved:,} reserved by calls in "
+                f"flight and the next call needs about {need.tokens:,}; "
+                f"the ceiling is {self._max_tokens_total:,}"
+            )
+        if sum(call.cost_usd for call in every) > free_usd:
+            reserved_usd = sum(call.cost_usd for call in self._in_flight)
+            raise BudgetExceededError(
+                f"max_cost_usd: {self._cost_usd:.4f} USD are spent, {reserved_usd:.4f} "
+                f"reserved by calls in flight and the next call costs about {need.cost_usd:.4f}; "
+                f"the ceiling is {self._max_cost_usd:.4f}"
+            )
+        tokens = _all_but_one([(call.tokens, call.most_tokens) for call in every])
+        usd = _all_but_one([(call.cost_usd, call.most_usd) for call in every])
+        if tokens > free_tokens or usd > free_usd:
+            return False
+        self._in_flight.append(need)
+        return True
+
+    def release(self, need: CallNeed) -> None:
         """Give a reservation back, whatever became of the call."""
-        self._reserved_tokens -= estimate.tokens
-        self._reserved_usd -= estimate.cost_usd
+        self._in_flight.remove(need)
+        self._released.set()
 
     def count(self, record: CallRecord) -> bool:
         """Add a call to the totals, unless it is in them already.
@@ -165,3 +197,9 @@ class SpendMeter:
             self._unpriced_calls += record.answered
         else:
             self._priced_calls += record.answered
+
+
+def _all_but_one(needs: Sequence[tuple[float, float]]) -> float:
+    """Return what calls use at most, where the one that may pass its estimate by most does not."""
+    beyond = [max(0.0, most - expected) for expected, most in needs]
+    return sum(expected for expected, _ in needs) + sum(beyond) - max(beyond)

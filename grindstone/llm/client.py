@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
+from grindstone.llm.budget import RequestSize
 from grindstone.llm.calls import call_key
 from grindstone.llm.messages import CallSite, Request, Response
 from grindstone.llm.paying import CallAccounting, PaidCalls
@@ -75,10 +76,8 @@ class JournaledModel:
         inquiry = client.inquiry(
             request, self.calls.resolved.name, conversation=site.role in _CONVERSATIONS
         )
-        expected = books.meter.expected_usage(
-            len(request.model_dump_json()), max_tokens=request.max_tokens
-        )
-        return await self.calls.pay(inquiry, site, key, expected=expected)
+        size = RequestSize(len(request.model_dump_json()), request.max_tokens)
+        return await self.calls.pay(inquiry, site, key, size=size)
 
     async def _opened(self) -> "Asker":
         async with self._opening:

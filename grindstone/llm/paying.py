@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from grindstone.digest import digest
-from grindstone.llm.budget import Spending, SpendMeter
+from grindstone.llm.budget import CallNeed, RequestSize, Spending, SpendMeter
 from grindstone.llm.calls import GIVEN_UP, CallRecord
 from grindstone.llm.journal import Journal, JournalEntry
 from grindstone.llm.messages import CallSite, Response
@@ -79,7 +79,7 @@ class PaidCalls:
         return paid.response.model_copy(update={"replayed": True})
 
     async def pay(
-        self, inquiry: "Inquiry", site: CallSite, key: str, *, expected: Usage
+        self, inquiry: "Inquiry", site: CallSite, key: str, *, size: RequestSize
     ) -> Response:
         """Ask, and put the answer into the journal before it is returned.
 
@@ -87,7 +87,7 @@ class PaidCalls:
             inquiry: What to ask, and how.
             site: Where in the run.
             key: The call's identity.
-            expected: What it will use, about.
+            size: By which what it will use is guessed.
 
         Raises:
             InfrastructureError: After the tries its policy allows.
@@ -102,8 +102,8 @@ class PaidCalls:
         if meter.capped:
             for spent_elsewhere in await asyncio.to_thread(self.books.journal.news):
                 meter.seed(spent_elsewhere)
-        cost_usd = self.books.price(self.resolved, expected).usd
-        reserved = meter.reserve(expected.total_tokens, cost_usd or 0.0)
+        need = self._need(size)
+        await meter.begin(need)
         try:
             started_at = utc_now()
             call = RetriedCall(inquiry, call_id=key, patience=self.books.patience)
@@ -120,7 +120,16 @@ class PaidCalls:
             self.books.enter(record)
             return response
         finally:
-            meter.release(reserved)
+            meter.release(need)
+
+    def _need(self, size: RequestSize) -> CallNeed:
+        expected, most = self.books.meter.guess(size)
+        return CallNeed(
+            expected.total_tokens,
+            self.books.price(self.resolved, expected).usd or 0.0,
+            most.total_tokens,
+            self.books.price(self.resolved, most).usd or 0.0,
+        )
 
     def _give_up(self, call: "RetriedCall", site: CallSite, key: str, started_at: datetime) -> None:
         """Book what a call used that was given up or cancelled; it may be asked again."""

@@ -105,7 +105,12 @@ def _event(line: bytes) -> dict[str, Any] | None:
     data = line[5:].strip()
     if not data or data == _DONE:
         return None
-    event = json.loads(data)
+    try:
+        event = json.loads(data)
+    except RecursionError as error:
+        raise InfrastructureError(Cause.MODEL_SERVER, "an event is nested too deep") from error
+    if b"\\ud" in data.lower():  # half of a character, which no file takes
+        event = json.loads(json.dumps(event, ensure_ascii=False).encode("utf-8", "replace"))
     if not isinstance(event, dict):
         raise InfrastructureError(Cause.MODEL_SERVER, "an event of the stream is no JSON object")
     return event

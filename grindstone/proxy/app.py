@@ -1,9 +1,9 @@
 """The proxy's HTTP face inside one sandbox."""
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
 
 import httpx2
 from starlette.applications import Starlette
@@ -17,11 +17,15 @@ from grindstone.proxy.api import BadBody, Body, ProxiedApi
 from grindstone.proxy.chat import ChatApi
 from grindstone.proxy.forwarding import PASSED_ON, PassedRefusal, Received, answer
 from grindstone.proxy.messages import MessagesApi
+from grindstone.proxy.reach import kept_inside
 from grindstone.proxy.responses import ResponsesApi
 from grindstone.proxy.session import Session, SessionEnded
 
-LARGEST_BODY = 64 << 20
-"""Bytes of a request."""
+LARGEST_BODY = 32 << 20
+"""Bytes of a request; services take no more."""
+
+MOST_HELD = 4 * LARGEST_BODY
+"""Bytes of a session's requests that are being read at a time."""
 
 HEADERS_AFTER_S = 20.0
 """A stream begins by then, also where the answer is still being written: programs wait for the
@@ -113,17 +117,7 @@ async def _asked(session: Session, request: Request, api: ProxiedApi) -> Body:
         raise _Refused(401, "authentication_error", "this token opens no attempt here")
     if session.over.is_set():
         session.require_open()
-    raw = b""
-    async for chunk in request.stream():
-        raw += chunk
-        if len(raw) > LARGEST_BODY:
-            raise _Refused(413, "request_too_large", f"more than {LARGEST_BODY} bytes")
-    try:
-        body = json.loads(raw)
-    except ValueError as error:
-        raise BadBody(f"the body is no JSON: {error}") from error
-    if not isinstance(body, dict):
-        raise BadBody("the body is no JSON object")
+    body = await _read(session, request)
     if body.get("model") != session.model:
         told = f"model: {body.get('model')} is not this attempt's, which is {session.model}"
         raise _Refused(404, "not_found_error", told)
@@ -131,6 +125,29 @@ async def _asked(session: Session, request: Request, api: ProxiedApi) -> Body:
         spoken = ", ".join(sorted(session.service.urls))
         told = f"{session.model} is not reached by the {api.api.value} API, but by: {spoken}"
         raise _Refused(404, "not_found_error", told)
+    return body
+
+
+async def _read(session: Session, request: Request) -> Body:
+    too_large = _Refused(413, "request_too_large", f"more than {LARGEST_BODY} bytes")
+    told = request.headers.get("content-length", "0")
+    if not told.isdecimal() or int(told[:20]) > LARGEST_BODY:
+        raise too_large
+    raw = bytearray()
+    try:
+        async for chunk in request.stream():
+            raw += chunk
+            session.reading += len(chunk)
+            if len(raw) > LARGEST_BODY or session.reading > MOST_HELD:
+                raise too_large
+    finally:
+        session.reading -= len(raw)
+    try:
+        body = json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        raise BadBody(f"the body is no JSON: {error}") from error
+    if not isinstance(body, dict):
+        raise BadBody("the body is no JSON object")
     return body
 
 
@@ -200,13 +217,15 @@ class _Stream(StreamingResponse):
 
 async def _count(session: Session, request: Request, client: httpx2.AsyncClient) -> Response:
     """Return how long a prompt is: as the service counts it, else by its size; it costs nothing."""
-    body = await _asked(session, request, MessagesApi())
+    body = kept_inside(await _asked(session, request, MessagesApi()))
     headers = {name: request.headers[name] for name in PASSED_ON if name in request.headers}
     url = f"{session.service.urls[Api.MESSAGES]}/count_tokens"
-    guess: Any = {"input_tokens": len(json.dumps(body)) // BYTES_PER_TOKEN}
-    try:
-        told = await client.post(url, json=body, headers=headers)
-        found = told.json() if told.status_code == 200 else guess
-    except (httpx2.HTTPError, ValueError):
-        found = guess
-    return JSONResponse(found)
+    content = json.dumps(body).encode()
+    counted = len(content) // BYTES_PER_TOKEN
+    if session.may_count():
+        with contextlib.suppress(httpx2.HTTPError, ValueError, TypeError, KeyError):
+            headers["content-type"] = "application/json"
+            told = await client.post(url, content=content, headers=headers)
+            if told.status_code == 200:
+                counted = int(told.json()["input_tokens"])
+    return JSONResponse({"input_tokens": counted})

@@ -9,11 +9,13 @@ import httpx2
 
 from grindstone.digest import digest
 from grindstone.errors import BudgetExceededError, Cause, InfrastructureError
+from grindstone.llm.budget import RequestSize
 from grindstone.llm.faults import ServiceFault
 from grindstone.llm.messages import Response
 from grindstone.llm.sse import HttpInquiry
-from grindstone.proxy.api import Body, ProxiedApi, whole
+from grindstone.proxy.api import BadBody, Body, ProxiedApi, whole
 from grindstone.proxy.identity import call_key
+from grindstone.proxy.reach import kept_inside
 from grindstone.proxy.session import Exchange, Session
 
 PASSED_ON = ("anthropic-beta", "openai-beta")
@@ -64,12 +66,18 @@ async def answer(
         PassedRefusal: The service refused the request.
         BadBody: It is no request of the API.
     """
-    identity = digest(api.identity(body))
+    body = kept_inside(body)
+    try:
+        identity = digest(api.identity(body))
+        opening, heard = api.opening(body), api.heard(body)
+        outgoing = api.outgoing(body)
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+        raise BadBody(f"the body is no request of this API: {error}") from error
     if session.opening is None:
-        session.opening = api.opening(body)
-    for heard in api.heard(body):
-        session.hear(heard)
-    async with session.one_at_a_time(identity):
+        session.opening = opening
+    for each in heard:
+        session.hear(each)
+    async with session.one_at_a_time(identity), session.in_turn():
         site = session.begin_call()
         key = call_key(
             run_key=session.calls.books.run_key,
@@ -81,7 +89,7 @@ async def answer(
         )
         response = await session.calls.recall(key, site)
         if response is None:
-            content = await asyncio.to_thread(_encoded, api.outgoing(body))
+            content = await asyncio.to_thread(_encoded, outgoing)
             inquiry = HttpInquiry(
                 client,
                 session.service.urls[api.api],
@@ -89,11 +97,9 @@ async def answer(
                 lambda: api.streamed(len(content)),
                 headers={name: headers[name] for name in PASSED_ON if name in headers},
             )
-            expected = session.calls.books.meter.expected_usage(
-                len(content), max_tokens=api.most_tokens(body)
-            )
+            size = RequestSize(len(content), api.most_tokens(body))
             try:
-                response = await session.calls.pay(inquiry, site, key, expected=expected)
+                response = await session.calls.pay(inquiry, site, key, size=size)
             except (InfrastructureError, BudgetExceededError) as error:
                 _end(session, api, error)
                 raise AssertionError from error  # `_end` always raises

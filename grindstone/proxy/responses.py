@@ -13,7 +13,6 @@ from grindstone.llm.faults import ServiceFault, error_in
 from grindstone.llm.messages import Response
 from grindstone.llm.service import Api
 from grindstone.proxy.api import (
-    BadBody,
     Body,
     FirstWords,
     Heard,
@@ -99,14 +98,7 @@ class ResponsesApi:
         return positive(body.get("max_output_tokens"))
 
     def identity(self, body: Body) -> JsonValue:
-        """Return the settled instructions and items, and the tools' names.
-
-        Raises:
-            BadBody: It goes on from an answer that the service keeps: what was said before is not
-                in it.
-        """
-        if body.get("previous_response_id"):
-            raise BadBody("previous_response_id is not taken: send the whole conversation")
+        """Return the settled instructions and items, and the tools' names."""
         return {
             "instructions": settled_text(str(body.get("instructions") or "")),
             "input": [_settled(item) for item in _items(body)],

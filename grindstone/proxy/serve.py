@@ -44,8 +44,11 @@ async def open_session(
         ):
             try:
                 yield session
-            finally:
+            except BaseException:  # the attempt was called off, or cannot go on
                 session.over.set()
-                await session.drop()
+                await session.drop(patience_s=0)
+                raise
+            session.over.set()
+            await session.drop()
     finally:
         session.over.set()

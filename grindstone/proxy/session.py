@@ -1,6 +1,7 @@
 """One attempt's way to its model: a token, ceilings, and what was said through it."""
 
 import asyncio
+import contextlib
 import hmac
 import secrets
 from collections import Counter, defaultdict
@@ -21,6 +22,13 @@ T = TypeVar("T")
 
 LONGEST_RESULT = 200_000
 """Characters that are kept of what a tool gave."""
+
+
+COUNTS_PER_CALL = 4
+"""How often the service counts a prompt's tokens for a program, for each call it may make."""
+
+LAST_ANSWERS_S = 20.0
+"""What is being answered when a program has ended is waited for: it is paid for."""
 
 
 class CallLimits(Frozen):
@@ -58,6 +66,7 @@ class Session:
         failure: What ended it that is not the agent's doing.
         limit: Which limit of the attempt ended it.
         over: Set when nothing more is answered.
+        reading: Bytes of requests that are being read.
     """
 
     def __init__(
@@ -83,10 +92,13 @@ class Session:
         self._role = role
         self._scope = scope
         self._task_id = task_id
+        self.reading = 0
         self._asked = 0
+        self._counted = 0
         self._usage = Usage()
         self._received: Counter[str] = Counter()
         self._busy: set[asyncio.Task[Any]] = set()
+        self._turn = asyncio.Lock()
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     @property
@@ -131,6 +143,11 @@ class Session:
             role=self._role, scope=self._scope, turn=self._asked - 1, task_id=self._task_id
         )
 
+    def may_count(self) -> bool:
+        """Whether the service is asked once more how long a prompt is; it has limits of its own."""
+        self._counted += 1
+        return self._counted <= COUNTS_PER_CALL * self.limits.max_calls
+
     def answered(self, exchange: Exchange) -> None:
         """Keep an answer."""
         self.exchanges.append(exchange)
@@ -139,7 +156,8 @@ class Session:
     def hear(self, heard: Heard) -> None:
         """Keep what a tool gave, as it was told first."""
         if heard.call_id not in self.heard:
-            self.heard[heard.call_id] = heard._replace(content=heard.content[:LONGEST_RESULT])
+            content = heard.content[:LONGEST_RESULT].encode("utf-8", "replace").decode()
+            self.heard[heard.call_id] = heard._replace(content=content)
 
     def fail(self, failure: InfrastructureError | BudgetExceededError) -> None:
         """End it: the attempt cannot go on, which is not the agent's doing."""
@@ -149,6 +167,10 @@ class Session:
     def one_at_a_time(self, settled: str) -> asyncio.Lock:
         """Return the lock of a request: the very same one waits for its answer, and may have it."""
         return self._locks[settled]
+
+    def in_turn(self) -> contextlib.AbstractAsyncContextManager[object]:
+        """Return what makes calls wait for one another, where their tokens are limited."""
+        return self._turn if self.limits.max_tokens is not None else contextlib.nullcontext()
 
     def occurrence(self, settled: str) -> int:
         """Return how many answers to a request were received whole."""
@@ -161,8 +183,10 @@ class Session:
         task.add_done_callback(self._busy.discard)
         return task
 
-    async def drop(self) -> None:
-        """Call off what is still being answered."""
+    async def drop(self, *, patience_s: float = LAST_ANSWERS_S) -> None:
+        """Wait for what is still being answered, and call off what is not by then."""
+        if self._busy:
+            await asyncio.wait(self._busy, timeout=patience_s)
         for task in self._busy:
             task.cancel()
         await asyncio.gather(*self._busy, return_exceptions=True)

@@ -2,16 +2,18 @@
 
 import asyncio
 import json
+import random
 
 import pytest
 from starlette.responses import StreamingResponse
 from support.model_service import MODEL, events_of, request, site
 
 from grindstone.errors import BudgetExceededError, InputError
-from grindstone.llm.budget import Spending, SpendMeter
+from grindstone.llm.budget import CallNeed, Spending, SpendMeter
+from grindstone.llm.calls import CallRecord
 from grindstone.llm.prices import price
 from grindstone.llm.providers import Provider
-from grindstone.records import Usage, utc_now
+from grindstone.records import Role, Usage, utc_now
 
 CALL_TOKENS = 1400  # what each call of the stand-in service uses
 CALL_USD = (1000 * 2 + 200 * 0.1 + 100 * 2.5 + 100 * 10) / 1e6
@@ -99,10 +101,53 @@ async def test_calls_of_unknown_price_are_counted_apart(service, opened):
 
 def test_a_failed_call_gives_its_reservation_back():
     meter = SpendMeter(Spending(max_tokens_total=100))
-    meter.release(meter.reserve(100, 0.0))
-    meter.reserve(100, 0.0)
+    need = CallNeed(100, 0.0, 100, 0.0)
+    assert meter.reserve(need)
+    meter.release(need)
+    assert meter.reserve(need)
     with pytest.raises(BudgetExceededError):
-        meter.reserve(1, 0.0)
+        meter.reserve(CallNeed(1, 0.0, 1, 0.0))
+
+
+@pytest.mark.parametrize("seed", range(20))
+async def test_a_ceiling_is_passed_by_no_more_than_one_call(seed: int):
+    """Calls in flight may all turn out as long as they can."""
+    chance, ceiling = random.Random(seed), 10_000
+    meter = SpendMeter(Spending(max_tokens_total=ceiling))
+    used, beyond, refused = 0, 0, 0
+
+    async def call(number: int) -> None:
+        nonlocal used, beyond, refused
+        most = chance.randrange(100, 3_000)
+        need = CallNeed(chance.randrange(1, most), 0.0, most, 0.0)
+        try:
+            await meter.begin(need)
+        except BudgetExceededError:
+            refused += 1
+            return
+        await asyncio.sleep(chance.random() / 100)
+        used, beyond = used + most, max(beyond, most - need.tokens)
+        meter.count(_paid(f"call-{number}", Usage(output_tokens=most)))
+        meter.release(need)
+
+    await asyncio.gather(*(call(number) for number in range(60)))
+    assert refused
+    assert ceiling / 2 < used <= ceiling + beyond
+
+
+def _paid(call_id: str, usage: Usage) -> CallRecord:
+    return CallRecord(
+        call_id=call_id,
+        run_key="run",
+        role=Role.SOLVER,
+        scope="episode",
+        turn=0,
+        model="m",
+        provider="messages",
+        usage=usage,
+        started_at=utc_now(),
+        duration_s=0.0,
+    )
 
 
 async def test_what_a_cancelled_call_used_is_spent(service, opened):

@@ -1,0 +1,373 @@
+"""A program inside that wants more than its attempt's model, tokens and money."""
+
+import asyncio
+import contextlib
+import json
+import time
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx2
+import pytest
+from starlette.responses import JSONResponse, Response
+from support.model_proxy import KEY, Enter, asked
+from support.model_service import Service
+
+from grindstone.llm import Journal
+from grindstone.llm.budget import Spending
+from grindstone.proxy import CallLimits
+
+PER_CALL = 1000 + 200 + 100 + 100
+LONG = "word " * 800
+"""About as long as the service says that a prompt is."""
+
+
+async def raw(url: str, *parts: bytes, pause_s: float = 0.0, wait_s: float = 10.0) -> bytes:
+    """Send bytes as they are, and return what comes until the connection is closed."""
+    place = urlsplit(url)
+    reader, writer = await asyncio.open_connection(place.hostname, place.port)
+    try:
+        for part in parts:
+            writer.write(part)
+            await writer.drain()
+            await asyncio.sleep(pause_s)
+        return await asyncio.wait_for(reader.read(), wait_s)
+    except (TimeoutError, ConnectionError):
+        return b""
+    finally:
+        writer.close()
+
+
+def head(path: str, token: str, *more: str, method: str = "POST") -> bytes:
+    lines = [f"{method} {path} HTTP/1.1", "host: x", f"x-api-key: {token}", *more, "", ""]
+    return "\r\n".join(lines).encode()
+
+
+# Other ways in
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/v1/../v1/messages", "//v1/messages", "/v1/./messages", "/v1/messages/", "/V1/MESSAGES"),
+        *("/v1/messages/../../admin", "/v1/messages/batches", "/v1/files", "/v1/organizations"),
+        *("/v1/messages%2f..%2fadmin", "/v1%2Fmessages", "/v1/embeddings", "/v1/models/../files"),
+        *("http://169.254.169.254/latest", "/v1/messages?beta=true&x=../admin", "/v1/messages;x"),
+    ],
+)
+async def test_no_path_leads_anywhere_else(service: Service, enter: Enter, path: str):
+    body = json.dumps(asked("x")).encode()
+    async with enter() as inside:
+        length = f"content-length: {len(body)}"
+        url = str(inside.client.base_url)
+        told = await raw(url, head(path, inside.session.token, length, "connection: close") + body)
+    status = int(told.split(b" ", 2)[1])
+    assert service.paths == (["/v1/messages"] if status == 200 else [])
+    assert status == 200 or status >= 300
+
+
+async def test_no_header_of_the_programs_reaches_the_service(service: Service, enter: Enter):
+    sent = {
+        "authorization": "Bearer its-own",
+        "anthropic-version": "1999-01-01",
+        "host": "elsewhere.example",
+        "x-forwarded-host": "elsewhere.example",
+        "cookie": "a=b",
+        "anthropic-organization": "other",
+        "openai-organization": "other",
+        "anthropic-beta": "a-beta",
+    }
+    async with enter() as inside:
+        await inside.ask(asked("x"), **sent)
+    (heard,) = service.headers
+    assert heard["x-api-key"] == KEY
+    assert heard["anthropic-version"] == "2023-06-01"
+    assert heard["anthropic-beta"] == "a-beta"
+    assert urlsplit(service.url).netloc == heard["host"]
+    assert not {"authorization", "cookie", "x-forwarded-host"} & heard.keys()
+    assert not {"anthropic-organization", "openai-organization"} & heard.keys()
+
+
+async def test_no_request_is_smuggled_behind_another(service: Service, enter: Enter):
+    body = json.dumps(asked("one")).encode()
+    behind = json.dumps(asked("two")).encode()
+    async with enter() as inside:
+        url, token = str(inside.client.base_url), inside.session.token
+        hidden = head("/v1/messages", "stolen", f"content-length: {len(behind)}") + behind
+        both = head(
+            "/v1/messages", token, f"content-length: {len(body) + len(hidden)}",
+            "transfer-encoding: chunked", "connection: close",
+        )  # fmt: skip
+        await raw(url, both + body + hidden)
+        double = head("/v1/messages", token, "content-length: 5", f"content-length: {len(body)}")
+        await raw(url, double + body)
+        folded = head("/v1/messages", "stolen", f"x: y\r\n x-api-key: {token}", "content-length: 0")
+        await raw(url, folded)
+    assert service.bodies == []
+
+
+# The token
+
+
+@pytest.mark.parametrize("token", ["", "é" * 40, "\x7f", "a" * 60_000, "attempt-", "null"])
+async def test_no_other_token_opens_it(service: Service, enter: Enter, token: str):
+    async with enter() as inside:
+        told = await inside.client.post(
+            "/v1/messages", json=asked("x"), headers={b"x-api-key": token.encode("utf-8")}
+        )
+        assert 400 <= told.status_code < 500
+        assert token not in told.text or len(token) < 10
+    assert service.bodies == []
+
+
+@pytest.mark.parametrize(
+    "model", [None, 1, ["the-model"], {"the-model": 1}, "the-model ", "THE-MODEL", "the-model\0"]
+)
+async def test_no_other_model_is_asked(service: Service, enter: Enter, model: Any):
+    async with enter() as inside:
+        told = await inside.ask(asked("x", model=model))
+    assert told.status_code == 404
+    twice = json.dumps(asked("x", model="dear"))[:-1] + ', "model": "the-model"}'
+    async with enter() as inside:  # the last one is what is asked for, whoever reads it
+        headers = {"x-api-key": inside.session.token}
+        await inside.client.post("/v1/messages", content=twice, headers=headers)
+    assert {body["model"] for body in service.bodies} <= {"the-model"}
+
+
+async def test_the_provider_is_given_no_other_way_to_spend(service: Service, enter: Enter):
+    """What names other models, servers or tools of the provider's goes through no ceiling."""
+    service.reply = lambda _: JSONResponse({"error": {"message": "no"}}, 400)
+    async with enter(kind="openai") as inside:
+        headers = {"x-api-key": inside.session.token}
+        chat = {"model": "the-model", "messages": [{"role": "user", "content": "x"}]}
+        for more in ({"models": ["dear"]}, {"route": "fallback"}, {"provider": {"order": ["x"]}}):
+            await inside.client.post("/v1/chat/completions", json=chat | more, headers=headers)
+        responses = {"model": "the-model", "input": "x", "background": True}
+        await inside.client.post("/v1/responses", json=responses, headers=headers)
+        search = [{"type": "web_search"}, {"type": "function", "name": "bash"}]
+        await inside.client.post(
+            "/v1/responses", json=responses | {"input": "y", "tools": search}, headers=headers
+        )
+        there = {"type": "input_image", "image_url": "https://elsewhere.example/?what=I+found"}
+        turn = {"role": "user", "content": [there]}
+        fetched = await inside.client.post(
+            "/v1/responses", json=responses | {"input": [turn]}, headers=headers
+        )
+    assert fetched.status_code == 400
+    assert len(service.bodies) == 5
+    for body in service.bodies:
+        assert not {"models", "route", "provider", "background"} & body.keys()
+    assert service.bodies[-1]["tools"] == search[1:]
+
+
+# Ceilings
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_who_hangs_up_is_billed_all_the_same(service: Service, enter: Enter, stream: bool):
+    service.delay_s = 0.2
+    async with enter(spending=Spending(max_tokens_total=5 * PER_CALL)) as inside:
+        for number in range(30):
+            with contextlib.suppress(httpx2.HTTPError):
+                await inside.client.post(
+                    "/v1/messages",
+                    json=asked(f"{number} {LONG}", stream=stream),
+                    headers={"x-api-key": inside.session.token},
+                    timeout=0.05,
+                )
+        await asyncio.sleep(0.5)
+        spent = sum(each.usage.total_tokens for each in inside.session.exchanges)
+    assert len(service.bodies) <= 6
+    assert spent == len(service.bodies) * PER_CALL
+
+
+async def test_what_is_under_way_when_an_attempt_ends_is_booked(
+    service: Service, enter: Enter, journal: Journal
+):
+    """An attempt that drops its last question does not have it for nothing."""
+    service.delay_s = 0.5
+    async with enter() as inside:
+        with contextlib.suppress(httpx2.HTTPError):
+            await inside.client.post(
+                "/v1/messages",
+                json=asked("x", stream=True),
+                headers={"x-api-key": inside.session.token},
+                timeout=0.2,
+            )
+    (kept,) = journal.entries()
+    assert kept.record.usage.total_tokens == PER_CALL
+    assert len(service.bodies) == 1
+
+
+async def test_side_by_side_no_more_is_asked_than_the_ceilings_allow(
+    service: Service, enter: Enter
+):
+    service.delay_s = 0.3
+    async with enter(spending=Spending(max_tokens_total=5 * PER_CALL)) as inside:
+        await asyncio.gather(*(inside.ask(asked(f"{n} {LONG}")) for n in range(64)))
+    assert len(service.bodies) * PER_CALL <= 6 * PER_CALL
+    service.bodies.clear()
+    async with enter("episode-2", limits=CallLimits(max_calls=5)) as inside:
+        await asyncio.gather(*(inside.ask(asked(f"other {n} {LONG}")) for n in range(64)))
+    assert len(service.bodies) <= 5
+    service.bodies.clear()
+    limits = CallLimits(max_tokens=5 * PER_CALL)
+    async with enter("episode-3", limits=limits) as inside:
+        await asyncio.gather(*(inside.ask(asked(f"more {n} {LONG}")) for n in range(64)))
+    assert len(service.bodies) <= 6
+
+
+async def test_many_answers_to_one_question_are_reserved_for(service: Service, enter: Enter):
+    """`n` answers are paid n times, and `max_tokens` may be an answer of any length."""
+    async with enter(kind="openai", spending=Spending(max_tokens_total=3_000)) as inside:
+        chat = {"model": "the-model", "messages": [{"role": "user", "content": "x"}]}
+        chat |= {"n": 128, "max_tokens": 1_000}
+        told = await inside.client.post(
+            "/v1/chat/completions", json=chat, headers={"x-api-key": inside.session.token}
+        )
+    assert told.status_code in (400, 402)
+    assert service.bodies == []
+
+
+async def test_counting_tokens_is_no_way_to_ask_for_nothing(service: Service, enter: Enter):
+    service.reply = lambda body: JSONResponse({"input_tokens": 7, "secret": KEY})
+    limits = CallLimits(max_calls=5)
+    async with enter(limits=limits) as inside:
+        headers = {"x-api-key": inside.session.token}
+        path = "/v1/messages/count_tokens"
+        counted = await inside.client.post(path, json=asked("x"), headers=headers)
+        assert counted.json() == {"input_tokens": 7}
+        began = time.monotonic()
+        every = [inside.client.post(path, json=asked(f"x{n}"), headers=headers) for n in range(200)]
+        codes = [told.status_code for told in await asyncio.gather(*every)]
+        assert codes == [200] * 200
+        inside.session.over.set()
+        late = await inside.client.post(path, json=asked("y"), headers=headers)
+    assert late.status_code == 402
+    assert len(service.bodies) <= 5 * 20, "a service's own limit of requests is the run's to keep"
+    assert time.monotonic() - began < 20
+
+
+# Weight
+
+
+async def test_a_huge_body_is_refused_before_it_is_held(service: Service, enter: Enter):
+    async with enter() as inside:
+        url, token = str(inside.client.base_url), inside.session.token
+        big = head("/v1/messages", token, f"content-length: {1 << 40}")
+        told = await raw(url, big, b"x" * 65_536)
+        assert b" 413 " in told.split(b"\r\n")[0]
+        assert (await inside.ask(asked("x"))).status_code == 200
+
+
+@pytest.mark.parametrize("depth", [100_000])
+async def test_a_deep_body_is_no_request(service: Service, enter: Enter, depth: int):
+    async with enter() as inside:
+        headers = {"x-api-key": inside.session.token}
+        for deep in (
+            "[" * depth,
+            '{"a":' * depth,
+            '{"model":"the-model","messages":' + "[" * depth,
+        ):
+            told = await inside.client.post("/v1/messages", content=deep, headers=headers)
+            assert told.status_code == 400
+        deep = json.dumps(asked("x"))[:-1] + ', "tools": [{"x": ' + "[" * 900 + "]" * 900 + "}]}"
+        told = await inside.client.post("/v1/messages", content=deep, headers=headers)
+        assert told.status_code in (200, 400)
+        assert (await inside.ask(asked("y"))).status_code == 200
+    assert inside.session.failure is None
+
+
+NONSENSE: list[dict[str, Any]] = [
+    {"messages": [{"role": {}, "content": 7}]},
+    {"messages": [{"role": "user", "content": [{"type": "tool_result", "content": {"a": 1}}]}]},
+    {"messages": [{"role": "assistant", "content": [{"type": "tool_use", "input": "x"}]}]},
+    {"messages": [], "system": {"a": 1}},
+    {"messages": [], "system": [1]},
+    {"messages": [], "tools": {"a": 1}},
+    {"messages": [], "tools": [{"name": {"a": 1}}]},
+    {"messages": [{"role": "user", "content": "\ud800"}]},
+    {"messages": [{"role": "user", "content": "x"}], "max_tokens": -1},
+    {"messages": [{"role": "user", "content": "x"}], "max_tokens": True},
+    {"messages": [{"role": "user", "content": "x"}], "max_tokens": 10**400},
+    {"messages": [{"role": "user", "content": "x"}], "output_config": {"a": [None]}},
+    {"messages": [{"role": "user", "content": "x"}], "stream": "yes"},
+    {"input": [{"type": {}, "content": 7}]},
+    {"input": [{"type": "reasoning", "summary": 7}]},
+    {"input": 7},
+    {"input": "x", "tools": [{"type": 7}]},
+    {"messages": [{"role": "assistant", "tool_calls": 7}]},
+    {"messages": [{"role": "assistant", "tool_calls": [{"function": 7}]}]},
+    {"messages": [{"role": "user", "content": "x"}], "tools": [{"function": 7}]},
+    {"messages": [{"role": "user", "content": "x"}], "stream_options": 7},
+]
+
+
+@pytest.mark.parametrize("body", NONSENSE, ids=lambda body: json.dumps(body)[:60])
+async def test_nonsense_is_told_as_such_and_ends_nothing(
+    service: Service, enter: Enter, body: dict[str, Any]
+):
+    too_odd = {"error": {"type": "invalid_request_error", "message": "no"}}
+    service.reply = lambda _: JSONResponse(too_odd, 400)
+    content = json.dumps(body | {"model": "the-model"})
+    for kind, path in (
+        ("messages", "/v1/messages"),
+        ("messages", "/v1/messages/count_tokens"),
+        ("openai", "/v1/chat/completions"),
+        ("openai", "/v1/responses"),
+    ):
+        async with enter(kind=kind) as inside:
+            headers = {"x-api-key": inside.session.token, "content-type": "application/json"}
+            told = await inside.client.post(path, content=content, headers=headers)
+            assert told.status_code < 500, (path, told.text)
+            assert inside.session.failure is None, path
+
+
+async def test_who_sends_slowly_keeps_nobody_waiting(service: Service, enter: Enter):
+    body = json.dumps(asked("slow")).encode()
+    async with enter() as inside:
+        url, token = str(inside.client.base_url), inside.session.token
+        length = f"content-length: {len(body)}"
+        slow = [
+            asyncio.create_task(raw(url, head("/v1/messages", token, length), body[:9], wait_s=3))
+            for _ in range(300)
+        ]
+        await asyncio.sleep(0.5)
+        began = time.monotonic()
+        assert (await inside.ask(asked("x"))).status_code == 200
+        assert time.monotonic() - began < 5
+        for task in slow:
+            task.cancel()
+        await asyncio.gather(*slow, return_exceptions=True)
+        began = time.monotonic()
+    assert time.monotonic() - began < 5, "an attempt's end waits for none of them"
+
+
+# What the service says
+
+
+SPOILED = [
+    b"data: [1, 2]\n\n",
+    b"data: {\xff}\n\n",
+    b"data: null\n\n",
+    b'data: {"type": 7}\n\n',
+    b'data: {"type": "content_block_delta", "index": 9, "delta": {}}\n\n',
+    b"data: " + b"[" * 100_000 + b"\n\n",
+    b"\0" * 4096,
+    b"",
+]
+
+
+@pytest.mark.parametrize("stream", SPOILED, ids=lambda each: repr(each[:40]))
+async def test_a_spoiled_stream_is_tried_again_and_then_an_error(
+    service: Service, enter: Enter, stream: bytes
+):
+    service.reply = lambda _: Response(stream, media_type="text/event-stream")
+    for kind, path in (("messages", "/v1/messages"), ("openai", "/v1/responses")):
+        async with enter(kind, kind=kind) as inside:
+            body = {"model": "the-model", "max_tokens": 9, "input": "x", **asked("x")}
+            headers = {"x-api-key": inside.session.token}
+            told = await inside.client.post(path, json=body, headers=headers)
+        assert told.status_code == 500
+        assert inside.session.failure is not None
+    assert len(service.bodies) > 2
