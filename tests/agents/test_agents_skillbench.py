@@ -7,11 +7,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.agents import black_box_agent
 
 from grindstone.agents import SkillBenchAgent
 from grindstone.errors import InputError
+from grindstone.llm import Journal
 from grindstone.records import StepKind
 from grindstone.resources import bundled
+from grindstone.settings import FeedbackLevel, Profile
 from grindstone.skills import Skill
 from grindstone.skills.task_skill import write_task_skill
 
@@ -44,6 +47,37 @@ async def test_one_task_from_one_call(tmp_path: Path) -> None:
         "skill-usage",
     ]
     assert (tmp_path / "runs" / "one" / "journal").is_dir()
+
+
+@pytest.mark.bubblewrap
+async def test_a_program_works_in_its_place(tmp_path: Path) -> None:
+    agent = SkillBenchAgent(
+        tmp_path / "ws",
+        "rehearsal",
+        agent=str(black_box_agent(tmp_path)),
+        sandbox="bubblewrap",
+        run_key="one",
+    )
+    assert agent.native_profile is Profile.COMMAND
+    solved = await agent.solve(bundled(TASK))
+    assert solved.passed
+    assert any(call.name == "bash" for step in solved.trajectory.steps for call in step.calls)
+    offered = {use.skill for use in solved.skill_uses}
+    assert "skill-usage" in offered
+    told = solved.observation(FeedbackLevel.TESTS)
+    assert told.task_id == "plain-inventory"
+    again = await SkillBenchAgent(
+        tmp_path / "ws",
+        "rehearsal",
+        agent=str(black_box_agent(tmp_path)),
+        sandbox="bubblewrap",
+        run_key="one",
+    ).solve(bundled(TASK))
+    assert again.passed
+    journal = Journal(tmp_path / "runs" / "one" / "journal")
+    assert len([*journal.entries()]) == sum(
+        step.kind is StepKind.AGENT for step in solved.trajectory.steps
+    ), "the second time nothing is asked"
 
 
 @pytest.mark.docker
