@@ -74,7 +74,7 @@ def test_a_persons_word_is_given_in_a_form_and_shown(up: Any):
     service = GraduationService(up.home)
     worked(service, "clerk", 1)
     (episode,) = (row for row in Ledger(up.home).rows(Episode) if row.agent_id == "clerk")
-    form = up.deployment("feedback")["parameter_openapi_schema"]["definitions"]["FeedbackSettings"]
+    form = up.deployment("feedback")["parameter_openapi_schema"]["properties"]["settings"]
     asked = {name: field.get("description") for name, field in form["properties"].items()}
     assert asked["name"] == "Your name; it goes into the trail."
     assert {"episode", "field", "original", "correction", "reason", "stars", "comment"} <= set(

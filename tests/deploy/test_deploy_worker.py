@@ -155,6 +155,26 @@ def test_cancelling_a_run_calls_off_its_attempts(up: Any):
     )
     assert up.finished(parent["id"])["state_type"] == "CANCELLED"
     assert up.finished(sent[0]["id"])["state_type"] == "CANCELLED"
+    kept = up.post("/artifacts/filter", {"flow_runs": {"id": {"any_": [parent["id"]]}}})
+    assert "report-cancelled" in {item["key"] for item in kept}, "what was done is told"
+
+
+def test_wrong_input_is_told_in_a_sentence_and_a_typed_name_is_kept(up: Any):
+    settings = {"work_dir": str(up.home), "which_tasks": {"category": ["none such"]}}
+    path = f"/deployments/{up.deployment('grind')['id']}/create_flow_run"
+    run = up.post(path, {"parameters": {"settings": settings}, "name": "my first run"})
+    ended = up.finished(run["id"])
+    assert (ended["state_type"], ended["state_name"]) == ("FAILED", "Refused")
+    assert ended["name"] == "my first run"
+    told = ended["state"]["message"]
+    assert "none such" in told
+    assert "expected" in told
+    assert ended["total_run_time"] < 5, "seconds after the process has loaded"
+    deadline = time.monotonic() + 30
+    while told not in (log := up.logs(run["id"])):
+        assert time.monotonic() < deadline, log
+        time.sleep(0.5)
+    assert "Traceback" not in log
 
 
 @pytest.fixture
