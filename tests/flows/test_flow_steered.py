@@ -1,6 +1,7 @@
 """A run that is told otherwise while it goes on: paused, given more or less, called off."""
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -13,16 +14,22 @@ from starlette.responses import Response
 from support.cli_runs import Command
 from support.wiretap import Wiretap, role_of
 
+from grindstone.attempt.spec import AttemptSpec, SolverSettings
+from grindstone.benchmark import load_task
 from grindstone.errors import CalledOffError, InputError
 from grindstone.flows.grind import grind
+from grindstone.flows.slices import AttemptSlice, attempt_slice
 from grindstone.ledger import Ledger
 from grindstone.ledger.tables.runs import RunRow
-from grindstone.records import Episode, Outcome
+from grindstone.records import Episode, Outcome, Purpose
 from grindstone.report.run_list import list_runs
-from grindstone.runs.orders import order_run
+from grindstone.resources import bundled
+from grindstone.runs.orders import note_changed_settings, order_run
+from grindstone.runs.plan import open_workspace, plan_run
 from grindstone.runs.progress import Note, watching
+from grindstone.runs.row import begin_run
 from grindstone.settings import GrindSettings
-from grindstone.steering import Order
+from grindstone.steering import Order, give_order, steer_of
 
 pytestmark = [pytest.mark.server, pytest.mark.bubblewrap, pytest.mark.timeout(300)]
 
@@ -170,20 +177,69 @@ async def test_a_run_that_is_called_off_is_cancelled_and_goes_on_by_its_key(
     assert len(again.episodes()) == 3
 
 
-async def test_what_errored_is_tried_again_on_order(tmp_path: Path, tap: Wiretap):
+@pytest.mark.parametrize("batch_size", [3, 1], ids=["at-once", "after-the-last-batch"])
+async def test_what_errored_is_tried_again_on_order(tmp_path: Path, tap: Wiretap, batch_size: int):
     def refuse_once(body: Any) -> Response | None:
         if len(tap.bodies) == 1:
             return Response('{"type": "error", "error": {}}', 400, media_type="application/json")
         return None
 
     tap.instead = refuse_once
-    run = start(tmp_path, max_workers=1)
+    run = start(tmp_path, max_workers=1, batch_size=batch_size)
     errors = lambda: [row for row in run.episodes() if row.outcome is Outcome.ERROR]  # noqa: E731
     await run.until(lambda: bool(errors()))
     run.order(retry_errors=True)
     finished = await run.work
     assert not [row for row in run.episodes() if row.outcome is Outcome.ERROR]
     assert len(run.episodes()) == 3 and not finished.report.errors
+
+
+async def test_a_slice_on_a_worker_reads_the_orders_of_its_run(tmp_path: Path, prefect_server: str):
+    settings = GrindSettings(work_dir=tmp_path, native_profile="oracle", run_key="K")
+    base = open_workspace(settings).snapshot()
+    task = load_task(bundled("examples/tasks") / "crlf-kit")
+    specs = [
+        AttemptSpec(
+            home=tmp_path,
+            run_key="K",
+            agent_id=settings.agent_id,
+            purpose=Purpose.GRIND,
+            task_id=task.task_id,
+            task_dir=task.path,
+            task_digest=task.digest,
+            workspace_commit=base.commit,
+            workspace_tree=base.tree,
+            solver=SolverSettings.of(settings, model_id="rehearsal", sandbox="bubblewrap"),
+            trial=trial,
+        )
+        for trial in range(2)
+    ]
+    folder, ledger = settings.home.run("K"), Ledger(tmp_path)
+    give_order(folder, Order(paused=True), by="ann@desk", via="cli")
+    work = asyncio.create_task(attempt_slice(AttemptSlice(attempts=specs, at_once=1)))
+    await asyncio.sleep(6)
+    assert not work.done() and not ledger.rows(Episode, "K")
+    give_order(folder, Order(paused=False, max_workers=2), by="ann@desk", via="cli")
+    await work
+    one, two = ledger.rows(Episode, "K")
+    assert max(one.started_at, two.started_at) < min(one.ended_at, two.ended_at)
+
+
+def test_what_a_resumed_run_is_given_is_the_later_word(tmp_path: Path):
+    settings = GrindSettings(work_dir=tmp_path, run_key="K", max_workers=2, max_cost_usd=5)
+    workspace, ledger = open_workspace(settings), Ledger(tmp_path)
+    row = {"model": "m", "profile": "p", "sandbox": "s", "rehearsal": True}
+    begin_run(ledger, plan_run("grind", settings, workspace), settings, **row)
+    folder = settings.home.run("K")
+    order = Order(max_workers=8, max_cost_usd=50)
+    give_order(folder, order, by="ann@desk", via="cli")
+
+    note_changed_settings(ledger, plan_run("grind", settings, workspace), settings)
+    assert steer_of(folder).last == 1, "the same flags say nothing new"
+    other = settings.model_copy(update={"max_cost_usd": None, "max_workers": 3})
+    note_changed_settings(ledger, plan_run("grind", other, workspace), other)
+    now = steer_of(folder)
+    assert (now.last, now.max_workers, now.max_cost_usd) == (2, 3, math.inf)
 
 
 def test_a_run_killed_while_paused_stays_paused_and_can_be_resumed(
