@@ -36,7 +36,7 @@ def promote(
     from grindstone.flows.cli.running import run_flow
 
     if settings.ask:
-        say("Waiting for an answer in the Prefect UI, under the paused run's Resume button …")
+        say("Waiting for an answer in the Prefect UI, under Resume in the paused run's menu (⋮) …")
     found = run_flow(_flow, settings, kind="graduate", verbose=verbose)
     if found.event is not None:
         where = f" in {found.scope}" if found.scope else ""

@@ -20,7 +20,7 @@ const columns = (chosen, choose) => [
   { id: "model", name: "Model", value: (run) => run.model },
   { id: "status", name: "Status", value: (run) => run.status,
     cell: (run) => html`<span class=${`status ${run.status.replace(" ", "-")}`}>${run.status}</span>` },
-  { id: "rate", name: "Passed", number: true,
+  { id: "rate", name: "Attempts passed", number: true,
     value: (run) => (run.attempts > run.errors ? run.passed / (run.attempts - run.errors) : null),
     cell: (run) => `${run.passed}/${run.attempts} ${percent(run.passed, run.attempts - run.errors)}` },
   { id: "errors", name: "No score", number: true, value: (run) => run.errors },
