@@ -145,8 +145,9 @@ def run_spans(
             "grindstone.run.status": last.status,
             "grindstone.run.note": last.note,
             "grindstone.tasks": last.n_tasks,
-            "gen_ai.agent.name": last.agent_id,
-            "gen_ai.request.model": last.model,
+            # A run is no call of a model, and would be taken for one by the conventions' names.
+            "grindstone.agent": last.agent_id,
+            "grindstone.model": last.model,
             "grindstone.rehearsal": last.rehearsal,
             "error.type": "run_failed" if failed else None,
         },

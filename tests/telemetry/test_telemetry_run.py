@@ -79,6 +79,7 @@ async def test_a_run_is_one_trace_of_attempts_turns_and_tools(
     assert verdict["grindstone.evaluator"] == f"task {TASK}"
     told = attributes(run)
     assert told["grindstone.run.status"] == "completed"
+    assert not [name for name in told if name.startswith("gen_ai.")], "it is no call of a model"
     assert {head["x-tenant"] for head in collector.headers} == {"grind"}
     [resource] = {str(r.resource) for each in collector.requests for r in each.resource_spans}
     assert '"grindstone"' in resource
