@@ -7,9 +7,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
+from support.cli_runs import Command
 
 from grindstone.flows.addresses import free_port
 from grindstone.flows.server import remembered
@@ -67,6 +68,14 @@ def slow_model(up: Any, slow_service: str) -> str:
     data = {"model_id": "claude-sonnet-4-5", "api_key": "any", "base_url": slow_service}
     up.save_block("grindstone-model", "slow", data)
     return "slow"
+
+
+class Services(NamedTuple):
+    """A model that takes its time: its address, its saved block; and where a command logs."""
+
+    url: str
+    block: str
+    log: Path
 
 
 def start(up: Any, agent: str, model: str) -> str:
@@ -139,8 +148,8 @@ def test_an_engine_that_is_killed_is_told_and_retry_goes_on(up: Any, slow_model:
     assert key_of(up, copy) != key
 
 
-def test_a_worker_that_is_killed_with_its_run_is_told(up: Any, slow_model: str):
-    run_id = start(up, "workerless", slow_model)
+def worker_and_run(up: Any, services: Services):
+    run_id = start(up, "workerless", services.block)
     until(lambda: running(up, run_id))
     state = remembered(up.home)
     assert state is not None and state.worker is not None
@@ -156,8 +165,9 @@ def test_a_worker_that_is_killed_with_its_run_is_told(up: Any, slow_model: str):
     assert after.worker != state.worker and after.worker.alive
 
 
-def test_a_server_that_is_killed_comes_back_to_its_worker_and_its_run(up: Any, slow_model: str):
-    run_id = start(up, "serverless", slow_model)
+def server(up: Any, services: Services):
+    """It comes back to its worker and its run."""
+    run_id = start(up, "serverless", services.block)
     until(lambda: running(up, run_id))
     before = remembered(up.home)
     assert before is not None and before.worker is not None
@@ -178,8 +188,9 @@ def test_a_server_that_is_killed_comes_back_to_its_worker_and_its_run(up: Any, s
     assert up.finished(again)["state_type"] == "COMPLETED", up.logs(again)
 
 
-def test_after_a_crash_of_the_machine_up_tells_what_no_longer_runs(up: Any, slow_model: str):
-    run_id = start(up, "crashed", slow_model)
+def machine(up: Any, services: Services):
+    """All of it; `up` tells what no longer runs."""
+    run_id = start(up, "crashed", services.block)
     until(lambda: running(up, run_id))
     state = remembered(up.home)
     assert state is not None and state.worker is not None
@@ -190,16 +201,26 @@ def test_after_a_crash_of_the_machine_up_tells_what_no_longer_runs(up: Any, slow
     check_told_within_a_minute(up, run_id)
 
 
-def test_a_command_that_is_killed_is_told(up: Any, slow_service: str, tmp_path: Path):
-    from support.cli_runs import Command
-
+def command(up: Any, services: Services):
     flags = ("--task-ids", "crlf-kit", "--max-cycles", "1", "--agent-id", "killed")
     home = ("--work-dir", str(up.home), "--run-key", "killed")
-    given = {"GRINDSTONE_REHEARSAL_URL": slow_service}
-    command = Command(["grind", *home, *flags, "--model-id", "rehearsal"], given, tmp_path / "log")
+    given = {"GRINDSTONE_REHEARSAL_URL": services.url}
+    command = Command(["grind", *home, *flags, "--model-id", "rehearsal"], given, services.log)
     ours = {"flow_runs": {"tags": {"all_": ["run:killed"]}}}
     found = until(lambda: len(runs := up.post("/flow_runs/filter", ours)) > 1 and runs)
     [run_id] = [run["id"] for run in found if run["parent_task_run_id"] is None]
     command.kill()
     command.wait()
     check_told_within_a_minute(up, run_id)
+
+
+@pytest.mark.catalogue
+@pytest.mark.parametrize("kill", [worker_and_run, server, machine, command])
+def test_what_is_killed_with_its_run_is_told(
+    kill: Callable[[Any, Services], None],
+    up: Any,
+    slow_service: str,
+    slow_model: str,
+    tmp_path: Path,
+):
+    kill(up, Services(slow_service, slow_model, tmp_path / "log"))
