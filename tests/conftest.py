@@ -5,12 +5,14 @@ import shutil
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 from support.rehearsal_server import rehearsal_url
+from support.schedule import ByHand, in_order
 from support.server_logs import ServerLogs
-from support.share import SEED, SHARE, Draw, choose_engine, drawn, longest_first
+from support.share import SEED, SHARE, Draw, choose_engine, drawn
 
 __all__ = ["rehearsal_url"]
 
@@ -22,20 +24,6 @@ Programs of others, which only a package registry has, may be missing all the sa
 
 SERVERS = {"prefect_server", "up"}
 """Fixtures that start a Prefect server."""
-
-LONGEST = (
-    "tests/deploy/test_deploy_crash.py",
-    "tests/deploy/test_deploy_worker.py",
-    "tests/deploy/test_deploy_training.py",
-    "tests/deploy/test_deploy_kept.py",
-    "tests/compare/test_compare_modes.py",
-    "tests/gate/test_gate_grind.py",
-    "tests/flows/test_flow_killed.py",
-    "tests/cli/test_cli_grind_docs.py",
-    "tests/competency/test_competency_flows.py",
-    "tests/deploy/test_deploy_schedules.py",
-)
-"""The files that take longest, those with long waits first: the others run beside them."""
 
 
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -64,8 +52,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     kept = drawn(items, Draw.from_environment())
     if left_out := [item for item in items if item not in set(kept)]:
         config.hook.pytest_deselected(items=left_out)
-    longest_first(kept, LONGEST)
-    items[:] = kept
+    items[:] = in_order(kept)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByHand | None:
+    return ByHand(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 @pytest.hookimpl(wrapper=True)

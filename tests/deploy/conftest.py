@@ -138,17 +138,51 @@ def run_grindstone() -> Callable[..., subprocess.CompletedProcess[str]]:
     return grindstone
 
 
-@pytest.fixture(scope="session")
-def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    home = tmp_path_factory.mktemp("up") / "home"
-    arguments = ("--work-dir", str(home), "--port", str(free_port()), "--json")
-    done = grindstone("up", *arguments)
-    assert done.returncode == 0, done.stderr
-    state = json.loads(done.stdout)
-    try:
-        yield Up(home, state["ui_url"], grindstone)
-    finally:
-        grindstone("down", "--work-dir", str(home))
+class Homes:
+    """The home that is up in this process, while any of its next tests may need one."""
+
+    def __init__(self) -> None:
+        self.up: Up | None = None
+
+    def raised(self, factory: pytest.TempPathFactory) -> Up:
+        """Return it; bring one up where there is none."""
+        if self.up is None:
+            home = factory.mktemp("up") / "home"
+            arguments = ("--work-dir", str(home), "--port", str(free_port()), "--json")
+            done = grindstone("up", *arguments)
+            assert done.returncode == 0, done.stderr
+            self.up = Up(home, json.loads(done.stdout)["ui_url"], grindstone)
+            _make_reviews_rare(self.up)
+        return self.up
+
+    def end(self) -> None:
+        """Take it down."""
+        if self.up is not None:
+            grindstone("down", "--work-dir", str(self.up.home))
+            self.up = None
+
+
+HOMES = Homes()
+
+
+def _make_reviews_rare(up: Up) -> None:
+    """Every five minutes one would run beside the tests."""
+    review = up.deployment("review")
+    [schedule] = review["schedules"]
+    path = f"/deployments/{review['id']}/schedules/{schedule['id']}"
+    up.patch(path, {"schedule": schedule["schedule"] | {"interval": 24 * 3600}})
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Behind the last test that may need it the home goes down: at rest it takes time, too."""
+    if nextitem is None or nextitem.path.parent != item.path.parent:
+        HOMES.end()
+
+
+@pytest.fixture(scope="module")
+def up(tmp_path_factory: pytest.TempPathFactory) -> Up:
+    return HOMES.raised(tmp_path_factory)
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ import hashlib
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
 
@@ -125,9 +125,3 @@ def choose_engine(item: pytest.Item, draw: Draw, *, bubblewrap: bool) -> None:
         os.environ["DOCKER_HOST"] = GIVEN
     else:
         os.environ.pop("DOCKER_HOST", None)
-
-
-def longest_first(items: list[Any], files: tuple[str, ...]) -> None:
-    """Put these files first, in this order: a worker that begins a long one late ends last."""
-    place = {file: number for number, file in enumerate(files)}
-    items.sort(key=lambda item: place.get(item.nodeid.partition("::")[0], len(files)))
