@@ -73,8 +73,8 @@ async def graduate(
 ) -> Graduated:
     """Promote an agent by one level, if its record, its exam and a person allow it.
 
-    With `ask` the flow pauses, and the person answers in the Prefect UI under Resume; nobody
-    is asked about an agent that lacks anything but the answer.
+    With `ask` the flow pauses, and the person answers in the Prefect UI under Resume in the run's
+    menu; nobody is asked about an agent that lacks anything but the answer.
     """
     settings = await configure(settings, blocks)
     await checked("graduate", settings, blocks)

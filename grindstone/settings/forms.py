@@ -187,7 +187,7 @@ COMPETE = SettingsForm(
 )
 ROUTE = SettingsForm(
     "Send one task to the agent that does its domain best. Where the policy says review, the run "
-    "waits for a person under Resume; where it says escalate, it stops.",
+    "waits for a person under Resume in the run's menu; where it says escalate, it stops.",
     ("task", "member", "check", "min_level", "tasks_dir", *MODEL_AND_MONEY),
     (
         FieldGroup(
@@ -228,7 +228,7 @@ EXAM = SettingsForm(
 )
 GRADUATE = SettingsForm(
     "Raise an agent by one level, if it is ready, examined and, where its policy asks, approved "
-    "by a named person: with Ask the run waits for one under Resume.",
+    "by a named person: with Ask the run waits for one under Resume in its menu.",
     ("agent_id", "ask", "validated_by", "target", "notify_block"),
     (
         _RULES._replace(fields=("scope", "approval_timeout_s", *_RULES.fields)),

@@ -42,7 +42,7 @@ PLACES = {"codex on docker": ("codex", "docker")}
 
 ON = [
     *(pytest.param(name, marks=pytest.mark.bubblewrap) for name in ("claude-code", "codex")),
-    pytest.param("mini-swe-agent", marks=pytest.mark.bubblewrap),
+    pytest.param("mini-swe-agent", marks=[pytest.mark.bubblewrap, pytest.mark.drill]),
     pytest.param("opencode", marks=[pytest.mark.bubblewrap, pytest.mark.drill, ONLY_WHOLE]),
     pytest.param("codex on docker", marks=pytest.mark.docker),
 ]
