@@ -4,14 +4,12 @@ Each has a cache, a Prefect home and a place for results of its own; they are fo
 here, so what is shown is that no file of one is needed by another.
 """
 
-import asyncio
 import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -28,7 +26,6 @@ from grindstone.flows.login import VARIABLE, login
 from grindstone.home import Home
 from grindstone.ledger import Ledger
 from grindstone.records import Episode, Outcome
-from grindstone.rehearsal import serve
 from grindstone.remote.place import folder_of
 from grindstone.runs.home_check import check_home
 
@@ -76,11 +73,13 @@ class Machines(NamedTuple):
 
 
 @pytest.fixture
-def machines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machines]:
+def machines(
+    tmp_path: Path, rehearsal_url: str, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Machines]:
     with contextlib.ExitStack() as open_now:
         bucket = open_now.enter_context(serving_s3(tmp_path))
         storage = open_now.enter_context(Spoiled(bucket, rate=0.05, seed=3)).bucket
-        proxy = open_now.enter_context(WireFaults(open_now.enter_context(_rehearsal())))
+        proxy = open_now.enter_context(WireFaults(rehearsal_url))
         site = Site(tmp_path, storage, f"{bucket.url}/many", proxy.url)
         with monkeypatch.context() as there:
             there.setenv("GRINDSTONE_CACHE_DIR", site.machine("first")["GRINDSTONE_CACHE_DIR"])
@@ -112,26 +111,6 @@ def machines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machin
             monkeypatch.setenv(name, value)
         monkeypatch.setenv("GRINDSTONE_CACHE_DIR", str(tmp_path / "reader"))
         yield Machines(site, api, proxy)
-
-
-@contextlib.contextmanager
-def _rehearsal() -> Iterator[str]:
-    started, stop = threading.Event(), asyncio.Event()
-    found: list[tuple[str, asyncio.AbstractEventLoop]] = []
-
-    async def run() -> None:
-        async with serve() as url:
-            found.append((url, asyncio.get_running_loop()))
-            started.set()
-            await stop.wait()
-
-    thread = threading.Thread(target=lambda: asyncio.run(run()), daemon=True)
-    thread.start()
-    assert started.wait(30)
-    url, loop = found[0]
-    yield url
-    loop.call_soon_threadsafe(stop.set)
-    thread.join(10)
 
 
 def parent(machines: Machines, name: str) -> subprocess.Popen[bytes]:
