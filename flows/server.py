@@ -221,7 +221,10 @@ def start(
     log = Home.at(home).server / "server.log"
     environment = server_environment(home, chosen, database_url)
     database = log.with_name("prefect.db")
-    fresh = database_url is None and not database.exists() and not begin_with_copy(database)
+    new = database_url is None and not database.exists()
+    copied = new and begin_with_copy(database)
+    if copied:
+        environment |= {"PREFECT_SERVER_API_BLOCKS_REGISTER_ON_START": "false"}  # it has them
     with log.open("ab") as output:
         process = subprocess.Popen(
             [
@@ -248,7 +251,7 @@ def start(
     except BaseException:
         state.server.stop()
         raise
-    if fresh:
+    if new and not copied:
         keep_copy(database)
     return state
 
