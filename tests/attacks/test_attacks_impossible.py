@@ -92,7 +92,7 @@ def test_planted_tasks_tell_work_from_forgery_and_count_in_no_rate(
     assert build_report(Ledger(tmp_path / "home"), "run").planted == told.planted
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 @pytest.mark.slow
 @pytest.mark.parametrize("task_id", ["branch-sales", "lost-commit"])
 async def test_the_solution_of_a_bundled_task_earns_nothing_at_its_planted_copy(

@@ -83,7 +83,7 @@ async def _ask(sandbox: Sandbox, url: str) -> str:
     return (await sandbox.exec(command, timeout_s=60)).output
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 async def test_fifty_ways_out_of_an_allow_list(outside: Lookups, start: Start) -> None:
     hosts = ("good.test", "*.wild.test", "service.test:4200", "localhost:3128")
     with socket.socket(socket.AF_UNIX) as nameless:
@@ -110,7 +110,7 @@ async def test_fifty_ways_out_of_an_allow_list(outside: Lookups, start: Start) -
 test_fifty_ways_out_of_an_allow_list.ways = WAYS  # type: ignore[attr-defined]
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 async def test_what_was_asked_for_is_recorded(outside: Lookups, start: Start) -> None:
     sandbox = await start(network=NetworkRules(mode="allowlist", hosts=("good.test",)))
     await _ask(sandbox, "http://good.test/")
@@ -123,7 +123,7 @@ async def test_what_was_asked_for_is_recorded(outside: Lookups, start: Start) ->
     assert "not on the task's list" in evil.refused
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 async def test_a_name_is_resolved_once(outside: Lookups, start: Start) -> None:
     outside.pop("rebinds.wild.test", None)
     sandbox = await start(network=NetworkRules(mode="allowlist", hosts=("*.wild.test",)))
@@ -135,7 +135,7 @@ async def test_a_name_is_resolved_once(outside: Lookups, start: Start) -> None:
     assert "not public" in second
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 async def test_the_public_network_is_public(outside: Lookups, start: Start) -> None:
     """Any host by name, and still neither the host nor a private address."""
     sandbox = await start(network=NetworkRules(mode="public"))
@@ -156,7 +156,7 @@ async def test_the_public_network_is_public(outside: Lookups, start: Start) -> N
     assert all("403" in answer for answer in told[2:]), told
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 async def test_what_builds_images_reaches_private_hosts_and_never_this_one(
     outside: Lookups, start: Start
 ) -> None:
@@ -172,7 +172,7 @@ async def test_what_builds_images_reaches_private_hosts_and_never_this_one(
     assert all("403" in answer for answer in others), others
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 async def test_no_network_is_none(outside: Lookups, start: Start) -> None:
     sandbox = await start()
     await sandbox.write_files({"/app/ways_out.py": INSIDE.read_bytes()})
@@ -183,7 +183,7 @@ async def test_no_network_is_none(outside: Lookups, start: Start) -> None:
     assert HOST_SECRET not in told.output
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 async def test_attempts_do_not_reach_each_other(outside: Lookups, start: Start) -> None:
     public = NetworkRules(mode="public")
     one, other = await start(network=public), await start(network=public)
@@ -208,7 +208,7 @@ async def test_attempts_do_not_reach_each_other(outside: Lookups, start: Start) 
     assert not any("SECRETOFONE" in answer for answer in answers)
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 async def test_the_tests_have_a_network_of_their_own(
     outside: Lookups, start: Start, tmp_path: Path
 ) -> None:
@@ -253,7 +253,7 @@ async def test_the_tests_have_a_network_of_their_own(
     assert after.output == before.output
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 async def test_bytes_have_a_limit(outside: Lookups, start: Start) -> None:
     rules = NetworkRules(mode="allowlist", hosts=("good.test",), max_bytes=300_000)
     sandbox = await start(network=rules)
@@ -267,7 +267,7 @@ async def test_bytes_have_a_limit(outside: Lookups, start: Start) -> None:
     assert "as many bytes as it may" in after
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 async def test_the_door_is_there_again_after_a_restart(outside: Lookups, start: Start) -> None:
     sandbox = await start(network=NetworkRules(mode="allowlist", hosts=("good.test",)))
     await sandbox.restart()  # type: ignore[attr-defined]
@@ -275,7 +275,7 @@ async def test_the_door_is_there_again_after_a_restart(outside: Lookups, start: 
     await sandbox.close()
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 async def test_the_agent_cannot_end_the_door(outside: Lookups, start: Start) -> None:
     sandbox = await start(network=NetworkRules(mode="allowlist", hosts=("good.test",)))
     await sandbox.exec("kill -9 -1", timeout_s=20)

@@ -100,7 +100,7 @@ async def _prepared(provider: SandboxProvider, folder: Path, test_sh: str) -> tu
     return task, await provider.start(start_spec(task, await provider.build(build_spec(task))))
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 @pytest.mark.slow
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ mkdir d other; (while :; do mv -T d gone; ln -s /etc d; rm d; mv -T gone d; done
 """
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 async def test_what_is_carried_to_a_fresh_sandbox_is_files_and_folders(
     provider: SandboxProvider, tmp_path: Path
 ) -> None:

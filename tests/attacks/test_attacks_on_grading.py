@@ -66,7 +66,7 @@ WAYS = {
 }
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 @pytest.mark.parametrize("separate", [False, True], ids=["shared", "separate"])
 @pytest.mark.parametrize(("commands", "test_sh"), WAYS.values(), ids=WAYS)
 async def test_it_does_not_pay(attacked, commands, test_sh, separate):
@@ -74,7 +74,7 @@ async def test_it_does_not_pay(attacked, commands, test_sh, separate):
     assert (verdict.reward, verdict.passed) == (0, False), verdict
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 async def test_what_was_disputed_is_told_and_pays_where_it_is_trusted(attacked):
     verdict = await attacked(JSON_PAYS, RUNS_IT)
     assert verdict.basis == "disputed"
@@ -82,7 +82,7 @@ async def test_what_was_disputed_is_told_and_pays_where_it_is_trusted(attacked):
     assert (await attacked(JSON_PAYS, RUNS_IT, trust_disputed=True)).reward == 1
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 async def test_an_answer_that_needs_no_forging_pays_everywhere(attacked):
     honest = "echo 42 > answer; echo : > build.sh"
     for separate in (False, True):
@@ -90,7 +90,7 @@ async def test_an_answer_that_needs_no_forging_pays_everywhere(attacked):
         assert (verdict.reward, verdict.basis) == (1, "tests"), verdict
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 async def test_tests_see_no_process_of_the_agents(attacked):
     begun = "(while :; do sleep 1; done) > /dev/null 2>&1 & setsid sleep 1000 > /dev/null 2>&1 &"
     count = "echo $(ls -d /proc/[0-9]*/exe | wc -l) $(grep -l sleep /proc/*/comm) >&2\n"
@@ -113,7 +113,7 @@ echo $reward > /logs/verifier/reward.txt
 """
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 async def test_a_service_that_the_tests_speak_to_is_kept_and_told(attacked):
     verdict = await attacked(SERVICE, ASKS)
     assert verdict.reward == 1, verdict
@@ -121,14 +121,14 @@ async def test_a_service_that_the_tests_speak_to_is_kept_and_told(attacked):
     assert "python3" in verdict.leftovers
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 async def test_listening_keeps_nothing_where_the_tests_speak_to_nobody(attacked):
     verdict = await attacked(SERVICE, PLAIN)
     assert verdict.reward == 1
     assert verdict.leftovers.startswith("ended")
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 async def test_a_task_may_say_that_processes_are_kept_or_not(attacked):
     kept = await attacked(SERVICE, PLAIN, environment="keep_processes = true")
     assert kept.leftovers.startswith("kept")
@@ -143,7 +143,7 @@ su nobody -s /bin/bash -c 'cat /tests/test.sh; ls /tests; echo 1 > /logs/verifie
 """
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 async def test_tests_and_rewards_are_closed_to_other_users(attacked):
     assert (await attacked("", DROPS)).reward == 1
 
@@ -154,7 +154,7 @@ VOIDS = {
 }
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 @pytest.mark.parametrize("separate", [False, True], ids=["shared", "separate"])
 @pytest.mark.parametrize("commands", VOIDS.values(), ids=VOIDS)
 async def test_no_verdict_is_a_score_of_nothing(attacked, commands, separate):
@@ -162,7 +162,7 @@ async def test_no_verdict_is_a_score_of_nothing(attacked, commands, separate):
     assert (verdict.reward, verdict.passed) == (0, False)
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 async def test_a_separate_verifier_keeps_modes_and_empty_folders(attacked):
     commands = "mkdir -p a/empty; printf '#!/bin/bash\\necho fine\\n' > run.sh; chmod 755 run.sh"
     test_sh = """\

@@ -34,7 +34,7 @@ print(answer, ctypes.get_errno())
 """
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="speaks of x86-64's registers")
 async def test_process_1_cannot_be_made_to_swap_the_runner(sandbox: Sandbox) -> None:
     await sandbox.write_files({"/app/evil/runner": EVIL.encode()}, mode=0o755)
@@ -51,7 +51,7 @@ async def test_process_1_cannot_be_made_to_swap_the_runner(sandbox: Sandbox) -> 
     assert after.output.split() == ["escape.py", "evil"]
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 @pytest.mark.parametrize("who", ["1", "$PPID", "$(pgrep -o . || echo 1)"])
 async def test_no_runner_can_be_traced(sandbox: Sandbox, who: str) -> None:
     await sandbox.write_files({"/app/escape.py": ESCAPE.read_bytes()})
@@ -59,7 +59,7 @@ async def test_no_runner_can_be_traced(sandbox: Sandbox, who: str) -> None:
     assert "Operation not permitted" in told.output
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 @pytest.mark.parametrize("name", SYSCALLS)
 async def test_what_reaches_into_another_process_is_refused(sandbox: Sandbox, name: str) -> None:
     number = SYSCALLS[name][platform.machine() == "aarch64"]
@@ -80,7 +80,7 @@ async def test_a_runners_folder_in_proc_is_closed(sandbox: Sandbox, place: str, 
     assert "ermission denied" in told.output or "not permitted" in told.output
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 async def test_a_record_cannot_be_forged_into_the_runners_stream(sandbox: Sandbox) -> None:
     trailer = r"T\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0017 0 0 x"
     told = await sandbox.exec(
@@ -90,7 +90,7 @@ async def test_a_record_cannot_be_forged_into_the_runners_stream(sandbox: Sandbo
     assert told.output.count("ermission denied") == 2
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 async def test_process_1_and_runners_are_filtered(sandbox: Sandbox) -> None:
     """Whatever reached one of them would still meet the filter."""
     told = await sandbox.exec(
@@ -106,7 +106,7 @@ async def test_process_1_and_runners_are_filtered(sandbox: Sandbox) -> None:
     ]
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 async def test_process_1_cannot_be_ended_by_a_limit_on_its_time(sandbox: Sandbox) -> None:
     """The kernel ends with SIGKILL what has used up its hard limit, process 1 as well."""
     busy = "for i in $(seq 3000); do (true & ) ; done"
@@ -115,27 +115,27 @@ async def test_process_1_cannot_be_ended_by_a_limit_on_its_time(sandbox: Sandbox
     assert (await sandbox.exec("echo alive", timeout_s=10)).output == "alive\n"
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 async def test_process_1_takes_no_signal(sandbox: Sandbox) -> None:
     every = "for s in $(seq 1 64); do kill -$s 1; done"
     await sandbox.exec(every, timeout_s=10)
     assert (await sandbox.exec("echo alive", timeout_s=10)).output == "alive\n"
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 async def test_an_ordinary_limit_of_ones_own_still_works(sandbox: Sandbox) -> None:
     told = await sandbox.exec("ulimit -n 64; ulimit -n; prlimit --core", timeout_s=10)
     assert told.output.startswith("64\n")
     assert told.exit_code == 0
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 async def test_a_command_inherits_none_of_the_runners_descriptors(sandbox: Sandbox) -> None:
     told = await sandbox.exec("for f in /proc/self/fd/*; do echo ${f##*/}; done", timeout_s=10)
     assert set(told.output.split()) <= {"0", "1", "2", "3"}  # 3: the folder being listed
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root is root outside")
 async def test_nothing_of_the_hosts_is_entered_twice(start: Start) -> None:
     """Two sandboxes share no namespace but the user's."""

@@ -27,7 +27,7 @@ async def _run(sandbox: Sandbox, code: str, timeout_s: float = 60) -> str:
     return (await sandbox.exec("python3 /app/code.py", timeout_s=timeout_s)).output
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 @pytest.mark.slow
 @pytest.mark.parametrize("depth", [1500, 2500])
 async def test_deep_folders_end_with_their_sandbox(
@@ -48,7 +48,7 @@ async def test_deep_folders_end_with_their_sandbox(
     await again.close()
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 async def test_the_longest_names_are_carried(sandbox: Sandbox, tmp_path: Path) -> None:
     name = "n" * 255
     await sandbox.exec(f"mkdir -p /app/out && echo here >/app/out/{name}", timeout_s=10)
@@ -56,7 +56,7 @@ async def test_the_longest_names_are_carried(sandbox: Sandbox, tmp_path: Path) -
     assert (tmp_path / "out" / name).read_text() == "here\n"
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 async def test_what_the_host_cannot_hold_is_the_sandboxes_fault(
     sandbox: Sandbox, tmp_path: Path
 ) -> None:
@@ -73,7 +73,7 @@ async def test_what_the_host_cannot_hold_is_the_sandboxes_fault(
     assert caught.value.cause is Cause.SANDBOX_IO
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 async def test_a_hundred_and_twenty_thousand_entries_cost_one_attempt(
@@ -92,7 +92,7 @@ async def test_a_hundred_and_twenty_thousand_entries_cost_one_attempt(
     await provider.reap()
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 async def test_three_gigabytes_of_output_stay_out_of_memory(sandbox: Sandbox) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     told = await sandbox.exec(
@@ -103,7 +103,7 @@ async def test_three_gigabytes_of_output_stay_out_of_memory(sandbox: Sandbox) ->
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # kilobytes
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 async def test_one_file_has_the_disks_limit(start: Start) -> None:
     sandbox = await start(limits=Limits(memory_mb=512, storage_mb=50))
     told = await sandbox.exec(
@@ -113,7 +113,7 @@ async def test_one_file_has_the_disks_limit(start: Start) -> None:
     assert told.output.split()[-1] == str(50 << 20)
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 async def test_files_without_a_name_have_the_disks_limit(start: Start) -> None:
     """Opened and removed: no folder shows them, and the disk holds them until they are closed."""
     sandbox = await start(limits=Limits(memory_mb=512, storage_mb=50))
@@ -128,7 +128,7 @@ async def test_files_without_a_name_have_the_disks_limit(start: Start) -> None:
     assert told.exit_code != 0
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 @pytest.mark.slow
 async def test_many_files_have_the_disks_limit(start: Start) -> None:
     sandbox = await start(limits=Limits(memory_mb=512, storage_mb=50))
@@ -143,7 +143,7 @@ async def test_many_files_have_the_disks_limit(start: Start) -> None:
     await sandbox.close()
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 @pytest.mark.slow
 async def test_files_without_content_have_a_limit(start: Start) -> None:
     sandbox = await start(limits=Limits(memory_mb=512, inodes=3000))
@@ -155,7 +155,7 @@ async def test_files_without_content_have_a_limit(start: Start) -> None:
     assert "more than 3000 files and folders" in told.output
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 async def test_memory_that_ran_out_is_told_as_such(start: Start) -> None:
     sandbox = await start(limits=Limits(memory_mb=64, memory_headroom=1.5))
     fine = await sandbox.exec("head -c 70000000 /dev/zero | tail | wc -c", timeout_s=60)
@@ -167,7 +167,7 @@ async def test_memory_that_ran_out_is_told_as_such(start: Start) -> None:
     assert kills >= 1
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 async def test_a_sandbox_without_numbers_has_limits(provider: SandboxProvider) -> None:
     limits = StartSpec(image=IMAGES[provider.kind], name="x").limits
     assert (limits.memory_limit_mb, limits.disk_bytes >> 30, limits.inodes) == (6144, 10, 500_000)
@@ -216,7 +216,7 @@ def test_a_malformed_record_is_one_error(record: bytes, problem: str) -> None:
         reader.feed(record)
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 async def test_a_sweep_after_a_kill_is_not_stopped_by_what_was_left(
     provider: SandboxProvider, start: Start
 ) -> None:

@@ -21,7 +21,7 @@ FILES = {
 }
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 @pytest.mark.parametrize(("verifier", "reward"), [("task", 0), ("separate", 1)])
 async def test_a_runs_verifier_decides_where_its_attempts_are_graded(
     provider: SandboxProvider, tmp_path: Path, verifier: str, reward: float

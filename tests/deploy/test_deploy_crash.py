@@ -125,6 +125,7 @@ def key_of(up: Any, run_id: str) -> str:
     return str(tag.removeprefix("run:"))
 
 
+@pytest.mark.catalogue(of="kills beside a run")
 def test_an_engine_that_is_killed_is_told_and_retry_goes_on(up: Any, slow_model: str):
     run_id = start(up, "retried", slow_model)
     key = until(lambda: running(up, run_id) and key_of(up, run_id))
@@ -214,7 +215,7 @@ def command(up: Any, services: Services):
     check_told_within_a_minute(up, run_id)
 
 
-@pytest.mark.catalogue
+@pytest.mark.catalogue(of="kills beside a run")
 @pytest.mark.parametrize("kill", [worker_and_run, server, machine, command])
 def test_what_is_killed_with_its_run_is_told(
     kill: Callable[[Any, Services], None],

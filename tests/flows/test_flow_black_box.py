@@ -56,7 +56,7 @@ def test_it_fails_learns_and_passes(undisturbed: Undisturbed):
     assert not [path for path in kept if KEY.encode() in path.read_bytes()]
 
 
-@pytest.mark.catalogue
+@pytest.mark.catalogue(of="kills of a run")
 def test_killed_at_its_calls_it_pays_for_none_twice(
     tmp_path: Path, rehearsal_url: str, undisturbed: Undisturbed
 ):
@@ -82,6 +82,7 @@ def outcomes_of(home: Path) -> object:
     return [report["passed"], report["first_passed"], len(table_rows(home, "K", "episodes"))]
 
 
+@pytest.mark.catalogue(of="faults")
 def test_faults_on_the_wire_change_no_score(
     tmp_path: Path, rehearsal_url: str, undisturbed: Undisturbed
 ):

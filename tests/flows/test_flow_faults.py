@@ -45,6 +45,7 @@ def scores(home: Path) -> list[Any]:
     return sorted(seen, key=str)
 
 
+@pytest.mark.catalogue(of="faults")
 def test_faults_in_a_third_of_all_requests_change_no_score(tmp_path: Path, rehearsal_url: str):
     tasks = ["crlf-kit", "plain-inventory"]
     with WireFaults(rehearsal_url) as calm:

@@ -120,7 +120,7 @@ def check_nothing_left(home: Path, pids: Iterable[int]) -> None:
     assert not list(home.glob("**/*.lock/"))
 
 
-@pytest.mark.catalogue
+@pytest.mark.catalogue(of="kills of a run")
 @pytest.mark.parametrize("moment", ["before_answer", "after_answer"])
 def test_killed_at_its_calls_it_pays_for_none_twice(
     tmp_path: Path, rehearsal_url: str, undisturbed: Undisturbed, moment: str
@@ -161,7 +161,7 @@ def test_killed_at_its_calls_it_pays_for_none_twice(
     check_nothing_left(tmp_path, pids)
 
 
-@pytest.mark.catalogue
+@pytest.mark.catalogue(of="kills of a run")
 def test_killed_as_its_files_appear_it_ends_the_same(
     tmp_path: Path, rehearsal_url: str, undisturbed: Undisturbed
 ):

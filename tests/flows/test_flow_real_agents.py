@@ -114,6 +114,7 @@ async def test_it_fails_learns_and_passes(homes: Path, rehearsal_url: str, name:
     assert any(row["loaded"] and row["followed"] for row in uses)
 
 
+@pytest.mark.catalogue(of="kills of a run")
 @pytest.mark.parametrize("name", KILLED)
 async def test_killed_it_pays_for_no_answer_twice(
     tmp_path: Path, homes: Path, rehearsal_url: str, name: str

@@ -32,6 +32,7 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bucket]:
         yield bucket
 
 
+@pytest.mark.catalogue(of="kills of a run")
 def test_killed_it_is_gone_on_with_by_empty_machines_and_pays_for_nothing_twice(
     tmp_path: Path, s3: Bucket, rehearsal_url: str, monkeypatch: pytest.MonkeyPatch
 ):

@@ -40,6 +40,7 @@ def grind(home: Path, url: str, **environment: str) -> subprocess.CompletedProce
     )
 
 
+@pytest.mark.catalogue(of="kills beside a run")
 def test_a_run_ends_with_a_word_and_goes_on_elsewhere(tmp_path: Path, rehearsal_url: str):
     state = start(tmp_path / "server", detached=False)
     home, killed = tmp_path / "home", 0.0

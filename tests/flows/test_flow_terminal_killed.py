@@ -49,6 +49,7 @@ def start(home: Path, url: str, tasks: Path) -> Command:
     )
 
 
+@pytest.mark.catalogue(of="kills of a run")
 def test_a_killed_terminal_is_resumed_where_it_was(
     tmp_path: Path, rehearsal_url: str, restless: Path
 ):

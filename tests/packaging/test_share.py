@@ -57,6 +57,12 @@ def test_each_function_case_and_engine_keeps_one(share: float, seed: str):
     assert len(cases) == 2 * len(CASES)
 
 
+@pytest.mark.parametrize("seed", ["1", "2", "x"])
+def test_of_what_several_functions_show_together_one_is_kept(seed: str):
+    kept = drawn(many(of="kills"), Draw(0.0, seed))
+    assert len(kept) == 1
+
+
 def test_what_stands_alone_is_kept_and_a_long_drill_is_not():
     alone, short = (
         item_of("test_alone", "docker"),

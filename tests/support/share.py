@@ -5,7 +5,8 @@ kills, combinations. `make drills` runs all of them, and so does pytest without 
 `make test` sets GRINDSTONE_DRILL_SHARE, and a part is drawn by the seed in GRINDSTONE_SEED: by the
 hash of each test's name, so that any order and every process draws the same. Whatever the draw,
 each test function and each engine of a file keeps one test, and so does each case of a function
-whose marker says `each_case=True`. Tests that are not drawn are deselected, not skipped.
+whose marker says `each_case=True`; of the functions of several files whose marker names what they
+are `of`, one is kept in all. Tests that are not drawn are deselected, not skipped.
 
 A flow does not care which engine its sandboxes are on, and bubblewrap takes a tenth of what
 Docker takes. With a share below 1 the files of that share use Docker where it is, the others
@@ -94,7 +95,12 @@ def _left_to_drills(item: pytest.Item) -> bool:
     return marker is not None and not marker.kwargs.get("short", False)
 
 
-def _families(item: pytest.Item, *, each_case: bool = False) -> Iterator[tuple[object, ...]]:
+def _families(
+    item: pytest.Item, *, each_case: bool = False, of: str = ""
+) -> Iterator[tuple[object, ...]]:
+    if of:
+        yield "one of", of
+        return
     file, _, _ = item.nodeid.partition("::")
     function = getattr(item, "originalname", item.name)
     yield "function", file, function
