@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shlex
 import shutil
 import signal
 import subprocess
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.documented import Session
 
 from grindstone.ledger import Ledger
 from grindstone.ledger.tables.runs import RunRow
@@ -37,6 +37,7 @@ def tasks_with_a_broken_one(folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.catalogue
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda each: each.name)
 class TestStopped:
     pytestmark = server
@@ -69,16 +70,9 @@ class TestStopped:
         assert "grind, interrupted" in (attempts / row.run_key / "report.md").read_text()
 
         [again] = re.findall(r"Go on: grindstone (.*)", last)
-        done = subprocess.run(
-            [COMMAND, *shlex.split(again)],
-            cwd=tmp_path,
-            env=os.environ | {"PREFECT_API_URL": prefect_server},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        assert "Rehearsal: 1 of 1 task passed" in done.stdout
+        done = Session(tmp_path, PREFECT_API_URL=prefect_server).command(f"grindstone {again}")
+        assert done.code == 0, done.err
+        assert "Rehearsal: 1 of 1 task passed" in done.out
         assert state_of(tmp_path / "home", row.run_key).status == "completed"
 
 

@@ -169,7 +169,8 @@ from grindstone.flows import cli
 came = []
 for command in json.loads(sys.argv[1]):
     sys.argv = ["grindstone", *command]
-    came.append([command[0], cli._run(), sorted(name for name in sys.modules if "." not in name)])
+    code = cli.run_command()
+    came.append([command[0], code, sorted(name for name in sys.modules if "." not in name)])
 sys.stderr.write("\\n" + json.dumps(came))
 """
 

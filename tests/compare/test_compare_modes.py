@@ -74,6 +74,7 @@ async def test_a_profile_that_asks_no_model_teaches_nothing(
     assert not drafts(tmp_path)
 
 
+@pytest.mark.catalogue
 @pytest.mark.parametrize(("tokens", "summarised"), [(1_500, True), (150_000, False)])
 async def test_a_conversation_longer_than_the_setting_is_summarised(
     tmp_path, prefect_server, recorder, tokens, summarised
@@ -198,6 +199,7 @@ async def test_what_was_refused_of_a_draft_and_a_task_skill_is_in_the_report(
 TASK = {"task_ids": ["branch-sales"], "success_mode": "off"}
 
 
+@pytest.mark.catalogue
 @pytest.mark.parametrize(
     ("mode", "written"),
     [
@@ -254,6 +256,7 @@ async def test_a_later_run_keeps_what_a_failure_taught(tmp_path, prefect_server,
     assert len(recorder.of("task_skill")) == asked
 
 
+@pytest.mark.catalogue
 @pytest.mark.parametrize(("selection", "method"), [("keyword", "keyword"), ("semantic", None)])
 async def test_what_is_offered_is_chosen_and_its_scores_kept(
     tmp_path, prefect_server, recorder, selection, method

@@ -54,16 +54,22 @@ def triggers(up: Any) -> dict[str, bool]:
     return {item["name"]: item["enabled"] for item in up.post("/automations/filter")}
 
 
+def switch_trigger(up: Any, on: bool) -> None:
+    """Switch the trigger that comes switched off; deploying makes it anew."""
+    found = up.post("/automations/filter")
+    [automation] = [each for each in found if "check-episode" in each["name"]]
+    up.patch(f"/automations/{automation['id']}", {"enabled": on})
+
+
 def test_down_and_up_leave_schedules_parameters_and_triggers_alone(up: Any):
     trying, gate = up.deployment("try-one-task"), up.deployment("gate")
-    [automation] = up.post("/automations/filter")
     with switched(up, "grind", True), switched(up, "review", False):
         own = {"schedule": {"interval": 86400, "anchor_date": "2026-01-02T03:04:05Z"}}
         up.post(f"/deployments/{trying['id']}/schedules", [own | {"active": False}])
         settings = trying["parameters"]["settings"] | {"task_ids": ["crlf-kit"], "max_steps": 7}
         up.patch(f"/deployments/{trying['id']}", {"parameters": {"settings": settings}})
         up.patch(f"/deployments/{gate['id']}", {"paused": True, "concurrency_limit": 3})
-        up.patch(f"/automations/{automation['id']}", {"enabled": True})
+        switch_trigger(up, on=True)
         up.patch("/work_pools/grindstone", {"concurrency_limit": 5})
         before, enabled = decided(up), triggers(up)
         try:
@@ -79,8 +85,7 @@ def test_down_and_up_leave_schedules_parameters_and_triggers_alone(up: Any):
             assert set(enabled.values()) == {True}
             assert up.get("/work_pools/grindstone")["concurrency_limit"] == 5
         finally:
-            [automation] = up.post("/automations/filter")
-            up.patch(f"/automations/{automation['id']}", {"enabled": False})
+            switch_trigger(up, on=False)
             up.patch("/work_pools/grindstone", {"concurrency_limit": None})
             up.patch(f"/deployments/{gate['id']}", {"paused": False, "concurrency_limit": None})
             body = {"parameters": trying["parameters"], "schedules": []}

@@ -96,6 +96,7 @@ def slices(up: Any, run_key: str) -> list[dict[str, Any]]:
     return [run for run in found if run["deployment_id"] == up.deployment("slice")["id"]]
 
 
+@pytest.mark.catalogue(of="kills beside a run")
 def test_a_slice_whose_process_is_killed_costs_what_it_had_not_finished(up: Any):
     from grindstone.ledger import Ledger
     from grindstone.records import Episode

@@ -177,6 +177,7 @@ async def test_a_run_that_is_called_off_is_cancelled_and_goes_on_by_its_key(
     assert len(again.episodes()) == 3
 
 
+@pytest.mark.catalogue
 @pytest.mark.parametrize("batch_size", [3, 1], ids=["at-once", "after-the-last-batch"])
 async def test_what_errored_is_tried_again_on_order(tmp_path: Path, tap: Wiretap, batch_size: int):
     def refuse_once(body: Any) -> Response | None:
@@ -242,6 +243,7 @@ def test_what_a_resumed_run_is_given_is_the_later_word(tmp_path: Path):
     assert (now.last, now.max_workers, now.max_cost_usd) == (2, 3, math.inf)
 
 
+@pytest.mark.catalogue(of="kills of a run")
 def test_a_run_killed_while_paused_stays_paused_and_can_be_resumed(
     tmp_path: Path, rehearsal_url: str, command_environment: None
 ):

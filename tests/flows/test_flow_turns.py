@@ -10,7 +10,12 @@ from typing import Any
 
 import pytest
 from prefect import flow, get_client
-from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+from prefect.client.schemas.filters import (
+    ArtifactFilter,
+    ArtifactFilterFlowRunId,
+    FlowRunFilter,
+    FlowRunFilterId,
+)
 from prefect.context import FlowRunContext
 
 from grindstone.home import Home
@@ -141,9 +146,8 @@ async def test_one_artifact_says_where_a_run_stands_and_where_it_stood(prefect_s
     run_id = await lasting(0.5)
     short = await lasting(0.0)
     async with get_client() as client:
-        found = [
-            item for item in await client.read_artifacts() if item.flow_run_id in (run_id, short)
-        ]
+        ours = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run_id, short]))
+        found = await client.read_artifacts(artifact_filter=ours)
     [page] = found
     assert page.key == "progress-fred"
     assert page.description is not None
