@@ -12,6 +12,7 @@ from prefect.client.orchestration import SyncPrefectClient
 
 from grindstone.errors import Cause, InfrastructureError, InputError
 from grindstone.flows.addresses import require_database, require_free
+from grindstone.flows.authorities import one_authority
 from grindstone.flows.definitions import Delivered, is_delivered, note_delivered, write_definitions
 from grindstone.flows.login import VARIABLE
 from grindstone.flows.server import (
@@ -118,6 +119,7 @@ def client_environment(home: Path, state: ServerState) -> dict[str, str]:
         "PREFECT_WORKER_QUERY_SECONDS": str(POLL_S),
         "GRINDSTONE_WORK_DIR": str(home),
         "GRINDSTONE_POOL": POOL,
+        **one_authority(home, os.environ),
     }
     for name in ("PREFECT_API_DATABASE_CONNECTION_URL", "PREFECT_SERVER_API_AUTH_STRING"):
         del environment[name]  # the server's alone

@@ -27,6 +27,7 @@ from grindstone.base import Frozen
 from grindstone.errors import Cause, InfrastructureError, InputError
 from grindstone.files import write_atomic
 from grindstone.flows.addresses import free_port, require_address
+from grindstone.flows.authorities import one_authority
 from grindstone.flows.database import begin_with_copy, keep_copy
 from grindstone.flows.login import VARIABLE, as_header, login, require_admission
 from grindstone.home import Home
@@ -321,6 +322,7 @@ def server_for(home: Path, *, meanwhile: Callable[[], object] = lambda: None) ->
 
         def enter(state: ServerState) -> None:
             variables = {"PREFECT_API_URL": state.api_url, VARIABLE: login(home)}
+            variables |= one_authority(home, os.environ)
             exits.enter_context(_environment(variables))
 
         def begin(state: ServerState) -> None:

@@ -147,6 +147,7 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The API address of a Prefect server of this test process's own, used by flows within it."""
     from prefect.settings import (
         PREFECT_API_AUTH_STRING,
+        PREFECT_API_SSL_CERT_FILE,
         PREFECT_API_URL,
         PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
         PREFECT_LOGGING_LEVEL,
@@ -154,6 +155,8 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         temporary_settings,
     )
 
+    from grindstone.flows.authorities import VARIABLE as AUTHORITIES
+    from grindstone.flows.authorities import one_authority
     from grindstone.flows.login import VARIABLE, login
     from grindstone.flows.server import start
 
@@ -163,6 +166,7 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     os.environ[VARIABLE] = login(home)
     updates = {
         PREFECT_API_AUTH_STRING: login(home),
+        PREFECT_API_SSL_CERT_FILE: one_authority(home, {})[AUTHORITIES],
         PREFECT_API_URL: state.api_url,
         PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,
         PREFECT_LOGGING_LEVEL: "ERROR",
