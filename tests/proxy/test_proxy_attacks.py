@@ -17,6 +17,8 @@ from grindstone.llm import Journal
 from grindstone.llm.budget import Spending
 from grindstone.proxy import CallLimits
 
+pytestmark = pytest.mark.slow
+
 PER_CALL = 1000 + 200 + 100 + 100
 LONG = "word " * 800
 """About as long as the service says that a prompt is."""
@@ -303,6 +305,7 @@ NONSENSE: list[dict[str, Any]] = [
 ]
 
 
+@pytest.mark.catalogue
 @pytest.mark.parametrize("body", NONSENSE, ids=lambda body: json.dumps(body)[:60])
 async def test_nonsense_is_told_as_such_and_ends_nothing(
     service: Service, enter: Enter, body: dict[str, Any]

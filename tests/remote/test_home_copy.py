@@ -21,6 +21,8 @@ from grindstone.runs.home_copy import copy_home, side_of
 from grindstone.runs.remote_lock import RemoteLock
 from grindstone.workspace import Workspace
 
+pytestmark = pytest.mark.slow
+
 TOOL = "variants/tasks/one/tests/run tests.sh"
 
 

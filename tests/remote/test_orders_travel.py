@@ -9,6 +9,8 @@ from grindstone.home import Home, RunFolder
 from grindstone.runs.steered import Steering
 from grindstone.steering import Order, give_order, orders_of
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def machines(

@@ -17,6 +17,8 @@ from grindstone.remote.store import Store
 from grindstone.resources import bundled
 from grindstone.workspace import Workspace, WorkspaceError
 
+pytestmark = pytest.mark.slow
+
 SEED = bundled("seed_workspaces/skillbench")
 
 

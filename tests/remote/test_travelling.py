@@ -21,6 +21,8 @@ from grindstone.runs.remote_lock import RemoteLock
 from grindstone.sandbox.owner import Owner
 from grindstone.settings import GrindSettings
 
+pytestmark = pytest.mark.slow
+
 
 class Pair:
     """The same home as two machines see it."""

@@ -23,6 +23,8 @@ from grindstone.resources import bundled
 from grindstone.runs.remote_lock import RemoteLock
 from grindstone.workspace import Workspace, WorkspaceError
 
+pytestmark = pytest.mark.slow
+
 ADDRESS = "s3://kept/team"
 
 
