@@ -18,6 +18,8 @@ from grindstone.resources import bundled
 from grindstone.sandbox import open_provider, probe
 from grindstone.settings import FeedbackLevel
 
+pytestmark = pytest.mark.slow
+
 TASKS = bundled("examples/tasks")
 NAMES = sorted(path.name for path in TASKS.iterdir() if path.is_dir())
 

@@ -29,6 +29,8 @@ from grindstone.graduation.intake.recording import live_run
 from grindstone.graduation.intake.under_way import under_way
 from grindstone.llm.messages import ToolSpec, ToolUse
 
+pytestmark = pytest.mark.slow
+
 async def file_form(arguments):
     if arguments["form"] == "T3":
         print("filing", flush=True)
