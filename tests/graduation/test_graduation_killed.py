@@ -20,6 +20,8 @@ from grindstone.records import Episode
 from grindstone.settings import GraduationSettings
 from grindstone.tasks.graduation import open_service
 
+pytestmark = pytest.mark.slow
+
 AT_WORK = """
 import asyncio, sys
 from datetime import UTC, datetime
@@ -28,8 +30,6 @@ from grindstone.graduation.intake.live_actions import LiveActions
 from grindstone.graduation.intake.recording import live_run
 from grindstone.graduation.intake.under_way import under_way
 from grindstone.llm.messages import ToolSpec, ToolUse
-
-pytestmark = pytest.mark.slow
 
 async def file_form(arguments):
     if arguments["form"] == "T3":
