@@ -1,11 +1,12 @@
 """A home with a clock of its own, and an edge case's task."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from graduation_support import Clock, passing
+from graduation_support import START, Clock, fill, in_ledger, passing, work
 
 from grindstone.graduation import GraduationService
 from grindstone.graduation.rules.policy import Policy
@@ -43,3 +44,21 @@ def edge_task(tmp_path: Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     return folder
+
+
+@pytest.fixture
+async def promoted(
+    service_at: Callable[..., GraduationService], edge_task: Path, tmp_path: Path, clock: Clock
+) -> GraduationService:
+    """An agent at work for a day, promoted to INTERN by an exam and a person."""
+    clock.now = START + timedelta(days=1)
+    service = service_at(examiner=in_ledger(tmp_path / "home"))
+    await fill(service, 11)
+    await service.record_episode(
+        **work(11, human_edits=[{"field": "rate", "corrected_by": "Grace", "reason": "exempt"}])
+    )
+    await service.record_episode(**work(99, agent_id="bob", success=False))
+    await service.add_edge_case("ep-99", edge_task, added_by="Grace")
+    await service.run_graduation_exam("ada")
+    await service.promote_agent("ada", "INTERN", "Grace")
+    return service

@@ -2,11 +2,14 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from grindstone.graduation import GraduationService
+from grindstone.graduation.audit.event import AuditEvent, EventKind
 from grindstone.graduation.decisions.edge_cases import EdgeCase
 from grindstone.graduation.decisions.exam import Examiner
+from grindstone.ledger import Ledger
 from grindstone.records import Episode, Outcome, Purpose
 
 START = datetime(2026, 1, 5, 8, tzinfo=UTC)
@@ -76,3 +79,21 @@ async def fill(service: GraduationService, count: int, *, first: int = 0, **more
     ]
     keep(registry, rows, run_key=run_key)
     await check(registry, [item.episode for item in rows])
+
+
+def in_ledger(home: Path, **more: Any) -> Any:
+    """Exam attempts as a run keeps them: in the ledger."""
+    plain = passing()
+
+    async def attempt(agent_id: str, cases: Any) -> list[Episode]:
+        found = [each.model_copy(update=more) for each in await plain(agent_id, cases)]
+        Ledger(home).append(found, run_key="exam")
+        return found
+
+    return attempt
+
+
+def promotion(service: GraduationService) -> AuditEvent:
+    return next(
+        event for event in service.registry.chain.events() if event.kind is EventKind.PROMOTED
+    )
