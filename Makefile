@@ -37,7 +37,7 @@ test: setup sandbox  ## Run the tests: all that stand alone, and of each catalog
 	GRINDSTONE_DRILL_SHARE=$(GRINDSTONE_DRILL_SHARE) GRINDSTONE_SEED=$(GRINDSTONE_SEED) \
 		$(BIN)/pytest $(PARALLEL) $(ARGS)
 
-quick: setup    ## Run the tests that need no server, sandbox, browser or process, in a minute
+quick: setup    ## Run the tests that need no server, sandbox, browser or process
 	PYTEST_XDIST_AUTO_NUM_WORKERS=$$(($$(nproc) * 3 / 2)) $(BIN)/pytest -n auto --dist worksteal -m \
 		"not (docker or bubblewrap or sandbox or browser or server or slow or drill or commands)"
 

@@ -1,7 +1,7 @@
 """Which authorities Prefect's clients trust, where no certificate is ever shown.
 
 Prefect reads the bundle of all authorities for each client it makes, twenty milliseconds of a
-processor: once for each flow run, and some ninety times while all flows are deployed. Over plain
+processor: once for each flow run, and dozens of times while all flows are deployed. Over plain
 HTTP on this machine nothing is compared with it, so a bundle of one authority does as well.
 """
 

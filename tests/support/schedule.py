@@ -1,8 +1,8 @@
 """In what order the tests run, and on which of several processes.
 
 The tests of a file stay on one process: they share the servers and runs its fixtures make. A home
-that is up (server and worker) takes a twentieth of a processor at rest, so the files that use one
-are dealt out as two hands, before all others, and each home goes down behind its last test.
+that is up (server and worker) takes two seconds of a processor a minute at rest, so the files that
+use one are dealt out as two hands, before all others, and each goes down behind its last test.
 """
 
 import zlib
