@@ -2,7 +2,6 @@
 
 import os
 import random
-from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
 
@@ -27,10 +26,7 @@ from grindstone.graduation.audit.evidence_check import EvidenceCheck, check_evid
 from grindstone.graduation.audit.merkle import leaf, root
 from grindstone.graduation.audit.standing import agent_of
 from grindstone.graduation.audit.verify import verify
-from grindstone.graduation.rules.policy import ExamRule, Policy
-
-Make = Callable[..., GraduationService]
-FREE = ExamRule(required=False)
+from grindstone.graduation.rules.policy import Policy
 
 
 def evidence(service: GraduationService) -> EvidenceCheck:
