@@ -263,6 +263,7 @@ async def open_planned(planned: Planned, settings: S, blocks: BlockNames) -> Asy
         max_workers=settings.max_workers,
         watch=told_both(_watcher(), standing.note),
         after_episode=episode_check(settings.home),
+        shared=settings.dispatch == "deployment",
     ) as runtime:
         resolved = runtime.models.resolve(settings.model_id)
         runtime.note(resolved.reason)

@@ -81,6 +81,7 @@ async def attempt_slice(work: AttemptSlice) -> None:
                 watch=run_log(),
                 after_episode=episode_check(home),
                 whole=False,
+                shared=True,
             )
         )
         tasks = [await asyncio.to_thread(load_task, spec.task_dir) for spec in attempts]

@@ -74,8 +74,13 @@ class RunFolder(os.PathLike[str]):
         return self.orders / f"{number:06}.json"
 
     def pulse(self, name: str) -> Path:
-        """Return the file by which a slice on a work pool shows that it lives."""
+        """Return the file by which a slice, or who shares the budget, shows that it lives."""
         return self.root / "slices" / name
+
+    @property
+    def account(self) -> Path:
+        """What the processes of a run on a work pool hold of its ceilings."""
+        return self.root / "slices" / "account.json"
 
     def attempt(self, episode_id: str) -> Path:
         """Return the file of an attempt that is not yet in the ledger."""

@@ -29,6 +29,7 @@ from grindstone.records import Episode
 from grindstone.runs.incidents import spared
 from grindstone.runs.lock import sole_process
 from grindstone.runs.progress import Note, Progress, Watcher, ignore
+from grindstone.runs.shared_budget import SharedBudget
 from grindstone.runs.steered import Steering
 from grindstone.sandbox import SandboxProvider, open_provider
 from grindstone.sandbox.owner import run_labels
@@ -184,6 +185,7 @@ async def open_runtime(
     watch: Watcher = ignore,
     after_episode: AfterEpisode | None = None,
     whole: bool = True,
+    shared: bool = False,
 ) -> AsyncIterator[Runtime]:
     """Open a run's resources, and sweep away what dead runs left behind, before and after.
 
@@ -199,6 +201,7 @@ async def open_runtime(
         watch: Told what happens.
         after_episode: Called after each scored attempt.
         whole: False for a part of a run, which must leave the run's other parts alone.
+        shared: Whether other processes of the run spend under its ceilings.
 
     Raises:
         InputError: Another process drives this run.
@@ -223,12 +226,17 @@ async def open_runtime(
         def keep(call: CallRecord) -> None:
             calls[call.scope].setdefault(call.call_id, call)
 
+        budget = None
+        if shared or await asyncio.to_thread(SharedBudget.is_kept, folder):
+            budget = SharedBudget(folder)
+            exits.push_async_callback(budget.close)
         models = await exits.enter_async_context(
             open_models(
                 run_key=run_key,
                 journal_dir=folder.journal,
                 spending=steering.ceilings,
                 ceilings=steering.look,
+                shared=budget,
                 on_call=keep,
                 environ=(environ := await credentials(model_block)),
                 mask=Mask.of({**os.environ, **environ}, passed_names(os.environ)),

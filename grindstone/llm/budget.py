@@ -5,7 +5,7 @@ estimate together pass a ceiling. The estimate is the prompt's size plus the lon
 (1,024 tokens before the first), never more than the call may use. Near a ceiling calls wait for one
 another: beside others one begins only where all may use the most they can, but for the one that may
 pass its estimate by most. So a ceiling is passed by at most what one call uses beyond its estimate.
-Of calls in flight in other processes of the run nothing is known until they are paid.
+Where several processes spend under one ceiling, each has a share of it instead: `SharedCeilings`.
 
 Tokens told by tries that brought no answer count too, also those of calls that were given
 up or cancelled; these are in no count of calls.
@@ -13,8 +13,8 @@ up or cancelled; these are in no count of calls.
 
 import asyncio
 import math
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Awaitable, Callable, Sequence
+from typing import NamedTuple, Protocol
 
 from pydantic import PositiveFloat, PositiveInt
 
@@ -66,6 +66,36 @@ class CallNeed(NamedTuple):
     most_usd: float
 
 
+class SharedCeilings(Protocol):
+    """Ceilings that hold over several processes."""
+
+    @property
+    def payer(self) -> str:
+        """The name under which this process spends."""
+        ...
+
+    async def begin(
+        self, need: CallNeed, ceilings: Callable[[], Awaitable[Spending]]
+    ) -> Callable[[], None]:
+        """Set aside what a call needs, once there is room for it.
+
+        Args:
+            need: Of the call.
+            ceilings: Asked for those of the moment.
+
+        Returns:
+            What gives it back.
+
+        Raises:
+            BudgetExceededError: It does not fit under a ceiling any more.
+        """
+        ...
+
+    def paid(self, record: CallRecord) -> None:
+        """Count a call that this process has paid, before what was set aside is given back."""
+        ...
+
+
 class SpendMeter:
     """Counts what is spent and refuses calls past a ceiling. For one event loop."""
 
@@ -85,6 +115,7 @@ class SpendMeter:
 
     def cap(self, ceilings: Spending) -> None:
         """Have other ceilings from now on; calls in flight are let be."""
+        self.ceilings = ceilings
         self._max_cost_usd = ceilings.max_cost_usd
         self._max_tokens_total = ceilings.max_tokens_total
 

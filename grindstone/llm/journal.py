@@ -54,6 +54,14 @@ class JournalEntry(Frozen):
 class _Line(Frozen):
     entry: JournalEntry
     checksum: str
+    payer: str = ""
+
+
+class Bill(NamedTuple):
+    """A paid call, and under which name the process that paid it spends."""
+
+    payer: str  # empty: under none
+    record: CallRecord
 
 
 class _Index(NamedTuple):
@@ -104,8 +112,13 @@ class Journal:
                     return entry
         return None
 
-    def append(self, site: CallSite, entry: JournalEntry) -> None:
+    def append(self, site: CallSite, entry: JournalEntry, *, payer: str = "") -> None:
         """Put a paid call on disk, in a remote home into storage first; it is there at the return.
+
+        Args:
+            site: Where in the run.
+            entry: The call.
+            payer: The name under which this process spends, where several share a ceiling.
 
         Raises:
             OSError: The disk is full or the folder cannot be written.
@@ -113,7 +126,8 @@ class Journal:
         """
         text = canonical_json(entry).encode()  # once: an answer may be long
         checksum = hashlib.sha256(text).hexdigest().encode()
-        data = b'{"checksum":"' + checksum + b'","entry":' + text + b"}\n"
+        paid_by = b',"payer":"' + payer.encode() + b'"' if payer else b""
+        data = b'{"checksum":"' + checksum + b'","entry":' + text + paid_by + b"}\n"
         path = self._path(site)
         if self._mirror is not None:
             name = path.with_suffix(CALLS) / entry.record.call_id
@@ -198,14 +212,26 @@ class Journal:
 
     def entries(self) -> Iterator[JournalEntry]:
         """Yield every paid call of the run, each once, in a fixed order."""
+        for lines in self._files():
+            yielded = set()
+            for line in lines:
+                if line.entry.record.call_id not in yielded:
+                    yielded.add(line.entry.record.call_id)
+                    yield line.entry
+
+    def bills(self) -> list[Bill]:
+        """Return every payment of the run, also of a call that two processes paid."""
+        return [
+            Bill(line.payer, line.entry.record)
+            for lines in self._files()
+            for line in {(each.payer, each.entry.record.call_id): each for each in lines}.values()
+        ]
+
+    def _files(self) -> Iterator[list[_Line]]:
         self.pull()
         for path in sorted(self._folder.glob(f"*{_ENDING}")):
-            yielded = set()
-            for line in path.read_bytes().splitlines():
-                entry = _parse(line)
-                if entry is not None and entry.record.call_id not in yielded:
-                    yielded.add(entry.record.call_id)
-                    yield entry
+            lines = map(_parse_line, path.read_bytes().splitlines())
+            yield [line for line in lines if line is not None]
 
     def answers(self, role: Role, scope: str) -> list[JournalEntry]:
         """Return the paid calls of a role within a scope, in the order they were written."""
@@ -250,12 +276,17 @@ def _key(line: bytes) -> str | None:
 
 
 def _parse(line: bytes) -> JournalEntry | None:
+    found = _parse_line(line)
+    return None if found is None else found.entry
+
+
+def _parse_line(line: bytes) -> _Line | None:
     """Return what a line holds, or None where it is torn or was changed."""
     try:
         found = _Line.model_validate_json(line)
     except ValidationError:
         return None
-    return found.entry if digest(found.entry) == found.checksum else None
+    return found if digest(found.entry) == found.checksum else None
 
 
 def _write_all(handle: int, data: bytes) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from grindstone.errors import InputError
-from grindstone.llm.budget import Spend, Spending, SpendMeter
+from grindstone.llm.budget import SharedCeilings, Spend, Spending, SpendMeter
 from grindstone.llm.calls import CallRecord
 from grindstone.llm.client import JournaledModel
 from grindstone.llm.journal import Journal
@@ -148,13 +148,14 @@ async def open_models(
     spent_before: Iterable[CallRecord] = (),
     mask: Mask | None = None,
     ceilings: Callable[[], Awaitable[Spending]] | None = None,
+    shared: SharedCeilings | None = None,
 ) -> AsyncIterator[Models]:
     """Open a run's models, for the event loop this is called in.
 
     What the run's journal holds already counts as spent, so the ceilings and `spent()`
     are those of the whole run, however often it was resumed. Several processes may share
     a journal; under a ceiling each looks before a call at what the others have spent, and a
-    ceiling is passed by what is in flight elsewhere at most.
+    ceiling is passed by what is in flight elsewhere at most. With `shared` it is not.
 
     Args:
         run_key: The run; part of every call's identity.
@@ -172,6 +173,7 @@ async def open_models(
         mask: Replaces known keys in answers; by default those of `environ`.
         ceilings: Asked before each call for the ceilings of the moment; without it they stay
             those of `spending`.
+        shared: Keeps the ceilings together with the run's other processes.
     """
     environ = dict(os.environ if environ is None else environ)
     journal = Journal(journal_dir)
@@ -190,6 +192,7 @@ async def open_models(
         mask=mask or Mask.of(environ),
         own_prices=PriceList.of_environment(environ),
         ceilings=ceilings,
+        shared=shared,
     )
     async with contextlib.AsyncExitStack() as exits:
         yield Models(

@@ -4,10 +4,11 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from grindstone.digest import digest
-from grindstone.llm.budget import CallNeed, RequestSize, Spending, SpendMeter
+from grindstone.llm.budget import CallNeed, RequestSize, SharedCeilings, Spending, SpendMeter
 from grindstone.llm.calls import GIVEN_UP, CallRecord
 from grindstone.llm.journal import Journal, JournalEntry
 from grindstone.llm.messages import CallSite, Response
@@ -44,6 +45,8 @@ class CallAccounting:
     own_prices: PriceList = NO_PRICES
     ceilings: Callable[[], Awaitable[Spending]] | None = None
     """Asked before each call for the ceilings of the moment; None: they stay."""
+    shared: SharedCeilings | None = None
+    """None: no other process spends under the ceilings."""
 
     def price(self, resolved: Resolved, usage: Usage, *, rehearsal: bool = False) -> Price:
         """Return what some tokens cost at a model's present price.
@@ -96,14 +99,7 @@ class PaidCalls:
         # The SDK takes a second to import: not before the first live call.
         from grindstone.llm.asking import RetriedCall
 
-        meter = self.books.meter
-        if self.books.ceilings is not None:
-            meter.cap(await self.books.ceilings())
-        if meter.capped:
-            for spent_elsewhere in await asyncio.to_thread(self.books.journal.news):
-                meter.seed(spent_elsewhere)
-        need = self._need(size)
-        await meter.begin(need)
+        give_back = await self._begin(size)
         try:
             started_at = utc_now()
             call = RetriedCall(inquiry, call_id=key, patience=self.books.patience)
@@ -116,11 +112,41 @@ class PaidCalls:
             response = masked_response(response, self.books.mask)
             record = self._record(call, response, site, key, started_at)
             entry = JournalEntry(record=record, response=response)
-            await asyncio.to_thread(self.books.journal.append, site, entry)
-            self.books.enter(record)
+            append = partial(self.books.journal.append, payer=self._payer)
+            await asyncio.to_thread(append, site, entry)
+            self._book(record)
             return response
         finally:
-            meter.release(need)
+            give_back()
+
+    async def _begin(self, size: RequestSize) -> Callable[[], None]:
+        """Set aside what a call needs; return what gives it back."""
+        meter, shared = self.books.meter, self.books.shared
+        if shared is not None:
+            return await shared.begin(self._need(size), self._ceilings)
+        await self._ceilings()
+        if meter.capped:
+            for spent_elsewhere in await asyncio.to_thread(self.books.journal.news):
+                meter.seed(spent_elsewhere)
+        need = self._need(size)
+        await meter.begin(need)
+        return partial(meter.release, need)
+
+    async def _ceilings(self) -> Spending:
+        """Return the ceilings of the moment."""
+        if self.books.ceilings is not None:
+            self.books.meter.cap(await self.books.ceilings())
+        return self.books.meter.ceilings
+
+    @property
+    def _payer(self) -> str:
+        return "" if self.books.shared is None else self.books.shared.payer
+
+    def _book(self, record: CallRecord) -> None:
+        """Count a call that is in the journal."""
+        if self.books.shared is not None:
+            self.books.shared.paid(record)
+        self.books.enter(record)
 
     def _need(self, size: RequestSize) -> CallNeed:
         expected, most = self.books.meter.guess(size)
@@ -139,8 +165,9 @@ class PaidCalls:
         name = digest([key, GIVEN_UP, started_at.isoformat()])
         record = self._record(call, None, site, name, started_at)
         # On the loop: a cancelled task must not wait for a thread.
-        self.books.journal.append(site, JournalEntry(record=record, response=None))
-        self.books.enter(record)
+        entry = JournalEntry(record=record, response=None)
+        self.books.journal.append(site, entry, payer=self._payer)
+        self._book(record)
 
     def _record(
         self,

@@ -26,7 +26,7 @@ class Pulse:
     """The signs of life of what was sent elsewhere, as somebody who waits for it sees them."""
 
     def __init__(self, path: Path) -> None:
-        self._sign, self._fence = _Sign(path), _Sign(_fence_of(path))
+        self._sign, self._fence = Sign(path), Sign(_fence_of(path))
         self._seen: bytes | None = None
         self._since = time.monotonic()
 
@@ -55,7 +55,7 @@ async def beating(path: Path) -> AsyncIterator[None]:
     Args:
         path: Written again and again, removed in the end.
     """
-    sign, fence = _Sign(path), _Sign(_fence_of(path))
+    sign, fence = Sign(path), Sign(_fence_of(path))
     work, loop, over = asyncio.current_task(), asyncio.get_running_loop(), threading.Event()
     assert work is not None
 
@@ -87,13 +87,14 @@ def _fence_of(path: Path) -> Path:
     return path.with_suffix(_FENCE)
 
 
-class _Sign:
+class Sign:
     """A small file, in a remote home an object, that one side writes and the other one reads."""
 
     def __init__(self, path: Path) -> None:
         self._path, self._mirror = path, mirror_of(path)
 
     def read(self) -> bytes | None:
+        """Return what was written last, None where nothing is."""
         if self._mirror is not None:
             return self._mirror.get(self._path)
         with contextlib.suppress(FileNotFoundError):
@@ -101,6 +102,7 @@ class _Sign:
         return None
 
     def write(self, text: str) -> None:
+        """Write it anew."""
         if self._mirror is not None:
             self._mirror.store.put(self._mirror.name_of(self._path), text.encode())
             return
@@ -108,6 +110,7 @@ class _Sign:
         self._path.write_text(text)
 
     def remove(self) -> None:
+        """Remove it, if it is there."""
         if self._mirror is not None:
             self._mirror.store.delete(self._mirror.name_of(self._path))
         else:

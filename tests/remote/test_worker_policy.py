@@ -19,7 +19,9 @@ from grindstone.ledger.tables.runs import EglRow
 from grindstone.llm.journal import Journal
 from grindstone.records import utc_now
 from grindstone.remote.policy import worker_policy
+from grindstone.remote.shared_record import SharedRecord
 from grindstone.resources import bundled
+from grindstone.runs.account import Account
 from grindstone.runs.remote_lock import RemoteLock
 from grindstone.workspace import Workspace, WorkspaceError
 
@@ -72,6 +74,7 @@ def test_a_worker_does_what_an_attempt_of_its_run_needs(home: Home):
     assert [each.record.call_id for each in journal.entries()] == ["a"]
     assert home.mirror is not None
     home.mirror.write(home.run("r").attempt("e"), b"{}")
+    SharedRecord(home.run("r").account, Account).change(lambda found: found or Account())
     # Removing it again is not shown: this server holds a removal against the bucket, not the name.
     assert Workspace.open(home.workspace("ann")).snapshot()
 

@@ -1,0 +1,331 @@
+"""One process's share of a run's ceilings, where several processes spend under them.
+
+What a process may spend it is given in parts, so that most calls ask nobody. Its share is under a
+name that its paid calls have in the journal. Who waits for more gives up a process that is dead, or
+gave no sign of life for as long as it waits: what its calls cost is then read from the journal,
+and the rest of its share is free. Was it alive after all, it finds its share gone before its next
+call and takes another one, under another name.
+"""
+
+import asyncio
+import contextlib
+import math
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from functools import partial
+from uuid import uuid4
+
+from grindstone.errors import BudgetExceededError, InfrastructureError
+from grindstone.home import RunFolder
+from grindstone.llm.budget import CallNeed, Spending
+from grindstone.llm.calls import CallRecord
+from grindstone.llm.journal import Journal
+from grindstone.remote.shared_record import SharedRecord
+from grindstone.runs import lease
+from grindstone.runs.account import (
+    Account,
+    Amount,
+    AskedBudget,
+    InUse,
+    Ruling,
+    Share,
+    asked,
+    limit_of,
+)
+from grindstone.sandbox.owner import this_process
+
+LOOK_S = 0.5
+"""Pause between two looks of a process that waits for others to give back."""
+
+
+class SharedBudget:
+    """The ceilings of a run as one process of it keeps them. For one event loop."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        """Take the run's folder; nothing is asked for before the first call under a ceiling."""
+        self.payer = uuid4().hex
+        self._folder = folder
+        self._journal = Journal(folder.journal)
+        self._record = SharedRecord(folder.account, Account)
+        self._turn = asyncio.Lock()  # one call at a time asks
+        self._ended = asyncio.Event()  # a call in flight has
+        self._talking = threading.Lock()  # one change of the account at a time
+        self._facts = threading.Lock()
+        self._spent = self._expected = self._most = Amount()
+        self._granted: Amount | None = None  # while it is not known
+        self._waiting = False  # whether a call of this process does
+        self._limit: Amount | None = None  # under which the share was given
+        self._has_joined = False  # whether it had a share when the account was last changed
+        self._settles = False  # whether it reads the journal when it joins
+        self._since = -math.inf  # when it was last seen to have a share
+        self._wanted = False  # whether others wait
+        self._silent: dict[str, lease.Pulse] = {}
+        self._over = threading.Event()
+        self._beat: threading.Thread | None = None
+        self._giving_back: set[asyncio.Task[None]] = set()
+
+    @staticmethod
+    def is_kept(folder: RunFolder) -> bool:
+        """Return whether processes of a run have shared its ceilings.
+
+        Raises:
+            InfrastructureError: The storage did not answer.
+        """
+        return SharedRecord(folder.account, Account).exists()
+
+    async def begin(
+        self, need: CallNeed, ceilings: Callable[[], Awaitable[Spending]]
+    ) -> Callable[[], None]:
+        """Set aside what a call may use at most, once there is room for it.
+
+        Args:
+            need: Of the call.
+            ceilings: Asked for those of the moment.
+
+        Returns:
+            What gives it back.
+
+        Raises:
+            BudgetExceededError: It does not fit under a ceiling any more.
+            InfrastructureError: The storage of a remote home did not answer.
+        """
+        expected = Amount(tokens=need.tokens, usd=need.cost_usd)
+        most = Amount(tokens=need.most_tokens, usd=need.most_usd).at_least(expected)
+        async with self._turn:
+            try:
+                while True:
+                    limit = limit_of(await ceilings())
+                    if self._takes(expected, most, limit):
+                        return partial(self._release, expected, most)
+                    self._ended.clear()
+                    found = await self._asked(expected, most, limit)
+                    if found.ruling is Ruling.BEGIN:
+                        return partial(self._release, expected, found.reserved)
+                    if found.ruling is Ruling.REFUSE:
+                        raise BudgetExceededError(_refusal(found, expected, limit))
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(self._ended.wait(), LOOK_S)
+            finally:
+                if self._waiting:  # it was called off: others need not let it go first
+                    self._waiting = False
+                    self._tell_soon()
+
+    def paid(self, record: CallRecord) -> None:
+        """Count a call of this process that is in the journal."""
+        with self._facts:
+            self._spent += _bill(record)
+
+    def _release(self, expected: Amount, most: Amount) -> None:
+        with self._facts:
+            self._expected -= expected
+            self._most -= most
+        self._ended.set()
+        if self._wanted:
+            self._tell_soon()
+
+    async def close(self) -> None:
+        """Settle what was spent and give back the rest."""
+        self._over.set()
+        if self._giving_back:
+            await asyncio.wait(self._giving_back)
+        if self._has_joined:
+            await asyncio.to_thread(self._leave)
+
+    def _takes(self, expected: Amount, most: Amount, limit: Amount) -> bool:
+        """Set aside what a call may use where the share has it, or nothing is limited."""
+        fresh = time.monotonic() - self._since < lease.LOST_S - 2 * lease.BEAT_S
+        with self._facts:
+            if limit != limit_of(Spending()):
+                if self._granted is None or not fresh or limit != self._limit:
+                    return False
+                if not most.within(self._granted - self._spent - self._most, limit):
+                    return False
+            self._expected += expected
+            self._most += most
+        return True
+
+    def _use(self) -> InUse:
+        with self._facts:
+            return InUse(self._spent, self._expected, self._most)
+
+    async def _asked(self, expected: Amount, most: Amount, limit: Amount) -> AskedBudget:
+        asking = asyncio.ensure_future(asyncio.to_thread(self._ask, expected, most, limit))
+
+        def undo(done: asyncio.Future[AskedBudget]) -> None:
+            if done.exception() is None and (found := done.result()).ruling is not Ruling.REFUSE:
+                self._waiting = False
+                begun = found.ruling is Ruling.BEGIN
+                self._release(*((expected, found.reserved) if begun else (Amount(), Amount())))
+                self._tell_soon()
+
+        try:
+            return await asyncio.shield(asking)
+        except asyncio.CancelledError:
+            asking.add_done_callback(undo)
+            raise
+
+    def _ask(self, expected: Amount, most: Amount, limit: Amount) -> AskedBudget:
+        """Ask for a call; what is reserved for it when it may begin is set aside."""
+        answers: list[AskedBudget] = []
+
+        def work(account: Account) -> Account:
+            use = self._use()
+            found = asked(account, self.payer, use, expected=expected, most=most, limit=limit)
+            answers.append(found)
+            return answers[-1].account
+
+        def note() -> None:
+            self._limit, answer = limit, answers[-1]
+            self._waiting = answer.ruling is Ruling.WAIT
+            if answer.ruling is Ruling.BEGIN:
+                self._expected += expected
+                self._most += answer.reserved
+
+        while True:
+            self._change(work, note)
+            dead = self._dead(answers[-1]) if self._waiting else []
+            if not dead:
+                return answers[-1]
+            self._change(partial(self._buried, dead))
+            for name in dead:
+                lease.Sign(self._folder.pulse(name)).remove()
+
+    def _tell(self) -> None:
+        """Tell what was spent, and keep only what calls in flight may use."""
+
+        def work(account: Account) -> Account:
+            use, mine = self._use(), account.shares[self.payer]
+            place = mine.waits if self._waiting else 0
+            kept = {"granted": use.all, "spent": use.spent, "waits": place}
+            return account.having(self.payer, mine.model_copy(update=kept))
+
+        with contextlib.suppress(InfrastructureError):  # who waits looks on
+            self._change(work)
+
+    def _tell_soon(self) -> None:
+        task = asyncio.create_task(asyncio.to_thread(self._tell))
+        self._giving_back.add(task)
+        task.add_done_callback(self._giving_back.discard)
+
+    def _change(
+        self, work: Callable[[Account], Account], note: Callable[[], None] = lambda: None
+    ) -> None:
+        """Change the account, in which this process has a share then.
+
+        Args:
+            work: Does.
+            note: Called when it is done, before another call may begin.
+        """
+
+        def change(found: Account | None) -> Account:
+            account = found or Account()
+            if self.payer not in account.shares:
+                self._settles |= found is None
+                account = self._joined(account)
+            return work(account)
+
+        with self._talking:
+            with self._facts:
+                self._granted = None  # no call begins meanwhile
+            account = self._record.change(change)
+            self._has_joined, self._settles = True, False
+            with self._facts:
+                note()
+                self._granted = account.shares[self.payer].granted
+            self._seen(account)
+            if self._beat is None:
+                self._beat = threading.Thread(target=self._live, name="budget", daemon=True)
+                self._beat.start()
+
+    def _joined(self, account: Account) -> Account:
+        """Return the account with a share of this process.
+
+        What the journal has of those without a share is settled: by who begins the account, and
+        by who has spent without a share, or after losing it.
+        """
+        if self._has_joined:
+            with self._facts:
+                self.payer, self._spent = uuid4().hex, Amount()
+            self._has_joined, self._settles = False, True
+        use = self._use()
+        share = Share(granted=use.all, spent=use.spent, **this_process()._asdict())
+        joined = account.having(self.payer, share)
+        return self._settled(joined) if self._settles or use.spent != Amount() else joined
+
+    def _buried(self, dead: list[str], account: Account) -> Account:
+        return self._settled(account.without(*dead))
+
+    def _settled(self, account: Account) -> Account:
+        """Return the account with what the journal has of processes without a share."""
+        every = self._journal.bills()
+        bills = [_bill(bill.record) for bill in every if bill.payer not in account.shares]
+        return account.model_copy(update={"settled": sum(bills, start=Amount())})
+
+    def _dead(self, answer: AskedBudget) -> list[str]:
+        """Return those of the others that hold something and live no more."""
+        shares = answer.account.shares
+        holding = {
+            name: share
+            for name, share in shares.items()
+            if name != self.payer and (share.taken != share.spent or share.waits)
+        }
+        for name in holding:
+            self._silent.setdefault(name, lease.Pulse(self._folder.pulse(name)))
+        return [
+            name
+            for name, share in holding.items()
+            if share.ended or self._silent[name].silent_s() > lease.LOST_S
+        ]
+
+    def _live(self) -> None:
+        """Give signs of life, and give back what others wait for."""
+        number = 0
+        while not self._over.is_set():
+            with contextlib.suppress(OSError, InfrastructureError):
+                lease.Sign(self._folder.pulse(self.payer)).write(str(number))
+                self._seen(self._record.read())
+            if self._wanted and not self._turn.locked():
+                self._tell()
+            number += 1
+            self._over.wait(lease.BEAT_S)
+
+    def _seen(self, account: Account | None) -> None:
+        if account is None or self.payer not in account.shares:
+            self._since = -math.inf  # given up: the next call asks
+            return
+        self._since = time.monotonic()
+        self._wanted = any(share.waits for share in account.others(self.payer))
+
+    def _leave(self) -> None:
+        def work(found: Account | None) -> Account:
+            account = found or Account()
+            if self.payer not in account.shares:
+                return account  # its calls are read from the journal
+            return account.without(self.payer).settling(self._use().spent)
+
+        if self._beat is not None:
+            self._beat.join()
+        with contextlib.suppress(InfrastructureError), self._talking:
+            self._record.change(work)
+            lease.Sign(self._folder.pulse(self.payer)).remove()
+
+
+def _bill(record: CallRecord) -> Amount:
+    used = record.usage + record.lost
+    return Amount(tokens=used.total_tokens, usd=record.cost_usd or 0.0)
+
+
+def _refusal(found: AskedBudget, expected: Amount, limit: Amount) -> str:
+    if found.spent.tokens + found.held.tokens + expected.tokens > limit.tokens:
+        return (
+            f"max_tokens_total: {found.spent.tokens:,.0f} tokens are used, "
+            f"{found.held.tokens:,.0f} reserved by calls in flight and the next call needs about "
+            f"{expected.tokens:,.0f}; "
+            f"the ceiling is {limit.tokens:,.0f}"
+        )
+    return (
+        f"max_cost_usd: {found.spent.usd:.4f} USD are spent, {found.held.usd:.4f} reserved by "
+        f"calls in flight and the next call costs about {expected.usd:.4f}; "
+        f"the ceiling is {limit.usd:.4f}"
+    )
