@@ -1,18 +1,16 @@
-"""What an SDK or network failure means: its cause, and how long the service asked to wait.
+"""What a failure of a service or the network means: its cause, and how long it asked to wait.
 
 Recognised by type, status and the error type in the body; never by words in a message.
 An error the service reports inside a stream comes with status 200, so the body's word
 goes before the status.
 """
 
-import contextlib
 import email.utils
 import json
 import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import anthropic
 import httpx2
 
 from grindstone.errors import Cause, InfrastructureError
@@ -53,7 +51,7 @@ _BY_STATUS: Mapping[int, Cause] = {
 
 
 class ServiceFault(Exception):  # noqa: N818 - what a service answered, not an error of ours
-    """A service's refusal or failure, asked over plain HTTP.
+    """A service's refusal or failure.
 
     Attributes:
         status: Of HTTP; 200 where the error came inside a stream.
@@ -83,30 +81,8 @@ def error_in(body: Any) -> tuple[str, str]:
     return str(kind), str(error.get("message") or "")
 
 
-def _of_extras() -> tuple[tuple[type[Exception], ...], tuple[type[Exception], ...]]:
-    """Return what the libraries behind Bedrock and Vertex raise: on the wire, and refusing."""
-    wire: list[type[Exception]] = []
-    refusing: list[type[Exception]] = []
-    with contextlib.suppress(ImportError):
-        from botocore import eventstream, exceptions  # type: ignore[import-untyped]
-
-        wire += [eventstream.ParserError, exceptions.HTTPClientError]
-        refusing += [exceptions.BotoCoreError]
-    with contextlib.suppress(ImportError):
-        from google.auth import exceptions as google_exceptions
-
-        wire += [google_exceptions.TransportError]
-        refusing += [google_exceptions.GoogleAuthError]
-    return tuple(wire), tuple(refusing)
-
-
-_EXTRAS_WIRE, _EXTRAS_REFUSING = _of_extras()
-
 FAILURES: tuple[type[Exception], ...] = (
-    *_EXTRAS_WIRE,
-    *_EXTRAS_REFUSING,
     ServiceFault,
-    anthropic.AnthropicError,
     httpx2.HTTPError,
     httpx2.StreamError,
     TimeoutError,
@@ -132,17 +108,12 @@ def understand(failure: Exception) -> Fault:
     """
     if isinstance(failure, InfrastructureError):
         return Fault(failure, None)
-    if isinstance(failure, anthropic.APIStatusError):
-        cause = _of_status(failure.type or "", failure.status_code)
-        detail = f"HTTP {failure.status_code} {failure.type or ''}: {failure.message}"
-        retry_after_s = _retry_after_s(failure.response.headers)
-        return Fault(InfrastructureError(cause, detail[:_LONGEST_DETAIL]), retry_after_s)
     if isinstance(failure, ServiceFault):
         cause = _of_status(failure.kind, failure.status)
         detail = f"HTTP {failure.status} {failure.kind}: {failure}"
         retry_after_s = _retry_after_s(failure.headers)
         return Fault(InfrastructureError(cause, detail[:_LONGEST_DETAIL]), retry_after_s)
-    error = InfrastructureError(_of_type(failure), _describe(failure)[:_LONGEST_DETAIL])
+    error = InfrastructureError(_of_type(failure), described(failure)[:_LONGEST_DETAIL])
     return Fault(error, None)
 
 
@@ -159,20 +130,15 @@ def _of_status(kind: str, status: int) -> Cause:
 
 
 def _of_type(failure: Exception) -> Cause:
-    if isinstance(failure, (anthropic.APIResponseValidationError, httpx2.DecodingError)):
+    if isinstance(failure, httpx2.DecodingError):
         return Cause.MODEL_SERVER
-    if isinstance(failure, (anthropic.APIConnectionError, httpx2.HTTPError, httpx2.StreamError)):
-        return Cause.MODEL_CONNECTION
-    if isinstance(failure, _EXTRAS_WIRE):
-        return Cause.MODEL_CONNECTION
-    if isinstance(failure, (anthropic.AnthropicError, *_EXTRAS_REFUSING)):
-        return Cause.MODEL_REJECTED  # credentials or the request itself
-    if isinstance(failure, OSError):  # TimeoutError is one
+    if isinstance(failure, (httpx2.HTTPError, httpx2.StreamError, OSError)):  # or TimeoutError
         return Cause.MODEL_CONNECTION
     return Cause.MODEL_SERVER
 
 
-def _describe(failure: Exception) -> str:
+def described(failure: Exception) -> str:
+    """Return a failure's type and words, or its cause's where it has one."""
     reason = failure.__cause__ or failure
     return f"{type(reason).__name__}: {reason}" if str(reason) else type(reason).__name__
 

@@ -10,7 +10,6 @@ from collections import defaultdict
 from io import StringIO
 from typing import Any
 
-import anthropic
 from pydantic import JsonValue
 
 from grindstone.errors import Cause, InfrastructureError
@@ -31,7 +30,7 @@ _CACHED_USER_TURNS = 2  # the one being asked, and the one whose prefix the last
 
 
 def to_wire(request: Request, model: str, *, conversation: bool) -> dict[str, Any]:
-    """Return the keyword arguments of `messages.create` for a request.
+    """Return the body of a request to the Messages API, but for its wish for a stream.
 
     Args:
         request: What to ask.
@@ -53,7 +52,10 @@ def to_wire(request: Request, model: str, *, conversation: bool) -> dict[str, An
         body["tools"] = [tool.model_dump(mode="json") for tool in request.tools]
     config: dict[str, Any] = {}
     if request.output_schema is not None:
-        # The API knows a part of JSON schema only and refuses the rest (bounds, say).
+        # The API knows a part of JSON schema only and refuses the rest (bounds, say). The SDK
+        # takes over a second to import, so it is imported where somebody asks for it.
+        import anthropic
+
         schema = anthropic.transform_schema(request.output_schema)
         config["format"] = {"type": "json_schema", "schema": schema}
     if request.effort is not None:

@@ -116,19 +116,28 @@ async def test_a_rehearsal_behind_a_real_models_name_is_told_and_not_priced(open
 
 
 @pytest.mark.commands
-def test_importing_the_room_and_getting_a_model_imports_no_sdk():
+def test_a_model_at_an_address_is_got_without_a_server_and_asked_without_an_sdk():
     code = """
 import asyncio, sys, tempfile, pathlib
 import grindstone.llm
 from grindstone.llm import open_models
+from grindstone.llm.messages import CallSite, Message, Request, Text
+from grindstone.records import Role
+SDKS = ("anthropic", "genai_prices", "boto3")
+def loaded():
+    print([name for name in (*SDKS, "uvicorn") if name in sys.modules])
 async def main():
     folder = pathlib.Path(tempfile.mkdtemp())
     async with open_models(run_key="r", journal_dir=folder, environ={}) as models:
-        models.get("auto")
+        model = models.get("rehearsal")
+        loaded()
+        question = Message(role="user", content=(Text(text="what now?"),))
+        asked = Request(system="Be brief.", messages=(question,))
+        await model.complete(asked, CallSite(role=Role.SOLVER, scope="s", turn=0, task_id="t"))
+        loaded()
 asyncio.run(main())
-print([name for name in ("anthropic", "genai_prices", "uvicorn", "boto3") if name in sys.modules])
 """
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )
-    assert done.stdout.strip() == "[]"
+    assert done.stdout.split("\n") == ["[]", "['uvicorn']", ""]

@@ -1,4 +1,4 @@
-"""What is sent and what comes back, by each provider's real SDK client."""
+"""What is sent to each provider, and what comes back."""
 
 import json
 import os
