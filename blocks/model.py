@@ -43,6 +43,11 @@ class ModelBlock(Block):
         '{"openai:qwen3": {"input": 0.2, "output": 0.6}}.',
     )
 
+    requests_per_minute: int | None = Field(
+        None, ge=1, description="Requests in a minute, at most, by all with one Prefect server."
+    )
+    tokens_per_minute: int | None = Field(None, ge=1, description="The same for tokens.")
+
     @field_validator("model_id", "evolver_model_id", "judge_model_id")
     @classmethod
     def _is_of_a_known_form(cls, given: str | None) -> str | None:
@@ -55,7 +60,10 @@ class ModelBlock(Block):
 
     def settings(self) -> dict[str, Any]:
         """Return the run settings this block decides."""
-        others = ("region", "evolver_model_id", "judge_model_id")
+        others = (
+            *("region", "evolver_model_id", "judge_model_id"),
+            *("requests_per_minute", "tokens_per_minute"),
+        )
         given = {name: getattr(self, name) for name in others}
         return {"model_id": self.model_id} | {
             name: value for name, value in given.items() if value is not None

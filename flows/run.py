@@ -264,6 +264,7 @@ async def open_planned(planned: Planned, settings: S, blocks: BlockNames) -> Asy
         watch=told_both(_watcher(), standing.note),
         after_episode=episode_check(settings.home),
         shared=settings.dispatch == "deployment",
+        rates=settings.rates,
     ) as runtime:
         resolved = runtime.models.resolve(settings.model_id)
         runtime.note(resolved.reason)

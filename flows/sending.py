@@ -212,6 +212,7 @@ class _Sender:
             at_once=self.runtime.steering.max_workers,
             model_block=self.model_block,
             spending=self.runtime.steering.ceilings,
+            rates=self.settings.rates,
         )
         key = uuid4().hex
         try:

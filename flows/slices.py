@@ -16,6 +16,7 @@ from grindstone.errors import GrindstoneError
 from grindstone.flows.attempt import PlannedAttempt, attempt_all
 from grindstone.home import Home
 from grindstone.llm.budget import Spending
+from grindstone.llm.pace import Rates
 from grindstone.runs.lease import beating
 from grindstone.tasks.episode_check import episode_check
 from grindstone.tasks.flow_runs import run_log
@@ -32,6 +33,7 @@ class AttemptSlice(Frozen):
     at_once: int
     model_block: str | None = None
     spending: Spending = Spending()
+    rates: Rates = Rates()
     address: str | None = None  # of a remote home: each machine has places of its own
 
     @property
@@ -82,6 +84,7 @@ async def attempt_slice(work: AttemptSlice) -> None:
                 after_episode=episode_check(home),
                 whole=False,
                 shared=True,
+                rates=work.rates,
             )
         )
         tasks = [await asyncio.to_thread(load_task, spec.task_dir) for spec in attempts]

@@ -24,6 +24,7 @@ from grindstone.ledger import Ledger
 from grindstone.ledger.recall import scored_episodes
 from grindstone.llm import CallRecord, Journal, Models, open_models
 from grindstone.llm.budget import Spending
+from grindstone.llm.pace import Paces, Rates
 from grindstone.masking import Mask
 from grindstone.records import Episode
 from grindstone.runs.incidents import spared
@@ -36,6 +37,7 @@ from grindstone.sandbox.owner import run_labels
 from grindstone.sandbox.registry import Choice
 from grindstone.tasks.flow_runs import tagged
 from grindstone.tasks.lost_steps import losses_kept
+from grindstone.tasks.server_bucket import ServerBucket
 from grindstone.tasks.steered import reading_orders
 from grindstone.tasks.step import drop_torn_results
 from grindstone.telemetry.outlet import Outlet
@@ -186,6 +188,7 @@ async def open_runtime(
     after_episode: AfterEpisode | None = None,
     whole: bool = True,
     shared: bool = False,
+    rates: Rates = Rates(),
 ) -> AsyncIterator[Runtime]:
     """Open a run's resources, and sweep away what dead runs left behind, before and after.
 
@@ -202,6 +205,7 @@ async def open_runtime(
         after_episode: Called after each scored attempt.
         whole: False for a part of a run, which must leave the run's other parts alone.
         shared: Whether other processes of the run spend under its ceilings.
+        rates: How often each model may be asked, by all who use the Prefect server.
 
     Raises:
         InputError: Another process drives this run.
@@ -237,6 +241,7 @@ async def open_runtime(
                 spending=steering.ceilings,
                 ceilings=steering.look,
                 shared=budget,
+                paces=Paces(rates, ServerBucket),
                 on_call=keep,
                 environ=(environ := await credentials(model_block)),
                 mask=Mask.of({**os.environ, **environ}, passed_names(os.environ)),

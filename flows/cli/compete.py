@@ -48,6 +48,7 @@ PANELS = (
         "Agent",
     )
     | dict.fromkeys(("max_cost_usd", "max_tokens_total", "rehearsal_price_as"), "Spend")
+    | dict.fromkeys(("requests_per_minute", "tokens_per_minute"), "Spend")
 )
 HIDDEN = frozenset({"use_skills", "tasks_with_skills_dir", "tasks_without_skills_dir"})
 

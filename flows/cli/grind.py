@@ -47,6 +47,7 @@ PANELS = (
         "Agent",
     )
     | dict.fromkeys(("max_cost_usd", "max_tokens_total", "rehearsal_price_as"), "Spend")
+    | dict.fromkeys(("requests_per_minute", "tokens_per_minute"), "Spend")
     | dict.fromkeys(("egl_threshold", "egl_window"), "Convergence")
     | dict.fromkeys(("compare", "trials"), "Comparison")
 )

@@ -40,6 +40,7 @@ PANELS = (
         "Agent",
     )
     | dict.fromkeys(("max_cost_usd", "max_tokens_total", "rehearsal_price_as"), "Spend")
+    | dict.fromkeys(("requests_per_minute", "tokens_per_minute"), "Spend")
 )
 HIDDEN = frozenset(
     {

@@ -4,9 +4,10 @@ import asyncio
 import time
 from typing import Any, Protocol
 
-from grindstone.errors import InfrastructureError, RetryBy
+from grindstone.errors import Cause, InfrastructureError, RetryBy
 from grindstone.llm.faults import FAILURES, understand
 from grindstone.llm.messages import Response
+from grindstone.llm.pace import Pace
 from grindstone.llm.timeouts import Timeouts, pause_before_retry
 from grindstone.records import Usage
 
@@ -72,14 +73,25 @@ class RetriedCall:
         duration_s: Of all tries and the pauses between them, once answered.
     """
 
-    def __init__(self, inquiry: Inquiry, *, call_id: str, patience: Timeouts) -> None:
+    def __init__(
+        self,
+        inquiry: Inquiry,
+        *,
+        call_id: str,
+        patience: Timeouts,
+        pace: Pace | None = None,
+        expected_tokens: int = 0,
+    ) -> None:
         """Prepare a call.
 
         Args:
             inquiry: Retries of its own are off.
             call_id: Seeds the jitter.
             patience: Time limits and pauses.
+            pace: Each try waits for it; None: there is none to keep.
+            expected_tokens: That a try will use, about.
         """
+        self._pace, self._expected_tokens = pace, expected_tokens
         self._inquiry = inquiry
         self._call_id = call_id
         self._patience = patience
@@ -103,6 +115,8 @@ class RetriedCall:
         """
         begun = time.monotonic()
         while True:
+            if self._pace is not None:
+                await self._pace.admit(self._expected_tokens)
             self.tries += 1
             answer = self._inquiry.begin()
             try:
@@ -110,7 +124,7 @@ class RetriedCall:
                 response = answer.response()
             except FAILURES as failure:
                 self.lost = self.lost + answer.usage
-                pause_s = self._pause_or_give_up(failure)
+                pause_s = await self._pause_or_give_up(failure)
             except asyncio.CancelledError:
                 self.lost = self.lost + answer.usage
                 raise
@@ -120,23 +134,29 @@ class RetriedCall:
             await asyncio.sleep(pause_s)
 
     async def _try(self, answer: StreamedAnswer) -> None:
-        async with asyncio.timeout(self._patience.answer_s):
-            try:
+        try:
+            async with asyncio.timeout(self._patience.answer_s):
                 await self._inquiry.stream(answer)
-            except FAILURES:
-                if not answer.complete:
-                    raise
+        except FAILURES:
+            if not answer.complete:
+                raise
+        finally:
+            if self._pace is not None:
+                self._pace.used(answer.usage.total_tokens, expected=self._expected_tokens)
 
-    def _pause_or_give_up(self, failure: Exception) -> float:
+    async def _pause_or_give_up(self, failure: Exception) -> float:
         fault = understand(failure)
         policy = fault.error.policy
         if policy.retry_by is not RetryBy.CLIENT or self.tries >= policy.tries:
             tries = "1 try" if self.tries == 1 else f"{self.tries} tries"
             detail = f"{fault.error.detail} (after {tries})"
             raise InfrastructureError(fault.error.cause, detail) from failure
-        return pause_before_retry(
+        pause_s = pause_before_retry(
             self._patience,
             call_id=self._call_id,
             tries=self.tries,
             retry_after_s=fault.retry_after_s,
         )
+        if self._pace is not None and fault.error.cause is Cause.RATE_LIMITED:
+            await self._pace.hold(pause_s)
+        return pause_s

@@ -14,6 +14,7 @@ from grindstone.llm.budget import SharedCeilings, Spend, Spending, SpendMeter
 from grindstone.llm.calls import CallRecord
 from grindstone.llm.client import JournaledModel
 from grindstone.llm.journal import Journal
+from grindstone.llm.pace import Paces
 from grindstone.llm.paying import CallAccounting, OnCall
 from grindstone.llm.prices import PriceList
 from grindstone.llm.providers import Provider, Resolved, resolve_model_id
@@ -149,6 +150,7 @@ async def open_models(
     mask: Mask | None = None,
     ceilings: Callable[[], Awaitable[Spending]] | None = None,
     shared: SharedCeilings | None = None,
+    paces: Paces | None = None,
 ) -> AsyncIterator[Models]:
     """Open a run's models, for the event loop this is called in.
 
@@ -174,6 +176,7 @@ async def open_models(
         ceilings: Asked before each call for the ceilings of the moment; without it they stay
             those of `spending`.
         shared: Keeps the ceilings together with the run's other processes.
+        paces: How often each model may be asked; without it, as often as one likes.
     """
     environ = dict(os.environ if environ is None else environ)
     journal = Journal(journal_dir)
@@ -193,6 +196,7 @@ async def open_models(
         own_prices=PriceList.of_environment(environ),
         ceilings=ceilings,
         shared=shared,
+        paces=paces or Paces(),
     )
     async with contextlib.AsyncExitStack() as exits:
         yield Models(

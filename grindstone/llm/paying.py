@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
@@ -12,6 +12,7 @@ from grindstone.llm.budget import CallNeed, RequestSize, SharedCeilings, Spendin
 from grindstone.llm.calls import GIVEN_UP, CallRecord
 from grindstone.llm.journal import Journal, JournalEntry
 from grindstone.llm.messages import CallSite, Response
+from grindstone.llm.pace import Paces
 from grindstone.llm.prices import NO_PRICES, Price, PriceList, price, price_of
 from grindstone.llm.providers import Provider, Resolved
 from grindstone.llm.timeouts import Timeouts
@@ -47,6 +48,7 @@ class CallAccounting:
     """Asked before each call for the ceilings of the moment; None: they stay."""
     shared: SharedCeilings | None = None
     """None: no other process spends under the ceilings."""
+    paces: Paces = field(default_factory=Paces)
 
     def price(self, resolved: Resolved, usage: Usage, *, rehearsal: bool = False) -> Price:
         """Return what some tokens cost at a model's present price.
@@ -72,6 +74,7 @@ class PaidCalls:
     def __init__(self, resolved: Resolved, books: CallAccounting) -> None:
         self.resolved = resolved
         self.books = books
+        self._pace = books.paces.of(resolved.model_id)
 
     async def recall(self, key: str, site: CallSite) -> Response | None:
         """Return the answer that the run has paid for, None where there is none."""
@@ -102,7 +105,13 @@ class PaidCalls:
         give_back = await self._begin(size)
         try:
             started_at = utc_now()
-            call = RetriedCall(inquiry, call_id=key, patience=self.books.patience)
+            call = RetriedCall(
+                inquiry,
+                call_id=key,
+                patience=self.books.patience,
+                pace=self._pace,
+                expected_tokens=self.books.meter.guess(size)[0].total_tokens,
+            )
             try:
                 response = await call.ask()
             except BaseException:

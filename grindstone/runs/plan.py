@@ -27,7 +27,7 @@ S = TypeVar("S", bound=RunSettings)
 FREE_TO_CHANGE = frozenset(
     {
         *("max_workers", "max_cost_usd", "max_tokens_total", "dispatch"),
-        *("slice_size", "max_slices"),
+        *("slice_size", "max_slices", "requests_per_minute", "tokens_per_minute"),
         *("allow_broken", "run_key", "work_dir"),
     }
 )

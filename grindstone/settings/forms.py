@@ -34,8 +34,12 @@ MACHINES = FieldGroup(
 )
 RUN = FieldGroup(
     "ceilings_and_key",
-    "A ceiling on tokens, a rehearsal's price, and the key that goes on with an earlier run.",
-    ("max_tokens_total", "rehearsal_price_as", "run_key"),
+    "A ceiling on tokens, how often models are asked, a rehearsal's price, and the key that goes "
+    "on with an earlier run.",
+    (
+        *("max_tokens_total", "requests_per_minute", "tokens_per_minute"),
+        *("rehearsal_price_as", "run_key"),
+    ),
 )
 COMMON = (WHICH_TASKS, WHO_WORKS, GRADING, MACHINES, RUN)
 

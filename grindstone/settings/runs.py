@@ -21,6 +21,7 @@ from grindstone.agents.profiles import Profile
 from grindstone.errors import InputError
 from grindstone.home import Home
 from grindstone.llm.budget import Spending
+from grindstone.llm.pace import Rates
 from grindstone.remote.place import folder_of
 from grindstone.sandbox.protocol import DEFAULT_HEADROOM
 from grindstone.sandbox.registry import AUTO, AUTO_HELP, Choice
@@ -104,6 +105,13 @@ class RunSettings(Settings):
             max_cost_usd=None if self.max_cost_usd == math.inf else self.max_cost_usd,
             max_tokens_total=self.max_tokens_total,
             rehearsal_price_as=self.rehearsal_price_as,
+        )
+
+    @property
+    def rates(self) -> Rates:
+        """How often each model may be asked."""
+        return Rates(
+            requests_per_minute=self.requests_per_minute, tokens_per_minute=self.tokens_per_minute
         )
 
     @property
@@ -207,6 +215,17 @@ class RunSettings(Settings):
     )
     max_tokens_total: int | None = Field(
         None, ge=1, description="The run ends before it uses more tokens."
+    )
+    requests_per_minute: int | None = Field(
+        None,
+        ge=1,
+        description="Requests to each model in a minute, at most, by all runs with the same "
+        "Prefect server. Empty: no limit.",
+    )
+    tokens_per_minute: int | None = Field(
+        None,
+        ge=1,
+        description="The same for its tokens, the cached ones with them.",
     )
     rehearsal_price_as: str | None = Field(
         None,
