@@ -39,7 +39,7 @@ test: setup sandbox  ## Run the tests: all that stand alone, and of each catalog
 
 quick: setup    ## Run the tests that need no server, sandbox, browser or process
 	PYTEST_XDIST_AUTO_NUM_WORKERS=$$(($$(nproc) * 3 / 2)) $(BIN)/pytest -n auto --dist worksteal -m \
-		"not (docker or bubblewrap or sandbox or browser or server or slow or drill or commands)"
+		"not (docker or bubblewrap or kubernetes or sandbox or browser or server or slow or drill or commands)"
 
 DRILL_MINUTES ?= 10
 drills: setup sandbox  ## Run the long drills, and all of every catalogue

@@ -13,7 +13,7 @@ class SandboxBlock(Block):
 
     _block_type_name: ClassVar[str] = "Grindstone Sandbox"
     _block_type_slug: ClassVar[str] = "grindstone-sandbox"
-    _description: ClassVar[str] = "Docker or bubblewrap, and how many attempts run at once."
+    _description: ClassVar[str] = "Docker, bubblewrap or pods, and how many attempts run at once."
 
     sandbox: Choice = Field(AUTO, description=AUTO_HELP)
     max_workers: int = Field(2, ge=1, le=64, description="Attempts that run at once.")

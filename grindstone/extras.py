@@ -10,6 +10,7 @@ from grindstone.errors import InputError
 EXTRAS: MappingProxyType[str, tuple[str, ...]] = MappingProxyType(
     {
         "inspect": ("inspect_ai",),
+        "kubernetes": ("aiohttp", "kubernetes_asyncio"),
         "otel": ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http"),
         "plots": ("altair", "vl_convert"),
         "postgres": ("asyncpg",),

@@ -9,14 +9,15 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+from support.cluster import missing
 from support.rehearsal_server import rehearsal_url
 from support.schedule import ByHand, in_order
 from support.server_logs import ServerLogs
-from support.share import SEED, SHARE, Draw, choose_engine, drawn
+from support.share import ENGINES, SEED, SHARE, Draw, choose_engine, drawn
 
 __all__ = ["rehearsal_url"]
 
-MUST_RUN = {"docker", "bubblewrap", "sandbox", "browser", "server"}
+MUST_RUN = {"docker", "bubblewrap", "kubernetes", "sandbox", "browser", "server"}
 """Markers whose tests may be skipped on a bare machine, but not with GRINDSTONE_REQUIRE_ALL.
 
 Programs of others, which only a package registry has, may be missing all the same (`registry`).
@@ -79,6 +80,8 @@ def _absent(kind: str) -> str:
     """Return why a kind of sandbox does not work here; empty when it does."""
     from grindstone.sandbox import probe
 
+    if kind == "kubernetes":
+        return missing()
     tool = probe().engine(kind)
     return "" if tool.works else f"{kind}: {tool.reason}"
 
@@ -88,7 +91,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     draw = Draw.from_environment()
     if draw.share < 1:
         choose_engine(item, draw, bubblewrap=not _absent("bubblewrap"))
-    for kind in ("docker", "bubblewrap"):  # the engine is looked for where the test will see it
+    for kind in ENGINES:  # the engine is looked for where the test will see it
         if item.get_closest_marker(kind) and (why := _absent(kind)):
             pytest.skip(why)
 

@@ -1,4 +1,4 @@
-"""Sandboxes: one small protocol, provided by Docker or by bubblewrap."""
+"""Sandboxes: one small protocol, provided by Docker, bubblewrap or Kubernetes."""
 
 import lazy_loader as _lazy
 

@@ -26,6 +26,11 @@ PROVIDERS: tuple[ProviderRow, ...] = (
         "grindstone.sandbox.bubblewrap.provider:BubblewrapProvider",
         "grindstone.sandbox.bubblewrap.probe:probe",
     ),
+    ProviderRow(
+        "kubernetes",
+        "grindstone.sandbox.kubernetes.provider:KubernetesProvider",
+        "grindstone.sandbox.kubernetes.probe:probe",
+    ),
 )
 """In the order in which `auto` tries them."""
 

@@ -1,6 +1,6 @@
 """The sandbox protocol on top of one thing: talking to the runner inside.
 
-Docker and bubblewrap differ in how a process gets inside and in nothing else, so what a
+Engines differ in how a process gets inside and in nothing else, so what a
 command, a copy or a sealed run means is written once.
 """
 
@@ -20,6 +20,7 @@ from grindstone.sandbox.network.proxy import Proxy, Visit
 from grindstone.sandbox.network.rules import NetworkRules
 from grindstone.sandbox.protocol import ExecResult, Keep, Limits, SealedResult
 from grindstone.sandbox.registry import Kind
+from grindstone.sandbox.usage import kills_in
 from grindstone.sandbox.wire import END, LEFT, RunnerOutput, file_record, folder_records
 
 RUNNER_DIR = "/.grindstone"
@@ -49,6 +50,10 @@ LONGEST_ARGUMENT = 100_000
 """Bytes of a command passed as an argument; the kernel's limit is 131,072 (MAX_ARG_STRLEN)."""
 
 
+MEMORY_FILES = ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control")
+"""Where a container sees its own group, read-only, on either version of control groups."""
+
+
 class RunnerTimeout(Exception):  # noqa: N818
     """The runner never answered within its limit and grace; carries what had come."""
 
@@ -61,6 +66,7 @@ class RemoteSandbox(ABC):
     """A sandbox in which the runner is at `RUNNER`."""
 
     kind: Kind
+    longest_argument = LONGEST_ARGUMENT
 
     def __init__(self, workdir: str, network: NetworkRules, limits: Limits) -> None:
         self._workdir = workdir
@@ -177,9 +183,12 @@ class RemoteSandbox(ABC):
             return result
         return result._replace(output="\n".join([result.output, *notes, ""]))
 
-    @abstractmethod
     async def memory_kills(self) -> int:
         """Return how many processes the kernel ended because memory was used up."""
+        for path in MEMORY_FILES:
+            if (content := await self.read_file(path)) is not None:
+                return kills_in(content.decode(errors="replace"))
+        return 0
 
     async def exec_sealed(
         self,
@@ -272,7 +281,7 @@ class RemoteSandbox(ABC):
             raise InfrastructureError(Cause.SANDBOX_IO, problem) from late
 
     async def _shortened(self, command: str) -> str:
-        if len(command.encode(errors="surrogateescape")) <= LONGEST_ARGUMENT:
+        if len(command.encode(errors="surrogateescape")) <= self.longest_argument:
             return command
         path = f"/tmp/.grindstone-command-{next(self._numbers)}"
         await self.write_files({path: command.encode(errors="surrogateescape")}, mode=0o600)

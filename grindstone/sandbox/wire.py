@@ -74,6 +74,13 @@ def _record(kind: bytes, path: str, mode: int, data: bytes = b"") -> bytes:
     return HEADER.pack(kind, mode, len(name), len(data)) + name + data
 
 
+def variable_records(variables: Mapping[str, str]) -> Iterator[bytes]:
+    """Yield what `--read-env` reads before all else on standard input."""
+    for name, value in variables.items():
+        yield _record(b"V", name, 0, value.encode(errors="surrogateescape"))
+    yield END
+
+
 class AnswerReader:
     """Puts the runner's records together from whatever pieces they arrive in, within limits.
 

@@ -10,14 +10,17 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
+from support.sandboxes import IMAGES
+from support.sandboxes import provider as builder
 
 from grindstone.digest import digest_tree
 from grindstone.errors import Cause, InfrastructureError
 from grindstone.flows.server import start as start_server
 from grindstone.sandbox import BuildSpec, SandboxProvider, StartSpec
 
+__all__ = ["builder"]
+
 TESTS = Path(__file__).parents[1]
-IMAGES = {"docker": "python:3.11-slim-bookworm", "bubblewrap": "host"}
 SHOWN_IN = {
     Cause.INTERNAL: "base/test_boundary.py",
     Cause.RATE_LIMITED: "llm/test_llm_faults.py",
@@ -63,7 +66,6 @@ async def unwritable(provider: SandboxProvider, folder: Path) -> None:
 
 HAPPENING: dict[Cause, Callable[[SandboxProvider, Path], Awaitable[None]]] = {
     Cause.CONTAINER_LOST: lost,
-    Cause.IMAGE_BUILD: unbuildable,
     Cause.SANDBOX_START: never_built,
     Cause.SANDBOX_IO: unwritable,
 }
@@ -76,6 +78,14 @@ async def test_it_is_called_by_its_name(
     with pytest.raises(InfrastructureError) as caught:
         await HAPPENING[cause](provider, tmp_path)
     assert caught.value.cause is cause
+
+
+async def test_a_failed_build_is_called_by_its_name(
+    builder: SandboxProvider, tmp_path: Path
+) -> None:
+    with pytest.raises(InfrastructureError) as caught:
+        await unbuildable(builder, tmp_path)
+    assert caught.value.cause is Cause.IMAGE_BUILD
 
 
 @pytest.mark.docker
@@ -100,7 +110,7 @@ def test_a_server_whose_port_is_taken(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("cause", Cause)
 def test_no_cause_is_left_out(cause: Cause) -> None:
-    here = {*HAPPENING, Cause.ENGINE_UNAVAILABLE, Cause.PREFECT_SERVER}
+    here = {*HAPPENING, Cause.IMAGE_BUILD, Cause.ENGINE_UNAVAILABLE, Cause.PREFECT_SERVER}
     assert (cause in here) != (cause in SHOWN_IN)
     if cause in SHOWN_IN:
         assert f"Cause.{cause.name}" in (TESTS / SHOWN_IN[cause]).read_text("utf-8")

@@ -1,16 +1,17 @@
 import docker
 import pytest
 from docker.errors import NotFound
+from support.cluster import Cluster
+from support.sandboxes import IMAGES
 
 from grindstone.sandbox import SandboxProvider, StartSpec
 from grindstone.sandbox.bubblewrap.sandbox import BubblewrapSandbox
 from grindstone.sandbox.docker.sandbox import DockerSandbox
-
-IMAGES = {"docker": "python:3.11-slim-bookworm", "bubblewrap": "host"}
+from grindstone.sandbox.kubernetes.sandbox import KubernetesSandbox
 
 
 async def test_a_discarded_sandbox_is_gone_once_the_provider_has_waited(
-    provider: SandboxProvider,
+    provider: SandboxProvider, request: pytest.FixtureRequest
 ) -> None:
     sandbox = await provider.start(StartSpec(image=IMAGES[provider.kind], name="thrown"))
     provider.discard(sandbox)
@@ -20,6 +21,9 @@ async def test_a_discarded_sandbox_is_gone_once_the_provider_has_waited(
         with pytest.raises(NotFound):
             client.containers.get(sandbox.container)
         client.close()
+    elif isinstance(sandbox, KubernetesSandbox):
+        cluster: Cluster = request.getfixturevalue("cluster")
+        assert sandbox.pod not in cluster.objects["pods"]
     else:
         assert isinstance(sandbox, BubblewrapSandbox)
         assert not sandbox.box.folder.exists()

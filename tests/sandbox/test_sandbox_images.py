@@ -2,10 +2,13 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from support.sandboxes import provider
 
 from grindstone.digest import digest_tree
 from grindstone.errors import InfrastructureError, InputError
 from grindstone.sandbox import BuildSpec, SandboxProvider, StartSpec
+
+__all__ = ["provider"]  # of the engines that build
 
 DOCKERFILE = """
 # a comment

@@ -10,6 +10,7 @@ from pathlib import Path
 import docker
 import pytest
 from docker.errors import NotFound
+from support.sandboxes import IMAGES
 
 from grindstone.errors import GrindstoneError, InfrastructureError
 from grindstone.sandbox import SandboxProvider, StartSpec, open_provider
@@ -24,7 +25,10 @@ async def main():
     provider = await open_provider(sys.argv[1])
     sandbox = await provider.start(StartSpec(image=sys.argv[2], name="left", env={"X": "1"}))
     await sandbox.exec("sleep 1020.5 & setsid sleep 1020.5 &", timeout_s=10)
-    where = getattr(sandbox, "container", None) or sandbox.box.folder
+    where = next(
+        getattr(sandbox, name) for name in ("container", "pod", "box") if hasattr(sandbox, name)
+    )
+    where = getattr(where, "folder", where)
     print(where, flush=True)
     await asyncio.sleep(60)
 
@@ -32,8 +36,10 @@ asyncio.run(main())
 """
 
 
-async def test_a_killed_owner_leaves_nothing_after_reaping(provider: SandboxProvider) -> None:
-    image = {"docker": "python:3.11-slim-bookworm", "bubblewrap": "host"}[provider.kind]
+async def test_a_killed_owner_leaves_nothing_after_reaping(
+    provider: SandboxProvider, request: pytest.FixtureRequest
+) -> None:
+    image = IMAGES[provider.kind]
     owner = subprocess.Popen(
         [sys.executable, "-c", OWNER, provider.kind, image], stdout=subprocess.PIPE, text=True
     )
@@ -51,6 +57,8 @@ async def test_a_killed_owner_leaves_nothing_after_reaping(provider: SandboxProv
         with pytest.raises(NotFound):
             client.containers.get(where)
         client.close()
+    elif provider.kind == "kubernetes":
+        assert where not in request.getfixturevalue("cluster").objects["pods"]
     else:
         assert not Path(where).exists()
         assert where not in Path("/proc/mounts").read_text()
@@ -73,7 +81,7 @@ def _processes_in(where: str) -> list[str]:
 async def test_a_runs_sandboxes_are_removed_and_no_namesakes(
     provider: SandboxProvider, tmp_path: Path
 ) -> None:
-    image = {"docker": "python:3.11-slim-bookworm", "bubblewrap": "host"}[provider.kind]
+    image = IMAGES[provider.kind]
     mine, namesake = (run_labels(tmp_path / home, "nightly") for home in ("mine", "other"))
     kept = await provider.start(StartSpec(image=image, name="kept", labels=namesake))
     gone = await provider.start(StartSpec(image=image, name="gone", labels=mine))

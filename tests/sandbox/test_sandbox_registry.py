@@ -69,11 +69,13 @@ def test_a_row_is_all_that_a_new_provider_needs(tmp_path: Path) -> None:
     told = json.loads(done.stdout)
     assert told["opened"] == "toy"
     for place in ("settings", "block"):
-        assert told[place] == ["auto", "toy", "docker", "bubblewrap"]
+        assert told[place] == ["auto", "toy", "docker", "bubblewrap", "kubernetes"]
     assert "toy" in told["doctor"]
     assert told["help"]
 
 
 async def test_an_unknown_provider_is_refused_with_those_there_are() -> None:
-    with pytest.raises(InputError, match="there is no 'podman'; expected auto, docker, bubblewrap"):
+    with pytest.raises(
+        InputError, match="there is no 'podman'; expected auto, docker, bubblewrap, kubernetes"
+    ):
         await open_provider("podman")

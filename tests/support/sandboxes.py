@@ -7,7 +7,11 @@ import pytest
 
 from grindstone.sandbox import Limits, Sandbox, SandboxProvider, StartSpec, open_provider
 
-IMAGES = {"docker": "python:3.11-slim-bookworm", "bubblewrap": "host"}
+IMAGES = {
+    "docker": "python:3.11-slim-bookworm",
+    "bubblewrap": "host",
+    "kubernetes": f"registry.test/python@sha256:{'0' * 64}",
+}
 
 Start = Callable[..., Awaitable[Sandbox]]
 

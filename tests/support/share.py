@@ -22,7 +22,7 @@ from typing import NamedTuple
 import pytest
 
 SHARE, SEED = "GRINDSTONE_DRILL_SHARE", "GRINDSTONE_SEED"
-ENGINES = ("docker", "bubblewrap")
+ENGINES = ("docker", "bubblewrap", "kubernetes")
 ON_ANY_ENGINE = {
     *("adapt", "cli", "compare", "competency", "evolve", "flows", "gate"),
     *("graduation", "release"),

@@ -19,11 +19,8 @@ from grindstone.sandbox.network.rules import NetworkRules
 from grindstone.sandbox.protocol import Limits
 from grindstone.sandbox.registry import Kind
 from grindstone.sandbox.remote import MOVE_TIMEOUT_S, RUNNER, RemoteSandbox, RunnerTimeout
-from grindstone.sandbox.usage import held, kills_in, taken
+from grindstone.sandbox.usage import held, taken
 from grindstone.sandbox.wire import RunnerOutput
-
-MEMORY_FILES = ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control")
-"""Where a container sees its own group, read-only, on either version of control groups."""
 
 HATCH_DIR = "/.grindstone-door"
 """Where a container that has a network finds the folder its door is handed out through."""
@@ -160,13 +157,6 @@ class DockerSandbox(RemoteSandbox):
             return Taken(size + held(container["State"]["Pid"]), entries)
         found = api.containers(all=True, size=True, filters={"id": self._container})
         return Taken(int(found[0].get("SizeRw", 0)) if found else 0, None)
-
-    async def memory_kills(self) -> int:
-        """Return how many processes were ended for memory."""
-        for path in MEMORY_FILES:
-            if (content := await self.read_file(path)) is not None:
-                return kills_in(content.decode(errors="replace"))
-        return 0
 
     async def listen(self, port: int) -> socket.socket:
         """Return a socket that listens inside."""

@@ -11,6 +11,8 @@
  *   runner listen PORT [SOCKET]                 open 127.0.0.1:PORT in here and hand the listening
  *                                               socket out: over the Unix socket, else over descriptor 0
  *   runner sweep                                end everything but process 1
+ *   runner reach MS ADDRESS PORT …              which of these take a connection within the time:
+ *                                               a line each, for who must know that none does
  *   runner source                               the digest of the source it was made from
  *
  * Options: --timeout MS, --max BYTES (of output kept), --cwd DIR, --stdin (give it to the
@@ -19,12 +21,15 @@
  * --keep (a sealed run leaves alive what runs already), --keep-listening (only if some of it
  * listens on a socket),
  * --env (the environment is what is passed as SANDBOX_ENV_NAME=value, and nothing else: the
- * program that got us here ran outside, where a task's LD_PRELOAD must mean nothing).
+ * program that got us here ran outside, where a task's LD_PRELOAD must mean nothing),
+ * --read-env (variables come first on standard input, for engines that pass none: a command line is
+ * every process's to read, an environment is not).
  *
  * What it says is a stream of records on standard output:
  *   type (1 byte), mode (4), path length (4), data length (8), path, data; big-endian
  *   'O' bytes of the command's output, or of the file begun last     'F' a file begins
  *   'D' a folder   'L' a link (its data is the target)   'E' the end of standard input's records
+ *   'V' a variable, before all others: its name is the path, its value the data
  *   'N' a note: on a sealed run, what ran already and what was done with it; on any other,
  *       that some of what it started could not be ended
  *   'T' the end: "exit timed_out total problem"
@@ -56,6 +61,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
+#include <arpa/inet.h>
 #include <netinet/in.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -792,6 +798,69 @@ static void clean_environment(void) {
     *next = NULL;
 }
 
+static void read_environment(void) {
+    static char text[1 << 20];
+    for (;;) {
+        unsigned char h[17];
+        uint64_t name = 0, value = 0;
+        read_all(h, sizeof h);
+        if (h[0] == 'E') return;
+        for (int i = 0; i < 4; i++) name = name << 8 | h[5 + i];
+        for (int i = 0; i < 8; i++) value = value << 8 | h[9 + i];
+        errno = EINVAL;
+        if (h[0] != 'V' || !name || name >= sizeof text || value >= sizeof text - name - 1)
+            die("a variable");
+        read_all(text, name);
+        text[name] = 0;
+        read_all(text + name + 1, value);
+        text[name + 1 + value] = 0;
+        if (setenv(text, text + name + 1, 1) != 0) die("a variable");
+    }
+}
+
+/* Asks all at once; who answers with a refusal was not let through to a service, and is not told. */
+static void reach(long wait_ms, char **pairs, int n) {
+    struct pollfd asked[32];
+    char line[128];
+    long long stop_at = now_ms() + wait_ms;
+    for (int i = 0; i < n; i++) {
+        struct sockaddr_in four = {AF_INET, htons((uint16_t)atoi(pairs[2 * i + 1])), {0}, {0}};
+        struct sockaddr_in6 six = {.sin6_family = AF_INET6, .sin6_port = four.sin_port};
+        int is_six = inet_pton(AF_INET6, pairs[2 * i], &six.sin6_addr) == 1;
+        errno = EINVAL;
+        if (!is_six && inet_pton(AF_INET, pairs[2 * i], &four.sin_addr) != 1)
+            die("an address");
+        asked[i].events = POLLOUT;
+        asked[i].fd = socket(is_six ? AF_INET6 : AF_INET,
+                             SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        if (asked[i].fd < 0) continue; /* poll leaves it out */
+        const void *to = is_six ? (void *)&six : (void *)&four;
+        if (connect(asked[i].fd, to, is_six ? sizeof six : sizeof four) != 0 &&
+            errno != EINPROGRESS) {
+            close(asked[i].fd);
+            asked[i].fd = -1;
+        }
+    }
+    for (long long left; (left = stop_at - now_ms()) > 0;) {
+        int waiting = 0;
+        for (int i = 0; i < n; i++) waiting += asked[i].fd >= 0;
+        if (!waiting || poll(asked, (nfds_t)n, (int)left) <= 0) break;
+        for (int i = 0; i < n; i++) {
+            int problem = 0;
+            socklen_t size = sizeof problem;
+            if (asked[i].fd < 0 || !asked[i].revents) continue;
+            getsockopt(asked[i].fd, SOL_SOCKET, SO_ERROR, &problem, &size);
+            if (!problem) {
+                snprintf(line, sizeof line, "%s %s\n", pairs[2 * i], pairs[2 * i + 1]);
+                record('O', 0, "", line, strlen(line));
+            }
+            close(asked[i].fd);
+            asked[i].fd = -1;
+        }
+    }
+    finish(0, 0, 0, "");
+}
+
 /* Namespaces, control groups and program come as descriptors (groups as files outside) that were
  * opened before anything of the agent's ran: no name is looked up where it could have laid
  * something, and what process 1 is made to do later changes nothing. */
@@ -861,6 +930,7 @@ int main(int argc, char **argv) {
         else if (!strcmp(argv[i], "--keep-listening")) o.keep = 1;
         else if (!strcmp(argv[i], "--keep")) o.keep = 2;
         else if (!strcmp(argv[i], "--env")) clean_environment();
+        else if (!strcmp(argv[i], "--read-env")) read_environment();
         else if (i + 1 < argc && !strcmp(argv[i], "--timeout")) o.timeout_ms = atol(argv[++i]);
         else if (i + 1 < argc && !strcmp(argv[i], "--max")) o.max = (size_t)atol(argv[++i]);
         else if (i + 1 < argc && !strcmp(argv[i], "--cwd")) o.cwd = argv[++i];
@@ -886,6 +956,8 @@ int main(int argc, char **argv) {
             usleep(1000);
         }
         finish(0, 0, 0, "");
+    } else if (!strcmp(what, "reach") && given >= 3 && given <= 65 && given % 2) {
+        reach(atol(argv[first]), argv + first + 1, given / 2);
     } else if (!strcmp(what, "listen") && given >= 1) {
         open_door(atoi(argv[first]), given > 1 ? argv[first + 1] : NULL);
     } else if (!strcmp(what, "put")) {
