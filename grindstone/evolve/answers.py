@@ -83,10 +83,16 @@ async def answer_key(
     if path is not None and (kept := await asyncio.to_thread(_kept, path)) is not None:
         return kept
     image = await provider.build(build_spec(task))
-    untouched = await _untouched(task, image, provider, labels)
-    key = AnswerKey(task_digest=task.digest, compared=untouched)
-    if task.has_solution:
-        key = await _solved(task, image, provider, labels, key)
+    sources = (_untouched, _solved) if task.has_solution else (_untouched,)
+    # Side by side; all are waited for, so that no sandbox outlives the other's failure.
+    asked = (source(task, image, provider, labels) for source in sources)
+    found: list[AnswerKey] = []
+    for part in await asyncio.gather(*asked, return_exceptions=True):
+        if isinstance(part, BaseException):
+            raise part
+        found.append(part)
+    compared = dict.fromkeys(value for part in found for value in part.compared)
+    key = found[-1].model_copy(update={"compared": tuple(compared)})
     # What a solution prints may hold what was passed to it: no secret is kept, here or later.
     written = Mask.of(os.environ, passed_names(os.environ))(key.model_dump_json())
     if path is not None:
@@ -104,20 +110,17 @@ def _kept(path: Path) -> AnswerKey | None:
 
 async def _untouched(
     task: Task, image: str, provider: SandboxProvider, labels: Mapping[str, str] | None
-) -> tuple[str, ...]:
+) -> AnswerKey:
     sandbox = await provider.start(start_spec(task, image, labels=labels))
     try:
-        return values_said(await _graded(task, sandbox, provider, labels))
+        said = values_said(await _graded(task, sandbox, provider, labels))
     finally:
         await sandbox.close()
+    return AnswerKey(task_digest=task.digest, compared=said)
 
 
 async def _solved(
-    task: Task,
-    image: str,
-    provider: SandboxProvider,
-    labels: Mapping[str, str] | None,
-    key: AnswerKey,
+    task: Task, image: str, provider: SandboxProvider, labels: Mapping[str, str] | None
 ) -> AnswerKey:
     sandbox = await provider.start(start_spec(task, image, labels=labels))
     try:
@@ -135,12 +138,11 @@ async def _solved(
     }
     # The first line is ours: how the script ended.
     answers[PRINTED] = printed.partition("\n")[2][-_PRINTED_CHARS:]
-    return key.model_copy(
-        update={
-            "answers": {path: text for path, text in answers.items() if text.strip()},
-            "inputs": {path: text for path, text in before.items() if not _is_hidden(path)},
-            "compared": tuple(dict.fromkeys((*key.compared, *said))),
-        }
+    return AnswerKey(
+        task_digest=task.digest,
+        answers={path: text for path, text in answers.items() if text.strip()},
+        inputs={path: text for path, text in before.items() if not _is_hidden(path)},
+        compared=said,
     )
 
 
