@@ -8,7 +8,6 @@ is there for the next server to show.
 
 import contextlib
 import ctypes
-import json
 import os
 import signal
 import socket
@@ -18,7 +17,6 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -29,7 +27,7 @@ from grindstone.files import write_atomic
 from grindstone.flows.addresses import free_port, require_address
 from grindstone.flows.authorities import one_authority
 from grindstone.flows.database import begin_with_copy, keep_copy
-from grindstone.flows.login import VARIABLE, as_header, login, require_admission
+from grindstone.flows.login import VARIABLE, login, require_admission
 from grindstone.home import Home
 
 START_TIMEOUT_S = 180.0
@@ -39,8 +37,8 @@ BUSY_S = 30.0
 STOP_TIMEOUT_S = 15.0
 FLUSH_S = 1
 """How often its recorder writes what it was told."""
-DRAIN_S = 5.0
-"""How long at most a server of our own lives on after a run, for its recorder to catch up."""
+LINGER_S = 0.2
+"""How long a server of our own lives on after a run: what was told last is on its way to it."""
 
 _CHILDREN: dict[int, "subprocess.Popen[bytes]"] = {}
 """The processes this one started: kept, so that they are waited for and not left as zombies."""
@@ -271,27 +269,6 @@ def _await_answer(state: ServerState, process: "subprocess.Popen[bytes]", log: P
     raise InfrastructureError(Cause.PREFECT_SERVER, f"{problem}; {log} ends with:\n{tail}")
 
 
-def _drain(state: ServerState, login: str, since: datetime) -> None:
-    """Wait until a server has written what it was told of steps that began since then."""
-    time.sleep(FLUSH_S + LOOK_S)
-    running = {
-        "state": {"type": {"any_": ["RUNNING"]}},
-        "start_time": {"after_": since.isoformat()},
-    }
-    request = urllib.request.Request(
-        f"{state.api_url}/task_runs/count",
-        data=json.dumps({"task_runs": running}).encode(),
-        headers=as_header(login) | {"Content-Type": "application/json"},
-    )
-    deadline = time.monotonic() + DRAIN_S
-    with contextlib.suppress(OSError, ValueError):  # it is going to end in any case
-        while time.monotonic() < deadline:
-            with urllib.request.urlopen(request, timeout=DRAIN_S) as answer:
-                if not json.load(answer):
-                    return
-            time.sleep(LOOK_S)
-
-
 @contextlib.contextmanager
 def server_for(home: Path, *, meanwhile: Callable[[], object] = lambda: None) -> Iterator[str]:
     """Yield the address of a Prefect API for this home.
@@ -333,11 +310,10 @@ def server_for(home: Path, *, meanwhile: Callable[[], object] = lambda: None) ->
             enter(running)
             yield running.api_url
             return
-        since = datetime.now(UTC)
         state = start(home, detached=False, meanwhile=begin)
         exits.callback(state.server.stop)
         yield state.api_url
-        _drain(state, login(home), since)
+        time.sleep(LINGER_S)  # its recorder writes what it holds as it ends
 
 
 @contextlib.contextmanager

@@ -1,0 +1,44 @@
+"""A command without a server of its home starts one, and leaves nothing untold as it ends it."""
+
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+COMMAND = """
+import sys
+from pathlib import Path
+from grindstone.flows.server import server_for
+
+with server_for(Path(sys.argv[1])):
+    from prefect import flow, task
+
+    @task
+    def step(number: int) -> int:
+        return number
+
+    @flow
+    def steps() -> list[int]:
+        return [step(number) for number in range(40)]
+
+    steps()
+"""
+
+
+@pytest.mark.server
+def test_the_last_steps_of_a_run_are_in_its_database_when_the_server_has_ended(tmp_path: Path):
+    done = subprocess.run(
+        [sys.executable, "-c", COMMAND, tmp_path], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    database = sqlite3.connect(tmp_path / "server" / "prefect.db")
+    ended = "SELECT state_type, count(*) FROM task_run GROUP BY state_type"
+    assert database.execute(ended).fetchall() == [("COMPLETED", 40)]
+    told = "SELECT type, count(*) FROM task_run_state GROUP BY type ORDER BY type"
+    assert database.execute(told).fetchall() == [
+        ("COMPLETED", 40),
+        ("PENDING", 40),
+        ("RUNNING", 40),
+    ]
