@@ -1,8 +1,8 @@
-"""Async work for code that awaits nothing."""
+"""Async work for code that awaits nothing, and that other threads end."""
 
 import asyncio
 import contextvars
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -23,3 +23,18 @@ def run_to_end(work: Coroutine[Any, Any, T]) -> T:
     context = contextvars.copy_context()
     with ThreadPoolExecutor(max_workers=1) as thread:
         return thread.submit(context.run, asyncio.run, work).result()
+
+
+def ender(why: str) -> Callable[[], None]:
+    """Return what cancels the present task, called from any thread.
+
+    Args:
+        why: The cancellation says.
+    """
+    work, loop = asyncio.current_task(), asyncio.get_running_loop()
+    assert work is not None
+
+    def end() -> None:
+        loop.call_soon_threadsafe(work.cancel, why)
+
+    return end

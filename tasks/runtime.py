@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import os
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,6 +35,7 @@ from grindstone.runs.steered import Steering
 from grindstone.sandbox import SandboxProvider, open_provider
 from grindstone.sandbox.owner import run_labels
 from grindstone.sandbox.registry import Choice
+from grindstone.sync import ender
 from grindstone.tasks.flow_runs import tagged
 from grindstone.tasks.lost_steps import losses_kept
 from grindstone.tasks.server_bucket import ServerBucket
@@ -215,7 +216,9 @@ async def open_runtime(
     async with contextlib.AsyncExitStack() as exits:
         await exits.enter_async_context(losses_kept(home, run_key, whole=whole))
         if whole:
-            exits.enter_context(sole_process(folder, run_key, lost=_calling_off()))
+            exits.enter_context(
+                sole_process(folder, run_key, lost=ender("another machine has taken the run over"))
+            )
             await asyncio.to_thread(drop_torn_results, home, run_key)
             await exits.enter_async_context(tagged(run_key))
         workspace = await asyncio.to_thread(Workspace.open, home.workspace(agent_id))
@@ -272,17 +275,6 @@ async def open_runtime(
             yield runtime
         finally:
             _CURRENT.reset(token)
-
-
-def _calling_off() -> Callable[[], None]:
-    """Return what cancels the present task, called from any thread."""
-    work, loop = asyncio.current_task(), asyncio.get_running_loop()
-    assert work is not None
-
-    def call_off() -> None:
-        loop.call_soon_threadsafe(work.cancel, "another machine has taken the run over")
-
-    return call_off
 
 
 async def _sweep(provider: SandboxProvider, labels: Mapping[str, str] | None = None) -> None:

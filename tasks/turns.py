@@ -12,8 +12,10 @@ from prefect.context import FlowRunContext
 from prefect.states import Running
 
 from grindstone.home import Home
+from grindstone.runs.lock import driven_elsewhere
 from grindstone.runs.progress import Note, Watcher
 from grindstone.runs.turns import AgentTurn
+from grindstone.sync import ender
 
 POLL_S = 1.0
 WAITING = "Waiting"
@@ -26,24 +28,30 @@ _HELD: ContextVar[frozenset[Path]] = ContextVar("grindstone_turns", default=froz
 async def turn_with(home: Home, agent_id: str, run_key: str, watch: Watcher) -> AsyncIterator[None]:
     """Be the one run that changes an agent; wait while another does.
 
-    A flow within one that has the turn has it too.
+    A flow within one that has the turn has it too. Who loses it, since it gave no sign of life and
+    another machine has taken it, is cancelled.
 
     Args:
         home: The agent's.
         agent_id: Whose turn.
         run_key: The run that asks.
         watch: Told who is waited for.
+
+    Raises:
+        InputError: Another process has the turn for this very run.
+        InfrastructureError: The storage of a remote home did not answer.
     """
     turn = AgentTurn(home, agent_id, run_key)
     if turn.place in _HELD.get():
         yield
         return
     told = ""
-    while not await asyncio.to_thread(turn.take):
-        if turn.is_of_this_run:  # it is refused where runs are opened
-            yield
-            return
-        who = f"Waits for {turn.holder or 'another run'}, which changes the agent {agent_id}"
+    lost = ender(f"another machine has taken the turn with {agent_id}")
+    while not await asyncio.to_thread(turn.take, lost=lost):
+        holder = await asyncio.to_thread(turn.holder)
+        if holder is not None and holder.run_key == run_key:
+            raise driven_elsewhere(run_key)
+        who = f"Waits for {holder or 'another run'}, which changes the agent {agent_id}"
         if who != told:
             told = who
             watch(Note(who))

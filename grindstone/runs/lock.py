@@ -35,6 +35,12 @@ def sole_process(
                 elsewhere = RemoteLock(mirror, folder.lock)
                 held.enter_context(elsewhere.hold(wait=False, lost=lost))
         except (Timeout, TimeoutError) as error:
-            problem = "is being run by another process"
-            raise InputError(f"--run-key {run_key}", problem, "a run that has ended") from error
+            raise driven_elsewhere(run_key) from error
         yield
+
+
+def driven_elsewhere(run_key: str) -> InputError:
+    """Return what is told of a run that another process drives."""
+    return InputError(
+        f"--run-key {run_key}", "is being run by another process", "a run that has ended"
+    )

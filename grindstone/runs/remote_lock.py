@@ -31,6 +31,7 @@ class Holding(Frozen):
     pid: int = 0
     started: str = ""
     beat: int = 0
+    note: str = ""  # of the holder, for who finds it held
 
     @property
     def over(self) -> bool:
@@ -46,18 +47,21 @@ class RemoteLock:
         self._store, self._name = mirror.store, mirror.name_of(path)
 
     @contextlib.contextmanager
-    def hold(self, *, wait: bool = True, lost: Callable[[], None] = lambda: None) -> Iterator[int]:
+    def hold(
+        self, *, wait: bool = True, lost: Callable[[], None] = lambda: None, note: str = ""
+    ) -> Iterator[int]:
         """Hold the lock; gives the holder's number.
 
         Args:
             wait: Whether to wait while a living holder has it.
+            note: For others to read meanwhile.
             lost: Called from another thread where somebody else has taken it.
 
         Raises:
             TimeoutError: A living holder has it, and is not to be waited for.
             InfrastructureError: The storage did not answer.
         """
-        taken, e_tag = self._take(wait=wait)
+        taken, e_tag = self._take(wait=wait, note=note)
         over = threading.Event()
         kept = [(taken, e_tag)]
 
@@ -89,13 +93,21 @@ class RemoteLock:
             with contextlib.suppress(InfrastructureError):
                 self._store.put_over(self._name, _bytes(free), tag)
 
-    def _take(self, *, wait: bool) -> tuple[Holding, str]:
+    def read(self) -> Holding:
+        """Return who holds the lock, as it says.
+
+        Raises:
+            InfrastructureError: The storage did not answer.
+        """
+        return _read(self._store.version(self._name))
+
+    def _take(self, *, wait: bool, note: str) -> tuple[Holding, str]:
         seen, since = "", time.monotonic()
         while True:
             there = self._store.version(self._name)
             holding = _read(there)
             if there is None or holding.over or (seen and time.monotonic() - since > LOST_S):
-                taken = self._put(there, holding.number + 1)
+                taken = self._put(there, holding.number + 1, note)
                 if taken is not None:
                     return taken
             elif there.e_tag != seen:
@@ -104,9 +116,9 @@ class RemoteLock:
                 seen, since = there.e_tag, time.monotonic()
             time.sleep(BEAT_S / 5)
 
-    def _put(self, there: Version | None, number: int) -> tuple[Holding, str] | None:
+    def _put(self, there: Version | None, number: int, note: str) -> tuple[Holding, str] | None:
         owner = this_process()
-        mine = Holding(number=number, holder=uuid4().hex, **owner._asdict())
+        mine = Holding(number=number, holder=uuid4().hex, note=note, **owner._asdict())
         if there is None:
             e_tag = self._store.put_new(self._name, _bytes(mine))
         else:

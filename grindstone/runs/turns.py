@@ -2,13 +2,15 @@
 
 A lock of the operating system on a file beside the agent's workspace: it goes with the process
 that holds it, however that ends, so nobody waits for the dead. In a remote home a lease in the
-storage is held besides, which runs out when its holder gives no sign of life. Who has the turn is
-written down beside the lock, for people alone; of other machines' runs that tells nothing.
+storage is held besides, which runs out when its holder gives no sign of life; one that hung for so
+long is told that it has the turn no more. Who has it is written down beside the lock, and in the
+lease.
 """
 
 import contextlib
 import os
 import socket
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
@@ -16,6 +18,7 @@ from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from grindstone.base import Frozen
+from grindstone.errors import InfrastructureError
 from grindstone.files import write_atomic
 from grindstone.home import Home
 from grindstone.records import utc_now
@@ -40,42 +43,46 @@ class AgentTurn:
     def __init__(self, home: Home, agent_id: str, run_key: str) -> None:
         self.place = home.turn(agent_id)
         self._run_key = run_key
-        self._mirror = home.mirror
+        mirror = home.mirror
+        self._lease = None if mirror is None else RemoteLock(mirror, self.place)
         self._held = contextlib.ExitStack()
 
-    def take(self) -> bool:
-        """Take it if nobody has it; return whether it is taken."""
-        self.place.parent.mkdir(parents=True, exist_ok=True)
-        with contextlib.ExitStack() as taking:
-            try:
-                taking.enter_context(FileLock(self.place, blocking=False, thread_local=False))
-                if self._mirror is not None:
-                    elsewhere = RemoteLock(self._mirror, self.place)
-                    taking.enter_context(elsewhere.hold(wait=False))
-            except (Timeout, TimeoutError):
-                return False
-            self._held = taking.pop_all()
+    def take(self, *, lost: Callable[[], None] = lambda: None) -> bool:
+        """Take it if nobody has it; return whether it is taken.
+
+        Args:
+            lost: Called from another thread where a run on another machine has taken it over,
+                since this one gave no sign of life. Only in a remote home.
+
+        Raises:
+            InfrastructureError: The storage of a remote home did not answer.
+        """
         me = TurnHolder(
             run_key=self._run_key,
             host=socket.gethostname(),
             pid=os.getpid(),
             since=f"{utc_now():%Y-%m-%d %H:%M} UTC",
-        )
-        write_atomic(self._holder, me.model_dump_json())
+        ).model_dump_json()
+        self.place.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.ExitStack() as taking:
+            try:
+                taking.enter_context(FileLock(self.place, blocking=False, thread_local=False))
+                if self._lease is not None:
+                    taking.enter_context(self._lease.hold(wait=False, lost=lost, note=me))
+            except (Timeout, TimeoutError):
+                return False
+            self._held = taking.pop_all()
+        write_atomic(self._noted, me)
         return True
 
-    @property
     def holder(self) -> TurnHolder | None:
         """Who has it, or had it last; None where nobody can tell."""
         try:
-            return TurnHolder.model_validate_json(self._holder.read_bytes())
-        except (OSError, ValidationError):
+            if self._lease is not None:
+                return TurnHolder.model_validate_json(self._lease.read().note)
+            return TurnHolder.model_validate_json(self._noted.read_bytes())
+        except (OSError, ValidationError, InfrastructureError):
             return None
-
-    @property
-    def is_of_this_run(self) -> bool:
-        """Whether another process drives this very run: that is no case for waiting."""
-        return self.holder is not None and self.holder.run_key == self._run_key
 
     def __enter__(self) -> "AgentTurn":
         return self
@@ -89,5 +96,5 @@ class AgentTurn:
         self._held.close()
 
     @property
-    def _holder(self) -> Path:
+    def _noted(self) -> Path:
         return self.place.with_suffix(".json")

@@ -18,6 +18,7 @@ from prefect.client.schemas.filters import (
 )
 from prefect.context import FlowRunContext
 
+from grindstone.errors import InputError
 from grindstone.home import Home
 from grindstone.llm.budget import Spend
 from grindstone.records import Outcome
@@ -103,8 +104,9 @@ async def test_agents_wait_for_nobody_but_themselves(
     told: list[Progress] = []
     async with turn_with(Home.at(tmp_path), "eve", "second", told.append):
         pass
-    async with turn_with(Home.at(tmp_path), "fred", "first", told.append):
-        pass  # the same run, which is refused elsewhere and need not wait for itself
+    with pytest.raises(InputError, match="--run-key first: is being run by another process"):
+        async with turn_with(Home.at(tmp_path), "fred", "first", told.append):
+            pass
     assert told == []
 
 
