@@ -1,5 +1,6 @@
 """What all tests share: isolation, and what must not be skipped where everything is there."""
 
+import gc
 import os
 import shutil
 from collections.abc import Iterator
@@ -45,6 +46,15 @@ def pytest_itemcollected(item: pytest.Item) -> None:
         item.add_marker("server")
     if "any_provider" in names:
         item.add_marker("sandbox")
+
+
+def pytest_sessionstart() -> None:
+    gc.disable()  # collecting imports all there is, and makes no garbage
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(trylast=True)

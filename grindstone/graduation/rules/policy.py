@@ -4,7 +4,9 @@ A policy is a YAML file; every field has a default, and a field nobody knows is 
 """
 
 import re
+from copy import deepcopy
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -321,15 +323,21 @@ def read_yaml(path: Path) -> object:
     Raises:
         InputError: It is missing or no YAML.
     """
-    # Paid where a file is read.
-    from ruamel.yaml import YAML
-
     if not path.is_file():
         raise InputError(str(path), "no such file", "a YAML file")
     try:
-        return limited_yaml(path.read_text("utf-8"), YAML(typ="safe", pure=True).load)
+        return deepcopy(_parsed(path.read_text("utf-8")))
     except (UntrustedError, UnicodeDecodeError) as error:
         raise InputError(str(path), str(error), "valid YAML in UTF-8") from error
+
+
+@lru_cache(maxsize=64)
+def _parsed(text: str) -> object:
+    """Parse a text once a process: each desk that opens reads the same packs, facts and policies."""
+    # Paid where a file is read.
+    from ruamel.yaml import YAML
+
+    return limited_yaml(text, YAML(typ="safe", pure=True).load)
 
 
 def input_error(path: Path, error: ValidationError, expected: str) -> InputError:
