@@ -1,6 +1,7 @@
-"""Who asks each provider: plain HTTP, or the SDK where a cloud wants requests signed.
+"""Who asks each provider: Anthropic's SDK its own service and the clouds, plain HTTP the others.
 
-The only retries are our own.
+The SDK takes over a second of processor time to load, which a rehearsal does not wait for. The
+only retries are our own.
 """
 
 import asyncio
@@ -89,10 +90,10 @@ async def open_client(
         case Provider.OPENAI:
             assert service is not None
             return ChatAsker(service, patience)
-        case Provider.REHEARSAL | Provider.ANTHROPIC | Provider.MESSAGES:
+        case Provider.REHEARSAL | Provider.MESSAGES:
             assert service is not None
             return MessagesAsker(service, patience)
-        case Provider.BEDROCK | Provider.VERTEX:
+        case Provider.ANTHROPIC | Provider.BEDROCK | Provider.VERTEX:
             from grindstone.llm.sdk import open_sdk
 
             return await asyncio.to_thread(
@@ -101,4 +102,5 @@ async def open_client(
                 environ=environ,
                 patience=patience,
                 region=resolved.region or region,
+                service=service,
             )

@@ -1,7 +1,6 @@
-"""Claude behind the clouds' own doors, through Anthropic's SDK, which signs what they want signed.
+"""Claude at Anthropic and behind the clouds' own doors, through Anthropic's SDK.
 
-The SDK takes over a second of processor time to import, so nothing else imports it: services
-at an address are asked over plain HTTP.
+It takes over a second of processor time to import, so it is imported where it asks.
 """
 
 import contextlib
@@ -16,10 +15,13 @@ from grindstone.llm.asking import REHEARSAL_HEADER, Inquiry, StreamedAnswer
 from grindstone.llm.faults import ServiceFault, described
 from grindstone.llm.messages import Request
 from grindstone.llm.providers import Provider, Resolved
+from grindstone.llm.service import MESSAGES_PATH, Api, Service
 from grindstone.llm.timeouts import Timeouts
 from grindstone.llm.wire import Accumulator, to_wire
 
-Client: TypeAlias = anthropic.AsyncAnthropicBedrock | anthropic.AsyncAnthropicVertex
+Client: TypeAlias = (
+    anthropic.AsyncAnthropic | anthropic.AsyncAnthropicBedrock | anthropic.AsyncAnthropicVertex
+)
 
 _AWS_CREDENTIALS = (
     "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, AWS_BEARER_TOKEN_BEDROCK "
@@ -108,15 +110,21 @@ def _cause_of(failure: Exception) -> Cause:
 
 
 def open_sdk(
-    resolved: Resolved, *, environ: Mapping[str, str], patience: Timeouts, region: str | None
+    resolved: Resolved,
+    *,
+    environ: Mapping[str, str],
+    patience: Timeouts,
+    region: str | None,
+    service: Service | None,
 ) -> SdkAsker:
-    """Return who asks a model on Bedrock or Vertex; it may look for credentials on the network.
+    """Return who asks a model; for a cloud it may look for credentials on the network.
 
     Args:
         resolved: The model.
         environ: Where credentials, regions and projects are looked for.
         patience: Time limits.
-        region: Where the model runs.
+        region: Where a cloud runs the model.
+        service: Anthropic's own, or what stands in its place.
 
     Raises:
         InputError: Credentials, a region or a project are missing; it names what to set.
@@ -125,8 +133,20 @@ def open_sdk(
         "max_retries": 0,
         "timeout": httpx2.Timeout(patience.stall_s, connect=patience.connect_s),
     }
+    if service is not None:
+        return SdkAsker(_anthropic(service, common))
     make = _bedrock if resolved.provider is Provider.BEDROCK else _vertex
     return SdkAsker(make(resolved.model_id, environ, region, common))
+
+
+def _anthropic(service: Service, common: dict[str, Any]) -> anthropic.AsyncAnthropic:
+    token = service.headers.get("authorization", "").removeprefix("Bearer ") or None
+    return anthropic.AsyncAnthropic(
+        api_key=service.headers.get("x-api-key"),
+        auth_token=token,
+        base_url=service.urls[Api.MESSAGES].removesuffix(MESSAGES_PATH),
+        **common,
+    )
 
 
 def _bedrock(

@@ -333,7 +333,7 @@ def read_yaml(path: Path) -> object:
 
 @lru_cache(maxsize=64)
 def _parsed(text: str) -> object:
-    """Parse a text once a process: each desk that opens reads the same packs, facts and policies."""
+    """Parse a text once a process: every desk opens the same packs, facts and policies."""
     # Paid where a file is read.
     from ruamel.yaml import YAML
 
