@@ -8,7 +8,7 @@ from grindstone.errors import Cause, InfrastructureError
 from grindstone.sandbox.disk import Taken
 from grindstone.sandbox.kubernetes.cluster import Cluster, cluster_errors
 from grindstone.sandbox.kubernetes.removal import remove
-from grindstone.sandbox.kubernetes.stream import Conversation, converse
+from grindstone.sandbox.kubernetes.stream import CommandEnd, converse
 from grindstone.sandbox.network.rules import NetworkRules
 from grindstone.sandbox.protocol import Limits
 from grindstone.sandbox.registry import Kind
@@ -111,7 +111,7 @@ class KubernetesSandbox(RemoteSandbox):
 
     async def _ask(
         self, arguments: list[str], give: list[bytes], room: int, wait_s: float
-    ) -> Conversation:
+    ) -> CommandEnd:
         with cluster_errors(Cause.SANDBOX_IO, self._pod):
             try:
                 async with self._cluster.command(self._pod, [RUNNER, *arguments]) as connection:
@@ -126,7 +126,7 @@ class KubernetesSandbox(RemoteSandbox):
                 raise
         raise TimeoutError(answer)
 
-    async def _not_started(self, ending: Conversation) -> bool:
+    async def _not_started(self, ending: CommandEnd) -> bool:
         trailer, status = ending.answer.trailer, ending.status
         if trailer is not None:
             return trailer.problem.startswith("cannot start a process")

@@ -22,7 +22,7 @@ PIECE = 1 << 18
 BINARY = aiohttp.WSMsgType.BINARY
 
 
-class Conversation(NamedTuple):
+class CommandEnd(NamedTuple):
     """What came of a command, and how it ended."""
 
     answer: RunnerOutput
@@ -43,7 +43,7 @@ class Status(NamedTuple):
 
 async def converse(
     socket: Any, give: Iterable[bytes] | None, room: int, wait_s: float
-) -> Conversation:
+) -> CommandEnd:
     """Send standard input, and read to the runner's last word.
 
     Raises:
@@ -69,7 +69,7 @@ async def converse(
     finally:
         feeding.cancel()
         await asyncio.gather(feeding, return_exceptions=True)
-    return Conversation(records.answer(), status)
+    return CommandEnd(records.answer(), status)
 
 
 async def _feed(socket: Any, give: Iterable[bytes]) -> None:
