@@ -24,6 +24,7 @@ from ruamel.yaml import YAML
 from grindstone.base import Frozen
 from grindstone.digest import digest
 from grindstone.files import write_atomic
+from grindstone.home import Home
 from grindstone.resources import bundled
 
 Entry = dict[str, Any]
@@ -68,6 +69,9 @@ def note_delivered(home: Path) -> None:
 def write_definitions(client: SyncPrefectClient, home: Path, path: Path) -> None:
     """Write the file to deploy: prefect.yaml with what the server's user decided.
 
+    Runs work in the home where it is a folder. One in object storage is none that another machine's
+    worker could change into: its runs work in a folder that the worker makes.
+
     Args:
         client: Of the server.
         home: Whose.
@@ -76,7 +80,9 @@ def write_definitions(client: SyncPrefectClient, home: Path, path: Path) -> None
     document, delivered = _shipped(), Delivered.of(home)
     document.pop("definitions")
     known = {_identity(item.entrypoint, item.name): item for item in client.read_deployments()}
+    where = {"working_dir": HOME} if Home.at(home).mirror is None else {}
     for entry in document["deployments"]:
+        entry["work_pool"] = entry["work_pool"] | {"job_variables": where}
         deployed = known.get(_identity(entry["entrypoint"], entry["name"]))
         if deployed is not None:
             new = _new_schedules(entry, deployed, delivered)
@@ -118,7 +124,8 @@ def _identity(entrypoint: str | None, name: str) -> tuple[str, str]:
 def _decided(entry: Entry, deployed: DeploymentResponse) -> Entry:
     """Return the part of an entry that is the user's."""
     found = deployed.model_dump(mode="json")
-    former = found["job_variables"].get("working_dir")  # another one when the home was moved
+    former = found["job_variables"].pop("working_dir", None)  # another when the home was moved
+    variables = _moved(found["job_variables"], former) | entry["work_pool"]["job_variables"]
     decided: Entry = {
         "schedules": [
             item["schedule"] | {name: item[name] for name in ("active", "parameters", "slug")}
@@ -126,7 +133,7 @@ def _decided(entry: Entry, deployed: DeploymentResponse) -> Entry:
         ],
         "parameters": _moved(found["parameters"], former),
         "paused": found["paused"],
-        "work_pool": entry["work_pool"] | {"job_variables": _moved(found["job_variables"], former)},
+        "work_pool": entry["work_pool"] | {"job_variables": variables},
     }
     if found["global_concurrency_limit"] is not None:
         limit, options = found["global_concurrency_limit"]["limit"], found["concurrency_options"]

@@ -117,7 +117,7 @@ def client_environment(home: Path, state: ServerState) -> dict[str, str]:
         "PREFECT_API_URL": state.api_url,
         "PREFECT_UI_URL": state.ui_url,
         "PREFECT_WORKER_QUERY_SECONDS": str(POLL_S),
-        "GRINDSTONE_WORK_DIR": str(home),
+        "GRINDSTONE_WORK_DIR": Home.at(home).place,
         "GRINDSTONE_POOL": POOL,
         **one_authority(home, os.environ),
     }

@@ -7,7 +7,7 @@ from typing import Annotated, NamedTuple
 
 from prefect import flow
 
-from grindstone.attempt.arms import Arms, arms_file, arms_of
+from grindstone.attempt.arms import Arms, arms_of, keep_arms, kept_arms
 from grindstone.attempt.gate_decision import (
     gate_rule,
     gate_sentence,
@@ -21,7 +21,6 @@ from grindstone.benchmark.dataset import split
 from grindstone.blocks import BlockNames
 from grindstone.boundary import step_boundary
 from grindstone.errors import InternalError
-from grindstone.files import claim, read_record
 from grindstone.flows.attempt import PlannedAttempt
 from grindstone.flows.learning import Learning
 from grindstone.flows.run import Run, open_run, within_budget
@@ -383,7 +382,7 @@ async def _restore_if_present(runtime: Runtime, gated: Gated, arms: Arms) -> boo
 
 def _arms(runtime: Runtime, settings: GateSettings) -> Arms:
     """Return the two states, fixed at the run's first start: HEAD moves when one is rejected."""
-    path = arms_file(runtime.home, runtime.run_key)
-    if not path.is_file():
-        claim(path, arms_of(runtime.workspace, settings).model_dump_json())
-    return read_record(path, Arms, "pair of states")
+    kept = kept_arms(runtime.home, runtime.run_key)
+    if kept is not None:
+        return kept
+    return keep_arms(runtime.home, runtime.run_key, arms_of(runtime.workspace, settings))

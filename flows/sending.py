@@ -6,6 +6,7 @@ run that goes on takes over the slices its dead process has sent.
 """
 
 import asyncio
+import contextlib
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -42,7 +43,7 @@ from grindstone.flows.slices import DEPLOYMENT, AttemptSlice
 from grindstone.ledger.recall import scored_episodes
 from grindstone.llm.budget import Spending
 from grindstone.records import Episode
-from grindstone.runs.lease import LOST_S, Pulse
+from grindstone.runs.lease import LOST_S, Pulse, clear
 from grindstone.runs.slicing import slice_size, that_fit
 from grindstone.runs.steered import raised
 from grindstone.settings import RunSettings
@@ -98,6 +99,8 @@ async def attempt_in_slices(
         except BaseException:
             await sender.call_off()
             raise
+        with contextlib.suppress(InfrastructureError):  # it hinders nobody
+            await asyncio.to_thread(clear, runtime.folder.slices)
         if sender.stopped_by is not None:
             raise sender.stopped_by
     return [sender.settled[item.spec.episode_id] for item in wanted]

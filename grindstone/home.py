@@ -73,14 +73,19 @@ class RunFolder(os.PathLike[str]):
         """Return the file of an order; numbers count from 1."""
         return self.orders / f"{number:06}.json"
 
+    @property
+    def slices(self) -> Path:
+        """Signs of life of the run's slices on a work pool, and what they share."""
+        return self.root / "slices"
+
     def pulse(self, name: str) -> Path:
         """Return the file by which a slice, or who shares the budget, shows that it lives."""
-        return self.root / "slices" / name
+        return self.slices / name
 
     @property
     def account(self) -> Path:
         """What the processes of a run on a work pool hold of its ceilings."""
-        return self.root / "slices" / "account.json"
+        return self.slices / "account.json"
 
     def attempt(self, episode_id: str) -> Path:
         """Return the file of an attempt that is not yet in the ledger."""
@@ -122,6 +127,11 @@ class Home(os.PathLike[str]):
         """What keeps the folder level with a remote home; None where it is a home of its own."""
         return mirror_of(self.root, above=False)
 
+    @property
+    def place(self) -> str:
+        """What any machine names the home by: its address, or its folder."""
+        return str(self.root) if self.mirror is None else self.mirror.store.url
+
     def in_a_folder(self, what: str) -> "Home":
         """Return the home, for what needs one in a folder.
 
@@ -159,8 +169,7 @@ class Home(os.PathLike[str]):
 
     def jobs(self, agent_id: str) -> Path:
         """Return where an agent's training jobs are claimed."""
-        root = self.in_a_folder("training by jobs").root
-        return root / "competency" / "jobs" / quote(agent_id, safe="")
+        return self.root / "competency" / "jobs" / quote(agent_id, safe="")
 
     def session(self, session_id: str) -> Path:
         """Return where a live session of another system is logged."""

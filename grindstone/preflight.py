@@ -13,7 +13,7 @@ from pathlib import Path
 
 from grindstone.agents.agent_file import load_agent
 from grindstone.agents.plugins import plugged_in
-from grindstone.attempt.arms import arms_file, arms_of
+from grindstone.attempt.arms import arms_of, kept_arms
 from grindstone.attempt.spec import agent_of
 from grindstone.benchmark import load_tasks
 from grindstone.competency.checking import check_names
@@ -173,7 +173,7 @@ def _seed(settings: RunSettings) -> None:
 
 def _gate(settings: GateSettings) -> None:
     home = settings.home
-    if settings.run_key and arms_file(home, settings.run_key).is_file():
+    if settings.run_key and kept_arms(home, settings.run_key) is not None:
         return
     from grindstone.workspace import Workspace
 
@@ -189,7 +189,7 @@ def _release(settings: ReleaseSettings) -> None:
 
 def _lives(settings: RunSettings) -> None:
     home = settings.home
-    if not home.workspace(settings.agent_id).is_dir():
+    if not home.workspace(settings.agent_id).is_dir() and settings.agent_id not in home.agents():
         here = ", ".join(home.agents()) or "one that has run"
         raise InputError("agent_id", f"no agent {settings.agent_id} lives in {home}", here)
 

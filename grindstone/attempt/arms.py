@@ -1,9 +1,8 @@
 """The two states of a workspace that a gate weighs, found by what a user calls them."""
 
-from pathlib import Path
-
 from grindstone.base import Frozen
 from grindstone.errors import InputError
+from grindstone.files import claim, read_record
 from grindstone.home import Home
 from grindstone.settings import GateSettings, ReleaseSettings
 from grindstone.workspace import Snapshot, Workspace
@@ -17,9 +16,22 @@ class Arms(Frozen):
     candidate: Snapshot
 
 
-def arms_file(home: Home, run_key: str) -> Path:
-    """Return where a run keeps its two states."""
-    return home.run(run_key).arms
+def kept_arms(home: Home, run_key: str) -> Arms | None:
+    """Return the states that a run weighs, None where it has not fixed them.
+
+    Raises:
+        InputError: What was kept of them is damaged.
+    """
+    path = home.run(run_key).arms
+    there = path.is_file() if home.mirror is None else home.mirror.fetch(path)
+    return read_record(path, Arms, "pair of states") if there else None
+
+
+def keep_arms(home: Home, run_key: str, arms: Arms) -> Arms:
+    """Fix the states that a run weighs; return those that are, if somebody was faster."""
+    path = home.run(run_key).arms
+    (claim if home.mirror is None else home.mirror.claim)(path, arms.model_dump_json())
+    return read_record(path, Arms, "pair of states")
 
 
 def arms_of(workspace: Workspace, settings: GateSettings | ReleaseSettings) -> Arms:

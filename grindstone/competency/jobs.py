@@ -7,12 +7,13 @@
 A job's number is claimed by exclusive creation, and the next number can be claimed only
 when the last job has ended: of any number of loops that want the same domain trained, one
 gets it. What became of each is in the ledger's `jobs` table. A job whose process died stays
-active, and the next one to run jobs takes it up again under the same run key.
+active, and the next one to run jobs takes it up again under the same run key. In a remote home
+the files are in storage first, and claimed there.
 """
 
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Literal
 from urllib.parse import quote
@@ -29,6 +30,7 @@ from grindstone.home import Home
 from grindstone.ledger.store import Ledger
 from grindstone.ledger.tables.autonomy import JobRow
 from grindstone.records import utc_now
+from grindstone.runs.remote_lock import RemoteLock
 from grindstone.workspace.errors import WorkspaceError
 from grindstone.workspace.lock import WriterLock
 
@@ -90,6 +92,7 @@ class TrainingJobs:
         self.runner = runner
         self.ledger = Ledger(self.home)
         self._folder = self.home.jobs(agent_id)
+        self._mirror = self.home.mirror
         self._run_key = f"jobs.{agent_id}"
 
     def enqueue_from_competency(
@@ -150,6 +153,7 @@ class TrainingJobs:
         if not domain.strip():
             raise InputError("domain", "is empty", "the domain to train")
         folder = self._domain_folder(domain)
+        self._bring_here()
         numbers = _numbers(folder)
         if numbers and not _ended(folder, numbers[-1]):
             return None
@@ -165,7 +169,7 @@ class TrainingJobs:
             before=before,
             at=utc_now(),
         )
-        if not claim(folder / f"{following:06d}.json", job.model_dump_json(indent=2)):
+        if not self._claim(folder / f"{following:06d}.json", job.model_dump_json(indent=2)):
             return None
         self._append(job, "queued", before=before)
         return job
@@ -179,6 +183,7 @@ class TrainingJobs:
 
     def pending(self) -> list[TrainingJob]:
         """Return the jobs that have not ended, the most urgent first."""
+        self._bring_here()
         jobs = []
         for folder in sorted(self._folder.iterdir()) if self._folder.is_dir() else ():
             numbers = _numbers(folder) if folder.is_dir() else []
@@ -195,7 +200,7 @@ class TrainingJobs:
         self._append(
             job, outcome.status, before=outcome.before, after=outcome.after, note=outcome.note
         )
-        claim(self._domain_folder(job.domain) / f"{job.number:06d}.ended", outcome.status)
+        self._claim(self._domain_folder(job.domain) / f"{job.number:06d}.ended", outcome.status)
 
     def cancel(self, job_id: str) -> Status:
         """Have a job stop: at once when it has not begun, else before its next step.
@@ -212,7 +217,7 @@ class TrainingJobs:
         job = next((each for each in self.pending() if each.job_id == job_id), None)
         if job is None:
             return self.status(job_id)
-        claim(self._domain_folder(job.domain) / f"{job.number:06d}.cancel", "")
+        self._claim(self._domain_folder(job.domain) / f"{job.number:06d}.cancel", "cancelled")
         with self.alone() as alone:
             begun = self.status(job_id) == "running"
             if alone and not begun and self.active(job.domain) == job:
@@ -221,6 +226,7 @@ class TrainingJobs:
 
     def cancelled(self, job: TrainingJob) -> bool:
         """Return whether a job is to stop."""
+        self._bring_here()
         return (self._domain_folder(job.domain) / f"{job.number:06d}.cancel").exists()
 
     def status(self, job_id: str) -> Status:
@@ -250,20 +256,19 @@ class TrainingJobs:
         """Be the only one that trains this agent; gives False when another one is.
 
         Two trainings of one workspace at once would undo each other. The lock is freed when
-        its holder dies.
+        its holder dies; of one on another machine that is known after a minute.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
-        lock = WriterLock(self._folder / ".training", timeout_s=0.0)
-        held = lock.hold()
-        try:
-            held.__enter__()
-        except WorkspaceError:
-            yield False
-            return
-        try:
+        place = self._folder / ".training"
+        with ExitStack() as held:
+            try:
+                held.enter_context(WriterLock(place, timeout_s=0.0).hold())
+                if self._mirror is not None:
+                    held.enter_context(RemoteLock(self._mirror, place).hold(wait=False))
+            except (WorkspaceError, TimeoutError):
+                yield False
+                return
             yield True
-        finally:
-            held.__exit__(None, None, None)
 
     def run_pending(self) -> list[TrainingOutcome]:
         """Run every active job with the runner, one after another; none when another one does.
@@ -324,6 +329,13 @@ class TrainingJobs:
             kept = self.ledger.rows(JobRow, self._run_key)
             if row in kept:
                 return
+
+    def _claim(self, path: Path, content: str) -> bool:
+        return (claim if self._mirror is None else self._mirror.claim)(path, content)
+
+    def _bring_here(self) -> None:
+        if self._mirror is not None:
+            self._mirror.pull(self._folder, lambda name: not name.endswith(".training"))
 
     def _job_id(self, domain: str, sequence: NonNegativeInt) -> str:
         short = re.sub(r"[^a-z0-9]+", "-", domain.lower()).strip("-")[:40] or "domain"

@@ -7,6 +7,7 @@ the history, what lies between was undone.
 from collections.abc import Iterable, Sequence
 
 from grindstone.home import Home
+from grindstone.workspace import Workspace
 from grindstone.workspace.git import Repository
 
 MOST = 200
@@ -19,6 +20,8 @@ Lineage = tuple[str, ...]
 def lineage_of(home: Home, agent_id: str) -> Lineage:
     """Return an agent's lineage; empty for one without a workspace."""
     folder = home.workspace(agent_id)
+    if home.mirror is not None and agent_id in home.agents():
+        Workspace.reading(folder)  # brings it here
     if not (folder / ".git").exists():
         return ()
     log = Repository(folder).run("log", "--first-parent", f"-{MOST}", "--format=%T", "HEAD")

@@ -37,17 +37,15 @@ def compact(
         InfrastructureError: The disk refused (cause `ledger_io`).
     """
     written: list[Path] = []
-    for folder in sorted(ledger.root.iterdir()) if ledger.root.is_dir() else []:
-        table = folder.name
-        if run_key not in ledger.runs(table):
-            continue
+    for table in ledger.tables(run_key):
         try:
             _sweep(ledger, table, run_key, grace_s)
             live = ledger.live_parts(table, run_key)
             if len(live) >= max(2, min_parts):
                 written.append(_merge(ledger, table, run_key, live))
         except OSError as error:
-            raise InfrastructureError(Cause.LEDGER_IO, f"{folder}: {error}") from error
+            where = ledger.root / table
+            raise InfrastructureError(Cause.LEDGER_IO, f"{where}: {error}") from error
     return tuple(written)
 
 
@@ -62,7 +60,7 @@ def merge_ended(ledger: Ledger, run_key: str, *, grace_s: float = GRACE_S) -> No
     """
     compact(ledger, run_key, grace_s=grace_s)
     for table in sorted(path.name for path in ledger.root.iterdir() if path.is_dir()):
-        for key in ledger.runs(table):
+        for key in ledger.runs_here(table):
             names = os.listdir(ledger.folder(table, key))  # noqa: PTH208 - names alone, and many
             if len(names) > 1 and any(name.startswith("merged-") for name in names):
                 try:

@@ -181,6 +181,20 @@ class Ledger:
                 f"{self.root / table.name}: a row does not fit {row.__name__}: {error}"
             ) from error
 
+    def tables(self, run_key: str) -> tuple[str, ...]:
+        """Return the tables a run left rows in, sorted; all parts of them are here then."""
+        from grindstone.ledger.tables import TABLES
+
+        if self._remote is not None:
+            for name in TABLES:
+                self._remote.pull(self.folder(name, run_key))
+        names = sorted(folder.name for folder in _folders(self.root))
+        return tuple(name for name in names if self.folder(name, run_key).is_dir())
+
+    def runs_here(self, table: str) -> tuple[str, ...]:
+        """Return the keys of the runs whose rows are on this machine, sorted."""
+        return self._runs([self.root / table])
+
     def runs(self, table: str | None = None) -> tuple[str, ...]:
         """Return the keys of the runs that left rows, in one table or in any, sorted."""
         if self._remote is not None:

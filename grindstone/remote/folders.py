@@ -4,6 +4,8 @@
     <home>/tasks/<digest>/<folder's name>/ on a machine
 
 Who fetches one holds it against the digest before it is used (`load_task`, and the attempt).
+Folders of one content may have several names: the archive has the first one's, and each gets its
+own here.
 """
 
 import io
@@ -42,22 +44,23 @@ def fetch_folder(mirror: Mirror, digest: str, name: str) -> Path:
         InputError: It is not there.
         InfrastructureError: The storage did not answer.
     """
-    place = mirror.root / TASKS / digest
-    if not (place / name).is_dir():
+    place = mirror.root / TASKS / digest / name
+    if not place.is_dir():
         content = mirror.store.get(f"{TASKS}/{digest}.tar.gz")
         if content is None:
             where = f"{mirror.store.url}/{TASKS}/{digest}.tar.gz"
             raise InputError(where, "is not there", "the task, put there by who sent the attempt")
         place.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".fetched-", dir=place.parent) as work:
+        with tempfile.TemporaryDirectory(prefix=".fetched-", dir=mirror.root / TASKS) as work:
             with tarfile.open(fileobj=io.BytesIO(content)) as tar:
-                tar.extractall(Path(work) / "whole", filter="data")
+                tar.extractall(work, filter="data")
+            [whole] = Path(work).iterdir()
             try:
-                (Path(work) / "whole").rename(place)
+                whole.rename(place)
             except OSError:
-                if not (place / name).is_dir():  # else another process was faster
+                if not place.is_dir():  # else another process was faster
                     raise
-    return place / name
+    return place
 
 
 def _plain(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:

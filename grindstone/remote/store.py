@@ -1,13 +1,15 @@
 """Objects by name below one address: read, written, written only where nobody else was faster.
 
 All requests are tried again by the library, with growing pauses, on 5xx, 429 and broken
-connections. A conditional write that is told "no" may have been its own first try, whose answer
-was lost; so the object is looked at before anybody is told that another was faster.
+connections, for as long as `PATIENCE`. A conditional write that is told "no" may have been its
+own first try, whose answer was lost; so the object is looked at before anybody is told that another
+was faster.
 """
 
 import contextlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
 
 AT_ONCE = 16
 """Requests side by side where there are many."""
+PATIENCE = timedelta(minutes=3)
+"""How long a request is tried again; the library's own ten tries may be over in four seconds."""
+_TRIES = 1000
 
 
 class StoredObject(NamedTuple):
@@ -47,7 +52,7 @@ class Store:
     def _below(self) -> "ObjectStore":
         from obstore.store import from_url
 
-        return from_url(self.url)
+        return from_url(self.url, retry_config={"max_retries": _TRIES, "retry_timeout": PATIENCE})
 
     def get(self, name: str) -> bytes | None:
         """Return an object's content, None where there is none.
@@ -88,8 +93,8 @@ class Store:
                 return False
         return True
 
-    def put(self, name: str, content: bytes) -> None:
-        """Write an object, whatever was there.
+    def put(self, name: str, content: bytes) -> str:
+        """Write an object, whatever was there; return its version's tag.
 
         Raises:
             InfrastructureError: As `get`.
@@ -97,7 +102,7 @@ class Store:
         import obstore
 
         with self._asked("write", name):
-            obstore.put(self._below, name, content)
+            return str(obstore.put(self._below, name, content)["e_tag"])
 
     def put_new(self, name: str, content: bytes) -> str | None:
         """Write an object that must not be there yet.

@@ -1,7 +1,8 @@
 """Whether what was sent elsewhere still lives, by a file that it keeps writing anew.
 
 No clock is compared between machines: who waits notes on its own clock when the file last
-changed. Who is given up by the one that waits finds a file that says so, and stops.
+changed. Who is given up by the one that waits finds its file removed, and stops; one that had not
+written any finds another one that says so, whenever it begins.
 """
 
 import asyncio
@@ -45,7 +46,10 @@ class Pulse:
 
     def give_up(self) -> None:
         """Have what was sent stop, should it live after all."""
-        self._fence.write("")
+        if self._seen is None:
+            self._fence.write("")
+        else:
+            self._sign.remove()
 
 
 @contextlib.asynccontextmanager
@@ -63,8 +67,7 @@ async def beating(path: Path) -> AsyncIterator[None]:
         number, since, given_up = 0, time.monotonic(), False
         while not over.is_set():
             with contextlib.suppress(OSError, InfrastructureError):
-                given_up = fence.read() is not None
-                sign.write(str(number))
+                given_up = fence.read() is not None or not sign.renew(str(number))
                 since = time.monotonic()
             if given_up or time.monotonic() - since > LOST_S:  # nobody saw a sign for as long
                 loop.call_soon_threadsafe(work.cancel, "it was given up by who sent it")
@@ -83,6 +86,24 @@ async def beating(path: Path) -> AsyncIterator[None]:
             await asyncio.to_thread(sign.remove)
 
 
+def clear(folder: Path) -> None:
+    """Remove what is left of the signs of life in a folder: who gave them has ended, or has to.
+
+    What was given up before it began may yet begin, and finds that it was.
+
+    Raises:
+        InfrastructureError: The storage of a remote home did not answer.
+    """
+    mirror = mirror_of(folder)
+    if mirror is not None:
+        for entry in mirror.store.listed(mirror.name_of(folder)):
+            if not entry.name.endswith(_FENCE):
+                mirror.store.delete(entry.name)
+    for path in folder.glob("*"):
+        if path.suffix != _FENCE:
+            path.unlink(missing_ok=True)
+
+
 def _fence_of(path: Path) -> Path:
     return path.with_suffix(_FENCE)
 
@@ -92,6 +113,7 @@ class Sign:
 
     def __init__(self, path: Path) -> None:
         self._path, self._mirror = path, mirror_of(path)
+        self._version: str | None = None  # as `renew` has left it
 
     def read(self) -> bytes | None:
         """Return what was written last, None where nothing is."""
@@ -108,6 +130,22 @@ class Sign:
             return
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._path.write_text(text)
+
+    def renew(self, text: str) -> bool:
+        """Write it anew; return False where somebody has removed what was written before."""
+        if self._mirror is None:
+            gone = self._version is not None and not self._path.exists()
+            self._version = None if gone else text
+            if not gone:
+                self.write(text)
+            return not gone
+        name = self._mirror.name_of(self._path)
+        if self._version is None:
+            self._version = self._mirror.store.put(name, text.encode())
+            return True
+        written = self._mirror.store.put_over(name, text.encode(), self._version)
+        self._version = written or self._version
+        return written is not None
 
     def remove(self) -> None:
         """Remove it, if it is there."""

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from grindstone.runs import lease
-from grindstone.runs.lease import Pulse, beating
+from grindstone.runs.lease import Pulse, beating, clear
 
 
 @pytest.fixture(autouse=True)
@@ -45,3 +45,21 @@ async def test_what_was_given_up_is_cancelled_while_it_lives(tmp_path: Path):
     with pytest.raises(asyncio.CancelledError):
         await asyncio.wait_for(working, 10)
     assert ended == ["cancelled"]
+
+
+async def test_what_finds_its_sign_cleared_away_stops_and_leaves_none(tmp_path: Path):
+    path = tmp_path / "slices" / "one"
+
+    async def work():
+        async with beating(path):
+            await asyncio.sleep(30)
+
+    working = asyncio.create_task(work())
+    while not path.exists():
+        await asyncio.sleep(0.01)
+    fence = path.with_name("another.given-up")
+    fence.write_text("")
+    clear(path.parent)
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(working, 10)
+    assert [*path.parent.iterdir()] == [fence], "the other one may yet begin"

@@ -1,7 +1,8 @@
 """Machines that share a home in object storage and a Prefect server, and nothing else.
 
 Each has a cache, a Prefect home and a place for results of its own; they are folders of one machine
-here, so what is shown is that no file of one is needed by another.
+here, so what is shown is that no file of one is needed by another. `test_drill_fleet.py` has machines
+in namespaces.
 """
 
 import contextlib
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from support.fleet import GRINDSTONE, own_places, until
 from support.kills import paid
 from support.object_storage import Bucket, Spoiled, serving_s3
 from support.wire_faults import WireFaults
@@ -35,7 +37,6 @@ pytestmark = [
 ]
 
 TASKS = ("crlf-kit", "plain-inventory", "branch-sales", "lost-commit")
-GRINDSTONE = (sys.executable, "-m", "grindstone.flows.cli")
 
 
 class Site(NamedTuple):
@@ -53,9 +54,7 @@ class Site(NamedTuple):
         return {
             **{k: v for k, v in os.environ.items() if not k.startswith("PREFECT_API")},
             **self.storage.environment,
-            "GRINDSTONE_CACHE_DIR": str(own / "cache"),
-            "PREFECT_HOME": str(own / "prefect"),
-            "PREFECT_LOCAL_STORAGE_PATH": str(own / "results"),
+            **own_places(str(own)),
             "GRINDSTONE_REHEARSAL_URL": self.model_url,
         }
 
@@ -140,15 +139,6 @@ def slices_on(machines: Machines, name: str) -> list[int]:
             content = path.read_bytes()
             if mine in content and b"PREFECT__FLOW_RUN_ID=" in content:
                 found.append(int(path.parent.name))
-    return found
-
-
-def until(condition, patience_s: float = 240.0):
-    """Return what a condition gives as soon as it holds."""
-    deadline = time.monotonic() + patience_s
-    while not (found := condition()):
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
     return found
 
 

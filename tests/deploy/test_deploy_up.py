@@ -1,19 +1,17 @@
 """`grindstone up` and `down`: what they say when they cannot, and PostgreSQL."""
 
 import contextlib
-import getpass
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from support.postgres import BINARIES, serving_postgres
 
 from grindstone.flows.addresses import free_port
 from grindstone.flows.server import remembered, start_time
@@ -21,7 +19,6 @@ from grindstone.flows.server import remembered, start_time
 pytestmark = pytest.mark.commands
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
-BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
 
 
 def test_a_port_in_use_is_said_and_nothing_is_left(tmp_path: Path, run_grindstone: Command):
@@ -54,31 +51,13 @@ def test_down_where_nothing_runs_says_so(tmp_path: Path, run_grindstone: Command
     assert "Nothing was running" in done.stdout
 
 
-def as_postgres(*command: str) -> None:
-    """Run a command as a user whom PostgreSQL accepts: anyone but root."""
-    switch = ("runuser", "-u", "postgres", "--") if os.geteuid() == 0 else ()
-    subprocess.run([*switch, *command], check=True, capture_output=True, cwd="/")
-
-
 @pytest.fixture
 def postgresql() -> Iterator[str]:
     """The address of a database in a PostgreSQL server of the test's own."""
     if not BINARIES:
         pytest.skip("no PostgreSQL server on this machine")
-    folder = Path(tempfile.mkdtemp(prefix="grindstone-pg-"))
-    if os.geteuid() == 0:
-        shutil.chown(folder, "postgres", "postgres")
-    user = "postgres" if os.geteuid() == 0 else getpass.getuser()
-    data, port, programs = str(folder / "data"), free_port(), BINARIES[-1].parent
-    as_postgres(str(programs / "initdb"), "-D", data, "-A", "trust", "-N", "-U", user)
-    options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
-    control = (str(programs / "pg_ctl"), "-D", data, "-w")
-    as_postgres(*control, "-l", str(folder / "log"), "-o", options, "start")
-    try:
-        yield f"postgresql+asyncpg://{user}@127.0.0.1:{port}/postgres"
-    finally:
-        as_postgres(*control, "-m", "immediate", "stop")
-        shutil.rmtree(folder, ignore_errors=True)
+    with serving_postgres() as database:
+        yield database.url
 
 
 @pytest.mark.server

@@ -10,8 +10,10 @@ from support.cli_runs import Command
 from support.kills import kill_again_and_again, paid
 from support.object_storage import Bucket, Spoiled, serving_s3
 
+from grindstone.competency import TrainingJobs
 from grindstone.home import Home
 from grindstone.ledger import Ledger
+from grindstone.ledger.tables.runs import GateDecisionRow
 from grindstone.records import Episode, Outcome
 from grindstone.runs.home_check import check_home
 
@@ -30,6 +32,52 @@ KILLS = 3
 def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bucket]:
     with serving_s3(tmp_path_factory.mktemp("s3")) as bucket:
         yield bucket
+
+
+BUILDS = ("crlf-kit", "visitor-report", "ledger-package")
+ONE_AFTER_THE_OTHER = {
+    "adapt": ("--max-cycles", "1", "--holdout-ratio", "0"),
+    "gate": ("--candidate", "evo-1", "--baseline", "base", "--gate-trials", "1"),
+    "compete": ("--target-index", "10", "--job-kind", "grind", "--min-episodes", "1"),
+}
+"""Each on what the one before has left; with a kill, and gone on with by an empty machine."""
+
+
+def test_other_flows_are_gone_on_with_by_empty_machines_too(
+    tmp_path: Path, s3: Bucket, rehearsal_url: str, monkeypatch: pytest.MonkeyPatch
+):
+    machines = count()
+    address = f"{s3.url}/others"
+    for kind, words in ONE_AFTER_THE_OTHER.items():
+
+        def start(
+            home: Path, url: str, kind: str = kind, words: tuple[str, ...] = words
+        ) -> Command:
+            own = {
+                "GRINDSTONE_CACHE_DIR": str(home / f"machine-{next(machines)}"),
+                "GRINDSTONE_REHEARSAL_URL": url,
+            }
+            asked = [kind, "--run-key", kind, "--work-dir", address, *RUN[3:], *words]
+            asked += [word for name in BUILDS for word in ("--task-ids", name)]
+            return Command(asked, own | s3.environment, home / f"{kind}.txt")
+
+        done = kill_again_and_again(
+            tmp_path, rehearsal_url, start, kills=1, calls=8, first_call_s=8.0, seed=kind
+        )
+        assert done.code == 0, done.command.tail()
+        assert len(done.kills) == 1
+        asked = Counter(seen.digest for seen in done.seen)
+        assert paid(done.seen) - len(asked) <= done.lost, kind
+    for name, value in s3.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("GRINDSTONE_CACHE_DIR", str(tmp_path / "reader"))
+    home = Home.at(address)
+    ledger = Ledger(home)
+    [decision] = ledger.rows(GateDecisionRow, "gate")
+    assert decision.n_pairs == len(BUILDS)
+    [job] = TrainingJobs(home, "skillbench").latest()
+    assert job.status in ("done", "unproven", "unhelpful")
+    assert not check_home(home).faults
 
 
 @pytest.mark.catalogue(of="kills of a run")

@@ -67,8 +67,14 @@ def test_a_new_machine_reads_what_was_merged_and_nothing_twice(machines: Machine
     assert [part.merged for part in new.parts("egl", "r")] == [True], "the rest was not fetched"
     one.append([egl_row(9)], run_key="r")
     compact(one, "r", grace_s=-1.0)  # removes what was merged, in storage too
+    assert compact(Ledger(machines.home("any")), "other") == ()
+    elsewhere = Ledger(machines.home("elsewhere"))  # has read nothing of what it merges
+    for index in range(9):
+        one.append([egl_row(index, run_key="s")], run_key="s")
+    assert [path.name[:7] for path in compact(elsewhere, "s")] == ["merged-"]
+    assert not elsewhere.folder("egl", "r").exists(), "nor has it fetched another run's"
     last = Ledger(machines.home("last"))
-    assert len(last.rows(EglRow)) == 10
+    assert len(last.rows(EglRow, "r")) == 10
     assert len(last.parts("egl", "r")) == 2
     assert last.parts("egl", "r")[0].written_ns == one.parts("egl", "r")[0].written_ns
 
@@ -187,7 +193,6 @@ def test_what_needs_a_folder_refuses_a_remote_home_and_says_what_helps(machines:
     home = machines.home("one")
     for ask in (
         lambda: GraduationService(home),
-        lambda: home.jobs("ann"),
         lambda: home.session("s"),
         lambda: home.live_task("e"),
     ):

@@ -73,6 +73,19 @@ def test_a_task_travels_with_the_attempt_and_is_the_same_one(pair: Pair, tmp_pat
     assert pack(Home.at(tmp_path / "plain"), [sent]) is None
 
 
+def test_tasks_of_the_same_content_travel_under_their_names(pair: Pair, tmp_path: Path):
+    folders = [tmp_path / name for name in ("one", "two")]
+    for folder in folders:
+        shutil.copytree(bundled("examples/tasks") / "crlf-kit", folder)
+    sent = [spec_of(pair.here, folder) for folder in folders]
+    assert sent[0].task_digest == sent[1].task_digest
+    address = pack(pair.here, sent)
+    assert address is not None
+    pair.home("there")
+    got = unpack(sent, address)
+    assert [load_task(each.task_dir).task_id for each in got] == ["one", "two"]
+
+
 def test_a_task_that_nobody_sent_is_told(pair: Pair):
     sent = spec_of(pair.here, bundled("examples/tasks") / "crlf-kit")
     with pytest.raises(InputError, match="is not there"):
@@ -110,6 +123,26 @@ async def test_signs_of_life_are_seen_and_who_is_given_up_stops(
     with pytest.raises(asyncio.CancelledError):
         await asyncio.wait_for(slice_there, 10)
     assert await asyncio.to_thread(seen.silent_s) < 10
+
+
+async def test_who_finds_its_sign_of_life_cleared_away_stops(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(lease, "BEAT_S", 0.1)
+    assert pair.here.mirror is not None
+    store, pulse = pair.here.mirror.store, pair.there.run("r").pulse("s")
+
+    async def work() -> None:
+        async with beating(pulse):
+            await asyncio.sleep(60)
+
+    slice_there = asyncio.create_task(work())
+    while not await asyncio.to_thread(store.listed, "runs/r/slices"):
+        await asyncio.sleep(0.05)
+    await asyncio.to_thread(lease.clear, pair.here.run("r").slices)
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(slice_there, 10)
+    assert not await asyncio.to_thread(store.listed, "runs/r/slices")
 
 
 def test_a_run_has_one_driver_on_all_machines(pair: Pair, monkeypatch: pytest.MonkeyPatch):

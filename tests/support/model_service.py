@@ -147,7 +147,9 @@ class Service:
         return StreamingResponse(lines, media_type="text/event-stream")
 
 
-class _Server(uvicorn.Server):
+class UnsignalledServer(uvicorn.Server):
+    """One that leaves signals to whoever runs it in a thread or task."""
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
@@ -160,7 +162,7 @@ async def serving() -> AsyncIterator[Service]:
     app = Starlette(routes=[Route("/{path:path}", service.answer, methods=["POST"])])
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
-        server = _Server(uvicorn.Config(app, log_level="error", lifespan="off"))
+        server = UnsignalledServer(uvicorn.Config(app, log_level="error", lifespan="off"))
         task = asyncio.create_task(server.serve(sockets=[sock]))
         while not server.started:
             await asyncio.sleep(0.005)

@@ -31,6 +31,7 @@ class Bucket(NamedTuple):
 
     endpoint: str
     name: str
+    pid: int = 0  # of its server
 
     @property
     def url(self) -> str:
@@ -63,10 +64,14 @@ def serving_s3(folder: Path, environment: Mapping[str, str] | None = None) -> It
                 break
             except (urllib.error.URLError, ConnectionError):
                 time.sleep(0.1)
-        yield Bucket(endpoint, "kept")
+        yield Bucket(endpoint, "kept", process.pid)
     finally:
         process.kill()
         process.wait()
+
+
+class _ManyAtOnce(ThreadingHTTPServer):
+    request_queue_size = 128
 
 
 class Spoiled:
@@ -75,13 +80,13 @@ class Spoiled:
     Half of these come after storage has done what was asked, as when its answer is lost.
     """
 
-    def __init__(self, bucket: Bucket, *, rate: float, seed: int) -> None:
+    def __init__(self, bucket: Bucket, *, rate: float, seed: int, host: str = "127.0.0.1") -> None:
         self._chance = random.Random(seed)
         self._rate = rate
         self._lock = threading.Lock()
         self.spoiled = self.passed = 0
-        host, _, port = bucket.endpoint.removeprefix("http://").partition(":")
-        self._upstream = (host, int(port))
+        upstream, _, port = bucket.endpoint.removeprefix("http://").partition(":")
+        self._upstream = (upstream, int(port))
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
@@ -98,9 +103,9 @@ class Spoiled:
 
         for verb in ("GET", "PUT", "POST", "DELETE", "HEAD"):
             setattr(Handler, f"do_{verb}", answer)
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = _ManyAtOnce((host, 0), Handler)
         self._server.daemon_threads = True
-        self.bucket = Bucket(f"http://127.0.0.1:{self._server.server_port}", bucket.name)
+        self.bucket = Bucket(f"http://{host}:{self._server.server_port}", bucket.name, bucket.pid)
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._server.serve_forever, daemon=True).start()

@@ -7,9 +7,9 @@ from grindstone.llm.messages import CallSite
 from grindstone.records import Role, Usage, utc_now
 
 
-def egl_row(index: int, tasks: int = 1) -> EglRow:
+def egl_row(index: int, tasks: int = 1, run_key: str = "r") -> EglRow:
     return EglRow(
-        run_key="r",
+        run_key=run_key,
         index=index,
         new_skills=0,
         tasks_solved=tasks,
