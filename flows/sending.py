@@ -100,7 +100,7 @@ async def attempt_in_slices(
             await sender.call_off()
             raise
         with contextlib.suppress(InfrastructureError):  # it hinders nobody
-            await asyncio.to_thread(clear, runtime.folder.slices)
+            await asyncio.to_thread(clear, runtime.folder.slices, _is_flow_run)
         if sender.stopped_by is not None:
             raise sender.stopped_by
     return [sender.settled[item.spec.episode_id] for item in wanted]
@@ -317,6 +317,14 @@ class _Sender:
 
     def _pulse(self, run_id: UUID) -> Pulse:
         return Pulse(self.runtime.folder.pulse(str(run_id)))
+
+
+def _is_flow_run(name: str) -> bool:
+    """Return whether a name is a slice's; who shares the budget has signs of life beside them."""
+    try:
+        return str(UUID(name)) == name
+    except ValueError:
+        return False
 
 
 def _mean_s(episodes: Sequence[Episode]) -> float | None:

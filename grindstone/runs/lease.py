@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 from grindstone.errors import InfrastructureError
@@ -86,10 +86,14 @@ async def beating(path: Path) -> AsyncIterator[None]:
             await asyncio.to_thread(sign.remove)
 
 
-def clear(folder: Path) -> None:
+def clear(folder: Path, ended: Callable[[str], bool]) -> None:
     """Remove what is left of the signs of life in a folder: who gave them has ended, or has to.
 
     What was given up before it began may yet begin, and finds that it was.
+
+    Args:
+        folder: Of signs of life.
+        ended: Whether what gave those of a name has.
 
     Raises:
         InfrastructureError: The storage of a remote home did not answer.
@@ -97,10 +101,11 @@ def clear(folder: Path) -> None:
     mirror = mirror_of(folder)
     if mirror is not None:
         for entry in mirror.store.listed(mirror.name_of(folder)):
-            if not entry.name.endswith(_FENCE):
+            path = Path(entry.name)
+            if path.suffix != _FENCE and ended(path.stem):
                 mirror.store.delete(entry.name)
     for path in folder.glob("*"):
-        if path.suffix != _FENCE:
+        if path.suffix != _FENCE and ended(path.stem):
             path.unlink(missing_ok=True)
 
 

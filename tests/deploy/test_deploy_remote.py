@@ -1,8 +1,8 @@
 """Machines that share a home in object storage and a Prefect server, and nothing else.
 
 Each has a cache, a Prefect home and a place for results of its own; they are folders of one machine
-here, so what is shown is that no file of one is needed by another. `test_drill_fleet.py` has machines
-in namespaces.
+here, so what is shown is that no file of one is needed by another. `test_drill_fleet.py` has
+machines in namespaces.
 """
 
 import contextlib
@@ -11,7 +11,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path

@@ -139,7 +139,7 @@ async def test_who_finds_its_sign_of_life_cleared_away_stops(
     slice_there = asyncio.create_task(work())
     while not await asyncio.to_thread(store.listed, "runs/r/slices"):
         await asyncio.sleep(0.05)
-    await asyncio.to_thread(lease.clear, pair.here.run("r").slices)
+    await asyncio.to_thread(lease.clear, pair.here.run("r").slices, "s".__eq__)
     with pytest.raises(asyncio.CancelledError):
         await asyncio.wait_for(slice_there, 10)
     assert not await asyncio.to_thread(store.listed, "runs/r/slices")
