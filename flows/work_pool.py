@@ -4,9 +4,11 @@ Prefect's own template of such a pool takes a `command` from a run's job variabl
 worker executes in place of the flow. Ours has no such variable.
 
     python -m grindstone.flows.work_pool > pool.json
+    python -m grindstone.flows.work_pool --fresh-folder > pool.json    # for homes in object storage
 """
 
 import json
+import sys
 from typing import Any
 
 from prefect.client.orchestration import SyncPrefectClient
@@ -16,14 +18,28 @@ from prefect.workers.process import ProcessWorker
 
 REFUSED = "command"
 
+FOLDER = "working_dir"
+
 Template = dict[str, Any]
 
 
 def without_command(template: Template) -> Template:
     """Return a pool's template with nothing in it that names what a worker executes."""
+    return _without(template, REFUSED)
+
+
+def in_fresh_folders(template: Template) -> Template:
+    """Return a pool's template whose runs begin in an empty folder each.
+
+    A deployment names the home as the folder of its runs, and an address is none.
+    """
+    return _without(template, FOLDER)
+
+
+def _without(template: Template, name: str) -> Template:
     variables = template["variables"]
-    properties = {k: v for k, v in variables["properties"].items() if k != REFUSED}
-    configured = {k: v for k, v in template["job_configuration"].items() if k != REFUSED}
+    properties = {k: v for k, v in variables["properties"].items() if k != name}
+    configured = {k: v for k, v in template["job_configuration"].items() if k != name}
     return template | {
         "job_configuration": configured,
         "variables": variables | {"properties": properties},
@@ -50,4 +66,5 @@ def ensure_pool(client: SyncPrefectClient, name: str) -> None:
 
 
 if __name__ == "__main__":
-    print(json.dumps(closed_template(), indent=1))
+    made = closed_template()
+    print(json.dumps(in_fresh_folders(made) if "--fresh-folder" in sys.argv else made, indent=2))
