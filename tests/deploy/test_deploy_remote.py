@@ -24,11 +24,13 @@ from support.wire_faults import WireFaults
 
 from grindstone.flows.addresses import free_port
 from grindstone.flows.login import VARIABLE, login
+from grindstone.flows.server import remembered
 from grindstone.home import Home
 from grindstone.ledger import Ledger
 from grindstone.records import Episode, Outcome
 from grindstone.remote.place import folder_of
 from grindstone.runs.home_check import check_home
+from grindstone.runs.shared_budget import SharedBudget
 
 pytestmark = [
     *(pytest.mark.server, pytest.mark.bubblewrap, pytest.mark.slow, pytest.mark.drill),
@@ -68,6 +70,7 @@ class Machines(NamedTuple):
     site: Site
     api: dict[str, str]
     proxy: WireFaults
+    first_worker: int  # its process
 
 
 @pytest.fixture
@@ -97,7 +100,7 @@ def machines(
         command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", "grindstone"]
         with (tmp_path / "worker.log").open("wb") as log:
             worker = subprocess.Popen(
-                [*command, "--name", "second"],
+                [*command, "--name", "second", "--limit", "1"],
                 env=site.machine("second") | api | {"PREFECT_WORKER_QUERY_SECONDS": "2"},
                 cwd=site.work("second"),
                 stdout=log,
@@ -108,7 +111,10 @@ def machines(
         for name, value in bucket.environment.items():
             monkeypatch.setenv(name, value)
         monkeypatch.setenv("GRINDSTONE_CACHE_DIR", str(tmp_path / "reader"))
-        yield Machines(site, api, proxy)
+        state = remembered(home)
+        assert state is not None
+        assert state.worker is not None
+        yield Machines(site, api, proxy, state.worker.pid)
 
 
 def parent(machines: Machines, name: str) -> subprocess.Popen[bytes]:
@@ -118,6 +124,7 @@ def parent(machines: Machines, name: str) -> subprocess.Popen[bytes]:
     words += ["--task-skill-mode", "off", "--success-mode", "off", "--evolve-skills", "false"]
     words += ["--max-cycles", "1", "--batch-size", "4", "--dispatch", "deployment"]
     words += ["--slice-size", "1", "--max-slices", "2"]
+    words += ["--max-tokens-total", "10000000", "--requests-per-minute", "6000"]
     words += [word for task in TASKS for word in ("--task-ids", task)]
     with (machines.site.root / f"{name}.log").open("wb") as log:
         return subprocess.Popen(
@@ -145,8 +152,10 @@ def test_workers_and_parents_are_killed_and_each_attempt_is_made_and_paid_for_on
     machines: Machines,
 ):
     site, proxy = machines.site, machines.proxy
+    os.kill(machines.first_worker, signal.SIGSTOP)  # the second one has a slice before it does
     first = parent(machines, "third")
     asked_before = len(until(lambda: proxy.seen))
+    os.kill(machines.first_worker, signal.SIGCONT)
     for pid in until(lambda: slices_on(machines, "second")):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
@@ -164,6 +173,7 @@ def test_workers_and_parents_are_killed_and_each_attempt_is_made_and_paid_for_on
     assert len(proxy.seen) > asked_before
     assert paid(proxy.seen) - len(asked) <= in_flight
     home = Home.at(site.address)
+    assert SharedBudget.is_kept(home.run("K"))
     assert not check_home(home).faults
     assert home.mirror is not None
     left = [entry.name for entry in home.mirror.store.listed("runs/K")]
