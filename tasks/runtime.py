@@ -235,7 +235,7 @@ async def open_runtime(
 
         budget = None
         if shared or await asyncio.to_thread(SharedBudget.is_kept, folder):
-            budget = SharedBudget(folder)
+            budget = SharedBudget(folder, drives=whole)
             exits.push_async_callback(budget.close)
         models = await exits.enter_async_context(
             open_models(

@@ -42,8 +42,15 @@ LOOK_S = 0.5
 class SharedBudget:
     """The ceilings of a run as one process of it keeps them. For one event loop."""
 
-    def __init__(self, folder: RunFolder) -> None:
-        """Take the run's folder; nothing is asked for before the first call under a ceiling."""
+    def __init__(self, folder: RunFolder, *, drives: bool = False) -> None:
+        """Take the run's folder; nothing is asked for before the first call under a ceiling.
+
+        Args:
+            folder: The run's.
+            drives: Whether this process drives the run: it begins with what the journal has, and
+                settles in the end what the others spent, who have ended by then.
+        """
+        self._drives = drives
         self.payer = uuid4().hex
         self._folder = folder
         self._journal = Journal(folder.journal)
@@ -57,7 +64,7 @@ class SharedBudget:
         self._waiting = False  # whether a call of this process does
         self._limit: Amount | None = None  # under which the share was given
         self._has_joined = False  # whether it had a share when the account was last changed
-        self._settles = False  # whether it reads the journal when it joins
+        self._settles = drives  # whether it reads the journal when it joins
         self._since = -math.inf  # when it was last seen to have a share
         self._wanted = False  # whether others wait
         self._silent: dict[str, lease.Pulse] = {}
@@ -129,7 +136,7 @@ class SharedBudget:
         self._over.set()
         if self._giving_back:
             await asyncio.wait(self._giving_back)
-        if self._has_joined:
+        if self._has_joined or self._drives:
             await asyncio.to_thread(self._leave)
 
     def _takes(self, expected: Amount, most: Amount, limit: Amount) -> bool:
@@ -298,17 +305,25 @@ class SharedBudget:
         self._wanted = any(share.waits for share in account.others(self.payer))
 
     def _leave(self) -> None:
+        gone: set[str] = set()
+
         def work(found: Account | None) -> Account:
             account = found or Account()
+            if self._drives:
+                gone.update(account.shares)
+                return self._settled(account.without(*account.shares))
             if self.payer not in account.shares:
                 return account  # its calls are read from the journal
+            gone.add(self.payer)
             return account.without(self.payer).settling(self._use().spent)
 
         if self._beat is not None:
             self._beat.join()
         with contextlib.suppress(InfrastructureError), self._talking:
-            self._record.change(work)
-            lease.Sign(self._folder.pulse(self.payer)).remove()
+            if self._has_joined or self._record.exists():
+                self._record.change(work)
+            for name in gone:
+                lease.Sign(self._folder.pulse(name)).remove()
 
 
 def _bill(record: CallRecord) -> Amount:

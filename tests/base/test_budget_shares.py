@@ -34,8 +34,9 @@ def account_of(folder: RunFolder) -> Account:
 class Process:
     """One that spends tokens; it ends with `budget.close`, or is never heard of again."""
 
-    def __init__(self, folder: RunFolder, ceiling: int | None) -> None:
-        self.budget, self.journal = SharedBudget(folder), Journal(folder.journal)
+    def __init__(self, folder: RunFolder, ceiling: int | None, *, drives: bool = False) -> None:
+        self.budget = SharedBudget(folder, drives=drives)
+        self.journal = Journal(folder.journal)
         self.ceiling = ceiling
         self.beyond = 0  # by which calls passed their estimate, at most
 
@@ -181,3 +182,25 @@ async def test_a_call_that_is_called_off_while_it_waits_lets_others_go(folder: R
     await one.budget.close()
     await two.budget.close()
     assert (account_of(folder).settled.tokens, account_of(folder).shares) == (400, {})
+
+
+async def test_who_drives_the_run_settles_what_others_left_and_begins_with_the_journal(
+    folder: RunFolder,
+):
+    driver, worker = Process(folder, 1_000, drives=True), Process(folder, 1_000)
+    await worker.call("a", 100, expected=100, most=100)
+    worker.silence()  # it is killed
+    await asyncio.sleep(0.2)
+    await driver.budget.close()
+    assert (account_of(folder).settled.tokens, account_of(folder).shares) == (100, {})
+    assert sorted(path.name for path in folder.slices.iterdir()) == ["account.json", "account.lock"]
+
+    where, late = paid_call("late")  # the worker had been asking as it was given up
+    record = late.record.model_copy(update={"usage": Usage(output_tokens=600)})
+    worker.journal.append(
+        where, late.model_copy(update={"record": record}), payer=worker.budget.payer
+    )
+    again = Process(folder, 1_000, drives=True)
+    with pytest.raises(BudgetExceededError, match="700 tokens are used"):
+        await again.call("b", 400, expected=400, most=400)
+    await again.budget.close()
