@@ -1,5 +1,6 @@
 """Bringing a home's server up with a worker and every deployment of prefect.yaml."""
 
+import base64
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from prefect.client.orchestration import SyncPrefectClient
 
+from grindstone.blocks import BlockNames
 from grindstone.errors import Cause, InfrastructureError, InputError
 from grindstone.flows.addresses import require_database, require_free
 from grindstone.flows.authorities import one_authority
@@ -33,7 +35,15 @@ POOL = "grindstone"
 DEFAULT_PORT = 4200
 COMMAND_TIMEOUT_S = 300.0
 POLL_S = 2
-"""How often the worker asks for runs: Prefect's own 10 s are a long wait at a form."""
+"""How often the worker asks for runs, and whether one is to be cancelled where no event told so:
+Prefect's own 10 s are a long wait at a form."""
+MARK = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24">'
+    '<rect width="24" height="24" rx="5" fill="#3d4a5c"/>'
+    '<circle cx="12" cy="12" r="7" fill="none" stroke="#e8e4da" stroke-width="4"/>'
+    '<circle cx="12" cy="12" r="1.6" fill="#e8e4da"/></svg>'
+)
+"""A grindstone: a wheel with its axle."""
 
 
 def bring_up(
@@ -82,7 +92,7 @@ def bring_up(
     tell("Registering blocks, deploying flows, starting a worker …")
     in_parallel(
         lambda: create_pool(environment),
-        lambda: prefect(("block", "register", "-m", "grindstone.blocks"), home, environment),
+        lambda: register_blocks(home, environment),
     )
     worker = worker or start_worker(home, environment)
     state = state.model_copy(update={"worker": worker})
@@ -117,6 +127,7 @@ def client_environment(home: Path, state: ServerState) -> dict[str, str]:
         "PREFECT_API_URL": state.api_url,
         "PREFECT_UI_URL": state.ui_url,
         "PREFECT_WORKER_QUERY_SECONDS": str(POLL_S),
+        "PREFECT_RUNNER_POLL_FREQUENCY": str(POLL_S),
         "GRINDSTONE_WORK_DIR": Home.at(home).place,
         "GRINDSTONE_POOL": POOL,
         **one_authority(home, os.environ),
@@ -135,6 +146,20 @@ def create_pool(environment: Mapping[str, str]) -> None:
     """Make the work pool of local processes, or bring the one that is there up to date."""
     with client_of(environment) as client:
         ensure_pool(client, POOL)
+
+
+def register_blocks(home: Path, environment: Mapping[str, str]) -> None:
+    """Register our blocks, and give each the mark that the UI shows beside it.
+
+    A block's class takes addresses on the web alone, which a browser behind a tunnel may not reach.
+    """
+    prefect(("block", "register", "-m", "grindstone.blocks"), home, environment)
+    drawn = base64.b64encode(MARK.encode()).decode()
+    with client_of(environment) as client:
+        for name in BlockNames.model_fields:
+            known = client.read_block_type_by_slug(f"grindstone-{name}")
+            told = {"logo_url": f"data:image/svg+xml;base64,{drawn}"}
+            client.request("PATCH", "/block_types/{id}", path_params={"id": known.id}, json=told)
 
 
 def deploy(home: Path, environment: Mapping[str, str]) -> None:

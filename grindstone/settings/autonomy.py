@@ -68,7 +68,9 @@ class RouteSettings(RunSettings):
 
     task: str = Field("", description="What is to be done, or the id of a task in the folder.")
     member: list[str] = Field(
-        [], description="Agents to choose from, by id. Empty: all agents of the home."
+        [],
+        title="Members",
+        description="Agents to choose from, by id. Empty: all agents of the home.",
     )
     base: float = Field(10.0, gt=0, le=1e9, description="Upper end of the competency scale.")
     domains: list[str] = Field([], description="Empty: the categories of the tasks in the folder.")

@@ -28,7 +28,14 @@ class FieldGroup(NamedTuple):
 class SettingsForm:
     """Draws a settings model; stands in the annotation of a flow's parameter."""
 
-    def __init__(self, about: str, first: Sequence[str], groups: Sequence[FieldGroup] = ()) -> None:
+    def __init__(
+        self,
+        about: str,
+        first: Sequence[str],
+        groups: Sequence[FieldGroup] = (),
+        *,
+        needed: Sequence[str] = (),
+    ) -> None:
         """Describe a form.
 
         Args:
@@ -36,8 +43,10 @@ class SettingsForm:
                 shows it above the fields, where it does not show the deployment's description.
             first: Fields that are always shown, in their order.
             groups: Fields that unfold. What is in neither is not shown; it is taken all the same.
+            needed: Texts without which the flow can do nothing; all others are marked as optional.
         """
         self.about, self.first, self.groups = about, tuple(first), tuple(groups)
+        self.needed = tuple(needed)
 
     def __get_pydantic_json_schema__(
         self, core_schema: Any, handler: GetJsonSchemaHandler
@@ -52,12 +61,16 @@ class SettingsForm:
         shown = {name: fields[name] for name in self.first}
         for group in self.groups:
             shown[group.name] = _folded(group, fields)
+        for name in self.needed:
+            shown[name] = {"minLength": 1} | shown[name]
+            del shown[name]["default"]
         for position, schema in enumerate(shown.values()):
             schema["position"] = position
         return {
             "type": "object",
             "description": self.about,
             "properties": shown,
+            "required": list(self.needed),
             "patternProperties": {f"^{name}$": schema for name, schema in taken.items()},
             "additionalProperties": False,
         }

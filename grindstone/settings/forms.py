@@ -210,6 +210,7 @@ ROUTE = SettingsForm(
         WHO_WORKS._replace(fields=("environment_dir", *WHO_WORKS.fields)),
         *COMMON[2:],
     ),
+    needed=("task",),
 )
 _RULES = FieldGroup(
     "rules",
@@ -246,4 +247,5 @@ GRADUATE = SettingsForm(
 FEEDBACK = SettingsForm(
     "Your word on one piece of an agent's work. It counts in the agent's record at once.",
     ("episode", "name", "field", "original", "correction", "reason", "stars", "comment"),
+    needed=("episode", "name"),
 )

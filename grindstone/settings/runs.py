@@ -143,7 +143,9 @@ class RunSettings(Settings):
         description="Home of everything kept: a folder, or s3://…, gs://…, az://….",
     )
     agent_id: str = Field(
-        "skillbench", pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$", description="Whose workspace evolves."
+        "skillbench",
+        pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$",
+        description="The agent, by its id; its workspace is in the home, and evolves.",
     )
     seed_workspace: Path | None = Field(
         None, description="Starting workspace for a new agent. Empty: the bundled one."

@@ -1,13 +1,22 @@
 """A grind started from the Prefect UI's form, and what is read there afterwards."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from ruamel.yaml import YAML
 from support.browsing import follow, group, read, shoot, shown_images
+
+from grindstone.resources import bundled
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
+
+INTERNAL = {"slice", "train"}
+ENTRIES = YAML(typ="safe", pure=True).load(bundled("prefect.yaml"))["deployments"]
+FORMS = [entry["name"] for entry in ENTRIES if entry["name"] not in INTERNAL]
+NEEDED = {"route": ["task"], "feedback": ["episode", "name"], "check-episode": ["agent_id"]}
 
 pytestmark = [
     pytest.mark.browser,
@@ -15,6 +24,45 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(900),
 ]
+
+
+@pytest.fixture
+def held(up: Any) -> Iterator[None]:
+    """What is submitted waits, and is gone afterwards: no worker takes it."""
+    up.patch("/work_pools/grindstone", {"is_paused": True})
+    yield
+    waiting = {"flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}}}
+    for run in up.post("/flow_runs/filter", waiting):
+        if not run["auto_scheduled"]:
+            up.delete(f"/flow_runs/{run['id']}")
+    up.patch("/work_pools/grindstone", {"is_paused": False})
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_a_form_has_its_fields_and_submits_or_says_what_it_needs(
+    up: Any, page: "Page", held: None, name: str, screenshots: Path
+):
+    deployment = up.deployment(name)
+    page.goto(f"{up.ui}/v2/deployments/deployment/{deployment['id']}/run")
+    submit = page.get_by_role("button", name="Submit")
+    submit.wait_for()
+    asked = deployment["parameter_openapi_schema"]["properties"]["settings"]["properties"]
+    first = {field: asks for field, asks in asked.items() if "anyOf" not in asks}
+    needed = NEEDED.get(name, [])
+    assert len(first) >= 3
+    for field, asks in first.items():
+        label = asks["title"] if field in needed else f"{asks['title']} (Optional)"
+        page.get_by_text(label, exact=True).first.wait_for()
+    text = shoot(page, screenshots / f"form-{name}.png")
+    assert 'type "None"' not in text
+    drawn = "[...document.images].every(each => each.complete && each.naturalWidth)"
+    page.wait_for_function(drawn)
+
+    with page.expect_response(lambda answer: "create_flow_run" in answer.url) as created:
+        submit.click()
+    assert created.value.status == (409 if needed else 201)
+    for field in needed:
+        page.get_by_text(f"'{field}' is a required property", exact=True).wait_for()
 
 
 @pytest.fixture(scope="module")
