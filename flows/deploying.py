@@ -180,7 +180,7 @@ def start_worker(home: Path, environment: Mapping[str, str]) -> Running:
     with (Home.at(home).server / "worker.log").open("ab") as log:
         process = subprocess.Popen(
             [
-                *(sys.executable, "-m", "prefect", "worker", "start"),
+                *(sys.executable, "-m", "grindstone.flows.worker", "worker", "start"),
                 *("--pool", POOL, "--name", worker_name()),
             ],
             env=dict(environment),

@@ -47,6 +47,8 @@ SETTLED_S = 30.0
 """How long ago a run must have ended before its task runs count as left: they are recorded late."""
 PROCESS = "grindstone.process"
 """Label of a flow run: host, process id and start time of what drives it."""
+ENGINES = (b"grindstone.flows.engine", b"prefect.")
+"""Programs of a run, after `python -m`: of our own workers, and of any other."""
 PAGE = 200
 
 Suspects = frozenset[UUID]
@@ -130,9 +132,9 @@ def _ids_in_environments() -> Iterator[str]:
     mark = b"PREFECT__FLOW_RUN_ID="
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            # What a run started has its environment, and may outlive it: `python -m prefect.…`.
+            # What a run started has its environment, and may outlive it.
             words = (process / "cmdline").read_bytes().split(b"\0")
-            if not any(word.startswith(b"prefect.") for word in words):
+            if not any(word.startswith(ENGINES) for word in words):
                 continue
             variables = (process / "environ").read_bytes().split(b"\0")
         except OSError:

@@ -17,6 +17,7 @@ from support.browsing import browsing, log_in
 
 from grindstone.flows.addresses import free_port
 from grindstone.flows.login import as_header, login
+from grindstone.flows.server import remembered
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -111,6 +112,24 @@ class Up(NamedTuple):
                 return run
             assert time.monotonic() < deadline, f"still {run['state_name']}"
             time.sleep(1)
+
+    def engine_of(self, run_id: str) -> int:
+        """The process that the worker started for a run: one, and its own child."""
+        state = remembered(self.home)
+        assert state is not None and state.worker is not None
+        mark = f"PREFECT__FLOW_RUN_ID={run_id}".encode()
+        found: list[int] = []
+        for process in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                # a process that ended and is not yet waited for has no environment
+                its = mark in (process / "environ").read_bytes().split(b"\0")
+                stat = (process / "stat").read_text().rpartition(")")[2].split()
+                if its and int(stat[1]) == state.worker.pid:
+                    found.append(int(process.name))
+        [engine] = found
+        words = Path(f"/proc/{engine}/cmdline").read_bytes()
+        assert b"grindstone.flows.engine" in words, words
+        return engine
 
     def logs(self, run_id: str) -> str:
         found = self.post("/logs/filter", {"logs": {"flow_run_id": {"any_": [run_id]}}})

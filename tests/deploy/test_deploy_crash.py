@@ -95,18 +95,6 @@ def running(up: Any, run_id: str) -> list[dict[str, Any]]:
     return [run for run in up.subflows(run_id) if run["state_type"] == "RUNNING"]
 
 
-def engine_of(run_id: str) -> int:
-    """The process a worker started for a run."""
-    for environ in Path("/proc").glob("[0-9]*/environ"):
-        try:
-            its = f"PREFECT__FLOW_RUN_ID={run_id}".encode() in environ.read_bytes()
-            if its and b"prefect" in (environ.parent / "cmdline").read_bytes():
-                return int(environ.parent.name)
-        except OSError:
-            continue
-    raise AssertionError(f"no process for {run_id}")
-
-
 def states(up: Any, run_id: str) -> dict[str, str]:
     """The run's state and those of all that is part of it."""
     runs = [up.get(f"/flow_runs/{run_id}"), *up.subflows(run_id)]
@@ -132,7 +120,7 @@ def test_an_engine_that_is_killed_is_told_and_retry_goes_on(up: Any, slow_model:
     ledger = Ledger(up.home)
     [first] = until(lambda: ledger.rows(Episode, key))
     until(lambda: running(up, run_id))
-    os.kill(engine_of(run_id), signal.SIGKILL)
+    os.kill(up.engine_of(run_id), signal.SIGKILL)
     check_told_within_a_minute(up, run_id)
 
     up.retry(run_id)
@@ -154,7 +142,7 @@ def worker_and_run(up: Any, services: Services):
     until(lambda: running(up, run_id))
     state = remembered(up.home)
     assert state is not None and state.worker is not None
-    engine = engine_of(run_id)
+    engine = up.engine_of(run_id)
     os.kill(state.worker.pid, signal.SIGKILL)
     os.kill(engine, signal.SIGKILL)
     check_told_within_a_minute(up, run_id)
@@ -195,7 +183,7 @@ def machine(up: Any, services: Services):
     until(lambda: running(up, run_id))
     state = remembered(up.home)
     assert state is not None and state.worker is not None
-    for pid in (state.server.pid, state.worker.pid, engine_of(run_id)):
+    for pid in (state.server.pid, state.worker.pid, up.engine_of(run_id)):
         os.kill(pid, signal.SIGKILL)
     done = up.command("up", "--work-dir", str(up.home))
     assert done.returncode == 0, done.stderr

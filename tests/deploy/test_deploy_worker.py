@@ -150,6 +150,7 @@ def test_cancelling_a_run_calls_off_its_attempts(up: Any):
         assert time.monotonic() < deadline, up.logs(parent["id"])
         time.sleep(0.5)
         sent = slices(up, "cancelled")
+    assert up.engine_of(parent["id"]) != up.engine_of(sent[0]["id"])
     up.post(
         f"/flow_runs/{parent['id']}/set_state",
         {"state": {"type": "CANCELLING", "name": "Cancelling"}},
