@@ -278,6 +278,7 @@ async def open_planned(planned: Planned, settings: S, blocks: BlockNames) -> Asy
         )
         if solver.profile.aided:
             runtime.models.make_ready()
+            await runtime.models.share_pace(settings.model_id)
         await start_run(runtime, planned, settings, solver)
         if runtime.steering.now.paused:
             runtime.note(f"It is paused: `grindstone steer {runtime.run_key} --resume` goes on")

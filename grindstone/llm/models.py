@@ -83,6 +83,16 @@ class Models:
             self._models[key] = JournaledModel(resolved, self._books, open_client, find_service)
         return self._models[key]
 
+    async def share_pace(self, model_id: str) -> None:
+        """Have what limits how often a model is asked be there for all who share it.
+
+        Raises:
+            InfrastructureError: Who keeps it cannot be used.
+        """
+        pace = self._books.paces.of(self.resolve(model_id).model_id)
+        if pace is not None:
+            await pace.make()
+
     @property
     def mask(self) -> Mask:
         """What replaces the keys that this run knows of in whatever it records."""

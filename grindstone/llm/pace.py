@@ -42,6 +42,10 @@ class BucketSize(NamedTuple):
 class Bucket(Protocol):
     """Something that is taken from, and fills again."""
 
+    async def make(self) -> None:
+        """Have it be there for all who share it; who takes from it makes it, too."""
+        ...
+
     async def take(self, units: int) -> None:
         """Take units, once they are there; more than it holds are taken piece by piece."""
         ...
@@ -60,6 +64,9 @@ class LocalBucket:
         self._size = size
         self._left, self._at = float(size.holds), time.monotonic()
         self._turn = asyncio.Lock()
+
+    async def make(self) -> None:
+        """Do nothing: nobody shares it."""
 
     async def take(self, units: int) -> None:
         """Take units, once they are there."""
@@ -102,6 +109,12 @@ class Pace:
         self._tokens = bucket("tokens", rates.tokens_per_minute)
         self._owed = 0  # tokens used beyond those taken; below zero: taken and not used
         self._held_until = 0.0
+
+    async def make(self) -> None:
+        """Have the buckets be there, before processes that share them begin side by side."""
+        for bucket in (self._requests, self._tokens):
+            if bucket is not None:
+                await bucket.make()
 
     async def admit(self, tokens: int) -> None:
         """Wait until the model may be asked.

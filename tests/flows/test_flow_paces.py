@@ -7,11 +7,14 @@ import time
 from pathlib import Path
 
 import pytest
-from prefect.settings import PREFECT_API_AUTH_STRING
+from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
 from support import pacer
-from support.model_service import serving, stream_of
+from support.model_service import MODEL, serving, stream_of
 
-from grindstone.llm.pace import BucketSize
+from grindstone.errors import Cause, InfrastructureError
+from grindstone.flows.addresses import free_port
+from grindstone.llm.pace import BucketSize, Paces, Rates
+from grindstone.tasks.server_bucket import ServerBucket
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 
@@ -21,6 +24,9 @@ SECONDS = 12.0
 
 async def test_two_processes_together_keep_the_rate(prefect_server: str):
     came: list[tuple[float, str]] = []
+    pace = Paces(Rates(requests_per_minute=RATE), ServerBucket).of(MODEL)
+    assert pace is not None
+    await pace.make()
 
     async with serving() as service:
 
@@ -54,3 +60,13 @@ async def test_two_processes_together_keep_the_rate(prefect_server: str):
         # What is taken ahead may be used a second later.
         assert most <= size.holds + (span + 1) * size.per_s + 1
     assert len(at) > size.holds + SECONDS * size.per_s / 3
+
+
+async def test_without_its_server_nothing_is_taken():
+    nobody = f"http://127.0.0.1:{free_port()}/api"
+    with (
+        temporary_settings({PREFECT_API_URL: nobody}),
+        pytest.raises(InfrastructureError, match="cannot be counted") as caught,
+    ):
+        await ServerBucket("m requests a minute", BucketSize.of(60)).take(1)
+    assert caught.value.cause is Cause.PREFECT_SERVER
