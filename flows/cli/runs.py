@@ -77,7 +77,7 @@ def _line(line: "RunLine") -> str:
     cost = "rehearsal" if line.rehearsal else money(line.cost_usd, line.unpriced)
     return (
         f"{line.run_key:<32} {line.started_at:%Y-%m-%d %H:%M}  {line.kind:<8} "
-        f"{line.agent_id:<14} {line.status:<11} {line.passed}/{line.attempts} passed{errors}  "
+        f"{line.agent_id:<14} {line.status:<11} {line.passed}/{line.attempts} attempts passed{errors}  "
         f"{took}  {cost}"
     ).rstrip()
 

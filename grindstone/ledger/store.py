@@ -156,9 +156,9 @@ class Ledger:
         found = table if isinstance(table, Table) else self.table(table)
         frame = _scan(paths, found.schema())
         if found.weak is not None:
-            # Older parts may lack the column.
+            # Older parts may lack the column. Sorted, not filtered twice: each part is read once.
             weak = (pl.col(found.weak.column) == found.weak.value).fill_null(False)
-            frame = pl.concat([frame.filter(~weak), frame.filter(weak)])
+            frame = frame.sort(weak, maintain_order=True)
         return frame.unique(list(found.full_key), keep="first", maintain_order=True)
 
     def rows(self, row: type[R], run_key: str | None = None) -> list[R]:
