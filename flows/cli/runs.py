@@ -75,10 +75,10 @@ def _line(line: "RunLine") -> str:
     took = "" if line.duration_s is None else duration(line.duration_s)
     errors = f", {line.errors} without a score" if line.errors else ""
     cost = "rehearsal" if line.rehearsal else money(line.cost_usd, line.unpriced)
+    attempts = f"{line.passed}/{line.attempts} attempts passed{errors}"
     return (
         f"{line.run_key:<32} {line.started_at:%Y-%m-%d %H:%M}  {line.kind:<8} "
-        f"{line.agent_id:<14} {line.status:<11} {line.passed}/{line.attempts} attempts passed{errors}  "
-        f"{took}  {cost}"
+        f"{line.agent_id:<14} {line.status:<11} {attempts}  {took}  {cost}"
     ).rstrip()
 
 
