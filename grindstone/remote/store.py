@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from grindstone.errors import Cause, InfrastructureError
 from grindstone.extras import from_extra
@@ -35,7 +35,11 @@ class StoredObject(NamedTuple):
 
 
 class Version(NamedTuple):
-    """An object's content, and what tells it apart from what it was before."""
+    """An object's content, and what tells it apart from what it was before.
+
+    Its tag is what the storage wants to be shown by who replaces it: S3 and Azure the ETag, Google
+    the object's generation.
+    """
 
     content: bytes
     e_tag: str
@@ -47,6 +51,7 @@ class Store:
     def __init__(self, url: str) -> None:
         """Take the address; credentials come from the environment, as the cloud's own tools do."""
         self.url = url
+        self._told: Literal["e_tag", "version"] = "version" if url.startswith("gs:") else "e_tag"
 
     @cached_property
     def _below(self) -> "ObjectStore":
@@ -74,7 +79,7 @@ class Store:
         with self._asked("read", name):
             try:
                 result = obstore.get(self._below, name)
-                return Version(bytes(result.bytes()), str(result.meta["e_tag"]))
+                return Version(bytes(result.bytes()), str(result.meta[self._told]))
             except FileNotFoundError:
                 return None
 
@@ -102,7 +107,7 @@ class Store:
         import obstore
 
         with self._asked("write", name):
-            return str(obstore.put(self._below, name, content)["e_tag"])
+            return str(obstore.put(self._below, name, content)[self._told])
 
     def put_new(self, name: str, content: bytes) -> str | None:
         """Write an object that must not be there yet.
@@ -124,7 +129,7 @@ class Store:
         Raises:
             InfrastructureError: As `get`.
         """
-        return self._put_if(name, content, {"e_tag": e_tag})
+        return self._put_if(name, content, {self._told: e_tag})
 
     def delete(self, name: str) -> None:
         """Remove an object, if it is there.
@@ -174,7 +179,7 @@ class Store:
 
         with self._asked("write", name):
             try:
-                return str(obstore.put(self._below, name, content, mode=mode)["e_tag"])
+                return str(obstore.put(self._below, name, content, mode=mode)[self._told])
             except (AlreadyExistsError, PreconditionError, FileNotFoundError):
                 pass
         there = self.version(name)

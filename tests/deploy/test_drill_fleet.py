@@ -186,7 +186,7 @@ def nothing_is_left(made: Fleet, home: Home, drill: Drill) -> None:
     assert lock is not None
     assert not Holding.model_validate_json(lock).holder
     ledger = Ledger(home)
-    for table in ("episodes", "trajectories", "steps", "verdicts", "signals", "calls"):
+    for table in ("episodes", "trajectories", "trajectory_steps", "verdicts", "signals", "calls"):
         assert ledger.scan(table, "K").collect().height >= ATTEMPTS
         assert len(ledger.live_parts(table, "K")) < MERGED_FROM
     with client_of(made.environment) as client:
