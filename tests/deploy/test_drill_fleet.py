@@ -40,7 +40,7 @@ SEED = int(os.environ.get("GRINDSTONE_SEED", "1"))
 WORKERS = ("first", "second", "third", "fourth")
 AT_ONCE = 2
 CALLS = 2 * ATTEMPTS
-KILLS = max(1, ATTEMPTS // 50)
+KILLS = max(1, ATTEMPTS // 100)
 """Of each kind."""
 MERGED_FROM = 8
 """Parts of a table that an ended run leaves merged."""
