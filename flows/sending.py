@@ -40,7 +40,7 @@ from grindstone.errors import (
 )
 from grindstone.flows.attempt import PlannedAttempt, leave_unscored, told
 from grindstone.flows.slices import DEPLOYMENT, AttemptSlice
-from grindstone.ledger.recall import scored_episodes
+from grindstone.ledger.recall import ScoredEpisodes
 from grindstone.llm.budget import Spending
 from grindstone.records import Episode
 from grindstone.runs.lease import LOST_S, Pulse, clear
@@ -132,7 +132,12 @@ class _Sender:
     losses: Counter[str] = field(default_factory=Counter)
     stopped_by: GrindstoneError | None = None
     taken: float = field(default_factory=time.monotonic)  # when a worker last had something
+    scored: ScoredEpisodes = field(init=False)
     alone: bool = False  # whether it was told that no worker comes
+
+    def __post_init__(self) -> None:
+        """Have read nothing yet."""
+        self.scored = ScoredEpisodes(self.runtime.ledger, self.runtime.run_key)
 
     async def begin(self) -> None:
         """Take what is in the ledger, then what a dead process has sent; the rest waits."""
@@ -312,8 +317,7 @@ class _Sender:
                 await self.client.set_flow_run_state(run.id, Cancelling())
 
     async def _scored(self) -> dict[str, Episode]:
-        run = self.runtime
-        return await asyncio.to_thread(scored_episodes, run.ledger, run.run_key)
+        return await asyncio.to_thread(self.scored.now)
 
     def _pulse(self, run_id: UUID) -> Pulse:
         return Pulse(self.runtime.folder.pulse(str(run_id)))

@@ -101,6 +101,31 @@ def scored_episodes(ledger: Ledger, run_key: str) -> dict[str, Episode]:
     }
 
 
+class ScoredEpisodes:
+    """A run's attempts that have a score, for who looks again and again: parts are read once."""
+
+    def __init__(self, ledger: Ledger, run_key: str) -> None:
+        """Take the ledger and the run."""
+        self._ledger, self._run_key = ledger, run_key
+        self._read: set[str] = set()
+        self._found: dict[str, Episode] = {}
+
+    def now(self) -> dict[str, Episode]:
+        """Return them by their ids, as of now.
+
+        Raises:
+            LedgerError: A part is damaged.
+            InfrastructureError: The storage of a remote home did not answer.
+        """
+        if fresh := self._ledger.arrived(Episode, self._run_key, self._read):
+            frame = self._ledger.scan_parts(Episode, [part.path for part in fresh])
+            for row in _models(Episode, frame):
+                if row.outcome is not Outcome.ERROR:
+                    self._found.setdefault(row.episode_id, row)
+            self._read.update(part.name for part in fresh)
+        return dict(self._found)
+
+
 def recall(ledger: Ledger, run_key: str, episode_ids: Sequence[str]) -> list[Recalled]:
     """Return scored attempts in the order of their ids; those without a score are left out."""
     wanted = set(episode_ids)

@@ -12,7 +12,7 @@ may write and read at once. In a remote home a part is in storage before it is h
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
@@ -146,6 +146,22 @@ class Ledger:
             # Only a run of several parts can hold a key twice, for the run is in the key.
             frames.insert(0, _scan(single, found.schema()))
         return pl.concat(frames) if frames else pl.LazyFrame(schema=found.schema())
+
+    def arrived(
+        self, table: str | type[BaseModel], run_key: str, known: Collection[str]
+    ) -> tuple[Part, ...]:
+        """Return a run's parts that are not among those known by name, oldest first.
+
+        Raises:
+            LedgerError: One is damaged.
+        """
+        found = self.table(table)
+        if self._remote is not None:
+            self._remote.pull(self.folder(found.name, run_key))
+        fresh = [part for part in self.parts(found.name, run_key) if part.name not in known]
+        for part in fresh:
+            check_whole(part)
+        return tuple(fresh)
 
     def scan_parts(
         self, table: "str | type[BaseModel] | Table", paths: list[Path]

@@ -12,6 +12,7 @@ import pytest
 
 from grindstone.errors import Cause, InfrastructureError
 from grindstone.ledger.compaction import compact, merge_ended
+from grindstone.ledger.recall import ScoredEpisodes
 from grindstone.ledger.row import LedgerError, Row
 from grindstone.ledger.store import Ledger
 from grindstone.ledger.tables import TABLES
@@ -195,6 +196,19 @@ def test_columns_may_come_and_go(ledger: Ledger) -> None:
     assert found["b"] == new
     assert found["a"] == NewThing(name="a", inner=(NewRefusal(path="p", rule="r"),))
     assert {row.name for row in ledger.rows(OldThing)} == {"a", "b"}
+
+
+def test_who_looks_again_and_again_reads_a_part_once(ledger: Ledger) -> None:
+    scored = ScoredEpisodes(ledger, "r")
+    assert scored.now() == {}
+    ledger.append([episode(1), episode(2, outcome=Outcome.ERROR)], run_key="r")
+    assert set(scored.now()) == {"e1"}
+    [read] = parts(ledger)
+    read.write_bytes(b"no part any more")
+    ledger.append([episode(2)], run_key="r")
+    assert set(scored.now()) == {"e1", "e2"}
+    with pytest.raises(LedgerError, match="damaged"):
+        ScoredEpisodes(ledger, "r").now()
 
 
 def test_compaction_keeps_every_row_once(ledger: Ledger) -> None:
