@@ -113,11 +113,10 @@ async def publish_comparison(report: RunReport, image: str) -> None:
     seen = report.comparison
     if seen is None:
         return
-    said = comparison_headline(seen)
+    said = f"{'Rehearsal: ' * report.rehearsal}{comparison_headline(seen)}"
     key = artifact_key("comparison", report.agent_id)
-    await publish_markdown(
-        key, f"# {said}\n\n{comparison_section(report)}\n\n{image}\n", description=said
-    )
+    page = f"# {said}\n\n{comparison_section(report, under_headline=True)}\n\n{image}\n"
+    await publish_markdown(key, page, description=said)
     rows = [
         {
             "task": task.task_id,
@@ -151,7 +150,10 @@ async def publish_report(report: RunReport, images: dict[str, str]) -> None:
         page = await publish_table(artifact_key("verdicts", agent), rows, description=said)
         links.append(f"[verdict table]({page})")
     if "egl" in images:
-        about = f"New skills per thousand solved tasks, per cycle, in run `{report.run_key}`."
+        about = (
+            f"New skills per thousand solved tasks, in each cycle of run `{report.run_key}`, "
+            "numbered through all batches."
+        )
         page = await publish_markdown(
             artifact_key("egl", agent),
             f"# EGL of {agent}\n\n{about} {back}\n\n{images['egl']}\n",

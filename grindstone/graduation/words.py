@@ -43,7 +43,7 @@ def readiness_markdown(found: Readiness) -> str:
     parts = [
         f"## {_named(found.agent_id, found.scope)}: {found.current.value} → {found.target.value}?",
         *([f"**{found.rehearsal_note}**"] if found.rehearsal_note else []),
-        found.recommendation,
+        found.recommendation.removesuffix(found.rehearsal_note).rstrip(),  # it ends in it
         f"Score {found.score:.1f} of 100. Interventions: {found.intervention_rate:.1%} observed, "
         f"at most {found.intervention_rate_upper:.1%} (95%).",
         "\n".join(

@@ -85,7 +85,10 @@ def render_markdown(
     parts = [f"# {headline(report)}", _facts(report)]
     if report.n_tasks or (report.comparison is None and not report.gates):
         parts += [_numbers(report), images.get("pass_rate", "")]
-    parts += [comparison_section(report), images.get("comparison", "")]
+    parts += [
+        comparison_section(report, under_headline=report.n_tasks == 0),
+        images.get("comparison", ""),
+    ]
     parts += [_verdicts(report, pages or {}), images.get("verdicts", "")]
     parts += [_learned(report), _skill_use(report), _refused(report), gates_section(report)]
     parts.append(confirmed_section(report))
@@ -295,6 +298,7 @@ def _egl(report: RunReport) -> str:
     said = "It has converged." if report.converged else "It has not converged."
     return (
         "## Skills per thousand solved tasks (EGL)\n\n"
+        "Cycles are numbered through the whole run, batch after batch.\n\n"
         + table(("cycle", "new skills", "tasks solved", "EGL"), rows, (0, 1, 2, 3))
         + f"\n\n{said}"
     )

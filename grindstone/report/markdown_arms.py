@@ -18,8 +18,13 @@ def comparison_headline(seen: Comparison) -> str:
     return f"{means}: {gain}{sure}"
 
 
-def comparison_section(report: RunReport) -> str:
-    """Return the two arms, task by task and in sum; empty where none were compared."""
+def comparison_section(report: RunReport, *, under_headline: bool = False) -> str:
+    """Return the two arms, task by task and in sum; empty where none were compared.
+
+    Args:
+        report: Of a run.
+        under_headline: The page's title says what was found; it is not said again.
+    """
     seen = report.comparison
     if seen is None:
         return ""
@@ -57,7 +62,7 @@ def comparison_section(report: RunReport) -> str:
     return "\n\n".join(
         [
             "## With skills against without",
-            f"**{sentence_case(comparison_headline(seen))}.**",
+            *([] if under_headline else [f"**{sentence_case(comparison_headline(seen))}.**"]),
             text,
             table(head, arms, (1, 3, 4, 5, 6, 7)),
             table(("task", "category", "with", "without", "points"), rows, (4,)),

@@ -139,7 +139,11 @@ async def test_the_comparison_is_shown_in_the_ui(tmp_path, prefect_server):
     by_key = {artifact.key: artifact for artifact in found}
     assert set(by_key) == set(keys)
     assert "data:image/svg+xml;base64," in str(by_key[keys[0]].data)
-    assert "With skills against without" in str(by_key[keys[0]].data)
+    page = str(by_key[keys[0]].data)
+    assert "With skills against without" in page
+    assert page.startswith("# Rehearsal: mean score ")
+    assert page.lower().count("mean score 1") + page.lower().count("mean score 0") == 1
+    assert all(str(artifact.description).startswith("Rehearsal: ") for artifact in found)
     assert TASK in str(by_key[keys[1]].data)
 
 

@@ -10,7 +10,9 @@ from grindstone.errors import RefusedError
 from grindstone.graduation import GraduationService
 from grindstone.graduation.audit.trail import to_html, to_markdown
 from grindstone.graduation.decisions.edge_cases import EdgeCase
+from grindstone.graduation.evidence.readiness import Readiness
 from grindstone.graduation.rules.policy import ExamRule, Policy
+from grindstone.graduation.words import readiness_markdown
 from grindstone.records import Episode, Outcome, Purpose
 
 Make = Callable[..., GraduationService]
@@ -55,6 +57,8 @@ async def test_a_policy_may_count_them_and_still_says_so(service_at: Make) -> No
     kept = service.registry.chain.events()[-1].evidence["readiness"]
     assert isinstance(kept, dict)
     assert note in str(kept["rehearsal_note"])
+    told = {"recommendation": found["recommendation"]}
+    assert readiness_markdown(Readiness.model_validate(kept | told)).count(note) == 1
 
 
 async def test_a_tasks_own_solution_is_not_the_agent(service_at: Make) -> None:
