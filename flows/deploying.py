@@ -1,6 +1,6 @@
 """Bringing a home's server up with a worker and every deployment of prefect.yaml."""
 
-import base64
+import asyncio
 import os
 import signal
 import subprocess
@@ -9,9 +9,10 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from prefect.client.orchestration import SyncPrefectClient
+from prefect.blocks.core import Block
+from prefect.client.orchestration import PrefectClient, SyncPrefectClient
 
-from grindstone.blocks import BlockNames
+from grindstone import blocks
 from grindstone.errors import Cause, InfrastructureError, InputError
 from grindstone.flows.addresses import require_database, require_free
 from grindstone.flows.authorities import one_authority
@@ -37,13 +38,6 @@ COMMAND_TIMEOUT_S = 300.0
 POLL_S = 2
 """How often the worker asks for runs, and whether one is to be cancelled where no event told so:
 Prefect's own 10 s are a long wait at a form."""
-MARK = (
-    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24">'
-    '<rect width="24" height="24" rx="5" fill="#3d4a5c"/>'
-    '<circle cx="12" cy="12" r="7" fill="none" stroke="#e8e4da" stroke-width="4"/>'
-    '<circle cx="12" cy="12" r="1.6" fill="#e8e4da"/></svg>'
-)
-"""A grindstone: a wheel with its axle."""
 
 
 def bring_up(
@@ -92,7 +86,7 @@ def bring_up(
     tell("Registering blocks, deploying flows, starting a worker …")
     in_parallel(
         lambda: create_pool(environment),
-        lambda: register_blocks(home, environment),
+        lambda: asyncio.run(register_blocks(environment)),
     )
     worker = worker or start_worker(home, environment)
     state = state.model_copy(update={"worker": worker})
@@ -148,18 +142,13 @@ def create_pool(environment: Mapping[str, str]) -> None:
         ensure_pool(client, POOL)
 
 
-def register_blocks(home: Path, environment: Mapping[str, str]) -> None:
-    """Register our blocks, and give each the mark that the UI shows beside it.
-
-    A block's class takes addresses on the web alone, which a browser behind a tunnel may not reach.
-    """
-    prefect(("block", "register", "-m", "grindstone.blocks"), home, environment)
-    drawn = base64.b64encode(MARK.encode()).decode()
-    with client_of(environment) as client:
-        for name in BlockNames.model_fields:
-            known = client.read_block_type_by_slug(f"grindstone-{name}")
-            told = {"logo_url": f"data:image/svg+xml;base64,{drawn}"}
-            client.request("PATCH", "/block_types/{id}", path_params={"id": known.id}, json=told)
+async def register_blocks(environment: Mapping[str, str]) -> None:
+    """Make our blocks known to the server, as `prefect block register` does in a second process."""
+    url = environment["PREFECT_API_URL"]
+    async with PrefectClient(url, auth_string=environment[VARIABLE]) as client:
+        for kind in (getattr(blocks, name) for name in blocks.__all__):
+            if isinstance(kind, type) and issubclass(kind, Block):
+                await kind.aregister_type_and_schema(client=client)
 
 
 def deploy(home: Path, environment: Mapping[str, str]) -> None:
