@@ -46,7 +46,8 @@ def docker(template: Template) -> Template:
         env={"GRINDSTONE_WORK_DIR": "s3://bucket/team"},
     )
     _fixed(template, "command", "name", "memswap_limit", "registry_credentials", "network_mode")
-    _fixed(template, privileged=False, volumes=[f"{SOCKET}:{SOCKET}"])
+    # A sandbox with a network is given its way out through a folder, under one path for both.
+    _fixed(template, privileged=False, volumes=[f"{SOCKET}:{SOCKET}", "/tmp:/tmp"])
     _fixed(
         template,
         container_create_kwargs={
@@ -55,7 +56,6 @@ def docker(template: Template) -> Template:
             "cap_drop": ["ALL"],
             "security_opt": ["no-new-privileges"],
             "pids_limit": PROCESSES,
-            "init": True,
         },
     )
     template["variables"].pop("$defs")

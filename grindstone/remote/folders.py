@@ -9,9 +9,10 @@ own here.
 """
 
 import io
-import tarfile
 import tempfile
 from pathlib import Path
+
+from backports import tarfile
 
 from grindstone.errors import InputError
 from grindstone.remote.mirror import Mirror

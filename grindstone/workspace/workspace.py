@@ -8,13 +8,13 @@ of the run that made it, so a resumed run finds what it did.
 """
 
 import shutil
-import tarfile
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
+from backports import tarfile
 from pydantic import Field, JsonValue
 
 from grindstone.base import Frozen
