@@ -7,6 +7,7 @@ given to the pods' users once, as an image is first used), AppArmor and the usua
 
 import asyncio
 import base64
+import contextlib
 import json
 import os
 import shutil
@@ -66,6 +67,12 @@ class Node:
         for folder in self.base.glob("pods/*"):
             self.end(folder.name)
         shutil.rmtree(self.base, ignore_errors=True)
+        for group in [
+            *Path("/sys/fs/cgroup").glob("grindstone-pods"),
+            *Path("/sys/fs/cgroup").glob("*/grindstone-pods"),
+        ]:
+            with contextlib.suppress(OSError):  # another node of this machine uses it
+                group.rmdir()
 
     def runc(self, *arguments: str) -> list[str]:
         return ["runc", "--root", str(self.base / "runc"), *arguments]
