@@ -5,12 +5,16 @@ The names of the objects are the files' paths below the home.
 
 import os
 from collections.abc import Callable
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 
 from grindstone.files import claim, write_atomic
 from grindstone.remote.place import shown_in
 from grindstone.remote.store import Store
+
+PRESSING = timedelta(seconds=10)
+"""How long a sign of life is tried again: who waits for it must not wait in vain."""
 
 
 class Mirror:
@@ -20,6 +24,7 @@ class Mirror:
         """Take the folder, and the address it shows."""
         self.root = root
         self.store = Store(address)
+        self.pressing = Store(address, PRESSING)
 
     def name_of(self, path: Path) -> str:
         """Return the name of the object that a file of the folder shows."""

@@ -48,16 +48,24 @@ class Version(NamedTuple):
 class Store:
     """The objects below an address such as `s3://bucket/prefix`."""
 
-    def __init__(self, url: str) -> None:
-        """Take the address; credentials come from the environment, as the cloud's own tools do."""
+    def __init__(self, url: str, patience: timedelta = PATIENCE) -> None:
+        """Take the address; credentials come from the environment, as the cloud's own tools do.
+
+        Args:
+            url: The address.
+            patience: How long a request is tried again.
+        """
         self.url = url
+        self._patience = patience
         self._told: Literal["e_tag", "version"] = "version" if url.startswith("gs:") else "e_tag"
 
     @cached_property
     def _below(self) -> "ObjectStore":
         from obstore.store import from_url
 
-        return from_url(self.url, retry_config={"max_retries": _TRIES, "retry_timeout": PATIENCE})
+        return from_url(
+            self.url, retry_config={"max_retries": _TRIES, "retry_timeout": self._patience}
+        )
 
     def get(self, name: str) -> bytes | None:
         """Return an object's content, None where there is none.

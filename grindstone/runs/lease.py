@@ -68,11 +68,10 @@ async def beating(path: Path) -> AsyncIterator[None]:
         while not over.is_set():
             with contextlib.suppress(OSError, InfrastructureError):
                 given_up = fence.read() is not None or not sign.renew(str(number))
-                since = time.monotonic()
+                since, number = time.monotonic(), number + 1
             if given_up or time.monotonic() - since > LOST_S:  # nobody saw a sign for as long
                 loop.call_soon_threadsafe(work.cancel, "it was given up by who sent it")
                 return
-            number += 1
             over.wait(BEAT_S)
 
     thread = threading.Thread(target=beat, name="signs of life", daemon=True)
@@ -123,7 +122,7 @@ class Sign:
     def read(self) -> bytes | None:
         """Return what was written last, None where nothing is."""
         if self._mirror is not None:
-            return self._mirror.get(self._path)
+            return self._mirror.pressing.get(self._mirror.name_of(self._path))
         with contextlib.suppress(FileNotFoundError):
             return self._path.read_bytes()
         return None
@@ -131,7 +130,7 @@ class Sign:
     def write(self, text: str) -> None:
         """Write it anew."""
         if self._mirror is not None:
-            self._mirror.store.put(self._mirror.name_of(self._path), text.encode())
+            self._mirror.pressing.put(self._mirror.name_of(self._path), text.encode())
             return
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._path.write_text(text)
@@ -146,15 +145,15 @@ class Sign:
             return not gone
         name = self._mirror.name_of(self._path)
         if self._version is None:
-            self._version = self._mirror.store.put(name, text.encode())
+            self._version = self._mirror.pressing.put(name, text.encode())
             return True
-        written = self._mirror.store.put_over(name, text.encode(), self._version)
+        written = self._mirror.pressing.put_over(name, text.encode(), self._version)
         self._version = written or self._version
         return written is not None
 
     def remove(self) -> None:
         """Remove it, if it is there."""
         if self._mirror is not None:
-            self._mirror.store.delete(self._mirror.name_of(self._path))
+            self._mirror.pressing.delete(self._mirror.name_of(self._path))
         else:
             self._path.unlink(missing_ok=True)

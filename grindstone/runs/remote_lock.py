@@ -45,6 +45,7 @@ class RemoteLock:
     def __init__(self, mirror: Mirror, path: Path) -> None:
         """Take the mirror, and the path whose object is the lock."""
         self._store, self._name = mirror.store, mirror.name_of(path)
+        self._pressing = mirror.pressing
 
     @contextlib.contextmanager
     def hold(
@@ -71,7 +72,7 @@ class RemoteLock:
                 mine, tag = kept[0]
                 new = mine.model_copy(update={"beat": mine.beat + 1})
                 try:
-                    written = self._store.put_over(self._name, _bytes(new), tag)
+                    written = self._pressing.put_over(self._name, _bytes(new), tag)
                 except InfrastructureError:
                     if time.monotonic() - since < LOST_S - 2 * BEAT_S:
                         continue

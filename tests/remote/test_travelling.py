@@ -3,9 +3,11 @@
 import asyncio
 import shutil
 import time
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from support.object_storage import Bucket, Spoiled
 
 from grindstone.attempt.spec import AttemptSpec, SolverSettings
 from grindstone.attempt.travelling import end_told, pack, tell_end, unpack
@@ -13,6 +15,7 @@ from grindstone.benchmark import load_task
 from grindstone.errors import BudgetExceededError, Cause, InfrastructureError, InputError
 from grindstone.home import Home
 from grindstone.records import Purpose
+from grindstone.remote import mirror
 from grindstone.resources import bundled
 from grindstone.runs import lease, remote_lock
 from grindstone.runs.lease import Pulse, beating
@@ -125,6 +128,31 @@ async def test_signs_of_life_are_seen_and_who_is_given_up_stops(
     assert await asyncio.to_thread(seen.silent_s) < 10
 
 
+async def test_who_cannot_give_signs_of_life_stops_before_long(
+    s3: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(lease, "BEAT_S", 0.1)
+    monkeypatch.setattr(lease, "LOST_S", 1.0)
+    monkeypatch.setattr(mirror, "PRESSING", timedelta(seconds=0.3))
+    with Spoiled(s3, rate=0.0, seed=1) as storage:
+        for name, value in storage.bucket.environment.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("GRINDSTONE_CACHE_DIR", str(tmp_path))
+        pulse = Home.at(f"{s3.url}/away").run("r").pulse("s")
+        working = asyncio.create_task(work_within(pulse))
+        while storage.passed < 4:
+            await asyncio.sleep(0.05)
+    began = time.monotonic()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(working, 30)
+    assert time.monotonic() - began < 15, "and not after the three minutes of other requests"
+
+
+async def work_within(pulse: Path) -> None:
+    async with beating(pulse):
+        await asyncio.sleep(60)
+
+
 async def test_who_finds_its_sign_of_life_cleared_away_stops(
     pair: Pair, monkeypatch: pytest.MonkeyPatch
 ):
@@ -132,11 +160,7 @@ async def test_who_finds_its_sign_of_life_cleared_away_stops(
     assert pair.here.mirror is not None
     store, pulse = pair.here.mirror.store, pair.there.run("r").pulse("s")
 
-    async def work() -> None:
-        async with beating(pulse):
-            await asyncio.sleep(60)
-
-    slice_there = asyncio.create_task(work())
+    slice_there = asyncio.create_task(work_within(pulse))
     while not await asyncio.to_thread(store.listed, "runs/r/slices"):
         await asyncio.sleep(0.05)
     await asyncio.to_thread(lease.clear, pair.here.run("r").slices, "s".__eq__)
