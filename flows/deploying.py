@@ -11,6 +11,7 @@ from pathlib import Path
 
 from prefect.blocks.core import Block
 from prefect.client.orchestration import PrefectClient, SyncPrefectClient
+from pydantic import HttpUrl
 
 from grindstone import blocks
 from grindstone.errors import Cause, InfrastructureError, InputError
@@ -28,6 +29,7 @@ from grindstone.flows.server import (
     start,
     worker_name,
 )
+from grindstone.flows.viewer_mount import MARK_PATH
 from grindstone.flows.work_pool import ensure_pool
 from grindstone.flows.zombies import watch_over_zombies
 from grindstone.home import Home
@@ -143,11 +145,16 @@ def create_pool(environment: Mapping[str, str]) -> None:
 
 
 async def register_blocks(environment: Mapping[str, str]) -> None:
-    """Make our blocks known to the server, as `prefect block register` does in a second process."""
+    """Make our blocks known to the server, as `prefect block register` does in a second process.
+
+    Their mark is at the home's own server: a browser may not reach the web.
+    """
     url = environment["PREFECT_API_URL"]
+    mark = HttpUrl(f"{environment['PREFECT_UI_URL']}{MARK_PATH}")
     async with PrefectClient(url, auth_string=environment[VARIABLE]) as client:
         for kind in (getattr(blocks, name) for name in blocks.__all__):
             if isinstance(kind, type) and issubclass(kind, Block):
+                kind._logo_url = mark
                 await kind.aregister_type_and_schema(client=client)
 
 

@@ -17,6 +17,18 @@ VIEWER = "/grindstone"
 """Where the viewer is, below the server's address."""
 
 
+MARK_PATH = f"{VIEWER}/mark.svg"
+"""Where the mark of our blocks is; it wakes nothing, and nobody needs to log in to see it."""
+
+MARK = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24">'
+    '<rect width="24" height="24" rx="5" fill="#3d4a5c"/>'
+    '<circle cx="12" cy="12" r="7" fill="none" stroke="#e8e4da" stroke-width="4"/>'
+    '<circle cx="12" cy="12" r="1.6" fill="#e8e4da"/></svg>'
+)
+"""A grindstone: a wheel with its axle."""
+
+
 class ViewerWhenAsked:
     """The viewer of a home, imported when somebody first looks at it."""
 
@@ -50,6 +62,7 @@ def with_viewer(create: Callable[..., Any], viewer: ASGIApp) -> Callable[..., An
             Route(VIEWER, lambda _: RedirectResponse(f"{VIEWER}/")),
             # By which runs know that they may link to it; it wakes nothing.
             Route(f"{VIEWER}/there", lambda _: Response(status_code=HTTPStatus.NO_CONTENT)),
+            Route(MARK_PATH, lambda _: Response(MARK, media_type="image/svg+xml")),
             Mount(VIEWER, viewer),
         ]
         return made
