@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
-from support.cluster import missing
+from support.pods import missing
 from support.rehearsal_server import rehearsal_url
 from support.schedule import ByHand, in_order
 from support.server_logs import ServerLogs
@@ -18,7 +18,7 @@ from support.share import ENGINES, SEED, SHARE, Draw, choose_engine, drawn
 
 __all__ = ["rehearsal_url"]
 
-MUST_RUN = {"docker", "bubblewrap", "kubernetes", "sandbox", "browser", "server"}
+MUST_RUN = {"docker", "bubblewrap", "sandbox", "browser", "server"}
 """Markers whose tests may be skipped on a bare machine, but not with GRINDSTONE_REQUIRE_ALL.
 
 Programs of others, which only a package registry has, may be missing all the same (`registry`).

@@ -25,7 +25,10 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     params=[
         pytest.param("docker", marks=pytest.mark.docker),
         pytest.param("bubblewrap", marks=pytest.mark.bubblewrap),
-        pytest.param("kubernetes", marks=pytest.mark.kubernetes),
+        pytest.param(
+            "kubernetes",
+            marks=[pytest.mark.kubernetes, pytest.mark.catalogue(of="what pods promise too")],
+        ),
     ]
 )
 async def provider(request: pytest.FixtureRequest) -> AsyncIterator[SandboxProvider]:

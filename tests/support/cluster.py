@@ -8,9 +8,6 @@ deploy/kubernetes-sandboxes. With `faults`, the next requests of a kind go wrong
 import asyncio
 import contextlib
 import json
-import os
-import re
-import subprocess
 import threading
 import uuid
 from collections import defaultdict, deque
@@ -19,20 +16,24 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
-import kubernetes_validate
 from aiohttp import WSMsgType, web
 from ruamel.yaml import YAML
+from support.api_words import (
+    SCHEMA,
+    Object,
+    asked,
+    container,
+    exited,
+    problem,
+    selection,
+    status,
+)
 from support.pods import IMAGES, Node
 
 NAMESPACE = "grindstone-sandboxes"
 MANIFEST = Path(__file__).parents[2] / "deploy" / "kubernetes-sandboxes" / "sandboxes.yaml"
-SCHEMA = "1.34"
 TOKEN = "the-worker's"
 GROUPS = {"pods": "/api/v1", "configmaps": "/api/v1"}
-LABEL = re.compile(r"([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?")
-NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
-MOST_DATA = 1 << 20
-"""Bytes of a config map."""
 
 VERSION = (
     *("major", "minor", "gitCommit", "gitTreeState", "buildDate"),
@@ -41,8 +42,6 @@ VERSION = (
 """What else an API server says of itself."""
 
 STDIN, STDOUT, STDERR, STATUS, ENDS = 0, 1, 2, 3, 255
-
-Object = dict[str, Any]
 
 
 class Cluster:
@@ -145,23 +144,23 @@ class Cluster:
     @web.middleware
     async def _admit(self, request: web.Request, handler: Any) -> web.StreamResponse:
         if request.headers.get("Authorization") != f"Bearer {TOKEN}":
-            return _status(401, "Unauthorized")
-        resource, verb = _asked(request)
+            return status(401, "Unauthorized")
+        resource, verb = asked(request)
         self.requests.append(f"{verb} {resource}")
         if resource and (resource, verb) not in self.may:
-            return _status(403, "Forbidden", f"cannot {verb} {resource}")
+            return status(403, "Forbidden", f"cannot {verb} {resource}")
         planned = self.faults[f"{verb} {resource}"]
         fault = planned.popleft() if planned else ""
         if fault.isdigit():
-            return _status(int(fault), "ServiceUnavailable")
+            return status(int(fault), "ServiceUnavailable")
         if fault == "dropped":
             assert request.transport is not None
             request.transport.close()
-            return _status(500, "Dropped")
+            return status(500, "Dropped")
         request["fault"] = fault
         answer: web.StreamResponse = await handler(request)
         if fault == "done, then 503":
-            return _status(503, "ServiceUnavailable")
+            return status(503, "ServiceUnavailable")
         return answer
 
     async def _version(self, _: web.Request) -> web.Response:
@@ -175,10 +174,10 @@ class Cluster:
     async def _create(self, request: web.Request) -> web.Response:
         kind, body = request.match_info["resource"], await request.json()
         name = body["metadata"]["name"]
-        if problem := _problem(body):
-            return _status(422, "Invalid", problem)
+        if refused := problem(body):
+            return status(422, "Invalid", refused)
         if name in self.objects[kind]:
-            return _status(409, "AlreadyExists", f"{kind} {name!r} already exists")
+            return status(409, "AlreadyExists", f"{kind} {name!r} already exists")
         body["metadata"] |= {
             "namespace": NAMESPACE,
             "uid": str(uuid.uuid4()),
@@ -200,11 +199,11 @@ class Cluster:
         image = pod["spec"]["containers"][0]["image"]
         if image not in IMAGES:
             waiting = {"reason": "ImagePullBackOff", "message": f"Back-off pulling image {image}"}
-            pod["status"]["containerStatuses"] = [_container(image, {"waiting": waiting})]
+            pod["status"]["containerStatuses"] = [container(image, {"waiting": waiting})]
         else:
             uid, maps = pod["metadata"]["uid"], self.objects["configmaps"]
             await asyncio.to_thread(self.node.start, uid, pod, maps)
-            running = _container(image, {"running": {}})
+            running = container(image, {"running": {}})
             pod["status"] = {"phase": "Running", "containerStatuses": [running]}
         self._tell("MODIFIED", pod)
 
@@ -218,7 +217,7 @@ class Cluster:
         self._begin(news())
 
     async def _list(self, request: web.Request) -> web.StreamResponse:
-        kind, wanted = request.match_info["resource"], _selection(request)
+        kind, wanted = request.match_info["resource"], selection(request)
         if request.query.get("watch", "").lower() == "true":
             return await self._watch(request, wanted)
         items = [each for each in self.objects[kind].values() if wanted(each)]
@@ -259,13 +258,13 @@ class Cluster:
     async def _read(self, request: web.Request) -> web.Response:
         kind, name = request.match_info["resource"], request.match_info["name"]
         if name not in self.objects[kind]:
-            return _status(404, "NotFound", f"{kind} {name!r} not found")
+            return status(404, "NotFound", f"{kind} {name!r} not found")
         return web.json_response(self.objects[kind][name])
 
     async def _patch(self, request: web.Request) -> web.Response:
         kind, name = request.match_info["resource"], request.match_info["name"]
         if name not in self.objects[kind]:
-            return _status(404, "NotFound")
+            return status(404, "NotFound")
         self.objects[kind][name]["spec"] |= (await request.json())["spec"]
         return web.json_response(self.objects[kind][name])
 
@@ -273,7 +272,7 @@ class Cluster:
         kind, name = request.match_info["resource"], request.match_info["name"]
         found = self.objects[kind].get(name)
         if found is None:
-            return _status(404, "NotFound", f"{kind} {name!r} not found")
+            return status(404, "NotFound", f"{kind} {name!r} not found")
         if kind != "pods":
             return web.json_response(self.objects[kind].pop(name))
         if "deletionTimestamp" not in found["metadata"]:
@@ -290,9 +289,9 @@ class Cluster:
     async def _exec(self, request: web.Request) -> web.StreamResponse:
         pod = self.objects["pods"].get(request.match_info["name"])
         if pod is None:
-            return _status(404, "NotFound", "pods not found")
+            return status(404, "NotFound", "pods not found")
         if pod["status"]["phase"] != "Running":
-            return _status(500, "InternalError", "container not found")
+            return status(500, "InternalError", "container not found")
         socket = web.WebSocketResponse(protocols=("v5.channel.k8s.io",), max_msg_size=64 << 20)
         await socket.prepare(request)
         assert socket.ws_protocol == "v5.channel.k8s.io"
@@ -308,7 +307,7 @@ class Cluster:
                 await for_all
                 code = await process.wait()
                 with contextlib.suppress(ConnectionError):
-                    await socket.send_bytes(bytes([STATUS]) + json.dumps(_exited(code)).encode())
+                    await socket.send_bytes(bytes([STATUS]) + json.dumps(exited(code)).encode())
             else:
                 with contextlib.suppress(ConnectionError):
                     await for_all
@@ -348,81 +347,3 @@ async def _forward(
             raise ConnectionError
         with contextlib.suppress(ConnectionError):
             await socket.send_bytes(bytes([channel]) + data)
-
-
-def _container(image: str, state: Object) -> Object:
-    ready = "running" in state
-    return {
-        **{"name": "sandbox", "image": image, "imageID": image, "ready": ready},
-        **{"restartCount": 0, "state": state},
-    }
-
-
-def _exited(code: int) -> Object:
-    if code == 0:
-        return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}
-    return {
-        "kind": "Status",
-        "apiVersion": "v1",
-        "metadata": {},
-        "status": "Failure",
-        "reason": "NonZeroExitCode",
-        "message": f"command terminated with non-zero exit code: exit code {code}",
-        "details": {"causes": [{"reason": "ExitCode", "message": str(code)}]},
-    }
-
-
-def _asked(request: web.Request) -> tuple[str, str]:
-    """Return the resource and the verb of a request, as roles name them."""
-    resource = request.match_info.get("resource", "")
-    if request.path.endswith("/exec"):
-        return f"{resource}/exec", "get"
-    if request.method == "GET":
-        watching = request.query.get("watch", "").lower() == "true"
-        verb = "get" if "name" in request.match_info else "watch" if watching else "list"
-        return resource, verb
-    return resource, {"POST": "create", "PATCH": "patch", "DELETE": "delete"}[request.method]
-
-
-def _selection(request: web.Request) -> Callable[[Object], bool]:
-    def wanted(found: Object) -> bool:
-        metadata = found["metadata"]
-        labels = [pair.split("=") for pair in request.query.get("labelSelector", "").split(",")]
-        field = request.query.get("fieldSelector", "").removeprefix("metadata.name=")
-        return all(
-            metadata.get("labels", {}).get(pair[0]) == pair[1] for pair in labels if pair[0]
-        ) and (not field or metadata["name"] == field)
-
-    return wanted
-
-
-def _problem(body: Object) -> str:
-    """Return why an API server would refuse an object; empty if it would not."""
-    try:
-        kubernetes_validate.validate(body, SCHEMA, strict=True)
-    except (kubernetes_validate.ValidationError, kubernetes_validate.SchemaNotFoundError) as error:
-        return str(error)
-    if not NAME.fullmatch(body["metadata"]["name"]):
-        return "metadata.name"
-    for value in body["metadata"].get("labels", {}).values():
-        if not LABEL.fullmatch(value):
-            return f"metadata.labels: {value!r}"
-    held = sum(len(value) * 3 // 4 for value in body.get("binaryData", {}).values())
-    return "Too long" if held > MOST_DATA else ""
-
-
-def _status(code: int, reason: str, message: str = "") -> web.Response:
-    text = {"kind": "Status", "status": "Failure", "code": code, "reason": reason}
-    return web.json_response({**text, "message": message or reason}, status=code)
-
-
-def missing() -> str:
-    """Return what this machine lacks for it; empty where it has all."""
-    if os.geteuid() != 0:
-        return "mounting needs root"
-    for command in (["runc", "--version"], ["docker", "info"], ["ip", "-V"]):
-        try:
-            subprocess.run(command, capture_output=True, check=True)
-        except (OSError, subprocess.CalledProcessError):
-            return f"{command[0]} does not work"
-    return ""

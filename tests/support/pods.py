@@ -237,3 +237,15 @@ def _hand_over(path: Path) -> None:
     os.lchown(path, FIRST_USER + status.st_uid, FIRST_USER + status.st_gid)
     if not path.is_symlink():
         path.chmod(status.st_mode & 0o7777)  # a change of owner takes set-uid away
+
+
+def missing() -> str:
+    """Return what this machine lacks for it; empty where it has all."""
+    if os.geteuid() != 0:
+        return "mounting needs root"
+    for command in (["runc", "--version"], ["docker", "info"], ["ip", "-V"]):
+        try:
+            subprocess.run(command, capture_output=True, check=True)
+        except (OSError, subprocess.CalledProcessError):
+            return f"{command[0]} does not work"
+    return ""
