@@ -157,6 +157,9 @@ class Network:
     def __exit__(self, *_: object) -> None:
         for machine in self._machines.values():
             machine.cut_power()
+        for number in range(1, self._joined + 1):  # a network may outlive its last process
+            cable = ["ip", "link", "delete", f"{self._name}-{number}"]
+            subprocess.run(cable, capture_output=True, check=False)
         _ip("link", "delete", self._name)
 
     def machine(self, name: str) -> Machine:
