@@ -38,6 +38,7 @@ def held(up: Any) -> Iterator[None]:
     up.patch("/work_pools/grindstone", {"is_paused": False})
 
 
+@pytest.mark.catalogue
 @pytest.mark.parametrize("name", FORMS)
 def test_a_form_has_its_fields_and_submits_or_says_what_it_needs(
     up: Any, page: "Page", held: None, name: str, screenshots: Path
