@@ -18,7 +18,12 @@ from grindstone.records import Episode
 from grindstone.resources import bundled
 from grindstone.settings import AdaptiveSettings, FeedbackLevel, GrindSettings
 
-pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.catalogue(of="what misleads a learner"),
+    pytest.mark.server,
+    pytest.mark.slow,
+    pytest.mark.timeout(300),
+]
 
 BY_THE_VERIFIER = {"qzoutput", "qzmessage", "qztrace", "qzparameter"}
 """What the verifier prints and reports: level full shows it."""

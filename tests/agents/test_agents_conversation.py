@@ -34,7 +34,7 @@ def check_shape(request: dict[str, Any]) -> None:
     assert asked == []
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 @pytest.mark.parametrize("context", [1_500, 2_500, 4_000])
 async def test_older_turns_become_one_summary(
     service: Service, model: Model, sandbox: Sandbox, context: int
@@ -71,7 +71,7 @@ async def test_older_turns_become_one_summary(
     assert all("Do the task." in text for text in told)
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 async def test_a_short_conversation_is_left_alone(
     service: Service, model: Model, sandbox: Sandbox
 ) -> None:
@@ -81,7 +81,7 @@ async def test_a_short_conversation_is_left_alone(
     assert len(service.requests[-1]["messages"]) == 7
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 async def test_an_empty_summary_loses_nothing_it_could_keep(
     service: Service, model: Model, sandbox: Sandbox
 ) -> None:
@@ -99,7 +99,7 @@ async def test_an_empty_summary_loses_nothing_it_could_keep(
     assert "out-0" in service.requests[-1]["messages"][0]["content"][1]["text"]
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 async def test_terminus_is_summarised_too_and_tokens_count_for_the_limit(
     service: Service, model: Model, sandbox: Sandbox
 ) -> None:

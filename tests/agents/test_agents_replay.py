@@ -11,7 +11,7 @@ from grindstone.sandbox.protocol import Sandbox
 CHANCE = "echo $RANDOM$RANDOM$RANDOM"
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 async def test_the_same_command_in_the_same_place_shows_the_same(
     sandbox: Sandbox, tmp_path: Path
 ) -> None:
@@ -23,7 +23,7 @@ async def test_the_same_command_in_the_same_place_shows_the_same(
         assert await again.exec(CHANCE, timeout_s=20) not in shown  # live from here on
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 async def test_a_sandbox_that_did_not_work_is_not_remembered(
     sandbox: Sandbox, tmp_path: Path
 ) -> None:

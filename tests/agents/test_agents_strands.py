@@ -16,7 +16,7 @@ from grindstone.settings import Profile
 STRANDS = Profile.STRANDS
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 async def test_runs_what_the_model_calls_and_ends_when_it_stops(
     service: Service, model: Model, sandbox: Sandbox
 ) -> None:
@@ -46,7 +46,7 @@ async def test_runs_what_the_model_calls_and_ends_when_it_stops(
     assert names[:5] == ["bash", "read_file", "write_file", "list_skills", "load_skill"]
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 @pytest.mark.parametrize(
     "content",
     [
@@ -71,7 +71,7 @@ async def test_write_file_is_byte_exact(
     assert await sandbox.read_file(f"/app/{path}") == content.encode()
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 async def test_malformed_calls_are_told_and_counted(
     service: Service, model: Model, sandbox: Sandbox
 ) -> None:
@@ -95,7 +95,7 @@ async def test_malformed_calls_are_told_and_counted(
     assert [each.get("is_error", False) for each in mixed] == [False, True]
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 async def test_an_agents_mistake_is_no_infrastructure_error(
     service: Service, model: Model, sandbox: Sandbox
 ) -> None:
@@ -116,7 +116,7 @@ async def test_an_agents_mistake_is_no_infrastructure_error(
     assert "directory" in trajectory.steps[2].outputs[4].content
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 async def test_a_command_ends_at_the_deadline_with_its_partial_output(
     service: Service, model: Model, sandbox: Sandbox
 ) -> None:
@@ -134,7 +134,7 @@ async def test_a_command_ends_at_the_deadline_with_its_partial_output(
     assert left.output.strip().endswith("none")
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 async def test_a_call_after_the_deadline_is_not_run(
     service: Service, model: Model, sandbox: Sandbox
 ) -> None:
@@ -151,7 +151,7 @@ async def test_a_call_after_the_deadline_is_not_run(
     assert await sandbox.read_file("/app/too-late") is None
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 @pytest.mark.docker
 async def test_step_and_token_limits(service: Service, model: Model, sandbox: Sandbox) -> None:
     service.script = [[use("bash", command="true")]]
@@ -167,7 +167,7 @@ async def test_step_and_token_limits(service: Service, model: Model, sandbox: Sa
     assert len(service.requests) == 2 + 3
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 async def test_long_output_is_shortened_for_the_model_alone(
     service: Service, model: Model, sandbox: Sandbox
 ) -> None:
@@ -181,7 +181,7 @@ async def test_long_output_is_shortened_for_the_model_alone(
     assert "characters left out" in shown
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 @pytest.mark.docker
 async def test_a_call_cut_off_at_the_output_limit_is_not_run(
     service: Service, model: Model, sandbox: Sandbox
@@ -202,7 +202,7 @@ async def test_a_call_cut_off_at_the_output_limit_is_not_run(
     assert service.requests[2]["messages"][-1]["content"][0]["type"] == "text"
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 @pytest.mark.docker
 async def test_a_refusal_ends_the_attempt(service: Service, model: Model, sandbox: Sandbox) -> None:
     service.script = [([text("I will not.")], "refusal")]
@@ -211,7 +211,7 @@ async def test_a_refusal_ends_the_attempt(service: Service, model: Model, sandbo
     assert trajectory.submission == "I will not."
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 async def test_skills_are_listed_and_loaded_whole(
     service: Service, model: Model, sandbox: Sandbox
 ) -> None:

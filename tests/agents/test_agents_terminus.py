@@ -30,7 +30,7 @@ async def solve(
     return await solver_for(profile).solve(brief(), sandbox, model)
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 async def test_a_real_terminal_keeps_its_state(
     service: Service, model: Model, sandbox: Sandbox
 ) -> None:
@@ -67,7 +67,7 @@ async def test_a_real_terminal_keeps_its_state(
     assert trajectory.steps[2].message == "I see.\nI type."
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 async def test_waiting_ends_when_the_shell_is_back_at_its_prompt(
     service: Service, model: Model, sandbox: Sandbox
 ) -> None:
@@ -95,7 +95,7 @@ async def test_waiting_ends_when_the_shell_is_back_at_its_prompt(
     assert "end" in shown[6]
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 async def test_completion_must_be_confirmed(
     service: Service, model: Model, sandbox: Sandbox
 ) -> None:
@@ -116,7 +116,7 @@ async def test_completion_must_be_confirmed(
     assert "last" in trajectory.steps[-1].outputs[0].content
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 async def test_unusable_answers_are_told_and_end_the_attempt(
     service: Service, model: Model, sandbox: Sandbox
 ) -> None:
@@ -129,7 +129,7 @@ async def test_unusable_answers_are_told_and_end_the_attempt(
     assert trajectory.steps[3].kind is StepKind.USER
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 async def test_the_deadline_ends_what_runs_in_front(
     service: Service, model: Model, sandbox: Sandbox
 ) -> None:
@@ -144,7 +144,7 @@ async def test_the_deadline_ends_what_runs_in_front(
     assert "sleep 300" not in left.output
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 async def test_a_closed_terminal_is_opened_again(
     service: Service, model: Model, sandbox: Sandbox
 ) -> None:
@@ -194,7 +194,7 @@ async def test_without_tmux_each_line_runs_to_its_end(
     assert len(service.requests) == 4
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 async def test_legacy_uses_no_terminal_and_asks_no_confirmation(
     service: Service, model: Model, sandbox: Sandbox
 ) -> None:

@@ -17,6 +17,8 @@ from grindstone.runs import lease
 from grindstone.runs.account import Account
 from grindstone.runs.shared_budget import SharedBudget
 
+pytestmark = pytest.mark.catalogue(of="what workers share")
+
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunFolder:

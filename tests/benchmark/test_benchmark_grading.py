@@ -21,7 +21,7 @@ async def verdict_after(start, folder, command, mode=DUAL):
     return await grade(task, sandbox, score_mode=mode)
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 async def test_the_right_answer_passes_and_its_output_is_kept(start, write_task):
     folder = write_task(**{"tests/test.sh": "echo seen\npwd\necho 1 > /logs/verifier/reward.txt\n"})
     verdict = await verdict_after(start, folder, "")
@@ -32,7 +32,7 @@ async def test_the_right_answer_passes_and_its_output_is_kept(start, write_task)
     assert verdict.exit_code == 0
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 async def test_a_wrong_answer_is_a_score_of_nothing(start, write_task):
     verdict = await verdict_after(start, write_task(), "echo 41 > /app/answer")
     assert not verdict.passed
@@ -67,7 +67,7 @@ ATTACKS = {
 }
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 @pytest.mark.parametrize("attack", ATTACKS.values(), ids=ATTACKS)
 async def test_an_attacker_gains_nothing(start, write_task, attack):
     # The pause gives a process that rewrites things its chance.
@@ -82,7 +82,7 @@ async def test_an_attacker_gains_nothing(start, write_task, attack):
     assert not verdict.passed
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 async def test_pytest_takes_no_settings_from_the_agent(start, write_task):
     folder = write_task(
         **{
@@ -96,7 +96,7 @@ async def test_pytest_takes_no_settings_from_the_agent(start, write_task):
     assert verdict.reward == 0
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 async def test_a_service_the_agent_left_running_is_there(start, write_task):
     folder = write_task(
         **{
@@ -116,7 +116,7 @@ async def test_a_service_the_agent_left_running_is_there(start, write_task):
     assert verdict.passed, verdict.output
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 async def test_tests_may_write_beside_themselves(start, write_task):
     script = """\
         set -e
@@ -130,7 +130,7 @@ async def test_tests_may_write_beside_themselves(start, write_task):
     assert (await verdict_after(start, folder, "")).passed
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 async def test_the_time_limit_is_the_sandboxs_word(start, write_task):
     folder = write_task(
         **{
@@ -143,7 +143,7 @@ async def test_the_time_limit_is_the_sandboxs_word(start, write_task):
     assert caught.value.cause is Cause.VERIFIER_TIMEOUT
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 async def test_words_in_the_output_decide_nothing(start, write_task):
     script = """\
         echo 'plugins: timeout-2.4.0'; echo 'Error: timed out'; echo 'Traceback (most recent'
@@ -155,7 +155,7 @@ async def test_words_in_the_output_decide_nothing(start, write_task):
     assert verdict.exit_code == 124
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 @pytest.mark.parametrize("left", ["", "echo nan >", "echo 1.5 >", "ln -s /etc/hostname"])
 async def test_without_a_usable_reward_there_is_no_score(start, write_task, left):
     script = (
@@ -180,7 +180,7 @@ SEPARATE_TEST = """\
     """
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 async def test_a_separate_verifier_gets_the_artifacts_and_nothing_else(start, write_task, provider):
     folder = write_task(**{"task.toml": SEPARATE, "tests/test.sh": SEPARATE_TEST})
     task, sandbox = await start(folder)
@@ -188,7 +188,7 @@ async def test_a_separate_verifier_gets_the_artifacts_and_nothing_else(start, wr
     assert (await grade_task(task, sandbox, provider, score_mode=DUAL)).passed
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 async def test_a_replaced_program_does_not_reach_a_separate_verifier(start, write_task, provider):
     folder = write_task(**{"task.toml": SEPARATE, "tests/test.sh": SEPARATE_TEST})
     task, sandbox = await start(folder)
@@ -200,7 +200,7 @@ async def test_a_replaced_program_does_not_reach_a_separate_verifier(start, writ
     assert verdict.reward == 0
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 async def test_what_the_agent_deleted_stays_deleted_for_a_separate_verifier(
     start, write_task, provider
 ):
@@ -217,7 +217,7 @@ async def test_what_the_agent_deleted_stays_deleted_for_a_separate_verifier(
     assert (await grade_separately(task, sandbox, provider, score_mode=DUAL)).reward == 1
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 async def test_a_verifier_image_of_the_tests_own(start, write_task, provider):
     folder = write_task(
         **{
@@ -234,7 +234,7 @@ async def test_a_verifier_image_of_the_tests_own(start, write_task, provider):
     assert verdict.reward == 1, verdict.output
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 async def test_a_system_folder_is_not_carried_over(start, write_task, provider):
     folder = write_task(
         **{
@@ -247,7 +247,7 @@ async def test_a_system_folder_is_not_carried_over(start, write_task, provider):
         await grade_separately(task, sandbox, provider, score_mode=DUAL)
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 async def test_skills_of_the_image_do_not_reach_the_arm_without(
     start, write_task, provider, tmp_path
 ):

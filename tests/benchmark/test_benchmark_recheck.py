@@ -19,7 +19,7 @@ FIFO = "mkfifo /app/answer"
 LIMITED = "[environment]\nallow_internet=false\nkeep_processes={}\n[verifier]\ntimeout_sec = 3\n"
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 @pytest.mark.parametrize(
     ("breaker", "keeps", "basis"),
     [(KILLER, "false", "tests"), (KILLER, "true", "settled"), (FIFO, "false", "settled")],
@@ -35,7 +35,7 @@ async def test_breaking_the_tests_is_a_failure(start, write_task, provider, brea
     assert bool(verdict.evidence) == (basis == "settled")
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 async def test_tests_that_work_nowhere_are_nobodys_failure(start, write_task, provider):
     task, sandbox = await start(write_task(**{"tests/test.sh": "echo what happened\n"}))
     with pytest.raises(InfrastructureError, match="what happened") as caught:
@@ -43,7 +43,7 @@ async def test_tests_that_work_nowhere_are_nobodys_failure(start, write_task, pr
     assert caught.value.cause is Cause.VERIFIER_BROKEN
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 async def test_tests_that_broke_down_once_are_heard_again(start, write_task, provider):
     """There is no reward at the first try: the tests leave a mark beside the answer."""
     script = """\

@@ -144,6 +144,7 @@ def run(home: Path, case: Wrong, *more: str) -> subprocess.CompletedProcess[str]
     [*BEFORE_A_SERVER, *SAID_BY_THE_MODEL, *ELSEWHERE],
     ids=lambda case: " ".join((*(f"{k}={v}" for k, v in case.variables), case.line)),
 )
+@pytest.mark.catalogue
 def test_it_is_told_whole_before_anything_starts(home: Path, case: Wrong):
     before = sorted(home.rglob("*"))
     done = run(home, case, "--json")

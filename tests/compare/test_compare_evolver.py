@@ -63,6 +63,7 @@ print(result.final_score)
 @pytest.mark.server
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("verbose", [False, True])
+@pytest.mark.catalogue
 def test_it_is_silent_unless_asked_to_speak(tmp_path: Path, prefect_server: str, verbose: bool):
     """In a process of its own, where Prefect set its loggers up when it was imported."""
     environ = {name: value for name, value in os.environ.items() if "LOGGING" not in name}

@@ -6,7 +6,11 @@ from typing import Any
 import pytest
 from support.wiretap import role_of, spoken
 
-pytestmark = [pytest.mark.server, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.catalogue(of="modes of learning"),
+    pytest.mark.server,
+    pytest.mark.timeout(300),
+]
 
 
 async def grind(home: Path, **settings: Any) -> Any:

@@ -108,6 +108,7 @@ async def test_the_full_loop(tmp_path: Path, prefect_server: str):
     assert (taught.status, taught.decision.policy) == ("done", "proceed")
 
 
+@pytest.mark.catalogue(of="training jobs")
 async def test_training_that_does_not_help_is_taken_back(tmp_path: Path, prefect_server: str):
     from grindstone.flows.train import train
 

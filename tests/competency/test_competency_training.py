@@ -15,7 +15,12 @@ from grindstone.records import Episode, Purpose
 from grindstone.settings import AdaptiveSettings, CompetencySettings
 from grindstone.workspace import Workspace
 
-pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [
+    pytest.mark.catalogue(of="training jobs"),
+    pytest.mark.server,
+    pytest.mark.slow,
+    pytest.mark.timeout(400),
+]
 
 BUILDS = ["crlf-kit", "visitor-report", "ledger-package"]
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 pytestmark = [
+    pytest.mark.catalogue(of="what up keeps"),
     pytest.mark.server,
     pytest.mark.slow,
     pytest.mark.timeout(900),

@@ -11,6 +11,7 @@ from support.agents import agent
 from grindstone.competency import TrainingJob, TrainingJobs
 
 pytestmark = [
+    pytest.mark.catalogue(of="training jobs"),
     pytest.mark.server,
     pytest.mark.slow,
     pytest.mark.timeout(900),

@@ -16,7 +16,7 @@ from support.postgres import BINARIES, serving_postgres
 from grindstone.flows.addresses import free_port
 from grindstone.flows.server import remembered, start_time
 
-pytestmark = pytest.mark.commands
+pytestmark = [pytest.mark.commands, pytest.mark.catalogue(of="what up keeps")]
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 

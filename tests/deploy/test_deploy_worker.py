@@ -243,6 +243,7 @@ def content(path: Path) -> bytes:
     return b""
 
 
+@pytest.mark.catalogue(of="agreed spending")
 def test_a_ceiling_holds_on_the_worker_and_a_resumed_run_sends_the_attempt_again(up: Any):
     from grindstone.ledger import Ledger
     from grindstone.llm import CallRecord

@@ -13,6 +13,8 @@ from grindstone.resources import bundled
 from grindstone.settings import FeedbackLevel
 from grindstone.workspace.workspace import Workspace
 
+pytestmark = pytest.mark.catalogue(of="what misleads a learner")
+
 
 @pytest.fixture
 def engine(model, any_provider):

@@ -9,6 +9,8 @@ from grindstone.evolve import EvolutionEngine, EvolveConfig
 from grindstone.observe.observation import observe_unlabelled
 from grindstone.settings import FeedbackLevel
 
+pytestmark = pytest.mark.catalogue(of="what misleads a learner")
+
 HARM = skill("tables", "Overwrite the input.")
 SPELLED_OTHERWISE = HARM.replace("metadata:\n", 'metadata:\n  version: "7"\n') + "\n\n"
 

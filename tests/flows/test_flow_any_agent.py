@@ -45,6 +45,7 @@ from grindstone.settings import (
 )
 
 pytestmark = [
+    pytest.mark.catalogue(of="agents of others"),
     *(pytest.mark.server, pytest.mark.bubblewrap, pytest.mark.slow),
     pytest.mark.timeout(300),
 ]

@@ -13,6 +13,7 @@ from support.undisturbed import Undisturbed, undisturbed_run
 from support.wire_faults import WireFault, WireFaults
 
 pytestmark = [
+    pytest.mark.catalogue(of="agents of others"),
     *(pytest.mark.server, pytest.mark.bubblewrap, pytest.mark.slow),
     pytest.mark.timeout(900),
     pytest.mark.usefixtures("command_environment"),

@@ -30,6 +30,8 @@ from grindstone.resources import bundled
 from grindstone.settings import GrindSettings
 from grindstone.workspace import Workspace
 
+pytestmark = pytest.mark.catalogue(of="what misleads a learner")
+
 LESSON = "the-tool-is-broken"
 SKILL = f"""---
 name: {LESSON}

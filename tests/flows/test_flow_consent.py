@@ -16,7 +16,7 @@ from support.model_service import Service, serving
 from grindstone.flows.grind import grind
 from grindstone.settings import GrindSettings, SuccessMode, TaskSkillMode
 
-pytestmark = pytest.mark.commands
+pytestmark = [pytest.mark.commands, pytest.mark.catalogue(of="agreed spending")]
 
 COMMAND = Path(sys.executable).with_name("grindstone")
 MODEL = "claude-opus-5-5"

@@ -13,6 +13,7 @@ from grindstone.llm import CallRecord
 from grindstone.records import Episode, Usage
 
 pytestmark = [
+    pytest.mark.catalogue(of="agreed spending"),
     *(pytest.mark.server, pytest.mark.bubblewrap, pytest.mark.slow),
     pytest.mark.timeout(400),
     pytest.mark.usefixtures("command_environment"),

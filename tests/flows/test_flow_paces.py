@@ -16,7 +16,7 @@ from grindstone.flows.addresses import free_port
 from grindstone.llm.pace import BucketSize, Paces, Rates
 from grindstone.tasks.server_bucket import ServerBucket
 
-pytestmark = [pytest.mark.server, pytest.mark.slow]
+pytestmark = [pytest.mark.catalogue(of="what workers share"), pytest.mark.server, pytest.mark.slow]
 
 RATE = 240
 SECONDS = 12.0

@@ -31,6 +31,7 @@ WHOLE = "GRINDSTONE_DRILL_KILLS" in os.environ
 ONLY_WHOLE = pytest.mark.skipif(not WHOLE, reason="a part of `make drills` alone")
 
 pytestmark = [
+    pytest.mark.catalogue(of="agents of others"),
     *(pytest.mark.registry, pytest.mark.server, pytest.mark.slow),
     pytest.mark.timeout(900 + 60 * KILLS),
     pytest.mark.usefixtures("command_environment"),

@@ -43,6 +43,7 @@ ONE_AFTER_THE_OTHER = {
 """Each on what the one before has left; killed twice, and gone on with by an empty machine."""
 
 
+@pytest.mark.catalogue(of="kills of a run")
 def test_other_flows_are_gone_on_with_by_empty_machines_too(
     tmp_path: Path, s3: Bucket, rehearsal_url: str, monkeypatch: pytest.MonkeyPatch
 ):

@@ -31,7 +31,12 @@ from grindstone.runs.row import begin_run
 from grindstone.settings import GrindSettings
 from grindstone.steering import Order, give_order, steer_of
 
-pytestmark = [pytest.mark.server, pytest.mark.bubblewrap, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.catalogue(of="orders to a run"),
+    pytest.mark.server,
+    pytest.mark.bubblewrap,
+    pytest.mark.timeout(300),
+]
 
 TASKS = ["crlf-kit", "branch-sales", "errors-by-hour"]
 

@@ -33,7 +33,12 @@ from grindstone.sandbox import open_provider
 from grindstone.settings import GrindSettings
 from grindstone.workspace import Workspace
 
-pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.catalogue(of="steps that break"),
+    pytest.mark.server,
+    pytest.mark.slow,
+    pytest.mark.timeout(300),
+]
 
 ERRORS = [
     RecursionError("maximum recursion depth exceeded"),

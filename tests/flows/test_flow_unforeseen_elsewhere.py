@@ -33,7 +33,12 @@ from grindstone.settings import (
 )
 from grindstone.workspace import Workspace
 
-pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.catalogue(of="steps that break"),
+    pytest.mark.server,
+    pytest.mark.slow,
+    pytest.mark.timeout(300),
+]
 
 BUILDS = ("crlf-kit", "visitor-report", "ledger-package")
 

@@ -12,6 +12,8 @@ from grindstone.ledger.tables.runs import GateDecisionRow
 from grindstone.records import Episode
 from grindstone.settings import CalibrateSettings
 
+pytestmark = pytest.mark.catalogue(of="gates")
+
 TASKS = ["crlf-kit", "errors-by-hour", "ledger-package", "plain-inventory", "visitor-report"]
 
 

@@ -102,6 +102,7 @@ async def test_a_state_is_not_weighed_against_itself(
     assert not Ledger(tmp_path).rows(Episode)
 
 
+@pytest.mark.catalogue(of="gates")
 async def test_after_a_rollback_and_back_the_gate_finds_its_baseline(
     tmp_path: Path, workspace: Workspace, prefect_server: str
 ):
@@ -119,6 +120,7 @@ async def test_after_a_rollback_and_back_the_gate_finds_its_baseline(
     assert workspace.history()[-1].weighed
 
 
+@pytest.mark.catalogue(of="gates")
 async def test_a_candidate_that_does_the_same_is_not_called_better_and_the_baseline_is_reused(
     tmp_path: Path, workspace: Workspace, prefect_server: str
 ):

@@ -18,7 +18,12 @@ from grindstone.resources import bundled
 from grindstone.settings import GrindSettings
 from grindstone.workspace import Workspace
 
-pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.catalogue(of="gates"),
+    pytest.mark.server,
+    pytest.mark.slow,
+    pytest.mark.timeout(300),
+]
 
 EASY = {"plain-inventory", "errors-by-hour"}
 RATIO = 0.5

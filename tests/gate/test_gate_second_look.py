@@ -17,7 +17,12 @@ from grindstone.resources import bundled
 from grindstone.settings import GrindSettings
 from grindstone.workspace import Workspace
 
-pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [
+    pytest.mark.catalogue(of="gates"),
+    pytest.mark.server,
+    pytest.mark.slow,
+    pytest.mark.timeout(400),
+]
 
 BUILD, *GIT = TASKS = ["crlf-kit", "deleted-branch", "dropped-stash"]
 

@@ -17,7 +17,7 @@ from grindstone.llm import Journal
 from grindstone.llm.budget import Spending
 from grindstone.proxy import CallLimits
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.catalogue(of="attacks on the proxy")]
 
 PER_CALL = 1000 + 200 + 100 + 100
 LONG = "word " * 800

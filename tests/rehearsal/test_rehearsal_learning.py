@@ -118,7 +118,7 @@ async def test_skills_make_the_difference(
     assert helped.passed, helped.output
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 @pytest.mark.parametrize("profile", [Profile.TERMINUS2, Profile.TERMINUS2_LEGACY])
 async def test_every_profile_is_played(
     profile: Profile, provider: SandboxProvider, model: Model, taught: dict[str, Path]
@@ -127,7 +127,7 @@ async def test_every_profile_is_played(
     assert verdict.passed, verdict.output
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 @pytest.mark.parametrize("profile", [Profile.STRANDS, Profile.TERMINUS2_LEGACY])
 async def test_a_summarised_conversation_goes_on_where_it_was(
     profile: Profile, provider: SandboxProvider, model: Model, taught: dict[str, Path]
@@ -139,7 +139,7 @@ async def test_a_summarised_conversation_goes_on_where_it_was(
     assert verdict.passed, verdict.output
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 async def test_a_harmful_skill_is_followed_to_its_end(
     provider: SandboxProvider, model: Model, tmp_path: Path
 ):
@@ -154,7 +154,7 @@ async def test_a_harmful_skill_is_followed_to_its_end(
     assert not verdict.passed
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 async def test_the_evolver_learns_from_a_failure_and_the_skill_transfers(
     provider: SandboxProvider, model: Model, tmp_path: Path
 ):
@@ -183,7 +183,7 @@ async def test_the_evolver_learns_from_a_failure_and_the_skill_transfers(
     assert "reflog may be expired" in (workspace.root / "skills/git-lost-work/SKILL.md").read_text()
 
 
-@pytest.mark.catalogue(each_case=True)
+@pytest.mark.catalogue
 async def test_without_labels_two_failures_make_a_pattern_and_a_budget_folds(
     provider: SandboxProvider, model: Model, tmp_path: Path
 ):

@@ -16,7 +16,11 @@ from grindstone.llm.journal import Journal
 from grindstone.remote.shared_record import SharedRecord
 from grindstone.runs.account import Account
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [
+    pytest.mark.catalogue(of="what workers share"),
+    pytest.mark.slow,
+    pytest.mark.timeout(120),
+]
 
 CALL_TOKENS = 1400  # as the service tells
 NEXT_CALL_TOKENS = 1600  # as is expected at most of one that no longer fits

@@ -24,7 +24,7 @@ from grindstone.runs.remote_lock import RemoteLock
 from grindstone.sandbox.owner import Owner
 from grindstone.settings import GrindSettings
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.catalogue(of="what workers share")]
 
 
 class Pair:
@@ -144,8 +144,8 @@ async def test_who_cannot_give_signs_of_life_stops_before_long(
             await asyncio.sleep(0.05)
     began = time.monotonic()
     with pytest.raises(asyncio.CancelledError):
-        await asyncio.wait_for(working, 30)
-    assert time.monotonic() - began < 15, "and not after the three minutes of other requests"
+        await asyncio.wait_for(working, 100)
+    assert time.monotonic() - began < 60, "and not after the three minutes of other requests"
 
 
 async def work_within(pulse: Path) -> None:

@@ -19,7 +19,7 @@ from grindstone.sandbox.kubernetes.provider import KubernetesProvider
 from grindstone.sandbox.network.rules import NetworkRules
 from grindstone.sandbox.reaping import reap_dead
 
-pytestmark = pytest.mark.kubernetes
+pytestmark = [pytest.mark.kubernetes, pytest.mark.catalogue(of="a cluster's faults")]
 
 SPEC = StartSpec(image=IMAGES["kubernetes"], name="pod", limits=Limits(memory_mb=256, cpus=0.5))
 
