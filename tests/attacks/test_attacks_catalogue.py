@@ -25,6 +25,7 @@ def test_every_way_says_what_it_does():
     assert {way.name for way in ways() if way.conceded} == {"interpreter", "site-packages"}
 
 
+@pytest.mark.catalogue(of="finding a leaky task")
 @pytest.mark.slow
 async def test_tests_that_run_the_agents_program_as_themselves_are_found(provider, tmp_path):
     files = {
@@ -47,7 +48,7 @@ async def test_tests_that_run_the_agents_program_as_themselves_are_found(provide
 BUNDLED = sorted(folder.name for folder in bundled("examples/tasks").iterdir() if folder.is_dir())
 
 
-@pytest.mark.catalogue
+@pytest.mark.catalogue(of="attacks in whole runs")
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("task_id", BUNDLED)

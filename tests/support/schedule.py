@@ -14,19 +14,29 @@ from xdist.scheduler import LoadFileScheduling
 DEPLOYED = "tests/deploy/"
 HANDS = 2
 
+OF_ONE_RUN = {
+    *("tests/cli/test_cli_exit_codes.py", "tests/cli/test_cli_real_run.py"),
+    "tests/cli/test_cli_release.py",
+}
+"""They read the same run, which a process makes once."""
+READERS = "tests/cli/"
+
 LONGEST = (
-    "tests/compare/test_compare_modes.py",
-    "tests/gate/test_gate_grind.py",
-    "tests/flows/test_flow_killed.py",
-    "tests/cli/test_cli_grind_docs.py",
+    READERS,
     "tests/competency/test_competency_flows.py",
+    "tests/cli/test_cli_grind_docs.py",
+    "tests/flows/test_flow_remote.py",
+    "tests/compare/test_compare_modes.py",
+    "tests/compare/test_compare_evolver.py",
 )
-"""The files that take longest after those: a process that begins a long one late ends last."""
+"""What takes longest after those: a process that begins a long one late ends last."""
 
 
 def hand(nodeid: str) -> str:
-    """Return what a test stays together with: its file, or its hand of the deployed ones."""
+    """Return what a test stays together with: its file, or those that share what it needs."""
     file = nodeid.partition("::")[0]
+    if file in OF_ONE_RUN:
+        return READERS
     if not file.startswith(DEPLOYED):
         return file
     return f"{DEPLOYED}{zlib.crc32(file.encode()) % HANDS}"
