@@ -143,7 +143,8 @@ async def answering(page: "AsyncPage", api_url: str, run_id: str) -> AsyncIterat
     await page.goto(f"{ui_url}/runs/flow-run/{run_id}")
     await page.get_by_role("button", name="Resume").first.click()
     dialog = page.get_by_role("dialog")
-    await dialog.wait_for()
+    # The dialog is there before its form: what is asked for is fetched when it opens.
+    await dialog.locator("input, textarea, button.p-select-button__control").first.wait_for()
     yield dialog
     await dialog.get_by_role("button", name="Submit").click()
     await dialog.wait_for(state="hidden")
