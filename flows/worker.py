@@ -4,8 +4,8 @@
 
 A process worker of Prefect starts a run through two more programs, which pull its code, look for
 its workspace and load Prefect each; after a run that was called off or died a third looks for
-hooks. Our deployments pull nothing and our flows have no hooks, so here a run is one process. What
-it executes is settled: neither a pool nor a run's job variables name another command.
+hooks. Our deployments pull nothing, so here a run is one process, and the worker looks for hooks
+itself. What it executes is settled: neither a pool nor a run's job variables name another command.
 """
 
 import shlex
