@@ -135,7 +135,9 @@ async def attempt_once(spec: AttemptSpec) -> Episode:
         return await kept(_attempt_once, spec.home, spec.run_key)(spec)
 
 
-async def attempt_all(runtime: Runtime, wanted: Sequence[PlannedAttempt]) -> list[Episode]:
+async def attempt_all(
+    runtime: Runtime, wanted: Sequence[PlannedAttempt], parked: Parked | None = None
+) -> list[Episode]:
     """Make attempts side by side; what kept one from a score costs that attempt alone.
 
     As long as others are being made, one without a score can be ordered to be made again, and
@@ -144,6 +146,7 @@ async def attempt_all(runtime: Runtime, wanted: Sequence[PlannedAttempt]) -> lis
     Args:
         runtime: The run's resources.
         wanted: What to try, each once.
+        parked: Where one without a score waits for an order; None: for these attempts alone.
 
     Returns:
         Their episodes, in the order asked for.
@@ -153,7 +156,8 @@ async def attempt_all(runtime: Runtime, wanted: Sequence[PlannedAttempt]) -> lis
         InputError: A task is broken, or changed since the run was planned.
     """
     steering = runtime.steering
-    parked = Parked(steering, len(wanted))
+    parked = parked or Parked(steering)
+    parked.begin(len(wanted))
 
     async def once(item: PlannedAttempt) -> Episode:
         try:

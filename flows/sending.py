@@ -1,8 +1,9 @@
 """Attempts sent to a work pool in slices, and what comes of them.
 
-Who sends keeps as many slices on their way as there are workers. A slice whose worker ended, or
-whose signs of life stopped, costs what it had not finished: that is sent again in other slices. A
-run that goes on takes over the slices its dead process has sent.
+Who sends keeps as many slices on their way as there are workers, and hands those that have little
+left some more. A slice whose worker ended, or whose signs of life stopped, costs what it had not
+finished: that is sent again in other slices. A run that goes on takes over the slices its dead
+process has sent.
 """
 
 import asyncio
@@ -12,24 +13,13 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from prefect import get_client
-from prefect.client.orchestration import PrefectClient
-from prefect.client.schemas.filters import (
-    FlowRunFilter,
-    FlowRunFilterDeploymentId,
-    FlowRunFilterId,
-    FlowRunFilterIdempotencyKey,
-    FlowRunFilterTags,
-    WorkerFilter,
-    WorkerFilterStatus,
-)
-from prefect.client.schemas.objects import FlowRun, State
-from prefect.client.schemas.responses import DeploymentResponse
-from prefect.deployments import arun_deployment
-from prefect.states import Cancelling, Crashed, araise_state_exception
+from prefect.client.schemas.objects import State
+from prefect.states import araise_state_exception
 
+from grindstone.attempt.handing import Handing
 from grindstone.attempt.travelling import end_told, pack
 from grindstone.errors import (
     POLICIES,
@@ -39,15 +29,15 @@ from grindstone.errors import (
     InfrastructureError,
 )
 from grindstone.flows.attempt import PlannedAttempt, leave_unscored, told
-from grindstone.flows.slices import DEPLOYMENT, AttemptSlice
+from grindstone.flows.slice_pool import SlicePool
+from grindstone.flows.slices import AttemptSlice
 from grindstone.ledger.recall import ScoredEpisodes
 from grindstone.llm.budget import Spending
 from grindstone.records import Episode
 from grindstone.runs.lease import LOST_S, Pulse, clear
-from grindstone.runs.slicing import slice_size, that_fit
+from grindstone.runs.slicing import SLICE_S, lacking, slice_size, that_fit
 from grindstone.runs.steered import raised
 from grindstone.settings import RunSettings
-from grindstone.tasks.flow_runs import run_tag
 from grindstone.tasks.runtime import Runtime
 
 LOOK_S = 2.0
@@ -79,21 +69,14 @@ async def attempt_in_slices(
         CancelledRun: Somebody called a slice off.
     """
     async with get_client() as client:
-        deployment = await client.read_deployment_by_name(DEPLOYMENT)
-        sender = _Sender(
-            runtime,
-            settings,
-            model_block,
-            client,
-            deployment,
-            wanted,
-            runtime.steering.now.retried,
-        )
+        pool = await SlicePool.of(client, runtime.run_key)
+        retried = runtime.steering.now.retried
+        sender = _Sender(runtime, settings, model_block, pool, wanted, retried)
         await sender.begin()
         try:
             while sender.waiting or sender.away:
                 sender.retry()
-                await sender.send()
+                await sender.give()
                 await asyncio.sleep(LOOK_S)
                 await sender.look()
         except BaseException:
@@ -113,6 +96,13 @@ class _Away:
     items: list[PlannedAttempt]
     pulse: Pulse
     ceilings: Spending
+    handing: Handing
+    begun: float | None = None  # when it was first seen at work
+
+    @property
+    def busy_s(self) -> float | None:
+        """How long it has been at work, None where it was not seen at it yet."""
+        return None if self.begun is None else time.monotonic() - self.begun
 
 
 @dataclass
@@ -122,8 +112,7 @@ class _Sender:
     runtime: Runtime
     settings: RunSettings
     model_block: str | None
-    client: PrefectClient
-    deployment: DeploymentResponse
+    pool: SlicePool
     wanted: Sequence[PlannedAttempt]
     retried: int  # the last order to try errors again
     waiting: list[PlannedAttempt] = field(default_factory=list)
@@ -145,11 +134,15 @@ class _Sender:
         ids = [item.spec.episode_id for item in self.wanted]
         self.settled = {name: scored[name] for name in ids if name in scored}
         left = {i.spec.episode_id: i for i in self.wanted if i.spec.episode_id not in self.settled}
-        for run in await self._sent_before():
+        for run in await self.pool.unfinished():
             work = AttemptSlice.model_validate(run.parameters["work"])
-            found = [left.pop(s.episode_id) for s in work.attempts if s.episode_id in left]
+            handing = Handing(self.runtime.folder.pulse(str(run.id)))
+            specs = list(work.attempts)
+            while more := await asyncio.to_thread(handing.take):
+                specs += more
+            found = [left.pop(s.episode_id) for s in specs if s.episode_id in left]
             if found:
-                self.away[run.id] = _Away(found, self._pulse(run.id), work.spending)
+                self.away[run.id] = _Away(found, self._pulse(run.id), work.spending, handing)
         self.waiting = list(left.values())
 
     def retry(self) -> None:
@@ -163,32 +156,59 @@ class _Sender:
                 del self.settled[item.spec.episode_id]
                 self.waiting.append(item)
 
-    async def send(self) -> None:
-        """Send slices as long as there is a worker for one, and the run is not paused."""
+    async def give(self) -> None:
+        """Send what waits, or hand it to slices at work, unless the run is paused."""
         steer = self.runtime.steering
-        if steer.now.paused:
-            return
-        slices = steer.now.max_slices or self.settings.max_slices or await self._workers()
+        if self.waiting and not steer.now.paused:
+            slices = steer.now.max_slices or self.settings.max_slices or await self.pool.workers()
+            await self._send_slices(slices)
+            await self._hand_more(slices)
+
+    async def _send_slices(self, slices: int) -> None:
+        """Send slices as long as there is a worker for one."""
+        steer = self.runtime.steering
         while self.waiting and len(self.away) < slices:
-            sizes = [len(item.spec.model_dump_json()) for item in self.waiting]
             size = slice_size(
                 len(self.waiting),
                 slices=slices,
                 at_once=steer.max_workers,
                 attempt_s=_mean_s(list(self.settled.values())),
-                most=steer.now.slice_size or self.settings.slice_size,
+                most=self._most,
             )
-            items = self.waiting[: that_fit(sizes, size)]
+            items = self._next(size)
             run_id = await self._send(items)
             self.waiting = self.waiting[len(items) :]
-            self.away[run_id] = _Away(items, self._pulse(run_id), steer.ceilings)
+            handing = Handing(self.runtime.folder.pulse(str(run_id)))
+            self.away[run_id] = _Away(items, self._pulse(run_id), steer.ceilings, handing)
+
+    async def _hand_more(self, slices: int) -> None:
+        """Hand more to slices at work that have little left.
+
+        One that has been at work for long ends where others wait for a worker.
+        """
+        at_once = self.runtime.steering.max_workers
+        attempt_s = _mean_s(list(self.settled.values()))
+        for away in list(self.away.values())[:slices]:
+            left = sum(item.spec.episode_id not in self.settled for item in away.items)
+            size = lacking(left, at_once=at_once, attempt_s=attempt_s)
+            if self._most is not None:
+                size = min(size, self._most - len(away.items))
+            if size < 1 or not self.waiting or away.busy_s is None:
+                continue
+            if away.busy_s > SLICE_S and await self.pool.wanted_by_others():
+                continue
+            items = self._next(size)
+            specs = [item.spec for item in items]
+            await asyncio.to_thread(pack, self.runtime.home, specs)
+            if await asyncio.to_thread(away.handing.hand, specs):
+                self.waiting = self.waiting[len(items) :]
+                away.items += items
 
     async def look(self) -> None:
         """See what has come of what is on its way."""
         if not self.away:
             return
-        filtered = FlowRunFilter(id=FlowRunFilterId(any_=list(self.away)))
-        runs = await self.client.read_flow_runs(flow_run_filter=filtered)
+        runs = await self.pool.slices(self.away)
         scored = await self._scored()  # read last: what is final has written all it will
         for run in runs:
             away, state = self.away[run.id], run.state
@@ -204,13 +224,25 @@ class _Sender:
                 self._tell_alone()
             else:
                 self.taken = time.monotonic()
+                if state.is_running() and away.begun is None:
+                    away.begun = self.taken
                 if away.pulse.silent_s() > (LOST_S if state.is_running() else START_S):
                     await self._give_up(run.id, away)
 
     async def call_off(self) -> None:
-        """Cancel what is on its way: Prefect would let it run when its parent is cancelled."""
+        """Cancel what is on its way."""
         if self.away:
-            await self._cancel(FlowRunFilter(id=FlowRunFilterId(any_=list(self.away))))
+            await self.pool.call_off(self.away)
+
+    def _next(self, size: int) -> list[PlannedAttempt]:
+        """Return so many of those that wait, or as many as fit."""
+        sizes = [len(item.spec.model_dump_json()) for item in self.waiting[:size]]
+        return self.waiting[: that_fit(sizes, size)]
+
+    @property
+    def _most(self) -> int | None:
+        """How many attempts a slice may have, as the user says."""
+        return self.runtime.steering.now.slice_size or self.settings.slice_size
 
     async def _send(self, items: Sequence[PlannedAttempt]) -> UUID:
         specs = tuple(item.spec for item in items)
@@ -222,21 +254,7 @@ class _Sender:
             spending=self.runtime.steering.ceilings,
             rates=self.settings.rates,
         )
-        key = uuid4().hex
-        try:
-            run = await arun_deployment(
-                self.deployment.id,
-                client=self.client,
-                parameters={"work": work.model_dump(mode="json")},
-                timeout=0,
-                idempotency_key=key,
-                tags=[run_tag(self.runtime.run_key)],
-            )
-        except asyncio.CancelledError:
-            named = FlowRunFilterIdempotencyKey(any_=[key])
-            await self._cancel(FlowRunFilter(idempotency_key=named))
-            raise
-        return run.id
+        return await self.pool.send(work)
 
     async def _end(self, away: _Away, state: State, pulse: Path) -> None:
         """Settle what a slice left that has ended."""
@@ -249,8 +267,11 @@ class _Sender:
             unscored = {row.episode_id: row for row in rows}
             for item in left:
                 await self._settle(item, unscored)
-            return
-        error = await asyncio.to_thread(end_told, pulse) or await _error_of(state)
+            left = [item for item in left if item.spec.episode_id not in self.settled]
+            error: BaseException = RuntimeError("the slice ended without it")
+        else:
+            said = await asyncio.to_thread(end_told, pulse)
+            error = await _error_of(state) if said is None else said
         ceilings = self.runtime.steering.ceilings
         if isinstance(error, BudgetExceededError) and raised(away.ceilings, ceilings):
             self.waiting += left
@@ -281,40 +302,15 @@ class _Sender:
 
     async def _give_up(self, run_id: UUID, away: _Away) -> None:
         away.pulse.give_up()
-        gone: State[None] = Crashed(message=f"It gave no sign of life for {LOST_S:.0f} seconds.")
-        await self.client.set_flow_run_state(run_id, gone, force=True)
+        await self.pool.give_up(run_id, f"It gave no sign of life for {LOST_S:.0f} seconds.")
 
     def _tell_alone(self) -> None:
         if not self.alone and time.monotonic() - self.taken > LOST_S:
             self.alone = True
-            pool = self.deployment.work_pool_name
             self.runtime.note(
                 f"No worker has taken an attempt for {LOST_S:.0f} seconds: is one running for the "
-                f"pool {pool}? `prefect worker start --pool {pool}`"
+                f"pool {self.pool.name}? `prefect worker start --pool {self.pool.name}`"
             )
-
-    async def _workers(self) -> int:
-        """Return how many workers the pool has, at least 1: one may come."""
-        online = WorkerFilter(status=WorkerFilterStatus(any_=["ONLINE"]))
-        pool = self.deployment.work_pool_name
-        if pool is None:
-            return 1
-        found = await self.client.read_workers_for_work_pool(pool, worker_filter=online)
-        return max(1, len(found))
-
-    async def _sent_before(self) -> list[FlowRun]:
-        """Return slices of this run that have not ended."""
-        filtered = FlowRunFilter(
-            tags=FlowRunFilterTags(all_=[run_tag(self.runtime.run_key)]),
-            deployment_id=FlowRunFilterDeploymentId(any_=[self.deployment.id]),
-        )
-        runs = await self.client.read_flow_runs(flow_run_filter=filtered)
-        return [run for run in runs if run.state is not None and not run.state.is_final()]
-
-    async def _cancel(self, filtered: FlowRunFilter) -> None:
-        for run in await self.client.read_flow_runs(flow_run_filter=filtered):
-            if run.state is not None and not run.state.is_final():
-                await self.client.set_flow_run_state(run.id, Cancelling())
 
     async def _scored(self) -> dict[str, Episode]:
         return await asyncio.to_thread(self.scored.now)

@@ -2,28 +2,32 @@
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from prefect import flow
 from prefect.context import FlowRunContext
 
+from grindstone.attempt.handing import Handing
 from grindstone.attempt.spec import AttemptSpec
 from grindstone.attempt.travelling import tell_end, unpack
 from grindstone.base import Frozen
 from grindstone.benchmark import load_task
-from grindstone.errors import GrindstoneError
+from grindstone.errors import GrindstoneError, InfrastructureError
 from grindstone.flows.attempt import PlannedAttempt, attempt_all
 from grindstone.home import Home
 from grindstone.llm.budget import Spending
 from grindstone.llm.pace import Rates
 from grindstone.runs.lease import beating
+from grindstone.runs.parked import Parked
 from grindstone.tasks.episode_check import episode_check
 from grindstone.tasks.flow_runs import run_log
-from grindstone.tasks.runtime import open_runtime
+from grindstone.tasks.runtime import Runtime, open_runtime
 
 DEPLOYMENT = "slice/slice"
 """The deployment attempts are sent to when they run on a work pool."""
+HANDED_S = 2.0
+"""Pause between two looks for more attempts."""
 
 
 class AttemptSlice(Frozen):
@@ -52,7 +56,9 @@ class AttemptSlice(Frozen):
     cache_result_in_memory=False,
 )
 async def attempt_slice(work: AttemptSlice) -> None:
-    """Make some attempts of a run; their episodes and trajectories go into the ledger.
+    """Make some attempts of a run, and those it is handed meanwhile.
+
+    Their episodes and trajectories go into the ledger.
 
     Raises:
         BudgetExceededError: A ceiling was reached; the attempts already begun have ended.
@@ -63,13 +69,12 @@ async def attempt_slice(work: AttemptSlice) -> None:
     context = FlowRunContext.get()
     own = context.flow_run if context else None
     async with contextlib.AsyncExitStack() as exits:
+        handing = None
         if own is not None:
             pulse = home.run(first.run_key).pulse(str(own.id))
             await exits.enter_async_context(beating(pulse))
             exits.enter_context(_leaving_word(pulse))
-        attempts = work.attempts
-        if work.address is not None:
-            attempts = await asyncio.to_thread(unpack, attempts, work.address)
+            handing = Handing(pulse)
         runtime = await exits.enter_async_context(
             open_runtime(
                 home=home,
@@ -87,9 +92,49 @@ async def attempt_slice(work: AttemptSlice) -> None:
                 rates=work.rates,
             )
         )
-        tasks = [await asyncio.to_thread(load_task, spec.task_dir) for spec in attempts]
-        planned = [PlannedAttempt(*pair) for pair in zip(attempts, tasks, strict=True)]
-        await attempt_all(runtime, planned)
+        await _make(runtime, work.attempts, work.address, handing)
+
+
+async def _make(
+    runtime: Runtime, specs: Sequence[AttemptSpec], address: str | None, handing: Handing | None
+) -> None:
+    """Make attempts, and those that are handed meanwhile, until there are no more."""
+    parked = Parked(runtime.steering)
+
+    async def make(specs: Sequence[AttemptSpec]) -> None:
+        there = specs if address is None else await asyncio.to_thread(unpack, specs, address)
+        tasks = [await asyncio.to_thread(load_task, spec.task_dir) for spec in there]
+        await attempt_all(runtime, list(map(PlannedAttempt, there, tasks)), parked)
+
+    at_work = {asyncio.ensure_future(make(specs))}
+    failed: list[BaseException] = []
+    try:
+        while at_work:
+            done, at_work = await asyncio.wait(
+                at_work, timeout=HANDED_S, return_when=asyncio.FIRST_COMPLETED
+            )
+            failed += [error for task in done if (error := task.exception()) is not None]
+            if handing is None or failed:
+                continue
+            if not at_work and await asyncio.to_thread(handing.close):
+                return
+            for more in await asyncio.to_thread(_handed, handing):
+                at_work.add(asyncio.ensure_future(make(more)))
+    finally:
+        for task in at_work:
+            task.cancel()
+        await asyncio.gather(*at_work, return_exceptions=True)
+    for error in failed:
+        raise error
+
+
+def _handed(handing: Handing) -> list[tuple[AttemptSpec, ...]]:
+    """Return what was handed since; what storage does not tell is seen at the next look."""
+    found = []
+    with contextlib.suppress(InfrastructureError):
+        while specs := handing.take():
+            found.append(specs)
+    return found
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ from support.rehearsal_server import rehearsal_url
 from support.schedule import ByHand, in_order
 from support.server_logs import ServerLogs
 from support.share import ENGINES, SEED, SHARE, Draw, choose_engine, drawn
+from support.unwanted import unwanted
 
 __all__ = ["rehearsal_url"]
 
@@ -36,6 +37,10 @@ def pytest_report_header() -> str:
     draw = Draw.from_environment()
     of_what = "all of" if draw.share == 1 else f"a share of {draw.share:g} by seed {draw.seed} of"
     return f"catalogues: {of_what} each ({SHARE}, {SEED}; `make drills` runs all)"
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    return unwanted(collection_path, config.getoption("markexpr")) or None
 
 
 @pytest.hookimpl(tryfirst=True)

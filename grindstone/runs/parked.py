@@ -9,16 +9,17 @@ from grindstone.runs.steered import Steering
 class Parked:
     """Where what failed waits for an order to be done again. For one event loop."""
 
-    def __init__(self, steering: Steering, working: int) -> None:
-        """Count what is being worked on.
-
-        Args:
-            steering: Whose orders are waited for.
-            working: How many there are; each calls `done` or `again` in its end.
-        """
+    def __init__(self, steering: Steering) -> None:
+        """Take whose orders are waited for; nothing is worked on yet."""
         self._steering = steering
-        self._working = working
+        self._working = 0
         self._over = asyncio.Event()
+
+    def begin(self, more: int) -> None:
+        """Note that more is worked on; each calls `done` or `again` in its end."""
+        if self._over.is_set():  # all before had ended, and waits for nothing any more
+            self._over = asyncio.Event()
+        self._working += more
 
     def done(self) -> None:
         """Note that one has ended for good."""
@@ -29,15 +30,16 @@ class Parked:
     async def again(self, ordered: Callable[[], bool]) -> bool:
         """Wait; return whether it was ordered to do it again, before all others had ended."""
         self.done()
-        over = asyncio.ensure_future(self._over.wait())
+        ended = self._over
+        over = asyncio.ensure_future(ended.wait())
         try:
-            while not self._over.is_set():
+            while not ended.is_set():
                 change = asyncio.ensure_future(self._steering.changed())
                 try:
                     await asyncio.wait({over, change}, return_when=asyncio.FIRST_COMPLETED)
                 finally:
                     change.cancel()
-                if ordered() and not self._over.is_set():
+                if ordered() and not ended.is_set():
                     self._working += 1
                     return True
         finally:

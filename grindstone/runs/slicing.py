@@ -2,16 +2,19 @@
 
 A flow run of its own for each attempt costs more than most attempts do: a worker takes about ten
 seconds to start one. A slice keeps a worker busy for a while; towards the end slices get smaller,
-so that no worker waits long for another one (factoring: Hummel, Schonberg and Flynn, 1992).
+so that no worker waits long for another one (factoring: Hummel, Schonberg and Flynn, 1992). A slice
+that has little left is handed more, no more than keeps it busy.
 """
 
 import math
 from collections.abc import Sequence
 
 SLICE_S = 120.0
-"""How long a slice keeps its worker busy, where no size is set."""
+"""How long a slice keeps its worker busy where no size is set, or others wait for the worker."""
 GUESS_S = 30.0
 """What an attempt takes, until the run has seen one."""
+AHEAD_S = 6.0
+"""How long a slice must be busy with what it has: until what it did is seen, and more has come."""
 MOST_BYTES = 256_000
 """What the specifications of a slice may take: Prefect refuses parameters of 512 kB."""
 
@@ -32,6 +35,18 @@ def slice_size(
         most = math.ceil(at_once * SLICE_S / max(attempt_s or GUESS_S, 0.1))
     share = math.ceil(left / (2 * slices))
     return max(1, min(most, left, max(share, at_once)))
+
+
+def lacking(unfinished: int, *, at_once: int, attempt_s: float | None) -> int:
+    """Return how many more attempts a slice needs, so that none of its places will be idle.
+
+    Args:
+        unfinished: Attempts that it has and has not finished.
+        at_once: Attempts it makes side by side.
+        attempt_s: Seconds an attempt takes, as seen so far; None: none was seen.
+    """
+    ahead = math.ceil(at_once * AHEAD_S / max(attempt_s or GUESS_S, 0.1))
+    return max(0, at_once + ahead - unfinished)
 
 
 def that_fit(sizes: Sequence[int], size: int) -> int:

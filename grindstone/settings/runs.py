@@ -243,7 +243,7 @@ class RunSettings(Settings):
     slice_size: int | None = Field(
         None,
         ge=1,
-        description="Attempts sent to a work pool together, at most. Empty: two minutes' work.",
+        description="Attempts of a slice at most. Empty: two minutes' work, then more as it goes.",
     )
     max_slices: int | None = Field(
         None,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from grindstone.runs.slicing import MOST_BYTES, slice_size, that_fit
+from grindstone.runs.slicing import MOST_BYTES, lacking, slice_size, that_fit
 
 
 def sizes(total: int, *, slices: int, at_once: int, attempt_s: float | None, most: int | None):
@@ -31,6 +31,13 @@ def test_quick_attempts_travel_in_large_slices_and_slow_ones_in_small():
 def test_the_users_limit_holds():
     assert set(sizes(10, slices=1, at_once=4, attempt_s=1.0, most=1)) == {1}
     assert max(sizes(100, slices=1, at_once=4, attempt_s=1.0, most=7)) == 7
+
+
+def test_a_slice_lacks_what_its_places_make_until_more_can_come():
+    assert lacking(0, at_once=4, attempt_s=60.0) == 5
+    assert lacking(5, at_once=4, attempt_s=60.0) == 0
+    assert lacking(4, at_once=4, attempt_s=1.0) == 24
+    assert lacking(1, at_once=1, attempt_s=None) == 1
 
 
 @pytest.mark.parametrize(

@@ -140,7 +140,8 @@ async def test_places_are_as_many_as_there_are_to_be_at_the_moment():
 
 async def test_what_is_parked_waits_as_long_as_others_work(folder):
     steering = Steering(folder)
-    parked = Parked(steering, 2)
+    parked = Parked(steering)
+    parked.begin(2)
     waiting = asyncio.create_task(parked.again(lambda: steering.now.retried > 0))
     give(folder, max_workers=3)
     await steering.look()
@@ -149,6 +150,12 @@ async def test_what_is_parked_waits_as_long_as_others_work(folder):
     give(folder, retry_errors=True)
     await steering.look()
     assert await waiting
+    waiting = asyncio.create_task(parked.again(lambda: False))
+    await asyncio.sleep(0.01)
+    assert not waiting.done()
+    parked.done()
+    assert not await waiting
+    parked.begin(2)  # what came after all before had ended
     waiting = asyncio.create_task(parked.again(lambda: False))
     await asyncio.sleep(0.01)
     assert not waiting.done()

@@ -257,6 +257,7 @@ def test_it_takes_no_time(home: Path):
 def test_ctrl_c_before_anything_is_begun_says_nothing(home: Path, module: str):
     script = f"""
 import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 class Interrupting:
     def find_spec(self, name, path=None, target=None):
         if name == {module!r}:

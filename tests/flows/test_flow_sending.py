@@ -4,14 +4,17 @@ import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import NamedTuple
+from uuid import UUID
 
 import pytest
 from prefect import get_client
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.objects import FlowRun
+from prefect.flow_engine import run_flow_async
 from prefect.states import Completed, Running, exception_to_failed_state
 
+from grindstone.attempt.handing import Handing
 from grindstone.attempt.run import error_episode
 from grindstone.attempt.spec import AttemptSpec, SolverSettings
 from grindstone.benchmark import load_task
@@ -22,6 +25,7 @@ from grindstone.flows.sending import attempt_in_slices
 from grindstone.flows.slices import AttemptSlice, attempt_slice
 from grindstone.records import Outcome, Purpose
 from grindstone.resources import bundled
+from grindstone.runs import lease, slicing
 from grindstone.runs.plan import open_workspace
 from grindstone.settings import GrindSettings
 from grindstone.steering import Order, give_order
@@ -39,8 +43,22 @@ class Sender(NamedTuple):
     item: PlannedAttempt
     client: PrefectClient
 
-    async def send(self):
-        return await attempt_in_slices(self.runtime, [self.item], self.settings, None)
+    async def send(self, *items: PlannedAttempt):
+        wanted = items or [self.item]
+        return await attempt_in_slices(self.runtime, wanted, self.settings, None)
+
+    def trials(self, count: int) -> list[PlannedAttempt]:
+        """So many attempts at the task."""
+        spec, task = self.item
+        specs = [spec.model_copy(update={"trial": number}) for number in range(count)]
+        return [PlannedAttempt(each, task) for each in specs]
+
+    async def sent(self, count: int) -> list[FlowRun]:
+        """Wait until so many slices were sent."""
+        async with asyncio.timeout(30):
+            while len(found := await self.slices()) < count:
+                await asyncio.sleep(0.1)
+        return found
 
     async def slices(self) -> list[FlowRun]:
         found = await self.client.read_flow_runs()
@@ -54,6 +72,7 @@ async def sender(
 ) -> AsyncIterator[Sender]:
     monkeypatch.setattr(sending, "LOOK_S", 0.1)
     monkeypatch.setattr(sending, "LOST_S", 0.5)
+    monkeypatch.setattr(lease, "BEAT_S", 0.1)
     key = f"sent-{tmp_path.name}"
     settings = GrindSettings(work_dir=tmp_path, native_profile="oracle", run_key=key)
     base = open_workspace(settings).snapshot()
@@ -134,6 +153,69 @@ async def test_what_a_dead_process_had_sent_is_waited_for(sender: Sender):
     await elsewhere
     assert "as the worker saw it" in episode.error_detail
     assert [run.id for run in await sender.slices()] == [before.id]
+
+
+async def test_a_slice_at_work_is_handed_what_waits(
+    sender: Sender, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(slicing, "AHEAD_S", 120.0)  # it is quick, and is to have all at once
+    wanted = sender.trials(4)
+    sending = asyncio.create_task(sender.send(*wanted))
+    [run] = await sender.sent(1)
+    work = AttemptSlice.model_validate(run.parameters["work"])
+    assert len(work.attempts) < len(wanted)
+    await run_flow_async(attempt_slice, flow_run=run, parameters={"work": work})
+    async with asyncio.timeout(30):
+        episodes = await sending
+    assert [episode.passed for episode in episodes] == [True] * 4
+    assert [episode.trial for episode in episodes] == [0, 1, 2, 3]
+    assert [sent.id for sent in await sender.slices()] == [run.id], "no other one was needed"
+    assert list(sender.runtime.folder.slices.iterdir()) == []
+
+
+async def test_what_a_dead_process_had_handed_is_not_sent_again(sender: Sender):
+    given, handed, other = sender.trials(3)
+    deployment = await sender.client.read_deployment_by_name("slice/slice")
+    before = await sender.client.create_flow_run_from_deployment(
+        deployment.id,
+        parameters={
+            "work": AttemptSlice(attempts=(given.spec,), at_once=1).model_dump(mode="json")
+        },
+        state=Running(),
+        tags=[run_tag(given.spec.run_key)],
+    )
+    pulse = sender.runtime.folder.pulse(str(before.id))
+    assert Handing(pulse).hand([handed.spec])
+    two = sender._replace(settings=sender.settings.model_copy(update={"max_slices": 2}))
+    sending = asyncio.create_task(two.send(given, handed, other))
+    sent = [run for run in await sender.sent(2) if run.id != before.id]
+    own = Handing(pulse)
+    handed_in_all = [spec for _ in range(2) for spec in own.take()]
+    new = [s for r in sent for s in AttemptSlice.model_validate(r.parameters["work"]).attempts]
+    sending.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await sending
+    assert [spec.trial for spec in (*handed_in_all, *new)] == [1, 2], "each once"
+
+
+async def test_a_slice_long_at_work_makes_room_for_others(
+    sender: Sender, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(sending, "SLICE_S", 0.0)
+    deployment = await sender.client.read_deployment_by_name("slice/slice")
+    await sender.client.create_flow_run_from_deployment(deployment.id)  # somebody else's
+    wanted = sender.trials(4)
+    working = asyncio.create_task(sender.send(*wanted))
+    done: set[UUID] = set()
+    while not working.done():
+        for run in await sender.slices():
+            if run.id not in done:
+                done.add(run.id)
+                work = AttemptSlice.model_validate(run.parameters["work"])
+                await run_flow_async(attempt_slice, flow_run=run, parameters={"work": work})
+        await asyncio.sleep(0.1)
+    assert [episode.passed for episode in await working] == [True] * 4
+    assert len(done) > 1
 
 
 async def test_a_paused_run_sends_nothing_until_it_goes_on(sender: Sender):

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from support.object_storage import Bucket, Spoiled
 
+from grindstone.attempt.handing import Handing
 from grindstone.attempt.spec import AttemptSpec, SolverSettings
 from grindstone.attempt.travelling import end_told, pack, tell_end, unpack
 from grindstone.benchmark import load_task
@@ -93,6 +94,24 @@ def test_a_task_that_nobody_sent_is_told(pair: Pair):
     sent = spec_of(pair.here, bundled("examples/tasks") / "crlf-kit")
     with pytest.raises(InputError, match="is not there"):
         unpack([sent], pair.address)
+
+
+@pytest.mark.parametrize("shared", ["storage", "folder"])
+def test_a_slice_is_handed_more_until_it_takes_no_more(pair: Pair, tmp_path: Path, shared: str):
+    sent = spec_of(pair.here, bundled("examples/tasks") / "crlf-kit")
+    homes = (pair.here, pair.there) if shared == "storage" else (Home.at(tmp_path / "h"),) * 2
+    sender, own = (Handing(home.run("r").pulse("s")) for home in homes)
+    assert own.take() == ()
+    more = [sent.model_copy(update={"trial": number}) for number in range(3)]
+    assert sender.hand(more[:2])
+    assert sender.hand(more[2:])
+    assert not own.close(), "it was handed some that it has not taken"
+    assert [[spec.trial for spec in own.take()] for _ in range(3)] == [[0, 1], [2], []]
+    later = Handing(homes[0].run("r").pulse("s"))  # of who goes on with the run
+    assert [len(later.take()) for _ in range(3)] == [2, 1, 0]
+    assert own.close()
+    assert not sender.hand(more)
+    assert not later.hand(more)
 
 
 def test_why_a_slice_ended_is_told_where_prefect_cannot(pair: Pair):

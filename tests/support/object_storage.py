@@ -84,6 +84,7 @@ class Spoiled:
         self._chance = random.Random(seed)
         self._rate = rate
         self._lock = threading.Lock()
+        self._gone = False
         self.spoiled = self.passed = 0
         upstream, _, port = bucket.endpoint.removeprefix("http://").partition(":")
         self._upstream = (upstream, int(port))
@@ -99,6 +100,8 @@ class Spoiled:
                 pass
 
         def answer(asked: BaseHTTPRequestHandler) -> None:
+            if self._gone:  # connections that were kept open end, too
+                raise ConnectionAbortedError
             self._answer(asked)
 
         for verb in ("GET", "PUT", "POST", "DELETE", "HEAD"):
@@ -112,6 +115,7 @@ class Spoiled:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._gone = True
         self._server.shutdown()
         self._server.server_close()
 

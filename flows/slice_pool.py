@@ -1,0 +1,119 @@
+"""The work pool that a run's slices are sent to, as the Prefect server shows it."""
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID, uuid4
+
+from prefect.client.orchestration import PrefectClient
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterDeploymentId,
+    FlowRunFilterId,
+    FlowRunFilterIdempotencyKey,
+    FlowRunFilterNextScheduledStartTime,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+    FlowRunFilterTags,
+    WorkerFilter,
+    WorkerFilterStatus,
+    WorkPoolFilter,
+    WorkPoolFilterName,
+)
+from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.client.schemas.responses import DeploymentResponse
+from prefect.deployments import arun_deployment
+from prefect.states import Cancelling, Crashed
+
+from grindstone.flows.slices import DEPLOYMENT, AttemptSlice
+from grindstone.tasks.flow_runs import run_tag
+
+
+@dataclass(frozen=True)
+class SlicePool:
+    """Where the slices of one run go."""
+
+    client: PrefectClient
+    deployment: DeploymentResponse
+    run_key: str
+
+    @classmethod
+    async def of(cls, client: PrefectClient, run_key: str) -> "SlicePool":
+        """Find the pool by the deployment of slices."""
+        return cls(client, await client.read_deployment_by_name(DEPLOYMENT), run_key)
+
+    @property
+    def name(self) -> str | None:
+        """The pool's."""
+        return self.deployment.work_pool_name
+
+    async def workers(self) -> int:
+        """Return how many workers the pool has, at least 1: one may come."""
+        online = WorkerFilter(status=WorkerFilterStatus(any_=["ONLINE"]))
+        if self.name is None:
+            return 1
+        found = await self.client.read_workers_for_work_pool(self.name, worker_filter=online)
+        return max(1, len(found))
+
+    async def wanted_by_others(self) -> bool:
+        """Return whether a run of somebody else waits for a worker of the pool."""
+        if self.name is None:
+            return False
+        due = FlowRunFilter(
+            state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED])),
+            next_scheduled_start_time=FlowRunFilterNextScheduledStartTime(
+                before_=datetime.now(UTC)
+            ),
+        )
+        named = WorkPoolFilter(name=WorkPoolFilterName(any_=[self.name]))
+        found = await self.client.read_flow_runs(flow_run_filter=due, work_pool_filter=named)
+        return any(run_tag(self.run_key) not in run.tags for run in found)
+
+    async def send(self, work: AttemptSlice) -> UUID:
+        """Send a slice; return the id of its flow run. Cancelled meanwhile, it is called off."""
+        key = uuid4().hex
+        try:
+            run = await arun_deployment(
+                self.deployment.id,
+                client=self.client,
+                parameters={"work": work.model_dump(mode="json")},
+                timeout=0,
+                idempotency_key=key,
+                tags=[run_tag(self.run_key)],
+            )
+        except asyncio.CancelledError:
+            named = FlowRunFilterIdempotencyKey(any_=[key])
+            await self._cancel(FlowRunFilter(idempotency_key=named))
+            raise
+        return run.id
+
+    async def slices(self, ids: Iterable[UUID]) -> list[FlowRun]:
+        """Return slices as they are now."""
+        return await self._runs(FlowRunFilter(id=FlowRunFilterId(any_=list(ids))))
+
+    async def unfinished(self) -> list[FlowRun]:
+        """Return slices of this run that have not ended, whoever sent them."""
+        filtered = FlowRunFilter(
+            tags=FlowRunFilterTags(all_=[run_tag(self.run_key)]),
+            deployment_id=FlowRunFilterDeploymentId(any_=[self.deployment.id]),
+        )
+        runs = await self._runs(filtered)
+        return [run for run in runs if run.state is not None and not run.state.is_final()]
+
+    async def give_up(self, run_id: UUID, why: str) -> None:
+        """Have a slice be crashed, whatever its process does."""
+        gone: State[None] = Crashed(message=why)
+        await self.client.set_flow_run_state(run_id, gone, force=True)
+
+    async def call_off(self, ids: Iterable[UUID]) -> None:
+        """Cancel slices: Prefect lets them run when their parent is cancelled."""
+        await self._cancel(FlowRunFilter(id=FlowRunFilterId(any_=list(ids))))
+
+    async def _cancel(self, filtered: FlowRunFilter) -> None:
+        for run in await self._runs(filtered):
+            if run.state is not None and not run.state.is_final():
+                await self.client.set_flow_run_state(run.id, Cancelling())
+
+    async def _runs(self, filtered: FlowRunFilter) -> list[FlowRun]:
+        return await self.client.read_flow_runs(flow_run_filter=filtered)
