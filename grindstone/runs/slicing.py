@@ -45,7 +45,9 @@ def lacking(unfinished: int, *, at_once: int, attempt_s: float | None) -> int:
         at_once: Attempts it makes side by side.
         attempt_s: Seconds an attempt takes, as seen so far; None: none was seen.
     """
-    ahead = math.ceil(at_once * AHEAD_S / max(attempt_s or GUESS_S, 0.1))
+    ahead = at_once  # until it is known how long they take
+    if attempt_s is not None:
+        ahead = math.ceil(at_once * AHEAD_S / max(attempt_s, 0.1))
     return max(0, at_once + ahead - unfinished)
 
 

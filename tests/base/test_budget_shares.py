@@ -69,6 +69,7 @@ def paid(folder: RunFolder) -> int:
 
 
 @pytest.mark.parametrize("seed", range(3))
+@pytest.mark.slow
 async def test_the_ceiling_is_passed_by_no_more_than_one_call_uses_beyond_its_estimate(
     folder: RunFolder, seed: int
 ):
@@ -118,6 +119,7 @@ async def test_one_that_waits_gets_what_another_does_not_use(folder: RunFolder):
     await poor.budget.close()
 
 
+@pytest.mark.slow
 async def test_one_that_is_silent_is_given_up_and_does_not_spend_on_when_it_wakes(
     folder: RunFolder,
 ):
@@ -139,6 +141,7 @@ async def test_one_that_is_silent_is_given_up_and_does_not_spend_on_when_it_wake
     assert paid(folder) == account_of(folder).settled.tokens == 1_100
 
 
+@pytest.mark.slow
 async def test_a_changed_ceiling_holds_for_all_at_once(folder: RunFolder):
     one, two = Process(folder, 10_000), Process(folder, 10_000)
     for process in (one, two):
@@ -170,6 +173,7 @@ async def test_what_was_spent_before_there_was_a_ceiling_counts(folder: RunFolde
     assert account_of(folder).settled.tokens == paid(folder) == 700
 
 
+@pytest.mark.slow
 async def test_a_call_that_is_called_off_while_it_waits_lets_others_go(folder: RunFolder):
     one, two = Process(folder, 500), Process(folder, 500)
     long = asyncio.create_task(one.call("a", 300, expected=300, most=300, lasts_s=1.5))

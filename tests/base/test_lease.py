@@ -14,6 +14,7 @@ def quick(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(lease, "BEAT_S", 0.02)
 
 
+@pytest.mark.slow
 async def test_what_lives_is_never_silent_for_long(tmp_path: Path):
     path = tmp_path / "slices" / "one"
     pulse = Pulse(path)

@@ -37,7 +37,7 @@ def test_a_slice_lacks_what_its_places_make_until_more_can_come():
     assert lacking(0, at_once=4, attempt_s=60.0) == 5
     assert lacking(5, at_once=4, attempt_s=60.0) == 0
     assert lacking(4, at_once=4, attempt_s=1.0) == 24
-    assert lacking(1, at_once=1, attempt_s=None) == 1
+    assert lacking(4, at_once=4, attempt_s=None) == 4
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from grindstone.flows.sending import attempt_in_slices
 from grindstone.flows.slices import AttemptSlice, attempt_slice
 from grindstone.records import Outcome, Purpose
 from grindstone.resources import bundled
-from grindstone.runs import lease, slicing
+from grindstone.runs import lease
 from grindstone.runs.plan import open_workspace
 from grindstone.settings import GrindSettings
 from grindstone.steering import Order, give_order
@@ -155,11 +155,8 @@ async def test_what_a_dead_process_had_sent_is_waited_for(sender: Sender):
     assert [run.id for run in await sender.slices()] == [before.id]
 
 
-async def test_a_slice_at_work_is_handed_what_waits(
-    sender: Sender, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr(slicing, "AHEAD_S", 120.0)  # it is quick, and is to have all at once
-    wanted = sender.trials(4)
+async def test_a_slice_at_work_is_handed_what_waits(sender: Sender):
+    wanted = sender.trials(3)
     sending = asyncio.create_task(sender.send(*wanted))
     [run] = await sender.sent(1)
     work = AttemptSlice.model_validate(run.parameters["work"])
@@ -167,8 +164,8 @@ async def test_a_slice_at_work_is_handed_what_waits(
     await run_flow_async(attempt_slice, flow_run=run, parameters={"work": work})
     async with asyncio.timeout(30):
         episodes = await sending
-    assert [episode.passed for episode in episodes] == [True] * 4
-    assert [episode.trial for episode in episodes] == [0, 1, 2, 3]
+    assert [episode.passed for episode in episodes] == [True] * 3
+    assert [episode.trial for episode in episodes] == [0, 1, 2]
     assert [sent.id for sent in await sender.slices()] == [run.id], "no other one was needed"
     assert list(sender.runtime.folder.slices.iterdir()) == []
 

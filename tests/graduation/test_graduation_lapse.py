@@ -145,6 +145,7 @@ CODEX, NEWER = "command codex 0.169.0 eb7afb67", "command codex 0.170.0 0c5ab3e8
 
 
 @pytest.mark.parametrize("other", [NEWER, "command claude-code 2.1.197 aaaa0000", "strands"])
+@pytest.mark.slow
 async def test_another_program_lapses_until_it_is_examined(
     service_at: Make, edge_task: Path, other: str
 ) -> None:

@@ -1,6 +1,8 @@
 import struct
 import xml.etree.ElementTree as ET
 
+import pytest
+
 from grindstone.ledger.store import Ledger
 from grindstone.report.model import RunReport
 from grindstone.report.plots import (
@@ -23,6 +25,7 @@ def words(svg: bytes) -> str:
     return " ".join(text for text in ET.fromstring(svg).itertext())
 
 
+@pytest.mark.slow
 def test_every_plot_of_a_run_is_drawn_and_states_a_finding(run: Ledger) -> None:
     plots = report_plots(build_report(run, "demo"))
     assert set(plots) == {"pass_rate", "verdicts", "egl", "categories", "cost"}

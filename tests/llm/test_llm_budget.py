@@ -53,6 +53,7 @@ async def test_the_run_ends_before_the_ceiling_in_dollars(service, opened):
     assert 9 * CALL_USD <= spent.cost_usd < 11 * CALL_USD
 
 
+@pytest.mark.slow
 async def test_calls_in_flight_count(service, opened):
     service.delay_s = 0.2
     ceiling = 10 * CALL_TOKENS

@@ -14,6 +14,10 @@ from grindstone.llm.budget import Spending
 from grindstone.llm.timeouts import Timeouts, pause_before_retry
 from grindstone.records import Usage
 
+FAULTS = [
+    pytest.param(fault, marks=[pytest.mark.slow] if fault is WireFault.STALL else [])
+    for fault in WireFault
+]
 CAUSES = {
     WireFault.RATE_LIMITED: Cause.RATE_LIMITED,
     WireFault.OVERLOADED: Cause.OVERLOADED,
@@ -32,7 +36,7 @@ def test_every_fault_has_a_cause():
     assert set(CAUSES) == set(WireFault)
 
 
-@pytest.mark.parametrize("fault", WireFault)
+@pytest.mark.parametrize("fault", FAULTS)
 async def test_tries_are_the_policys(service, opened, fault):
     cause = CAUSES[fault]
     with WireFaults(service.url, script=[fault] * 20) as proxy:
@@ -47,7 +51,7 @@ async def test_tries_are_the_policys(service, opened, fault):
     assert pickle.loads(pickle.dumps(caught.value)).cause is cause
 
 
-@pytest.mark.parametrize("fault", WireFault)
+@pytest.mark.parametrize("fault", FAULTS)
 async def test_the_try_after_a_fault_is_used(service, opened, fault):
     records = []
     with WireFaults(service.url, script=[fault]) as proxy:
@@ -161,6 +165,7 @@ async def test_retry_after_is_obeyed_up_to_the_cap(service, opened):
     assert 0.4 <= took < 10
 
 
+@pytest.mark.slow
 async def test_a_stall_is_bounded(service, opened):
     with WireFaults(service.url, script=[WireFault.STALL], stall_s=30) as proxy:
         async with opened(proxy.url, patience=BRISK) as models:
@@ -169,6 +174,7 @@ async def test_a_stall_is_bounded(service, opened):
             assert time.monotonic() - begun < 15
 
 
+@pytest.mark.slow
 async def test_a_service_that_only_trickles_is_bounded(service, opened):
     service.delay_s = 1.5
     patience = QUICK.model_copy(update={"answer_s": 0.2})

@@ -28,6 +28,7 @@ async def asked(service, opened, calls: int, **changes) -> list[float]:
     return [at - came[0] for at in came]
 
 
+@pytest.mark.slow
 async def test_requests_a_minute_are_kept_from_the_first_second(service, opened):
     size = BucketSize.of(600)
     came = await asked(
@@ -38,6 +39,7 @@ async def test_requests_a_minute_are_kept_from_the_first_second(service, opened)
     assert len(came) == size.holds + 15
 
 
+@pytest.mark.slow
 async def test_tokens_a_minute_are_those_the_service_tells(service, opened):
     """A request looks smaller than its answer is: what it used beyond that is taken later."""
     size = BucketSize.of(600_000)
@@ -65,6 +67,7 @@ async def test_more_than_a_bucket_holds_is_taken_in_pieces():
     assert 0.45 < time.monotonic() - begun < 2
 
 
+@pytest.mark.slow
 async def test_a_service_that_asks_to_wait_is_left_alone_by_all_calls(service, opened):
     came: list[float] = []
 

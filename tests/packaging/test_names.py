@@ -4,12 +4,15 @@ import ast
 from collections import defaultdict
 from pathlib import Path
 
+import pytest
+
 import grindstone
 
 ALLOWED: dict[str, str] = {}
 """Names that may be two classes, each with the reason."""
 
 
+@pytest.mark.slow
 def test_a_class_name_is_defined_once() -> None:
     root = Path(grindstone.__file__).parent
     places: defaultdict[str, list[str]] = defaultdict(list)

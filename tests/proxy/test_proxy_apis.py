@@ -143,6 +143,7 @@ RESPONSES_ASKED = {
     ],
     ids=["chat", "responses"],
 )
+@pytest.mark.slow
 async def test_openais_apis_pass_whole_streamed_and_replayed(
     service: Service,
     enter: Enter,

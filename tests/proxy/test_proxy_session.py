@@ -99,6 +99,7 @@ async def test_what_the_model_said_tells_requests_apart(service: Service, enter:
     assert len(service.bodies) == 2
 
 
+@pytest.mark.slow
 async def test_the_same_question_again_is_another_one_once_its_answer_was_received(
     service: Service, enter: Enter
 ):
@@ -118,6 +119,7 @@ async def test_the_same_question_again_is_another_one_once_its_answer_was_receiv
     assert len(service.bodies) == 3
 
 
+@pytest.mark.slow
 async def test_a_token_opens_its_own_attempt_and_model_until_the_end(
     service: Service, enter: Enter
 ):
@@ -150,6 +152,7 @@ async def test_a_token_opens_its_own_attempt_and_model_until_the_end(
         )
 
 
+@pytest.mark.slow
 async def test_a_ceiling_ends_the_attempt_with_an_error_its_api_knows(
     service: Service, enter: Enter
 ):
@@ -168,6 +171,7 @@ async def test_a_ceiling_ends_the_attempt_with_an_error_its_api_knows(
     assert inside.session.over.is_set()
 
 
+@pytest.mark.slow
 async def test_calls_in_flight_count_against_the_ceiling(service: Service, enter: Enter):
     per_call = 1000 + 200 + 100 + service.output_tokens
     service.delay_s = 0.2
@@ -187,6 +191,7 @@ async def test_the_attempts_own_limits_are_no_failure(enter: Enter):
     assert inside.session.limit is StopReason.STEP_LIMIT
 
 
+@pytest.mark.slow
 async def test_the_proxy_tries_again_so_that_the_program_need_not(service: Service, enter: Enter):
     asked_for = []
 
@@ -243,6 +248,7 @@ async def test_what_is_no_request_is_told_as_such(enter: Enter, service: Service
     assert inside.session.failure is None
 
 
+@pytest.mark.slow
 async def test_a_long_wait_begins_the_stream_with_signs_of_life(
     service: Service, enter: Enter, monkeypatch: pytest.MonkeyPatch
 ):

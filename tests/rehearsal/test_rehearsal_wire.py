@@ -244,6 +244,7 @@ async def test_a_taken_port_is_an_error():
                 pass
 
 
+@pytest.mark.slow
 async def test_a_hundred_requests_at_once(client: AsyncAnthropic):
     asked = [solver(messages=[{"role": "user", "content": f"{ASK} {n}"}]) for n in range(100)]
     said = await asyncio.gather(*(client.messages.create(**each) for each in asked))

@@ -83,6 +83,7 @@ def test_a_collector_that_refuses_is_told_of(monkeypatch: pytest.MonkeyPatch, st
     collector.close()
 
 
+@pytest.mark.slow
 def test_spans_that_cannot_be_made_cost_themselves_alone(monkeypatch: pytest.MonkeyPatch):
     told: list[str] = []
     collector = Collector()
