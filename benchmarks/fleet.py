@@ -53,12 +53,14 @@ def main() -> None:
     parser.add_argument("--attempts", type=int, default=16, help="for each worker")
     parser.add_argument("--at-once", type=int, default=4, help="attempts of a slice")
     parser.add_argument("--answer-s", type=float, default=5.0)
+    parser.add_argument("--servers", type=int, default=1, help="Prefect API processes")
     parser.add_argument("--growth", type=int, nargs="+", default=[], help="attempts of a run")
     arguments = parser.parse_args()
     if problem := cannot_make_machines() or ("" if BINARIES else "PostgreSQL is not here"):
         sys.exit(problem)
     with tempfile.TemporaryDirectory(prefix="fleet-") as folder:
-        made = fleet(Path(folder), spoiled=0.0, seed=0, answer_s=arguments.answer_s)
+        answer_s, servers = arguments.answer_s, arguments.servers
+        made = fleet(Path(folder), spoiled=0.0, seed=0, answer_s=answer_s, servers=servers)
         with made as found:
             run(found, arguments)
 
@@ -97,7 +99,7 @@ def one_run(found: Fleet, attempts: int, at_once: int) -> Measured:
 def used(found: Fleet) -> dict[str, float]:
     """Return the processor seconds that each part has used so far."""
     parts = {
-        "prefect": sum(used_by(found.server.pid)),
+        "prefect": sum(sum(used_by(pid)) for pid in found.server),
         "postgres": sum(used_by(found.database.pid)),
         "storage": sum(used_by(found.storage.bucket.pid)) + time.process_time(),
     }

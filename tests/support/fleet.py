@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
+from support.api_servers import ApiServers, serving_many
 from support.namespaces import Machine, Network
 from support.object_storage import Spoiled, serving_s3
 from support.postgres import Database, serving_postgres
@@ -73,7 +74,8 @@ class Fleet(NamedTuple):
     storage: Spoiled
     model: SteadyModel
     address: str  # of the home
-    server: subprocess.Popen[bytes]
+    server: list[int]  # its processes
+    several: ApiServers | None
     database: Database
     environment: dict[str, str]  # of each machine
     folder: Path
@@ -108,7 +110,9 @@ class Fleet(NamedTuple):
 
 
 @contextlib.contextmanager
-def fleet(folder: Path, *, spoiled: float, seed: int, answer_s: float) -> Iterator[Fleet]:
+def fleet(
+    folder: Path, *, spoiled: float, seed: int, answer_s: float, servers: int = 1
+) -> Iterator[Fleet]:
     """Serve all that machines share, until the block ends; machines end with it.
 
     Args:
@@ -116,6 +120,7 @@ def fleet(folder: Path, *, spoiled: float, seed: int, answer_s: float) -> Iterat
         spoiled: Share of the requests to storage that are answered with 503.
         seed: Which ones.
         answer_s: What each of the model's answers takes.
+        servers: Processes of the Prefect server that answer; several share Redis, too.
     """
     with contextlib.ExitStack() as exits:
         network = exits.enter_context(Network(folder))
@@ -138,9 +143,19 @@ def fleet(folder: Path, *, spoiled: float, seed: int, answer_s: float) -> Iterat
             "GRINDSTONE_REHEARSAL_URL": model.url,
         }
         database = exits.enter_context(serving_postgres())
-        server = exits.enter_context(_serving_prefect(folder, port, login, database.url))
-        until(lambda: healthy(url) or server.poll() is not None)
-        assert server.poll() is None, (folder / "server.log").read_text()[-3000:]
+        several = None
+        if servers > 1:
+            given = environment | {
+                "PREFECT_API_DATABASE_CONNECTION_URL": database.url,
+                "PREFECT_SERVER_API_AUTH_STRING": login,
+            }
+            made = serving_many(folder, network.host, port, servers, given)
+            several = exits.enter_context(made)
+            server = several.pids
+        else:
+            server = [exits.enter_context(_serving_prefect(folder, port, login, database.url))]
+            until(lambda: healthy(url) or not Path(f"/proc/{server[0]}").exists())
+            assert healthy(url), (folder / "server.log").read_text()[-3000:]
         here = os.environ | environment | own_places(str(folder / "deployer"))
         here |= {"GRINDSTONE_WORK_DIR": address, "GRINDSTONE_POOL": "grindstone"}
         create_pool(here)
@@ -154,13 +169,13 @@ def fleet(folder: Path, *, spoiled: float, seed: int, answer_s: float) -> Iterat
             subprocess.run(
                 [*PREFECT, *words], env=here, cwd=folder, check=True, capture_output=True
             )
-        yield Fleet(network, storage, model, address, server, database, environment, folder)
+        yield Fleet(
+            network, storage, model, address, server, several, database, environment, folder
+        )
 
 
 @contextlib.contextmanager
-def _serving_prefect(
-    folder: Path, port: int, login: str, database: str
-) -> Iterator["subprocess.Popen[bytes]"]:
+def _serving_prefect(folder: Path, port: int, login: str, database: str) -> Iterator[int]:
     command = ("-m", "grindstone.flows.serving", "server", "start", "--host", "0.0.0.0")
     environment = server_environment(folder / "server", port, database) | {
         "PREFECT_SERVER_API_AUTH_STRING": login,
@@ -175,7 +190,7 @@ def _serving_prefect(
             stderr=log,
         )
     try:
-        yield server
+        yield server.pid
     finally:
         server.terminate()
         try:
