@@ -29,6 +29,7 @@ from grindstone.home import Home
 from grindstone.ledger import Ledger
 from grindstone.ledger.recall import rows_of
 from grindstone.records import Episode, Outcome, utc_now
+from grindstone.runs.elsewhere import bring_rules
 
 
 @dataclass(frozen=True)
@@ -319,8 +320,10 @@ def open_desk(
 
     Raises:
         InputError: A policy or rule pack cannot be used.
+        InfrastructureError: The storage of a remote home did not answer.
     """
     ledger = home if isinstance(home, Ledger) else Ledger(home)
+    bring_rules(ledger.home)
     rules = policies if policies is not None else _own(ledger.home.policies)
     packs = constitution if constitution is not None else _own(ledger.home.constitution)
     return Registry(

@@ -66,7 +66,6 @@ class GraduationService(RecordKeeper):
         judge: Model | None = None,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
-        Home.at(home.home if isinstance(home, Ledger) else home).in_a_folder("graduation")
         self.registry = open_desk(home, policies=policies, constitution=constitution, clock=clock)
         self.examiner = examiner
         self.judge = judge

@@ -19,10 +19,22 @@ def bring_here(home: Home, run_key: str) -> None:
     """
     if home.mirror is None:
         return
-    home.mirror.refresh(home.approvers)
-    for folder in (home.policies, home.constitution, home.edge_cases, home.routed):
-        home.mirror.pull(folder)
+    bring_rules(home)
+    home.mirror.pull(home.routed)
     home.mirror.pull(home.run(run_key).root, _shown)
+
+
+def bring_rules(home: Home) -> None:
+    """Have what people say of the agents here: approvers, policies, rule packs, edge cases.
+
+    Raises:
+        InfrastructureError: The storage did not answer.
+    """
+    if home.mirror is None:
+        return
+    home.mirror.refresh(home.approvers)
+    for folder in (home.policies, home.constitution, home.edge_cases):
+        home.mirror.pull(folder)
 
 
 def show_elsewhere(home: Home, run_key: str) -> None:

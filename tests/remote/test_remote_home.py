@@ -6,7 +6,6 @@ import pytest
 from support.remote_rows import egl_row, paid_call
 
 from grindstone.errors import Cause, InfrastructureError, InputError
-from grindstone.graduation.service import GraduationService
 from grindstone.home import Home
 from grindstone.ledger import Ledger
 from grindstone.ledger.compaction import compact
@@ -192,7 +191,6 @@ def test_a_path_within_says_whose_it_is(machines: Machines):
 def test_what_needs_a_folder_refuses_a_remote_home_and_says_what_helps(machines: Machines):
     home = machines.home("one")
     for ask in (
-        lambda: GraduationService(home),
         lambda: home.session("s"),
         lambda: home.live_task("e"),
     ):

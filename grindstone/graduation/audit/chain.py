@@ -60,6 +60,16 @@ class Chain:
         """Return the file that names the last event."""
         return self.folder / "head.json"
 
+    def bring(self) -> None:
+        """Have the files of a remote home's chain here, as storage has them.
+
+        Raises:
+            InfrastructureError: The storage did not answer.
+        """
+        if self._mirror is not None:
+            self._mirror.refresh(self.end_path)
+            self._mirror.pull(self.folder)
+
     def events(self) -> tuple[AuditEvent, ...]:
         """Return all events, in order.
 
@@ -70,9 +80,7 @@ class Chain:
             return self._read()
 
     def _read(self) -> tuple[AuditEvent, ...]:
-        if self._mirror is not None:
-            self._mirror.refresh(self.end_path)
-            self._mirror.pull(self.folder)
+        self.bring()
         # The head first: an event that comes after it was read is found by its file.
         head, end = self.head(), self.end()
         found = list(self._known)
@@ -116,6 +124,15 @@ class Chain:
         except ValidationError as error:
             raise AuditError(f"{path}: is damaged; expected a number and a digest") from error
 
+    def keep(self, path: Path, content: bytes) -> bool:
+        """Create a file of the chain's folder; return False where there is one of that name.
+
+        Raises:
+            InfrastructureError: The storage of a remote home did not take it.
+        """
+        create = claim if self._mirror is None else self._mirror.claim
+        return create(path, content)
+
     def append(self, decide: Decide) -> AuditEvent | None:
         """Add one event.
 
@@ -134,8 +151,7 @@ class Chain:
                     return None
                 previous = events[-1].digest if events else GENESIS
                 event = seal(draft, sequence=len(events) + 1, previous=previous)
-                taken = claim if self._mirror is None else self._mirror.claim
-                if taken(self.path(event.sequence), event.file()):
+                if self.keep(self.path(event.sequence), event.file()):
                     self._advance(event)
                     self._known = (*events, event)
                     return event

@@ -16,7 +16,6 @@ from pydantic import AwareDatetime, BaseModel, Field, JsonValue, NonNegativeInt
 
 from grindstone.base import Frozen
 from grindstone.errors import InputError
-from grindstone.files import claim
 from grindstone.graduation.audit.event import AuditEvent, EventKind
 from grindstone.graduation.audit.merkle import leaf, root
 from grindstone.graduation.audit.standing import Agent
@@ -177,9 +176,7 @@ def seal_rows(
         tables=tuple(table_of(row).name for row in TABLES),
         read_at=read_at,
     )
-    path = list_path(registry.chain.folder, made.root)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    claim(path, list_bytes(rows))
+    registry.chain.keep(list_path(registry.chain.folder, made.root), list_bytes(rows))
     return made
 
 

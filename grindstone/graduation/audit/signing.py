@@ -60,7 +60,7 @@ def sign_end(chain: Chain, private_key: Path) -> Checkpoint | None:
     unsigned = Checkpoint(sequence=last.sequence, digest=last.digest, at=utc_now())
     signature = base64.b64encode(private_key_of(private_key).sign(unsigned.message())).decode()
     signed = unsigned.model_copy(update={"signature": signature})
-    return signed if claim(path, signed.file()) else None
+    return signed if chain.keep(path, signed.file()) else None
 
 
 def check_checkpoints(folder: Path, events: Sequence[AuditEvent], public_key: Path | None) -> int:

@@ -44,7 +44,11 @@ def verify(
         chain: The trail.
         anchors: Ends of the chain noted earlier and kept elsewhere.
         public_key: PEM file; checkpoints must then exist and bear its signature.
+
+    Raises:
+        InfrastructureError: The storage of a remote home did not answer.
     """
+    chain.bring()
     events: list[AuditEvent] = []
     try:
         _read_all(chain, events)

@@ -1,7 +1,8 @@
 """Edge cases: tasks on which an agent once failed, kept so that others are tried on them.
 
     <home>/edge_cases/<case_id>/case.json     where it comes from and what went wrong
-    <home>/edge_cases/<case_id>/<task_id>/    the task folder as it was then
+    <home>/edge_cases/<case_id>/<task_id>/    the task folder as it was then; in a home in
+                                              object storage packed, as tasks/<digest>.tar.gz
 
 A case is added whole or not at all, and never changed.
 """
@@ -22,6 +23,7 @@ from grindstone.home import Home
 from grindstone.ledger.recall import rows_of
 from grindstone.ledger.tables.autonomy import InterventionRow
 from grindstone.records import Episode
+from grindstone.remote.folders import fetch_folder, put_folder
 
 
 class EdgeCase(Frozen):
@@ -78,7 +80,10 @@ def case_task(home: Home, case: EdgeCase) -> Task:
     Raises:
         InputError: Its files are no longer those that were added.
     """
-    task = load_task(cases_folder(home) / case.case_id / case.task_id)
+    folder = cases_folder(home) / case.case_id / case.task_id
+    if home.mirror is not None and not folder.is_dir():
+        folder = fetch_folder(home.mirror, case.task_digest, case.task_id)
+    task = load_task(folder)
     if task.digest != case.task_digest:
         raise InputError(str(task.path), "was changed", "the edge case as it was added")
     return task
@@ -132,14 +137,18 @@ def add_case(
 
 
 def _lay(home: Home, case: EdgeCase, task: Task) -> None:
-    root = cases_folder(home)
+    root, written = cases_folder(home), case.model_dump_json(indent=2) + "\n"
+    if home.mirror is not None:  # storage keeps no executable bits: the folder travels packed
+        put_folder(home.mirror, task.path, task.digest)
+        home.mirror.claim(root / case.case_id / "case.json", written)
+        return
     root.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".new-", dir=root) as scratch:
         made = Path(scratch) / case.case_id
         shutil.copytree(task.path, made / case.task_id, symlinks=True)
         if digest_tree(made / case.task_id) != digest_tree(task.path):
             raise InputError(str(task.path), "changed while it was copied", "files at rest")
-        (made / "case.json").write_text(case.model_dump_json(indent=2) + "\n", "utf-8")
+        (made / "case.json").write_text(written, "utf-8")
         try:
             made.rename(root / case.case_id)
         except OSError:
