@@ -14,6 +14,7 @@ COMMANDS = re.findall(r"^\$ (.+)$", PAGE, re.MULTILINE)
 CODE = re.findall(r"```python\n(.+?)```", PAGE, re.DOTALL)
 
 
+@pytest.mark.catalogue(of="documents that are walked through")
 @pytest.mark.server
 @pytest.mark.slow
 @pytest.mark.timeout(1200)

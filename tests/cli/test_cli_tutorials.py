@@ -12,6 +12,7 @@ PAGES = Path(__file__).resolve().parents[2] / "docs" / "tutorial"
 SERVING = ("grindstone view", "grindstone rehearsal")
 
 
+@pytest.mark.catalogue(of="documents that are walked through")
 @pytest.mark.server
 @pytest.mark.sandbox
 @pytest.mark.slow

@@ -55,6 +55,7 @@ def test_the_routers_code():
     assert "# bob, proceed, standard" in ROUTE
 
 
+@pytest.mark.catalogue(of="documents that are walked through")
 @pytest.mark.server
 @pytest.mark.slow
 @pytest.mark.timeout(900)

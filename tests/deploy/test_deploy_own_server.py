@@ -76,6 +76,7 @@ def documented(url: str) -> list[str]:
     return commands.replace("http://127.0.0.1:4200/api", url).splitlines()
 
 
+@pytest.mark.catalogue(of="documents that are walked through")
 def test_the_documented_commands_end_in_a_run(
     tmp_path: Path, own_server: str, environment: dict[str, str]
 ):

@@ -114,6 +114,7 @@ def test_the_form_reaches_the_run_and_the_run_its_home(up: Any, grind_run: dict[
     assert {run["name"][0] for run in up.subflows(grind_run["id"])} == {"✗", "✓"}
 
 
+@pytest.mark.catalogue(of="pages of a run in the UI")
 def test_report_table_curve_and_trajectory_are_read_in_the_ui(
     up: Any, page: "Page", grind_run: dict[str, Any], screenshots: Path
 ):
@@ -161,6 +162,7 @@ def test_report_table_curve_and_trajectory_are_read_in_the_ui(
     assert shown_images(page) == 1
 
 
+@pytest.mark.catalogue(of="pages of a run in the UI")
 def test_the_newer_ui_shows_the_same(
     up: Any, page: "Page", grind_run: dict[str, Any], screenshots: Path
 ):

@@ -48,6 +48,7 @@ def open_newest(page: "Page", up: Any, key: str, expected: str) -> None:
     page.get_by_text(expected).first.wait_for()
 
 
+@pytest.mark.catalogue(of="pages of a run in the UI")
 @pytest.mark.usefixtures("ran")
 def test_an_adaptive_runs_report_and_its_pages(up: Any, page: "Page", screenshots: Path):
     open_newest(page, up, f"report-{AGENT}", "Rehearsal: ")
@@ -71,6 +72,7 @@ def test_an_adaptive_runs_report_and_its_pages(up: Any, page: "Page", screenshot
     assert shown_images(page) == 1
 
 
+@pytest.mark.catalogue(of="pages of a run in the UI")
 @pytest.mark.usefixtures("ran")
 def test_a_scoring_runs_domains_and_priorities(up: Any, page: "Page", screenshots: Path):
     open_newest(page, up, f"competency-{AGENT}", "Competency index")

@@ -18,6 +18,7 @@ SHORTER = {
 }
 
 
+@pytest.mark.catalogue(of="documents that are walked through")
 @pytest.mark.server
 @pytest.mark.slow
 @pytest.mark.timeout(600)
