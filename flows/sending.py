@@ -97,6 +97,7 @@ class _Away:
     pulse: Pulse
     ceilings: Spending
     handing: Handing
+    means: list[tuple[object, ...]]  # of what it was sent with: no others may be handed to it
     begun: float | None = None  # when it was first seen at work
 
     @property
@@ -142,7 +143,9 @@ class _Sender:
                 specs += more
             found = [left.pop(s.episode_id) for s in specs if s.episode_id in left]
             if found:
-                self.away[run.id] = _Away(found, self._pulse(run.id), work.spending, handing)
+                means = [spec.means for spec in work.attempts]
+                pulse = self._pulse(run.id)
+                self.away[run.id] = _Away(found, pulse, work.spending, handing, means)
         self.waiting = list(left.values())
 
     def retry(self) -> None:
@@ -175,11 +178,12 @@ class _Sender:
                 attempt_s=_mean_s(list(self.settled.values())),
                 most=self._most,
             )
-            items = self._next(size)
+            items = _that_fit(self.waiting, size)
             run_id = await self._send(items)
             self.waiting = self.waiting[len(items) :]
             handing = Handing(self.runtime.folder.pulse(str(run_id)))
-            self.away[run_id] = _Away(items, self._pulse(run_id), steer.ceilings, handing)
+            means = [item.spec.means for item in items]
+            self.away[run_id] = _Away(items, self._pulse(run_id), steer.ceilings, handing, means)
 
     async def _hand_more(self, slices: int) -> None:
         """Hand more to slices at work that have little left.
@@ -197,11 +201,12 @@ class _Sender:
                 continue
             if away.busy_s > SLICE_S and await self.pool.wanted_by_others():
                 continue
-            items = self._next(size)
+            items = _that_fit([i for i in self.waiting if i.spec.means in away.means], size)
             specs = [item.spec for item in items]
             await asyncio.to_thread(pack, self.runtime.home, specs)
-            if await asyncio.to_thread(away.handing.hand, specs):
-                self.waiting = self.waiting[len(items) :]
+            if specs and await asyncio.to_thread(away.handing.hand, specs):
+                handed = {spec.episode_id for spec in specs}
+                self.waiting = [i for i in self.waiting if i.spec.episode_id not in handed]
                 away.items += items
 
     async def look(self) -> None:
@@ -233,11 +238,6 @@ class _Sender:
         """Cancel what is on its way."""
         if self.away:
             await self.pool.call_off(self.away)
-
-    def _next(self, size: int) -> list[PlannedAttempt]:
-        """Return so many of those that wait, or as many as fit."""
-        sizes = [len(item.spec.model_dump_json()) for item in self.waiting[:size]]
-        return self.waiting[: that_fit(sizes, size)]
 
     @property
     def _most(self) -> int | None:
@@ -325,6 +325,12 @@ def _is_flow_run(name: str) -> bool:
         return str(UUID(name)) == name
     except ValueError:
         return False
+
+
+def _that_fit(items: list[PlannedAttempt], size: int) -> list[PlannedAttempt]:
+    """Return the first so many, or as many as fit into one slice."""
+    sizes = [len(item.spec.model_dump_json()) for item in items[:size]]
+    return items[: that_fit(sizes, size)]
 
 
 def _mean_s(episodes: Sequence[Episode]) -> float | None:

@@ -13,7 +13,7 @@ from grindstone.attempt.spec import AttemptSpec
 from grindstone.attempt.travelling import tell_end, unpack
 from grindstone.base import Frozen
 from grindstone.benchmark import load_task
-from grindstone.errors import GrindstoneError, InfrastructureError
+from grindstone.errors import GrindstoneError, InfrastructureError, InputError
 from grindstone.flows.attempt import PlannedAttempt, attempt_all
 from grindstone.home import Home
 from grindstone.llm.budget import Spending
@@ -62,7 +62,8 @@ async def attempt_slice(work: AttemptSlice) -> None:
 
     Raises:
         BudgetExceededError: A ceiling was reached; the attempts already begun have ended.
-        InputError: A task is broken, or changed since the run was planned.
+        InputError: A task is broken, or changed since the run was planned; or attempts of others'
+            code were handed.
     """
     first = work.attempts[0]
     home = Home.at(work.address or first.home)
@@ -92,21 +93,20 @@ async def attempt_slice(work: AttemptSlice) -> None:
                 rates=work.rates,
             )
         )
-        await _make(runtime, work.attempts, work.address, handing)
+        await _make(runtime, work, handing)
 
 
-async def _make(
-    runtime: Runtime, specs: Sequence[AttemptSpec], address: str | None, handing: Handing | None
-) -> None:
+async def _make(runtime: Runtime, work: AttemptSlice, handing: Handing | None) -> None:
     """Make attempts, and those that are handed meanwhile, until there are no more."""
-    parked = Parked(runtime.steering)
+    parked, address = Parked(runtime.steering), work.address
 
     async def make(specs: Sequence[AttemptSpec]) -> None:
+        require_own(work, specs)
         there = specs if address is None else await asyncio.to_thread(unpack, specs, address)
         tasks = [await asyncio.to_thread(load_task, spec.task_dir) for spec in there]
         await attempt_all(runtime, list(map(PlannedAttempt, there, tasks)), parked)
 
-    at_work = {asyncio.ensure_future(make(specs))}
+    at_work = {asyncio.ensure_future(make(work.attempts))}
     failed: list[BaseException] = []
     try:
         while at_work:
@@ -126,6 +126,23 @@ async def _make(
         await asyncio.gather(*at_work, return_exceptions=True)
     for error in failed:
         raise error
+
+
+def require_own(work: AttemptSlice, specs: Sequence[AttemptSpec]) -> None:
+    """Make sure that attempts are of a slice's run, by code it was sent with.
+
+    What is handed comes through a folder that every worker of the run can write in; no worker
+    is to have another one run code.
+
+    Raises:
+        InputError: They are not.
+    """
+    means = [spec.means for spec in work.attempts]
+    for spec in specs:
+        elsewhere = work.address is None and spec.home != work.attempts[0].home
+        if elsewhere or spec.means not in means:
+            expected = "attempts of its run, by the agents it was sent with"
+            raise InputError(spec.label, "was handed to a slice it is none of", expected)
 
 
 def _handed(handing: Handing) -> list[tuple[AttemptSpec, ...]]:

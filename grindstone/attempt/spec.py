@@ -134,6 +134,13 @@ class AttemptSpec(Frozen):
         return " · ".join(filter(None, [*parts, f"trial {self.trial}" if self.trial else ""]))
 
     @property
+    def means(self) -> tuple[object, ...]:
+        """Whose run it is part of, and whose code works at it, in what."""
+        solver = self.solver
+        code = (solver.profile, solver.agent, solver.plugin, solver.sandbox, solver.runtime)
+        return (self.run_key, self.agent_id, *code)
+
+    @property
     def cache_key(self) -> str:
         """What a step's stored result is found by."""
         return self.episode_id

@@ -18,11 +18,11 @@ from grindstone.attempt.handing import Handing
 from grindstone.attempt.run import error_episode
 from grindstone.attempt.spec import AttemptSpec, SolverSettings
 from grindstone.benchmark import load_task
-from grindstone.errors import BudgetExceededError, Cause, InfrastructureError
+from grindstone.errors import BudgetExceededError, Cause, InfrastructureError, InputError
 from grindstone.flows import sending
 from grindstone.flows.attempt import PlannedAttempt
 from grindstone.flows.sending import attempt_in_slices
-from grindstone.flows.slices import AttemptSlice, attempt_slice
+from grindstone.flows.slices import AttemptSlice, attempt_slice, require_own
 from grindstone.records import Outcome, Purpose
 from grindstone.resources import bundled
 from grindstone.runs import lease
@@ -193,6 +193,22 @@ async def test_what_a_dead_process_had_handed_is_not_sent_again(sender: Sender):
     with pytest.raises(asyncio.CancelledError):
         await sending
     assert [spec.trial for spec in (*handed_in_all, *new)] == [1, 2], "each once"
+
+
+async def test_no_code_but_its_own_is_handed_to_a_slice(sender: Sender, tmp_path: Path):
+    given, other = sender.trials(2)
+    work = AttemptSlice(attempts=(given.spec,), at_once=1)
+    require_own(work, [given.spec, other.spec])
+    solver = other.spec.solver.model_copy(update={"plugin": "os:system"})
+    for update in ({"solver": solver}, {"run_key": "another"}, {"home": tmp_path / "elsewhere"}):
+        with pytest.raises(InputError, match="handed to a slice it is none of"):
+            require_own(work, [other.spec.model_copy(update=update)])
+    deployment = await sender.client.read_deployment_by_name("slice/slice")
+    run = await sender.client.create_flow_run_from_deployment(deployment.id)
+    foreign = other.spec.model_copy(update={"solver": solver})
+    assert Handing(sender.runtime.folder.pulse(str(run.id))).hand([foreign])
+    with pytest.raises(InputError, match="handed to a slice it is none of"):
+        await run_flow_async(attempt_slice, flow_run=run, parameters={"work": work})
 
 
 async def test_a_slice_long_at_work_makes_room_for_others(
