@@ -202,9 +202,11 @@ class _Sender:
             if away.busy_s > SLICE_S and await self.pool.wanted_by_others():
                 continue
             items = _that_fit([i for i in self.waiting if i.spec.means in away.means], size)
+            if not items:
+                continue
             specs = [item.spec for item in items]
             await asyncio.to_thread(pack, self.runtime.home, specs)
-            if specs and await asyncio.to_thread(away.handing.hand, specs):
+            if await asyncio.to_thread(away.handing.hand, specs):
                 handed = {spec.episode_id for spec in specs}
                 self.waiting = [i for i in self.waiting if i.spec.episode_id not in handed]
                 away.items += items

@@ -45,12 +45,16 @@ async def turn_with(home: Home, agent_id: str, run_key: str, watch: Watcher) -> 
     if turn.place in _HELD.get():
         yield
         return
-    told = ""
+    told, seen = "", 0
     lost = ender(f"another machine has taken the turn with {agent_id}")
     while not await asyncio.to_thread(turn.take, lost=lost):
         holder = await asyncio.to_thread(turn.holder)
-        if holder is not None and holder.run_key == run_key:
+        seen = seen + 1 if holder is not None and holder.run_key == run_key else 0
+        if seen > 1:  # not the last holder's word: who has just taken it writes its own at once
             raise driven_elsewhere(run_key)
+        if seen:
+            await asyncio.sleep(POLL_S)
+            continue
         who = f"Waits for {holder or 'another run'}, which changes the agent {agent_id}"
         if who != told:
             told = who

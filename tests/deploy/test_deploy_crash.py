@@ -191,11 +191,11 @@ def machine(up: Any, services: Services):
 
 
 def command(up: Any, services: Services):
-    flags = ("--task-ids", "crlf-kit", "--max-cycles", "1", "--agent-id", "killed")
-    home = ("--work-dir", str(up.home), "--run-key", "killed")
+    flags = ("--task-ids", "crlf-kit", "--max-cycles", "1", "--agent-id", "felled")
+    home = ("--work-dir", str(up.home), "--run-key", "felled")
     given = {"GRINDSTONE_REHEARSAL_URL": services.url}
     command = Command(["grind", *home, *flags, "--model-id", "rehearsal"], given, services.log)
-    ours = {"flow_runs": {"tags": {"all_": ["run:killed"]}}}
+    ours = {"flow_runs": {"tags": {"all_": ["run:felled"]}}}
     found = until(lambda: len(runs := up.post("/flow_runs/filter", ours)) > 1 and runs)
     [run_id] = [run["id"] for run in found if run["parent_task_run_id"] is None]
     command.kill()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from ruamel.yaml import YAML
-from support.browsing import follow, group, read, shoot, shown_images
+from support.browsing import choose_option, follow, group, read, shoot, shown_images
 
 from grindstone.resources import bundled
 
@@ -83,8 +83,7 @@ def grind_run(up: Any, page: "Page", screenshots: Path) -> dict[str, Any]:
     learning.get_by_role("tab", name="Change").click()
     learning.get_by_role("button", name="Select Feedback level").click()
     page.get_by_role("option", name="masked").click()
-    page.get_by_role("button", name="Select a block").click()
-    page.get_by_role("option", name="offline").click()
+    choose_option(page, "Select a block", "offline")
     shoot(page, screenshots / "form-filled.png")
 
     with page.expect_response(lambda answer: "create_flow_run" in answer.url) as created:

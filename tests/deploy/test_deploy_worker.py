@@ -122,9 +122,8 @@ def test_a_slice_whose_process_is_killed_costs_what_it_had_not_finished(up: Any)
     assert ended == [0]
     sent = slices(up, "killed")
     assert [run["state_type"] for run in sent] == ["CRASHED", *["COMPLETED"] * (len(sent) - 1)]
-    counts = [len(run["parameters"]["work"]["attempts"]) for run in sent]
-    assert counts[0] > len(before)
-    assert sum(counts[1:]) == 3 - len(before), "what it lost, and what was not yet sent"
+    later = [len(run["parameters"]["work"]["attempts"]) for run in sent[1:]]
+    assert 0 < sum(later) <= 3 - len(before), "what it lost, if that was not handed to another"
     after = {row.episode_id: row for row in Ledger(up.home).rows(Episode, "killed")}
     assert len(after) == 3
     assert {row.outcome.value for row in after.values()} == {"passed"}

@@ -170,7 +170,10 @@ async def test_a_slice_at_work_is_handed_what_waits(sender: Sender):
     assert list(sender.runtime.folder.slices.iterdir()) == []
 
 
-async def test_what_a_dead_process_had_handed_is_not_sent_again(sender: Sender):
+async def test_what_a_dead_process_had_handed_is_not_sent_again(
+    sender: Sender, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(sending, "LOST_S", 60.0)
     given, handed, other = sender.trials(3)
     deployment = await sender.client.read_deployment_by_name("slice/slice")
     before = await sender.client.create_flow_run_from_deployment(
@@ -184,14 +187,14 @@ async def test_what_a_dead_process_had_handed_is_not_sent_again(sender: Sender):
     pulse = sender.runtime.folder.pulse(str(before.id))
     assert Handing(pulse).hand([handed.spec])
     two = sender._replace(settings=sender.settings.model_copy(update={"max_slices": 2}))
-    sending = asyncio.create_task(two.send(given, handed, other))
+    working = asyncio.create_task(two.send(given, handed, other))
     sent = [run for run in await sender.sent(2) if run.id != before.id]
     own = Handing(pulse)
     handed_in_all = [spec for _ in range(2) for spec in own.take()]
     new = [s for r in sent for s in AttemptSlice.model_validate(r.parameters["work"]).attempts]
-    sending.cancel()
+    working.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await sending
+        await working
     assert [spec.trial for spec in (*handed_in_all, *new)] == [1, 2], "each once"
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 from prefect import flow, get_client
 from prefect.client.schemas.filters import (
     ArtifactFilter,
@@ -24,6 +25,7 @@ from grindstone.llm.budget import Spend
 from grindstone.records import Outcome
 from grindstone.runs.progress import Advanced, AttemptBegan, AttemptEnded, Progress, RunBegan
 from grindstone.runs.standing import RunStanding
+from grindstone.runs.turns import AgentTurn
 from grindstone.settings import (
     AdaptiveSettings,
     CalibrateSettings,
@@ -33,6 +35,7 @@ from grindstone.settings import (
     OneTaskSettings,
     RunSettings,
 )
+from grindstone.tasks import turns
 from grindstone.tasks.flow_runs import name_run, named
 from grindstone.tasks.live_page import shown_live
 from grindstone.tasks.turns import turn_with
@@ -96,6 +99,34 @@ async def test_a_run_says_for_whom_it_waits_and_goes_on_when_that_one_is_killed(
     assert ended.state_name == "Completed"
     assert "which changes the agent fred" in told[0]
     assert told[1:] == ["fred is free: the run begins"]
+
+
+async def test_the_last_holders_word_is_not_taken_for_another_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Who has just taken the turn has not written its own word yet."""
+    monkeypatch.setattr(turns, "POLL_S", 0.2)
+    earlier = AgentTurn(Home.at(tmp_path), "fred", "mine")
+    assert earlier.take()
+    with earlier:
+        pass
+    noted = earlier.place.with_suffix(".json")
+    other = noted.read_text().replace("mine", "other")
+    began: list[str] = []
+
+    async def mine() -> None:
+        async with turn_with(Home.at(tmp_path), "fred", "mine", lambda _: None):
+            began.append("mine")
+
+    with FileLock(earlier.place):
+        waiting = asyncio.create_task(mine())
+        await asyncio.sleep(0.1)
+        noted.write_text(other)
+        await asyncio.sleep(1)
+        assert not waiting.done()
+        assert not began
+    await asyncio.wait_for(waiting, 20)
+    assert began == ["mine"]
 
 
 async def test_agents_wait_for_nobody_but_themselves(

@@ -103,6 +103,22 @@ def shown_images(page: "Page") -> int:
     return int(page.evaluate(f"{drawn}.length"))
 
 
+def choose_option(page: "Page", field: str, name: str) -> None:
+    """Choose from a list that is drawn anew when its names have come; the click may hit the old."""
+    from playwright.sync_api import TimeoutError as NotInTime
+
+    option = page.get_by_role("option", name=name)
+    for _ in range(10):
+        if option.count() == 0:
+            page.get_by_role("button", name=field).click()
+        try:
+            option.click(timeout=10_000)
+        except NotInTime:
+            continue
+        return
+    raise AssertionError(f"{name} could not be chosen")
+
+
 def group(page: "Page", description: str) -> "Locator":
     """The innermost part of a form of the newer UI that has a description."""
     words = page.get_by_text(description)
