@@ -194,7 +194,9 @@ class _Sender:
         attempt_s = _mean_s(list(self.settled.values()))
         for away in list(self.away.values())[:slices]:
             left = sum(item.spec.episode_id not in self.settled for item in away.items)
-            size = lacking(left, at_once=at_once, attempt_s=attempt_s)
+            size = lacking(
+                left, len(self.waiting), slices=slices, at_once=at_once, attempt_s=attempt_s
+            )
             if self._most is not None:
                 size = min(size, self._most - len(away.items))
             if size < 1 or not self.waiting or away.busy_s is None:

@@ -3,7 +3,7 @@
 A flow run of its own for each attempt costs more than most attempts do: a worker takes about ten
 seconds to start one. A slice keeps a worker busy for a while; towards the end slices get smaller,
 so that no worker waits long for another one (factoring: Hummel, Schonberg and Flynn, 1992). A slice
-that has little left is handed more, no more than keeps it busy.
+that has little left is handed more, by the same rule.
 """
 
 import math
@@ -32,23 +32,38 @@ def slice_size(
         most: The user's limit; None: what keeps a worker busy for `SLICE_S`.
     """
     if most is None:
-        most = math.ceil(at_once * SLICE_S / max(attempt_s or GUESS_S, 0.1))
-    share = math.ceil(left / (2 * slices))
-    return max(1, min(most, left, max(share, at_once)))
+        most = _long(at_once, attempt_s)
+    return max(1, min(most, left, max(_share(left, slices), at_once)))
 
 
-def lacking(unfinished: int, *, at_once: int, attempt_s: float | None) -> int:
-    """Return how many more attempts a slice needs, so that none of its places will be idle.
+def lacking(
+    unfinished: int, left: int, *, slices: int, at_once: int, attempt_s: float | None
+) -> int:
+    """Return how many more attempts to hand to a slice: 0 while none of its places will be idle.
 
     Args:
         unfinished: Attempts that it has and has not finished.
+        left: Attempts that are not yet on their way.
+        slices: Slices that may be on their way together.
         at_once: Attempts it makes side by side.
         attempt_s: Seconds an attempt takes, as seen so far; None: none was seen.
     """
     ahead = at_once  # until it is known how long they take
     if attempt_s is not None:
         ahead = math.ceil(at_once * AHEAD_S / max(attempt_s, 0.1))
-    return max(0, at_once + ahead - unfinished)
+    if unfinished >= at_once + ahead:
+        return 0
+    return max(at_once + ahead - unfinished, min(_long(at_once, attempt_s), _share(left, slices)))
+
+
+def _long(at_once: int, attempt_s: float | None) -> int:
+    """Return how many attempts keep a slice busy for `SLICE_S`."""
+    return math.ceil(at_once * SLICE_S / max(attempt_s or GUESS_S, 0.1))
+
+
+def _share(left: int, slices: int) -> int:
+    """Return a slice's part of half of what is left: the other half is dealt out by need."""
+    return math.ceil(left / (2 * slices))
 
 
 def that_fit(sizes: Sequence[int], size: int) -> int:

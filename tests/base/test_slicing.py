@@ -33,11 +33,22 @@ def test_the_users_limit_holds():
     assert max(sizes(100, slices=1, at_once=4, attempt_s=1.0, most=7)) == 7
 
 
+def lacks(unfinished: int, left: int, attempt_s: float | None, at_once: int = 4) -> int:
+    return lacking(unfinished, left, slices=4, at_once=at_once, attempt_s=attempt_s)
+
+
 def test_a_slice_lacks_what_its_places_make_until_more_can_come():
-    assert lacking(0, at_once=4, attempt_s=60.0) == 5
-    assert lacking(5, at_once=4, attempt_s=60.0) == 0
-    assert lacking(4, at_once=4, attempt_s=1.0) == 24
-    assert lacking(4, at_once=4, attempt_s=None) == 4
+    assert lacks(0, 8, 60.0) == 5
+    assert lacks(5, 8, 60.0) == 0
+    assert lacks(4, 8, 1.0) == 24
+    assert lacks(4, 8, None) == 4
+
+
+def test_where_much_is_left_a_slice_is_handed_what_it_does_alone_for_a_while():
+    assert lacks(4, 1000, 60.0) == 8, "two minutes' work"
+    assert lacks(4, 1000, 10.0) == 48
+    assert lacks(4, 100, 10.0) == 13, "its part of half of that"
+    assert lacks(40, 1000, 10.0) == 0
 
 
 @pytest.mark.parametrize(
