@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from graduation_support import START, Clock, fill, in_ledger, passing, work
+from graduation_support import START, Clock, in_ledger, passing, promote_ada
 
 from grindstone.graduation import GraduationService
 from grindstone.graduation.rules.policy import Policy
@@ -53,12 +53,5 @@ async def promoted(
     """An agent at work for a day, promoted to INTERN by an exam and a person."""
     clock.now = START + timedelta(days=1)
     service = service_at(examiner=in_ledger(tmp_path / "home"))
-    await fill(service, 11)
-    await service.record_episode(
-        **work(11, human_edits=[{"field": "rate", "corrected_by": "Grace", "reason": "exempt"}])
-    )
-    await service.record_episode(**work(99, agent_id="bob", success=False))
-    await service.add_edge_case("ep-99", edge_task, added_by="Grace")
-    await service.run_graduation_exam("ada")
-    await service.promote_agent("ada", "INTERN", "Grace")
+    await promote_ada(service, edge_task)
     return service

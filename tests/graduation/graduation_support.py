@@ -93,6 +93,18 @@ def in_ledger(home: Path, **more: Any) -> Any:
     return attempt
 
 
+async def promote_ada(service: GraduationService, edge_task: Path) -> None:
+    """Have her work, sit an exam on what bob failed at, and become an INTERN by a person's word."""
+    await fill(service, 11)
+    await service.record_episode(
+        **work(11, human_edits=[{"field": "rate", "corrected_by": "Grace", "reason": "exempt"}])
+    )
+    await service.record_episode(**work(99, agent_id="bob", success=False))
+    await service.add_edge_case("ep-99", edge_task, added_by="Grace")
+    await service.run_graduation_exam("ada")
+    await service.promote_agent("ada", "INTERN", "Grace")
+
+
 def promotion(service: GraduationService) -> AuditEvent:
     return next(
         event for event in service.registry.chain.events() if event.kind is EventKind.PROMOTED

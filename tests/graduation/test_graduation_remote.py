@@ -5,7 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from graduation_support import START, Clock, fill, in_ledger, promotion, work
+from graduation_support import START, Clock, in_ledger, promote_ada, promotion
 from support.object_storage import Bucket, serving_s3
 
 from grindstone.graduation import GraduationService
@@ -45,14 +45,7 @@ async def test_what_one_machine_decides_another_finds_proven_and_may_undo(
     one.mirror.store.put("policies/own.yaml", text.replace(b"name: default", b"name: own"))
     service = GraduationService(one, clock=clock, examiner=in_ledger(one.root))
     assert [policy.name for policy in service.registry.policies] == ["own"]
-    await fill(service, 11)
-    await service.record_episode(
-        **work(11, human_edits=[{"field": "rate", "corrected_by": "Grace", "reason": "exempt"}])
-    )
-    await service.record_episode(**work(99, agent_id="bob", success=False))
-    await service.add_edge_case("ep-99", edge_task, added_by="Grace")
-    await service.run_graduation_exam("ada")
-    await service.promote_agent("ada", "INTERN", "Grace")
+    await promote_ada(service, edge_task)
     key = tmp_path / "key"
     public = make_keys(key)
     assert sign_end(service.registry.chain, key) is not None
