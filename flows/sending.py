@@ -20,6 +20,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import araise_state_exception
 
 from grindstone.attempt.handing import Handing
+from grindstone.attempt.record import drop_recorded
 from grindstone.attempt.travelling import end_told, pack
 from grindstone.errors import (
     POLICIES,
@@ -82,8 +83,10 @@ async def attempt_in_slices(
         except BaseException:
             await sender.call_off()
             raise
-        with contextlib.suppress(InfrastructureError):  # it hinders nobody
+        with contextlib.suppress(InfrastructureError):  # what is left hinders nobody
             await asyncio.to_thread(clear, runtime.folder.slices, _is_flow_run)
+            scored = [name for name, row in sender.settled.items() if row.passed is not None]
+            await asyncio.to_thread(drop_recorded, runtime.folder, scored)
         if sender.stopped_by is not None:
             raise sender.stopped_by
     return [sender.settled[item.spec.episode_id] for item in wanted]

@@ -1,7 +1,7 @@
 """Bringing an attempt into the ledger, once and whole."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
 
 from pydantic import TypeAdapter
@@ -52,6 +52,25 @@ async def record_attempt(
     remove = Path.unlink if mirror is None else mirror.remove
     await asyncio.to_thread(remove, path)
     return attempted
+
+
+def drop_recorded(run: RunFolder, recorded: Collection[str]) -> None:
+    """Remove what is left of attempts in the ledger: who put them there was killed before it could.
+
+    Args:
+        run: The run's folder.
+        recorded: Their episodes.
+
+    Raises:
+        InfrastructureError: The storage of a remote home did not answer.
+    """
+    folder, mirror = run.attempt("any").parent, mirror_of(run.root)
+    for entry in () if mirror is None else mirror.store.listed(mirror.name_of(folder)):
+        if mirror is not None and Path(entry.name).stem in recorded:
+            mirror.store.delete(entry.name)
+    for path in folder.glob("*.json"):
+        if path.stem in recorded:
+            path.unlink(missing_ok=True)
 
 
 def _record(ledger: Ledger, attempted: AttemptResult) -> None:

@@ -10,10 +10,12 @@ import pytest
 from support.object_storage import Bucket, Spoiled
 
 from grindstone.attempt.handing import Handing
+from grindstone.attempt.record import drop_recorded
 from grindstone.attempt.spec import AttemptSpec, SolverSettings
 from grindstone.attempt.travelling import end_told, pack, tell_end, unpack
 from grindstone.benchmark import load_task
 from grindstone.errors import BudgetExceededError, Cause, InfrastructureError, InputError
+from grindstone.files import write_atomic
 from grindstone.home import Home
 from grindstone.records import Purpose
 from grindstone.remote import mirror
@@ -112,6 +114,23 @@ def test_a_slice_is_handed_more_until_it_takes_no_more(pair: Pair, tmp_path: Pat
     assert own.close()
     assert not sender.hand(more)
     assert not later.hand(more)
+
+
+@pytest.mark.parametrize("shared", ["storage", "folder"])
+def test_what_a_killed_slice_left_of_an_attempt_in_the_ledger_is_removed(
+    pair: Pair, tmp_path: Path, shared: str
+):
+    home = pair.here if shared == "storage" else Home.at(tmp_path / "h")
+    run = home.run("r")
+    for name in ("recorded", "other"):
+        if home.mirror is not None:
+            home.mirror.store.put(home.mirror.name_of(run.attempt(name)), b"{}")
+        write_atomic(run.attempt(name), "{}")
+    drop_recorded(run, ["recorded"])
+    assert [path.name for path in run.attempt("any").parent.iterdir()] == ["other.json"]
+    if home.mirror is not None:
+        left = [entry.name for entry in home.mirror.store.listed("runs/r/attempts")]
+        assert left == ["runs/r/attempts/other.json"]
 
 
 def test_why_a_slice_ended_is_told_where_prefect_cannot(pair: Pair):
