@@ -65,9 +65,10 @@ def drop_recorded(run: RunFolder, recorded: Collection[str]) -> None:
         InfrastructureError: The storage of a remote home did not answer.
     """
     folder, mirror = run.attempt("any").parent, mirror_of(run.root)
-    for entry in () if mirror is None else mirror.store.listed(mirror.name_of(folder)):
-        if mirror is not None and Path(entry.name).stem in recorded:
-            mirror.store.delete(entry.name)
+    if mirror is not None:
+        for entry in mirror.store.listed(mirror.name_of(folder)):
+            if Path(entry.name).stem in recorded:
+                mirror.store.delete(entry.name)
     for path in folder.glob("*.json"):
         if path.stem in recorded:
             path.unlink(missing_ok=True)
