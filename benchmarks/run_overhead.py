@@ -102,7 +102,7 @@ def timed(python: str, arguments: tuple[str, ...]) -> dict[str, Moment]:
     """Run a grind; return what each phase took, and the whole."""
     began = time.perf_counter()
     process = subprocess.Popen(
-        [python, "-m", "grindstone.flows.cli", *arguments],
+        [python, "-P", "-m", "grindstone.flows.cli", *arguments],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -158,7 +158,7 @@ def children_of(pid: int) -> list[int]:
 @contextlib.contextmanager
 def server(python: str, home: Path) -> Iterator[None]:
     """Hold a server of a home up."""
-    command = [python, "-m", "grindstone.flows.cli"]
+    command = [python, "-P", "-m", "grindstone.flows.cli"]
     with socket_free() as port:
         pass
     done = subprocess.run(
@@ -219,7 +219,7 @@ def light_once(python: str, arguments: tuple[str, ...], home: Path) -> tuple[flo
     bare = arguments[-1].startswith("-")
     process = subprocess.Popen(
         [
-            *(python, "-m", "grindstone.flows.cli", *arguments),
+            *(python, "-P", "-m", "grindstone.flows.cli", *arguments),
             *(() if bare else ("--work-dir", str(home))),
         ],
         stdout=subprocess.DEVNULL,

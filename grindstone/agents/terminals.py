@@ -56,6 +56,7 @@ _PANE = "-t grindstone"
 _HISTORY_LINES = 5_000
 _CAPTURE = f"{_TMUX} capture-pane -p -S - {_PANE}"
 _SCREEN_MARK = "\x1e"
+_LOOK = f"{_CAPTURE} && printf '{_SCREEN_MARK}' && {_TMUX} capture-pane -p {_PANE}"
 _OPEN = (
     "export TERM=xterm-256color SHELL=/bin/bash; "
     # On a busy machine tmux may give up on a server that it has just started.
@@ -63,29 +64,32 @@ _OPEN = (
     f"{_TMUX} start-server \\; set-option -g history-limit {_HISTORY_LINES} \\; "
     "new-session -d -x 160 -y 40 -s grindstone -c {workdir} bash; do "
     "tries=$((tries + 1)); [ $tries -lt 3 ] || exit 1; sleep 0.5; done; "
-    f'for i in 1 2 3 4 5 6 7 8 9 10; do [ -n "$({_CAPTURE})" ] && break; sleep 0.2; done'
+    f'for try in {{{{1..40}}}}; do [ -n "$({_CAPTURE})" ] && break; sleep 0.05; done'
 )
 _KEY = re.compile(
     r"(?:[CMS]-)+\S|(?:[CMS]-)*(?:Enter|Escape|Tab|BTab|BSpace|Space|Up|Down|Left|Right|Home|End"
     r"|PageUp|PageDown|PPage|NPage|DC|IC|F[1-9][0-2]?)"
 )
-_SETTLE = f"""
-pid=$({_TMUX} display-message -p {_PANE} '#{{pane_pid}}') || exit 1
-place() {{ {_TMUX} display-message -p {_PANE} '#{{history_size}}:#{{cursor_y}}'; }}
-fields() {{ cat "$@" 2>/dev/null | sed 's/.*) //'; }}
+_SETTLE = rf"""
+place() {{ {_TMUX} display-message -p {_PANE} '#{{pane_pid}} #{{history_size}}:#{{cursor_y}}'; }}
+process() {{ {{ read -r line < "$1"; }} 2>/dev/null || return 1; fields=(${{line##*) }}); }}
 idle() {{
   now=$(place); [ "$now" != "$before" ] || return 1
-  set -- $(fields "/proc/$pid/stat"); [ "$1" = S ] && [ "$6" = "$pid" ] || return 1
-  [ "$(fields /proc/[0-9]*/stat | cut -d' ' -f3 | grep -cx "$pid")" = 1 ] || return 1
-  {_TMUX} capture-pane -p {_PANE} -S "${{now#*:}}" -E "${{now#*:}}" | grep -Eq '[$#%>] ?$'
+  process "/proc/$pid/stat" && [ "${{fields[0]}}" = S ] && [ "${{fields[5]}}" = "$pid" ] || return 1
+  for other in /proc/[0-9]*/stat; do
+    if process "$other" && [ "${{fields[2]}}" = "$pid" ] && [ "$other" != "/proc/$pid/stat" ]; then
+      return 1
+    fi
+  done
+  [[ $({_TMUX} capture-pane -p {_PANE} -S "${{now#*:}}" -E "${{now#*:}}") =~ [\$#%\>]\ ?$ ]]
 }}
 clock() {{ echo $(($(date +%s%N) / 1000000)); }}
-before=$(place)
+before=$(place) || exit 1; pid=${{before% *}}
 SEND || exit 1
-end=$(($(clock) + MILLISECONDS)); calm=0
+end=$(($(clock) + MILLISECONDS)); calm=0; nap=30
 while [ "$(clock)" -lt "$end" ] && [ "$calm" -lt 2 ]; do
-  sleep 0.1
-  if idle; then calm=$((calm + 1)); else calm=0; fi
+  sleep "0.0$nap"
+  if idle; then calm=$((calm + 1)); nap=60; else calm=0; [ $nap -ge 90 ] || nap=$((nap + 10)); fi
 done
 """
 """Sends a line and waits as asked, or until the shell sits at its prompt again.
@@ -93,6 +97,7 @@ done
 The shell is idle when the cursor stands behind a prompt on another line than before, the
 shell sleeps, is the terminal's group in front, and has no child in that group (a command
 substitution, say). Twice in a row, so that a gap between two pasted lines does not count.
+Most lines end at once: the first looks come soon, later ones less often.
 """
 
 _GRACE_S = 15.0
@@ -110,25 +115,25 @@ class TmuxTerminal:
     async def open(self) -> str:
         """Start the session and return its screen."""
         script = _OPEN.format(workdir=shlex.quote(self._sandbox.workdir))
-        run = await self._sandbox.exec(script, timeout_s=_GRACE_S * 2)
+        run = await self._sandbox.exec(f"{script}; {_LOOK}", timeout_s=_GRACE_S * 2)
         if run.exit_code != 0:
             raise InfrastructureError(Cause.SANDBOX_IO, f"tmux did not start: {run.output[-500:]}")
         self._seen = ""
-        return await self._look()
+        return self._read(run.output)
 
     async def type(self, commands: Sequence[Keystrokes], call_ids: Sequence[str]) -> Typed:
         """Type the commands; the screen is read once, after the last."""
         outputs: list[ToolOutput] = []
-        alive = True
+        run: ExecResult | None = None
         for command, call_id in zip(commands, call_ids, strict=True):
             wait_s = min(command.duration_s, left_s := self._meter.remaining_s)
-            if left_s <= 0 or not alive:
+            if left_s <= 0 or (run is not None and run.exit_code != 0):
                 outputs.append(ToolOutput(call_id=call_id, content=NOT_TYPED, is_error=True))
                 continue
             run = await self._send(command.text, wait_s)
-            alive = run.exit_code == 0
             outputs.append(ToolOutput(call_id=call_id, content="", duration_s=run.duration_s))
-        shown = await self._look() if alive else await self._reopen()
+        run = run or await self._sandbox.exec(_LOOK, timeout_s=_GRACE_S)
+        shown = self._read(run.output) if run.exit_code == 0 else await self._reopen()
         if outputs:
             outputs[-1] = outputs[-1].model_copy(
                 update={"content": (outputs[-1].content + shown)[:KEPT_BYTES]}
@@ -160,17 +165,13 @@ class TmuxTerminal:
             script = _SETTLE.replace("MILLISECONDS", str(int(wait_s * 1000)))
             script = script.replace("SEND", send)
         else:
-            script = f"{send} && sleep {wait_s:.3f}"
-        return await self._sandbox.exec(script, timeout_s=wait_s + _GRACE_S, stdin=stdin)
-
-    async def _look(self) -> str:
-        run = await self._sandbox.exec(
-            f"{_CAPTURE} && printf '{_SCREEN_MARK}' && {_TMUX} capture-pane -p {_PANE}",
-            timeout_s=_GRACE_S,
+            script = f"{send} && sleep {wait_s:.3f} || exit 1"
+        return await self._sandbox.exec(
+            f"{{ {script}\n}} >/dev/null 2>&1; {_LOOK}", timeout_s=wait_s + _GRACE_S, stdin=stdin
         )
-        if run.exit_code != 0:
-            return await self._reopen()
-        whole, _, screen = run.output.partition(_SCREEN_MARK)
+
+    def _read(self, output: str) -> str:
+        whole, _, screen = output.partition(_SCREEN_MARK)
         new = new_output(self._seen, whole)
         self._seen = whole
         if new is None or not new.strip():
