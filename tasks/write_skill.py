@@ -8,7 +8,7 @@ from grindstone.base import Frozen
 from grindstone.benchmark import load_task
 from grindstone.boundary import step_boundary
 from grindstone.digest import digest
-from grindstone.errors import InternalError
+from grindstone.errors import Cause, InfrastructureError
 from grindstone.evolve import (
     WriterResult,
     distill_bloated,
@@ -33,6 +33,12 @@ from grindstone.tasks.step import StepSpec, kept, step
 from grindstone.workspace import Snapshot
 
 WriteKind = Literal["task_skill", "success", "promote", "distill"]
+
+_OF_THE_TASK = {
+    *(Cause.IMAGE_BUILD, Cause.SANDBOX_START, Cause.SANDBOX_IO, Cause.CONTAINER_LOST),
+    Cause.INTERNAL,
+}
+"""What is wrong with one task's sandbox, or nobody foresaw: the run goes on without the skill."""
 
 
 class WriteSpec(StepSpec):
@@ -116,14 +122,21 @@ async def _write_skill(spec: WriteSpec) -> Written:
 async def write_skill(spec: WriteSpec) -> Written:
     """Write one skill, once; found again when the run is resumed.
 
-    A writing that fails for reasons nobody foresaw has changed nothing.
+    A writing that fails for reasons nobody foresaw has changed nothing, and neither has one whose
+    task has no sandbox to run its solution in: what cannot be checked is not written, and the
+    attempt at that task tells why.
     """
     try:
         with step_boundary(f"writing {spec.step}"):
             await current_runtime().steering.allowed()
             return await kept(_write_skill, spec.home, spec.run_key)(spec)
-    except InternalError as error:
-        after = await undone(spec.base, f"{spec.run_key}/{spec.step}", str(error))
+    except InfrastructureError as error:
+        if error.cause not in _OF_THE_TASK:
+            raise
+        reason = str(error)
+        if error.cause is not Cause.INTERNAL:
+            reason = f"{spec.step}: not written, it cannot be checked: {reason.splitlines()[0]}"
+        after = await undone(spec.base, f"{spec.run_key}/{spec.step}", reason)
         return Written(after=after, result=WriterResult(step=spec.step))
 
 

@@ -56,13 +56,16 @@ def on_terminal(markdown: str) -> str:
 def finish_run(report: "RunReport", *, ok: bool = True, allow_broken: bool = False) -> None:
     """End a run's command: 3 where steps were lost to internal errors, then as `finish`.
 
+    It is 3, too, where infrastructure kept every attempt from a score: nothing was found out.
+
     Args:
         report: The run's.
         ok: Whether the answer is yes, as far as the command knows.
         allow_broken: Whether tasks that were left out are accepted.
     """
     complete = report.status == "completed" and (allow_broken or not report.left_out)
-    finish(ok and complete, lost=report.incidents)
+    spoiled = report.errors if len(report.errors) == report.n_attempts else ()
+    finish(ok and complete, lost=report.incidents or (complete and spoiled) or ())
 
 
 def finish(ok: bool, *, lost: "Sequence[object]" = ()) -> None:

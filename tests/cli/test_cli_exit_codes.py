@@ -5,6 +5,10 @@ import shutil
 from pathlib import Path
 
 import pytest
+import typer
+
+from grindstone.flows.cli.output import finish_run
+from grindstone.report.model import RunReport, Spoiled
 
 pytestmark = pytest.mark.commands
 
@@ -84,6 +88,25 @@ def test_an_engine_that_is_not_there_is_infrastructure(command, prefect_server):
         assert done.code == 3, (name, done)
         assert done.document["error"]["kind"] == "infrastructure"
         assert done.err.splitlines()[-1].startswith("grindstone: "), done.err
+
+
+@pytest.mark.parametrize(
+    ("spoiled", "status", "code"),
+    [(0, "completed", 0), (1, "completed", 0), (2, "completed", 3), (2, "stopped", 1)],
+)
+def test_a_run_of_which_no_attempt_has_a_score_is_infrastructure(
+    spoiled: int, status: str, code: int
+):
+    one = Spoiled(
+        episode_id="e", task_id="t", cycle=1, cause="model_rejected", detail="no such key"
+    )
+    report = RunReport(run_key="K", status=status, n_attempts=2, errors=(one,) * spoiled)
+    try:
+        finish_run(report)
+    except typer.Exit as ended:
+        assert ended.exit_code == code
+    else:
+        assert code == 0
 
 
 def test_check_says_no_to_a_folder_that_is_no_task(command, tmp_path: Path):

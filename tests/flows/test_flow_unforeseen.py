@@ -5,6 +5,7 @@ a model, a task or a test file holds.
 """
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -140,6 +141,31 @@ async def test_a_skill_that_cannot_be_written_costs_itself(tmp_path: Path, prefe
     ]
     workspace = Workspace.open(tmp_path / "agents" / "skillbench" / "workspace")
     assert workspace.library.task_skill("branch-sales") is None
+
+
+@pytest.mark.bubblewrap
+async def test_a_task_whose_image_cannot_be_built_costs_itself(tmp_path: Path, prefect_server: str):
+    """Its own skill would be the first to miss the image, before any attempt does."""
+    tasks = tmp_path / "tasks"
+    for name in ("a-broken", "plain-inventory"):
+        shutil.copytree(bundled("examples/tasks/plain-inventory"), tasks / name)
+    with (tasks / "a-broken" / "environment" / "Dockerfile").open("a") as dockerfile:
+        dockerfile.write("\nRUN exit 3\n")
+    told: list[Progress] = []
+    given = settings(
+        tmp_path,
+        *("a-broken", "plain-inventory"),
+        tasks_dir=tasks,
+        sandbox="bubblewrap",
+        max_cycles=1,
+        task_skill_mode="pre_generate_and_retry",
+    )
+    with watching(told.append):
+        report = (await grind(given)).report
+    assert (report.status, report.n_tasks, report.n_scored) == ("completed", 2, 1)
+    assert [(each.task_id, each.cause) for each in report.errors] == [("a-broken", "image_build")]
+    assert not report.incidents
+    assert any("task_skill-a-broken-first: not written" in str(event) for event in told)
 
 
 async def test_plots_that_cannot_be_kept_cost_themselves(tmp_path: Path, prefect_server: str):
