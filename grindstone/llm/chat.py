@@ -4,12 +4,19 @@ import json
 from typing import Any, Self
 
 import httpx2
-from pydantic import JsonValue
 
-from grindstone.errors import Cause, InfrastructureError
 from grindstone.llm.asking import Inquiry
 from grindstone.llm.chat_stream import ChatStream
-from grindstone.llm.messages import Block, Message, Request, Response, Text, ToolResult, ToolUse
+from grindstone.llm.messages import (
+    Block,
+    Message,
+    Request,
+    Response,
+    Text,
+    ToolResult,
+    ToolUse,
+    tool_input,
+)
 from grindstone.llm.service import Api, Service
 from grindstone.llm.sse import HttpInquiry, http_client
 from grindstone.llm.timeouts import Timeouts
@@ -46,10 +53,12 @@ class ChatAsker:
 class _ChatInquiry(HttpInquiry):
     def __init__(self, client: httpx2.AsyncClient, url: str, body: dict[str, Any]) -> None:
         content = json.dumps(body).encode()
-        super().__init__(client, url, content, lambda: _Answer(len(content)))
+        super().__init__(client, url, content, lambda: ChatAnswer(len(content)))
 
 
-class _Answer(ChatStream):
+class ChatAnswer(ChatStream):
+    """An answer to one of our own requests."""
+
     def response(self) -> Response:
         """Return the whole answer."""
         return from_chat(self)
@@ -120,8 +129,7 @@ def from_chat(stream: ChatStream) -> Response:
     """Return a whole answer as ours.
 
     Raises:
-        InfrastructureError: MODEL_TRUNCATED, it is not whole; MODEL_SERVER, a tool's input is no
-            JSON object.
+        InfrastructureError: MODEL_TRUNCATED, it is not whole.
     """
     body = stream.body()
     choice = body["choices"][0]
@@ -135,7 +143,7 @@ def from_chat(stream: ChatStream) -> Response:
             ToolUse(
                 id=call["id"],
                 name=function["name"],
-                input=_input(function["arguments"], cut=ended == "length"),
+                input=tool_input(function["arguments"], cut=ended == "length"),
             )
         )
     if message.get("refusal"):
@@ -149,17 +157,3 @@ def from_chat(stream: ChatStream) -> Response:
         usage=stream.usage,
         model=str(body["model"]),
     )
-
-
-def _input(text: str, *, cut: bool) -> dict[str, JsonValue]:
-    try:
-        value = json.loads(text or "{}")
-    except ValueError as error:
-        if cut:
-            return {}  # a command cut in half must not be run
-        raise InfrastructureError(
-            Cause.MODEL_SERVER, f"a tool's input is not JSON: {error}"
-        ) from error
-    if not isinstance(value, dict):
-        raise InfrastructureError(Cause.MODEL_SERVER, "a tool's input is not a JSON object")
-    return value

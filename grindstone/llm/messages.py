@@ -4,6 +4,7 @@ They serialise to the wire's own JSON, so a digest of a request is a digest of w
 sent, and a journal line is what came back.
 """
 
+import json
 from typing import Annotated, Literal, Protocol
 
 from pydantic import Field, JsonValue, PositiveInt
@@ -125,3 +126,26 @@ class Model(Protocol):
             BudgetExceededError: Before the call, when a ceiling is reached.
         """
         ...
+
+
+INVALID_JSON = "INVALID_JSON"
+"""What stands in place of arguments that are no JSON object; Anthropic's documents name it so."""
+
+
+def tool_input(text: str, *, cut: bool) -> dict[str, JsonValue]:
+    """Return the arguments a model wrote for a tool.
+
+    What is no JSON object is the model's mistake and no fault of its service: the tool refuses
+    it, and the model sees what it wrote.
+
+    Args:
+        text: As written; empty for none.
+        cut: Whether the answer ended at its token limit: a command cut in half must not be run.
+    """
+    try:
+        value = json.loads(text or "{}")
+    except (ValueError, RecursionError):
+        value = None
+    if isinstance(value, dict):
+        return value
+    return {} if cut else {INVALID_JSON: text}

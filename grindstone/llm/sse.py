@@ -17,6 +17,7 @@ LONGEST_LINE = 64 << 20
 """Bytes of one event; the last one of a Responses answer holds the whole answer again."""
 
 _LONGEST_ERROR = 65_536
+_SHOWN = 200
 _DONE = b"[DONE]"
 
 
@@ -77,8 +78,24 @@ class HttpInquiry:
             self.rehearsal = response.headers.get(REHEARSAL_HEADER) == "true"
             if response.status_code >= 400:
                 raise await _fault_of(response)
-            async for event in events_in(response.aiter_bytes()):
+            start, told = bytearray(), False
+            async for event in events_in(_kept(response.aiter_bytes(), start)):
+                told = True
                 answer.add(event)
+            if start and not told:
+                kind = response.headers.get("content-type", "something")
+                said = bytes(start[:_SHOWN]).decode(errors="replace")
+                raise InfrastructureError(
+                    Cause.MODEL_SERVER, f"it answered {kind} and no stream of events: {said!r}"
+                )
+
+
+async def _kept(chunks: AsyncIterator[bytes], start: bytearray) -> AsyncIterator[bytes]:
+    """Pass on what comes, and keep how it begins."""
+    async for chunk in chunks:
+        if len(start) < _SHOWN:
+            start += chunk[:_SHOWN]
+        yield chunk
 
 
 async def events_in(chunks: AsyncIterator[bytes]) -> AsyncIterator[dict[str, Any]]:

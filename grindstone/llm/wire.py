@@ -5,12 +5,9 @@ written, so a stalled service cannot be told from a thorough one; with it, silen
 wire has one meaning, and a broken answer shows by its missing stop reason.
 """
 
-import json
 from collections import defaultdict
 from io import StringIO
 from typing import Any
-
-from pydantic import JsonValue
 
 from grindstone.errors import Cause, InfrastructureError
 from grindstone.llm.faults import ServiceFault, error_in
@@ -22,6 +19,7 @@ from grindstone.llm.messages import (
     Response,
     Text,
     ToolUse,
+    tool_input,
 )
 from grindstone.records import Usage
 
@@ -182,7 +180,7 @@ class MessageStream:
 
         Raises:
             InfrastructureError: MODEL_TRUNCATED, when the stream ended before the answer
-                did; MODEL_SERVER, when a tool's input is not JSON.
+                did.
         """
         stop_reason = self.stop_reason
         ended = {"stop_sequence": None} | self._ended | {"stop_reason": stop_reason}
@@ -192,28 +190,18 @@ class MessageStream:
         """Return the answer's blocks, whole.
 
         Raises:
-            InfrastructureError: MODEL_SERVER, when a tool's input is not JSON.
+            InfrastructureError: MODEL_TRUNCATED, as `stop_reason`.
         """
+        cut = self.stop_reason == "max_tokens"
         for (index, name), written in self._pieces.items():
             text = written.getvalue()
             block = self._blocks[index]
-            whole = self._input(text) if name == "input" else str(block.get(name) or "") + text
+            whole = (
+                tool_input(text, cut=cut) if name == "input" else str(block.get(name) or "") + text
+            )
             block[name] = whole
         self._pieces.clear()
         return [block for _, block in sorted(self._blocks.items())]
-
-    def _input(self, text: str) -> dict[str, JsonValue]:
-        try:
-            value = json.loads(text or "{}")
-        except ValueError as error:
-            if self.stop_reason == "max_tokens":
-                return {}  # a command cut in half must not be run
-            raise InfrastructureError(
-                Cause.MODEL_SERVER, f"a tool's input is not JSON: {error}"
-            ) from error
-        if not isinstance(value, dict):
-            raise InfrastructureError(Cause.MODEL_SERVER, "a tool's input is not a JSON object")
-        return value
 
 
 class Accumulator(MessageStream):
@@ -224,7 +212,7 @@ class Accumulator(MessageStream):
 
         Raises:
             InfrastructureError: MODEL_TRUNCATED, when the stream ended before the answer
-                did; MODEL_SERVER, when a tool's input is not JSON.
+                did.
         """
         stop_reason = self.stop_reason
         return Response(

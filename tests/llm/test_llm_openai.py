@@ -4,15 +4,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from starlette.responses import Response, StreamingResponse
-from support.model_service import QUICK, request, serving, site
+from pydantic import ValidationError
+from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
+from support.model_service import QUICK, events_of, request, serving, site
 
-from grindstone.errors import InputError
+from grindstone.agents.tools import Bash
+from grindstone.errors import Cause, InfrastructureError, InputError
 from grindstone.ledger import Ledger
 from grindstone.llm import open_models
-from grindstone.llm.messages import Message, Text, ToolResult, ToolSpec, ToolUse
+from grindstone.llm.chat import ChatAnswer
+from grindstone.llm.messages import INVALID_JSON, Message, Text, ToolResult, ToolSpec, ToolUse
 from grindstone.llm.prices import OWN_PRICES, PriceList, price_of
 from grindstone.llm.providers import resolve_model_id
+from grindstone.llm.wire import Accumulator
 from grindstone.preflight import preflight
 from grindstone.proxy.api import sse
 from grindstone.records import Usage
@@ -102,3 +106,46 @@ def test_a_price_of_ones_own_counts_wherever_money_does(tmp_path: Path):
     wrong = {OWN_PRICES: '{"openai:qwen3": {"input": "dear"}}'}
     with pytest.raises(InputError, match=r"GRINDSTONE_PRICES: openai:qwen3\.input"):
         preflight("grind", GrindSettings(model_id="rehearsal", work_dir=tmp_path), wrong)
+
+
+def test_arguments_that_are_no_json_are_the_models_mistake_and_its_tool_refuses_them():
+    """Small models write such: it is a turn of the agent's, and no fault of the service."""
+    for stream, events in ((ChatAnswer(1), _chat_events), (Accumulator(), _message_events)):
+        for event in events('{"command": "ls'):
+            stream.add(event)
+        [use] = stream.response().tool_uses
+        assert use.input == {INVALID_JSON: '{"command": "ls'}
+        with pytest.raises(ValidationError, match="command"):
+            Bash.model_validate(use.input)
+
+
+def _chat_events(written: str) -> list[dict[str, Any]]:
+    call = {"index": 0, "id": "call_1", "function": {"name": "bash", "arguments": written}}
+    return [
+        {"choices": [{"index": 0, "delta": {"tool_calls": [call]}, "finish_reason": "tool_calls"}]}
+    ]
+
+
+def _message_events(written: str) -> list[dict[str, Any]]:
+    use = {"type": "tool_use", "id": "call_1", "name": "bash", "input": written}
+    return events_of([use], "tool_use", 5)
+
+
+@pytest.mark.parametrize(
+    ("reply", "said"),
+    [
+        (HTMLResponse("<html>Log in</html>"), "text/html; charset=utf-8"),
+        (JSONResponse({"choices": []}), '{"choices":[]}'),
+    ],
+)
+async def test_who_answers_no_stream_is_told_with_what_he_said(
+    tmp_path: Path, reply: Response, said: str
+):
+    async with serving() as service:
+        service.reply = lambda _: reply
+        async with open_models(run_key="run", journal_dir=tmp_path, patience=QUICK) as models:
+            model = models.get(f"openai:qwen3@{service.url}/v1")
+            with pytest.raises(InfrastructureError, match="no stream of events") as caught:
+                await model.complete(request(), site())
+    assert caught.value.cause is Cause.MODEL_SERVER
+    assert said in str(caught.value)
