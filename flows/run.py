@@ -205,9 +205,19 @@ async def _opened(kind: str, settings: S, blocks: BlockNames, seed: str) -> Asyn
     with spared("name of the run"):
         await name_run(settings.agent_id, [task.task_id for task in planned.tasks])
     async with open_planned(planned, settings, blocks) as run:
-        for note in parted.notes:
+        for note in (*parted.notes, *_set_aside(workspace)):
             run.note(note)
         yield run
+
+
+def _set_aside(workspace: Workspace) -> list[str]:
+    if not workspace.set_aside:
+        return []
+    git = f"git -C {workspace.root}"
+    return [
+        f"What was not committed in the agent's workspace was set aside: {git} cherry-pick "
+        f"{workspace.set_aside[:12]} brings it back, for the next run"
+    ]
 
 
 async def checked(kind: str, settings: RunSettings, blocks: BlockNames) -> None:

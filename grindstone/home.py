@@ -112,9 +112,14 @@ class Home(os.PathLike[str]):
         """Return the home at a folder, which need not be there yet, or at an address.
 
         Raises:
-            InputError: It is at an address that no home can have.
+            InputError: It is at an address that no home can have, or a file.
         """
-        return folder if isinstance(folder, Home) else cls(folder_of(folder).absolute())
+        if isinstance(folder, Home):
+            return folder
+        root = folder_of(folder).absolute()
+        if root.is_file():
+            raise InputError(str(folder), "is a file", "a home's folder, or a place for one")
+        return cls(root)
 
     def __fspath__(self) -> str:
         return str(self.root)

@@ -166,7 +166,7 @@ def _seed(settings: RunSettings) -> None:
 
     folder = settings.home.workspace(settings.agent_id)
     if folder.is_dir():
-        Workspace.open(folder).check_seed(seed)
+        Workspace.reading(folder).check_seed(seed)
     else:
         read_manifest(seed)
 
@@ -178,7 +178,7 @@ def _gate(settings: GateSettings) -> None:
     from grindstone.workspace import Workspace
 
     _lives(settings)
-    arms_of(Workspace.open(home.workspace(settings.agent_id)), settings)
+    arms_of(Workspace.reading(home.workspace(settings.agent_id)), settings)
 
 
 def _release(settings: ReleaseSettings) -> None:

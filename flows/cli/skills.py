@@ -47,7 +47,7 @@ def list_skills(
     from grindstone.evolve.warrants import known_states
     from grindstone.ledger import Ledger
 
-    library = _workspace(work_dir, agent_id).library
+    library = _reading(work_dir, agent_id).library
     listing = library.load()
     states = known_states(Ledger(Home.at(work_dir)), agent_id, library)
     lines = [
@@ -81,7 +81,7 @@ def show(
     as_json: JsonFlag = False,
 ) -> None:
     """Print a skill's SKILL.md."""
-    folder = _workspace(work_dir, agent_id).library.folder(name)
+    folder = _reading(work_dir, agent_id).library.folder(name)
     text = (folder / "SKILL.md").read_text("utf-8")
     emit({"name": name, "text": text}, as_json=as_json, text=text)
 
@@ -92,7 +92,7 @@ def history(
     as_json: JsonFlag = False,
 ) -> None:
     """List the evolutions and rollbacks, the first one first."""
-    refs = _workspace(work_dir, agent_id).history()
+    refs = _reading(work_dir, agent_id).history()
     lines = [
         f"{'rollback' if ref.number is None else f'evo-{ref.number}':<8} {ref.commit[:10]}  "
         f"{ref.at:%Y-%m-%d %H:%M}  {'rejected  ' if ref.rejected else ''}{ref.message}"
@@ -112,7 +112,7 @@ def rollback(
     reason: Annotated[str, typer.Option(help="Why; kept in the history.")] = "",
 ) -> None:
     """Restore the workspace as of a tag or commit, by a new commit; nothing is lost."""
-    workspace = _workspace(work_dir, agent_id)
+    workspace = Workspace.open(Home.at(work_dir).workspace(agent_id))
     try:
         workspace.snapshot(to)
     except WorkspaceError as error:
@@ -178,5 +178,6 @@ def _warrant_flow() -> "FlowOf[Warranted]":
     return warrant
 
 
-def _workspace(work_dir: Path, agent_id: str) -> Workspace:
-    return Workspace.open(Home.at(work_dir).workspace(agent_id))
+def _reading(work_dir: Path, agent_id: str) -> Workspace:
+    """Return the workspace as it lies there: opening it would undo what a person is changing."""
+    return Workspace.reading(Home.at(work_dir).workspace(agent_id))

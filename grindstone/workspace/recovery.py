@@ -6,20 +6,25 @@ UNDONE = "refs/undone/"
 """Where an uncommitted tree that nobody owns any more is kept, by its tree id."""
 
 
-def recover(repository: Repository) -> None:
+def recover(repository: Repository) -> str:
     """Bring a workspace to its last commit; to be called by the one writer.
 
     An uncommitted change never becomes history. It may also be a person's work, so it is
     kept below refs/undone/ before it leaves the folder.
+
+    Returns:
+        The commit that keeps what was there uncommitted; empty where nothing was.
     """
+    kept = ""
     repository.drop_stale_locks()
     repository.isolate()
     _finish_refs(repository)
     if repository.dirty():
-        set_aside(repository)
+        kept = set_aside(repository)
     else:
         repository.clean()  # empty folders are no change to git
     repository.catch_up()
+    return kept
 
 
 def make_ready(repository: Repository) -> None:
@@ -29,14 +34,15 @@ def make_ready(repository: Repository) -> None:
     repository.catch_up()
 
 
-def set_aside(repository: Repository) -> None:
-    """Undo what is not committed, keeping it below refs/undone/."""
+def set_aside(repository: Repository) -> str:
+    """Undo what is not committed, keeping it below refs/undone/ by the commit returned."""
     head = repository.resolve("HEAD")
     tree = repository.stage()
     message = "An uncommitted change, undone before the next writer began"
     kept = repository.commit_tree(tree, head, message, {"Kind": "undone"})
     repository.run("update-ref", f"{UNDONE}{tree}", kept)
     repository.restore()
+    return kept
 
 
 def _finish_refs(repository: Repository) -> None:

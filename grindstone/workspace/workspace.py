@@ -53,6 +53,8 @@ class Workspace:
         self.root = root.absolute()
         self.repository = repository_at(self.root)
         self.library = SkillLibrary(self.root)
+        self.set_aside = ""
+        """The commit that keeps what lay uncommitted when it was opened; mostly empty."""
         self._lock = WriterLock(self.repository.git_dir / LOCK)
 
     @classmethod
@@ -103,7 +105,7 @@ class Workspace:
         """
         workspace = cls.reading(root)
         with workspace._lock.hold():
-            recover(workspace.repository)
+            workspace.set_aside = recover(workspace.repository)
         read_manifest(workspace.root)
         return workspace
 

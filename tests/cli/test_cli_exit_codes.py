@@ -30,6 +30,14 @@ def test_a_home_without_runs_is_said_plainly(command, name):
     assert "Traceback" not in done.err
 
 
+@pytest.mark.parametrize("name", ["grind", "runs", "episodes", "exam list", "audit verify"])
+def test_a_home_that_is_a_file_is_wrong_input(command, tmp_path: Path, name: str):
+    (tmp_path / "file").touch()
+    done = command(*name.split(), "--work-dir", "file")
+    assert done.code == 2, done
+    assert "is a file" in done.err
+
+
 def test_an_unknown_run_is_wrong_input(command, tmp_path: Path):
     done = command("report", "nothing", "--json")
     assert done.code == 2

@@ -28,6 +28,19 @@ def said(tmp_path: Path, *arguments: str) -> str:
     return done.stdout
 
 
+def test_who_only_reads_leaves_a_persons_change_where_it_is(tmp_path: Path, workspace: Workspace):
+    page = workspace.root / "skills" / "skill-usage" / "SKILL.md"
+    with page.open("a") as file:
+        file.write("\nWritten by hand, not yet committed.\n")
+    assert "Written by hand" in said(tmp_path, "show", "skill-usage")
+    for command in ("list", "history"):
+        said(tmp_path, command)
+    assert "Written by hand" in page.read_text()
+    workspace.repository.run("commit", "--all", "--message", "I know better")
+    with Workspace.open(workspace.root).writing():
+        assert "Written by hand" in page.read_text()
+
+
 def test_history_tells_what_is_in_force_and_lists_rollbacks(tmp_path: Path, workspace: Workspace):
     said(tmp_path, "rollback", "pre-evo-1", "--reason", "on second thoughts")
     [evolution, undone] = said(tmp_path, "history").splitlines()

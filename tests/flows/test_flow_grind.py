@@ -42,6 +42,7 @@ async def test_the_same_run_key_finds_everything_done(tmp_path: Path, prefect_se
     from grindstone.flows.grind import grind
     from grindstone.ledger import Ledger
     from grindstone.records import Episode
+    from grindstone.runs.progress import Progress, watching
     from grindstone.settings import GrindSettings
 
     settings = GrindSettings(
@@ -49,7 +50,13 @@ async def test_the_same_run_key_finds_everything_done(tmp_path: Path, prefect_se
     )
     first = (await grind(settings)).report
     rows = Ledger(tmp_path).rows(Episode, "twice")
-    second = (await grind(settings)).report
+    mine = tmp_path / "agents" / "skillbench" / "workspace" / "memory" / "mine.md"
+    mine.write_text("by hand")
+    told: list[Progress] = []
+    with watching(told.append):
+        second = (await grind(settings)).report
+    [how] = [str(event) for event in told if "set aside" in str(event)]
+    assert "cherry-pick" in how and not mine.exists()
     assert Ledger(tmp_path).rows(Episode, "twice") == rows
     assert second.tasks == first.tasks
     assert second.total_tokens == first.total_tokens

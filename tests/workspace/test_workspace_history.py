@@ -365,6 +365,8 @@ def test_what_opening_undoes_is_kept_aside(workspace):
     assert not (again.root / "memory" / "mine.md").exists()
     kept = again.repository.run("for-each-ref", "--format=%(refname)", "refs/undone").strip()
     assert again.repository.run("show", f"{kept}:memory/mine.md") == "by hand"
+    assert again.repository.resolve(kept) == again.set_aside
+    assert not Workspace.open(workspace.root).set_aside
     assert len(again.repository.log()) == 1
 
 
