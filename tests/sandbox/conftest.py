@@ -2,6 +2,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from support.cluster import NAMESPACE, Cluster
+from support.real_cluster import RealCluster
 from support.sandboxes import IMAGES, Start, cache, sandbox, start
 
 from grindstone.sandbox import SandboxProvider, open_provider
@@ -11,14 +12,27 @@ __all__ = ["IMAGES", "Start", "cache", "sandbox", "start"]
 
 
 @pytest.fixture(scope="session")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """A cluster that enforces network policies; clients find it."""
-    with Cluster() as running, pytest.MonkeyPatch.context() as patch:
-        config = running.kubeconfig(tmp_path_factory.mktemp("kubectl") / "config")
-        patch.setenv("KUBECONFIG", str(config))
+def pods(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster | RealCluster]:
+    """A cluster that enforces network policies, real where one is named; clients find it."""
+    with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRINDSTONE_KUBERNETES_NAMESPACE", NAMESPACE)
         patch.setenv("GRINDSTONE_KUBERNETES_IMAGES", "registry.test/tasks")
-        yield running
+        if real := RealCluster.configured():
+            patch.setenv("KUBECONFIG", str(real.kubeconfig))
+            yield real
+            return
+        with Cluster() as running:
+            config = running.kubeconfig(tmp_path_factory.mktemp("kubectl") / "config")
+            patch.setenv("KUBECONFIG", str(config))
+            yield running
+
+
+@pytest.fixture
+def cluster(pods: Cluster | RealCluster) -> Cluster:
+    """The stand-in, for tests that make its faults."""
+    if isinstance(pods, RealCluster):
+        pytest.skip("a real cluster makes no faults to order")
+    return pods
 
 
 @pytest.fixture(
@@ -34,7 +48,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 async def provider(request: pytest.FixtureRequest) -> AsyncIterator[SandboxProvider]:
     """Each engine in turn, for what they all promise."""
     if request.param == "kubernetes":
-        request.getfixturevalue("cluster")
+        request.getfixturevalue("pods")
         opened: SandboxProvider = KubernetesProvider()
     else:
         opened = await open_provider(request.param)

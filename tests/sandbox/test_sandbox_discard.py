@@ -2,6 +2,7 @@ import docker
 import pytest
 from docker.errors import NotFound
 from support.cluster import Cluster
+from support.real_cluster import RealCluster
 from support.sandboxes import IMAGES
 
 from grindstone.sandbox import SandboxProvider, StartSpec
@@ -22,8 +23,8 @@ async def test_a_discarded_sandbox_is_gone_once_the_provider_has_waited(
             client.containers.get(sandbox.container)
         client.close()
     elif isinstance(sandbox, KubernetesSandbox):
-        cluster: Cluster = request.getfixturevalue("cluster")
-        assert sandbox.pod not in cluster.objects["pods"]
+        cluster: Cluster | RealCluster = request.getfixturevalue("pods")
+        assert sandbox.pod not in await cluster.pods()
     else:
         assert isinstance(sandbox, BubblewrapSandbox)
         assert not sandbox.box.folder.exists()

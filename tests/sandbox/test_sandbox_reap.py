@@ -58,7 +58,7 @@ async def test_a_killed_owner_leaves_nothing_after_reaping(
             client.containers.get(where)
         client.close()
     elif provider.kind == "kubernetes":
-        assert where not in request.getfixturevalue("cluster").objects["pods"]
+        assert where not in await request.getfixturevalue("pods").pods()
     else:
         assert not Path(where).exists()
         assert where not in Path("/proc/mounts").read_text()

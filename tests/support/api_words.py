@@ -7,7 +7,7 @@ from typing import Any
 import kubernetes_validate
 from aiohttp import web
 
-SCHEMA = "1.34"
+SCHEMA = "1.36"
 LABEL = re.compile(r"([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?")
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 MOST_DATA = 1 << 20
@@ -48,6 +48,12 @@ def asked(request: web.Request) -> tuple[str, str]:
         verb = "get" if "name" in request.match_info else "watch" if watching else "list"
         return resource, verb
     return resource, {"POST": "create", "PATCH": "patch", "DELETE": "delete"}[request.method]
+
+
+def verbs(resource: str, verb: str) -> list[str]:
+    """Return what a role must allow for a request."""
+    # A websocket is asked for by GET, and begins a command: since 1.35 that takes both.
+    return ["get", "create"] if resource.endswith("/exec") else [verb]
 
 
 def selection(request: web.Request) -> Callable[[Object], bool]:

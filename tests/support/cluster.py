@@ -27,6 +27,7 @@ from support.api_words import (
     problem,
     selection,
     status,
+    verbs,
 )
 from support.pods import IMAGES, Node
 
@@ -104,6 +105,14 @@ class Cluster:
 
         return asyncio.run_coroutine_threadsafe(run(), self._loop).result(30)
 
+    async def pods(self) -> dict[str, Object]:
+        """Return the namespace's pods by name."""
+        return dict(self.objects["pods"])
+
+    async def leases(self) -> dict[str, Object]:
+        """Return the namespace's leases by name."""
+        return dict(self.objects["leases"])
+
     def evict(self, pod: str, message: str) -> None:
         """End a pod as a kubelet does whose disk is full."""
 
@@ -147,8 +156,9 @@ class Cluster:
             return status(401, "Unauthorized")
         resource, verb = asked(request)
         self.requests.append(f"{verb} {resource}")
-        if resource and (resource, verb) not in self.may:
-            return status(403, "Forbidden", f"cannot {verb} {resource}")
+        for needed in verbs(resource, verb):
+            if resource and (resource, needed) not in self.may:
+                return status(403, "Forbidden", f"cannot {needed} {resource}")
         planned = self.faults[f"{verb} {resource}"]
         fault = planned.popleft() if planned else ""
         if fault.isdigit():

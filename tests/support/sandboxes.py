@@ -1,5 +1,6 @@
 """Fixtures of the tests that open sandboxes: each test runs on every engine there is."""
 
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
@@ -10,7 +11,8 @@ from grindstone.sandbox import Limits, Sandbox, SandboxProvider, StartSpec, open
 IMAGES = {
     "docker": "python:3.11-slim-bookworm",
     "bubblewrap": "host",
-    "kubernetes": f"registry.test/python@sha256:{'0' * 64}",
+    "kubernetes": os.environ.get("GRINDSTONE_TEST_IMAGE")
+    or f"registry.test/python@sha256:{'0' * 64}",
 }
 
 Start = Callable[..., Awaitable[Sandbox]]

@@ -19,7 +19,7 @@ Target = tuple[str, int]
 
 DNS_PORT = 53
 
-EXPECTED = "deploy/kubernetes/sandboxes.yaml applied to it"
+EXPECTED = "deploy/kubernetes-sandboxes/sandboxes.yaml applied to it"
 
 BOTH = {"Ingress", "Egress"}
 
