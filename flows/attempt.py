@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine, Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,7 +20,7 @@ from grindstone.records import Episode, Outcome
 from grindstone.runs.incidents import spared
 from grindstone.runs.parked import Parked
 from grindstone.runs.progress import AttemptBegan, AttemptEnded
-from grindstone.runs.steered import raised
+from grindstone.runs.steered import lifted
 from grindstone.tasks.flow_runs import rename_run
 from grindstone.tasks.publish import publish_trajectory
 from grindstone.tasks.runtime import Runtime, current_runtime
@@ -170,11 +170,12 @@ async def attempt_all(
 
     async def one(item: PlannedAttempt) -> Episode:
         while True:
-            seen, ceilings = steering.now.retried, steering.ceilings
+            seen = steering.now.retried
             try:
                 episode = await once(item)
-            except BudgetExceededError:
-                if await parked.again(lambda: raised(ceilings, steering.ceilings)):  # noqa: B023
+            except BudgetExceededError as stop:
+                again = partial(lambda stop: lifted(stop, steering.ceilings), stop)
+                if await parked.again(again):
                     continue
                 raise
             except BaseException:

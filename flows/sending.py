@@ -28,23 +28,24 @@ from grindstone.errors import (
     Cause,
     GrindstoneError,
     InfrastructureError,
+    InputError,
 )
 from grindstone.flows.attempt import PlannedAttempt, leave_unscored, told
 from grindstone.flows.slice_pool import SlicePool
+from grindstone.flows.slice_workers import SliceWorkers
 from grindstone.flows.slices import AttemptSlice
 from grindstone.ledger.recall import ScoredEpisodes
-from grindstone.llm.budget import Spending
 from grindstone.records import Episode
 from grindstone.runs.lease import LOST_S, Pulse, clear
 from grindstone.runs.slicing import SLICE_S, lacking, slice_size, that_fit
-from grindstone.runs.steered import raised
+from grindstone.runs.steered import lifted
 from grindstone.settings import RunSettings
 from grindstone.tasks.runtime import Runtime
 
 LOOK_S = 2.0
 """Pause between two looks at what is on its way."""
 START_S = 5 * LOST_S
-"""How long a worker may take to start a slice's process."""
+"""How long a worker that lives may take to start a slice's process."""
 
 
 async def attempt_in_slices(
@@ -75,7 +76,7 @@ async def attempt_in_slices(
         sender = _Sender(runtime, settings, model_block, pool, wanted, retried)
         await sender.begin()
         try:
-            while sender.waiting or sender.away:
+            while sender.goes_on():
                 sender.retry()
                 await sender.give()
                 await asyncio.sleep(LOOK_S)
@@ -98,7 +99,6 @@ class _Away:
 
     items: list[PlannedAttempt]
     pulse: Pulse
-    ceilings: Spending
     handing: Handing
     means: list[tuple[object, ...]]  # of what it was sent with: no others may be handed to it
     begun: float | None = None  # when it was first seen at work
@@ -124,13 +124,16 @@ class _Sender:
     settled: dict[str, Episode] = field(default_factory=dict)
     losses: Counter[str] = field(default_factory=Counter)
     stopped_by: GrindstoneError | None = None
+    capped: list[PlannedAttempt] = field(default_factory=list)  # what a ceiling stopped
     taken: float = field(default_factory=time.monotonic)  # when a worker last had something
     scored: ScoredEpisodes = field(init=False)
+    workers: SliceWorkers = field(init=False)
     alone: bool = False  # whether it was told that no worker comes
 
     def __post_init__(self) -> None:
         """Have read nothing yet."""
         self.scored = ScoredEpisodes(self.runtime.ledger, self.runtime.run_key)
+        self.workers = SliceWorkers(self.pool.client, self.pool.name)
 
     async def begin(self) -> None:
         """Take what is in the ledger, then what a dead process has sent; the rest waits."""
@@ -148,12 +151,24 @@ class _Sender:
             if found:
                 means = [spec.means for spec in work.attempts]
                 pulse = self._pulse(run.id)
-                self.away[run.id] = _Away(found, pulse, work.spending, handing, means)
+                self.away[run.id] = _Away(found, pulse, handing, means)
         self.waiting = list(left.values())
+
+    def goes_on(self) -> bool:
+        """Return whether there is more to do; what a ceiling stopped that is higher by now waits.
+
+        A paused run does not end by a ceiling, which may yet be raised.
+        """
+        stop, steer = self.stopped_by, self.runtime.steering
+        if isinstance(stop, BudgetExceededError) and lifted(stop, steer.ceilings):
+            self.stopped_by = None
+            self.waiting += self.capped
+            self.capped = []
+        return bool(self.waiting or self.away or (self.capped and steer.now.paused))
 
     def retry(self) -> None:
         """Let wait again, where an order says so, what has no score."""
-        if self.runtime.steering.now.retried <= self.retried:
+        if self.stopped_by is not None or self.runtime.steering.now.retried <= self.retried:
             return
         self.retried = self.runtime.steering.now.retried
         for item in self.wanted:
@@ -186,7 +201,7 @@ class _Sender:
             self.waiting = self.waiting[len(items) :]
             handing = Handing(self.runtime.folder.pulse(str(run_id)))
             means = [item.spec.means for item in items]
-            self.away[run_id] = _Away(items, self._pulse(run_id), steer.ceilings, handing, means)
+            self.away[run_id] = _Away(items, self._pulse(run_id), handing, means)
 
     async def _hand_more(self, slices: int) -> None:
         """Hand more to slices at work that have little left.
@@ -221,6 +236,8 @@ class _Sender:
         if not self.away:
             return
         runs = await self.pool.slices(self.away)
+        if any(run.state is not None and run.state.is_pending() for run in runs):
+            await self.workers.look()
         scored = await self._scored()  # read last: what is final has written all it will
         for run in runs:
             away, state = self.away[run.id], run.state
@@ -238,8 +255,11 @@ class _Sender:
                 self.taken = time.monotonic()
                 if state.is_running() and away.begun is None:
                     away.begun = self.taken
-                if away.pulse.silent_s() > (LOST_S if state.is_running() else START_S):
-                    await self._give_up(run.id, away)
+                silent_s = away.pulse.silent_s()
+                if silent_s > (LOST_S if state.is_running() else START_S):
+                    await self._give_up(run.id, f"It gave no sign of life for {silent_s:.0f} s.")
+                elif state.is_pending() and self.workers.lost(run, silent_s, LOST_S):
+                    await self._give_up(run.id, "Its worker gave no sign of life before it began.")
 
     async def call_off(self) -> None:
         """Cancel what is on its way."""
@@ -279,12 +299,14 @@ class _Sender:
         else:
             said = await asyncio.to_thread(end_told, pulse)
             error = await _error_of(state) if said is None else said
-        ceilings = self.runtime.steering.ceilings
-        if isinstance(error, BudgetExceededError) and raised(away.ceilings, ceilings):
-            self.waiting += left
+        if isinstance(error, BudgetExceededError):
+            if not isinstance(self.stopped_by, InputError):  # which nobody lifts
+                self.stopped_by = error
+                self.capped += left + self.waiting
+            self.waiting = []
             return
         if isinstance(error, GrindstoneError) and not isinstance(error, InfrastructureError):
-            self.stopped_by, self.waiting = error, []
+            self.stopped_by, self.waiting, self.capped = error, [], []
             return
         if state.is_cancelled() or not isinstance(error, Exception):
             raise error
@@ -307,9 +329,9 @@ class _Sender:
             self.settled[name] = found[name]
             self.runtime.tell(told(found[name]))
 
-    async def _give_up(self, run_id: UUID, away: _Away) -> None:
-        away.pulse.give_up()
-        await self.pool.give_up(run_id, f"It gave no sign of life for {LOST_S:.0f} seconds.")
+    async def _give_up(self, run_id: UUID, why: str) -> None:
+        self.away[run_id].pulse.give_up()
+        await self.pool.give_up(run_id, why)
 
     def _tell_alone(self) -> None:
         if not self.alone and time.monotonic() - self.taken > LOST_S:

@@ -66,7 +66,17 @@ class RefusedError(GrindstoneError):
 
 
 class BudgetExceededError(GrindstoneError):
-    """A ceiling on spend was reached before the next call; the run ends in order."""
+    """A ceiling on spend was reached before the next call; the run ends in order.
+
+    Attributes:
+        ceiling: The setting, `max_tokens_total` or `max_cost_usd`; empty: it is not told.
+        limit: What it was, tokens or US dollars.
+    """
+
+    def __init__(self, message: str, *, ceiling: str = "", limit: float = 0.0) -> None:
+        super().__init__(message)
+        self.ceiling = ceiling
+        self.limit = limit
 
 
 class CalledOffError(GrindstoneError):

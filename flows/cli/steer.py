@@ -74,7 +74,9 @@ def steer(
         "slice_size": slice_size,
         "max_slices": max_slices,
     }
-    asked = {name: value for name, value in asked.items() if value not in (None, False)}
+    asked = {
+        name: value for name, value in asked.items() if value is not None and value is not False
+    }
     if pause or resume:
         asked["paused"] = pause
     if not asked:

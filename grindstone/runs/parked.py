@@ -29,6 +29,8 @@ class Parked:
 
     async def again(self, ordered: Callable[[], bool]) -> bool:
         """Wait; return whether it was ordered to do it again, before all others had ended."""
+        if ordered():
+            return True
         self.done()
         ended = self._over
         over = asyncio.ensure_future(ended.wait())

@@ -110,7 +110,7 @@ class SharedBudget:
                     if found.ruling is Ruling.BEGIN:
                         return partial(self._release, expected, found.reserved)
                     if found.ruling is Ruling.REFUSE:
-                        raise BudgetExceededError(_refusal(found, expected, limit))
+                        raise _refusal(found, expected, limit)
                     with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(self._ended.wait(), LOOK_S)
             finally:
@@ -331,16 +331,20 @@ def _bill(record: CallRecord) -> Amount:
     return Amount(tokens=used.total_tokens, usd=record.cost_usd or 0.0)
 
 
-def _refusal(found: AskedBudget, expected: Amount, limit: Amount) -> str:
+def _refusal(found: AskedBudget, expected: Amount, limit: Amount) -> BudgetExceededError:
     if found.spent.tokens + found.held.tokens + expected.tokens > limit.tokens:
-        return (
+        return BudgetExceededError(
             f"max_tokens_total: {found.spent.tokens:,.0f} tokens are used, "
             f"{found.held.tokens:,.0f} reserved by calls in flight and the next call needs about "
             f"{expected.tokens:,.0f}; "
-            f"the ceiling is {limit.tokens:,.0f}"
+            f"the ceiling is {limit.tokens:,.0f}",
+            ceiling="max_tokens_total",
+            limit=limit.tokens,
         )
-    return (
+    return BudgetExceededError(
         f"max_cost_usd: {found.spent.usd:.4f} USD are spent, {found.held.usd:.4f} reserved by "
         f"calls in flight and the next call costs about {expected.usd:.4f}; "
-        f"the ceiling is {limit.usd:.4f}"
+        f"the ceiling is {limit.usd:.4f}",
+        ceiling="max_cost_usd",
+        limit=limit.usd,
     )

@@ -1,9 +1,10 @@
 """A run that reads its orders while it goes on."""
 
 import asyncio
+import math
 from collections.abc import Callable
 
-from grindstone.errors import InfrastructureError, InputError
+from grindstone.errors import BudgetExceededError, InfrastructureError, InputError
 from grindstone.home import RunFolder
 from grindstone.llm.budget import Spending
 from grindstone.runs.progress import Note, Watcher, ignore
@@ -114,12 +115,7 @@ class Steering:
             self.on_cancel()
 
 
-def raised(before: Spending, after: Spending) -> bool:
-    """Return whether a ceiling is higher than it was, and none is lower."""
-    pairs = [
-        (before.max_cost_usd, after.max_cost_usd),
-        (before.max_tokens_total, after.max_tokens_total),
-    ]
-    inf = float("inf")
-    ways = [(new or inf) - (old or inf) if new != old else 0.0 for old, new in pairs]
-    return any(way > 0 for way in ways) and all(way >= 0 for way in ways)
+def lifted(stop: BudgetExceededError, ceilings: Spending) -> bool:
+    """Return whether the ceiling that stopped somebody is higher by now, or there is none."""
+    now = {"max_cost_usd": ceilings.max_cost_usd, "max_tokens_total": ceilings.max_tokens_total}
+    return stop.ceiling in now and (now[stop.ceiling] or math.inf) > stop.limit

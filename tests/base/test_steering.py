@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from grindstone.errors import InputError
+from grindstone.errors import BudgetExceededError, InputError
 from grindstone.home import Home
 from grindstone.llm.budget import Spending
 from grindstone.runs.parked import Parked
 from grindstone.runs.progress import Note
 from grindstone.runs.slots import Slots
-from grindstone.runs.steered import Steering, raised
+from grindstone.runs.steered import Steering, lifted
 from grindstone.steering import Order, give_order, orders_of, steer_of
 
 
@@ -84,7 +84,18 @@ async def test_ceilings_of_the_settings_hold_until_an_order_says_otherwise(folde
     give(folder, max_cost_usd=float("inf"), max_tokens_total=0)
     none = await steering.look()
     assert (none.max_cost_usd, none.max_tokens_total) == (None, None)
-    assert raised(both, none) and not raised(none, both) and not raised(none, none)
+
+
+def test_a_ceiling_that_stopped_somebody_is_lifted_once_it_is_higher():
+    stop = BudgetExceededError("spent", ceiling="max_tokens_total", limit=10)
+    for tokens, usd, now in (
+        (10, None, False),
+        (5, 9.0, False),
+        (11, 1.0, True),
+        (None, 1.0, True),
+    ):
+        assert lifted(stop, Spending(max_tokens_total=tokens, max_cost_usd=usd)) is now
+    assert not lifted(BudgetExceededError("it is not told which"), Spending())
 
 
 async def test_what_is_asked_once_concerns_who_runs_then(folder):

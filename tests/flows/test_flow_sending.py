@@ -1,22 +1,29 @@
 """Slices that nobody finishes, and slices that a dead process had sent."""
 
 import asyncio
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import pytest
 from prefect import get_client
 from prefect.client.orchestration import PrefectClient
-from prefect.client.schemas.actions import WorkPoolCreate
-from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
+from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.flow_engine import run_flow_async
+from prefect.settings import PREFECT_API_AUTH_STRING
 from prefect.states import Completed, Running, exception_to_failed_state
+from prefect.workers.process import ProcessWorker
 
 from grindstone.attempt.handing import Handing
 from grindstone.attempt.run import error_episode
 from grindstone.attempt.spec import AttemptSpec, SolverSettings
+from grindstone.attempt.travelling import tell_end
 from grindstone.benchmark import load_task
 from grindstone.errors import BudgetExceededError, Cause, InfrastructureError, InputError
 from grindstone.flows import sending
@@ -234,6 +241,51 @@ async def test_a_slice_long_at_work_makes_room_for_others(
     assert len(done) > 1
 
 
+@pytest.fixture
+async def worker(
+    sender: Sender, prefect_server: str, tmp_path: Path
+) -> AsyncIterator["subprocess.Popen[bytes]"]:
+    """A worker whose runs never begin: it starts a program that does nothing."""
+    template = ProcessWorker.get_default_base_job_template()
+    template["job_configuration"]["command"] = "sleep 300"
+    name = sender.runtime.run_key
+    await sender.client.update_work_pool(name, WorkPoolUpdate(base_job_template=template))
+    command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", name]
+    environ = {"PREFECT_API_URL": prefect_server}
+    environ |= {"PREFECT_API_AUTH_STRING": PREFECT_API_AUTH_STRING.value()}
+    environ |= {"PREFECT_WORKER_HEARTBEAT_SECONDS": "1", "PREFECT_WORKER_QUERY_SECONDS": "1"}
+    with (tmp_path / "worker.txt").open("wb") as log:
+        process = subprocess.Popen(
+            command, env=os.environ | environ, stdout=log, stderr=log, start_new_session=True
+        )
+    yield process
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+async def test_a_slice_whose_worker_dies_before_it_begins_is_sent_again_at_once(
+    sender: Sender, worker: "subprocess.Popen[bytes]", monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(sending, "LOST_S", 4.0)
+    working = asyncio.create_task(sender.send())
+    [sent] = await sender.sent(1)
+    async with asyncio.timeout(60):
+        while (await sender.slices())[0].infrastructure_pid is None:
+            await asyncio.sleep(0.1)
+    await asyncio.sleep(8)
+    [taken] = await sender.slices()
+    assert taken.state_type is StateType.PENDING, "a worker that lives is waited for"
+    worker.kill()
+    again = [run for run in await sender.sent(2) if run.id != sent.id]
+    assert [run.state_type for run in again] == [StateType.SCHEDULED]
+    lost = await sender.client.read_flow_run(sent.id)
+    assert lost.state is not None and "worker gave no sign of life" in str(lost.state.message)
+    assert sender.runtime.folder.pulse(str(sent.id)).with_suffix(".given-up").exists()
+    working.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await working
+
+
 async def test_a_paused_run_sends_nothing_until_it_goes_on(sender: Sender):
     folder = sender.runtime.folder
     give_order(folder, Order(paused=True), by="ann@desk", via="cli")
@@ -251,24 +303,42 @@ async def test_a_paused_run_sends_nothing_until_it_goes_on(sender: Sender):
         await sending
 
 
-async def test_a_slice_that_met_a_ceiling_is_sent_again_once_it_is_raised(sender: Sender):
-    ceiling = Order(max_tokens_total=10)
-    give_order(sender.runtime.folder, ceiling, by="ann@desk", via="cli")
-    await sender.runtime.steering.look()
-    sending = asyncio.create_task(sender.send())
-    async with asyncio.timeout(30):
-        while not (sent := await sender.slices()):
-            await asyncio.sleep(0.1)
-        higher = Order(max_tokens_total=1000)
-        give_order(sender.runtime.folder, higher, by="ann@desk", via="cli")
+async def test_what_a_ceiling_stopped_is_sent_again_once_that_one_is_raised(sender: Sender):
+    async def order(**asked: Any) -> None:
+        order = Order.model_validate(asked)
+        give_order(sender.runtime.folder, order, by="ann@desk", via="cli")
         await sender.runtime.steering.look()
-        stopped = await exception_to_failed_state(BudgetExceededError("max_tokens_total"))
-        await sender.client.set_flow_run_state(sent[0].id, stopped, force=True)
-        while len(again := await sender.slices()) < 2:
-            assert not sending.done(), await sending
-            await asyncio.sleep(0.1)
-    ceilings = {AttemptSlice.model_validate(r.parameters["work"]).spending for r in again}
-    assert {each.max_tokens_total for each in ceilings} == {10, 1000}
+
+    first, second = sender.trials(2)
+    one = sender._replace(settings=sender.settings.model_copy(update={"slice_size": 1}))
+    sending = asyncio.create_task(one.send(first, second))
+    [sent] = await sender.sent(1)
+    await order(max_tokens_total=10, paused=True)
+    error = BudgetExceededError("it is spent", ceiling="max_tokens_total", limit=10)
+    tell_end(sender.runtime.folder.pulse(str(sent.id)), error)
+    stopped = await exception_to_failed_state(error)
+    await sender.client.set_flow_run_state(sent.id, stopped, force=True)
+    await asyncio.sleep(1)
+    assert not sending.done(), "a paused run does not end: its ceiling may yet be raised"
+    assert len(await sender.slices()) == 1
+    await order(max_tokens_total=1000, paused=False)  # it was sent when there was none
+    again = [run for run in await sender.sent(2) if run.id != sent.id]
+    [work] = [AttemptSlice.model_validate(run.parameters["work"]) for run in again]
+    assert work.spending.max_tokens_total == 1000
     sending.cancel()
     with pytest.raises(asyncio.CancelledError):
         await sending
+
+
+async def test_a_run_ends_by_a_ceiling_that_stays(sender: Sender):
+    sending = asyncio.create_task(sender.send())
+    [sent] = await sender.sent(1)
+    error = BudgetExceededError("it is spent", ceiling="max_tokens_total", limit=10)
+    give_order(sender.runtime.folder, Order(max_tokens_total=10), by="ann@desk", via="cli")
+    await sender.runtime.steering.look()
+    tell_end(sender.runtime.folder.pulse(str(sent.id)), error)
+    stopped = await exception_to_failed_state(error)
+    await sender.client.set_flow_run_state(sent.id, stopped, force=True)
+    with pytest.raises(BudgetExceededError, match="it is spent"):
+        async with asyncio.timeout(20):
+            await sending

@@ -19,6 +19,7 @@ from grindstone.benchmark import load_task
 from grindstone.errors import CalledOffError, InputError
 from grindstone.flows.grind import grind
 from grindstone.flows.slices import AttemptSlice, attempt_slice
+from grindstone.home import Home
 from grindstone.ledger import Ledger
 from grindstone.ledger.tables.runs import RunRow
 from grindstone.records import Episode, Outcome, Purpose
@@ -146,7 +147,7 @@ async def test_a_lowered_ceiling_stops_the_next_call(tmp_path: Path, tap: Wireta
 
 
 async def test_a_raised_ceiling_lets_it_go_on_while_it_lives(tmp_path: Path, tap: Wiretap):
-    run = start(tmp_path, TASKS[:2], max_workers=2, max_tokens_total=1_000_000)
+    run = start(tmp_path, TASKS[:2], max_workers=2)  # without one at first: none is higher
     reached = asyncio.Event()
 
     def squeeze(body: Any) -> Response | None:
@@ -278,6 +279,7 @@ def test_a_run_killed_while_paused_stays_paused_and_can_be_resumed(
     assert second.wait(lambda: time.monotonic() > end) is None
     assert len(ledger.rows(Episode, "K")) == 1
     assert "paused" in second.tail()
-    steer("--resume")
+    steer("--resume", "--max-tokens-total", "0")
+    assert steer_of(Home.at(tmp_path).run("K")).max_tokens_total == 0
     assert second.wait() == 0, second.tail()
     assert len(ledger.rows(Episode, "K")) == 2

@@ -133,18 +133,23 @@ def test_what_a_killed_slice_left_of_an_attempt_in_the_ledger_is_removed(
         assert left == ["runs/r/attempts/other.json"]
 
 
-def test_why_a_slice_ended_is_told_where_prefect_cannot(pair: Pair):
+@pytest.mark.parametrize("shared", ["folder", "storage"])
+def test_why_a_slice_ended_is_told_where_prefect_cannot(pair: Pair, tmp_path: Path, shared: str):
+    here = there = Home.at(tmp_path / "h")
+    if shared == "storage":
+        here, there = pair.here, pair.there
     for number, error in enumerate(
         [
-            BudgetExceededError("the ceiling"),
+            BudgetExceededError("the ceiling", ceiling="max_cost_usd", limit=0.5),
             InputError.together([InputError("a", "b", "c"), InputError("d", "e", "f")]),
         ]
     ):
-        tell_end(pair.there.run("r").pulse(str(number)), error)
-        told = end_told(pair.here.run("r").pulse(str(number)))
+        tell_end(there.run("r").pulse(str(number)), error)
+        told = end_told(here.run("r").pulse(str(number)))
         assert (type(told), str(told)) == (type(error), str(error))
-    tell_end(pair.there.run("r").pulse("2"), InfrastructureError(Cause.IMAGE_BUILD, "x"))
-    assert end_told(pair.here.run("r").pulse("2")) is None, "the attempts go to another worker"
+        assert isinstance(told, InputError) or (told.ceiling, told.limit) == ("max_cost_usd", 0.5)
+    tell_end(there.run("r").pulse("2"), InfrastructureError(Cause.IMAGE_BUILD, "x"))
+    assert end_told(here.run("r").pulse("2")) is None, "the attempts go to another worker"
 
 
 async def test_signs_of_life_are_seen_and_who_is_given_up_stops(
