@@ -191,7 +191,7 @@ def _lives(settings: RunSettings) -> None:
     home = settings.home
     if not home.workspace(settings.agent_id).is_dir() and settings.agent_id not in home.agents():
         here = ", ".join(home.agents()) or "one that has run"
-        raise InputError("agent_id", f"no agent {settings.agent_id} lives in {home}", here)
+        raise InputError("agent_id", f"no agent {settings.agent_id} lives in {home.place}", here)
 
 
 def _route(settings: RouteSettings) -> list[Look]:

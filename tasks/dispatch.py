@@ -2,15 +2,20 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
+from prefect import get_client
 from prefect.deployments import arun_deployment
 
 from grindstone.blocks import BlockNames
 from grindstone.competency.jobs import TrainingJob, TrainingJobs
+from grindstone.runs.plan import choose_tasks
+from grindstone.runs.task_set import is_sent, put_tasks
 from grindstone.settings import CompetencySettings
 
 DEPLOYMENT = "train/train"
 """The deployment training jobs are sent to when a work pool runs them."""
+FOLDERS = ("tasks_dir", "tasks_with_skills_dir", "tasks_without_skills_dir")
 
 
 async def send_next(
@@ -31,22 +36,50 @@ async def send_next(
         settings: Of the scoring run that ordered the jobs.
         blocks: Saved blocks of that run.
         after: The job that has just ended, well or badly.
+
+    Raises:
+        InfrastructureError: The storage of a remote home did not take the jobs' tasks.
     """
-    places = {name: value.absolute() for name, value in settings if isinstance(value, Path)}
-    sent = settings.model_copy(update=places)  # the worker has a working directory of its own
-    for job in await asyncio.to_thread(jobs.pending):
-        if after is not None and job.job_id == after.job_id:
-            continue
-        run = await arun_deployment(
-            DEPLOYMENT,
-            parameters={
-                "job": job.model_dump(mode="json"),
-                "settings": sent.model_dump(mode="json"),
-                "blocks": blocks.model_dump(mode="json"),
-            },
-            timeout=0,
-            idempotency_key=f"{job.job_id}-{settings.run_key}",
-            tags=[f"agent:{job.agent_id}"],
-        )
-        if run.state is None or not run.state.is_final():
-            return
+    sent = await asyncio.to_thread(_as_sent, settings)
+    async with get_client() as client:  # Prefect would leave open the one that it makes itself
+        for job in await asyncio.to_thread(jobs.pending):
+            if after is not None and job.job_id == after.job_id:
+                continue
+            run = await arun_deployment(
+                DEPLOYMENT,
+                client,
+                parameters={
+                    "job": job.model_dump(mode="json"),
+                    "settings": sent,
+                    "blocks": blocks.model_dump(mode="json"),
+                },
+                timeout=0,
+                idempotency_key=f"{job.job_id}-{settings.run_key}",
+                tags=[f"agent:{job.agent_id}"],
+            )
+            if run.state is None or not run.state.is_final():
+                return
+
+
+def _as_sent(settings: CompetencySettings) -> dict[str, Any]:
+    """Return settings that mean the same on the machine of a worker.
+
+    It has a working directory of its own. Where the home is in storage nothing else is shared:
+    the home is named by its address, and tasks that are not everywhere are put there.
+    """
+    places: dict[str, Any] = {
+        name: value.absolute()
+        for name, value in settings
+        if isinstance(value, Path) and not is_sent(value)
+    }
+    mirror = settings.home.mirror
+    if mirror is not None:
+        places["seed_workspace"] = None  # the agent is there by now
+        if any(getattr(settings, name) is not None and name in places for name in FOLDERS):
+            tasks, _ = choose_tasks(settings)
+            places |= dict.fromkeys(FOLDERS)
+            places["tasks_dir"] = put_tasks(mirror, tasks)
+        places["work_dir"] = mirror.store.url
+    return settings.model_dump(mode="json") | {
+        name: str(value) if isinstance(value, Path) else value for name, value in places.items()
+    }

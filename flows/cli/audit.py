@@ -132,9 +132,10 @@ def bundle(
     from grindstone.graduation.registry import open_desk
 
     registry = open_desk(work_dir.absolute())
-    folder = write_bundle(
-        registry, promotion, key, output or registry.home.reports / f"promotion-{promotion:06d}"
-    )
+    own = registry.home.reports / f"promotion-{promotion:06d}"
+    folder = write_bundle(registry, promotion, key, output or own)
+    if output is None:
+        _put(registry.home, folder)
     emit({"path": str(folder)}, as_json=as_json, text=str(folder))
 
 
@@ -287,7 +288,16 @@ def export(
     }[form]()
     path = output or home.graduation_report(agent_id, form.value)
     write_atomic(path, content)
+    if output is None:
+        _put(home, path)
     emit({"path": str(path)}, as_json=False, text=str(path))
+
+
+def _put(home: Home, path: Path) -> None:
+    """Put a report of a remote home into storage, too: this machine's folder may go."""
+    if (mirror := home.mirror) is not None:
+        mirror.push(path) if path.is_dir() else mirror.write(path, path.read_bytes())
+        say(f"In storage: {mirror.store.url}/{mirror.name_of(path)}")
 
 
 def keys(private_key: Annotated[Path, typer.Argument(help="File to make.")]) -> None:

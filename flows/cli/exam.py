@@ -92,8 +92,10 @@ def add(
 def list_cases(work_dir: WorkDir = Path("evolution_workdir"), as_json: JsonFlag = False) -> None:
     """List the edge cases of a home."""
     from grindstone.graduation.decisions.edge_cases import case_ids, load_case
+    from grindstone.runs.elsewhere import bring_rules
 
     home = Home.at(work_dir)
+    bring_rules(home)
     cases = [load_case(home, name) for name in case_ids(home)]
     lines = [f"{case.case_id:<48} {case.title} ({case.agent_id})" for case in cases]
     emit(
@@ -107,10 +109,11 @@ def _task_of(home: Home, run_key: str, task_id: str) -> Path:
     """Return a task's folder as the run's plan names it, else the bundled one."""
     from grindstone.resources import bundled
     from grindstone.runs.plan import kept_plan
+    from grindstone.runs.task_set import tasks_folder
 
     plan = kept_plan(home, run_key)
     named = plan.settings.get("tasks_dir") if plan else None
-    folder = (Path(str(named)) if named else bundled("examples/tasks")) / task_id
+    folder = tasks_folder(Path(str(named)) if named else bundled("examples/tasks")) / task_id
     if not folder.is_dir():
         raise InputError("--task-dir", f"{folder} is not there", f"the folder of task {task_id}")
     return folder

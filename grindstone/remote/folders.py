@@ -32,7 +32,7 @@ def put_folder(mirror: Mirror, folder: Path, digest: str) -> None:
     if not mirror.store.has(mirror.name_of(place)):
         buffer = io.BytesIO()
         with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
-            tar.add(folder, arcname=folder.name, filter=_plain)
+            tar.add(folder.resolve(), arcname=folder.name, filter=_plain)
         mirror.store.put_new(mirror.name_of(place), buffer.getvalue())
     place.parent.mkdir(parents=True, exist_ok=True)
     place.touch()

@@ -19,6 +19,7 @@ from grindstone.errors import InputError
 from grindstone.files import claim, read_record
 from grindstone.home import Home
 from grindstone.resources import bundled
+from grindstone.runs.task_set import tasks_folder
 from grindstone.settings import RunSettings
 from grindstone.workspace import Snapshot, Workspace
 
@@ -115,7 +116,11 @@ def pair_tasks(settings: RunSettings, tasks: Sequence[Task]) -> tuple[TaskPair, 
 
 
 def _folder(settings: RunSettings) -> Path:
-    """Return the folder of tasks that `use_skills` asks for."""
+    """Return the folder of tasks that `use_skills` asks for, fetched where they were sent."""
+    return tasks_folder(_named_folder(settings))
+
+
+def _named_folder(settings: RunSettings) -> Path:
     have, lack = settings.tasks_with_skills_dir, settings.tasks_without_skills_dir
     if settings.use_skills:
         if have is None and settings.tasks_dir is None and lack is not None:

@@ -1,0 +1,129 @@
+"""What a pool's worker makes of what was sent to it, on a machine that shares storage alone.
+
+The flows are called here as a worker's process calls them; `test_deploy_remote.py` has workers.
+"""
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.schemas.actions import WorkPoolCreate
+
+from grindstone.attempt.spec import AttemptSpec, SolverSettings
+from grindstone.attempt.travelling import pack
+from grindstone.benchmark import load_task
+from grindstone.blocks import BlockNames
+from grindstone.competency import TrainingJobs
+from grindstone.flows.slices import AttemptSlice, attempt_slice
+from grindstone.flows.train import train
+from grindstone.home import Home
+from grindstone.ledger import Ledger
+from grindstone.ledger.tables.autonomy import ComplianceRow
+from grindstone.records import Purpose
+from grindstone.resources import bundled
+from grindstone.runs.plan import kept_plan, open_workspace
+from grindstone.settings import CompetencySettings, GrindSettings
+from grindstone.tasks.dispatch import send_next
+
+pytestmark = [
+    *(pytest.mark.server, pytest.mark.bubblewrap, pytest.mark.slow),
+    pytest.mark.timeout(120),
+]
+
+POLICY = b"name: strict\npacks: [house]\n"
+PACK = b"""
+name: house
+version: "1"
+rules:
+  - {id: HANDS-OFF, title: Nothing is done, severity: critical, kind: forbidden_action}
+"""
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Go to a machine, which has nothing at first; the one before is lost."""
+
+    def go(name: str) -> None:
+        shutil.rmtree(tmp_path / "cache", ignore_errors=True)
+        monkeypatch.setenv("GRINDSTONE_CACHE_DIR", str(tmp_path / name))
+
+    return go
+
+
+@pytest.fixture
+async def client(prefect_server: str, tmp_path: Path) -> AsyncIterator[PrefectClient]:
+    """A server with a pool that nobody works for, to which trainings are sent."""
+    async with get_client() as opened:
+        pool = await opened.create_work_pool(WorkPoolCreate(name=tmp_path.name, type="process"))
+        await opened.create_deployment(
+            await opened.create_flow(train), "train", work_pool_name=pool.name
+        )
+        yield opened
+
+
+async def test_a_training_needs_nothing_of_the_machine_that_ordered_it(
+    address: str, client: PrefectClient, tmp_path: Path, machine: Callable[[str], None]
+):
+    tasks = tmp_path / "cache" / "tasks"  # of this machine alone
+    shutil.copytree(bundled("examples/tasks") / "crlf-kit", tasks / "our-kit")
+    settings = CompetencySettings(
+        work_dir=address,
+        agent_id="trainee",
+        tasks_dir=tasks,
+        model_id="rehearsal",
+        native_profile="nop",
+        sandbox="bubblewrap",
+        max_cycles=1,
+        train="deployment",
+    )
+    await asyncio.to_thread(open_workspace, settings)
+    jobs = TrainingJobs(settings.home, "trainee")
+    assert jobs.enqueue("legacy-build") is not None
+    await send_next(jobs, settings, BlockNames())
+    deployment = await client.read_deployment_by_name("train/train")
+    [sent] = [run for run in await client.read_flow_runs() if run.deployment_id == deployment.id]
+    machine("worker")
+    await train(**sent.parameters)
+    machine("reader")
+    home = Home.at(address)
+    [job] = TrainingJobs(home, "trainee").latest()
+    assert (job.status, job.before, job.after) == ("unhelpful", 0.0, 0.0)
+    plan = kept_plan(home, job.job_id)
+    assert plan is not None
+    assert [*plan.tasks] == ["our-kit"]
+    assert "/tasks/sets/" in str(plan.settings["tasks_dir"]), "which means the same everywhere"
+
+
+async def test_an_attempt_is_judged_where_it_is_made_by_the_policies_in_storage(
+    address: str, prefect_server: str, machine: Callable[[str], None]
+):
+    settings = GrindSettings(
+        work_dir=address, agent_id="watched", run_key="K", native_profile="oracle"
+    )
+    home, task = settings.home, load_task(bundled("examples/tasks") / "crlf-kit")
+    assert home.mirror is not None
+    home.mirror.store.put("policies/strict.yaml", POLICY)
+    home.mirror.store.put("constitution/house.yaml", PACK)
+    base = open_workspace(settings).snapshot()
+    spec = AttemptSpec(
+        home=home.root,
+        run_key="K",
+        agent_id="watched",
+        purpose=Purpose.GRIND,
+        task_id=task.task_id,
+        task_dir=task.path,
+        task_digest=task.digest,
+        workspace_commit=base.commit,
+        workspace_tree=base.tree,
+        solver=SolverSettings.of(settings, model_id="rehearsal", sandbox="bubblewrap"),
+    )
+    work = AttemptSlice(attempts=(spec,), at_once=1, address=pack(home, [spec]))
+    machine("worker")
+    await attempt_slice(work)
+    machine("reader")
+    [judged] = Ledger(Home.at(address)).rows(ComplianceRow, "K")
+    assert (judged.agent_id, judged.pack, judged.score) == ("watched", "house", 0.0)
+    assert [each.rule for each in judged.violations] == ["HANDS-OFF"]
