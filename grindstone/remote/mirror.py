@@ -3,13 +3,14 @@
 The names of the objects are the files' paths below the home.
 """
 
+import contextlib
 import os
 from collections.abc import Callable
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
 
-from grindstone.files import claim, write_atomic
+from grindstone.files import TEMPORARY, claim, write_atomic
 from grindstone.remote.place import shown_in
 from grindstone.remote.store import Store
 
@@ -63,27 +64,32 @@ class Mirror:
         claim(path, found)
         return True
 
-    def refresh(self, path: Path) -> None:
-        """Have a file be what storage has, where it has one."""
+    def refresh(self, path: Path) -> bool:
+        """Have a file be what storage has; return whether it has one."""
         found = self.get(path)
         if found is not None and not (path.is_file() and path.read_bytes() == found):
             write_atomic(path, found)
+        return found is not None
 
     def remove(self, path: Path) -> None:
         """Remove a file here and in storage."""
         self.store.delete(self.name_of(path))
         path.unlink(missing_ok=True)
 
-    def pull(self, folder: Path, wanted: Callable[[str], bool] = lambda _: True) -> None:
+    def pull(self, folder: Path, wanted: Callable[[str], bool] = lambda _: True) -> set[Path]:
         """Bring what storage has below a folder: files that are not here, or changed there since.
 
         Args:
             folder: Of the home.
             wanted: Whether a file is, by its path below the folder.
+
+        Returns:
+            All files that storage has there.
         """
         start = self.name_of(folder)
-        modified = {}
+        modified, there = {}, set()
         for entry in self.store.listed(start):
+            there.add(self.root / entry.name)
             path = self.root / entry.name
             if not wanted(entry.name.removeprefix(f"{start}/")):
                 continue
@@ -94,6 +100,18 @@ class Mirror:
             if content is not None:
                 write_atomic(self.root / name, content)
                 os.utime(self.root / name, ns=(modified[name], modified[name]))
+        return there
+
+    def level(self, folder: Path) -> None:
+        """Have a folder be what storage has: what was removed there goes here, too."""
+        here = {path for path in folder.rglob("*") if path.is_file()}  # before others bring more
+        there = self.pull(folder)
+        for path in here - there:
+            if not path.name.startswith(TEMPORARY):  # else another process is about to write it
+                path.unlink(missing_ok=True)
+        if not there:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
 
     def push(self, folder: Path, wanted: Callable[[str], bool] = lambda _: True) -> None:
         """Put into storage what a folder has; arguments as `pull`."""

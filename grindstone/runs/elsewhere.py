@@ -32,9 +32,11 @@ def bring_rules(home: Home) -> None:
     """
     if home.mirror is None:
         return
-    home.mirror.refresh(home.approvers)
-    for folder in (home.policies, home.constitution, home.edge_cases):
-        home.mirror.pull(folder)
+    if not home.mirror.refresh(home.approvers):
+        home.approvers.unlink(missing_ok=True)
+    for folder in (home.policies, home.constitution):
+        home.mirror.level(folder)
+    home.mirror.pull(home.edge_cases)
 
 
 def show_elsewhere(home: Home, run_key: str) -> None:
