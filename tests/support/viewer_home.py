@@ -83,6 +83,7 @@ def keep_attempt(
     commit: str = "",
     read: bool = False,
     minute: int = 0,
+    tests: tuple[TestResult, ...] = (),
     **changes: Any,
 ) -> str:
     """Write one attempt as a run does; return its id."""
@@ -91,7 +92,8 @@ def keep_attempt(
     verdict = Verdict(
         reward=float(passed),
         passed=passed,
-        tests=(
+        tests=tests
+        or (
             TestResult(name="test_there", status="passed"),
             TestResult(
                 name="test_sorted",
@@ -125,11 +127,11 @@ def keep_attempt(
         "ended_at": began + timedelta(seconds=30),
     }
     whole, steps = trajectory_rows(key, trajectory)
-    row, tests = verdict_rows(key, verdict)
+    row, graded = verdict_rows(key, verdict)
     use = SkillUseRow(
         episode_id=key, skill=SKILL, loaded=read, followed=read, selection_method="all"
     )
-    for rows in ([whole], steps, [row], tests, [use], [Episode.model_validate(told | changes)]):
+    for rows in ([whole], steps, [row], graded, [use], [Episode.model_validate(told | changes)]):
         ledger.append(rows, run_key=run_key)
     return key
 

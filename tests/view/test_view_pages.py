@@ -5,7 +5,17 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.viewer_home import HOSTILE, SKILL
+from support.viewer_home import (
+    HOSTILE,
+    SKILL,
+    command,
+    conversation,
+    keep_attempt,
+    keep_state,
+)
+
+from grindstone.ledger import Ledger
+from grindstone.records import TestResult as Graded
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -210,3 +220,18 @@ def test_without_the_login_nothing_is_told(viewer: Any) -> None:
     stranger.get_by_text("That is not the login.").wait_for()
     assert "late" not in stranger.inner_text("body")
     stranger.close()
+
+
+def test_many_failed_tests_and_a_long_name_leave_the_conversation_in_sight(
+    viewer: Any, home: Any
+) -> None:
+    keep_state(Ledger(home), "odd", "completed")
+    failed = tuple(Graded(name=f"test_{n}[{'x' * 300}]", status="failed") for n in range(300))
+    walked = conversation("much", [command(2, "ls", "names.txt\n")])
+    key = keep_attempt(Ledger(home), "odd", "n" * 200, walked, passed=False, tests=failed)
+    page = viewer.open(f"/episode/{key}")
+    page.get_by_text("280 more tests").wait_for()
+    assert page.locator(".tests li:visible").count() == 20
+    assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")
+    page.get_by_text("280 more tests").click()
+    assert page.locator(".tests li:visible").count() == 300

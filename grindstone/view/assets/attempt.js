@@ -9,6 +9,7 @@ import { Turn } from "./turn.js";
 import { count, duration, fixed, money, plural, standing, tests, time } from "./words.js";
 
 const ALL_OPEN = 40; // a conversation of so many turns is unfolded at first
+const NAMED = 20; // failed tests that are named at first
 const DRAWN = 150; // turns that are drawn at once; the others follow while one reads
 
 export function AttemptPage({ id }) {
@@ -41,8 +42,10 @@ export function Why({ found, id = "why" }) {
       ended: ${found.stop_reason.replaceAll("_", " ")}</p>`}
     ${feedback && html`<p>Reward ${fixed(feedback.reward, 2)}${tests(attempt)
       && `, ${tests(attempt)} tests passed`}</p>`}
-    ${failing.length > 0 && html`<ul class="tests">${failing.map((test) => html`
-      <li>✗ <code>${test.name}</code> ${test.status}${test.count > 1 ? ` ×${test.count}` : ""}</li>`)}</ul>`}
+    <${Failing} tests=${failing.slice(0, NAMED)} />
+    ${failing.length > NAMED && html`<details>
+      <summary>${plural(failing.length - NAMED, "more test")}</summary>
+      <${Failing} tests=${failing.slice(NAMED)} /></details>`}
     ${found.evidence && html`<p>In doubt: ${found.evidence}</p>`}
     ${feedback?.output && html`<details open=${attempt.outcome !== "passed"}>
       <summary>What the verifier said${found.level === "full" ? "" : ` (${found.level})`}</summary>
@@ -52,6 +55,9 @@ export function Why({ found, id = "why" }) {
     <${Remarks} of=${found.remarks} />
   </section>`;
 }
+
+const Failing = ({ tests: those }) => those.length > 0 && html`<ul class="tests">${those.map((test) => html`
+  <li>✗ <code>${test.name}</code> ${test.status}${test.count > 1 ? ` ×${test.count}` : ""}</li>`)}</ul>`;
 
 const Remarks = ({ of }) => html`
   ${of.corrections.map((each) => html`<p>${each.by} corrected ${each.field}: ${each.original} →
