@@ -70,6 +70,7 @@ def verify(
     from grindstone.graduation.audit.chain import Chain
     from grindstone.graduation.audit.verify import parse_anchor
     from grindstone.graduation.audit.verify import verify as check
+    from grindstone.report.words import count
 
     if bundle is not None:
         _verify_bundle(bundle, public_key, as_json=as_json)
@@ -81,7 +82,7 @@ def verify(
     )
     end = f"{found.head.sequence}:{found.head.digest}"
     text = (
-        f"Intact: {found.events} events. Keep this end elsewhere, to check against: {end}"
+        f"Intact: {count(found.events, 'event')}. Keep this end elsewhere, to check against: {end}"
         if found.intact
         else f"NOT INTACT at {found.first_bad}: {found.problem}"
     )

@@ -80,6 +80,7 @@ async def _check_all(
     tasks: "Sequence[Task]", sandboxes: Sequence[str], max_workers: int, *, cheat: bool
 ) -> "dict[Kind, list[CheckReport]]":
     from grindstone.benchmark.checking import check_task
+    from grindstone.report.words import count
     from grindstone.sandbox import open_provider
 
     found: dict[Kind, list[CheckReport]] = {}
@@ -97,7 +98,7 @@ async def _check_all(
 
         try:
             await provider.reap()
-            say(f"Checking {len(tasks)} tasks on {provider.kind}")
+            say(f"Checking {count(len(tasks), 'task')} on {provider.kind}")
             found[provider.kind] = list(await asyncio.gather(*(one(task) for task in tasks)))
         finally:
             await provider.close()

@@ -91,7 +91,7 @@ def _diff_text(found: "RunDiff") -> str:
     for mark, name, tasks in (("✓", "passes now", found.gained), ("✗", "fails now", found.lost)):
         parts += [f"{mark} {name:<11} {task}" for task in tasks]
     same = [task for task in found.tasks if not task.flipped]
-    parts.append(f"{len(same)} of {len(found.tasks)} tasks did not flip:")
+    parts.append(f"{len(same)} of {len(found.tasks)} tasks did not flip{':' if same else ''}")
     parts += [f"  {task.task_id:<32} {_side(task.before)} → {_side(task.after)}" for task in same]
     parts.append("")
     for ref in found.evolutions:

@@ -3,7 +3,7 @@
 from grindstone.graduation.decisions.exam import ExamResult
 from grindstone.graduation.decisions.review import Decision, Review
 from grindstone.graduation.evidence.readiness import Readiness
-from grindstone.report.words import table
+from grindstone.report.words import count, table
 
 NEXT = {
     "exam_due": "run the deployment exam/exam for it",
@@ -24,10 +24,10 @@ def review_line(found: Review) -> str:
     for item in found.decisions:
         counts[item.action] = counts.get(item.action, 0) + 1
     told = ", ".join(
-        f"{count} {name.replace('_', ' ')}" for name, count in counts.items() if name != "none"
+        f"{n} {name.replace('_', ' ')}" for name, n in counts.items() if name != "none"
     )
     agents = len({item.agent_id for item in found.decisions})
-    return f"{agents} agents reviewed: {told or 'nothing changes'}"
+    return f"{count(agents, 'agent')} reviewed: {told or 'nothing changes'}"
 
 
 def decision_line(item: Decision) -> str:
