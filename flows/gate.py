@@ -371,9 +371,15 @@ async def roll_back(
 
 
 async def _restore_if_present(runtime: Runtime, gated: Gated, arms: Arms) -> bool:
-    """Roll back a rejected candidate that is the workspace's present state."""
+    """Roll back a rejected candidate that is the workspace's present state.
+
+    Where infrastructure kept every attempt from a score, nothing was found out about it.
+    """
     present = await asyncio.to_thread(runtime.workspace.snapshot)
     if gated.accepted or present.tree != arms.candidate.tree:
+        return False
+    if all(pair.baseline_score is None and pair.candidate_score is None for pair in gated.pairs):
+        runtime.note("No attempt has a score, so the workspace stays as it is")
         return False
     row = gated.row
     await roll_back(runtime, arms, gate_id=row.gate_id, cycle=row.cycle, reason=row.reason)

@@ -92,6 +92,22 @@ async def test_a_harmful_skill_is_rejected_and_the_workspace_restored_byte_for_b
     assert workspace.snapshot() == now, "resuming rolls nothing back twice"
 
 
+async def test_where_no_attempt_has_a_score_the_workspace_stays_as_it_is(
+    tmp_path: Path, workspace: Workspace, prefect_server: str, monkeypatch: pytest.MonkeyPatch
+):
+    """A key that is wrong is no reason to take back what an agent has learned."""
+    monkeypatch.setenv("GRINDSTONE_PATIENCE", '{"pause_s": 0, "pause_cap_s": 0}')
+    evolve(workspace, taught)
+    now = workspace.snapshot()
+    nobody = {"model_id": "openai:some@http://127.0.0.1:9/v1", "task_ids": TASKS[:1]}
+    done = await gate(settings(tmp_path, run_key="none", max_tokens_total=10**6, **nobody))
+    assert done.gated is not None
+    assert not done.gated.accepted
+    assert len(done.report.errors) == done.report.n_attempts == 2
+    assert not done.restored
+    assert workspace.snapshot() == now
+
+
 async def test_a_state_is_not_weighed_against_itself(
     tmp_path: Path, workspace: Workspace, prefect_server: str
 ):
