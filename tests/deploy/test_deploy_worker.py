@@ -130,36 +130,6 @@ def test_a_slice_whose_process_is_killed_costs_what_it_had_not_finished(up: Any)
     assert all(after[row.episode_id] == row for row in before), "what it had finished stands"
 
 
-def test_cancelling_a_run_calls_off_its_attempts(up: Any):
-    settings = {
-        **QUICK,
-        "work_dir": str(up.home),
-        "agent_id": "cancelled",
-        "model_id": "rehearsal",
-        "dispatch": "deployment",
-        "run_key": "cancelled",
-    }
-    parent = up.post(
-        f"/deployments/{up.deployment('grind')['id']}/create_flow_run",
-        {"parameters": {"settings": settings}},
-    )
-    sent: list[dict[str, Any]] = []
-    deadline = time.monotonic() + 300
-    while not sent or sent[0]["state_type"] != "RUNNING":
-        assert time.monotonic() < deadline, up.logs(parent["id"])
-        time.sleep(0.5)
-        sent = slices(up, "cancelled")
-    assert up.engine_of(parent["id"]) != up.engine_of(sent[0]["id"])
-    up.post(
-        f"/flow_runs/{parent['id']}/set_state",
-        {"state": {"type": "CANCELLING", "name": "Cancelling"}},
-    )
-    assert up.finished(parent["id"])["state_type"] == "CANCELLED"
-    assert up.finished(sent[0]["id"])["state_type"] == "CANCELLED"
-    kept = up.post("/artifacts/filter", {"flow_runs": {"id": {"any_": [parent["id"]]}}})
-    assert "report-cancelled" in {item["key"] for item in kept}, "what was done is told"
-
-
 def test_wrong_input_is_told_in_a_sentence_and_a_typed_name_is_kept(up: Any):
     settings = {"work_dir": str(up.home), "which_tasks": {"category": ["none such"]}}
     path = f"/deployments/{up.deployment('grind')['id']}/create_flow_run"

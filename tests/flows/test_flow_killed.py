@@ -4,7 +4,6 @@ The solver is the `strands` profile, whose commands run to their end: what a ter
 shows depends on how busy the machine is, and an answer to another screen is another answer.
 """
 
-import contextlib
 import os
 import random
 from collections import Counter
@@ -14,11 +13,11 @@ from pathlib import Path
 import pytest
 from support.cli_runs import Command
 from support.homes import history_of, ledger_rows, report_of, table_rows
+from support.sandboxes import sandboxes_of
 from support.share import Draw
 from support.undisturbed import Undisturbed, undisturbed_run
 from support.wire_faults import WireFaults
 
-from grindstone.resources import cache_dir
 from grindstone.workspace.git import BRANCH, Repository
 
 pytestmark = [
@@ -99,18 +98,6 @@ def check_on_the_way(home: Path, undisturbed: Undisturbed, before: Counter[str])
     # None is gone, none is there twice, and none is another than the undisturbed run's.
     assert before <= episodes <= table_rows(undisturbed.home, "K", "episodes")
     return episodes
-
-
-def sandboxes_of(pids: Iterable[int]) -> list[str]:
-    """Return the folders of the sandboxes some processes started, and what still runs in one."""
-    boxes = cache_dir() / "bubblewrap" / "boxes"
-    names = [f"{boxes}/{pid}-" for pid in pids]
-    found = [str(path) for path in boxes.glob("*") if str(path).startswith(tuple(names))]
-    for path in Path("/proc").glob("[0-9]*/mountinfo"):
-        with contextlib.suppress(OSError):
-            mounts = path.read_text()
-            found += [f"{path.parent}: {name}" for name in names if name in mounts]
-    return found
 
 
 def check_nothing_left(home: Path, pids: Iterable[int]) -> None:

@@ -1,11 +1,13 @@
-"""Fixtures of the tests that open sandboxes: each test runs on every engine there is."""
+"""Fixtures of the tests that open sandboxes, on every engine there is; and whose are left."""
 
+import contextlib
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
 
+from grindstone.resources import cache_dir
 from grindstone.sandbox import Limits, Sandbox, SandboxProvider, StartSpec, open_provider
 
 IMAGES = {
@@ -17,7 +19,7 @@ IMAGES = {
 
 Start = Callable[..., Awaitable[Sandbox]]
 
-__all__ = ["IMAGES", "Start", "cache", "provider", "sandbox", "start"]
+__all__ = ["IMAGES", "Start", "cache", "provider", "sandbox", "sandboxes_of", "start"]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -57,3 +59,15 @@ async def sandbox(start: Start) -> AsyncIterator[Sandbox]:
     opened = await start()
     yield opened
     await opened.close()
+
+
+def sandboxes_of(pids: Iterable[int]) -> list[str]:
+    """Return the folders of the sandboxes some processes started, and what still runs in one."""
+    boxes = cache_dir() / "bubblewrap" / "boxes"
+    names = [f"{boxes}/{pid}-" for pid in pids]
+    found = [str(path) for path in boxes.glob("*") if str(path).startswith(tuple(names))]
+    for path in Path("/proc").glob("[0-9]*/mountinfo"):
+        with contextlib.suppress(OSError):
+            mounts = path.read_text()
+            found += [f"{path.parent}: {name}" for name in names if name in mounts]
+    return found

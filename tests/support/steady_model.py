@@ -65,6 +65,15 @@ class SteadyModel:
         """How many of these were different ones."""
         return len({answer.digest for answer in self._answers})
 
+    @property
+    def in_flight(self) -> int:
+        """How many answers are on their way."""
+        return sum(not answer.ended for answer in self._answers)
+
+    def asked_after(self, moment: float) -> int:
+        """Return how many answers were asked for after a moment of the monotonic clock."""
+        return sum(answer.began > moment for answer in self._answers)
+
     def span_s(self, since: int) -> float:
         """Return the seconds from one question, counted from 0, to the end of the last answer."""
         answers = self._answers[since:]
