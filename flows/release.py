@@ -25,6 +25,7 @@ from grindstone.records import Purpose
 from grindstone.report.certificate import release_headline
 from grindstone.report.gate_page import as_pair
 from grindstone.report.model import RunReport
+from grindstone.runs.elsewhere import bring_here
 from grindstone.runs.plan import choose_tasks, open_workspace, plan_run
 from grindstone.runs.progress import Note, current_watcher
 from grindstone.settings import ReleaseSettings
@@ -78,6 +79,7 @@ async def release(
         before = await asyncio.to_thread(answered, ledger, question.query_id)
     if before is not None:
         watch(Note(f"Asked before, in run {before.run_key}; nothing is spent"))
+        await asyncio.to_thread(bring_here, home, before.run_key)
         return Released(row=before, folder=home.run(before.run_key).root, repeated=True)
     key = settings.run_key or f"release-{question.query_id[:12]}"
     exposure = await asyncio.to_thread(

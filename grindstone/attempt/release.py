@@ -13,6 +13,7 @@ from grindstone.ledger import Ledger
 from grindstone.ledger.tables.releases import ExposureRow, ReleaseRow
 from grindstone.ledger.tables.runs import GateDecisionRow, GatePairRow, RunRow
 from grindstone.records import utc_now
+from grindstone.remote.mirror import mirror_of
 from grindstone.report.certificate import certificate_markdown, certificate_of
 from grindstone.report.gate_page import as_pair
 
@@ -109,6 +110,8 @@ def _certify(
         signature, _ = sign_message(signing_key, found.message())
         found = found.model_copy(update={"signature": signature})
     page = certificate_markdown(found)
-    write_atomic(folder.certificate, found.model_dump_json(indent=2) + "\n")
-    write_atomic(folder.certificate.with_suffix(".md"), page)
+    mirror = mirror_of(folder.root)
+    write = write_atomic if mirror is None else mirror.write
+    write(folder.certificate, found.model_dump_json(indent=2) + "\n")
+    write(folder.certificate.with_suffix(".md"), page)
     return page

@@ -141,9 +141,11 @@ async def test_every_command_works_on_a_machine_that_has_nothing(
     assert "quote-a-tractor" in run("exam", "list")
     assert (await exam(settings())).passed
     assert (await review(settings())).decisions[0].action == "approval_due"
+    run("audit", "answer", "--agent-id", "ada", "--to", "INTERN", "--by", "Linus")
     done = await graduate(settings(validated_by="Grace"))
     assert done.promoted
     assert done.event is not None
+    assert done.event.by == "Linus and Grace"
     run("audit", "correct", "ep-3", *("--field", "rate", "--correction", "0", "--by", "Linus"))
     run("audit", "rate", "ep-4", "--stars", "2", "--by", "Linus")
     key = tmp_path / "key.pem"
