@@ -17,7 +17,7 @@ from grindstone.competency.training_outcome import practice_key
 from grindstone.flows.run import Run, open_run, within_budget
 from grindstone.flows.train import domains_of, train
 from grindstone.ledger.tables.autonomy import JobRow
-from grindstone.records import Purpose
+from grindstone.records import Episode, Purpose
 from grindstone.report.model import IncidentLine
 from grindstone.runs.row import Ended, end_run
 from grindstone.settings import CompetencySettings
@@ -37,6 +37,8 @@ class Competed(Frozen):
     scorings: tuple[Scoring, ...]  # the first before training, the last after it
     enqueued: tuple[TrainingJob, ...]
     jobs: tuple[JobRow, ...]  # each domain's last job, as it stands now
+    unscored: tuple[str, ...] = ()
+    """Domains whose training failed; all, where no attempt of the probe has a score."""
     note: str = ""
     incidents: tuple[IncidentLine, ...] = ()
     """What it and the trainings it ran lost to errors that nobody foresaw."""
@@ -54,7 +56,8 @@ async def compete(
     settings = settings.model_copy(update={"run_key": run_key_of("compete", settings.run_key)})
     async with open_run("compete", settings, blocks) as run:
         domains = _domains(run)
-        note = await _probe(run, domains) if settings.probe else ""
+        probed: list[Episode] = []
+        note = await _probe(run, domains, probed) if settings.probe else ""
         first = await _score(run, domains, 0)
     jobs = TrainingJobs(settings.home, settings.agent_id, kind=settings.job_kind)
     enqueued: list[TrainingJob] = []
@@ -79,12 +82,17 @@ async def compete(
         ended: Ended = "stopped" if note else "completed"
         await asyncio.to_thread(end_run, run.ledger, run.key, ended, note=note)
     keys = [key for job in trained for key in (job.job_id, practice_key(job))]
+    latest = tuple(await asyncio.to_thread(jobs.latest))
+    mine = {job.job_id for job in trained}
+    failed = tuple(row.domain for row in latest if row.job_id in mine and row.status == "failed")
+    blind = bool(probed) and all(episode.passed is None for episode in probed)
     return Competed(
         run_key=run.key,
         agent_id=settings.agent_id,
         scorings=tuple(scorings),
         enqueued=tuple(enqueued),
-        jobs=tuple(await asyncio.to_thread(jobs.latest)),
+        jobs=latest,
+        unscored=domains if blind else failed,
         note=note,
         incidents=await losses_of(settings.home, run.runtime.run_key, *keys),
     )
@@ -98,8 +106,12 @@ def _domains(run: Run[CompetencySettings]) -> tuple[str, ...]:
     return check_names(sorted(found.values()))
 
 
-async def _probe(run: Run[CompetencySettings], domains: Sequence[str]) -> str:
+async def _probe(
+    run: Run[CompetencySettings], domains: Sequence[str], probed: list[Episode]
+) -> str:
     """Attempt the tasks of domains with too few attempts; return what ended that early.
+
+    What was attempted is added to `probed`.
 
     Where nothing is left to learn from, what is missing are passes at tasks never trained on.
     """
@@ -134,7 +146,11 @@ async def _probe(run: Run[CompetencySettings], domains: Sequence[str]) -> str:
         return ""
     told = f"Probing {len(lacking)} domains with too few attempts: {len(wanted)} attempts"
     run.note(told)
-    return await within_budget(run.attempt_all(wanted))
+
+    async def work() -> None:
+        probed.extend(await run.attempt_all(wanted))
+
+    return await within_budget(work())
 
 
 async def _score(run: Run[CompetencySettings], domains: Sequence[str], index: int) -> Scoring:

@@ -67,7 +67,8 @@ def compete(
     """Score an agent's domains from its attempts, and train it where it matters most.
 
     Exit code 0: scored, and trained where that was asked for; 1: a spending ceiling ended it
-    early; 2: unusable input; 3: infrastructure.
+    early; 2: unusable input; 3: infrastructure,
+    also where it kept a probe from any score, or a training failed.
     """
     from grindstone.flows.cli.running import run_flow
 
@@ -80,7 +81,7 @@ def compete(
         verbose=verbose,
     )
     emit(result, as_json=as_json, text="" if as_json else _text(result))
-    finish(not result.note, lost=result.incidents)
+    finish(not result.note, lost=result.incidents or result.unscored)
 
 
 def _text(result: "Competed") -> str:

@@ -69,7 +69,9 @@ def weighed(
     """
     every = _compared(before, after, scale, lambda _: True)
     if every is None:
-        return TrainingOutcome(status="failed", note="no attempt was scored both times")
+        why = next((item.error_detail for item in (*before, *after) if item.score is None), "")
+        note = f"no attempt was scored both times: {why}"[:500] if why else "no task was attempted"
+        return TrainingOutcome(status="failed", note=note)
     if base.tree == then.tree:
         return TrainingOutcome(
             status="unhelpful", before=every.before, after=every.before, note="nothing was learned"

@@ -84,3 +84,17 @@ def test_scoring_and_routing_from_the_command_line(tmp_path: Path, prefect_serve
     assert done.code == 2
     assert "adda is no agent of" in done.err
     assert "one of ada, bob" in done.err
+
+
+@pytest.mark.server
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_probe_that_a_wrong_model_kept_from_any_score_is_infrastructure(
+    tmp_path: Path, prefect_server: str
+):
+    quick = {"PREFECT_API_URL": prefect_server, "GRINDSTONE_PATIENCE": '{"pause_s": 0}'}
+    nobody = ("--model-id", "openai:some@http://127.0.0.1:9/v1", "--max-tokens-total", "1000000")
+    only = ("--task-ids", "branch-sales", "--min-episodes", "1")
+    done = Session(tmp_path, **quick).run("compete", *nobody, *only, "--work-dir", "home")
+    assert done.code == 3, done.err
+    assert "model_connection" in done.err

@@ -226,6 +226,13 @@ def test_done_is_said_of_tasks_that_were_held_out(before, after, held, status):
         assert "held" in found.note
 
 
+def test_a_training_of_which_no_attempt_has_a_score_says_why():
+    spoiled = [episode(0, "error", score=None, error_detail="model_rejected: bad key")]
+    found = weighed(spoiled, spoiled, snapshot("aa"), snapshot("bb"), scale=10)
+    assert found.status == "failed"
+    assert "bad key" in found.note
+
+
 def test_the_same_tasks_stay_held_out(tmp_path):
     ledger, names = Ledger(tmp_path), [f"t{k}" for k in range(6)]
     first = held_out(ledger, "ada", names, 0.34)
