@@ -15,6 +15,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -24,6 +25,7 @@ from prefect import Flow, get_client
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.filters import (
     FlowRunFilter,
+    FlowRunFilterEndTime,
     FlowRunFilterId,
     FlowRunFilterState,
     FlowRunFilterStateType,
@@ -49,6 +51,10 @@ PROCESS = "grindstone.process"
 """Label of a flow run: host, process id and start time of what drives it."""
 ENGINES = (b"grindstone.flows.engine", b"prefect.")
 """Programs of a run, after `python -m`: of our own workers, and of any other."""
+LATELY_S = 600.0
+"""How long ago a run may have been cancelled for its steps to be looked at."""
+TOLD_TO_END = ("Execution was aborted by ", "Execution was cancelled by ")
+"""How Prefect's message begins for a step whose process or event loop was told to end."""
 PAGE = 200
 
 Suspects = frozenset[UUID]
@@ -108,6 +114,7 @@ def close_dead_runs(client: SyncPrefectClient, suspects: Suspects) -> Suspects:
             again.add(run.id)
     again |= _close_orphans(client, [run for run in active if run.id not in gone], suspects)
     _close_task_runs(client)
+    _cancel_task_runs(client)
     return frozenset(again)
 
 
@@ -208,12 +215,33 @@ def _close_task_runs(client: SyncPrefectClient) -> None:
         return
     ids = [step.flow_run_id for step in left if step.flow_run_id is not None]
     runs = client.read_flow_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=ids)))
-    settled = {
-        run.id
+    settled = {  # and whether it was cancelled
+        run.id: run.state.is_cancelled()
         for run in runs
         if run.state is not None and time.time() - run.state.timestamp.timestamp() > SETTLED_S
     }
     for step in left:
         if step.flow_run_id in settled:
-            gone: State[Any] = Crashed(message="The run it was part of has ended.")
+            state = Cancelled if settled[step.flow_run_id] else Crashed
+            gone: State[Any] = state(message="The run it was part of has ended.")
             client.set_task_run_state(step.id, gone, force=True)
+
+
+def _cancel_task_runs(client: SyncPrefectClient) -> None:
+    """Say of what ended with a cancelled run that it was cancelled.
+
+    Prefect sets the steps of a process that was told to end Crashed, which reads as a fault.
+    """
+    lately = datetime.now(UTC) - timedelta(seconds=LATELY_S)
+    cancelled = FlowRunFilterStateType(any_=[StateType.CANCELLED])
+    crashed = TaskRunFilterStateType(any_=[StateType.CRASHED])
+    for step in client.read_task_runs(
+        flow_run_filter=FlowRunFilter(
+            state=FlowRunFilterState(type=cancelled), end_time=FlowRunFilterEndTime(after_=lately)
+        ),
+        task_run_filter=TaskRunFilter(state=TaskRunFilterState(type=crashed)),
+    ):
+        why = (step.state and step.state.message) or ""
+        if why.startswith(TOLD_TO_END):
+            called_off: State[Any] = Cancelled(message="The run it was part of was cancelled.")
+            client.set_task_run_state(step.id, called_off, force=True)

@@ -80,6 +80,12 @@ def slices(up: Any, key: str) -> list[dict[str, Any]]:
     return [run for run in found if run["deployment_id"] == up.deployment("slice")["id"]]
 
 
+def steps_of(up: Any, runs: list[str]) -> set[str]:
+    """The states of the task runs of some flow runs."""
+    of_runs = {"flow_runs": {"id": {"any_": runs}}}
+    return {step["state_type"] for step in up.post("/task_runs/filter", of_runs)}
+
+
 def test_orders_reach_slices_that_are_at_work(up: Any, model: SteadyModel):
     run_id, ledger = start(up, "steered"), Ledger(up.home)
 
@@ -125,6 +131,7 @@ def test_what_is_cancelled_in_the_ui_ends_within_a_minute(up: Any, model: Steady
         return states == {"CANCELLED"} and not sandboxes_of(engines)
 
     until(ended, CANCELLED_S)
+    until(lambda: steps_of(up, every) <= {"CANCELLED", "COMPLETED"}, CANCELLED_S)
     asked = model.asked
     assert settle(model) == asked, "no attempt goes on"
     kept = up.post("/artifacts/filter", {"flow_runs": {"id": {"any_": [run_id]}}})
