@@ -351,7 +351,8 @@ class Episode(Frozen):
     def graded(self) -> str:
         """What its verifier said, in two words: the tests, or the reward where it told no tests."""
         if self.tests_total:
-            return f"{self.tests_passed}/{self.tests_total} tests"
+            did = "" if self.tests_passed == self.tests_total else " passed"
+            return f"{self.tests_passed}/{self.tests_total} tests{did}"
         return f"reward {self.reward or 0:.2f}"
 
 

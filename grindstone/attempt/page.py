@@ -9,7 +9,11 @@ from grindstone.report.words import table
 def attempt_headline(episode: Episode) -> str:
     """Return the outcome in a line."""
     mark = "✓ passed" if episode.passed else "✗ failed"
-    tests = f", {episode.tests_passed}/{episode.tests_total} tests" if episode.tests_total else ""
+    tests = (
+        f", {episode.tests_passed}/{episode.tests_total} tests passed"
+        if episode.tests_total
+        else ""
+    )
     return (
         f"{mark}: {episode.task_id}, cycle {episode.cycle}, "
         f"reward {episode.reward:.2f}{tests}, {episode.turns} turns, {episode.duration_s:.1f} s"

@@ -76,7 +76,7 @@ def sentence(event: Progress) -> str:
             return f"{done} of {total} done"
         case AttemptEnded(subject, outcome, detail, cycle):
             when = f"  cycle {cycle}" if cycle else ""
-            return f"{outcome.mark} {subject}{when}  {outcome} {detail}"
+            return f"{outcome.mark} {subject}{when}  {outcome}: {detail}"
         case Learned(subject, detail):
             return f"  ↳ {subject}: {detail}"
         case _:

@@ -28,7 +28,7 @@ def test_a_line_says_an_outcome_whatever_its_sentence_begins_with() -> None:
         watch(Advanced(1, 2))
     assert out.getvalue().splitlines() == [
         "The model is [played].",
-        "✓ sum  cycle 2  passed 3/3 tests",
-        "⚠ [b]  error passed away: no engine",
+        "✓ sum  cycle 2  passed: 3/3 tests",
+        "⚠ [b]  error: passed away: no engine",
         "  ↳ evo-1: one skill",
     ]

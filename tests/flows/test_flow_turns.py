@@ -169,7 +169,7 @@ async def test_one_artifact_says_where_a_run_stands_and_where_it_stood(prefect_s
         async with shown_live(standing, lambda: Spend(calls=2, cost_usd=0.126), pause_s=0.2):
             standing.note(AttemptBegan("crlf-kit"))
             await asyncio.sleep(seconds)
-            standing.note(AttemptEnded("crlf-kit", Outcome.FAILED, "0/4 tests", 1))
+            standing.note(AttemptEnded("crlf-kit", Outcome.FAILED, "0/4 tests passed", 1))
             await asyncio.sleep(seconds)
             standing.note(Advanced(1, 3))
             context = FlowRunContext.get()
@@ -187,7 +187,7 @@ async def test_one_artifact_says_where_a_run_stands_and_where_it_stood(prefect_s
     assert page.description.startswith("1 of 3 done · 1 failed · $0.13 · ")
     assert "to go" in page.description
     assert "` over" in str(page.data)
-    assert "✗ crlf-kit  cycle 1  failed 0/4 tests" in str(page.data)
+    assert "✗ crlf-kit  cycle 1  failed: 0/4 tests passed" in str(page.data)
 
 
 @pytest.mark.server
