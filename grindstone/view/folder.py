@@ -21,6 +21,7 @@ from grindstone.settings import FeedbackLevel
 from grindstone.view.app import ASSETS, POLICY
 from grindstone.view.attempt import CHUNK
 from grindstone.view.site import Site
+from grindstone.view.skills import skills_document
 
 _IMPORT = re.compile(r'^import \{([^}]*)\}\s+from "\./(\w+)\.js";\n', re.MULTILINE)
 _EXPORT = re.compile(r"^export ((?:async )?function|const|class) (\w+)", re.MULTILINE)
@@ -51,14 +52,21 @@ def write_folder(
     shutil.copytree(ASSETS / "vendor", target / "vendor", dirs_exist_ok=True)
     shutil.copy(ASSETS / "style.css", target / "style.css")
     files: dict[str, str] = {}
-    for number, address in enumerate(_addresses(site)):
-        name = str(number)
-        try:
-            found = site.document("/".join(address)).decode()
-        except InputError:
-            continue  # a skill that a workspace of another home had
+    skills: dict[str, set[str]] = {}
+
+    def keep(address: tuple[str, ...], found: str) -> None:
+        name = str(len(files))
         write_atomic(target / "data" / f"{name}.js", f'grindstoneArrived("{name}", {found});\n')
         files["/".join(quote(part, safe="!~*'()") for part in address)] = name
+
+    for address in _addresses(site):
+        try:
+            keep(address, site.document("/".join(address)).decode())
+        except InputError:
+            continue  # a skill that a workspace of another home had
+        if address[0] == "skill":
+            skills.setdefault(address[1], set()).add(address[2])
+    keep(("skills",), skills_document(site.ledger, only=skills).model_dump_json())
     told = f"globalThis.grindstoneFolder = {json.dumps({'files': files})};\n"
     write_atomic(target / "page.js", joined_modules(ASSETS, "app"))
     write_atomic(target / "folder.js", told)
@@ -89,7 +97,7 @@ def joined_modules(folder: Path, entry: str) -> str:
 
 
 def _addresses(site: Site) -> Iterator[tuple[str, ...]]:
-    """Yield the address of every document, but raw answers and what is looked for."""
+    """Yield the address of every document, but raw answers, what is looked for and `skills`."""
     import polars as pl
 
     from grindstone.ledger.tables.attempts import SkillUseRow, TrajectoryRow
@@ -98,7 +106,6 @@ def _addresses(site: Site) -> Iterator[tuple[str, ...]]:
     runs = [run.run_key for run in list_runs(ledger)]
     yield ("runs",)
     yield ("trends",)
-    yield ("skills",)
     for run_key in runs:
         yield ("run", run_key)
         for before, after in run_parts(ledger, run_key):

@@ -1,5 +1,6 @@
 """The skills of the home's agents, and one of them: text, history, use and effect."""
 
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from grindstone.errors import InputError
@@ -30,11 +31,21 @@ SHOWN = 200
 """Attempts that a skill's page lists, the latest; its counts are of all."""
 
 
-def skills_document(ledger: Ledger) -> SkillsDocument:
-    """Return what every agent knows and knew, with what each skill is seen to do."""
-    return SkillsDocument(
-        agents=tuple(_agent(ledger, agent_id) for agent_id in ledger.home.agents())
-    )
+def skills_document(
+    ledger: Ledger, only: Mapping[str, Collection[str]] | None = None
+) -> SkillsDocument:
+    """Return what every agent knows and knew, with what each skill is seen to do.
+
+    Args:
+        ledger: The home's.
+        only: The skills to list by their agents, no other skill or agent; None: all.
+    """
+    if only is None:
+        agents = [_agent(ledger, agent_id) for agent_id in ledger.home.agents()]
+    else:
+        asked = [agent_id for agent_id in ledger.home.agents() if agent_id in only]
+        agents = [_listed(_agent(ledger, agent_id), only[agent_id]) for agent_id in asked]
+    return SkillsDocument(agents=tuple(agents))
 
 
 def skill_document(ledger: Ledger, agent_id: str, name: str) -> SkillDocument:
@@ -115,6 +126,11 @@ def _agent(ledger: Ledger, agent_id: str) -> AgentSkills:
     ]
     broken = tuple(f"{each.folder}: {each.problem}" for each in listing.broken)
     return AgentSkills(agent_id=agent_id, skills=tuple(lines), broken=broken)
+
+
+def _listed(agent: AgentSkills, names: Collection[str]) -> AgentSkills:
+    kept = tuple(each for each in agent.skills if each.skill in names)
+    return agent.model_copy(update={"skills": kept, "broken": ()})
 
 
 def _effects(episodes: "pl.LazyFrame", uses: "pl.LazyFrame") -> list[SkillEffect]:

@@ -1,5 +1,7 @@
 """A run as a folder of pages, opened from the disk: no server, nothing of other runs."""
 
+import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -7,7 +9,13 @@ from typing import Any
 
 import pytest
 from support.browsing import browsing
-from support.viewer_home import HOSTILE
+from support.viewer_home import AGENT, HOSTILE, SKILL
+
+from grindstone.home import Home
+from grindstone.settings import FeedbackLevel
+from grindstone.view.folder import write_folder
+from grindstone.view.site import Site
+from grindstone.workspace import Workspace
 
 pytestmark = [pytest.mark.browser, pytest.mark.commands]
 
@@ -51,6 +59,32 @@ def test_it_is_read_without_a_server(home: Any, chromium: str, tmp_path: Path) -
         page.get_by_text("1 of 2 tasks passed").first.wait_for()
     assert asked
     assert all(url.startswith(("file:", "data:", "blob:")) for url in asked), asked
+
+
+def test_it_lists_the_runs_own_skills_alone(home: Home, tmp_path: Path) -> None:
+    """What it lists it has a page for; a skill that the run was not offered is none of its."""
+    mine = Home.at(shutil.copytree(home.root, tmp_path / "home"))
+    own, other = Workspace.open(mine.workspace(AGENT)), mine.workspace("accountant")
+    for workspace, skill in ((own, "unseen"), (Workspace.create(other, own.root), "tax-trick")):
+        with workspace.writing() as root:
+            (root / "skills" / skill).mkdir(parents=True)
+            text = f"---\nname: {skill}\ndescription: The secret of {skill}.\n---\n\nDo.\n"
+            (root / "skills" / skill / "SKILL.md").write_text(text)
+            workspace.commit_evolution(None, f"added {skill}")
+    everyones = Site(mine).document("skills").decode()
+    assert "secret of unseen" in everyones
+    assert "secret of tax-trick" in everyones
+
+    pages = tmp_path / "pages"
+    write_folder(mine, ("early",), pages, level=FeedbackLevel.TESTS)
+    assert "secret of" not in everything(pages)
+    assert "accountant" not in everything(pages)
+    files = json.loads((pages / "folder.js").read_text().partition(" = ")[2].rstrip(";\n"))["files"]
+    listing = (pages / "data" / f"{files['skills']}.js").read_text().partition(", ")[2]
+    [agent] = json.loads(listing.rstrip(");\n"))["agents"]
+    listed = [f"skill/{agent['agent_id']}/{each['skill']}" for each in agent["skills"]]
+    assert listed == [f"skill/{AGENT}/{SKILL}"]
+    assert set(listed) <= set(files)
 
 
 def test_it_holds_the_verifiers_words_when_asked_to(home: Any, tmp_path: Path) -> None:
