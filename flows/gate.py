@@ -378,8 +378,9 @@ async def _restore_if_present(runtime: Runtime, gated: Gated, arms: Arms) -> boo
     present = await asyncio.to_thread(runtime.workspace.snapshot)
     if gated.accepted or present.tree != arms.candidate.tree:
         return False
-    if all(pair.baseline_score is None and pair.candidate_score is None for pair in gated.pairs):
-        runtime.note("No attempt has a score, so the workspace stays as it is")
+    if gated.unmeasured:
+        told = "No attempt has a score: the workspace stays as it is, the same run key weighs again"
+        runtime.note(told)
         return False
     row = gated.row
     await roll_back(runtime, arms, gate_id=row.gate_id, cycle=row.cycle, reason=row.reason)

@@ -11,7 +11,7 @@ from grindstone.ledger import Ledger
 from grindstone.ledger.tables.runs import GateDecisionRow, GatePairRow
 from grindstone.records import utc_now
 from grindstone.report.gate_page import Gated, as_pair
-from grindstone.settings import GateOptions, SearchOptions
+from grindstone.settings import GateOptions, GateSettings, SearchOptions
 
 
 def gate_rule(options: GateOptions) -> Rule:
@@ -68,6 +68,9 @@ def record_gate(
 ) -> Gated:
     """Decide on what was seen, and keep the pairs and the decision.
 
+    Of a gate that is a run of its own, what no attempt has a score for is not kept, so that the
+    run weighs again when it is resumed. A learning run has gone on from its decision.
+
     Args:
         ledger: Where they are kept.
         run_key: The run the gate belongs to.
@@ -92,9 +95,12 @@ def record_gate(
             else detectable_effect(n_clusters, options.gate_trials, alpha=options.gate_alpha),
         }
     )
+    gated = Gated(row=row, pairs=tuple(pairs), comparison=seen, sentence=said)
+    if gated.unmeasured and isinstance(options, GateSettings):
+        return gated
     for rows in (list(pairs), [row]):
         ledger.append(rows, run_key=run_key)
-    return Gated(row=row, pairs=tuple(pairs), comparison=seen, sentence=said)
+    return gated
 
 
 def _row(

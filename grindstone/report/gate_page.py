@@ -26,6 +26,11 @@ class Gated(Frozen):
         """Whether the change stays."""
         return self.row.accepted
 
+    @property
+    def unmeasured(self) -> bool:
+        """Whether no attempt has a score, so that nothing was found out about the change."""
+        return all(p.baseline_score is None and p.candidate_score is None for p in self.pairs)
+
 
 def as_pair(row: GatePairRow) -> Pair:
     """Return the scores of a row."""

@@ -5,7 +5,9 @@ import shutil
 from pathlib import Path
 
 import pytest
+from starlette.responses import JSONResponse
 from support.teaching import evolve, harmful, said_again, taught
+from support.wiretap import Wiretap
 
 from grindstone.errors import InputError
 from grindstone.flows.gate import GateFinished, gate
@@ -92,20 +94,31 @@ async def test_a_harmful_skill_is_rejected_and_the_workspace_restored_byte_for_b
     assert workspace.snapshot() == now, "resuming rolls nothing back twice"
 
 
-async def test_where_no_attempt_has_a_score_the_workspace_stays_as_it_is(
-    tmp_path: Path, workspace: Workspace, prefect_server: str, monkeypatch: pytest.MonkeyPatch
+async def test_where_no_attempt_has_a_score_the_workspace_stays_and_the_same_key_weighs_again(
+    tmp_path: Path, workspace: Workspace, tap: Wiretap, prefect_server: str
 ):
     """A key that is wrong is no reason to take back what an agent has learned."""
-    monkeypatch.setenv("GRINDSTONE_PATIENCE", '{"pause_s": 0, "pause_cap_s": 0}')
     evolve(workspace, taught)
     now = workspace.snapshot()
-    nobody = {"model_id": "openai:some@http://127.0.0.1:9/v1", "task_ids": TASKS[:1]}
-    done = await gate(settings(tmp_path, run_key="none", max_tokens_total=10**6, **nobody))
+    given = settings(tmp_path, run_key="key", task_ids=["errors-by-hour"])
+    wrong = {"type": "error", "error": {"type": "authentication_error", "message": "invalid key"}}
+    tap.instead = lambda _: JSONResponse(wrong, 401)
+    done = await gate(given)
     assert done.gated is not None
     assert not done.gated.accepted
     assert len(done.report.errors) == done.report.n_attempts == 2
     assert not done.restored
     assert workspace.snapshot() == now
+    ledger = Ledger(tmp_path)
+    assert not ledger.rows(GateDecisionRow, "key"), "nothing was found out"
+
+    tap.instead = lambda _: None
+    again = await gate(given)
+    assert again.gated is not None
+    assert again.gated.row.n_pairs == 1
+    assert not again.report.errors
+    assert ledger.rows(GateDecisionRow, "key") == [again.gated.row]
+    assert ledger.rows(GatePairRow, "key") == list(again.gated.pairs)
 
 
 async def test_a_state_is_not_weighed_against_itself(
