@@ -2,7 +2,8 @@
 their own, whose files are those of an image that Docker has.
 
 What a node has and this has not: cgroups of version 2, ownership by id-mapped mounts (files are
-given to the pods' users once, as an image is first used), AppArmor and the usual seccomp profile.
+given to the pods' users once, as an image is first used), AppArmor, most of the usual seccomp
+profile.
 """
 
 import asyncio
@@ -30,6 +31,15 @@ IMAGES = {ENGINES["kubernetes"]: ENGINES["docker"]}
 
 NAME_SERVER = "192.0.2.53"
 """Set aside for documentation (RFC 5737): what a pod reaches where no policy is enforced."""
+
+_API = "KUBERNETES_PORT_443_TCP"
+_SERVICE = {
+    **{"KUBERNETES_SERVICE_HOST": "192.0.2.1", "KUBERNETES_SERVICE_PORT": "443"},
+    **{"KUBERNETES_SERVICE_PORT_HTTPS": "443", "KUBERNETES_PORT": "tcp://192.0.2.1:443"},
+    **{_API: "tcp://192.0.2.1:443", f"{_API}_PROTO": "tcp", f"{_API}_PORT": "443"},
+    f"{_API}_ADDR": "192.0.2.1",
+}
+"""What a kubelet adds to the variables of every container, unless the pod names them."""
 
 _LISTEN = f"""
 import socket
@@ -149,6 +159,7 @@ class Node:
         security, limits = container["securityContext"], container["resources"]["limits"]
         capabilities = [f"CAP_{name}" for name in security["capabilities"]["add"]]
         env = {"PATH": "/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin"}
+        env |= _SERVICE
         env |= {each["name"]: each["value"].replace("$$(", "$(") for each in container["env"]}
         cpus = limits.get("cpu")
         ids = [{"containerID": 0, "hostID": FIRST_USER, "size": USERS}]
@@ -179,6 +190,7 @@ class Node:
                 "uidMappings": ids,
                 "gidMappings": ids,
                 "cgroupsPath": f"/grindstone-pods/{uid}",
+                **_filter(pod["spec"]["securityContext"]["seccompProfile"]["type"]),
                 "maskedPaths": _MASKED,
                 "readonlyPaths": _READ_ONLY,
                 "resources": {
@@ -221,6 +233,14 @@ class Node:
         folder = self.base / "pods" / uid
         subprocess.run(["umount", "-l", folder / "rootfs"], capture_output=True, check=False)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _filter(profile: str) -> dict[str, Any]:
+    """Return what of containerd's own profile a sealed run would meet."""
+    if profile == "Unconfined":
+        return {}
+    denied = {"names": ["pivot_root"], "action": "SCMP_ACT_ERRNO"}
+    return {"seccomp": {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [denied]}}
 
 
 def _bind(source: Path, target: str) -> dict[str, Any]:

@@ -36,8 +36,20 @@ CAPABILITIES = (
 sealed run; it gives them up before anything of the agent's runs. All hold in the pod's own user
 namespace alone (hostUsers)."""
 
-CPU_REQUEST = "100m"
-"""Where a task asks for no number of processors."""
+_API_PORT = "KUBERNETES_PORT_443_TCP"
+
+THE_API = (
+    *("KUBERNETES_PORT", _API_PORT, f"{_API_PORT}_ADDR", f"{_API_PORT}_PORT", f"{_API_PORT}_PROTO"),
+    *("KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT", "KUBERNETES_SERVICE_PORT_HTTPS"),
+)
+"""Variables by which a kubelet tells every container where the API is, whatever
+`enableServiceLinks` says; those that a pod names it leaves alone, and clients take an empty one for
+none."""
+
+MOST_RESERVED_MCPU = 100
+"""Of a processor, for one sandbox: it waits for its model most of the time, and what a task asks
+for is its limit. An attempt holds its agent's pod while it waits for its verifier's: attempts that
+reserved all of a node would wait for each other."""
 
 
 def pod_manifest(
@@ -78,7 +90,8 @@ def pod_manifest(
             "hostUsers": False,
             "nodeSelector": {"kubernetes.io/arch": architecture, "kubernetes.io/os": "linux"},
             **({} if runtime is None else {"runtimeClassName": runtime}),
-            "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}},
+            # A node's own profile denies pivot_root to the sealed run; the runner brings a filter.
+            "securityContext": {"seccompProfile": {"type": "Unconfined"}},
             "containers": [_container(spec)],
             "volumes": [
                 {
@@ -104,7 +117,10 @@ def _container(spec: StartSpec) -> dict[str, Any]:
         "imagePullPolicy": "IfNotPresent",
         "command": [RUNNER, "init", "--filter"],
         **({} if spec.workdir is None else {"workingDir": spec.workdir}),
-        "env": [{"name": name, "value": _literal(value)} for name, value in spec.env.items()],
+        "env": [
+            {"name": name, "value": _literal(value)}
+            for name, value in {**dict.fromkeys(THE_API, ""), **spec.env}.items()
+        ],
         "resources": _resources(spec.limits),
         "securityContext": {
             "privileged": False,
@@ -120,11 +136,19 @@ def _container(spec: StartSpec) -> dict[str, Any]:
 
 
 def _resources(limits: Limits) -> dict[str, dict[str, str]]:
-    cpus = None if limits.cpus is None else f"{max(1, round(limits.cpus * 1000))}m"
-    disk = f"{limits.storage_mb}Mi"
-    most = {"memory": f"{limits.memory_limit_mb}Mi", "ephemeral-storage": disk}
-    least = {"memory": f"{limits.memory_mb}Mi", "cpu": cpus or CPU_REQUEST}
-    return {"limits": most if cpus is None else {**most, "cpu": cpus}, "requests": least}
+    most = {
+        "memory": f"{limits.memory_limit_mb}Mi",
+        "ephemeral-storage": f"{limits.storage_mb}Mi",
+    }
+    reserved = MOST_RESERVED_MCPU
+    if limits.cpus is not None:
+        mcpu = max(1, round(limits.cpus * 1000))
+        most["cpu"] = f"{mcpu}m"
+        reserved = min(mcpu, reserved)
+    return {
+        "limits": most,
+        "requests": {"memory": f"{limits.memory_mb}Mi", "cpu": f"{reserved}m"},
+    }
 
 
 def _literal(value: str) -> str:
