@@ -11,6 +11,7 @@ from grindstone.blocks import BlockNames
 from grindstone.evolve.warrants import (
     POLICIES,
     SkillInDoubt,
+    SkillUseCount,
     latest_warrants,
     retire,
     tasks_digest,
@@ -27,7 +28,7 @@ from grindstone.records import Arm, Episode, Outcome, Purpose, utc_now
 from grindstone.report.warrants import warrants_markdown
 from grindstone.settings import WarrantSettings
 from grindstone.settings.forms import WARRANT
-from grindstone.skills import SkillLibrary, select_skills
+from grindstone.skills import Skill, SkillLibrary, select_skills
 from grindstone.tasks.artifacts import artifact_key, publish_markdown
 from grindstone.tasks.flow_runs import named
 from grindstone.tasks.lifecycle import Finished
@@ -49,6 +50,7 @@ class Ablation(NamedTuple):
 
     doubt: SkillInDoubt
     seen: PairedComparison | None  # None: never loaded, so nothing to leave out
+    enough: bool  # chances to load it, or pairs; else it stays in doubt
     attempts: int
     cost_usd: float | None
 
@@ -90,7 +92,8 @@ class _Audit:
         self.doubts: list[SkillInDoubt] = []
         self.standing: dict[str, WarrantRow] = {}
         self._made: dict[str, Episode] = {}
-        self._known: dict[str, WarrantRow] = {}
+        self._short: dict[str, str] = {}  # what was not offered often enough, in words
+        self._skills: tuple[Skill, ...] = ()
 
     async def earn(self) -> None:
         """Make the attempts that doubts need, as far as the budget goes, and decide on all."""
@@ -106,7 +109,7 @@ class _Audit:
                 break  # the next ones cost as much or more
             seen = await self._ablate(doubt)
             left -= seen.attempts
-            if seen.seen is None or seen.seen.n_pairs:  # else it stays in doubt
+            if seen.enough:
                 found.append(seen)
         await asyncio.to_thread(self._decide, found)
 
@@ -126,7 +129,7 @@ class _Audit:
         return warrants_markdown(
             list(self.standing.values()),
             retired=retired,
-            doubts=[(each.skill, each.why) for each in doubts],
+            doubts=[(each.skill, self._short.get(each.skill, each.why)) for each in doubts],
             rehearsal=self.run.solver.rehearsal,
         )
 
@@ -135,7 +138,7 @@ class _Audit:
         run, settings = self.run, self.run.settings
         frozen = run.workspace.frozen(self.base.commit)
         library = SkillLibrary(frozen)
-        skills = library.skills()
+        self._skills = skills = library.skills()
         offered: dict[str, list[Task]] = {skill.name: [] for skill in skills}
         for task in run.planned.tasks:
             for item in select_skills(
@@ -172,11 +175,12 @@ class _Audit:
         missing = self._missing(doubt)
         made = await self._attempt(missing, Arm.WITH, "")
         self._made |= {_place(*at): each for at, each in zip(missing, made, strict=True)}
-        ledger, model = run.ledger, run.solver.model_id
-        uses = await asyncio.to_thread(uses_of, ledger, run.runtime.agent_id, model)
-        use = uses.get(doubt.skill)
-        if use and not use.loaded and use.offered >= settings.never_loaded_after:
-            return Ablation(doubt, None, len(made), _cost(made))
+        use = (await asyncio.to_thread(self._uses)).get(doubt.skill, SkillUseCount())
+        if use.offered and not use.loaded:
+            needed = settings.never_loaded_after
+            if use.offered < needed:
+                self._short[doubt.skill] = f"never read in {use.offered} of {needed} offers"
+            return Ablation(doubt, None, use.offered >= needed, len(made), _cost(made))
         places = [(t, n) for n in range(settings.trials) for t in doubt.task_ids]
         without = await self._attempt(places, Arm.WITHOUT, doubt.skill)
         clusters = {task.task_id: task.cluster for task in run.planned.tasks}
@@ -192,7 +196,11 @@ class _Audit:
         ]
         all_made = [*made, *without]
         seen = await asyncio.to_thread(compare_paired, pairs)
-        return Ablation(doubt, seen, len(all_made), _cost(all_made))
+        return Ablation(doubt, seen, seen.n_pairs > 0, len(all_made), _cost(all_made))
+
+    def _uses(self) -> dict[str, SkillUseCount]:
+        run = self.run
+        return uses_of(run.ledger, run.runtime.agent_id, run.solver.model_id, self._skills)
 
     async def _attempt(
         self, places: Sequence[tuple[str, int]], arm: Arm, without: str
@@ -216,10 +224,10 @@ class _Audit:
         states = iter(
             lift_states(compared, false_share=settings.false_share, margin=settings.margin)
         )
-        uses = uses_of(run.ledger, run.runtime.agent_id, run.solver.model_id)
+        uses = self._uses()
         rows: list[WarrantRow] = []
         for each in found:
-            seen, use = each.seen, uses.get(each.doubt.skill)
+            seen, use = each.seen, uses.get(each.doubt.skill, SkillUseCount())
             rows.append(
                 WarrantRow(
                     run_key=run.key,
@@ -233,9 +241,7 @@ class _Audit:
                     n_tasks=len(each.doubt.task_ids),
                     trials=settings.trials,
                     state="never loaded" if seen is None else next(states),
-                    offered=use.offered if use else 0,
-                    loaded=use.loaded if use else 0,
-                    followed=use.followed if use else 0,
+                    **use._asdict(),
                     lift=seen.difference if seen else None,
                     interval_low=seen.interval_low if seen else None,
                     interval_high=seen.interval_high if seen else None,

@@ -15,8 +15,8 @@ from grindstone.ledger import Ledger
 from grindstone.ledger.tables.attempts import SkillUseRow
 from grindstone.ledger.tables.library import WarrantRow
 from grindstone.ledger.tables.runs import EvolutionRow
-from grindstone.records import Episode, utc_now
-from grindstone.skills import SkillLibrary
+from grindstone.records import Arm, Episode, Outcome, utc_now
+from grindstone.skills import Skill, SkillLibrary
 from grindstone.workspace import Workspace
 
 WarrantState = Literal["helps", "harmless", "harms", "unknown", "never loaded"]
@@ -41,11 +41,11 @@ class SkillInDoubt(NamedTuple):
 
 
 class SkillUseCount(NamedTuple):
-    """In how many attempts of a model a skill was offered, loaded and followed."""
+    """In how many scored attempts of a model a skill was offered, loaded and followed."""
 
-    offered: int
-    loaded: int
-    followed: int
+    offered: int = 0
+    loaded: int = 0
+    followed: int = 0
 
 
 def tasks_digest(digests: Collection[str]) -> str:
@@ -94,21 +94,34 @@ def known_states(ledger: Ledger, agent_id: str, library: SkillLibrary) -> dict[s
     }
 
 
-def uses_of(ledger: Ledger, agent_id: str, model: str) -> dict[str, SkillUseCount]:
-    """Return how an agent has used its general skills with a model, by their names.
+def uses_of(
+    ledger: Ledger, agent_id: str, model: str, skills: Sequence[Skill]
+) -> dict[str, SkillUseCount]:
+    """Return how an agent has used general skills with a model, by their names.
 
-    Only the present state of a skill is for the caller to judge by: rows are of any.
+    Only attempts with a score count. An audit's own attempts without some skill are no chances:
+    they repeat its tasks, once for each other skill. Nor are offers of another text of a skill:
+    what was not read then may be read now.
+
+    Args:
+        ledger: The home's.
+        agent_id: The agent.
+        model: The model it worked with.
+        skills: The skills as they are now.
     """
     import polars as pl
 
     own = (
         ledger.scan(Episode)
         .filter(pl.col("agent_id") == agent_id, pl.col("model") == model)
+        .filter(pl.col("outcome") != Outcome.ERROR.value)
+        .filter(pl.col("arm").fill_null("") != Arm.WITHOUT.value)
         .select("episode_id")
     )
+    texts = ["", *(skill.digest for skill in skills)]  # empty: recorded by who did not know it
     found = (
         ledger.scan(SkillUseRow)
-        .filter(pl.col("scope") == "general")
+        .filter(pl.col("scope") == "general", pl.col("skill_digest").is_in(texts))
         .join(own, on="episode_id", how="semi")
         .group_by("skill")
         .agg(pl.len().alias("offered"), pl.col("loaded").sum(), pl.col("followed").sum())

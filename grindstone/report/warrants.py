@@ -47,9 +47,7 @@ def warrants_markdown(
         head = ("skill", "state", "lift", "tasks", "offered / loaded / followed", "model", "since")
         parts.append(table((*head, "cost"), lines))
     if doubts:
-        parts.append(
-            "In doubt, and not measured yet: " + ", ".join(f"{n} ({w})" for n, w in doubts)
-        )
+        parts.append("In doubt still: " + ", ".join(f"{n} ({w})" for n, w in doubts))
     return "\n\n".join(filter(None, parts)) + "\n"
 
 

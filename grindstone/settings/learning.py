@@ -359,7 +359,10 @@ class WarrantSettings(RunSettings):
         0.2, gt=0, lt=1, description="A lift surely below this is none: the skill is harmless."
     )
     never_loaded_after: int = Field(
-        5, ge=1, description="Offers in which a skill was never loaded before that is told of it."
+        30,
+        ge=1,
+        description="Scored attempts that offered a skill before it may be called never loaded. "
+        "Never in 30: it is read in less than one of ten.",
     )
     retire: Literal["nothing", "harmful", "useless"] = Field(
         "useless",

@@ -62,8 +62,13 @@ async def test_a_switch_of_models_retires_what_is_useless_and_keeps_what_helps(
     nothing = {"model_id": old, "retire": "nothing"}
     broke = await audit("broke", max_attempts=2, **nothing)
     assert (broke.warrants, len(broke.in_doubt)) == ((), 3)
-    first = await audit("first", **nothing)
-    found = {row.skill: row for row in first.warrants}
+    first = await audit("first", never_loaded_after=4, **nothing)
+    assert first.in_doubt == (UNREAD,)
+    page = (first.folder / "warrants.md").read_text()
+    assert f"In doubt still: {UNREAD} (never read in 3 of 4 offers)" in page
+    more = await audit("more", never_loaded_after=4, **nothing)
+    assert len(ledger.rows(Episode, "more")) == len(TASKS), "they add to the chances it had"
+    found = {row.skill: row for row in more.warrants}
     assert {name: row.state for name, row in found.items()} == {
         USEFUL: "helps",
         USELESS: "harmless",
@@ -77,7 +82,7 @@ async def test_a_switch_of_models_retires_what_is_useless_and_keeps_what_helps(
     assert len(made) == 3 * len(TASKS)
 
     held = await audit("held", **nothing)
-    assert {row.run_key for row in held.warrants} == {"first"}
+    assert {row.run_key for row in held.warrants} == {"first", "more"}
     assert not ledger.rows(Episode, "held"), "a warrant that holds costs nothing"
 
     kept = workspace.library.names()

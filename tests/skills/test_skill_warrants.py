@@ -8,17 +8,20 @@ import pytest
 
 from grindstone.evolve.warrants import (
     POLICIES,
+    SkillUseCount,
     known_states,
     latest_warrants,
     retire,
     to_retire,
+    uses_of,
     why_lapsed,
 )
 from grindstone.gate import Pair, PairedComparison, compare_paired
 from grindstone.gate.discovery import adjusted, lift_states
 from grindstone.ledger import Ledger
+from grindstone.ledger.tables.attempts import SkillUseRow
 from grindstone.ledger.tables.library import WarrantRow
-from grindstone.records import utc_now
+from grindstone.records import Episode, utc_now
 from grindstone.resources import bundled
 from grindstone.workspace import Workspace
 
@@ -95,6 +98,34 @@ def test_of_harmless_skills_one_at_a_time_is_retired_and_not_in_another_library(
     assert retired("useless", *bad, *rows) == ["x", "y"], "what harms may hide what another does"
     assert retired("useless", *bad[1:], *rows) == ["y", "b"]
     assert retired("harmful", *bad) == ["x"]
+
+
+def test_only_scored_offers_of_the_present_text_beside_all_others_are_chances(tmp_path: Path):
+    now = Workspace.create(
+        tmp_path / "agent", bundled("seed_workspaces/skillbench")
+    ).library.skills()
+    skill, ledger = now[0], Ledger(tmp_path)
+    made = {
+        "one": {},
+        "two": {"arm": "with"},
+        "lost": {"outcome": "error"},
+        "lacking": {"arm": "without"},
+        "other": {"model": "n"},
+        "old": {},
+    }
+    for key, about in made.items():
+        text = "old" if key == "old" else skill.digest
+        use = SkillUseRow(episode_id=key, skill=skill.name, skill_digest=text, loaded=key == "old")
+        ledger.append([use], run_key="r")
+        ledger.append([attempt(key, **about)], run_key="r")
+    assert uses_of(ledger, "ada", "m", now) == {skill.name: SkillUseCount(offered=2)}
+
+
+def attempt(key: str, **about: object) -> Episode:
+    given = {"episode_id": key, "run_key": "r", "agent_id": "ada", "task_id": "t", "model": "m"}
+    given |= {"purpose": "grind", "outcome": "failed", "workspace_commit": "c", "profile": "p"}
+    when = {"started_at": utc_now(), "ended_at": utc_now()}
+    return Episode.model_validate({**given, **when, **about})
 
 
 def test_retiring_is_one_commit_that_can_be_taken_back(tmp_path: Path):

@@ -24,7 +24,9 @@ class WarrantRow(Row):
     n_tasks: NonNegativeInt = 0
     trials: NonNegativeInt = 0
     state: str = Field(description="helps, harmless, harms, unknown or never loaded.")
-    offered: NonNegativeInt = Field(0, description="Attempts of this model it was offered in.")
+    offered: NonNegativeInt = Field(
+        0, description="Scored attempts of this model that this text was offered in."
+    )
     loaded: NonNegativeInt = 0
     followed: NonNegativeInt = 0
     lift: float | None = Field(None, description="Mean score with it minus without it.")
