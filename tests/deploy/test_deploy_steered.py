@@ -86,6 +86,7 @@ def steps_of(up: Any, runs: list[str]) -> set[str]:
     return {step["state_type"] for step in up.post("/task_runs/filter", of_runs)}
 
 
+@pytest.mark.catalogue(of="orders to a run")
 def test_orders_reach_slices_that_are_at_work(up: Any, model: SteadyModel):
     run_id, ledger = start(up, "steered"), Ledger(up.home)
 
