@@ -1,9 +1,6 @@
 """The base job templates of deploy/pools: a server takes them, what a run may set is bounded."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -13,6 +10,7 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.exceptions import PrefectHTTPStatusError
 from prefect.utilities.templating import find_placeholders
+from support.pool_worker import work_once
 
 from grindstone.flows.work_pool import closed_template, in_fresh_folders
 
@@ -91,17 +89,7 @@ def test_a_run_of_a_home_in_storage_runs_in_a_folder_of_its_own(
     run = client.create_flow_run_from_deployment(
         deployed(client, "process", {}), parameters=parameters
     )
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "prefect", "worker", "start", "--pool", name),
-            *("--run-once", "--prefetch-seconds", "60"),
-        ],
-        env=os.environ | {"PREFECT_API_URL": prefect_server},
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
+    said = work_once(name, prefect_server, timeout_s=100)
     state = client.read_flow_run(run.id).state
     assert state is not None
-    assert state.is_completed(), done.stdout + done.stderr
+    assert state.is_completed(), said

@@ -1,7 +1,6 @@
 """The image of deploy/Dockerfile, built: its size, its user, and runs of a Docker pool in it."""
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from support.object_storage import serving_s3
+from support.pool_worker import work_once
 
 from grindstone.home import Home
 from grindstone.ledger import Ledger
@@ -102,22 +102,12 @@ def test_a_run_of_a_docker_pool_runs_in_it(
             **{"evolve_skills": False, "task_skill_mode": "off", "success_mode": "off"},
         }
         run = client.create_flow_run_from_deployment(deployment, parameters={"settings": settings})
-        worker = subprocess.run(
-            [
-                *(python, "-m", "prefect", "worker", "start", "--pool", "containers"),
-                *("--run-once", "--prefetch-seconds", "60"),
-            ],
-            env=os.environ | {"PREFECT_API_URL": prefect_server},
-            capture_output=True,
-            text=True,
-            timeout=600,
-            check=False,
-        )
+        said = work_once("containers", prefect_server, timeout_s=600, python=python)
         state = client.read_flow_run(run.id).state
         assert state is not None
-        assert state.is_completed(), worker.stdout + worker.stderr
+        assert state.is_completed(), said
         monkeypatch.setenv("GRINDSTONE_CACHE_DIR", str(tmp_path / "cache"))
         for name, value in bucket.environment.items():
             monkeypatch.setenv(name, value)
         [episode] = Ledger(Home.at(bucket.url)).rows(Episode, "contained")
-        assert episode.outcome is Outcome.PASSED, (episode, worker.stdout + worker.stderr)
+        assert episode.outcome is Outcome.PASSED, (episode, said)
