@@ -53,8 +53,7 @@ class Workspace:
         self.root = root.absolute()
         self.repository = repository_at(self.root)
         self.library = SkillLibrary(self.root)
-        self.set_aside = ""
-        """The commit that keeps what lay uncommitted when it was opened; mostly empty."""
+        self.set_aside = ""  # the commit of what lay uncommitted when it was opened
         self._lock = WriterLock(self.repository.git_dir / LOCK)
 
     @classmethod
