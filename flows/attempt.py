@@ -168,14 +168,16 @@ async def attempt_all(
         except InfrastructureError as error:
             return await leave_unscored(runtime, item, error)
 
+    def is_lifted(stop: BudgetExceededError) -> bool:
+        return lifted(stop, steering.ceilings)
+
     async def one(item: PlannedAttempt) -> Episode:
         while True:
             seen = steering.now.retried
             try:
                 episode = await once(item)
             except BudgetExceededError as stop:
-                again = partial(lambda stop: lifted(stop, steering.ceilings), stop)
-                if await parked.again(again):
+                if await parked.again(partial(is_lifted, stop)):
                     continue
                 raise
             except BaseException:
