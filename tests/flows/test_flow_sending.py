@@ -19,10 +19,10 @@ from prefect.flow_engine import run_flow_async
 from prefect.settings import PREFECT_API_AUTH_STRING
 from prefect.states import Completed, Running, exception_to_failed_state
 from prefect.workers.process import ProcessWorker
+from support.attempt_specs import spec_of
 
 from grindstone.attempt.handing import Handing
 from grindstone.attempt.run import error_episode
-from grindstone.attempt.spec import AttemptSpec, SolverSettings
 from grindstone.attempt.travelling import tell_end
 from grindstone.benchmark import load_task
 from grindstone.errors import BudgetExceededError, Cause, InfrastructureError, InputError
@@ -30,10 +30,8 @@ from grindstone.flows import sending
 from grindstone.flows.attempt import PlannedAttempt
 from grindstone.flows.sending import attempt_in_slices
 from grindstone.flows.slices import AttemptSlice, attempt_slice, require_own
-from grindstone.records import Outcome, Purpose
-from grindstone.resources import bundled
+from grindstone.records import Outcome
 from grindstone.runs import lease
-from grindstone.runs.plan import open_workspace
 from grindstone.settings import GrindSettings
 from grindstone.steering import Order, give_order
 from grindstone.tasks.flow_runs import run_tag
@@ -82,20 +80,7 @@ async def sender(
     monkeypatch.setattr(lease, "BEAT_S", 0.1)
     key = f"sent-{tmp_path.name}"
     settings = GrindSettings(work_dir=tmp_path, native_profile="oracle", run_key=key)
-    base = open_workspace(settings).snapshot()
-    task = load_task(bundled("examples/tasks") / "crlf-kit")
-    spec = AttemptSpec(
-        home=tmp_path,
-        run_key=key,
-        agent_id=settings.agent_id,
-        purpose=Purpose.GRIND,
-        task_id=task.task_id,
-        task_dir=task.path,
-        task_digest=task.digest,
-        workspace_commit=base.commit,
-        workspace_tree=base.tree,
-        solver=SolverSettings.of(settings, model_id="rehearsal", sandbox="bubblewrap"),
-    )
+    spec = spec_of(settings)
     async with get_client() as client:
         pool = await client.create_work_pool(WorkPoolCreate(name=key, type="process"))
         flow_id = await client.create_flow(attempt_slice)
@@ -108,7 +93,7 @@ async def sender(
         async with open_runtime(
             home=settings.home, run_key=key, agent_id=settings.agent_id, sandbox="bubblewrap"
         ) as runtime:
-            yield Sender(runtime, settings, PlannedAttempt(spec, task), client)
+            yield Sender(runtime, settings, PlannedAttempt(spec, load_task(spec.task_dir)), client)
 
 
 async def test_an_attempt_is_an_error_when_three_workers_fell_silent(sender: Sender):

@@ -11,20 +11,18 @@ import pytest
 from prefect import get_client
 from prefect.client.schemas.objects import FlowRun
 from starlette.responses import Response
+from support.attempt_specs import spec_of
 from support.cli_runs import Command
 from support.wiretap import Wiretap, role_of
 
-from grindstone.attempt.spec import AttemptSpec, SolverSettings
-from grindstone.benchmark import load_task
 from grindstone.errors import CalledOffError, InputError
 from grindstone.flows.grind import grind
 from grindstone.flows.slices import AttemptSlice, attempt_slice
 from grindstone.home import Home
 from grindstone.ledger import Ledger
 from grindstone.ledger.tables.runs import RunRow
-from grindstone.records import Episode, Outcome, Purpose
+from grindstone.records import Episode, Outcome
 from grindstone.report.run_list import list_runs
-from grindstone.resources import bundled
 from grindstone.runs.orders import note_changed_settings, order_run
 from grindstone.runs.plan import open_workspace, plan_run
 from grindstone.runs.progress import Note, watching
@@ -203,24 +201,7 @@ async def test_what_errored_is_tried_again_on_order(tmp_path: Path, tap: Wiretap
 
 async def test_a_slice_on_a_worker_reads_the_orders_of_its_run(tmp_path: Path, prefect_server: str):
     settings = GrindSettings(work_dir=tmp_path, native_profile="oracle", run_key="K")
-    base = open_workspace(settings).snapshot()
-    task = load_task(bundled("examples/tasks") / "crlf-kit")
-    specs = [
-        AttemptSpec(
-            home=tmp_path,
-            run_key="K",
-            agent_id=settings.agent_id,
-            purpose=Purpose.GRIND,
-            task_id=task.task_id,
-            task_dir=task.path,
-            task_digest=task.digest,
-            workspace_commit=base.commit,
-            workspace_tree=base.tree,
-            solver=SolverSettings.of(settings, model_id="rehearsal", sandbox="bubblewrap"),
-            trial=trial,
-        )
-        for trial in range(2)
-    ]
+    specs = [spec_of(settings, trial=trial) for trial in range(2)]
     folder, ledger = settings.home.run("K"), Ledger(tmp_path)
     give_order(folder, Order(paused=True), by="ann@desk", via="cli")
     work = asyncio.create_task(attempt_slice(AttemptSlice(attempts=specs, at_once=1)))

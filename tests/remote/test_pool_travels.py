@@ -11,10 +11,9 @@ from pathlib import Path
 import pytest
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate
+from support.attempt_specs import spec_of
 
-from grindstone.attempt.spec import AttemptSpec, SolverSettings
 from grindstone.attempt.travelling import pack
-from grindstone.benchmark import load_task
 from grindstone.blocks import BlockNames
 from grindstone.competency import TrainingJobs
 from grindstone.flows.slices import AttemptSlice, attempt_slice
@@ -22,7 +21,6 @@ from grindstone.flows.train import train
 from grindstone.home import Home
 from grindstone.ledger import Ledger
 from grindstone.ledger.tables.autonomy import ComplianceRow
-from grindstone.records import Purpose
 from grindstone.resources import bundled
 from grindstone.runs.plan import kept_plan, open_workspace
 from grindstone.settings import CompetencySettings, GrindSettings
@@ -103,23 +101,11 @@ async def test_an_attempt_is_judged_where_it_is_made_by_the_policies_in_storage(
     settings = GrindSettings(
         work_dir=address, agent_id="watched", run_key="K", native_profile="oracle"
     )
-    home, task = settings.home, load_task(bundled("examples/tasks") / "crlf-kit")
+    home = settings.home
     assert home.mirror is not None
     home.mirror.store.put("policies/strict.yaml", POLICY)
     home.mirror.store.put("constitution/house.yaml", PACK)
-    base = open_workspace(settings).snapshot()
-    spec = AttemptSpec(
-        home=home.root,
-        run_key="K",
-        agent_id="watched",
-        purpose=Purpose.GRIND,
-        task_id=task.task_id,
-        task_dir=task.path,
-        task_digest=task.digest,
-        workspace_commit=base.commit,
-        workspace_tree=base.tree,
-        solver=SolverSettings.of(settings, model_id="rehearsal", sandbox="bubblewrap"),
-    )
+    spec = spec_of(settings)
     work = AttemptSlice(attempts=(spec,), at_once=1, address=pack(home, [spec]))
     machine("worker")
     await attempt_slice(work)
