@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, settings
 from support.pods import missing
 from support.real_cluster import RealCluster
 from support.rehearsal_server import rehearsal_url
+from support.resting import RESTING
 from support.schedule import ByHand, in_order
 from support.server_logs import ServerLogs
 from support.share import ENGINES, SEED, SHARE, Draw, choose_engine, drawn
@@ -112,6 +113,12 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             pytest.skip(why)
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(nextitem: pytest.Item | None) -> None:
+    """Behind a test comes one that wants the process's server, or it rests."""
+    RESTING.before(nextitem)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def isolated_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Keep Prefect's files and credentials of the person who runs the tests out of them."""
@@ -181,6 +188,7 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
     home = tmp_path_factory.mktemp("prefect-server")
     state = start(home, detached=False)
+    RESTING.watch(state.server.pid)
     # For commands that a test gives this address; whoever starts another server ignores it.
     os.environ[VARIABLE] = login(home)
     updates = {
@@ -196,4 +204,5 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             yield state.api_url
     finally:
         del os.environ[VARIABLE]
+        RESTING.forget()
         state.server.stop()

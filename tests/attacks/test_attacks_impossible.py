@@ -59,6 +59,7 @@ def grind(folder: Path, server: str, profile: str, *arguments: str) -> RunReport
     return RunReport.model_validate(json.loads(done.stdout))
 
 
+@pytest.mark.catalogue
 @pytest.mark.server
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(

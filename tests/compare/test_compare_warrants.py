@@ -15,7 +15,12 @@ from grindstone.resources import bundled
 from grindstone.settings import WarrantSettings
 from grindstone.workspace import Workspace
 
-pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.timeout(500)]
+pytestmark = [
+    pytest.mark.server,
+    pytest.mark.slow,
+    pytest.mark.catalogue(of="audits of a library"),
+    pytest.mark.timeout(500),
+]
 
 TASKS = ["crlf-kit", "visitor-report", "ledger-package"]  # all of one field
 USEFUL, USELESS, UNREAD = "python2-era-builds", "build-kit-reports", "sourdough-bread"

@@ -12,7 +12,12 @@ from grindstone.ledger.tables.autonomy import OutcomeRow
 from grindstone.records import Episode
 from grindstone.settings import RouteSettings
 
-pytestmark = [pytest.mark.browser, pytest.mark.server, pytest.mark.timeout(240)]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.server,
+    pytest.mark.catalogue(of="clicks that answer a run"),
+    pytest.mark.timeout(240),
+]
 
 
 @pytest.mark.parametrize("approve", [True, False])

@@ -41,6 +41,7 @@ def test_every_entry_is_deployed_and_the_schedule_sleeps(up: Any):
         assert nightly["slug"] == "nightly"
 
 
+@pytest.mark.catalogue(of="audits of a library")
 def test_a_librarys_audit_on_a_worker_leaves_its_warrants(up: Any):
     settings = up.deployment("warrant")["parameters"]["settings"]
     few = {"task_ids": ["plain-inventory"], "model_id": "rehearsal", "max_attempts": 2}

@@ -17,7 +17,12 @@ from grindstone.graduation.rules.levels import ActionClass, Level
 from grindstone.llm.messages import ToolSpec, ToolUse
 from grindstone.settings import GraduationSettings
 
-pytestmark = [pytest.mark.browser, pytest.mark.server, pytest.mark.timeout(240)]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.server,
+    pytest.mark.catalogue(of="clicks that answer a run"),
+    pytest.mark.timeout(240),
+]
 
 POLICY = """
 name: asks
