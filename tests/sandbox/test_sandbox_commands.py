@@ -78,7 +78,9 @@ async def test_a_timeout_ends_everything_the_command_started(sandbox: Sandbox) -
 async def test_a_service_outlives_its_command_and_later_timeouts(sandbox: Sandbox) -> None:
     began = time.monotonic()
     started = await sandbox.exec(
-        "(while sleep 0.2; do echo tick; echo alive >/tmp/alive; done) & echo up", timeout_s=30
+        "(while sleep 0.2; do echo tick; echo alive >/tmp/new; mv /tmp/new /tmp/alive; done) &"
+        " echo up",
+        timeout_s=30,
     )
     assert time.monotonic() - began < 5
     assert started.output == "up\n"
