@@ -1,19 +1,17 @@
 """`grindstone adapt`: learn skills without labels."""
 
-import os
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from grindstone.flows.cli.consent import EstimateFlag
 from grindstone.flows.cli.options import takes_settings
-from grindstone.flows.cli.output import JsonFlag, Verbose, emit, finish_run, say
+from grindstone.flows.cli.output import JsonFlag, Verbose, tell_run
 from grindstone.settings import AdaptiveSettings, SearchOptions
 
 if TYPE_CHECKING:
     from grindstone.flows.adapt import Adapted
     from grindstone.flows.cli.running import FlowOf
-    from grindstone.report.model import RunReport
 
 PANELS = (
     dict.fromkeys(
@@ -66,17 +64,21 @@ def adapt(
         verbose=verbose,
         calibrate_judge=calibrate_judge,
     )
-    text = (result.folder / "report.md").read_text("utf-8")
-    document: RunReport | dict[str, Any] = result.report
+    document: dict[str, Any] | None = None
+    more = ""
     if calibrate_judge:
         from grindstone.report.judge_calibration import calibration_sentence
 
         judged = None if result.judge is None else result.judge.model_dump(mode="json")
         document = result.report.model_dump(mode="json") | {"judge": judged}
-        text = f"{text}\n## Judge\n\n{calibration_sentence(result.judge)}\n"
-    emit(document, as_json=as_json, text=text)
-    say(f"Report: {os.path.relpath(result.folder / 'report.md')}")
-    finish_run(result.report, allow_broken=settings.allow_broken)
+        more = f"\n## Judge\n\n{calibration_sentence(result.judge)}\n"
+    tell_run(
+        result,
+        as_json=as_json,
+        allow_broken=settings.allow_broken,
+        document=document,
+        more=more,
+    )
 
 
 def _flow() -> "FlowOf[Adapted]":

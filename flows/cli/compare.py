@@ -1,6 +1,5 @@
 """`grindstone compare`: the same tasks with an agent's skills and without any."""
 
-import os
 from typing import TYPE_CHECKING
 
 import typer
@@ -8,7 +7,7 @@ import typer
 from grindstone.flows.cli.consent import EstimateFlag
 from grindstone.flows.cli.grind import PANELS
 from grindstone.flows.cli.options import takes_settings
-from grindstone.flows.cli.output import JsonFlag, Verbose, emit, finish_run, say
+from grindstone.flows.cli.output import JsonFlag, Verbose, tell_run
 from grindstone.settings import CompareSettings
 
 if TYPE_CHECKING:
@@ -42,10 +41,7 @@ def compare(
         as_json=as_json,
         verbose=verbose,
     )
-    report_path = result.folder / "report.md"
-    emit(result.report, as_json=as_json, text=report_path.read_text("utf-8"))
-    say(f"Report: {os.path.relpath(report_path)}")
-    finish_run(result.report, allow_broken=settings.allow_broken)
+    tell_run(result, as_json=as_json, allow_broken=settings.allow_broken)
 
 
 def _flow() -> "FlowOf[Finished]":

@@ -1,13 +1,12 @@
 """`grindstone grind`: solve, fail, evolve, retry."""
 
-import os
 from typing import TYPE_CHECKING
 
 import typer
 
 from grindstone.flows.cli.consent import EstimateFlag
 from grindstone.flows.cli.options import takes_settings
-from grindstone.flows.cli.output import JsonFlag, Verbose, emit, finish_run, say
+from grindstone.flows.cli.output import JsonFlag, Verbose, tell_run
 from grindstone.settings import GrindSettings, SearchOptions
 
 if TYPE_CHECKING:
@@ -79,10 +78,7 @@ def grind(
         as_json=as_json,
         verbose=verbose,
     )
-    report_path = result.folder / "report.md"
-    emit(result.report, as_json=as_json, text=report_path.read_text("utf-8"))
-    say(f"Report: {os.path.relpath(report_path)}")
-    finish_run(result.report, allow_broken=settings.allow_broken)
+    tell_run(result, as_json=as_json, allow_broken=settings.allow_broken)
 
 
 def _flow() -> "FlowOf[Finished]":

@@ -1,6 +1,7 @@
 """One JSON document on standard output, or text for people; all else to standard error."""
 
 import json
+import os
 import re
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from grindstone.report.model import RunReport
+    from grindstone.tasks.lifecycle import Finished
 
 JsonFlag = Annotated[
     bool, typer.Option("--json", help="Print one JSON document on standard output.")
@@ -51,6 +53,30 @@ def on_terminal(markdown: str) -> str:
     console = Console(file=out, width=get_terminal_size().columns, force_terminal=True)
     console.print(Markdown(_ANCHOR_OR_PICTURE.sub("", markdown)))
     return out.getvalue()
+
+
+def tell_run(
+    finished: "Finished",
+    *,
+    as_json: bool,
+    allow_broken: bool,
+    document: Any = None,
+    more: str = "",
+) -> None:
+    """Print a run's report, say where it lies, and end the command by how the run ended.
+
+    Args:
+        finished: The run.
+        as_json: Print a document instead of the page.
+        allow_broken: Whether tasks that were left out are accepted.
+        document: Printed instead of the report's own.
+        more: What the page ends with.
+    """
+    page = finished.folder / "report.md"
+    printed = finished.report if document is None else document
+    emit(printed, as_json=as_json, text=page.read_text("utf-8") + more)
+    say(f"Report: {os.path.relpath(page)}")
+    finish_run(finished.report, allow_broken=allow_broken)
 
 
 def finish_run(report: "RunReport", *, ok: bool = True, allow_broken: bool = False) -> None:
