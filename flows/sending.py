@@ -258,8 +258,8 @@ class _Sender:
                 silent_s = away.pulse.silent_s()
                 if silent_s > (LOST_S if state.is_running() else START_S):
                     await self._give_up(run.id, f"It gave no sign of life for {silent_s:.0f} s.")
-                elif state.is_pending() and self.workers.lost(run, silent_s, LOST_S):
-                    await self._give_up(run.id, "Its worker gave no sign of life before it began.")
+                elif state.is_pending() and (why := await self.workers.lost(run, silent_s, LOST_S)):
+                    await self._give_up(run.id, why)
 
     async def call_off(self) -> None:
         """Cancel what is on its way."""

@@ -1,6 +1,7 @@
 """Slices that nobody finishes, and slices that a dead process had sent."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -226,30 +227,54 @@ async def test_a_slice_long_at_work_makes_room_for_others(
     assert len(done) > 1
 
 
-@pytest.fixture
-async def worker(
-    sender: Sender, prefect_server: str, tmp_path: Path
-) -> AsyncIterator["subprocess.Popen[bytes]"]:
+class Worker(NamedTuple):
     """A worker whose runs never begin: it starts a program that does nothing."""
+
+    command: list[str]
+    environ: dict[str, str]
+    log: Path
+    begun: "list[subprocess.Popen[bytes]]"
+
+    def begin(self) -> None:
+        """Begin its process, or another one of its name."""
+        with self.log.open("ab") as log:
+            self.begun.append(
+                subprocess.Popen(
+                    self.command,
+                    env=self.environ,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
+                )
+            )
+
+    def kill(self) -> None:
+        """End its first process, and not what that has started."""
+        self.begun[0].kill()
+
+
+@pytest.fixture
+async def worker(sender: Sender, prefect_server: str, tmp_path: Path) -> AsyncIterator[Worker]:
     template = ProcessWorker.get_default_base_job_template()
     template["job_configuration"]["command"] = "sleep 300"
     name = sender.runtime.run_key
     await sender.client.update_work_pool(name, WorkPoolUpdate(base_job_template=template))
-    command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", name]
+    command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", name, "--name", name]
     environ = {"PREFECT_API_URL": prefect_server}
     environ |= {"PREFECT_API_AUTH_STRING": PREFECT_API_AUTH_STRING.value()}
     environ |= {"PREFECT_WORKER_HEARTBEAT_SECONDS": "1", "PREFECT_WORKER_QUERY_SECONDS": "1"}
-    with (tmp_path / "worker.txt").open("wb") as log:
-        process = subprocess.Popen(
-            command, env=os.environ | environ, stdout=log, stderr=log, start_new_session=True
-        )
-    yield process
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    made = Worker(command, os.environ | environ, tmp_path / "worker.txt", [])
+    made.begin()
+    yield made
+    for process in made.begun:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
+@pytest.mark.parametrize("comes_back", [False, True], ids=["stays away", "comes back"])
 async def test_a_slice_whose_worker_dies_before_it_begins_is_sent_again_at_once(
-    sender: Sender, worker: "subprocess.Popen[bytes]", monkeypatch: pytest.MonkeyPatch
+    sender: Sender, worker: Worker, monkeypatch: pytest.MonkeyPatch, *, comes_back: bool
 ):
     monkeypatch.setattr(sending, "LOST_S", 4.0)
     working = asyncio.create_task(sender.send())
@@ -260,11 +285,17 @@ async def test_a_slice_whose_worker_dies_before_it_begins_is_sent_again_at_once(
     await asyncio.sleep(8)
     [taken] = await sender.slices()
     assert taken.state_type is StateType.PENDING, "a worker that lives is waited for"
+    if comes_back:
+        worker.begin()
+        async with asyncio.timeout(60):
+            while worker.log.read_text().count("started!") < 2:
+                await asyncio.sleep(0.1)
     worker.kill()
     again = [run for run in await sender.sent(2) if run.id != sent.id]
-    assert [run.state_type for run in again] == [StateType.SCHEDULED]
+    assert again[0].state_type in (StateType.SCHEDULED, StateType.PENDING)
     lost = await sender.client.read_flow_run(sent.id)
-    assert lost.state is not None and "worker gave no sign of life" in str(lost.state.message)
+    why = "another process goes by its worker's name" if comes_back else "no sign of life"
+    assert lost.state is not None and why in str(lost.state.message)
     assert sender.runtime.folder.pulse(str(sent.id)).with_suffix(".given-up").exists()
     working.cancel()
     with pytest.raises(asyncio.CancelledError):
