@@ -32,6 +32,7 @@ from grindstone.tasks.judge import JudgeSpec, judge_attempts, note_patterns
 from grindstone.tasks.lifecycle import Finished
 from grindstone.tasks.refusal import told_plainly
 from grindstone.tasks.write_skill import write_skill
+from grindstone.text import count
 from grindstone.workspace import Snapshot
 
 AdaptRun = Run[AdaptiveSettings]
@@ -208,7 +209,7 @@ def _evolution(
 ) -> EvolveSpec:
     options = run.settings
     shown = [item.episode_id for item in episodes if options.trajectory_only or not item.passed]
-    run.tell(LearningBegan(f"from {len(shown)} attempts"))
+    run.tell(LearningBegan(f"from {count(len(shown), 'attempt')}"))
     return evolution_of(
         run,
         snapshot,

@@ -16,6 +16,7 @@ from grindstone.settings.forms import COMPARE
 from grindstone.tasks.flow_runs import named
 from grindstone.tasks.lifecycle import Finished
 from grindstone.tasks.refusal import told_plainly
+from grindstone.text import count
 from grindstone.workspace import Snapshot
 
 
@@ -65,7 +66,7 @@ async def both_arms(
         for arm in (Arm.WITH, Arm.WITHOUT)
     }
     total = 2 * trials * len(pairs)
-    run.note(f"With against without skills: {total} attempts")
+    run.note(f"With against without skills: {count(total, 'attempt')}")
     return await run.attempt_all(
         [
             run.plan_attempt(

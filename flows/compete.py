@@ -27,6 +27,7 @@ from grindstone.tasks.flow_runs import named, run_key_of
 from grindstone.tasks.lost_steps import losses_of
 from grindstone.tasks.publish_autonomy import publish_scored
 from grindstone.tasks.refusal import told_plainly
+from grindstone.text import count
 
 
 class Competed(Frozen):
@@ -144,7 +145,7 @@ async def _probe(
             ]
     if not wanted:
         return ""
-    told = f"Probing {len(lacking)} domains with too few attempts: {len(wanted)} attempts"
+    told = f"Probing {count(len(lacking), 'domain')} with too few attempts: {len(wanted)} more"
     run.note(told)
 
     async def work() -> None:

@@ -41,6 +41,7 @@ from grindstone.tasks.lifecycle import Finished
 from grindstone.tasks.publish import publish_gate
 from grindstone.tasks.refusal import told_plainly
 from grindstone.tasks.runtime import Runtime
+from grindstone.text import count
 from grindstone.workspace import Snapshot
 
 Gating = GateSettings | Learning
@@ -100,7 +101,7 @@ def shares_of(run: Run[Learning]) -> Shares:
     ratio = min(options.holdout_ratio * len(run.planned.plan.tasks) / len(tasks), 0.99)
     held = holdout(tasks, ratio, options) if some else ()
     train = tuple(task for task in tasks if task not in held)
-    told = f"{len(train)} tasks to learn from, {len(held)} held out for the gate"
+    told = f"{count(len(train), 'task')} to learn from, {len(held)} held out for the gate"
     run.note(told if held else f"{told}: no gate")
     if held and options.gate_rule == "higher" and options.gate_second_looks:
         most, each = options.gate_second_looks, 2 * len(held) * options.gate_trials

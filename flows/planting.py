@@ -2,6 +2,7 @@
 
 import asyncio
 
+from grindstone import text
 from grindstone.benchmark.planting import plant
 from grindstone.flows.run import Run
 from grindstone.records import Purpose
@@ -27,7 +28,8 @@ async def attempt_impossible(run: Run[RunSettings], count: int, snapshot: Snapsh
         return
     into = run.settings.home.impossible
     tasks = await asyncio.to_thread(plant, run.planned.tasks, count, into)
-    run.note(f"{count} attempts at tasks that nobody can solve")
+    attempts = text.count(count, "attempt")
+    run.note(f"{attempts} at tasks that nobody can solve")
     distinct = len({task.task_id for task in tasks})
     await run.attempt_all(
         [

@@ -33,6 +33,7 @@ from grindstone.settings.forms import RELEASE
 from grindstone.tasks.flow_runs import named
 from grindstone.tasks.publish import publish_release
 from grindstone.tasks.refusal import told_plainly
+from grindstone.text import count
 from grindstone.workspace import Workspace
 from grindstone.workspace.workspace import SEED_TAG
 
@@ -147,7 +148,7 @@ def told_before(question: Question, exposure: ExposureRow) -> tuple[str, ...]:
     attempts = 2 * n * question.trials
     return (
         power.replace("this gate", "this release"),
-        f"{attempts} attempts; look {exposure.nth} at these tasks has a level of "
+        f"{count(attempts, 'attempt')}; look {exposure.nth} at these tasks has a level of "
         f"{exposure.level:.2%}, of {exposure.alpha:.0%} for all looks together",
     )
 

@@ -33,6 +33,7 @@ from grindstone.tasks.artifacts import artifact_key, publish_markdown
 from grindstone.tasks.flow_runs import named
 from grindstone.tasks.lifecycle import Finished
 from grindstone.tasks.refusal import told_plainly
+from grindstone.text import count
 
 AuditRun = Run[WarrantSettings]
 
@@ -101,7 +102,9 @@ class _Audit:
         left, settings = self.run.settings.max_attempts, self.run.settings
         if self.doubts:
             names = ", ".join(f"{each.skill} ({each.why})" for each in self.doubts)
-            self.run.note(f"In doubt: {names}; at most {left} attempts, the cheapest doubt first")
+            self.run.note(
+                f"In doubt: {names}; at most {count(left, 'attempt')}, the cheapest doubt first"
+            )
         found: list[Ablation] = []
         for doubt in self.doubts:
             cost = len(self._missing(doubt)) + settings.trials * len(doubt.task_ids)

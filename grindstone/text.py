@@ -1,4 +1,4 @@
-"""Shortening text, always saying so."""
+"""Text for people: counts with their nouns, and shortening that says so."""
 
 SHOWN_CHARS = 10_000
 """Most characters of one output that a model is shown; the trajectory keeps more."""
@@ -18,3 +18,8 @@ def shorten(text: str, limit: int = SHOWN_CHARS, *, head_share: float = 0.5) -> 
     tail = limit - head
     left_out = len(text) - limit
     return f"{text[:head]}\n[… {left_out} characters left out …]\n{text[len(text) - tail :]}"
+
+
+def count(n: int, noun: str) -> str:
+    """Return a number with its noun, in the plural where it is one."""
+    return f"{n} {noun}{'' if n == 1 else 's'}"

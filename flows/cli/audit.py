@@ -70,7 +70,7 @@ def verify(
     from grindstone.graduation.audit.chain import Chain
     from grindstone.graduation.audit.verify import parse_anchor
     from grindstone.graduation.audit.verify import verify as check
-    from grindstone.report.words import count
+    from grindstone.text import count
 
     if bundle is not None:
         _verify_bundle(bundle, public_key, as_json=as_json)

@@ -12,6 +12,7 @@ from grindstone.benchmark.environ import pass_on
 from grindstone.flows.cli.options import PASS_ENV_HELP
 from grindstone.flows.cli.output import JsonFlag, emit, finish, say
 from grindstone.sandbox.registry import AUTO, AUTO_HELP
+from grindstone.text import count
 
 if TYPE_CHECKING:
     from grindstone.benchmark.checking import CheckReport
@@ -80,7 +81,6 @@ async def _check_all(
     tasks: "Sequence[Task]", sandboxes: Sequence[str], max_workers: int, *, cheat: bool
 ) -> "dict[Kind, list[CheckReport]]":
     from grindstone.benchmark.checking import check_task
-    from grindstone.report.words import count
     from grindstone.sandbox import open_provider
 
     found: dict[Kind, list[CheckReport]] = {}
@@ -137,7 +137,6 @@ def _paying(reports: "Sequence[CheckReport]") -> list[str]:
 
 def _text(dataset: "Dataset", reports: "dict[Kind, list[CheckReport]]") -> str:
     from grindstone.benchmark.lint_image import UNKNOWN_KEY
-    from grindstone.report.words import count
 
     lines = [f"✗ {error}" for error in dataset.broken]
     for kind, found in reports.items():

@@ -7,6 +7,7 @@ import typer
 
 from grindstone.flows.cli.home import WorkDir
 from grindstone.flows.cli.output import JsonFlag, emit, finish, say
+from grindstone.text import count
 
 PLACE = "A folder, or s3://…, gs://…, az://…."
 
@@ -32,7 +33,8 @@ def copy(
 
     done = copy_home(source, target, tell=say)
     lines = [
-        f"{done.files} files, {done.size / 1e6:.1f} MB: {done.copied} copied now, all checked.",
+        f"{count(done.files, 'file')}, {done.size / 1e6:.1f} MB: "
+        f"{done.copied} copied now, all checked.",
         *(f"Left out: {each}" for each in done.left_out),
     ]
     emit(done._asdict(), as_json=as_json, text="\n".join(lines))
@@ -58,8 +60,9 @@ def check(
         faults.append(str(error))
     counted = found._asdict() | {"events": events, "faults": faults}
     text = (
-        f"{found.parts} parts of {found.rows} rows, {found.calls} paid calls, "
-        f"{found.workspaces} workspaces, {events} audit events: "
+        f"{count(found.parts, 'part')} of {count(found.rows, 'row')}, "
+        f"{count(found.calls, 'paid call')}, "
+        f"{count(found.workspaces, 'workspace')}, {count(events, 'audit event')}: "
     )
     told = "\n".join([text + ("sound." if not faults else "NOT SOUND"), *faults])
     emit(counted, as_json=as_json, text=told)

@@ -9,6 +9,7 @@ from grindstone.errors import InputError
 from grindstone.flows.cli.home import WorkDir
 from grindstone.flows.cli.output import JsonFlag, emit, on_terminal, say
 from grindstone.ledger import Ledger
+from grindstone.text import count
 
 if TYPE_CHECKING:
     from grindstone.report import RunReport
@@ -101,7 +102,7 @@ def _export(ledger: Ledger, run_key: str, folder: Path, formats: list[str]) -> N
 
     chosen = [ExportFormat(name) for name in formats] or list(USUAL_FORMATS)
     written = export_run(ledger, run_key, folder, chosen)
-    say(f"Wrote {len(written)} files below {folder}")
+    say(f"Wrote {count(len(written), 'file')} below {folder}")
 
 
 def latest_run(ledger: Ledger) -> str:

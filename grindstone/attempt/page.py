@@ -4,6 +4,7 @@ from grindstone.attempt.run import AttemptResult
 from grindstone.observe.narrative import trajectory_markdown, verdict_markdown
 from grindstone.records import Episode
 from grindstone.report.words import table
+from grindstone.text import count
 
 
 def attempt_headline(episode: Episode) -> str:
@@ -16,7 +17,8 @@ def attempt_headline(episode: Episode) -> str:
     )
     return (
         f"{mark}: {episode.task_id}, cycle {episode.cycle}, "
-        f"reward {episode.reward:.2f}{tests}, {episode.turns} turns, {episode.duration_s:.1f} s"
+        f"reward {episode.reward:.2f}{tests}, "
+        f"{count(episode.turns, 'turn')}, {episode.duration_s:.1f} s"
     )
 
 

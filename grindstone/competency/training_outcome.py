@@ -11,6 +11,7 @@ from grindstone.digest import digest
 from grindstone.ledger import Ledger
 from grindstone.ledger.tables.autonomy import OutcomeRow
 from grindstone.records import Episode
+from grindstone.text import count
 from grindstone.workspace import Snapshot, Workspace
 
 
@@ -28,7 +29,8 @@ class Compared(NamedTuple):
 
     def told(self) -> str:
         """Return it in words."""
-        return f"{self.before:.2f} before, {self.after:.2f} after, on {self.attempts} attempts each"
+        each = count(self.attempts, "attempt")
+        return f"{self.before:.2f} before, {self.after:.2f} after, on {each} each"
 
 
 def held_out(

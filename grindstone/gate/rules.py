@@ -15,6 +15,7 @@ from pydantic import Field
 from grindstone.base import Frozen
 from grindstone.errors import InputError
 from grindstone.gate.paired import Pair, compare_paired
+from grindstone.text import count
 
 Verdict = Literal["accept", "reject", "cannot_tell"]
 
@@ -169,7 +170,7 @@ class Higher(Frozen):
         if fallen is not None:
             return fallen
         higher = seen.difference > 0
-        change = f"{100 * seen.difference:+.0f} points over {seen.n_tasks} tasks"
+        change = f"{100 * seen.difference:+.0f} points over {count(seen.n_tasks, 'task')}"
         return RuleVerdict(
             verdict="accept" if higher else "reject",
             reason=f"{'higher' if higher else 'not higher'} while searching: {change}",
@@ -277,14 +278,14 @@ def _too_few(seen: Evidence, alpha: float) -> RuleVerdict | None:
     if n >= needed:
         return None
     what = "task" if n == seen.n_tasks else "cluster"
-    tasks = f"1 {what} has" if n == 1 else f"{n} {what}s have"
-    reason = f"{tasks} pairs, and no result of fewer than {needed} is evidence at {alpha:.0%}"
+    found = f"{count(n, what)} {'has' if n == 1 else 'have'} pairs"
+    reason = f"{found}, and no result of fewer than {needed} is evidence at {alpha:.0%}"
     return RuleVerdict(verdict="cannot_tell", reason=reason)
 
 
 def _shown(seen: Evidence, p_value: float) -> str:
     change = 0.0 if seen.difference is None else 100 * seen.difference
     return (
-        f"{change:+.0f} points over {seen.n_tasks} tasks "
+        f"{change:+.0f} points over {count(seen.n_tasks, 'task')} "
         f"({seen.wins} better, {seen.losses} worse, {seen.ties} same), p = {p_value:.3f}"
     )

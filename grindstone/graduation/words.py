@@ -3,7 +3,8 @@
 from grindstone.graduation.decisions.exam import ExamResult
 from grindstone.graduation.decisions.review import Decision, Review
 from grindstone.graduation.evidence.readiness import Readiness
-from grindstone.report.words import count, table
+from grindstone.report.words import table
+from grindstone.text import count
 
 NEXT = {
     "exam_due": "run the deployment exam/exam for it",

@@ -8,6 +8,7 @@ from grindstone.ledger.tables.runs import GateDecisionRow, GatePairRow
 from grindstone.report.markdown_gates import gate_headline
 from grindstone.report.plots import Bar, bars_with_intervals, can_plot, render_svg
 from grindstone.report.words import table
+from grindstone.text import count
 
 REHEARSED = "> This was a rehearsal: a local program stood in for the model."
 
@@ -62,7 +63,7 @@ def gate_markdown(gated: Gated, image: str = "", *, link: Callable[[str], str] =
         f"- rule: {row.rule}{level}\n"
         f"- {row.reason}\n"
         f"- tasks: {seen.wins} better, {seen.losses} worse, {seen.ties} the same{interval}\n"
-        f"- {seen.n_pairs} pairs, {seen.n_missing} missing for want of a score\n"
+        f"- {count(seen.n_pairs, 'pair')}, {seen.n_missing} missing for want of a score\n"
         f"- baseline {row.commit_before[:12]}, candidate {row.commit_after[:12]}"
     )
     rows = [

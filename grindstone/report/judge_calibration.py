@@ -3,6 +3,7 @@
 from grindstone.ledger import Ledger
 from grindstone.ledger.tables.attempts import JudgeVerdictRow, VerdictRow
 from grindstone.observe.calibration import Calibration, calibrate
+from grindstone.text import count
 
 
 def judge_calibration(ledger: Ledger, run_key: str) -> Calibration | None:
@@ -27,6 +28,6 @@ def calibration_sentence(found: Calibration | None) -> str:
         return "The judge cannot be calibrated: no attempt has both a score and a verdict."
     auc = "unknown, as all outcomes are the same" if found.auc is None else f"{found.auc:.2f}"
     return (
-        f"The judge against the verdicts of {found.n} attempts ({found.n_passed} passed): "
+        f"The judge against the verdicts of {count(found.n, 'attempt')} ({found.n_passed} passed): "
         f"agreement {found.agreement:.0%}, Brier score {found.brier:.3f}, AUC {auc}."
     )

@@ -11,7 +11,6 @@ from grindstone.report.markdown_orders import orders_section
 from grindstone.report.model import GroupLine, Planted, RunReport, TaskLine, VerdictEntry
 from grindstone.report.words import (
     cell,
-    count,
     duration,
     forged,
     money,
@@ -22,6 +21,7 @@ from grindstone.report.words import (
     were,
 )
 from grindstone.settings import Profile
+from grindstone.text import count
 
 DETAIL_CHARS = 160
 BASES = {

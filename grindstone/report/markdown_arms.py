@@ -2,7 +2,8 @@
 
 from grindstone.report.comparison import Comparison
 from grindstone.report.model import RunReport
-from grindstone.report.words import count, duration, money, percent, points, span, table
+from grindstone.report.words import duration, money, percent, points, span, table
+from grindstone.text import count
 
 
 def comparison_headline(seen: Comparison) -> str:

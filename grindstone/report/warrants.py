@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from grindstone.ledger.tables.library import WarrantRow
-from grindstone.report.words import count, money, points, table
+from grindstone.report.words import money, points, table
+from grindstone.text import count
 
 ORDER = ("helps", "unknown", "harmless", "never loaded", "harms")
 REHEARSED = "> This was a rehearsal: a local program stood in for the model."
@@ -40,7 +41,7 @@ def warrants_markdown(
                 f"{row.offered} / {row.loaded} / {row.followed}",
                 row.model,
                 f"{row.at:%Y-%m-%d}",
-                f"{row.attempts} attempts, {money(row.cost_usd)}",
+                f"{count(row.attempts, 'attempt')}, {money(row.cost_usd)}",
             ]
             for row in sorted(rows, key=lambda row: (ORDER.index(row.state), row.skill))
         ]

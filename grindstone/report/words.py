@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from grindstone.gate.exact import at_most
 from grindstone.ledger.intervals import Interval
+from grindstone.text import count
 
 if TYPE_CHECKING:
     from grindstone.report.model import IncidentLine
@@ -20,11 +21,6 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], numbers: Sequence[
 def cell(text: str) -> str:
     """Return text that cannot break out of its table cell."""
     return " ".join(text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").split())
-
-
-def count(n: int, noun: str) -> str:
-    """Return a number with its noun, in the plural where it is one."""
-    return f"{n} {noun}{'' if n == 1 else 's'}"
 
 
 def lost(incidents: Sequence["IncidentLine"]) -> str:

@@ -68,7 +68,7 @@ def test_jobs_ordered_by_a_scoring_run_are_trained_one_after_another(up: Any):
         ]  # of one task none is held out
     for row in jobs.latest():
         assert row.after > row.before
-        assert "after, on 1 attempts each; no task of the domain was held out" in row.note
+        assert "after, on 1 attempt each; no task of the domain was held out" in row.note
 
 
 def test_a_job_survives_its_worker_and_is_called_off(up: Any):

@@ -21,6 +21,7 @@ from grindstone.graduation.audit.event import AuditEvent
 from grindstone.graduation.audit.standing import agent_of
 from grindstone.graduation.registry import Registry
 from grindstone.graduation.rules.policy import Policy
+from grindstone.text import count
 
 SHOWN = 50
 """Findings that are told one by one; all are counted."""
@@ -58,7 +59,7 @@ class EvidenceCheck(Frozen):
         for item in self.promotions:
             wrong = [each for each in item.findings if each.is_tampering]
             later = len(item.findings) - len(wrong)
-            head = f"event {item.event} ({item.agent_id}): {item.rows} rows"
+            head = f"event {item.event} ({item.agent_id}): {count(item.rows, 'row')}"
             if item.problem:
                 told.append(f"{head}: {item.problem}")
                 continue

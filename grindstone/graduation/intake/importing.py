@@ -15,6 +15,7 @@ from grindstone.graduation.intake.recording import Recorded, Work, keep, rows_fo
 from grindstone.graduation.registry import Registry
 from grindstone.ledger.recall import rows_of
 from grindstone.records import Episode, Purpose
+from grindstone.text import count
 from grindstone.untrusted import read_json
 
 REPORTED = 1000
@@ -185,7 +186,7 @@ def _event(
         kind=EventKind.IMPORTED,
         subject=Path(report.path).name,
         by=by,
-        reason=f"{report.imported} episodes of {len(report.agents)} agents",
+        reason=f"{count(report.imported, 'episode')} of {count(len(report.agents), 'agent')}",
         evidence={
             "run_key": report.run_key,
             "rows": report.rows,
