@@ -7,6 +7,7 @@ from typing import Any
 from prefect import get_client
 from prefect.deployments import arun_deployment
 
+from grindstone.agents.agent_file import agent_everywhere
 from grindstone.blocks import BlockNames
 from grindstone.competency.jobs import TrainingJob, TrainingJobs
 from grindstone.runs.plan import choose_tasks
@@ -38,7 +39,7 @@ async def send_next(
         after: The job that has just ended, well or badly.
 
     Raises:
-        InfrastructureError: The storage of a remote home did not take the jobs' tasks.
+        InfrastructureError: The storage of a remote home did not take what the jobs need.
     """
     sent = await asyncio.to_thread(_as_sent, settings)
     async with get_client() as client:  # Prefect would leave open the one that it makes itself
@@ -65,7 +66,8 @@ def _as_sent(settings: CompetencySettings) -> dict[str, Any]:
     """Return settings that mean the same on the machine of a worker.
 
     It has a working directory of its own. Where the home is in storage nothing else is shared:
-    the home is named by its address, and tasks that are not everywhere are put there.
+    the home is named by its address, and what is not everywhere is put there: tasks, and the file
+    of the agent that works at them.
     """
     places: dict[str, Any] = {
         name: value.absolute()
@@ -73,6 +75,9 @@ def _as_sent(settings: CompetencySettings) -> dict[str, Any]:
         if isinstance(value, Path) and not is_sent(value)
     }
     mirror = settings.home.mirror
+    if settings.agent is not None:
+        store = None if mirror is None else mirror.store
+        places["agent"] = agent_everywhere(settings.agent, store)
     if mirror is not None:
         places["seed_workspace"] = None  # the agent is there by now
         if any(getattr(settings, name) is not None and name in places for name in FOLDERS):

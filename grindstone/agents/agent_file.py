@@ -12,6 +12,8 @@ from grindstone.base import Frozen
 from grindstone.digest import digest
 from grindstone.errors import InputError
 from grindstone.llm.service import Api
+from grindstone.remote.sent_file import is_sent_file, put_file, sent_file
+from grindstone.remote.store import Store
 from grindstone.resources import bundled
 from grindstone.validation import faults
 
@@ -78,14 +80,16 @@ def bundled_agents() -> tuple[str, ...]:
 
 
 def load_agent(choice: str) -> AgentFile:
-    """Return a bundled agent by its name, or one of the user's by its file.
+    """Return a bundled agent by its name, or one of the user's by its file or where that was sent.
 
     Raises:
         InputError: There is none, or the file's fields are not an agent's.
+        InfrastructureError: It was sent, and the storage did not answer.
     """
     path = bundled("agents") / f"{choice}.yaml" if choice in bundled_agents() else Path(choice)
     try:
-        data = YAML(typ="safe").load(path.read_text("utf-8"))
+        content = sent_file(choice) if is_sent_file(choice) else path.read_bytes()
+        data = YAML(typ="safe").load(content.decode())
     except OSError as error:
         expected = f"{', '.join(bundled_agents())} or a YAML file"
         raise InputError("agent", f"{choice} is no agent ({error.strerror})", expected) from error
@@ -100,6 +104,24 @@ def load_agent(choice: str) -> AgentFile:
                 for fault in faults(error)
             ]
         ) from error
+
+
+def agent_everywhere(choice: str, store: Store | None) -> str:
+    """Return an agent's name or file as it means the same in another folder or on another machine.
+
+    Args:
+        choice: As `load_agent` takes it.
+        store: Of a remote home, into which a file is put; None where all machines see one disk.
+
+    Raises:
+        InputError: As `load_agent`.
+        InfrastructureError: The storage did not take it.
+    """
+    if choice in bundled_agents() or is_sent_file(choice):
+        return choice
+    if store is None:
+        return str(Path(choice).absolute())
+    return put_file(store, load_agent(choice).model_dump_json(exclude_defaults=True).encode())
 
 
 def quick_agent(command: str) -> AgentFile:

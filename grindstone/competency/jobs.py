@@ -21,6 +21,7 @@ from urllib.parse import quote
 from pydantic import AwareDatetime, Field, NonNegativeInt, PositiveInt
 
 from grindstone.base import Frozen
+from grindstone.benchmark import load_tasks
 from grindstone.competency.checking import folded, number
 from grindstone.competency.evaluation import CompetencyResult
 from grindstone.digest import digest
@@ -31,6 +32,7 @@ from grindstone.ledger.store import Ledger
 from grindstone.ledger.tables.autonomy import JobRow
 from grindstone.records import utc_now
 from grindstone.runs.remote_lock import RemoteLock
+from grindstone.runs.task_set import is_sent, put_tasks
 from grindstone.workspace.errors import WorkspaceError
 from grindstone.workspace.lock import WriterLock
 
@@ -147,8 +149,19 @@ class TrainingJobs:
     ) -> TrainingJob | None:
         """Order one domain's training.
 
+        Args:
+            domain: Its name.
+            priority: The most urgent job is run first.
+            before: The domain's competency now.
+            data_path: A folder of tasks to train on; in a remote home they are put into storage,
+                and the job names them there.
+
         Returns:
             None when the domain has an active job already.
+
+        Raises:
+            InputError: The domain is empty; or the home is remote and the folder has no task.
+            InfrastructureError: The storage of a remote home did not take the tasks.
         """
         if not domain.strip():
             raise InputError("domain", "is empty", "the domain to train")
@@ -158,6 +171,9 @@ class TrainingJobs:
         if numbers and not _ended(folder, numbers[-1]):
             return None
         following = (numbers[-1] if numbers else 0) + 1
+        if data_path and self._mirror is not None and not is_sent(data_path):
+            tasks = load_tasks(Path(data_path)).tasks
+            data_path = put_tasks(self._mirror, tasks)
         job = TrainingJob(
             job_id=self._job_id(domain, following),
             number=following,

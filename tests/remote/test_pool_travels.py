@@ -21,6 +21,7 @@ from grindstone.flows.train import train
 from grindstone.home import Home
 from grindstone.ledger import Ledger
 from grindstone.ledger.tables.autonomy import ComplianceRow
+from grindstone.records import Episode
 from grindstone.resources import bundled
 from grindstone.runs.plan import kept_plan, open_workspace
 from grindstone.settings import CompetencySettings, GrindSettings
@@ -62,37 +63,46 @@ async def client(prefect_server: str, tmp_path: Path) -> AsyncIterator[PrefectCl
         yield opened
 
 
+@pytest.mark.parametrize("own", ["run", "job"])
 async def test_a_training_needs_nothing_of_the_machine_that_ordered_it(
-    address: str, client: PrefectClient, tmp_path: Path, machine: Callable[[str], None]
+    address: str, client: PrefectClient, tmp_path: Path, machine: Callable[[str], None], own: str
 ):
-    tasks = tmp_path / "cache" / "tasks"  # of this machine alone
-    shutil.copytree(bundled("examples/tasks") / "crlf-kit", tasks / "our-kit")
+    """Its tasks, the run's or the job's own, and the file of the agent that works at them."""
+    here = tmp_path / "cache"  # of this machine alone
+    shutil.copytree(bundled("examples/tasks") / "crlf-kit", here / "tasks" / "our-kit")
+    (here / "idle.yaml").write_text("name: idle\ncommand: echo at leisure\n")
     settings = CompetencySettings(
         work_dir=address,
         agent_id="trainee",
-        tasks_dir=tasks,
+        tasks_dir=here / "tasks" if own == "run" else None,
         model_id="rehearsal",
-        native_profile="nop",
+        native_profile="command",
+        agent=str(here / "idle.yaml"),
         sandbox="bubblewrap",
         max_cycles=1,
         train="deployment",
+        run_key=own,
     )
     await asyncio.to_thread(open_workspace, settings)
     jobs = TrainingJobs(settings.home, "trainee")
-    assert jobs.enqueue("legacy-build") is not None
+    ordered = jobs.enqueue("legacy-build", data_path=str(here / "tasks") if own == "job" else "")
+    assert ordered is not None
     await send_next(jobs, settings, BlockNames())
     deployment = await client.read_deployment_by_name("train/train")
-    [sent] = [run for run in await client.read_flow_runs() if run.deployment_id == deployment.id]
+    runs = [run for run in await client.read_flow_runs() if run.deployment_id == deployment.id]
+    [sent] = [run for run in runs if run.parameters["settings"]["work_dir"] == address]
     machine("worker")
     await train(**sent.parameters)
     machine("reader")
     home = Home.at(address)
     [job] = TrainingJobs(home, "trainee").latest()
-    assert (job.status, job.before, job.after) == ("unhelpful", 0.0, 0.0)
+    assert (job.status, job.before, job.after) == ("unhelpful", 0.0, 0.0), job.note
     plan = kept_plan(home, job.job_id)
     assert plan is not None
     assert [*plan.tasks] == ["our-kit"]
     assert "/tasks/sets/" in str(plan.settings["tasks_dir"]), "which means the same everywhere"
+    rows = Ledger(home).rows(Episode, job.job_id)
+    assert rows and all(row.profile.startswith("command idle ") for row in rows)
 
 
 async def test_an_attempt_is_judged_where_it_is_made_by_the_policies_in_storage(
