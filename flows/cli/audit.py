@@ -167,7 +167,7 @@ def answer(
     level = Level.parse(target, "--to")
     agent = service.registry.agent(agent_id, scope)
     name = service.registry.person(by, "approve", agent_id, "--by", scope=agent.scope).name
-    since, said = since_digest(agent), not refuse
+    since, said = since_digest(agent, name), not refuse
     message = answer_message(
         agent_id, level.value, approved=said, by=name, since=since, scope=agent.scope
     )

@@ -53,7 +53,7 @@ class Registry:
             InputError: It is no person's name, an agent's, or the home's approvers forbid it.
         """
         found = self.approvers.person(name, role, agent_id, where, scope=scope)
-        refuse_agents(found.name, {agent_id, *self.home.agents()} - {""}, where)
+        refuse_agents(found.name, {agent_id, *self.home.agents(), *self.agents()} - {""}, where)
         return found
 
     def policy(self, agent_id: str, scope: str | None = None) -> Policy:

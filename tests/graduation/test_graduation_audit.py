@@ -16,6 +16,7 @@ from grindstone.flows.cli.app import app
 from grindstone.graduation.audit.chain import Chain, Head
 from grindstone.graduation.audit.event import AuditError, AuditEvent, EventDraft, EventKind
 from grindstone.graduation.audit.signing import make_keys, sign_end
+from grindstone.graduation.audit.standing import agent_of
 from grindstone.graduation.audit.verify import parse_anchor, verify
 from grindstone.graduation.rules.levels import Level
 
@@ -255,6 +256,15 @@ def test_checkpoints_are_signed_and_hold_the_end(tmp_path: Path) -> None:
     assert private.stat().st_mode & 0o077 == 0
     with pytest.raises(InputError, match="exists already"):
         make_keys(private)
+
+
+def test_a_clock_set_back_makes_no_event_older_than_the_one_before(tmp_path: Path) -> None:
+    chain = chain_of(tmp_path, 1)
+    early = draft("ada").model_copy(update={"kind": EventKind.DEMOTED, "at": NOON.replace(hour=1)})
+    event = chain.append(lambda _: early)
+    assert event is not None
+    assert event.at == NOON
+    assert agent_of(chain.events(), "ada").since == NOON  # no episode before it counts again
 
 
 def test_times_without_a_zone_are_refused() -> None:

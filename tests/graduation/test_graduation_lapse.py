@@ -66,6 +66,29 @@ async def worked(service: GraduationService, count: int, *, first: int = 0, **to
     await check(service.registry, [each.episode for each in named])
 
 
+async def test_an_exam_is_not_sat_until_luck_passes_it(
+    service_at: Make, edge_task: Path, workspace: Workspace
+) -> None:
+    failing, sat = passing(Outcome.FAILED), 0
+
+    async def third_time_lucky(agent_id: str, cases: Sequence[EdgeCase]) -> Sequence[object]:
+        nonlocal sat
+        sat += 1
+        return await (failing if sat < 3 else passing())(agent_id, cases)
+
+    service = service_at(Policy(name="p"), examiner=third_time_lucky)
+    await fill(service, 12)
+    await service.record_episode(**work(99, agent_id="bob", success=False))
+    await service.add_edge_case("ep-99", edge_task, added_by="Grace")
+    for _ in range(3):
+        await service.run_graduation_exam("ada")
+    with pytest.raises(RefusedError, match="the very same agent had failed it 2 times"):
+        await service.promote_agent("ada", "INTERN", "Grace")
+    rewrite(workspace, "skills/new-one/SKILL.md")  # it has learned something
+    await service.run_graduation_exam("ada")
+    await service.promote_agent("ada", "INTERN", "Grace")
+
+
 async def a_promotion(service: GraduationService, edge_task: Path) -> None:
     await fill(service, 12)
     await service.record_episode(**work(99, agent_id="bob", success=False))

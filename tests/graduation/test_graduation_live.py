@@ -196,3 +196,36 @@ async def test_a_level_lost_at_work_ends_the_task_before_its_next_action() -> No
     with pytest.raises(LevelLostError, match="AUTONOMOUS → SUPERVISED"):
         await box.run(use)
     assert len(ran) == 1
+
+
+@pytest.mark.parametrize("lost", ["agent", "filing"])
+async def test_a_level_lost_while_somebody_is_asked_opens_nothing(lost: str) -> None:
+    ran: list[object] = []
+    now: dict[str, Level] = {"agent": Level.SUPERVISED, "filing": Level.SUPERVISED}
+
+    async def file_form(arguments: Mapping[str, JsonValue]) -> str:
+        ran.append(arguments)
+        return "filed"
+
+    async def standing() -> tuple[Level, Mapping[str, Level]]:
+        return now["agent"], {"filing": now["filing"]}
+
+    async def late(ask: Ask) -> Answered:
+        now[lost] = Level.STUDENT
+        return Answered(approved=True, by="Grace")
+
+    box = LiveToolbox(
+        "ada",
+        Level.SUPERVISED,
+        [doing(file_form, "filing")],
+        capability_levels={"filing": Level.SUPERVISED},
+        approve=late,
+        standing=standing,
+    )
+    use = ToolUse(id="1", name="file", input={})
+    if lost == "agent":
+        with pytest.raises(LevelLostError):
+            await box.run(use)
+    else:
+        assert "not allowed at level STUDENT" in (await box.run(use)).content
+    assert not ran

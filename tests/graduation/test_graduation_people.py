@@ -52,7 +52,8 @@ async def test_an_agent_answers_for_nobody(service_at: Make, tmp_path: Path) -> 
     service = service_at(Policy(name="p", exam=FREE))
     (tmp_path / "home" / "agents" / "bob" / "workspace").mkdir(parents=True)
     await fill(service, 12)
-    for name in ("ada", "ADA", "Bob"):
+    await fill(service, 1, first=50, agent_id="carl")  # known by its record alone
+    for name in ("ada", "ADA", "Bob", "carl", "\u0430da", "a-da", "\u00e0da", "ada."):
         with pytest.raises(RefusedError, match="is an agent"):
             await service.promote_agent("ada", "INTERN", name)
         with pytest.raises(InputError, match="is an agent"):
@@ -125,6 +126,9 @@ async def test_two_people_where_the_policy_asks_for_two(service_at: Make, tmp_pa
     await service.answer_proposal("ada", "INTERN", approved=True, by="GRACE")
     with pytest.raises(RefusedError, match="1 did"):
         await service.promote_agent("ada", "INTERN", "Grace")  # the same person twice
+    for alike in ("Gr\u0430ce", "Grace.", "Gra-ce", "Gr\u00e1ce"):
+        with pytest.raises(RefusedError, match="1 did"):
+            await service.promote_agent("ada", "INTERN", alike)
     change = await service.promote_agent("ada", "INTERN", "Linus")
     assert change["validated_by"] == "GRACE and Linus"
 
@@ -185,6 +189,18 @@ async def test_an_approver_with_a_key_signs(service_at: Make, tmp_path: Path) ->
     )
     assert given.exit_code == 0, given.output
     signature = str(service.registry.chain.events()[-1].evidence["signature"])
+    refused = await asyncio.to_thread(
+        CliRunner().invoke, app, [*answer, *where, "--key", str(tmp_path / "grace.pem"), "--refuse"]
+    )
+    assert refused.exit_code == 0, refused.output
+    with pytest.raises(InputError, match="is not Grace's"):  # what she said before she refused
+        await service.answer_proposal(
+            "ada", "INTERN", approved=True, by="Grace", signature=signature
+        )
+    again = await asyncio.to_thread(
+        CliRunner().invoke, app, [*answer, *where, "--key", str(tmp_path / "grace.pem")]
+    )
+    assert again.exit_code == 0, again.output
     await service.promote_agent("ada", "INTERN", "Grace")
     with pytest.raises(InputError, match="is not Grace's"):  # no old answer serves again
         await service.answer_proposal(

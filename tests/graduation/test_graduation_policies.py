@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from graduation_support import START, Clock, fill, work
@@ -53,6 +54,22 @@ async def test_unverified_outcomes_raise_no_capability(service_at: Make) -> None
     claims = {"verified_by": "", "ratings": [], "metadata": {"capability": "query"}}
     await fill(service, 60, **claims)
     assert (await service.own_levels("ada")).capabilities == ()
+
+
+@pytest.mark.parametrize(
+    "flaw",
+    [
+        {"actions": [{"tool": "bash", "fields": {"command": "rm -rf /"}}]},
+        {"human_edits": [{"field": "rate", "corrected_by": "Linus"}]},
+    ],
+)
+async def test_what_breached_or_was_corrected_raises_no_capability(
+    service_at: Make, flaw: dict[str, Any]
+) -> None:
+    service = service_at()
+    await fill(service, 20, metadata={"capability": "query"}, **flaw)
+    (found,) = (await service.own_levels("ada")).capabilities
+    assert (found.level, found.successes, found.uses) == (Level.STUDENT, 0, 20)
 
 
 def test_sync_twin_and_bundled_policies(service_at: Make) -> None:

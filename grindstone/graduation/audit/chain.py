@@ -150,6 +150,9 @@ class Chain:
                 if draft is None:
                     return None
                 previous = events[-1].digest if events else GENESIS
+                if events and draft.at < events[-1].at:
+                    # A clock set back makes no level older than what it was taken for.
+                    draft = draft.model_copy(update={"at": events[-1].at})
                 event = seal(draft, sequence=len(events) + 1, previous=previous)
                 if self.keep(self.path(event.sequence), event.file()):
                     self._advance(event)

@@ -48,6 +48,7 @@ class Agent(Frozen):
     changes: tuple[AuditEvent, ...] = ()
     lapsed_from: Level | None = None  # what an exam gives back
     exams: tuple[AuditEvent, ...] = ()  # since the last change of level
+    answers: tuple[AuditEvent, ...] = ()  # likewise: all approvals and refusals
     approvals: tuple[AuditEvent, ...] = ()  # likewise; a refusal takes them back
     refusals: tuple[AuditEvent, ...] = ()  # likewise; the same person's approval takes it back
     proposals: tuple[AuditEvent, ...] = ()  # likewise, and not answered yet
@@ -151,6 +152,7 @@ def _after(agent: Agent, event: AuditEvent) -> Agent:  # noqa: PLR0911 - one lin
                 "lapsed_from": event.from_level if kind is EventKind.LAPSED else None,
                 "changes": (*agent.changes, event),
                 "exams": (),
+                "answers": (),
                 "approvals": (),
                 "refusals": (),
                 "proposals": (),
@@ -160,13 +162,11 @@ def _after(agent: Agent, event: AuditEvent) -> Agent:  # noqa: PLR0911 - one lin
         return agent.model_copy(update={"exams": (*agent.exams, event)})
     if kind is EventKind.APPROVED:
         others = tuple(each for each in agent.refusals if each.by != event.by)
-        approvals = (*agent.approvals, event)
-        return agent.model_copy(
-            update={"approvals": approvals, "refusals": others, "proposals": ()}
-        )
+        said = {"answers": (*agent.answers, event), "approvals": (*agent.approvals, event)}
+        return agent.model_copy(update={**said, "refusals": others, "proposals": ()})
     if kind is EventKind.REFUSED:
-        refusals = (*agent.refusals, event)
-        return agent.model_copy(update={"approvals": (), "refusals": refusals, "proposals": ()})
+        said = {"answers": (*agent.answers, event), "refusals": (*agent.refusals, event)}
+        return agent.model_copy(update={**said, "approvals": (), "proposals": ()})
     if kind is EventKind.PROPOSED:
         return agent.model_copy(update={"proposals": (*agent.proposals, event)})
     if kind is EventKind.SKILL_RELEASED:

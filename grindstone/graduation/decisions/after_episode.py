@@ -26,6 +26,7 @@ from grindstone.graduation.evidence.skill_levels import (
     note_changes,
     skill_standing,
     stand,
+    use_of,
 )
 from grindstone.graduation.registry import Registry, open_desk
 from grindstone.graduation.rules.capabilities import CapabilityTally, Use
@@ -146,12 +147,12 @@ class _Memory:
 
     def add(self, episode: Episode, skills: Collection[str], score: float | None) -> None:
         at, key, passed = episode.started_at, episode.episode_id, bool(episode.passed)
+        touched = episode.human_intervention_count
         # What nobody verified counts once somebody rates it, which no attempt waits for.
         if capability_of(episode) and is_verified(episode):
             name = capability_of(episode)
             uses = self._uses.setdefault(name, self._outcomes(name, []))
-            uses.add(Use(at, key, passed))
-        touched = episode.human_intervention_count
+            uses.add(use_of(at, key, passed, touched, score))
         for skill in skills:
             runs = self._runs.setdefault(skill, self._skill([]))
             runs.add(SkillRun(at, key, passed, touched, score, episode.difficulty))

@@ -9,7 +9,7 @@ from grindstone.graduation.audit.standing import Agent
 from grindstone.graduation.evidence.requirements import Criterion, Requirement
 from grindstone.graduation.registry import Registry
 from grindstone.graduation.rules.levels import Level
-from grindstone.graduation.rules.people import distinct, folded
+from grindstone.graduation.rules.people import distinct, folded, same_person
 from grindstone.graduation.rules.policy import Policy
 from grindstone.ledger.tables.autonomy import InterventionRow, RatingRow
 from grindstone.records import Episode
@@ -131,9 +131,17 @@ def named_in_form(registry: Registry, agent_id: str, name: str, scope: str = "")
     return person.name
 
 
-def since_digest(agent: Agent) -> str:
-    """Return the digest of an agent's last change of level, which answers are bound to."""
-    return agent.changes[-1].digest if agent.changes else GENESIS
+def since_digest(agent: Agent, by: str) -> str:
+    """Return the digest of the event that a person's answer is bound to.
+
+    That is the latest of the agent's last change of level, its last refusal, and the last answer
+    of the same person: no signed answer, which the trail shows to everybody, serves once more.
+    """
+    own = [
+        each for each in agent.answers if each.kind is EventKind.REFUSED or same_person(each.by, by)
+    ]
+    last = max((*agent.changes[-1:], *own[-1:]), key=lambda each: each.sequence, default=None)
+    return last.digest if last else GENESIS
 
 
 def _refusal(

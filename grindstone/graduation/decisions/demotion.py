@@ -10,7 +10,7 @@ from grindstone.gate.watch import watch
 from grindstone.graduation.audit.standing import Agent
 from grindstone.graduation.decisions.lapse import SYSTEM
 from grindstone.graduation.decisions.promotion import demote, propose
-from grindstone.graduation.evidence.record import Recent
+from grindstone.graduation.evidence.record import CRITICAL_SCORE, Recent
 from grindstone.graduation.evidence.requirements import criteria_met
 from grindstone.graduation.registry import Registry
 from grindstone.graduation.rules.levels import Level
@@ -99,7 +99,7 @@ def _grounds(frame: "pl.DataFrame", level: Level, policy: Policy) -> Grounds:
     from grindstone.graduation.evidence import measure
 
     rule, grounds = policy.demotion, list[str]()
-    breaches = frame.filter(pl.col("constitutional_score") <= measure.CRITICAL_SCORE)
+    breaches = frame.filter(pl.col("constitutional_score") <= CRITICAL_SCORE)
     if rule.on_critical_breach and breaches.height:
         grounds.append(f"critical breach in episode {breaches['episode_id'][-1]}")
     tail = frame["passed"].tail(rule.failures_in_a_row) if rule.failures_in_a_row else None

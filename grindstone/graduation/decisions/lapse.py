@@ -9,18 +9,13 @@ from collections.abc import Mapping
 
 from grindstone.graduation.audit.event import AuditEvent, EventDraft, EventKind
 from grindstone.graduation.audit.standing import Agent, agent_of
+from grindstone.graduation.decisions.retakes import failed_before, stated_identity
 from grindstone.graduation.evidence.identity import AgentIdentity, identities_of, identity_of
 from grindstone.graduation.registry import Registry
 from grindstone.graduation.rules.levels import Level
 
 SYSTEM = "grindstone"
 """Who decided, where no human did."""
-
-
-def stated_identity(event: AuditEvent) -> AgentIdentity:
-    """Return the agent an event speaks of; all unknown where it does not say."""
-    found = event.evidence.get("agent")
-    return AgentIdentity.model_validate(found) if isinstance(found, dict) else AgentIdentity()
 
 
 def bound_identity(agent: Agent) -> tuple[AgentIdentity, int]:
@@ -116,7 +111,8 @@ def restoring(
         )
         counts = event.evidence.get("passed") is True and event.to_level is agent.lapsed_from
         rehearsed = event.evidence.get("rehearsal") is True and not policy.rehearsals
-        if counts and not rehearsed and not stated.differs(now, policy.lapse_on):
+        by_luck = failed_before(agent.exams, event) > policy.exam.retakes
+        if counts and not rehearsed and not by_luck and not stated.differs(now, policy.lapse_on):
             return EventDraft(
                 kind=EventKind.RESTORED,
                 agent_id=agent_id,

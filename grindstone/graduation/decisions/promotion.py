@@ -18,7 +18,8 @@ from grindstone.graduation.decisions.approval import (
     since_digest,
 )
 from grindstone.graduation.decisions.exam import cases_for
-from grindstone.graduation.decisions.lapse import SYSTEM, stated_identity
+from grindstone.graduation.decisions.lapse import SYSTEM
+from grindstone.graduation.decisions.retakes import failed_before, stated_identity
 from grindstone.graduation.evidence.identity import identity_of
 from grindstone.graduation.evidence.readiness import Readiness
 from grindstone.graduation.evidence.requirements import Criterion, Requirement
@@ -71,10 +72,11 @@ def promote(
         RefusedError: Something is missing; the message lists all of it.
     """
     name = registry.scope_name(agent_id, scope)
-    readiness = registry.readiness(agent_id, target, scope=name)
 
     def decide(events: tuple[AuditEvent, ...]) -> EventDraft:
         agent = agent_of(events, agent_id, name)
+        # Reckoned in view of the trail's end: an episode counts from the last change of level.
+        readiness = registry.readiness(agent_id, target, scope=name)
         missing = [
             item.gap
             for item in obstacles(registry, agent, readiness, validated_by=validated_by)
@@ -174,7 +176,7 @@ def answer(
     def decide(events: tuple[AuditEvent, ...]) -> EventDraft:
         agent = agent_of(events, agent_id, within)
         if person.public_key:
-            since = since_digest(agent)
+            since = since_digest(agent, name)
             message = answer_message(
                 agent_id, target.value, approved=approved, by=name, since=since, scope=within
             )
@@ -265,7 +267,9 @@ def _examined(
         event.sequence: stated_identity(event).differs(present, policy.lapse_on)
         for event in all_passed
     }
-    passed = [event for event in all_passed if not changed[event.sequence]]
+    unchanged = [event for event in all_passed if not changed[event.sequence]]
+    failed = {event.sequence: failed_before(agent.exams, event) for event in unchanged}
+    passed = [event for event in unchanged if failed[event.sequence] <= policy.exam.retakes]
     rehearsed = [event for event in passed if event.evidence.get("rehearsal") is True]
     enough = len(wanted) >= policy.exam.min_cases
     met = enough and len(passed) > (0 if policy.rehearsals else len(rehearsed))
@@ -276,6 +280,13 @@ def _examined(
         gap = (
             f"there are {len(wanted)} edge cases to be examined on that it never trained on (at "
             f"least {policy.exam.min_cases}); without cases no exam is passed"
+        )
+    elif unchanged and not passed:
+        last = unchanged[-1].sequence
+        gap = (
+            f"the exam for {target.value} (event {last}) was passed after the very same agent had "
+            f"failed it {failed[last]} times, of which {policy.exam.retakes} are forgiven; it "
+            "counts again once the agent has learned something or runs with another model"
         )
     elif all_passed and not passed:
         parts = ", ".join(changed[all_passed[-1].sequence])

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import polars as pl
 import polars.selectors as cs
 
-from grindstone.graduation.evidence.record import Recent, Record
+from grindstone.graduation.evidence.record import CRITICAL_SCORE, Recent, Record
 from grindstone.graduation.rules.levels import Level
 from grindstone.graduation.rules.policy import UNAIDED, Policy
 from grindstone.graduation.rules.scope import Scope
@@ -21,8 +21,6 @@ from grindstone.ledger.tables.autonomy import ComplianceRow, InterventionRow, Ra
 from grindstone.records import Episode, Outcome
 
 KEY = ("run_key", "episode_id")
-CRITICAL_SCORE = 0.0
-"""The constitutional score of an episode with a critical breach, and of no other."""
 
 
 class Tables(NamedTuple):

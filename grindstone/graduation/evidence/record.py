@@ -4,6 +4,9 @@ from pydantic import Field, NonNegativeInt
 
 from grindstone.base import Frozen
 
+CRITICAL_SCORE = 0.0
+"""The constitutional score of an episode with a critical breach, and of no other."""
+
 
 class Recent(Frozen):
     """The latest episodes, as the hard criteria see them."""

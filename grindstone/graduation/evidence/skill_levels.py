@@ -1,6 +1,7 @@
 """What an agent's single skills and capabilities may do, from the ledger."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from functools import partial
 from typing import NamedTuple
 
@@ -8,6 +9,7 @@ from grindstone.base import Frozen
 from grindstone.graduation.audit.chain import Decide
 from grindstone.graduation.audit.event import AuditEvent, EventDraft, EventKind
 from grindstone.graduation.audit.standing import Agent, agent_of
+from grindstone.graduation.evidence.record import CRITICAL_SCORE
 from grindstone.graduation.registry import Registry
 from grindstone.graduation.rules.capabilities import Standing, Use, standing
 from grindstone.graduation.rules.levels import Level
@@ -102,7 +104,8 @@ def evidence_of(
 
     A capability is what an episode's metadata calls so, else its category. Its outcomes
     count when they were verified: by a task's verifier, by a person's rating, or by whoever
-    the episode names in `verified_by`.
+    the episode names in `verified_by`. What breached a critical rule, or a person had to
+    correct, is no success.
     """
     import polars as pl
 
@@ -130,9 +133,10 @@ def evidence_of(
     liked = pl.col("rating").is_null() | (pl.col("rating") >= policy.good_rating - 1e-9)
     proven = frame.filter(pl.col("verified") & (pl.col("capability") != ""))
     for name, capability, *use in proven.select(
-        "agent_id", "capability", "started_at", "episode_id", pl.col("passed") & liked
+        *("agent_id", "capability", "started_at", "episode_id"),
+        *(pl.col("passed") & liked, "interventions", "constitutional_score"),
     ).iter_rows():
-        found[name].uses.setdefault(capability, []).append(Use(*use))
+        found[name].uses.setdefault(capability, []).append(use_of(*use))
     loaded = tables.skill_uses.filter(pl.col("loaded") | pl.col("followed"))
     runs = frame.lazy().join(loaded.select(*measure.KEY, "skill").unique(), on=measure.KEY)
     for name, skill, *run in (
@@ -146,6 +150,22 @@ def evidence_of(
     ):
         found[name].runs.setdefault(skill, []).append(SkillRun(*run))
     return found
+
+
+def use_of(
+    at: datetime, episode_id: str, passed: bool, interventions: int, score: float | None
+) -> Use:
+    """Return what an episode says of its capability.
+
+    Args:
+        at: When it started.
+        episode_id: Its id.
+        passed: Whether it was verified to be right.
+        interventions: How often a person corrected it.
+        score: Its constitutional score; None: not checked, or not decided.
+    """
+    breached = score is not None and score <= CRITICAL_SCORE
+    return Use(at, episode_id, passed and not interventions and not breached)
 
 
 def stand(agent: Agent, policy: Policy, evidence: SkillEvidence) -> SkillLevels:

@@ -187,6 +187,10 @@ class LiveToolbox:
             )
             answered = await self._approve(asked)
             self.approvals.append(answered)
+            await self._look_again()  # an answer may take days
+            if self.permission_of(use.name) is Permission.FORBIDDEN:
+                lost = self.level_of(tool)
+                return self._refuse(use, f"{use.name} is not allowed at level {lost.value}")
             if not answered.approved:
                 why = f": {answered.reason}" if answered.reason else ""
                 return self._refuse(use, f"{answered.by or 'a human'} refused {use.name}{why}")

@@ -17,6 +17,7 @@ import binascii
 import unicodedata
 from collections.abc import Collection, Sequence
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -140,7 +141,7 @@ def named_human(name: str, where: str = "by") -> str:
     found = " ".join(name.split())
     hidden = any(unicodedata.category(each) in ("Cf", "Cc", "Co", "Cn", "Cs") for each in found)
     letters = any(each.isalpha() for each in found)
-    if hidden or not letters or folded(found) in NOBODY:
+    if hidden or not letters or folded(found) in map(folded, NOBODY):
         raise InputError(where, f"is {name!r}", "the name of the human who answers for it")
     return found
 
@@ -160,9 +161,17 @@ def same_person(one: str, other: str) -> bool:
     return folded(one) == folded(other)
 
 
+@lru_cache(maxsize=10_000)
 def folded(name: str) -> str:
-    """Return a name as it is compared: case, width and spaces say nothing."""
-    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+    """Return a name as it is compared: by its letters and digits, as a reader sees them.
+
+    Case, width, spaces, marks and accents say nothing, and a letter of another script is the
+    one it looks like: who could be taken for somebody answers as that one.
+    """
+    from grindstone.skills.tokens import plain  # its tables are read where names are compared
+
+    seen = "".join(each for each in plain(name) if each.isalnum())
+    return seen or " ".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 
 def answer_message(
@@ -175,7 +184,7 @@ def answer_message(
         target: The level.
         approved: The answer.
         by: The approver.
-        since: Digest of the agent's last change of level: an old answer serves no later question.
+        since: Digest of the event it is bound to: an old answer serves no later question.
         scope: The part of the work it is for; empty: all of it.
     """
     said: dict[str, JsonValue] = {

@@ -99,6 +99,9 @@ class ExamRule(Frozen):
     cases: tuple[str, ...] = Field(("*",), description="Patterns of the edge cases that count.")
     min_cases: int = Field(1, ge=1, description="Fewer cases are no exam.")
     pass_mark: Ratio = Field(1.0, description="Share of cases to pass.")
+    retakes: int = Field(
+        1, ge=0, description="Failed exams of the very same agent that a passed one makes good."
+    )
     untrained: bool = Field(
         True, description="Only cases whose task the agent was never trained on."
     )
