@@ -40,7 +40,8 @@ def run_command() -> int:
         from typer import TyperException
 
         from grindstone.flows.cli.app import app
-        from grindstone.flows.cli.ending import drop_output, end, ending_of
+        from grindstone.flows.cli.ending import end, ending_of
+        from grindstone.flows.cli.output import drop_output
         from grindstone.flows.cli.usage import usage_ending
 
     as_json = "--json" in sys.argv

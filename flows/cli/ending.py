@@ -19,7 +19,7 @@ from grindstone.errors import (
     InputError,
     RefusedError,
 )
-from grindstone.flows.cli.output import emit
+from grindstone.flows.cli.output import drop_output, emit
 
 _REMEDIES = {
     errno.ENOSPC: "free space on that disk",
@@ -97,9 +97,3 @@ def end(ending: Ending, *, as_json: bool) -> int:
         except OSError:  # the output is what failed
             drop_output()
     return ending.code
-
-
-def drop_output() -> None:
-    """Let nothing more be written to standard output, not even when the process ends."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)

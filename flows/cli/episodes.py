@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from grindstone.errors import InputError
-from grindstone.flows.cli.home import WorkDir
+from grindstone.flows.cli.home import WorkDir, known_agent
 from grindstone.flows.cli.output import JsonFlag, emit, on_terminal
 from grindstone.ledger import Ledger
 from grindstone.ledger.recall import one_of
@@ -63,6 +63,8 @@ def episodes(
         from grindstone.report.run_list import find_run
 
         run_key = find_run(ledger, run_key)
+    if agent_id is not None:
+        known_agent(ledger.home, agent_id, recorded=True)
     if failed and outcome not in (None, Outcome.FAILED):
         raise InputError("--failed", f"is given with --outcome {outcome}", "one of the two")
     wanted = Outcome.FAILED if failed else outcome
@@ -79,7 +81,8 @@ def episodes(
         _show(ledger, found, _span(steps), errors, as_json)
         return
     latest = sorted(rows, key=ORDERS[sort])[-limit:]  # with a limit of 0, all of them
-    text = "\n".join(map(_line, latest)) or "No attempts yet."
+    none = "No attempt is like that." if ledger.runs("episodes") else "No attempts yet."
+    text = "\n".join(map(_line, latest)) or none
     emit([row.model_dump(mode="json") for row in latest], as_json=as_json, text=text)
 
 
@@ -115,6 +118,10 @@ def _show(ledger: Ledger, found: Episode, steps: range | None, errors: bool, as_
     from grindstone.observe.narrative import trajectory_markdown, verdict_markdown
 
     seen = recall(ledger, found.run_key, [found.episode_id])
+    there = seen[0].trajectory.steps if seen else ()
+    if steps is not None and not any(step.index in steps for step in there):
+        has = f"it has steps 0 to {len(there) - 1}" if there else "it has none"
+        raise InputError("--steps", f"names no step of the attempt: {has}", "some of those")
     said = remarks_on(ledger, [found.episode_id])
     document = {
         "episode": found.model_dump(mode="json"),

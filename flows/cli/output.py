@@ -4,7 +4,7 @@ import json
 import os
 import re
 import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import typer
 from pydantic import BaseModel
@@ -39,6 +39,13 @@ def emit(document: BaseModel | Any, *, as_json: bool, text: str) -> None:
     sys.stdout.flush()
 
 
+def drop_output(descriptor: int = 1) -> None:
+    """Let nothing more be written to standard output, or another file, not even at the end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, descriptor)
+    os.close(nowhere)
+
+
 def on_terminal(markdown: str) -> str:
     """Return Markdown as a terminal shows it; in a pipe it stays Markdown."""
     if not sys.stdout.isatty():
@@ -46,12 +53,25 @@ def on_terminal(markdown: str) -> str:
     from io import StringIO
     from shutil import get_terminal_size
 
-    from rich.console import Console
-    from rich.markdown import Markdown
+    from rich.console import Console, ConsoleOptions, RenderResult
+    from rich.markdown import Markdown, TableElement
+    from rich.table import Table
+
+    class Folded(TableElement):
+        """A table that breaks a name where it is too narrow; Rich's cuts it off."""
+
+        def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+            for drawn in super().__rich_console__(console, options):
+                for column in drawn.columns if isinstance(drawn, Table) else ():
+                    column.overflow = "fold"
+                yield drawn
+
+    class Page(Markdown):
+        elements: ClassVar = Markdown.elements | {"table_open": Folded}
 
     out = StringIO()
     console = Console(file=out, width=get_terminal_size().columns, force_terminal=True)
-    console.print(Markdown(_ANCHOR_OR_PICTURE.sub("", markdown)))
+    console.print(Page(_ANCHOR_OR_PICTURE.sub("", markdown)))
     return out.getvalue()
 
 

@@ -16,6 +16,7 @@ from rich.progress import (
 from rich.progress import Progress as Bar
 from rich.text import Text
 
+from grindstone.flows.cli.output import drop_output
 from grindstone.records import Outcome
 from grindstone.runs.progress import (
     Advanced,
@@ -31,10 +32,19 @@ from grindstone.runs.progress import (
 COLOURS = {Outcome.PASSED: "green", Outcome.FAILED: "red", Outcome.ERROR: "yellow"}
 
 
+class _Told(Console):
+    """What is told; where nobody reads any more it falls silent, and the run goes on."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        with contextlib.suppress(OSError, ValueError):  # no file of the system's
+            drop_output(self.file.fileno())
+
+
 @contextlib.contextmanager
 def watcher(stream: TextIO) -> Iterator[Watcher]:
     """Yield something to tell progress to."""
-    console = Console(file=stream, highlight=False)
+    console = _Told(file=stream, highlight=False)
     if not console.is_terminal:
         yield lambda event: _line(console, event)
         return

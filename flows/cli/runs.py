@@ -34,16 +34,17 @@ def runs(
     from grindstone.report.run_list import list_runs
 
     wanted = {"agent_id": agent_id, "kind": kind, "status": status}
+    there = list_runs(Ledger(Home.at(work_dir)))
     found = [
         line
-        for line in list_runs(Ledger(Home.at(work_dir)))
+        for line in there
         if all(fnmatchcase(getattr(line, name), glob) for name, glob in wanted.items())
     ]
     shown = found[-limit:]
     emit(
         [line.model_dump(mode="json") for line in shown],
         as_json=as_json,
-        text="\n".join(map(_line, shown)) or "No such run yet.",
+        text="\n".join(map(_line, shown)) or _none(there),
     )
 
 
@@ -67,6 +68,18 @@ def diff(
         "lost": list(found.lost),
     }
     emit(document, as_json=as_json, text=_diff_text(found))
+
+
+def _none(there: "list[RunLine]") -> str:
+    """Say that no run is listed, and what one could have asked for."""
+    if not there:
+        return "No run yet."
+    fields = (("Agents", "agent_id"), ("kinds", "kind"), ("statuses", "status"))
+    names = [
+        f"{word}: {', '.join(sorted({getattr(line, field) for line in there}))}"
+        for word, field in fields
+    ]
+    return f"No run is like that. {'; '.join(names)}."
 
 
 def _line(line: "RunLine") -> str:

@@ -7,7 +7,7 @@ import typer
 
 from grindstone.errors import InputError
 from grindstone.flows.cli.consent import EstimateFlag
-from grindstone.flows.cli.home import AgentId, WorkDir
+from grindstone.flows.cli.home import AgentId, WorkDir, known_agent
 from grindstone.flows.cli.options import takes_settings
 from grindstone.flows.cli.output import JsonFlag, Verbose, emit, finish_run, say
 from grindstone.home import Home
@@ -112,7 +112,8 @@ def rollback(
     reason: Annotated[str, typer.Option(help="Why; kept in the history.")] = "",
 ) -> None:
     """Restore the workspace as of a tag or commit, by a new commit; nothing is lost."""
-    workspace = Workspace.open(Home.at(work_dir).workspace(agent_id))
+    home = Home.at(work_dir)
+    workspace = Workspace.open(home.workspace(known_agent(home, agent_id)))
     try:
         workspace.snapshot(to)
     except WorkspaceError as error:
@@ -180,4 +181,5 @@ def _warrant_flow() -> "FlowOf[Warranted]":
 
 def _reading(work_dir: Path, agent_id: str) -> Workspace:
     """Return the workspace as it lies there: opening it would undo what a person is changing."""
-    return Workspace.reading(Home.at(work_dir).workspace(agent_id))
+    home = Home.at(work_dir)
+    return Workspace.reading(home.workspace(known_agent(home, agent_id)))

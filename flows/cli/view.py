@@ -17,7 +17,10 @@ def register(app: typer.Typer) -> None:
 def view(
     runs: Annotated[
         list[str] | None,
-        typer.Argument(help="A run to open, or two to hold against each other; empty: the list."),
+        typer.Argument(
+            help="A run to open, or two runs or parts of runs (KEY@cycle-1) to hold against each "
+            "other; empty: the list."
+        ),
     ] = None,
     work_dir: WorkDir = Path("evolution_workdir"),
     port: Annotated[int, typer.Option(help="Port; 0: any free one.", min=0, max=65535)] = 0,
@@ -36,6 +39,7 @@ def view(
     from grindstone.errors import InputError
     from grindstone.flows.login import as_header, login
     from grindstone.home import Home
+    from grindstone.report.run_diff import find_side
     from grindstone.report.run_list import find_run
     from grindstone.runs.orders import this_person
     from grindstone.view.app import viewer_app
@@ -45,10 +49,13 @@ def view(
     site = Site(home)
     if not site.ledger.runs():
         raise InputError("--work-dir", f"{home} has no run yet", "a home with a run")
-    keys = [find_run(site.ledger, key) for key in runs or []]
+    keys = runs or []
     if len(keys) > 2:
         raise InputError("RUN", f"names {len(keys)} runs", "one run, or two")
-    place = {0: "/", 1: "/run/", 2: "/diff/"}[len(keys)] + "/".join(keys)
+    if len(keys) == 2:
+        place = "/diff/" + "/".join(str(find_side(site.ledger, key)) for key in keys)
+    else:
+        place = "/" + "".join(f"run/{find_run(site.ledger, key)}" for key in keys)
     try:
         sock = bound(port=port)
     except OSError as error:

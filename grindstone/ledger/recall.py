@@ -61,7 +61,7 @@ def one_of(rows: Sequence[Episode], start: str, where: str) -> Episode:
     found = found or [row for row in rows if row.episode_id.startswith(start)]
     if len(found) != 1:
         problem = "names no attempt" if not found else f"fits {len(found)} attempts"
-        raise InputError(where, problem, "the start of one attempt's id")
+        raise InputError(where, f"{problem}: {start!r}", "the start of one attempt's id")
     return found[0]
 
 

@@ -89,6 +89,10 @@ class DiffSide(NamedTuple):
     part: str
     """An arm, `cycle-N`, or empty: all that the run is about."""
 
+    def __str__(self) -> str:
+        """Return what names it: `KEY` or `KEY@PART`."""
+        return f"{self.run_key}@{self.part}" if self.part else self.run_key
+
     def attempts(self, ledger: Ledger) -> "pl.LazyFrame":
         """Return its attempts, the last one per task and trial."""
         import polars as pl
@@ -106,13 +110,31 @@ def find_side(ledger: Ledger, text: str) -> DiffSide:
     """Return the side that `KEY`, `KEY@ARM` or `KEY@cycle-N` names; the key may be cut.
 
     Raises:
-        InputError: There is no such run, or the part is none.
+        InputError: There is no such run, or it has no attempts in that part.
     """
     key, _, part = text.partition("@")
     if part not in set(Arm) and not re.fullmatch(r"cycle-\d{1,6}", part):
         arms = ", ".join(arm.value for arm in Arm if arm)
         raise InputError(text, f"has no part {part!r}", f"an arm ({arms}) or cycle-N")
-    return DiffSide(find_run(ledger, key), part)
+    side = DiffSide(find_run(ledger, key), part)
+    if part and part not in (known := known_parts(ledger, side.run_key)):
+        there = ", ".join(str(side._replace(part=each)) for each in known)
+        expected = f"one of its parts ({there})" if there else "the whole run, without @"
+        raise InputError(text, f"the run has no attempts in {part}", expected)
+    return side
+
+
+def known_parts(ledger: Ledger, run_key: str) -> tuple[str, ...]:
+    """Return what can stand behind a run's `@`: the arms and cycles that have attempts."""
+    import polars as pl
+
+    episodes = ledger.scan(Episode, run_key)
+    arms = episodes.select(pl.col("arm").unique()).collect().to_series()
+    cycles = queries.main_attempts(episodes).select(pl.col("cycle").unique()).collect().to_series()
+    return (
+        *sorted(filter(None, arms)),
+        *(f"cycle-{each}" for each in sorted(filter(None, cycles))),
+    )
 
 
 def run_parts(ledger: Ledger, run_key: str) -> tuple[tuple[str, str], ...]:

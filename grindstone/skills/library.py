@@ -82,8 +82,10 @@ class SkillLibrary:
             SkillError: There is none of that name.
         """
         folder = self.skills_dir / name
-        if name not in {found.name for found in self._folders()}:
-            raise SkillError(f"skills/{name}", "does not exist", "the name of a skill")
+        known = sorted(found.name for found in self._folders())
+        if name not in known:
+            there = ", ".join(known) or "none yet"
+            raise SkillError(f"skills/{name}", "does not exist", f"the name of a skill ({there})")
         return folder
 
     def digest(self, name: str) -> str:

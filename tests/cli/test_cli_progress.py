@@ -1,6 +1,7 @@
 """What a pipe is told of a run, a line for each thing worth one."""
 
 import io
+import os
 
 from grindstone.flows.cli.progress import watcher
 from grindstone.records import Outcome
@@ -32,3 +33,14 @@ def test_a_line_says_an_outcome_whatever_its_sentence_begins_with() -> None:
         "⚠ [b]  error: passed away: no engine",
         "  ↳ evo-1: one skill",
     ]
+
+
+def test_a_reader_who_leaves_ends_no_run() -> None:
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "w") as stream, watcher(stream) as watch:
+        watch(Note("It is read."))
+        os.close(reading)
+        for _ in range(3):
+            watch(Note("Nobody reads."))
+        stream.write("Nor is what others write there refused.")
+        stream.flush()

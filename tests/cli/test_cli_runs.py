@@ -1,6 +1,8 @@
 """Runs listed and held against each other, and attempts found among many."""
 
+import contextlib
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from grindstone.flows.cli import run_command
 from grindstone.home import Home
 from grindstone.ledger import Ledger
 from grindstone.ledger.tables.runs import RunRow
@@ -31,6 +34,7 @@ def an_episode(run_key: str, task: str, commit: str, **changes: Any) -> Episode:
         "task_id": task,
         "category": "git",
         "workspace_commit": commit,
+        "cycle": 1,
         "outcome": Outcome.PASSED,
         "reward": 1.0,
         "score": 1.0,
@@ -156,6 +160,53 @@ def test_steps_that_are_no_span_are_refused(home: Path, command: Callable[..., A
     assert "--steps: is '3-9'; expected numbers of steps, such as 3:9, 3: or 7" in done.err
 
 
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (
+            "diff first@cycle-9 second",
+            "first@cycle-9: the run has no attempts in cycle-9; expected",
+        ),
+        ("diff first second@cycle-9", "one of its parts (second@cycle-1)"),
+        ("diff first@with second", "the run has no attempts in with"),
+        ("diff first@cycle-1 second@nothing", "second@nothing: has no part 'nothing'"),
+        ("view first@cycle-9 second --no-open", "the run has no attempts in cycle-9"),
+        ("episodes nosuch", "episode_id: names no attempt: 'nosuch'"),
+        (
+            "episodes git-a-first --steps 90:99",
+            "--steps: names no step of the attempt: it has none",
+        ),
+        ("episodes --agent-id bob", "--agent-id: 'bob' is no agent of"),
+        ("skills list --agent-id bob", "expected one of those (ann)"),
+        ("skills history --agent-id bob", "expected one of those (ann)"),
+        ("skills rollback evo-1 --agent-id bob", "expected one of those (ann)"),
+        ("skills rollback evo-9 --agent-id ann", "an evolution (evo-1)"),
+        ("skills show mend-at --agent-id ann", "the name of a skill (data-formats, "),
+    ],
+)
+def test_what_is_not_there_is_wrong_input_that_names_what_is(
+    home: Path,
+    line: str,
+    said: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(sys, "argv", ["grindstone", *line.split(), "--work-dir", str(home)])
+    code = run_command()
+    shown = capsys.readouterr()
+    assert (code, shown.out) == (2, ""), shown
+    assert said in shown.err
+
+
+def test_an_empty_list_says_what_there_would_be(home: Path, command: Callable[..., Any]):
+    done = command("runs", "--kind", "gate", "--work-dir", home)
+    assert done.code == 0
+    assert done.out == "No run is like that. Agents: ann; kinds: grind; statuses: completed.\n"
+    assert command("runs").out == "No run yet.\n"
+    none = command("episodes", "--task", "nosuch*", "--work-dir", home)
+    assert (none.code, none.out) == (0, "No attempt is like that.\n")
+
+
 def test_the_version_is_told(command: Callable[..., Any]):
     from importlib.metadata import version
 
@@ -200,3 +251,23 @@ def test_who_looks_on_waits_for_neither_prefect_nor_an_sdk(home: Path, tmp_path:
     assert [name for name, _, _ in came] == [command[0] for command in commands]
     assert {name: code for name, code, _ in came if code} == {"check": 2}, done.stderr
     assert {name: found for name, _, loaded in came if (found := HEAVY & set(loaded))} == {}
+
+
+def test_a_narrow_terminal_breaks_names_and_drops_none(home: Path):
+    parent, child = os.openpty()
+    done = subprocess.run(
+        [sys.executable, "-m", "grindstone.flows.cli", "report", "first", "--work-dir", str(home)],
+        env=os.environ | {"COLUMNS": "40", "NO_COLOR": "1"},
+        stdout=child,
+        check=False,
+        timeout=60,
+    )
+    os.close(child)
+    shown = b""
+    with contextlib.suppress(OSError):  # the terminal's other end is gone
+        while piece := os.read(parent, 65_536):
+            shown += piece
+    os.close(parent)
+    assert done.returncode == 0
+    assert "Verdicts" in shown.decode()
+    assert "…" not in shown.decode()
