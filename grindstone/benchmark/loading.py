@@ -13,6 +13,8 @@ from pydantic import JsonValue, ValidationError
 from grindstone.benchmark.environ import missing_variables, passed, resolve
 from grindstone.benchmark.exposure import exposed_by
 from grindstone.benchmark.leftovers import what_to_keep
+from grindstone.benchmark.loaded import LoadedTasks, sign_of
+from grindstone.benchmark.misplaced import no_task_in
 from grindstone.benchmark.schema import EnvironmentSection, TaskFile
 from grindstone.benchmark.task import Task
 from grindstone.benchmark.unknown_keys import UnknownKey, unknown_keys
@@ -24,6 +26,8 @@ from grindstone.validation import faults
 
 TEXT_LIMIT_BYTES = 2_000_000
 """No instruction.md or task.toml is longer; more is a mistake, and would go to a model."""
+
+_LOADED = LoadedTasks()
 
 
 class TaskError(InputError):
@@ -63,18 +67,14 @@ def load_tasks(root: Path | str, *, environ: Mapping[str, str] | None = None) ->
     is a task itself gives that one task.
 
     Raises:
-        InputError: `root` is no folder, or holds no task.
+        InputError: `root` is no folder, or holds no task; says where below it some lie.
     """
     root = Path(root)
     if not root.is_dir():
         raise InputError(str(root), "no such folder", "a folder of task folders")
     folders = [root] if _looks_like_task(root) else sorted(p for p in root.iterdir() if _is_task(p))
     if not folders:
-        raise InputError(
-            str(root),
-            "no task in it",
-            "folders with instruction.md, task.toml, environment/ and tests/",
-        )
+        raise no_task_in(root, _looks_like_task)
     tasks: list[Task] = []
     broken: list[TaskError] = []
     for folder in folders:
@@ -86,7 +86,7 @@ def load_tasks(root: Path | str, *, environ: Mapping[str, str] | None = None) ->
 
 
 def load_task(path: Path | str, *, environ: Mapping[str, str] | None = None) -> Task:
-    """Read one task folder.
+    """Read one task folder, once for as long as nothing in it changes.
 
     Args:
         path: The folder; its name is the task's id.
@@ -102,6 +102,16 @@ def load_task(path: Path | str, *, environ: Mapping[str, str] | None = None) -> 
         raise TaskError(task_id, "", "", "no such folder", "a task folder")
     if not task_id.isprintable() or "\\" in task_id:
         raise TaskError(repr(task_id), "", "", "an unusable name", "printable characters")
+    environ = passed(os.environ) if environ is None else environ
+    sign = sign_of(_walk(str(path)), environ)
+    task = _LOADED.get(str(path), sign)
+    if task is None:
+        task = _read_task(task_id, path, environ)
+        _LOADED.keep(str(path), sign, task)
+    return task
+
+
+def _read_task(task_id: str, path: Path, environ: Mapping[str, str]) -> Task:
     _check_links(task_id, path)
     instruction = _read_text(task_id, path, "instruction.md")
     if not instruction.strip():
@@ -116,7 +126,6 @@ def load_task(path: Path | str, *, environ: Mapping[str, str] | None = None) -> 
             **config.verifier.env,
         },
     }
-    environ = passed(os.environ) if environ is None else environ
     for field, table in env_tables.items():
         if missing := missing_variables(table, environ):
             raise TaskError(

@@ -1,6 +1,7 @@
 import os
 import pickle
 import shutil
+import time
 
 import pytest
 
@@ -8,6 +9,7 @@ from grindstone.benchmark.environment import start_spec, verifier_start_spec
 from grindstone.benchmark.loading import TaskError, load_task, load_tasks
 from grindstone.benchmark.schema import parse_size_mb
 from grindstone.errors import InputError
+from grindstone.resources import bundled
 
 
 def toml(text):
@@ -230,6 +232,36 @@ def test_no_tasks(tmp_path):
         load_tasks(tmp_path / "nothing")
     with pytest.raises(InputError, match="no task in it"):
         load_tasks(tmp_path)
+
+
+def test_a_folder_of_collections_names_the_one_below(write_task, tmp_path):
+    write_task("whole")
+    with pytest.raises(InputError, match="no task in it, but in tasks below it; expected that"):
+        load_tasks(tmp_path)
+
+
+def test_the_older_format_is_known_by_its_file(tmp_path):
+    folder = tmp_path / "collection" / "old-task"
+    folder.mkdir(parents=True)
+    (folder / "task.yaml").write_text("instruction: do it\n")
+    with pytest.raises(InputError, match=r"its old-task is of .* older format .* migrate"):
+        load_tasks(tmp_path / "collection")
+
+
+def test_a_folder_that_nobody_touches_is_read_once(write_task):
+    settled = bundled("examples/tasks/plain-inventory")
+    assert load_task(settled, environ={}) is load_task(settled, environ={})
+    assert load_task(settled, environ={"A": "b"}) is not load_task(settled, environ={})
+    folder = write_task()
+    solution = folder / "solution" / "solve.sh"
+    deadline = time.monotonic() + 5
+    while (first := load_task(folder)) is not load_task(folder):
+        assert time.monotonic() < deadline, "not remembered"
+        time.sleep(0.1)
+    old = solution.stat()
+    solution.write_text(solution.read_text().swapcase())  # as long as before, and as old
+    os.utime(solution, ns=(old.st_atime_ns, old.st_mtime_ns))
+    assert load_task(folder).digest != first.digest
 
 
 def test_the_digest_is_of_content_alone(write_task, tmp_path):

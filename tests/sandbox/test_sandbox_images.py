@@ -7,6 +7,8 @@ from support.sandboxes import provider
 from grindstone.digest import digest_tree
 from grindstone.errors import InfrastructureError, InputError
 from grindstone.sandbox import BuildSpec, SandboxProvider, StartSpec
+from grindstone.sandbox.docker.build import build_image
+from grindstone.sandbox.docker.engine import Engine
 
 __all__ = ["provider"]  # of the engines that build
 
@@ -80,6 +82,16 @@ async def test_a_failed_build_carries_the_end_of_its_log(
     with pytest.raises(InfrastructureError, match="what-went-wrong") as caught:
         await provider.build(spec(context))
     assert caught.value.cause == "image_build"
+    begins = caught.value.detail.splitlines()[0]
+    assert "echo what-went-wrong" in begins, "a table shows the beginning alone"
+
+
+@pytest.mark.docker
+def test_a_base_image_that_is_not_to_be_had_is_named_first(context: Path) -> None:
+    (context / "Dockerfile").write_text("FROM registry.invalid/team/base:1\n")
+    with pytest.raises(InfrastructureError) as caught:
+        build_image(Engine(), spec(context), "grindstone/never:built")
+    assert caught.value.detail.startswith("registry.invalid/team/base:1: failed to resolve")
 
 
 async def test_a_build_has_a_time_limit(provider: SandboxProvider, context: Path) -> None:

@@ -237,7 +237,7 @@ async def _do(
         step.command, timeout_s=spec.timeout_s, cwd=step.workdir, env=step.env
     )
     if result.exit_code != 0:
-        problem = f"{spec.context_dir}: RUN {step.command}: exit code {result.exit_code}"
+        problem = f"RUN {step.command}: exit code {result.exit_code} ({spec.context_dir})"
         raise InfrastructureError(Cause.IMAGE_BUILD, f"{problem}\n{result.output[-LOG_TAIL:]}")
 
 

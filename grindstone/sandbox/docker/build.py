@@ -1,6 +1,7 @@
 """Building a task's image: BuildKit from the command line, else the SDK's classic builder."""
 
 import os
+import re
 import shutil
 import subprocess
 from functools import cache
@@ -14,6 +15,9 @@ from grindstone.sandbox.protocol import BuildSpec
 
 LOG_TAIL = 4_000
 """Characters of a failed build's log that its error carries."""
+
+_TOLD = re.compile(r"^ERROR: (?:failed to (?:build|solve): )?(.+)$", re.MULTILINE)
+"""The line in which BuildKit says what a build failed of, the log's last such."""
 
 
 def build_image(engine: Engine, spec: BuildSpec, tag: str) -> None:
@@ -82,5 +86,10 @@ def _build_with_sdk(engine: Engine, spec: BuildSpec, tag: str, labels: dict[str,
 
 
 def _failed(spec: BuildSpec, problem: str, log: bytes) -> InfrastructureError:
-    tail = log.decode(errors="replace")[-LOG_TAIL:]
-    return InfrastructureError(Cause.IMAGE_BUILD, f"{spec.context_dir}: {problem}\n{tail}")
+    """Return the error, its reason first: tables and lists show the beginning of it alone."""
+    text = log.decode(errors="replace")
+    told = _TOLD.findall(text)
+    reason = told[-1].strip() if told else problem
+    return InfrastructureError(
+        Cause.IMAGE_BUILD, f"{reason} ({spec.context_dir}: {problem})\n{text[-LOG_TAIL:]}"
+    )
