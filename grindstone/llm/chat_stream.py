@@ -6,10 +6,8 @@ from typing import Any
 
 from grindstone.errors import Cause, InfrastructureError
 from grindstone.llm.faults import ServiceFault, error_in
+from grindstone.llm.told import guessed_by_size, tokens_told
 from grindstone.records import Usage
-
-BYTES_PER_TOKEN = 4.0
-"""For services that tell no usage: a ceiling must hold there too."""
 
 JOINED = ("content", "refusal", "reasoning_content", "reasoning")
 """Parts of a message that come in pieces of text."""
@@ -31,10 +29,7 @@ class ChatStream:
         """What the service told, or, before it does, a guess by size."""
         if self._told is not None or not self._choices:
             return self._told or Usage()
-        return Usage(
-            input_tokens=int(self._prompt_bytes / BYTES_PER_TOKEN),
-            output_tokens=int(self._written / BYTES_PER_TOKEN),
-        )
+        return guessed_by_size(self._prompt_bytes, self._written)
 
     @property
     def complete(self) -> bool:
@@ -66,8 +61,8 @@ class ChatStream:
                 for name in ("id", "created", "model", "system_fingerprint", "service_tier")
                 if event.get(name) is not None
             }
-        if usage := event.get("usage"):
-            self._told, self._usage_as_told = usage_of(usage), usage
+        if (usage := event.get("usage")) and (told := usage_of(usage)):
+            self._told, self._usage_as_told = told, usage
         for piece in event.get("choices") or ():
             self._piece(piece)
 
@@ -137,16 +132,22 @@ def _choice(choice: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def usage_of(told: dict[str, Any]) -> Usage:
-    """Return the usage that Chat Completions or Responses told.
+def usage_of(told: Any) -> Usage | None:
+    """Return the usage that Chat Completions or Responses told; None: nothing one can believe.
 
     Both count cached tokens among the input; we don't.
     """
-    inputs = int(told.get("prompt_tokens") or told.get("input_tokens") or 0)
-    details = told.get("prompt_tokens_details") or told.get("input_tokens_details") or {}
-    cached = min(inputs, int(details.get("cached_tokens") or 0))
+    if not isinstance(told, dict):
+        return None
+    try:
+        inputs = tokens_told(told, "prompt_tokens", "input_tokens")
+        details = told.get("prompt_tokens_details") or told.get("input_tokens_details") or {}
+        cached = min(inputs or 0, tokens_told(details, "cached_tokens") or 0)
+        outputs = tokens_told(told, "completion_tokens", "output_tokens")
+    except (AttributeError, ValueError):
+        return None
+    if inputs is None and outputs is None:
+        return None
     return Usage(
-        input_tokens=inputs - cached,
-        output_tokens=int(told.get("completion_tokens") or told.get("output_tokens") or 0),
-        cache_read_tokens=cached,
+        input_tokens=(inputs or 0) - cached, output_tokens=outputs or 0, cache_read_tokens=cached
     )

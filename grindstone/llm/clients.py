@@ -63,7 +63,8 @@ class MessagesAsker:
     def inquiry(self, request: Request, model: str, *, conversation: bool) -> Inquiry:
         """Return a request in the API's words."""
         body = to_wire(request, model, conversation=conversation) | {"stream": True}
-        return HttpInquiry(self._client, self._url, json.dumps(body).encode(), Accumulator)
+        content = json.dumps(body).encode()
+        return HttpInquiry(self._client, self._url, content, lambda: Accumulator(len(content)))
 
 
 async def open_client(

@@ -4,6 +4,7 @@ It takes over a second of processor time to import, so it is imported where it a
 """
 
 import contextlib
+import json
 from collections.abc import Mapping
 from typing import Any, Self, TypeAlias
 
@@ -81,7 +82,7 @@ class _SdkInquiry:
         self.rehearsal = False
 
     def begin(self) -> StreamedAnswer:
-        return Accumulator()
+        return Accumulator(len(json.dumps(self._body)))
 
     async def stream(self, answer: StreamedAnswer) -> None:
         try:

@@ -21,6 +21,7 @@ from grindstone.llm.messages import (
     ToolUse,
     tool_input,
 )
+from grindstone.llm.told import guessed_by_size, tokens_told
 from grindstone.records import Usage
 
 EPHEMERAL = {"type": "ephemeral"}
@@ -96,12 +97,21 @@ class MessageStream:
     `usage` is what the service has told so far, also when the stream then breaks off.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, prompt_bytes: int) -> None:
+        self._prompt_bytes = prompt_bytes
+        self._written = 0
+        self._told: Usage | None = None
         self._message: dict[str, Any] = {}
         self._blocks: dict[int, dict[str, Any]] = {}
         self._pieces: defaultdict[tuple[int, str], StringIO] = defaultdict(StringIO)
         self._ended: dict[str, Any] = {}
-        self.usage = Usage()
+
+    @property
+    def usage(self) -> Usage:
+        """What the service told, or, where it tells nothing, a guess by size."""
+        if self._told is not None or not self._message:
+            return self._told or Usage()
+        return guessed_by_size(self._prompt_bytes, self._written)
 
     def add(self, event: Any) -> None:
         """Take the next event, as plain JSON.
@@ -123,7 +133,8 @@ class MessageStream:
         match event["type"]:
             case "message_start":
                 self._message = dict(event["message"])
-                self.usage = _usage(event["message"]["usage"], Usage())
+                self._message["usage"] = _mapping(self._message.get("usage"))
+                self._told = _usage(self._message["usage"], None)
             case "content_block_start":
                 self._blocks[event["index"]] = dict(event["content_block"])
             case "content_block_delta":
@@ -132,8 +143,8 @@ class MessageStream:
                 self._ended |= {
                     name: value for name, value in event["delta"].items() if value is not None
                 }
-                told = event.get("usage") or {}
-                self.usage = _usage(told, self.usage)
+                told = _mapping(event.get("usage"))
+                self._told = _usage(told, self._told)
                 self._message["usage"] = {
                     **self._message.get("usage", {}),
                     **{name: value for name, value in told.items() if value is not None},
@@ -154,7 +165,7 @@ class MessageStream:
                 block["citations"] = [*(block.get("citations") or ()), delta["citation"]]
 
     def _piece(self, index: int, name: str, piece: str) -> None:
-        self._pieces[index, name].write(piece)
+        self._written += self._pieces[index, name].write(piece)
 
     @property
     def complete(self) -> bool:
@@ -233,16 +244,29 @@ def _finished(block: dict[str, Any]) -> Block:
             return Opaque(data=block)
 
 
-def _usage(told: dict[str, Any], before: Usage) -> Usage:
-    """Return the counts an event tells; later events repeat totals, they don't add."""
+def _mapping(told: Any) -> dict[str, Any]:
+    return told if isinstance(told, dict) else {}
 
-    def count(name: str, otherwise: int) -> int:
-        value = told.get(name)
-        return otherwise if value is None else int(value)
 
-    return Usage(
-        input_tokens=count("input_tokens", before.input_tokens),
-        output_tokens=count("output_tokens", before.output_tokens),
-        cache_read_tokens=count("cache_read_input_tokens", before.cache_read_tokens),
-        cache_write_tokens=count("cache_creation_input_tokens", before.cache_write_tokens),
-    )
+def _usage(told: dict[str, Any], before: Usage | None) -> Usage | None:
+    """Return the counts an event tells; later events repeat totals, they don't add.
+
+    Args:
+        told: What it tells of usage.
+        before: What stands where it leaves a count out; None: nothing was told.
+
+    Returns:
+        None: no count has been told, or one that cannot be true.
+    """
+    names = {
+        "input_tokens": "input_tokens",
+        "output_tokens": "output_tokens",
+        "cache_read_tokens": "cache_read_input_tokens",
+        "cache_write_tokens": "cache_creation_input_tokens",
+    }
+    try:
+        counts = {ours: tokens_told(told, theirs) for ours, theirs in names.items()}
+    except ValueError:
+        return None
+    found = {name: count for name, count in counts.items() if count is not None}
+    return Usage(**((before or Usage()).model_dump() | found)) if found or before else None

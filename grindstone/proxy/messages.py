@@ -49,7 +49,7 @@ class MessagesApi:
 
     def streamed(self, prompt_bytes: int) -> StreamedAnswer:
         """Return an empty answer."""
-        return _Answer()
+        return _Answer(prompt_bytes)
 
     def outgoing(self, body: Body) -> Body:
         """Return the request, streamed."""

@@ -1,5 +1,6 @@
 """OpenAI's Responses API, as far as the proxy must know it."""
 
+import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from grindstone.llm.chat_stream import usage_of
 from grindstone.llm.faults import ServiceFault, error_in
 from grindstone.llm.messages import Response
 from grindstone.llm.service import Api
+from grindstone.llm.told import guessed_by_size
 from grindstone.proxy.api import (
     Body,
     FirstWords,
@@ -36,7 +38,8 @@ _ENDED = frozenset({"response.completed", "response.incomplete"})
 class _Answer:
     """Keeps the last event's whole answer; services that leave its items out told them before."""
 
-    def __init__(self) -> None:
+    def __init__(self, prompt_bytes: int) -> None:
+        self._prompt_bytes = prompt_bytes
         self._items: dict[int, Body] = {}
         self._response: Body = {}
         self.complete = False
@@ -55,7 +58,9 @@ class _Answer:
                 self._items[len(self._items) if index is None else int(index)] = event["item"]
             elif kind in _ENDED:
                 self._response, self.complete = dict(event["response"]), True
-                self.usage = usage_of(self._response.get("usage") or {})
+                self.usage = usage_of(self._response.get("usage")) or guessed_by_size(
+                    self._prompt_bytes, len(json.dumps(self._response.get("output") or []))
+                )
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise InfrastructureError(
                 Cause.MODEL_SERVER, f"an event of the stream is malformed: {error!r}"
@@ -87,7 +92,7 @@ class ResponsesApi:
 
     def streamed(self, prompt_bytes: int) -> StreamedAnswer:
         """Return an empty answer."""
-        return _Answer()
+        return _Answer(prompt_bytes)
 
     def outgoing(self, body: Body) -> Body:
         """Return the request, streamed."""

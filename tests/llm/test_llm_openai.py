@@ -110,7 +110,7 @@ def test_a_price_of_ones_own_counts_wherever_money_does(tmp_path: Path):
 
 def test_arguments_that_are_no_json_are_the_models_mistake_and_its_tool_refuses_them():
     """Small models write such: it is a turn of the agent's, and no fault of the service."""
-    for stream, events in ((ChatAnswer(1), _chat_events), (Accumulator(), _message_events)):
+    for stream, events in ((ChatAnswer(1), _chat_events), (Accumulator(1), _message_events)):
         for event in events('{"command": "ls'):
             stream.add(event)
         [use] = stream.response().tool_uses
