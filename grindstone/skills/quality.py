@@ -58,9 +58,8 @@ def check_quality(
         found.append(Violation("domain_knowledge", f"names paths of a task: {', '.join(paths)}"))
     if max_chars is not None and len(text) > max_chars:
         found.append(Violation("max_chars", f"has {len(text)} characters, more than {max_chars}"))
-    if not _verifies(skill.body):
-        message = "has no section of verification steps (a heading such as ## Verification)"
-        found.append(Violation("verification_steps", message))
+    if lacking := _unverified(skill.body):
+        found.append(Violation("verification_steps", lacking))
     return tuple(found)
 
 
@@ -81,10 +80,17 @@ def _mentions(text: str, what: str) -> bool:
     return re.search(rf"(?<![\w/.-]){re.escape(what)}(?![\w-])", text) is not None
 
 
-def _verifies(body: str) -> bool:
+def _unverified(body: str) -> str:
+    """Return what a skill's steps of verification lack; empty when there are some."""
     headings = list(_HEADING.finditer(body))
+    found = ""
     for at, heading in enumerate(headings):
+        if not _VERIFY.search(heading.group(1)):
+            continue
         end = headings[at + 1].start() if at + 1 < len(headings) else len(body)
-        if _VERIFY.search(heading.group(1)) and _STEP.search(body, heading.end(), end):
-            return True
-    return False
+        if _STEP.search(body, heading.end(), end):
+            return ""
+        found = found or heading.group(0).strip()
+    if found:
+        return f"has no step below {found!r}; expected a list item or a block of code"
+    return "has no section of verification steps (a heading such as ## Verification)"

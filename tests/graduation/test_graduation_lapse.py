@@ -232,6 +232,12 @@ async def test_nobody_is_examined_on_what_it_trained_on(service_at: Make, edge_t
         await service.run_graduation_exam("ada", [case.case_id])
     exam = await service.run_graduation_exam("ada")
     assert (exam["passed"], exam["cases"]) == (False, [])
+    assert "of 1 edge cases there was none to attempt: ada was trained on the tasks of 1;" in str(
+        exam["reason"]
+    )
+    elsewhere = service_at(Policy(name="other", exam=ExamRule(cases=("no-such-*",))))
+    reason = (await elsewhere.run_graduation_exam("ada"))["reason"]
+    assert "1 are not among those that its policy examines on" in str(reason)
     with pytest.raises(RefusedError, match="that it never trained on"):
         await service.promote_agent("ada", "INTERN", "Grace")
     lax = service_at(Policy(name="lax", exam=ExamRule(untrained=False)))

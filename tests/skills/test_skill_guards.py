@@ -72,6 +72,13 @@ def test_each_rule_of_the_quality_gate(change, rule):
     assert [violation.rule for violation in found] == [rule]
 
 
+def test_verification_in_words_alone_is_told_that_a_step_is_missing_not_the_section():
+    body = "## Steps\n\n1. Do.\n\n## Verification\n\nSoon.\n"
+    (found,) = check_quality(GOOD.model_copy(update={"body": body}))
+    assert "no step below '## Verification'" in found.message
+    assert "list item" in found.message
+
+
 def test_starter_skills_pass_the_quality_gate():
     seeds = Path(__file__).parents[2] / "seed_workspaces" / "skillbench"
     for skill in SkillLibrary(seeds).skills():

@@ -61,13 +61,31 @@ def cases_for(registry: Registry, policy: Policy, agent_id: str) -> tuple[EdgeCa
     A policy for a part of the work examines on cases of that part: made of an episode of it, or
     tasks that belong to it.
     """
+    return tuple(untrained(registry, policy, agent_id, _of_policy(registry, policy)))
+
+
+def _of_policy(registry: Registry, policy: Policy) -> list[EdgeCase]:
     named = [
         load_case(registry.home, name)
         for name in case_ids(registry.home)
         if any(fnmatchcase(name, pattern) for pattern in policy.exam.cases)
     ]
-    of_scope = [case for case in named if _concerns(registry, case, policy.scope)]
-    return tuple(untrained(registry, policy, agent_id, of_scope))
+    return [case for case in named if _concerns(registry, case, policy.scope)]
+
+
+def _why_no_case(registry: Registry, policy: Policy, agent_id: str) -> str:
+    """Say why there is nothing to attempt, where cases were kept."""
+    kept = len(case_ids(registry.home))
+    left = len(cases_for(registry, policy, agent_id))
+    if not kept or left:
+        return "there was no edge case to attempt"
+    trained_on = len(_of_policy(registry, policy))
+    why = []
+    if trained_on:
+        why.append(f"{agent_id} was trained on the tasks of {trained_on}")
+    if elsewhere := kept - trained_on:
+        why.append(f"{elsewhere} are not among those that its policy examines on")
+    return f"of {kept} edge cases there was none to attempt: {', '.join(why)}"
 
 
 def _concerns(registry: Registry, case: EdgeCase, scope: Scope) -> bool:
@@ -141,7 +159,8 @@ async def examine(
         )
     episodes = list(await examiner(agent_id, cases)) if cases else []
     results = tuple(_result(case, episode) for case, episode in zip(cases, episodes, strict=True))
-    result = _verdict(agent_id, target, policy, results, episodes)
+    lacking = "" if cases else _why_no_case(registry, policy, agent_id)
+    result = _verdict(agent_id, target, policy, results, episodes, lacking)
     made = [each for each in episodes if isinstance(each, Episode)]
     identity = identity_of(
         registry,
@@ -180,6 +199,7 @@ def _verdict(
     policy: Policy,
     results: tuple[CaseResult, ...],
     episodes: Sequence[Episode | InfrastructureError],
+    lacking: str,
 ) -> ExamResult:
     scored = [each for each in episodes if isinstance(each, Episode)]
     costs = [each.cost_usd for each in scored]
@@ -190,7 +210,7 @@ def _verdict(
     enough = len(results) >= policy.exam.min_cases
     passed = enough and not unfinished and share >= policy.exam.pass_mark - 1e-9
     if not results:
-        reason = "there was no edge case to attempt; without cases no exam is passed"
+        reason = f"{lacking}; without cases no exam is passed"
     elif unfinished:
         reason = f"{unfinished} of {len(results)} cases could not be run; the exam is unfinished"
     elif not enough:
