@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from grindstone.graduation.constitution.conduct import find, suspects
+from grindstone.graduation.constitution import conduct
 from grindstone.graduation.constitution.disclosure import Leaves, sent_outside, told_by
 from grindstone.graduation.constitution.identifiers import identifiers
 from grindstone.graduation.constitution.material import ActionFinding, Material
@@ -44,9 +44,4 @@ def recipients(rule: RecipientRule, material: Material) -> Iterator[ActionFindin
 
 def shell(rule: ShellRule, material: Material) -> Iterator[ActionFinding]:
     """Yield what comes of each script an agent runs."""
-    for action in material.actions:
-        found = find(action, rule.finds)
-        if found:
-            yield ActionFinding(action, breach=found)
-        elif suspects(action, rule.finds):
-            yield ActionFinding(action, undecided="a script could not be parsed as a whole")
+    yield from conduct.findings(material.actions, rule.finds)

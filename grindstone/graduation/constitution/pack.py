@@ -10,7 +10,7 @@ from pydantic import Field, ValidationError, field_validator
 from grindstone.base import Frozen
 from grindstone.digest import digest
 from grindstone.errors import InputError
-from grindstone.graduation.constitution.conduct import Deed
+from grindstone.graduation.constitution.deeds import Deed
 from grindstone.graduation.constitution.identifiers import Kind
 from grindstone.graduation.constitution.knowledge import FUNCTIONS, Facts, Knowledge, load_facts
 from grindstone.graduation.constitution.sales_tax import Aspect

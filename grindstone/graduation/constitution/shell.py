@@ -3,334 +3,397 @@
 A script is parsed with tree-sitter, which also reads what is broken or half written. Each
 simple command is returned with its words, what it writes to, what feeds it and what runs
 inside it; `sudo`, `env X=1`, `timeout 5` and the like are taken off, and `bash -c "…"`,
-`eval …` and a document fed to a shell are opened. Nothing is ever executed. A variable set
-earlier in the same script is filled in; any other stays as it is written.
+`eval …`, a document or a text fed to a shell and what code of another language hands to one
+are opened; so are functions, aliases, and files written before they are run, by this script or
+by an earlier action. Nothing is ever executed. A variable set earlier in the same script is
+filled in; any other stays as it is written.
 """
 
 import posixpath
+import re
 import shlex
-from collections.abc import Iterator
-from functools import cache, lru_cache
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
+from grindstone.graduation.constitution.embedded import file_run, handed_on, running, supplied
+from grindstone.graduation.constitution.shell_command import (
+    SHELLS,
+    Command,
+    Script,
+    interpreter,
+)
+from grindstone.graduation.constitution.shell_tree import (
+    descend,
+    parser,
+    revealed,
+    substituted,
+    text_bytes,
+    text_of,
+)
+from grindstone.graduation.constitution.shell_words import ansi_c, braced, printed, unwrapped
+
 if TYPE_CHECKING:
-    from tree_sitter import Node, Parser
+    from tree_sitter import Node
 
 MAX_SCRIPT_BYTES = 200_000
 MAX_NESTING = 6
+MAX_VISITS = 50_000
+"""Parts of a script that are looked at, those of functions and loops each time."""
+MAX_VALUE = 2_000
 MAX_ROUNDS = 20
 """Values of a loop that are looked at."""
-
-SHELLS = frozenset({"sh", "bash", "zsh", "dash", "ksh", "ash"})
-INTERPRETERS = SHELLS | {"python", "python2", "python3", "perl", "ruby", "node", "php"}
-_WRAPPERS = {"sudo", "doas", "nohup", "nice", "ionice", "time", "timeout", "env", "exec"} | {
-    "command", "builtin", "stdbuf", "setsid", "xargs", "busybox", "chroot", "unbuffer",
-}  # fmt: skip
-_VALUED = {"-u", "-g", "-n", "-k", "-s", "-I", "-P", "-L", "-d", "-i", "-o", "-e"}
 _STATEMENTS = {"command", "redirected_statement"}
+_EXPANSIONS = ("simple_expansion", "expansion", "command_substitution")
+_QUOTED = ("string", "raw_string", "ansi_c_string")
 
 
-class Command(NamedTuple):
-    """One simple command."""
+class WrittenFile(NamedTuple):
+    """A file that an action wrote without a shell."""
 
-    words: tuple[str, ...]
-    writes: tuple[str, ...] = ()
-    reads: tuple[str, ...] = ()
-    document: str = ""  # what a here-document gives it
-    fed_by: tuple[str, ...] = ()  # programs before it in its pipeline
-    runs: tuple[str, ...] = ()  # programs substituted into its words: $(…), <(…)
-    reveals: tuple[str, ...] = ()  # variables expanded in its words
-    folder: str = ""  # where it runs, as far as `cd` says
-
-    @property
-    def program(self) -> str:
-        """Its name without the folder."""
-        return posixpath.basename(self.words[0]) if self.words else ""
-
-    @property
-    def arguments(self) -> tuple[str, ...]:
-        """Its words after the name."""
-        return self.words[1:]
-
-    @property
-    def operands(self) -> tuple[str, ...]:
-        """Its words that are no options."""
-        return tuple(word for word in self.arguments if not word.startswith("-"))
-
-    def has(self, letter: str, *names: str) -> bool:
-        """Whether an option is given, as a letter among others or by a long name."""
-        return any(
-            word in names
-            or (word.startswith("-") and not word.startswith("--") and letter in word[1:])
-            for word in self.arguments
-        )
-
-    @property
-    def code(self) -> str:
-        """Code given to an interpreter on its command line or in a document."""
-        if interpreter(self.program) not in INTERPRETERS:
-            return ""
-        for option in ("-c", "-e", "-r", "--eval"):
-            if option in self.arguments[:-1]:
-                return self.arguments[self.arguments.index(option) + 1]
-        if interpreter(self.program) in SHELLS:
-            for at, word in enumerate(self.arguments[:-1]):
-                if word.startswith("-") and not word.startswith("--") and word.endswith("c"):
-                    return self.arguments[at + 1]
-        return self.document
-
-    def path(self, name: str) -> str:
-        """Return a path as it is seen from the folder the command runs in."""
-        if name.startswith(("/", "~", "$")) or not self.folder:
-            return posixpath.normpath(name) if name.startswith("/") else name
-        return posixpath.normpath(posixpath.join(self.folder, name))
+    path: str
+    content: str
 
 
-class Script(NamedTuple):
-    """The commands of a script, in order."""
-
-    commands: tuple[Command, ...]
-    whole: bool  # False: parts of it could not be parsed
-
-
-def interpreter(program: str) -> str:
-    """Return a program's name without its version: python3.11 is python3."""
-    return program.partition(".")[0] if program.startswith(("python", "ruby", "perl")) else program
-
-
-@lru_cache(maxsize=256)
 def read_script(text: str) -> Script:
     """Parse a script; what is longer than can be read counts as not whole."""
-    source = text.encode("utf-8", "replace")
-    if len(source) > MAX_SCRIPT_BYTES:
-        return Script((), whole=False)
-    reader = _Reader()
-    whole = reader.read(source, 0)
-    return Script(tuple(reader.found), whole=whole)
+    return read_scripts((text,))[0]
 
 
-@cache
-def _parser() -> "Parser":
-    import tree_sitter
-    import tree_sitter_bash
+@lru_cache(maxsize=64)
+def read_scripts(pieces: tuple[str | WrittenFile, ...]) -> tuple[Script, ...]:
+    """Parse scripts that ran one after another, each with the files that were written before.
 
-    return tree_sitter.Parser(tree_sitter.Language(tree_sitter_bash.language()))
+    Args:
+        pieces: The scripts, and files that were written between them; an empty script for each
+            of those is among what is returned.
+    """
+    files: dict[str, str] = {}
+    found = []
+    for piece in pieces:
+        if isinstance(piece, WrittenFile):
+            files[posixpath.normpath(piece.path)] = piece.content
+            found.append(Script((), whole=True))
+            continue
+        source = piece.encode("utf-8", "replace")
+        if len(source) > MAX_SCRIPT_BYTES:
+            found.append(Script((), whole=False))
+            continue
+        reader = _Reader(files)
+        try:
+            whole = reader.read(source, 0)
+        except RecursionError:
+            whole, reader.unread = False, True
+        found.append(Script(tuple(reader.found), whole, reader.unread))
+    return tuple(found)
 
 
 class _Reader:
-    def __init__(self) -> None:
+    """Reads one script, with the files that are known beside it."""
+
+    def __init__(self, files: dict[str, str], within: int = 0) -> None:
         self.found: list[Command] = []
-        self._variables: dict[str, str] = {"HOME": "~"}
+        self.unread = False
+        self._within = within  # substitutions that it is inside of
+        self._files = files
+        self._visits = 0
+        self._variables: dict[str, str] = {"HOME": "~", "IFS": " "}
+        self._tainted: dict[str, tuple[str, ...]] = {}  # variable → programs its value came of
+        self._functions: dict[str, Node] = {}
+        self._aliases: dict[str, str] = {}
         self._folder = ""
 
     def read(self, source: bytes, depth: int) -> bool:
-        root = _parser().parse(source).root_node
+        root = parser().parse(source).root_node
         self._visit(root, depth, ())
         return not root.has_error
 
-    def _visit(self, node: "Node", depth: int, fed_by: tuple[str, ...]) -> tuple[str, ...]:
+    def _visit(  # noqa: PLR0911 - one return for each part of the grammar
+        self, node: "Node", depth: int, fed_by: tuple[str, ...], given: str | None = None
+    ) -> tuple[str, ...]:
         """Read a node and return the programs that are its last ones, for a pipeline."""
+        self._visits += 1
+        self.unread = self.unread or self._visits > MAX_VISITS
+        if depth > MAX_NESTING or self._visits > MAX_VISITS:
+            return ()
         if node.type == "variable_assignment":
             self._assign(node, depth)
             return ()
         if node.type in _STATEMENTS:
-            return self._command(node, depth, fed_by)
+            return self._command(node, depth, fed_by, given)
         if node.type == "pipeline":
-            fed: tuple[str, ...] = fed_by
-            for child in node.named_children:
-                fed = (*fed, *self._visit(child, depth, fed))
-            return fed[len(fed_by) :]
+            return self._pipeline(node, depth, fed_by, given)
+        if node.type == "file_redirect":  # $(< file)
+            _, reads, _ = self._redirected([node])
+            self.found.append(Command(words=(), reads=tuple(reads), folder=self._folder))
+            return ()
         if node.type == "for_statement":
             return self._loop(node, depth, fed_by)
-        last: tuple[str, ...] = ()
+        if node.type == "declaration_command" and not list(descend(node, "variable_assignment")):
+            return (text_of(node).split()[0],)
+        if node.type == "function_definition":
+            name, body = node.child_by_field_name("name"), node.child_by_field_name("body")
+            if name is not None and body is not None:
+                self._functions[text_of(name)] = body
+        last: list[str] = []
         for child in node.named_children:
-            last = (*last, *self._visit(child, depth, fed_by))
-        return last
+            last += self._visit(child, depth, fed_by, given)
+        return tuple(last[-MAX_ROUNDS:])
+
+    def _pipeline(
+        self, node: "Node", depth: int, fed_by: tuple[str, ...], given: str | None
+    ) -> tuple[str, ...]:
+        fed, text = fed_by, given
+        for child in node.named_children:
+            start = len(self.found)
+            fed = (*fed, *self._visit(child, depth, fed, text))
+            made = self.found[start:]
+            text = printed(made[0].words, made[0].document or text) if len(made) == 1 else None
+        return fed[len(fed_by) :]
 
     def _loop(self, node: "Node", depth: int, fed_by: tuple[str, ...]) -> tuple[str, ...]:
         """Read a loop's body once for each of its first values."""
         name, body = node.child_by_field_name("variable"), node.child_by_field_name("body")
         last: tuple[str, ...] = ()
-        for value in node.children_by_field_name("value")[:MAX_ROUNDS]:
+        values = [
+            word for each in node.children_by_field_name("value") for word in self._words(each)
+        ]
+        for value in values[:MAX_ROUNDS]:
             if name is not None and body is not None:
-                self._variables[_text(name)] = self._word(value)
+                self._variables[text_of(name)] = value
                 last = self._visit(body, depth, fed_by)
         return last
 
     def _assign(self, node: "Node", depth: int) -> None:
         name, value = node.child_by_field_name("name"), node.child_by_field_name("value")
+        start = len(self.found)
+        for inner in substituted(node):
+            self._visit(inner, depth + 1, ())
         if name is not None:
             given = self._word(value) if value is not None else ""
-            self._variables[_text(name)] = given
-        for inner in _substituted(node):
-            self._visit(inner, depth, ())
+            self._variables[text_of(name)] = given[:MAX_VALUE]
+            self._tainted[text_of(name)] = tuple(each.program for each in self.found[start:])
 
-    def _command(  # noqa: PLR0912 - one branch for each part of the grammar
-        self, node: "Node", depth: int, fed_by: tuple[str, ...]
+    def _command(
+        self, node: "Node", depth: int, fed_by: tuple[str, ...], given: str | None
     ) -> tuple[str, ...]:
-        body, document = node, ""
-        writes: list[str] = []
-        reads: list[str] = []
-        if node.type == "redirected_statement":
-            for part in node.children_by_field_name("redirect"):
-                document = document or _document(part)
-                for redirect in _redirects(part):
-                    target = redirect.child_by_field_name("destination")
-                    if target is not None:
-                        sign = _text(redirect)
-                        (reads if sign.lstrip("012").startswith("<") else writes).append(
-                            self._word(target)
-                        )
-            inner = node.child_by_field_name("body")
-            if inner is None:
-                self.found.append(self._plain((), writes, reads, document))
-                return ()
-            if inner.type != "command":
-                start = len(self.found)
-                last = self._visit(inner, depth, fed_by)
-                for at in range(start, len(self.found))[-1:]:
-                    self.found[at] = self.found[at]._replace(
-                        writes=(*self.found[at].writes, *writes),
-                        reads=(*self.found[at].reads, *reads),
-                        document=self.found[at].document or document,
-                    )
-                    self._open(self.found[at], depth)
-                return last
-            body = inner
-        words, runs, reveals = [], [], []
-        for child in body.named_children:
+        redirects = [each for each in node.named_children if each.type.endswith("_redirect")]
+        body = node.child_by_field_name("body") if node.type == "redirected_statement" else node
+        writes, reads, document = self._redirected(redirects)
+        piped = [
+            each for part in redirects for each in part.named_children if each.type == "pipeline"
+        ]
+        if body is not None and body.type != "command":
+            start = len(self.found)
+            last = self._visit(body, depth, fed_by, document or given)
+            for at in range(start, len(self.found))[-1:]:
+                command = self.found[at]
+                self.found[at] = command._replace(
+                    writes=(*command.writes, *writes),
+                    reads=(*command.reads, *reads),
+                    document=command.document or document,
+                )
+                self._keep(self.found[at], given)
+                self._open(self.found[at], depth)
+            return last
+        words: list[str] = []
+        parts = [] if body is None else list(body.named_children)
+        own = [each for each in parts if each.type.endswith("_redirect")]
+        if body is not node:
+            more = self._redirected(own)
+            writes, reads, document = writes + more[0], reads + more[1], document or more[2]
+        runs, reveals = [], []
+        for child in parts:
             if child.type == "variable_assignment":
                 continue
-            if child.type in {"file_redirect", "heredoc_redirect", "herestring_redirect"}:
-                document = document or _document(child)
-                for redirect in _redirects(child):
-                    target = redirect.child_by_field_name("destination")
-                    if target is not None:
-                        writes.append(self._word(target))
+            if child not in own:
+                words += self._words(child)
+            reveals += revealed(child, self._variables)
+        for child in (*parts, *redirects):
+            if child.type == "variable_assignment":
                 continue
-            words.append(self._word(child))
-            reveals += [_text(each) for each in _descend(child, "variable_name")]
-            for inner in _substituted(child):
+            if child in redirects and body is not node:
+                reveals += revealed(child, self._variables)
+            for inner in substituted(child):
                 start = len(self.found)
-                self._visit(inner, depth, ())
+                self._visit(inner, depth + 1, ())
                 runs += [each.program for each in self.found[start:]]
+        bare = unwrapped(tuple(words))
+        if "xargs" in bare.through and (document or given):
+            bare = bare._replace(words=supplied(bare.words, document or given or "", words))
         command = Command(
-            words=unwrapped(tuple(words)),
+            words=bare.words,
             writes=tuple(writes),
             reads=tuple(reads),
-            document=document,
+            document=document or (given or ""),
             fed_by=fed_by,
-            runs=tuple(runs),
+            runs=(*runs, *(each for name in reveals for each in self._tainted.get(name, ()))),
             reveals=tuple(reveals),
             folder=self._folder,
+            through=bare.through,
         )
+        command = self._of_files(command)
         self.found.append(command)
-        if command.program == "cd" and command.operands:
-            self._folder = command.path(command.operands[0])
+        self._keep(command, given)
+        self._enter(command, depth)
         self._open(command, depth)
+        for each in piped:  # cat <<E | sh
+            self._visit(each, depth, (*fed_by, command.program), printed(command.words, document))
         return (command.program,)
 
-    def _plain(
-        self, words: tuple[str, ...], writes: list[str], reads: list[str], document: str
-    ) -> Command:
-        return Command(
-            words=words,
-            writes=tuple(writes),
-            reads=tuple(reads),
-            document=document,
-            folder=self._folder,
-        )
+    def _redirected(self, parts: Sequence["Node"]) -> tuple[list[str], list[str], str]:
+        """Return what redirections write and read, and the document they give."""
+        writes: list[str] = []
+        reads: list[str] = []
+        document = ""
+        for part in parts:
+            document = document or self._document(part)
+            for redirect in descend(part, "file_redirect"):
+                target = redirect.child_by_field_name("destination")
+                if target is not None:
+                    sign = text_of(redirect).lstrip("012")
+                    (reads if sign.startswith("<") else writes).extend(self._words(target))
+        return writes, reads, document
+
+    def _document(self, redirect: "Node") -> str:
+        bodies = [*descend(redirect, "heredoc_body")]
+        if bodies:
+            return text_of(bodies[0])
+        if redirect.type == "herestring_redirect" and redirect.named_children:
+            return self._word(redirect.named_children[-1])
+        return ""
+
+    def _of_files(self, command: Command) -> Command:
+        """Return a command with the script of a known file that it runs as its document."""
+        file = file_run(command)
+        content = self._known(command.path(file)) if file else None
+        return command if content is None else running(command, content)
+
+    def _known(self, path: str) -> str | None:
+        """Return a known file's content; where one of two paths is relative, by how it ends."""
+        path = posixpath.normpath(path)
+        known = self._files.get(path)
+        alike = [
+            each for each in self._files if each.endswith(f"/{path}") or path.endswith(f"/{each}")
+        ]
+        return self._files[alike[-1]] if alike and known is None else known
+
+    def _keep(self, command: Command, given: str | None) -> None:
+        """Note what a command writes into files."""
+        text = printed(command.words, command.document or given)
+        if text is None and command.program != "cat":
+            return
+        targets = [*command.writes, *(command.operands if command.program == "tee" else ())]
+        for path in targets:
+            place = posixpath.normpath(command.path(path))
+            before = self._files.get(place, "")
+            self._files[place] = (before + "\n" + (text or ""))[-MAX_SCRIPT_BYTES:].strip("\n")
+
+    def _enter(self, command: Command, depth: int) -> None:
+        """Follow what changes how later words are read."""
+        program, operands = command.program, command.operands
+        if program in {"cd", "pushd"} and operands:
+            self._folder = command.path(operands[0])
+        elif program == "alias":
+            for word in operands:
+                name, _, meaning = word.partition("=")
+                self._aliases[name] = meaning
+        elif program == "set" and "--" in command.arguments:
+            self._place(command.arguments[command.arguments.index("--") + 1 :])
+        elif program == "read" and operands and command.document:
+            self._variables[operands[-1]] = command.document.strip()
+        elif program in self._aliases and depth < MAX_NESTING:
+            script = f"{self._aliases[program]} {shlex.join(command.arguments)}"
+            self.read(script.encode(), depth + 1)
+        elif program in self._functions:
+            self._place(command.arguments)
+            self._visit(self._functions[program], depth + 1, command.fed_by)
+
+    def _place(self, words: Iterable[str]) -> None:
+        given = list(words)
+        self._variables |= {str(at): word for at, word in enumerate(given, 1)}
+        self._variables |= {"@": " ".join(given), "*": " ".join(given)}
 
     def _open(self, command: Command, depth: int) -> None:
-        """Read the script that a command hands to a shell."""
+        """Read the scripts that a command hands to a shell."""
         if depth >= MAX_NESTING:
             return
-        if interpreter(command.program) in SHELLS and command.code:
-            self.read(command.code.encode(), depth + 1)
-        elif command.program == "eval":
-            self.read(" ".join(command.arguments).encode(), depth + 1)
-        elif command.program == "ssh" and len(command.operands) > 1:
-            self.read(" ".join(command.operands[1:]).encode(), depth + 1)
-        elif command.program == "find" and "-exec" in command.arguments:
-            run = command.arguments[command.arguments.index("-exec") + 1 :]
-            self.read(shlex.join(run[: run.index(";")] if ";" in run else run).encode(), depth + 1)
+        for script in handed_on(command):
+            self.read(script.encode("utf-8", "replace"), depth + 1)
+        if interpreter(command.program) in SHELLS and not command.code and not command.operands:
+            self.unread = self.unread or bool(_HIDES & set(command.fed_by))
 
-    def _word(self, node: "Node") -> str:
+    def _words(self, node: "Node") -> list[str]:
+        """Return the words that a node of a command stands for."""
+        inner = (
+            node.named_children[0] if node.type == "command_name" and node.named_children else node
+        )
+        text = self._word(inner)
+        if inner.type in {"word", "concatenation"} and "{" in text:
+            return [part for each in braced(text) for part in each.split()]
+        expands = any(each for kind in _EXPANSIONS for each in descend(inner, kind))
+        if expands and not any(each for kind in _QUOTED for each in descend(inner, kind)):
+            known = "$(" not in text and "`" not in text
+            return text.split() if known else [text]
+        return [text]
+
+    def _word(self, node: "Node") -> str:  # noqa: PLR0911 - likewise
         """Return a word as the shell would see it, as far as that is known."""
         kind = node.type
         if kind == "raw_string":
-            return _text(node)[1:-1]
+            return text_of(node)[1:-1]
+        if kind == "ansi_c_string":
+            return ansi_c(text_of(node)[2:-1])
         if kind in {"simple_expansion", "expansion"}:
-            name = next(_descend(node, "variable_name"), None)
-            return (
-                self._variables.get(_text(name), _text(node)) if name is not None else _text(node)
-            )
+            return self._expanded(node)
+        if kind == "command_substitution":
+            return self._substitution(node)
         if kind == "command_name" and node.named_children:
             return self._word(node.named_children[0])
         if kind in {"string", "concatenation"} and node.named_children:
-            source, start = _text_bytes(node), node.start_byte
+            source, start = text_bytes(node), node.start_byte
             found, at = [], 0
             for child in node.named_children:
                 found.append(source[at : child.start_byte - start].decode("utf-8", "replace"))
                 found.append(self._word(child))
                 at = child.end_byte - start
             found.append(source[at:].decode("utf-8", "replace"))
-            text = "".join(found)
+            text = "".join(found)[:MAX_SCRIPT_BYTES]
             return text[1:-1].replace('\\"', '"') if kind == "string" else text
-        text = _text(node)
+        text = text_of(node)
         if kind == "string":
             return text[1:-1]
         return text.replace("\\", "") if kind == "word" else text
 
+    def _expanded(self, node: "Node") -> str:
+        text = text_of(node)
+        names = (*descend(node, "variable_name"), *descend(node, "special_variable_name"))
+        if not names:
+            return text
+        known = self._variables.get(text_of(names[0]))
+        fallback = re.match(r"\$\{\w+:?[-=]", text)
+        if known is None and fallback and len(node.named_children) > 1:
+            return self._word(node.named_children[-1])
+        return text if known is None or text.startswith("${!") else known
 
-def unwrapped(words: tuple[str, ...]) -> tuple[str, ...]:
-    """Return a command without what only says how it is run."""
-    while words and posixpath.basename(words[0]) in _WRAPPERS and len(words) > 1:
-        wrapper, rest = posixpath.basename(words[0]), list(words[1:])
-        while rest and (rest[0].startswith("-") or (wrapper == "env" and "=" in rest[0])):
-            option = rest.pop(0)
-            if option in _VALUED and rest:
-                rest.pop(0)
-        if wrapper in {"timeout", "chroot"} and rest:
-            rest.pop(0)
-        if not rest:
-            return words
-        words = tuple(rest)
-    return words
-
-
-def _document(redirect: "Node") -> str:
-    bodies = [*_descend(redirect, "heredoc_body")]
-    if bodies:
-        return _text(bodies[0])
-    if redirect.type == "herestring_redirect" and redirect.named_children:
-        return _text(redirect.named_children[-1]).strip("'\"")
-    return ""
-
-
-def _redirects(node: "Node") -> Iterator["Node"]:
-    return _descend(node, "file_redirect")
+    def _substitution(self, node: "Node") -> str:
+        """Return what $(…) prints where that is known, else its text."""
+        if self._within >= MAX_SUBSTITUTED:
+            return text_of(node)
+        reader = _Reader(dict(self._files), self._within + 1)
+        reader._variables = dict(self._variables)
+        inner = text_of(node).removeprefix("$(").removesuffix(")").strip("`")
+        if len(inner) > MAX_SUBSTITUTION:
+            return text_of(node)
+        reader.read(inner.encode(), MAX_NESTING - 1)
+        text: str | None = None
+        for command in reader.found:
+            text = printed(command.words, command.document or text)
+        return text_of(node) if text is None else text.rstrip("\n")
 
 
-def _substituted(node: "Node") -> Iterator["Node"]:
-    """Yield what runs inside a word, the outermost only."""
-    if node.type in {"command_substitution", "process_substitution"}:
-        yield from node.named_children
-        return
-    for child in node.named_children:
-        yield from _substituted(child)
+_HIDES = frozenset({"openssl", "gpg", "base64", "base32", "xxd", "rev", "tr", "uudecode"})
+"""Programs before a shell in a pipeline whose output is not seen."""
 
-
-def _descend(node: "Node", kind: str) -> Iterator["Node"]:
-    if node.type == kind:
-        yield node
-    for child in node.named_children:
-        yield from _descend(child, kind)
-
-
-def _text_bytes(node: "Node") -> bytes:
-    return node.text or b""
-
-
-def _text(node: "Node") -> str:
-    return _text_bytes(node).decode("utf-8", "replace")
+MAX_SUBSTITUTION, MAX_SUBSTITUTED = 2_000, 3
+"""Characters of a $(…) that is read, and how many within one another."""

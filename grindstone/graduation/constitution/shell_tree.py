@@ -1,0 +1,64 @@
+"""The syntax tree of a shell script, read even where it is broken."""
+
+import re
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tree_sitter import Node, Parser
+
+
+@cache
+def parser() -> "Parser":
+    """Return the parser of shell scripts."""
+    import tree_sitter
+    import tree_sitter_bash
+
+    return tree_sitter.Parser(tree_sitter.Language(tree_sitter_bash.language()))
+
+
+def substituted(node: "Node") -> Iterator["Node"]:
+    """Yield what runs inside a word, the outermost only."""
+    if node.type in {"command_substitution", "process_substitution"}:
+        yield from node.named_children
+        return
+    for child in node.named_children:
+        yield from substituted(child)
+
+
+def descend(node: "Node", kind: str) -> Iterator["Node"]:
+    """Yield a node and those below it that are of a kind."""
+    if node.type == kind:
+        yield node
+    for child in node.named_children:
+        yield from descend(child, kind)
+
+
+def text_bytes(node: "Node") -> bytes:
+    """Return what is written at a node."""
+    return node.text or b""
+
+
+def text_of(node: "Node") -> str:
+    """Return what is written at a node, as text."""
+    return text_bytes(node).decode("utf-8", "replace")
+
+
+def revealed(node: "Node", variables: Mapping[str, str]) -> list[str]:
+    """Return the variables whose value a word shows; ${X:+set} shows none.
+
+    Args:
+        node: The word.
+        variables: What is known of variables: ${!X} shows the one that X names.
+    """
+    found = []
+    for each in (*descend(node, "simple_expansion"), *descend(node, "expansion")):
+        name = next(descend(each, "variable_name"), None)
+        text = text_of(each)
+        if name is None or re.match(r"\$\{(#|\w+:?\+)", text):
+            continue
+        found.append(text_of(name))
+        if text.startswith("${!"):
+            found.append(variables.get(text_of(name), ""))
+    return found
