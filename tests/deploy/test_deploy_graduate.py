@@ -1,18 +1,23 @@
 """Promotion from the deployment's form: the run waits on its worker for a named person."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.object_storage import serving_s3
 
 from grindstone.errors import InputError
 from grindstone.graduation import GraduationService
 from grindstone.graduation.audit.event import EventKind
 from grindstone.graduation.audit.verify import verify
 from grindstone.graduation.rules.levels import Level
+from grindstone.home import Home
 from grindstone.ledger import Ledger
-from grindstone.records import Episode
+from grindstone.records import Episode, Purpose
+from grindstone.resources import bundled
 from grindstone.settings import FeedbackSettings
 
 pytestmark = [
@@ -28,13 +33,22 @@ approval: ui
 """
 
 
-def worked(service: GraduationService, agent_id: str, episodes: int) -> None:
+EXAMINES = b"""
+name: asks
+rehearsals: true
+approval: ui
+"""
+
+
+def worked(
+    service: GraduationService, agent_id: str, episodes: int, *, success: bool = True
+) -> None:
     """Record clean live work."""
     for number in range(episodes):
         service.sync.record_episode(
             agent_id=agent_id,
             title=f"Work {number}",
-            success=True,
+            success=success,
             started_at=datetime(2026, 3, 1, tzinfo=UTC) + timedelta(minutes=number),
             confidence=1.0,
             skills=[f"skill-{number}"],
@@ -68,6 +82,61 @@ def test_a_promotion_waits_on_its_worker_for_an_answer(up: Any, tmp_path: Path):
     promoted = service.registry.agent("ada").changes[-1]
     assert (promoted.kind, promoted.by) == (EventKind.PROMOTED, "Grace Hopper")
     assert verify(service.registry.chain).intact
+
+
+def test_an_agent_in_storage_is_examined_reviewed_and_promoted_by_a_worker_of_another_machine(
+    up: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """What a run gets of this machine is the home's address alone; each has an empty cache."""
+    with serving_s3(tmp_path) as bucket:
+        for name, value in bucket.environment.items():
+            monkeypatch.setenv(name, value)
+        machines = (str(tmp_path / f"machine-{number}") for number in count())
+
+        def go_on() -> GraduationService:
+            monkeypatch.setenv("GRINDSTONE_CACHE_DIR", next(machines))
+            return GraduationService(Home.at(f"{bucket.url}/team"))
+
+        def start(name: str, **more: Any) -> str:
+            cache = {"GRINDSTONE_CACHE_DIR": next(machines)}
+            settings = {"work_dir": f"{bucket.url}/team", "agent_id": "ada", **more}
+            asked = {
+                "parameters": {"settings": settings},
+                "job_variables": {"env": bucket.environment | cache},
+            }
+            path = f"/deployments/{up.deployment(name)['id']}/create_flow_run"
+            return str(up.post(path, asked)["id"])
+
+        here = go_on()
+        assert here.registry.home.mirror is not None
+        here.registry.home.mirror.store.put("policies/asks.yaml", EXAMINES)
+        here = go_on()  # which has the policy
+        worked(here, "ada", 12)
+        worked(here, "bob", 1, success=False)
+        [failed] = [row for row in here.registry.ledger.rows(Episode) if row.agent_id == "bob"]
+        task = bundled("examples/tasks") / "crlf-kit"
+        asyncio.run(here.add_edge_case(failed.episode_id, task, added_by="Grace"))
+        by_heart = {"native_profile": "oracle", "sandbox": "bubblewrap"}
+        exam = start("exam", **by_heart)
+        assert up.finished(exam)["state_type"] == "COMPLETED", up.logs(exam)
+        review = start("review")
+        assert up.finished(review)["state_type"] == "COMPLETED", up.logs(review)
+        due = go_on().registry.chain.events()[-1]
+        assert (due.kind, due.agent_id) == (EventKind.PROPOSED, "ada")
+        asked = start("graduate", ask=True)
+        paused = up.until(asked, {"PAUSED", "COMPLETED", "FAILED", "CRASHED"})
+        assert paused["state_type"] == "PAUSED", up.logs(asked)
+        assert go_on().registry.agent("ada").level is Level.STUDENT
+        answer = {"decision": "approve", "name": "Grace Hopper", "reason": "a clean record"}
+        up.post(f"/flow_runs/{asked}/resume", {"run_input": answer})
+        assert up.finished(asked)["state_type"] == "COMPLETED", up.logs(asked)
+        registry = go_on().registry
+        promoted = registry.agent("ada").changes[-1]
+        assert (promoted.kind, promoted.by) == (EventKind.PROMOTED, "Grace Hopper")
+        assert registry.agent("ada").level is Level.INTERN
+        assert verify(registry.chain).intact
+        rows = registry.ledger.rows(Episode)
+        assert [row.passed for row in rows if row.purpose is Purpose.EXAM] == [True]
 
 
 def test_a_persons_word_is_given_in_a_form_and_shown(up: Any):

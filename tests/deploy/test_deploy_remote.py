@@ -22,6 +22,7 @@ from support.kills import paid
 from support.object_storage import Bucket, Spoiled, serving_s3
 from support.wire_faults import WireFaults
 
+from grindstone.competency import TrainingJobs
 from grindstone.flows.addresses import free_port
 from grindstone.flows.login import VARIABLE, login
 from grindstone.flows.server import remembered
@@ -30,7 +31,9 @@ from grindstone.ledger import Ledger
 from grindstone.records import Episode, Outcome
 from grindstone.remote.place import folder_of
 from grindstone.runs.home_check import check_home
+from grindstone.runs.plan import open_workspace
 from grindstone.runs.shared_budget import SharedBudget
+from grindstone.settings import CompetencySettings
 
 pytestmark = [
     *(pytest.mark.server, pytest.mark.bubblewrap, pytest.mark.slow, pytest.mark.drill),
@@ -71,6 +74,19 @@ class Machines(NamedTuple):
     api: dict[str, str]
     proxy: WireFaults
     first_worker: int  # its process
+    second_worker: "subprocess.Popen[bytes]"
+
+    def command(self, machine: str, *words: str) -> "subprocess.Popen[bytes]":
+        """Start a command on a machine."""
+        words = (words[0], "--work-dir", self.site.address, *words[1:])
+        with (self.site.root / f"{machine}.log").open("wb") as log:
+            return subprocess.Popen(
+                [*GRINDSTONE, *words, "--model-id", "rehearsal", "--sandbox", "bubblewrap"],
+                env=self.site.machine(machine) | self.api,
+                cwd=self.site.work(machine),
+                stdout=log,
+                stderr=log,
+            )
 
 
 @pytest.fixture
@@ -114,30 +130,22 @@ def machines(
         state = remembered(home)
         assert state is not None
         assert state.worker is not None
-        yield Machines(site, api, proxy, state.worker.pid)
+        yield Machines(site, api, proxy, state.worker.pid, worker)
 
 
 def parent(machines: Machines, name: str) -> subprocess.Popen[bytes]:
     """Start the run, or go on with it, from a machine."""
-    words = ["grind", "--work-dir", machines.site.address, "--run-key", "K"]
-    words += ["--model-id", "rehearsal", "--sandbox", "bubblewrap", "--native-profile", "strands"]
+    words = ["grind", "--run-key", "K", "--native-profile", "strands"]
     words += ["--task-skill-mode", "off", "--success-mode", "off", "--evolve-skills", "false"]
     words += ["--max-cycles", "1", "--batch-size", "4", "--dispatch", "deployment"]
     words += ["--slice-size", "1", "--max-slices", "2"]
     words += ["--max-tokens-total", "10000000", "--requests-per-minute", "6000"]
     words += [word for task in TASKS for word in ("--task-ids", task)]
-    with (machines.site.root / f"{name}.log").open("wb") as log:
-        return subprocess.Popen(
-            [*GRINDSTONE, *words],
-            env=machines.site.machine(name) | machines.api,
-            cwd=machines.site.work(name),
-            stdout=log,
-            stderr=log,
-        )
+    return machines.command(name, *words)
 
 
-def slices_on(machines: Machines, name: str) -> list[int]:
-    """The processes that make attempts on a machine."""
+def runs_on(machines: Machines, name: str) -> list[int]:
+    """The processes of flow runs on a machine."""
     mine = f"GRINDSTONE_CACHE_DIR={machines.site.root / name}/cache".encode()
     found = []
     for path in Path("/proc").glob("[0-9]*/environ"):
@@ -156,7 +164,7 @@ def test_workers_and_parents_are_killed_and_each_attempt_is_made_and_paid_for_on
     first = parent(machines, "third")
     asked_before = len(until(lambda: proxy.seen))
     os.kill(machines.first_worker, signal.SIGCONT)
-    for pid in until(lambda: slices_on(machines, "second")):
+    for pid in until(lambda: runs_on(machines, "second")):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     ledger = Ledger(Home.at(site.address))
@@ -180,3 +188,47 @@ def test_workers_and_parents_are_killed_and_each_attempt_is_made_and_paid_for_on
     assert not [name for name in left if name.startswith("runs/K/attempts/")]
     made_at = [site.root / name / "cache" / "homes" for name in ("first", "second")]
     assert all(list(place.glob("*/tasks/*/*/task.toml")) for place in made_at), "both worked"
+
+
+@pytest.mark.parametrize("moment", [2, 9], ids=["it is measured", "it has practised"])
+def test_a_training_whose_machine_is_lost_is_gone_on_with_by_a_worker_that_has_nothing(
+    machines: Machines, moment: int
+):
+    site, proxy = machines.site, machines.proxy
+
+    def ordered_from(machine: str) -> None:
+        """Have the agent scored, and its training sent to whichever worker."""
+        words = ["compete", "--run-key", machine, "--agent-id", "new", "--min-episodes", "1"]
+        words += ["--max-cycles", "1", "--train", "deployment", "--max-jobs", "1"]
+        words += ["--task-ids", "crlf-kit", "--task-ids", "visitor-report"]
+        assert machines.command(machine, *words).wait(300) == 0, (
+            site.root / f"{machine}.log"
+        ).read_text()
+
+    os.kill(machines.first_worker, signal.SIGSTOP)  # the second one has it before it does
+    ordered_from("third")
+    before = len(proxy.seen)
+    until(lambda: len(proxy.seen) >= before + moment)
+    machines.second_worker.kill()
+    for pid in runs_on(machines, "second"):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    jobs = TrainingJobs(Home.at(site.address), "new")
+    [lost] = jobs.pending()
+    assert jobs.status(lost.job_id) == "running"
+    asked_before = len(proxy.seen)
+    os.kill(machines.first_worker, signal.SIGCONT)
+    ordered_from("fourth")
+    until(lambda: not jobs.pending())
+    assert len(proxy.seen) > asked_before
+    assert jobs.status(lost.job_id) in ("done", "unproven"), jobs.latest()[0].note
+    home = Home.at(site.address)
+    rows = [row for row in Ledger(home).rows(Episode) if row.agent_id == "new"]
+    assert len({row.episode_id for row in rows}) == len(rows)
+    assert not [row for row in rows if row.outcome is Outcome.ERROR]
+    tags = open_workspace(CompetencySettings(work_dir=site.address, agent_id="new")).evolutions()
+    assert len(tags) == 1, "it learned once"
+    found = check_home(home)
+    assert not found.faults
+    in_flight = 2  # of the machine that was lost
+    assert paid(proxy.seen) - found.calls <= in_flight, "the journals have all that was paid for"
