@@ -46,7 +46,7 @@ class Adapted(Finished):
 
 @flow(name="adapt", flow_run_name=named("adapt"), cache_result_in_memory=False)
 @told_plainly
-async def adapt(
+async def adapt(  # noqa: D417 - what the form says of settings would go
     settings: Annotated[AdaptiveSettings, ADAPT] = AdaptiveSettings(),
     blocks: BlockNames = BlockNames(),
     calibrate_judge: bool = False,
@@ -54,8 +54,6 @@ async def adapt(
     """Learn skills from what the agent does, without being told whether it succeeded.
 
     Args:
-        settings: What to learn from, and under which rules.
-        blocks: Saved blocks that decide some of the settings.
         calibrate_judge: Afterwards, say how the judge's scores agree with the verdicts.
     """
     async with open_run("adapt", settings, blocks, seed="terminal") as run:

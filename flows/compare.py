@@ -26,12 +26,7 @@ async def compare(
     settings: Annotated[CompareSettings, COMPARE] = CompareSettings(),
     blocks: BlockNames = BlockNames(),
 ) -> Finished:
-    """Attempt the same tasks with an agent's skills and without any, and tell the difference.
-
-    Args:
-        settings: Which tasks, whose skills, and how often.
-        blocks: Saved blocks laid over the settings.
-    """
+    """Attempt the same tasks with an agent's skills and without any, and tell the difference."""
     async with open_run("compare", settings, blocks) as run:
         note = await within_budget(_both(run))
         return await run.finish(note=note)

@@ -52,7 +52,7 @@ async def review(
 
 @flow(name="check-episode", flow_run_name=named("check"), cache_result_in_memory=False)
 @told_plainly
-async def check_episode(
+async def check_episode(  # noqa: D417 - what the form says of settings would go
     agent_id: str,
     episode_id: str = "",
     settings: Annotated[GraduationSettings, REVIEW] = GraduationSettings(),
@@ -62,7 +62,6 @@ async def check_episode(
     Args:
         agent_id: Whose episode it was.
         episode_id: The episode, named in the run's log alone: the review finds it unchecked.
-        settings: Home, policies, notification.
     """
     current_watcher()(Note(f"{agent_id}: after episode {episode_id}"))
     return await review(settings.model_copy(update={"agents": [agent_id]}))

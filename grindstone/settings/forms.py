@@ -89,10 +89,11 @@ GRIND = SettingsForm(
 )
 ONE_TASK = SettingsForm(
     "Try one task once and learn nothing from it.\n\n"
-    "Choose a bundled task, or name one of a folder of your own. The run's artifacts show the "
-    "verdict and every step the agent took.",
-    ("task", "agent_id", "model_id", "max_cost_usd"),
-    _tasks_besides("tasks_dir", "task_ids"),
+    "Choose a bundled task, or give a folder with tasks of your own: then the first of them is "
+    "tried, or the one named under Which tasks. The run's artifacts show the verdict and every "
+    "step the agent took.",
+    ("task", "tasks_dir", "agent_id", "model_id", "max_cost_usd"),
+    _tasks_besides("task_ids"),
 )
 COMPARE = SettingsForm(
     "The same tasks and trials with and without an agent's skills, paired.",

@@ -101,6 +101,7 @@ def _addresses(site: Site) -> Iterator[tuple[str, ...]]:
     import polars as pl
 
     from grindstone.ledger.tables.attempts import SkillUseRow, TrajectoryRow
+    from grindstone.ledger.tables.runs import EvolutionRow
 
     ledger = site.ledger
     runs = [run.run_key for run in list_runs(ledger)]
@@ -118,6 +119,9 @@ def _addresses(site: Site) -> Iterator[tuple[str, ...]]:
         for chunk in range(-(-lengths.get(episode_id, 0) // CHUNK)):
             yield ("episode", episode_id, "steps", str(chunk))
     used = ledger.scan(SkillUseRow).join(episodes.lazy(), on="episode_id")
-    pairs = used.select(pl.col("agent_id"), pl.col("skill")).unique().sort("agent_id", "skill")
-    for agent_id, skill in pairs.collect().rows():
-        yield ("skill", agent_id, skill)
+    pairs = set(used.select(pl.col("agent_id"), pl.col("skill")).collect().rows())
+    for row in ledger.rows(EvolutionRow):
+        changed = (*row.skills_added, *row.skills_changed, *row.skills_removed)
+        own = row.task_ids if row.step else ()  # where there is one
+        pairs |= {(row.agent_id, skill) for skill in (*changed, *own)}
+    yield from (("skill", agent_id, skill) for agent_id, skill in sorted(pairs))

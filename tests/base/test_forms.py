@@ -1,7 +1,7 @@
 """Forms: what they show, what they take, and what was saved before they had groups."""
 
 from importlib import import_module
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 from pydantic import BaseModel, ValidationError
@@ -17,6 +17,7 @@ from grindstone.settings import (
     OneTaskSettings,
     RunSettings,
 )
+from grindstone.settings.form import SettingsForm
 
 INTERNAL = {"slice", "train"}
 ENTRIES = YAML(typ="safe", pure=True).load(bundled("prefect.yaml"))["deployments"]
@@ -32,6 +33,15 @@ def form_of(name: str) -> dict[str, Any]:
     [entry] = [entry for entry in ENTRIES if entry["name"] == name]
     found: dict[str, Any] = schema_of(entry["entrypoint"])["properties"]["settings"]
     return found
+
+
+def told_above(name: str) -> str:
+    """What the form of a flow is written to say."""
+    [entry] = [entry for entry in ENTRIES if entry["name"] == name]
+    module, flow = entry["entrypoint"].rsplit(".", 1)
+    hints = get_type_hints(getattr(import_module(module), flow).fn, include_extras=True)
+    [form] = [each for each in hints["settings"].__metadata__ if isinstance(each, SettingsForm)]
+    return form.about
 
 
 def refused(name: str, settings: dict[str, Any]) -> str:
@@ -55,7 +65,7 @@ def test_a_form_shows_eight_fields_and_asks_for_no_type(name: str):
     form = form_of(name)
     groups = {field: item for field, item in form["properties"].items() if "anyOf" in item}
     assert len(form["properties"]) - len(groups) <= 8
-    assert form["description"]
+    assert form["description"] == told_above(name), "a docstring's words take its place"
     inside = [field for group in groups.values() for field in group["anyOf"][1]["properties"]]
     shown = [*form["properties"].keys() - groups.keys(), *inside]
     assert len(shown) == len(set(shown)), "no field is asked for twice"
@@ -97,6 +107,8 @@ def test_a_task_is_chosen_among_those_that_are_bundled():
     there = {place.parent.name for place in bundled("examples/tasks").glob("*/task.toml")}
     assert set(task["enum"]) == there
     assert OneTaskSettings(task="crlf-kit").grind.task_ids == ["crlf-kit"]
+    # One's own is begun with in the same list of fields, not behind a group.
+    assert list(form_of("try-one-task")["properties"])[:2] == ["task", "tasks_dir"]
     once = OneTaskSettings().grind
     assert (once.limit, once.max_cycles, once.scope().allows_anything) == (1, 1, False)
 

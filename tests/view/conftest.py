@@ -1,5 +1,6 @@
 """A home with two runs, shown by `grindstone view`, and a browser on it."""
 
+import contextlib
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +14,9 @@ from support.viewer_home import make_home
 from grindstone.home import Home
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
     from playwright.sync_api import Page
 
 
@@ -35,8 +39,9 @@ class Viewer(NamedTuple):
         return self.page
 
 
-@pytest.fixture(scope="module")
-def viewer(home: Home, chromium: str) -> Iterator[Viewer]:
+@contextlib.contextmanager
+def viewing(home: Home, chromium: str) -> Iterator[Viewer]:
+    """A viewer of a home, as a command of its own."""
     command = [sys.executable, "-m", "grindstone.flows.cli", "view", "--no-open"]
     process = subprocess.Popen(
         [*command, "--work-dir", str(home)], stderr=subprocess.PIPE, text=True
@@ -54,6 +59,18 @@ def viewer(home: Home, chromium: str) -> Iterator[Viewer]:
         process.wait(timeout=20)
         assert process.stderr is not None
         process.stderr.close()
+
+
+@pytest.fixture(scope="session")
+def viewer_of(chromium: str) -> "Callable[[Home], AbstractContextManager[Viewer]]":
+    """Open the viewer of a home."""
+    return lambda home: viewing(home, chromium)
+
+
+@pytest.fixture(scope="module")
+def viewer(home: Home, chromium: str) -> Iterator[Viewer]:
+    with viewing(home, chromium) as found:
+        yield found
 
 
 @pytest.fixture(scope="session")

@@ -163,7 +163,8 @@ function Downloads({ found }) {
   const get = (name, parts) => load(parts).then((document) =>
     save(`${found.attempt.task_id}-${id.slice(0, 12)}${name}.json`, JSON.stringify(document, null, 2)));
   return !offline && html`
-    <button type="button" onClick=${() => get(".atif", ["episode", id, "atif"])}>Download ATIF</button>
+    ${found.turns.length > 0 && html`<button type="button"
+      onClick=${() => get(".atif", ["episode", id, "atif"])}>Download ATIF</button>`}
     ${" "}<button type="button" onClick=${() => get("", ["episode", id, "whole"])}>Download JSON</button>`;
 }
 
@@ -178,5 +179,5 @@ const Skills = ({ found }) => found.skills.length > 0 && html`<section>
         : `${use.skill} (of this task)`}</td>
       <td>${use.loaded ? "✓" : ""}</td><td>${use.followed ? "✓" : ""}</td>
       <td>${use.matched_commands} of ${use.taught_commands}</td>
-      <td>${use.selection_method} ${use.selection_reason}</td></tr>`)}</tbody>
+      <td>${use.selection_reason || use.selection_method}</td></tr>`)}</tbody>
   </table></div></section>`;

@@ -37,6 +37,21 @@ async function ask(path, options = {}) {
   throw new LoginNeeded();
 }
 
+// The documents that a page is made of.
+const DOCUMENTS = {
+  pair: ([, ...ids]) => ids.map((id) => ["episode", id]),
+  search: () => [["search"]],
+};
+
+// Whether the page at an address can be shown: a folder holds some, and a link leads to those alone.
+export function holds(to) {
+  if (!offline || to.length === 0) return true;
+  const needed = DOCUMENTS[to[0]]?.(to) ?? [to];
+  return needed.every((parts) => pathOf(parts) in globalThis.grindstoneFolder.files);
+}
+
+const pathOf = (parts) => parts.map(encodeURIComponent).join("/");
+
 const waiting = new Map();
 
 // A file of the folder calls this with its document.
@@ -57,7 +72,7 @@ function fromFolder(path) {
 
 export async function load(parts, query = {}) {
   const told = new URLSearchParams(query).toString();
-  const path = parts.map(encodeURIComponent).join("/") + (told && `?${told}`);
+  const path = pathOf(parts) + (told && `?${told}`);
   if (offline) return fromFolder(path);
   const answer = await ask(path);
   const found = await answer.json();
@@ -67,7 +82,7 @@ export async function load(parts, query = {}) {
 
 // A file; its name is the server's.
 export async function fetchFile(parts) {
-  const answer = await ask(parts.map(encodeURIComponent).join("/"));
+  const answer = await ask(pathOf(parts));
   if (!answer.ok) throw new Error((await answer.json()).problem);
   const name = decodeURIComponent(answer.headers.get("Content-Disposition").split("''")[1]);
   return { name, content: await answer.blob() };
@@ -75,7 +90,7 @@ export async function fetchFile(parts) {
 
 // Ask for a change; the server says what became of it.
 export async function send(parts, order) {
-  const answer = await ask(parts.map(encodeURIComponent).join("/"), { method: "POST",
+  const answer = await ask(pathOf(parts), { method: "POST",
     headers: { "Content-Type": "application/json" }, body: JSON.stringify(order) });
   const found = await answer.json();
   if (!answer.ok) throw new Error(found.problem);

@@ -1,11 +1,13 @@
 // Small parts that several pages have.
 
 import { html } from "./lib.js";
+import { holds } from "./data.js";
 import { address } from "./place.js";
 import { MARKS } from "./words.js";
 
-export const Link = ({ to, query, children, ...rest }) =>
-  html`<a href=${address(to, query)} ...${rest}>${children}</a>`;
+export const Link = ({ to, query, children, ...rest }) => holds(to)
+  ? html`<a href=${address(to, query)} ...${rest}>${children}</a>`
+  : html`<span class=${rest.class}>${children}</span>`;
 
 export const Outcome = ({ of }) =>
   html`<span class=${`outcome ${of}`}>${MARKS[of] ?? ""} ${of}</span>`;

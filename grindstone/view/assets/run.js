@@ -20,6 +20,7 @@ function columns(chosen, choose) {
       cell: (a) => html`<${Link} to=${["episode", a.episode_id]}>${a.task_id}<//>` },
     { id: "outcome", name: "Outcome", value: (a) => a.outcome,
       cell: (a) => html`<${Outcome} of=${a.outcome} />` },
+    { id: "why", name: "Why not", value: (a) => a.error_cause || without(a.failure_class) },
     { id: "place", name: "Where", value: standing },
     { id: "purpose", name: "Purpose", value: (a) => a.purpose },
     { id: "category", name: "Category", value: (a) => a.category },
@@ -28,7 +29,7 @@ function columns(chosen, choose) {
     { id: "tests", name: "Tests", number: true,
       value: (a) => (a.tests_total ? a.tests_passed / a.tests_total : null), cell: tests },
     { id: "turns", name: "Turns", number: true, value: (a) => a.turns },
-    { id: "tokens", name: "Tokens", number: true, value: (a) => a.tokens,
+    { id: "tokens", name: "Tokens", number: true, example: "tokens>5000", value: (a) => a.tokens,
       cell: (a) => count(a.tokens) },
     { id: "cost", name: "Dollars", number: true, value: (a) => a.cost_usd,
       cell: (a) => money(a.cost_usd) },
@@ -37,7 +38,6 @@ function columns(chosen, choose) {
     { id: "skills", name: "Skills read", value: (a) => a.loaded.join(" "),
       cell: (a) => a.loaded.map((skill) => html`<${Link} class="chip"
         to=${["skill", a.agent_id, skill]}>${skill}<//> `) },
-    { id: "why", name: "Why not", value: (a) => a.error_cause || without(a.failure_class) },
     { id: "at", name: "Started", value: (a) => a.started_at, cell: (a) => time(a.started_at) },
   ];
 }
@@ -75,7 +75,7 @@ const Facts = ({ run }) => html`<dl class="facts">
   <${Fact} name="Status">${run.status}<//>
   <${Fact} name="Passed">${run.passed} of ${run.attempts} attempts
     ${" "}(${percent(run.passed, run.attempts - run.errors) || "no score"})<//>
-  <${Fact} name="Model">${run.model}${run.rehearsal && " (rehearsal)"}<//>
+  <${Fact} name="Model">${run.model}${run.rehearsal && run.model !== "rehearsal" && " (rehearsal)"}<//>
   <${Fact} name="Dollars">${run.rehearsal ? "rehearsal" : money(run.cost_usd) || "-"}<//>
   <${Fact} name="Started">${time(run.started_at)}<//>
   <${Fact} name="Took">${duration(seconds_between(run.started_at, run.ended_at)) || "running"}<//>
@@ -93,6 +93,9 @@ const Evolutions = ({ of }) => of.length > 0 && html`
     ${names("added", each.skills_added, each.agent_id)}
     ${names("changed", each.skills_changed, each.agent_id)}
     ${names("removed", each.skills_removed, each.agent_id)}
+    ${each.commit_before === each.commit_after ? " changed nothing;"
+      : /\/(task_skill|success)-/.test(each.step)
+        ? names("skill of the task alone", each.task_ids, each.agent_id) : ""}
     ${each.task_ids.length > 0 && ` learned from ${each.task_ids.join(", ")}`}
     ${each.refusals.map((refusal) => html` <span class="soft">refused ${refusal.path}:
       ${refusal.rule} ${refusal.reason}</span>`)}

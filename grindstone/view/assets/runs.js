@@ -26,7 +26,7 @@ const columns = (chosen, choose) => [
   { id: "errors", name: "No score", number: true, value: (run) => run.errors },
   { id: "cost", name: "Dollars", number: true, value: (run) => run.cost_usd,
     cell: (run) => (run.rehearsal ? "rehearsal" : money(run.cost_usd)) },
-  { id: "seconds", name: "Took", number: true,
+  { id: "seconds", name: "Took", number: true, example: "seconds>60",
     value: (run) => seconds_between(run.started_at, run.ended_at),
     cell: (run) => duration(seconds_between(run.started_at, run.ended_at)) },
 ];

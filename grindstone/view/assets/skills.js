@@ -18,7 +18,7 @@ const COLUMNS = [
   { id: "agent", name: "Agent", value: (each) => each.agent_id },
   { id: "now", name: "Now", value: (each) => (each.present ? `v${each.version}` : "gone") },
   { id: "warrant", name: "Measured", value: (each) => each.warrant },
-  { id: "offered", name: "Offered", number: true, value: (each) => each.effect?.offered ?? 0 },
+  { id: "offered", name: "Offered", number: true, example: "offered>10", value: (each) => each.effect?.offered ?? 0 },
   { id: "loaded", name: "Read", number: true, value: (each) => each.effect?.loaded ?? 0 },
   { id: "followed", name: "Followed", number: true, value: (each) => each.effect?.followed ?? 0 },
   { id: "effect", name: "Pass rate with it, less without", number: true,

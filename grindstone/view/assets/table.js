@@ -6,12 +6,14 @@ import { plural } from "./words.js";
 
 const SHOWN = 200;
 
-// Words that a row must hold; `column:word`, `column>number` and `column<number` look at one.
+// Words that a row must hold; `column:word`, `column>number` and `column<number` look at one,
+// which goes by its id or by its head, with hyphens.
 function conditions(text, columns) {
-  const byId = new Map(columns.map((column) => [column.id, column]));
+  const named = columns.map((column) => [column.name.toLowerCase().replaceAll(" ", "-"), column]);
+  const byId = new Map([...named, ...columns.map((column) => [column.id, column])]);
   return (text.match(/\S+/g) ?? []).map((term) => {
     const [, id, sign, wanted] = term.match(/^([\w-]+)([:<>])(.+)$/) ?? [];
-    const column = byId.get(id);
+    const column = byId.get(id?.toLowerCase());
     if (!column) {
       const word = term.toLowerCase();
       return (row) => columns.some((each) => textOf(each, row).includes(word));
@@ -38,7 +40,7 @@ function ordered(rows, column, down) {
   });
 }
 
-// columns: {id, name, value(row), cell(row)?, number?}; `first` is the order at first, as in "-at".
+// columns: {id, name, value(row), cell(row)?, number?, example?}; `first` is the order at first, as in "-at".
 export function Table({ columns, rows, first, noun, label, picks = [], children }) {
   const { query } = usePlace();
   const [limit, setLimit] = useState(SHOWN);
@@ -50,11 +52,12 @@ export function Table({ columns, rows, first, noun, label, picks = [], children 
     const column = columns.find((each) => each.id === sort.replace(/^-/, ""));
     return column ? ordered(kept, column, sort.startsWith("-")) : kept;
   }, [rows, filter, sort]);
+  const examples = columns.map((column) => column.example).filter(Boolean);
   const sortBy = (id) => setQuery({ sort: sort === id ? `-${id}` : id });
   return html`
     <div class="tools">
       <label>Filter <input type="search" value=${filter} size="36" class="filter"
-        placeholder=${`such as ${picks[0] ?? "word"} or tokens>5000`}
+        placeholder=${`such as ${[picks[0] ?? "word", ...examples].join(" or ")}`}
         onInput=${(event) => setQuery({ filter: event.target.value })} /></label>
       ${picks.map((pick) => html`<button type="button" aria-pressed=${filter === pick}
         onClick=${() => setQuery({ filter: filter === pick ? "" : pick })}>${pick}</button>`)}
