@@ -23,6 +23,9 @@ from grindstone.tasks.publish import publish_report
 from grindstone.tasks.runtime import Runtime
 from grindstone.telemetry.recorded import send_run
 
+SKILLS_TOLD = 5
+"""Unusable skills that a run's beginning tells of one by one."""
+
 
 class Finished(Frozen):
     """What a run returns: its report and where its files are."""
@@ -51,6 +54,11 @@ async def start_run(
     )
     for problem in planned.broken:
         runtime.note(f"Left out: {problem}")
+    broken = (await asyncio.to_thread(runtime.workspace.library.load)).broken
+    for skill in broken[:SKILLS_TOLD]:
+        runtime.note(f"A skill that is offered to nobody: {skill.problem}")
+    if len(broken) > SKILLS_TOLD:
+        runtime.note(f"{len(broken) - SKILLS_TOLD} more such: grindstone skills list")
     for task in planned.tasks:
         for warning in task.warnings:
             runtime.note(f"{task.task_id}/task.toml: {warning}")

@@ -30,7 +30,8 @@ from grindstone.records import Role, StepKind, StopReason, Usage
 from grindstone.sandbox.protocol import BuildSpec, Limits, Sandbox, SandboxProvider, StartSpec
 from grindstone.workspace.changes import FileEntry, Files, read_folder
 
-_COPY_BYTES = 20_000_000
+MORE_BYTES = 20_000_000
+"""What an evolver may leave beyond what it was given, whose library may be of any size."""
 
 
 class SessionLimits(Effort):
@@ -92,6 +93,7 @@ class EvolverSession:
         self._provider = provider
         self._site = site
         self._copy = {**copy, OBSERVATION: FileEntry(observation.encode())}
+        self._most_bytes = MORE_BYTES + sum(len(entry.content) for entry in self._copy.values())
         self._limits = limits
         self._labels = labels or {}
         self._command_log = command_log
@@ -204,7 +206,7 @@ class EvolverSession:
             target = Path(folder) / "copy"
             target.mkdir()
             try:
-                await self._box.copy_out(ROOT, target, max_bytes=_COPY_BYTES)
+                await self._box.copy_out(ROOT, target, max_bytes=self._most_bytes)
             except UncarriableError as error:
                 return Collected({}, specials, error.detail)
             found = await asyncio.to_thread(read_folder, target)

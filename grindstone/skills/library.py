@@ -139,7 +139,8 @@ class SkillLibrary:
 def load_folder(folder: Path) -> Skill:
     """Return the skill in a folder.
 
-    Spelling that the open format does not know but that is understood is let through.
+    Spelling that the open format does not know but that is understood is let through, and so are
+    fields that it does not know: most public collections have some, and agents pass over them.
 
     Raises:
         SkillError: A link, no SKILL.md, or one the format forbids.
@@ -150,7 +151,7 @@ def load_folder(folder: Path) -> Skill:
         raise SkillError(where, "is reached through a link", "a folder and a file of their own")
     skill = read_skill(path, where)
     for problem in validate(skill, folder=folder.name):
-        if not problem.spelling:
+        if not (problem.spelling or problem.foreign):
             raise SkillError(f"{where}: {problem.field}", problem.message, "a valid skill")
     return skill
 

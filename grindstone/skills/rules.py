@@ -24,6 +24,7 @@ class Problem(NamedTuple):
     field: str
     message: str
     spelling: bool = False  # only how it is written: the skill is usable, and `render` mends it
+    foreign: bool = False  # a field of another program's: the skill is usable, and it stays
 
     def __str__(self) -> str:
         return f"{self.field}: {self.message}"
@@ -58,7 +59,12 @@ def validate_text(
         for what in frontmatter.unusual_yaml(parts.yaml)
     )
     found.extend(
-        Problem(key, "is no field of the open format; put it under metadata", key in OWN_FIELDS)
+        Problem(
+            key,
+            "is no field of the open format; put it under metadata",
+            spelling=key in OWN_FIELDS,
+            foreign=key not in OWN_FIELDS,
+        )
         for key in sorted(set(fields) - KNOWN)
     )
     found.extend(_name(fields.get("name"), folder))

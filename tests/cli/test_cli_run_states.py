@@ -127,13 +127,18 @@ def test_a_broken_task_is_told_everywhere_until_it_is_accepted(
     tmp_path: Path, command: Callable[..., Any], prefect_server: str
 ):
     folder = tasks_with_a_broken_one(tmp_path / "tasks")
+    seed = shutil.copytree(bundled("seed_workspaces/skillbench"), tmp_path / "seed")
+    (seed / "skills" / "untold").mkdir()
+    (seed / "skills" / "untold" / "SKILL.md").write_text("no head")
     flags = ("--tasks-dir", str(folder), *OFFLINE, "--run-key", "K", "--native-profile", "nop")
+    flags += ("--seed-workspace", str(seed))
     once = ("--max-cycles", "1", "--evolve-skills", "false", "--task-skill-mode", "off")
     done = command("grind", *flags, *once, "--json", PREFECT_API_URL=prefect_server)
     assert done.code == 1, done.err
     [told] = done.document["left_out"]
     assert told.startswith("plain-inventory/task.toml: is not TOML")
     assert "Left out: plain-inventory/task.toml" in done.err
+    assert "A skill that is offered to nobody: skills/untold/SKILL.md" in done.err
     written = (tmp_path / "home" / "runs" / "K" / "report.md").read_text()
     headline = written.splitlines()[0]
     assert headline.startswith("# Rehearsal: 0 of 1 task passed")

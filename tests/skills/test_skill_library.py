@@ -28,6 +28,18 @@ def test_broken_skills_are_reported_and_the_others_stay(tmp_path):
     assert "skills/no-head/SKILL.md" in listing.broken[2].problem
 
 
+def test_fields_of_other_programs_do_not_make_a_skill_unusable(tmp_path):
+    text = (
+        "---\nname: a\ndescription: d\nauthor: b\nallowed-tools: Read\ntags: [x, y]\n---\n\nText.\n"
+    )
+    put(tmp_path, "a", text)
+    library = SkillLibrary(tmp_path)
+    assert library.load().broken == ()
+    assert render(library.get("a")) == text
+    changed = render(library.get("a").model_copy(update={"body": "Other."}))
+    assert "author: b" in changed and "tags: [x, y]" in changed
+
+
 def test_digest_covers_scripts_and_references(tmp_path):
     folder = put(tmp_path, "a")
     library = SkillLibrary(tmp_path)
