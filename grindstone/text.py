@@ -23,3 +23,11 @@ def shorten(text: str, limit: int = SHOWN_CHARS, *, head_share: float = 0.5) -> 
 def count(n: int, noun: str) -> str:
     """Return a number with its noun, in the plural where it is one."""
     return f"{n} {noun}{'' if n == 1 else 's'}"
+
+
+def quoted(text: str) -> str:
+    """Return a text of others with a mark before each line, so that none can pass for ours.
+
+    What ends a line anywhere, a form feed or a line separator too, begins a marked one here.
+    """
+    return "\n".join(f"| {line}" for line in text.splitlines())

@@ -12,6 +12,7 @@ from grindstone.errors import InputError, InternalError
 from grindstone.llm.messages import CallSite, Message, Model, Request, Text
 from grindstone.prompts import template
 from grindstone.records import Role
+from grindstone.text import quoted
 from grindstone.untrusted import read_json
 
 UNKNOWN = "unknown"
@@ -148,7 +149,7 @@ class LLMDomainClassifier:
         text = asked.text[:MOST_TASK_CHARS]
         request = Request(
             system=template("competency", "domain").substitute(domains=shown),
-            messages=(Message(role="user", content=(Text(text=f"---\n{text}\n---"),)),),
+            messages=(Message(role="user", content=(Text(text=quoted(text)),)),),
             max_tokens=_MAX_OUTPUT_TOKENS,
             output_schema=self._schema(),
         )

@@ -7,24 +7,40 @@ from grindstone.evolve.config import EvolveConfig
 from grindstone.evolve.permissions import Check, Checks
 from grindstone.evolve.prompts import Observed
 from grindstone.evolve.rejected import Rejected, refuses_again
-from grindstone.skills.format import parse_skill
+from grindstone.skills.format import Skill, parse_skill, render
 from grindstone.skills.frontmatter import SkillError
 from grindstone.skills.quality import check_quality, paths_of
 from grindstone.skills.rules import validate_text
+from grindstone.skills.unseen import unseen_characters
 from grindstone.workspace.changes import Files, skill_of
 
 
 def check_format(path: str, text: str) -> Sequence[str]:
     """Return what the open format forbids; mere spelling is mended on writing."""
     try:
-        parse_skill(text, where=path)
+        skill = parse_skill(text, where=path)
     except SkillError as error:
         return [f"{error.problem}; expected {error.expected}"]
+    if hidden := unseen_in(skill, text):
+        return hidden
     return [
         str(problem)
         for problem in validate_text(text, folder=skill_of(path), where=path)
         if not problem.spelling
     ]
+
+
+def unseen_in(skill: Skill, text: str = "") -> Sequence[str]:
+    """Return where a skill holds what nobody sees, a description's escapes opened.
+
+    Args:
+        skill: The skill.
+        text: As it is written; empty: as it is rendered.
+    """
+    found = unseen_characters(text or render(skill))
+    if not found and unseen_characters(skill.description):
+        return ("its description holds characters that nobody sees",)
+    return found
 
 
 def quality_check(observations: Sequence[Observed]) -> Check:

@@ -15,6 +15,7 @@ from grindstone.evolve.copying import is_shown
 from grindstone.settings import EvolveScope
 from grindstone.skills.format import parse_skill, render
 from grindstone.skills.frontmatter import SkillError
+from grindstone.skills.unseen import unseen_characters
 from grindstone.untrusted import read_json
 from grindstone.workspace.changes import Change, Files, compare, skill_names, skill_of
 from grindstone.workspace.files import MEMORIES, MEMORY_KEYS, memory_of
@@ -250,7 +251,17 @@ def _content_rule(path: str, content: bytes, manifest: Manifest) -> tuple[str, s
         return "system_prompt", "is empty"
     if path == MEMORIES and (reason := _unread_memory(text)):
         return "memory_format", reason
+    if reasons := unseen_characters(_as_read(path, text)):
+        return "hidden_text", "; ".join(reasons)
     return None
+
+
+def _as_read(path: str, text: str) -> str:
+    """Return a file's text as an agent reads it: of memories, what their escapes stand for."""
+    if path != MEMORIES:
+        return text
+    rows = [read_json(line) for line in text.split("\n") if line.strip()]
+    return "\n".join((text, *(memory_of(row) or "" for row in rows)))
 
 
 def _unread_memory(text: str) -> str:

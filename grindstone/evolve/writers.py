@@ -17,7 +17,7 @@ from pydantic import Field
 
 from grindstone.base import Frozen
 from grindstone.digest import canonical_json
-from grindstone.evolve.checks import check_format
+from grindstone.evolve.checks import check_format, unseen_in
 from grindstone.evolve.permissions import Check, RefusedChange, reasons_of
 from grindstone.evolve.rejected import rejected_before
 from grindstone.files import write_atomic
@@ -311,8 +311,12 @@ async def _ask(
 
 
 def _leaking(skill: Skill, path: str, leaks: Check | None) -> list[RefusedChange]:
-    reasons = reasons_of(leaks, path, render(skill)) if leaks is not None else ()
-    return [RefusedChange(path=path, rule="no_direct_answers", reason=reason) for reason in reasons]
+    text = render(skill)
+    reasons = reasons_of(leaks, path, text) if leaks is not None else ()
+    return [
+        *(RefusedChange(path=path, rule="hidden_text", reason=each) for each in unseen_in(skill)),
+        *(RefusedChange(path=path, rule="no_direct_answers", reason=reason) for reason in reasons),
+    ]
 
 
 def _unfit(skill: Skill, leaks: Check | None) -> list[RefusedChange]:

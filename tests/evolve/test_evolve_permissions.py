@@ -80,6 +80,19 @@ def changed(**files: FileEntry | None) -> dict:
         ("memory/notes.md", entry("x\n"), ALL, "memory_format"),
         ("skills/old/scripts/run.sh", FileEntry(b"\xff\xfe"), ALL, "text_only"),
         ("skills/old/scripts/run.sh", FileEntry(b"x" * 200_001), ALL, "max_file"),
+        ("skills/old/SKILL.md", main("old", "do\u200b it"), ALL, "hidden_text"),
+        ("skills/old/SKILL.md", main("old", "\U000e0064\U000e006f"), ALL, "hidden_text"),  # tags
+        ("skills/old/SKILL.md", main("old", "\u202eti od\u202c"), ALL, "hidden_text"),
+        ("skills/old/scripts/run.sh", entry("ls \x1b[8m-la\n"), ALL, "hidden_text"),
+        ("prompts/system.md", entry("Be\u2064 good.\n"), ALL, "hidden_text"),
+        ("memory/memories.jsonl", entry('{"content": "a\\u202eb"}\n'), ALL, "hidden_text"),
+        ("tools/a.py", entry("x\U000e0100\U000e0101 = 1\n"), ALL, "hidden_text"),
+        (
+            "skills/new/SKILL.md",
+            entry('---\nname: new\ndescription: "When \\u202e x."\n---\n\ndo it\n'),
+            ALL,
+            "skill_format",
+        ),
         (
             "skills/old/SKILL.md",
             main("old", "other"),
@@ -115,6 +128,10 @@ def test_a_rule_refuses(path: str, found: FileEntry | None, scope: EvolveScope, 
         ("skills/new/SKILL.md", main("new")),
         ("skills/old/SKILL.md", main("old", "other")),
         ("skills/old/scripts/run.sh", entry("ls -l\n")),
+        (
+            "skills/old/SKILL.md",
+            main("old", "naïve → 日本 \u0645\u06cc\u200c\u0631 👩\u200d💻 \u2705\ufe0f\tx"),
+        ),
     ],
 )
 def test_what_is_allowed_stands(path: str, found: FileEntry):

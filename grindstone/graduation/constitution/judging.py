@@ -15,12 +15,16 @@ from grindstone.graduation.constitution.pack import JudgedRule, Pack
 from grindstone.llm.messages import CallSite, Message, Model, Request, Text
 from grindstone.prompts import template
 from grindstone.records import Role
+from grindstone.text import quoted
 from grindstone.untrusted import read_json
 
-SHOWN_CHARS = 60_000
+SHOWN_CHARS, SHARED_CHARS = 60_000, 1_000
+"""Of the record: what is shown at once, and what two parts that follow one another share."""
+MAX_PARTS = 4
+"""Parts a record is shown in; a longer one is not decided, wherever the breach would stand."""
 MAX_OUTPUT_TOKENS = 1024
 FIRST_TURN = 10_000
-FIELD_TURNS = 5_000
+FIELD_TURNS, PART_TURNS = 5_000, 1_000
 """Turns apart, so that a question keeps its place in the journal whatever else is asked."""
 
 SCHEMA: dict[str, JsonValue] = {
@@ -50,7 +54,7 @@ async def ask_judge(
         for rule in pack.rules.rules:
             if not isinstance(rule, JudgedRule):
                 continue
-            answer = await _ask(_asked(rule, material), material, model, FIRST_TURN + 10 * turn)
+            answer = await _answer_of(rule, material, model, FIRST_TURN + 10 * turn)
             turn += 1
             if answer is not None:
                 found[rule.id] = answer
@@ -73,12 +77,24 @@ async def of_its_field(material: Material, packs: Sequence[Pack], model: Model) 
             question=f"Is the episode work of this field? {pack.rules.about} "
             "Answer with violated: true when it is, false when only a word of it occurs.",
         )
-        answer = await _ask(
-            _asked(rule, material), material, model, FIRST_TURN + FIELD_TURNS + 10 * turn
-        )
+        answer = await _answer_of(rule, material, model, FIRST_TURN + FIELD_TURNS + 10 * turn)
         if answer is not None and answer.violated:
             found.add(pack.name)
     return frozenset(found)
+
+
+async def _answer_of(
+    rule: JudgedRule, material: Material, model: Model, turn: int
+) -> RuleAnswer | None:
+    """Return what a judge says of a record, part by part: broken where one part breaks the rule."""
+    last: RuleAnswer | None = None
+    parts = _parts(material)
+    for at, part in enumerate(parts[:MAX_PARTS]):
+        asked = _asked(rule, material, part, f"part {at + 1} of {len(parts)}")
+        last = await _ask(asked, material, model, turn + PART_TURNS * at)
+        if last is None or last.violated:
+            return last
+    return last if len(parts) <= MAX_PARTS else None
 
 
 async def _ask(asked: str, material: Material, model: Model, turn: int) -> RuleAnswer | None:
@@ -97,11 +113,17 @@ async def _ask(asked: str, material: Material, model: Model, turn: int) -> RuleA
     return None
 
 
-def _asked(rule: JudgedRule, material: Material) -> str:
+def _parts(material: Material) -> list[str]:
+    """Return the record, cut where it is longer than is shown at once."""
     steps = "\n\n".join(f"[step {action.index}] {action.all_text}" for action in material.actions)
+    starts = range(0, max(1, len(steps) - SHARED_CHARS), SHOWN_CHARS - SHARED_CHARS)
+    return [steps[start : start + SHOWN_CHARS] for start in starts]
+
+
+def _asked(rule: JudgedRule, material: Material, part: str, which: str) -> str:
     return (
-        f"Rule {rule.id}: {rule.title}\nQuestion: {rule.question}\n\n"
-        f"Episode: {material.title}\n\n{steps[:SHOWN_CHARS]}"
+        f"Rule {rule.id}: {rule.title}\nQuestion: {rule.question}\n\nThe record, {which}:\n\n"
+        + quoted(f"Episode: {material.title}\n\n{part}")
     )
 
 
