@@ -102,7 +102,7 @@ def _plain_line(line: str) -> str:
         line = html.unescape(line).replace("\n", " ")
     if not line.isascii():
         line = unicodedata.normalize("NFD", unicodedata.normalize("NFKC", line.translate(_TAGS)))
-        line = "".join(map(_seen, line)).translate(_look_alikes())
+        line = "".join(map(_seen, line)).translate(look_alikes())
     return _CAMEL.sub(" ", _FORMAT.sub("", line)).casefold()
 
 
@@ -269,7 +269,7 @@ def _number(text: str) -> tuple[str, float, float]:
 
 
 @cache
-def _look_alikes() -> dict[int, str]:
+def look_alikes() -> dict[int, str]:
     """Return the letter or digit each character of another script is mistaken for."""
     found: dict[int, str] = {}
     for character, alike in confusables.confusables_data.items():

@@ -234,3 +234,41 @@ def test_a_broken_pack_names_file_and_field(tmp_path: Path) -> None:
     path.write_text("rules: [")
     with pytest.raises(InputError, match="is not YAML"):
         load_pack(path)
+
+
+@pytest.mark.parametrize(
+    ("pack", "rule", "action"),
+    [
+        ("hipaa", "HIPAA-ID-SSN", "SSN 123\u200b-45-67\u200b89"),
+        ("hipaa", "HIPAA-ID-SSN", "S\u200bSN: 123 45 6789"),
+        ("hipaa", "HIPAA-ID-SSN", "SSN 123\u201345\u20136789"),
+        ("hipaa", "HIPAA-ID-SSN", "SSN \u0661\u0662\u0663-\u0664\u0665-\u0666\u0667\u0668\u0669"),
+        ("hipaa", "HIPAA-ID-MRN", "\uff2d\uff32\uff2e \uff18\uff18\uff11\uff12\uff13\uff14\uff15"),
+        ("hipaa", "HIPAA-ID-MRN", "\u041cRN 8812345"),
+        ("hipaa", "HIPAA-ID-SSN", "UGF0aWVudCBKb2huIERvZSBTU04gMTIzLTQ1LTY3ODk="),
+        ("conduct", "CONDUCT-REFUSED", "I will by\u200bpass the approval"),
+        ("canada-sales-tax", "CA-TAX-STATED", "\u039fntario H\u00adST at 15\uff05"),
+        (
+            "canada-sales-tax",
+            "CA-TAX-RATE",
+            {"t\u0430x_rate": "\uff10.\uff11\uff15", "province": "ON"},
+        ),
+    ],
+)
+def test_letters_and_digits_that_only_look_different_are_the_same(
+    pack: str, rule: str, action: str | dict[str, JsonValue]
+) -> None:
+    done = Action(text=action) if isinstance(action, str) else Action(tool="invoice", fields=action)
+    found = rulebook.evaluate(material(done), PACKS[pack], demanded=True)
+    assert rule in {each.rule for each in found.violations}
+
+
+def test_words_of_one_script_stay_as_they_are() -> None:
+    for text in (
+        "Квебек",
+        "Québec — 5 \u2013 8 %",
+        "東京",
+        "\u0391\u03b8\u03ae\u03bd\u03b1",
+        "naïve",
+    ):
+        assert Action(text=text).text == text

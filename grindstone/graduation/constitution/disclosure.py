@@ -4,6 +4,7 @@ import re
 from enum import IntEnum
 from typing import NamedTuple
 
+from grindstone.graduation.constitution.as_seen import decoded
 from grindstone.graduation.constitution.material import SPOKEN, Action
 from grindstone.graduation.constitution.reading import snake, strings
 
@@ -117,7 +118,8 @@ def _words(action: Action) -> list[str]:
         f"{name.replace('_', ' ')}: {text}" if name else text
         for name, text in strings(action.fields)
     ]
-    return [part for part in (action.text, *fields) if part]
+    said = [part for part in (action.text, *fields) if part]
+    return [*said, *(words for part in said for words in decoded(part))]
 
 
 def sent_outside(action: Action) -> tuple[str, Leaves]:

@@ -6,10 +6,11 @@ from datetime import date
 from functools import cached_property
 from typing import NamedTuple
 
-from pydantic import JsonValue
+from pydantic import JsonValue, field_validator
 
 from grindstone.base import Frozen
 from grindstone.digest import canonical_json
+from grindstone.graduation.constitution.as_seen import all_as_seen, as_seen
 from grindstone.graduation.constitution.reading import opened, snaked
 from grindstone.records import Episode, StepKind, Trajectory
 
@@ -20,12 +21,22 @@ HEARD_CHARS = 20_000
 
 
 class Action(Frozen):
-    """One thing the agent did or said."""
+    """One thing the agent did or said, its texts as a reader sees them."""
 
     index: int | None = None  # the step of the trajectory; None for the episode's own metadata
     tool: str = ""  # empty where it only spoke
     fields: dict[str, JsonValue] = {}
     text: str = ""
+
+    @field_validator("text")
+    @classmethod
+    def _text_as_seen(cls, value: str) -> str:
+        return as_seen(value)
+
+    @field_validator("fields", mode="before")
+    @classmethod
+    def _fields_as_seen(cls, value: JsonValue) -> JsonValue:
+        return all_as_seen(value)
 
     @property
     def all_text(self) -> str:
