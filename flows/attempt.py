@@ -19,10 +19,11 @@ from grindstone.home import Home
 from grindstone.records import Episode, Outcome
 from grindstone.runs.incidents import spared
 from grindstone.runs.parked import Parked
-from grindstone.runs.progress import AttemptBegan, AttemptEnded
+from grindstone.runs.progress import AttemptBegan, AttemptEnded, Note
 from grindstone.runs.steered import lifted
-from grindstone.tasks.flow_runs import rename_run
-from grindstone.tasks.publish import publish_trajectory
+from grindstone.tasks.artifacts import viewer_path
+from grindstone.tasks.flow_runs import rename_run, run_log
+from grindstone.tasks.publish import publish_trajectory, trajectory_key
 from grindstone.tasks.runtime import Runtime, current_runtime
 from grindstone.tasks.step import kept, step
 from grindstone.telemetry.recorded import send_attempt
@@ -75,9 +76,20 @@ async def _attempt(spec: AttemptSpec, runtime: Runtime) -> Episode:
     await runtime.has_scored(attempted.episode, attempted)
     ended = told(attempted.episode)
     runtime.tell(ended)
+    with spared(f"log of {spec.label}"):
+        await _tell_where_to_read(attempted.episode)
     with spared(f"name of {spec.label}"):
         await rename_run(f"{ended.outcome.mark} {spec.label} · {ended.detail}")
     return attempted.episode
+
+
+async def _tell_where_to_read(episode: Episode) -> None:
+    """Say in the attempt's own log how it ended, and where a person reads why."""
+    log = run_log()
+    log(told(episode))
+    place = await viewer_path("episode", episode.episode_id)
+    where = f", or {place} of this server" if place else ""
+    log(Note(f"Why: {trajectory_key(episode.task_id)}, under Artifacts{where}"))
 
 
 def _step(spec: AttemptSpec) -> str:

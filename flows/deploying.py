@@ -11,6 +11,7 @@ from pathlib import Path
 
 from prefect.blocks.core import Block
 from prefect.client.orchestration import PrefectClient, SyncPrefectClient
+from prefect.exceptions import ObjectNotFound
 from pydantic import HttpUrl
 
 from grindstone import blocks
@@ -115,6 +116,16 @@ def in_parallel(*steps: Callable[[], None]) -> None:
     with ThreadPoolExecutor(len(steps)) as pool:
         for done in [pool.submit(step) for step in steps]:
             done.result()
+
+
+def first_form(state: ServerState, login: str) -> str:
+    """Return the address of the form a newcomer begins with; empty where it was deleted."""
+    with SyncPrefectClient(state.api_url, auth_string=login) as client:
+        try:
+            found = client.read_deployment_by_name("grind/try-one-task")
+        except ObjectNotFound:
+            return ""
+    return f"{state.ui_url}/v2/deployments/deployment/{found.id}/run"
 
 
 def client_environment(home: Path, state: ServerState) -> dict[str, str]:

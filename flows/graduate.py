@@ -43,7 +43,7 @@ from grindstone.settings.forms import GRADUATE
 from grindstone.skills import SkillLibrary
 from grindstone.tasks.approval import NOBODY_ANSWERED, Answer, ask
 from grindstone.tasks.events import tell_episode
-from grindstone.tasks.flow_runs import named, run_key_of
+from grindstone.tasks.flow_runs import named, run_key_of, run_log
 from grindstone.tasks.graduation import notify, open_service, seal_changes
 from grindstone.tasks.publish_autonomy import publish_trail
 from grindstone.tasks.refusal import told_plainly
@@ -63,6 +63,17 @@ class Graduated(Frozen):
     missing: tuple[str, ...] = ()
     answer: Answer | None = None
     event: AuditEvent | None = None
+
+    @property
+    def sentence(self) -> str:
+        """What became of it, in words: a line, and one for each thing that is missing."""
+        where = f" in {self.scope}" if self.scope else ""
+        if self.event is not None:
+            return (
+                f"{self.agent_id} is {self.level.value}{where} now (event {self.event.sequence})."
+            )
+        gaps = "\n".join(f"  - {gap}" for gap in self.missing)
+        return f"{self.agent_id} stays {self.level.value}{where}; for {self.target.value}:\n{gaps}"
 
 
 @flow(name="graduate", flow_run_name=named("graduate"), cache_result_in_memory=False)
@@ -88,7 +99,9 @@ async def graduate(
         )
         try:
             found = await _graduate(service, settings, blocks, target, scope)
-            return found.model_copy(update={"scope": scope})
+            found = found.model_copy(update={"scope": scope})
+            run_log()(Note(found.sentence))
+            return found
         finally:
             await seal_changes(service, known, settings)
             await publish_trail(await service.trail(agent_id, scope))

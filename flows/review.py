@@ -9,10 +9,10 @@ from grindstone.blocks import BlockNames, configure
 from grindstone.flows.run import checked
 from grindstone.graduation.decisions.review import Review
 from grindstone.graduation.words import decision_line, review_line
-from grindstone.runs.progress import Note, current_watcher
+from grindstone.runs.progress import Note
 from grindstone.settings import GraduationSettings
 from grindstone.settings.forms import REVIEW
-from grindstone.tasks.flow_runs import named, run_key_of
+from grindstone.tasks.flow_runs import named, run_key_of, run_watcher
 from grindstone.tasks.graduation import notify, open_service, seal_changes
 from grindstone.tasks.publish_autonomy import publish_review, publish_trail
 from grindstone.tasks.refusal import told_plainly
@@ -32,7 +32,7 @@ async def review(
         known = len(await asyncio.to_thread(service.registry.chain.events))
         found = await service.review(settings.agents)
         changed = await seal_changes(service, known, settings)
-        current_watcher()(Note(review_line(found)))
+        run_watcher()(Note(review_line(found)))
         await publish_review(found)
         concerned = {event.agent_id for event in changed if event.agent_id}
         for agent_id in sorted(concerned):
@@ -63,5 +63,5 @@ async def check_episode(  # noqa: D417 - what the form says of settings would go
         agent_id: Whose episode it was.
         episode_id: The episode, named in the run's log alone: the review finds it unchecked.
     """
-    current_watcher()(Note(f"{agent_id}: after episode {episode_id}"))
+    run_watcher()(Note(f"{agent_id}: after episode {episode_id}"))
     return await review(settings.model_copy(update={"agents": [agent_id]}))

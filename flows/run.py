@@ -33,12 +33,12 @@ from grindstone.runs.elsewhere import bring_here
 from grindstone.runs.incidents import spared
 from grindstone.runs.orders import note_changed_settings
 from grindstone.runs.plan import Planned, open_workspace, plan_run
-from grindstone.runs.progress import Progress, Watcher, current_watcher, ignore, told_both
+from grindstone.runs.progress import Progress, told_both
 from grindstone.runs.standing import RunStanding
 from grindstone.settings import CompetencySettings, EvolveScope, RunSettings
 from grindstone.spending import ceiling_sentence
 from grindstone.tasks.episode_check import episode_check
-from grindstone.tasks.flow_runs import given_to_a_worker, name_run, run_key_of, run_log
+from grindstone.tasks.flow_runs import given_to_a_worker, name_run, run_key_of, run_watcher
 from grindstone.tasks.lifecycle import Finished, finish_run, run_step, start_run
 from grindstone.tasks.live_page import shown_live
 from grindstone.tasks.runtime import Runtime, open_runtime
@@ -188,7 +188,7 @@ async def open_run(
     settings = settings.model_copy(update={"run_key": run_key_of(kind, settings.run_key)})
     async with contextlib.AsyncExitStack() as turn:
         if settings.changes_agent:
-            asked = (settings.home, settings.agent_id, settings.run_key or "", _watcher())
+            asked = (settings.home, settings.agent_id, settings.run_key or "", run_watcher())
             await turn.enter_async_context(turn_with(*asked))
         async with _opened(kind, settings, blocks, seed) as run:
             yield run
@@ -271,7 +271,7 @@ async def open_planned(planned: Planned, settings: S, blocks: BlockNames) -> Asy
         model_block=blocks.model,
         spending=settings.spending,
         max_workers=settings.max_workers,
-        watch=told_both(_watcher(), standing.note),
+        watch=told_both(run_watcher(), standing.note),
         after_episode=episode_check(settings.home),
         shared=settings.dispatch == "deployment",
         rates=settings.rates,
@@ -298,10 +298,6 @@ async def open_planned(planned: Planned, settings: S, blocks: BlockNames) -> Asy
             ending_on_order(runtime.steering),
         ):
             yield Run(settings, blocks, planned, runtime, solver)
-
-
-def _watcher() -> Watcher:
-    return run_log() if current_watcher() is ignore else current_watcher()
 
 
 @contextlib.asynccontextmanager

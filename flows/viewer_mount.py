@@ -12,6 +12,7 @@ from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from grindstone.flows.login import as_header
+from grindstone.flows.where_asked import AddressesWhereAsked
 
 VIEWER = "/grindstone"
 """Where the viewer is, below the server's address."""
@@ -65,6 +66,7 @@ def with_viewer(create: Callable[..., Any], viewer: ASGIApp) -> Callable[..., An
             Route(MARK_PATH, lambda _: Response(MARK, media_type="image/svg+xml")),
             Mount(VIEWER, viewer),
         ]
+        made.add_middleware(AddressesWhereAsked)
         return made
 
     return created

@@ -14,9 +14,18 @@ from pydantic import Field
 from grindstone.base import Frozen
 from grindstone.errors import InputError
 from grindstone.graduation.rules.people import named_human
+from grindstone.report.words import duration
+from grindstone.runs.progress import Note
+from grindstone.tasks.flow_runs import run_log
 
 NOBODY_ANSWERED = "nobody"
 """Who is named where no person gave an answer."""
+
+
+_HOW_TO_ANSWER = (
+    "A person's answer is needed: Resume, in the menu ⋮ of this run's page, shows the question. "
+    "Without one within {} it is refused."
+)
 
 
 class Approval(RunInput):
@@ -53,6 +62,7 @@ async def ask(
     form = Approval.with_initial_data(description=question)
     again = ""
     for number in range(3):
+        run_log()(Note(_HOW_TO_ANSWER.format(duration(timeout_s))))
         shown = form if not again else Approval.with_initial_data(description=again + question)
         try:
             given = await apause_flow_run(

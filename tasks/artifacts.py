@@ -44,10 +44,15 @@ async def viewer_link(text: str, *place: str) -> str:
         text: What it says.
         place: An address of the viewer in its parts, such as `run` and a key.
     """
-    ui = _ui()
-    if not _in_a_run() or not await _has_viewer(ui):
+    path = await viewer_path(*place)
+    return f"[{text}]({path})" if path else ""
+
+
+async def viewer_path(*place: str) -> str:
+    """Return where the home's viewer shows something on the server; empty where it has none."""
+    if not _in_a_run() or not await _has_viewer(_ui()):
         return ""
-    return f"[{text}](/grindstone/#/{'/'.join(quote(part, safe='') for part in place)})"
+    return f"/grindstone/#/{'/'.join(quote(part, safe='') for part in place)}"
 
 
 async def _has_viewer(ui: str) -> bool:

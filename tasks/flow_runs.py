@@ -5,7 +5,7 @@ import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
 
-from prefect import get_client, get_run_logger, tags
+from prefect import get_client, tags
 from prefect.client.schemas.filters import (
     FlowRunFilter,
     FlowRunFilterDeploymentId,
@@ -15,10 +15,12 @@ from prefect.client.schemas.filters import (
 )
 from prefect.client.schemas.objects import State, StateType
 from prefect.context import FlowRunContext
+from prefect.exceptions import MissingContextError
+from prefect.logging.loggers import flow_run_logger
 from prefect.states import Crashed
 
 from grindstone.runs.plan import new_run_key
-from grindstone.runs.progress import Progress, Watcher, sentence
+from grindstone.runs.progress import Progress, Watcher, current_watcher, ignore, sentence
 
 _UNFINISHED = [StateType.RUNNING, StateType.PENDING]
 
@@ -51,13 +53,22 @@ def given_to_a_worker() -> bool:
 
 def run_log() -> Watcher:
     """Return a watcher that writes into the log of the flow run it is asked for in."""
-    log = get_run_logger()
+    context = FlowRunContext.get()
+    if context is None or context.flow_run is None:
+        raise MissingContextError("a log is asked for where no flow runs")
+    # Not `get_run_logger`: within an attempt that is the log of the task which called it.
+    log = flow_run_logger(context.flow_run, context.flow)
 
     def watch(event: Progress) -> None:
         if said := sentence(event):
             log.info(said)
 
     return watch
+
+
+def run_watcher() -> Watcher:
+    """Return who is told of a run's progress: who watches the command, else the run's log."""
+    return run_log() if current_watcher() is ignore else current_watcher()
 
 
 _MADE_UP = re.compile(r"[A-Z]?[a-z0-9]+-[A-Z]?[a-z0-9]+")

@@ -38,16 +38,7 @@ def promote(
     if settings.ask:
         say("Waiting for an answer in the Prefect UI, under Resume in the paused run's menu (⋮) …")
     found = run_flow(_flow, settings, kind="graduate", verbose=verbose)
-    if found.event is not None:
-        where = f" in {found.scope}" if found.scope else ""
-        text = f"{found.agent_id} is {found.level.value}{where} now (event {found.event.sequence})."
-    else:
-        gaps = "\n".join(f"  - {gap}" for gap in found.missing)
-        where = f" in {found.scope}" if found.scope else ""
-        text = (
-            f"{found.agent_id} stays {found.level.value}{where}; for {found.target.value}:\n{gaps}"
-        )
-    emit(found, as_json=as_json, text=text)
+    emit(found, as_json=as_json, text=found.sentence)
     finish(found.promoted)
 
 

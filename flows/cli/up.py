@@ -43,7 +43,7 @@ def up(
     """Start a Prefect server and a worker for this home and deploy all flows to them."""
     from grindstone.errors import Cause, InfrastructureError, InputError
     from grindstone.extras import has_extra, remedy
-    from grindstone.flows.deploying import bring_up
+    from grindstone.flows.deploying import bring_up, first_form
     from grindstone.flows.login import login, login_file
     from grindstone.flows.schedules import look_patiently
 
@@ -57,7 +57,8 @@ def up(
         raise InfrastructureError(Cause.PREFECT_SERVER, f"up at {state.ui_url}, but {told}")
     say(f"Schedules: {told}")
     say(f"Log in at the UI with the line in {login_file(home)}")
-    say("Try it: Deployments → try-one-task → Run")
+    if form := first_form(state, login(home)):
+        say(f"Try it: {form}")
     emit(
         state,
         as_json=as_json,

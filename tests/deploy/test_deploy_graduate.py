@@ -82,6 +82,9 @@ def test_a_promotion_waits_on_its_worker_for_an_answer(up: Any, tmp_path: Path):
     promoted = service.registry.agent("ada").changes[-1]
     assert (promoted.kind, promoted.by) == (EventKind.PROMOTED, "Grace Hopper")
     assert verify(service.registry.chain).intact
+    log = up.logs(run["id"])
+    assert "A person's answer is needed: Resume, in the menu ⋮ of this run's page" in log
+    assert "ada is INTERN now (event " in log
 
 
 def test_an_agent_in_storage_is_examined_reviewed_and_promoted_by_a_worker_of_another_machine(

@@ -1,5 +1,6 @@
 """A grind started from the Prefect UI's form, and what is read there afterwards."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -110,7 +111,11 @@ def test_the_form_reaches_the_run_and_the_run_its_home(up: Any, grind_run: dict[
     log = up.logs(grind_run["id"])
     assert "  ↳ evo-1: " in log
     assert "✗ " in log
-    assert {run["name"][0] for run in up.subflows(grind_run["id"])} == {"✗", "✓"}
+    attempts = up.subflows(grind_run["id"])
+    assert {run["name"][0] for run in attempts} == {"✗", "✓"}
+    failed = up.logs(next(run["id"] for run in attempts if run["name"].startswith("✗")))
+    assert "failed: 0/" in failed
+    assert re.search(r"Why: trajectory-\S+, under Artifacts, or /grindstone/#/episode/\w+", failed)
 
 
 @pytest.mark.catalogue(of="pages of a run in the UI")
