@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from prefect import Flow, flow
 
+from grindstone.agents.profiles import Profile
 from grindstone.attempt.record import record_attempt
 from grindstone.attempt.run import AttemptResources, AttemptResult, error_episode
 from grindstone.attempt.run import attempt as make_attempt
@@ -115,6 +116,9 @@ def told(episode: Episode) -> AttemptEnded:
     unscored = episode.outcome is Outcome.ERROR
     subject = f"{episode.task_id} ({episode.arm})" if episode.arm else episode.task_id
     detail = episode.error_detail if unscored else episode.graded
+    program = episode.profile.partition(" ")[0] == Profile.COMMAND
+    if program and not unscored and not episode.turns:
+        detail += ", its model was not asked"
     return AttemptEnded(subject, episode.outcome, detail, episode.cycle)
 
 

@@ -151,7 +151,7 @@ POLICIES: MappingProxyType[Cause, ErrorPolicy] = MappingProxyType(
             RetryBy.TASK, 3, "a file could not be moved into or out of it"
         ),
         Cause.AGENT_BROKEN: ErrorPolicy(
-            RetryBy.TASK, 2, "the agent's program ended before it asked its model"
+            RetryBy.TASK, 2, "the agent's program ended with an error before it asked its model"
         ),
         Cause.VERIFIER_BROKEN: ErrorPolicy(RetryBy.TASK, 2, "the verifier left no usable reward"),
         Cause.VERIFIER_TIMEOUT: ErrorPolicy(RetryBy.TASK, 2, "the verifier ran out of time"),

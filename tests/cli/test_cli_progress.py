@@ -3,8 +3,11 @@
 import io
 import os
 
+import pytest
+
+from grindstone.flows.attempt import told
 from grindstone.flows.cli.progress import watcher
-from grindstone.records import Outcome
+from grindstone.records import Episode, Outcome, Purpose, utc_now
 from grindstone.runs.progress import (
     Advanced,
     AttemptBegan,
@@ -44,3 +47,28 @@ def test_a_reader_who_leaves_ends_no_run() -> None:
             watch(Note("Nobody reads."))
         stream.write("Nor is what others write there refused.")
         stream.flush()
+
+
+@pytest.mark.parametrize(
+    ("profile", "turns", "detail"),
+    [
+        ("command mine 1.0 0123abcd", 0, "reward 0.00, its model was not asked"),
+        ("command mine 1.0 0123abcd", 3, "reward 0.00"),
+        ("nop", 0, "reward 0.00"),
+    ],
+)
+def test_a_program_that_asked_no_model_is_told_of(profile: str, turns: int, detail: str):
+    episode = Episode(
+        episode_id="e",
+        run_key="k",
+        agent_id="a",
+        purpose=Purpose.GRIND,
+        task_id="t",
+        task_digest="d",
+        outcome=Outcome.FAILED,
+        profile=profile,
+        turns=turns,
+        started_at=utc_now(),
+        ended_at=utc_now(),
+    )
+    assert told(episode).detail == detail
