@@ -155,38 +155,67 @@ async def _answer(
     session: Session, api: ProxiedApi, request: Request, client: httpx2.AsyncClient
 ) -> Response:
     body = await _asked(session, request, api)
+    over = asyncio.Event()
     # A program that hangs up has its answer written all the same: it may come back for it.
-    asking = session.hold(answer(session, api, body, client=client, headers=request.headers))
-    if not body.get("stream"):
-        received = await asyncio.shield(asking)
-        return _Whole(session, received)
-    await asyncio.wait([asking], timeout=HEADERS_AFTER_S)
-    if asking.done():
-        asking.result()  # an error that comes now has a status of its own
-    return _Stream(session, api, asking)
+    asking = session.hold(
+        answer(session, api, body, client=client, headers=request.headers, handed_over=over)
+    )
+    try:
+        if not body.get("stream"):
+            received = await asyncio.shield(asking)
+            return _Whole(session, received, request, over)
+        await asyncio.wait([asking], timeout=HEADERS_AFTER_S)
+        if asking.done():
+            asking.result()  # an error that comes now has a status of its own
+    except BaseException:
+        over.set()
+        raise
+    return _Stream(session, api, asking, over)
 
 
 class _Whole(JSONResponse):
     """An answer in one piece."""
 
-    def __init__(self, session: Session, received: Received) -> None:
+    def __init__(
+        self, session: Session, received: Received, request: Request, over: asyncio.Event
+    ) -> None:
         super().__init__(received.body)
         self._session = session
         self._received = received
+        self._request = request
+        self._over = over
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await super().__call__(scope, receive, send)
-        self._session.received(self._received.settled)
+        try:
+            gone = await self._request.is_disconnected()
+            await super().__call__(scope, receive, send)
+            if not gone:
+                self._session.received(self._received.settled)
+        finally:
+            self._over.set()
 
 
 class _Stream(StreamingResponse):
     """An answer as events; it may be on its way yet."""
 
-    def __init__(self, session: Session, api: ProxiedApi, asking: "asyncio.Task[Received]") -> None:
+    def __init__(
+        self,
+        session: Session,
+        api: ProxiedApi,
+        asking: "asyncio.Task[Received]",
+        over: asyncio.Event,
+    ) -> None:
         self._session = session
         self._api = api
         self._asking = asking
+        self._over = over
         super().__init__(self._events(), media_type="text/event-stream")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._over.set()
 
     async def _events(self) -> AsyncIterator[bytes]:
         while not self._asking.done():

@@ -51,6 +51,7 @@ async def answer(
     *,
     client: httpx2.AsyncClient,
     headers: Mapping[str, str],
+    handed_over: asyncio.Event,
 ) -> Received:
     """Return the answer to a request; it is in the journal by then.
 
@@ -60,6 +61,7 @@ async def answer(
         body: The request.
         client: Sends the credentials.
         headers: The request's.
+        handed_over: Set once the answer went in, or whoever asked is gone.
 
     Raises:
         SessionEnded: Nothing more is answered.
@@ -78,6 +80,7 @@ async def answer(
     for each in heard:
         session.hear(each)
     async with session.one_at_a_time(identity), session.in_turn():
+        await session.handed_over(identity)
         site = session.begin_call()
         key = call_key(
             run_key=session.calls.books.run_key,
@@ -103,6 +106,7 @@ async def answer(
             except (InfrastructureError, BudgetExceededError) as error:
                 _end(session, api, error)
                 raise AssertionError from error  # `_end` always raises
+        session.goes_in(identity, handed_over)
         return Received(_kept(session, api, response), identity)
 
 

@@ -27,6 +27,9 @@ LONGEST_RESULT = 200_000
 COUNTS_PER_CALL = 4
 """How often the service counts a prompt's tokens for a program, for each call it may make."""
 
+HANDED_OVER_S = 5.0
+"""How long an answer may take to go in, where the very same request waits behind it."""
+
 LAST_ANSWERS_S = 20.0
 """What is being answered when a program has ended is waited for: it is paid for."""
 
@@ -100,6 +103,7 @@ class Session:
         self._busy: set[asyncio.Task[Any]] = set()
         self._turn = asyncio.Lock()
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._going_in: dict[str, asyncio.Event] = {}
 
     @property
     def model(self) -> str:
@@ -165,8 +169,21 @@ class Session:
         self.over.set()
 
     def one_at_a_time(self, settled: str) -> asyncio.Lock:
-        """Return the lock of a request: the very same one waits for its answer, and may have it."""
+        """Return the lock of a request: the very same one waits for its answer.
+
+        It may have that answer where who asked first hung up, and asks anew where it was received.
+        """
         return self._locks[settled]
+
+    async def handed_over(self, settled: str) -> None:
+        """Wait until the last answer to a request was received, or whoever asked for it is gone."""
+        if (going := self._going_in.get(settled)) is not None:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(going.wait(), HANDED_OVER_S)
+
+    def goes_in(self, settled: str, handed_over: asyncio.Event) -> None:
+        """Note that an answer is about to go in; the event is set once it did, or cannot."""
+        self._going_in[settled] = handed_over
 
     def in_turn(self) -> contextlib.AbstractAsyncContextManager[object]:
         """Return what makes calls wait for one another, where their tokens are limited."""

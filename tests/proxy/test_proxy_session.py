@@ -119,6 +119,34 @@ async def test_the_same_question_again_is_another_one_once_its_answer_was_receiv
     assert len(service.bodies) == 3
 
 
+@pytest.mark.parametrize("stream", [False, True])
+async def test_the_same_question_side_by_side_has_an_answer_each(
+    service: Service, enter: Enter, stream: bool
+):
+    async with enter() as inside:
+        service.delay_s = 0.05
+        asking = (inside.ask(asked("roll a die", stream=stream)) for _ in range(4))
+        assert [done.status_code for done in await asyncio.gather(*asking)] == [200] * 4
+        assert len(service.bodies) == 4
+        assert not any(each.replayed for each in inside.session.exchanges)
+
+
+async def test_who_hangs_up_and_comes_back_late_pays_once(service: Service, enter: Enter):
+    async with enter() as inside:
+        service.delay_s = 0.5
+        with contextlib.suppress(httpx2.TimeoutException):
+            await inside.client.post(
+                "/v1/messages",
+                json=asked("a long one"),
+                headers={"x-api-key": inside.session.token},
+                timeout=0.2,
+            )
+        while not inside.session.exchanges:  # it was answered meanwhile, to nobody
+            await asyncio.sleep(0.05)
+        assert (await inside.ask(asked("a long one"))).status_code == 200
+    assert len(service.bodies) == 1
+
+
 @pytest.mark.slow
 async def test_a_token_opens_its_own_attempt_and_model_until_the_end(
     service: Service, enter: Enter
