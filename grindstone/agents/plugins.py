@@ -1,5 +1,6 @@
 """Agents as code: solvers that others bring, by an entry point or by `module:factory`."""
 
+import inspect
 from collections.abc import Callable
 from importlib.metadata import entry_points
 from pkgutil import resolve_name
@@ -42,6 +43,12 @@ def plugged_in(choice: str) -> Callable[..., Solver]:
         raise InputError("solver", f"{choice}: {error}", EXPECTED) from error
     if not callable(factory):
         raise InputError("solver", f"{choice} cannot be called", EXPECTED)
+    try:
+        inspect.signature(factory).bind(on_step=None)
+    except ValueError:
+        pass  # some that are written in C tell none
+    except TypeError as error:
+        raise InputError("solver", f"{choice} does not take on_step: {error}", EXPECTED) from error
     return factory  # type: ignore[no-any-return]
 
 

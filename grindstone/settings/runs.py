@@ -81,7 +81,9 @@ def factory_place(factory: Callable[..., Any]) -> str:
 class Settings(BaseModel):
     """Base of all settings: unknown fields are refused, values never change."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", field_title_generator=title)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", field_title_generator=title, allow_inf_nan=False
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -202,7 +204,9 @@ class RunSettings(Settings):
     context_tokens: int = Field(
         150_000, ge=1_000, description="A longer conversation of the solver is summarised."
     )
-    timeout_multiplier: float = Field(1.0, gt=0, description="Scales every task's timeouts.")
+    timeout_multiplier: float = Field(
+        1.0, gt=0, le=1000.0, description="Scales every task's timeouts."
+    )
     memory_headroom: float = Field(
         DEFAULT_HEADROOM,
         ge=1.0,
@@ -212,6 +216,7 @@ class RunSettings(Settings):
     max_cost_usd: float | None = Field(
         None,
         gt=0,
+        allow_inf_nan=True,
         description="The run ends before it spends more. Empty: 10 with a real model, unless "
         "max_tokens_total is given. inf: no ceiling.",
     )

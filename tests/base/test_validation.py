@@ -7,6 +7,7 @@ import pytest
 from pydantic import BaseModel, Field, ValidationError
 
 from grindstone.errors import InputError
+from grindstone.settings import AdaptiveSettings, CompetencySettings, GrindSettings
 from grindstone.validation import faults
 
 
@@ -59,3 +60,17 @@ def test_errors_told_together_survive_pickling():
     again = pickle.loads(pickle.dumps(error))
     assert str(again) == str(error) == "one: is 1; expected 2\ntwo: is 2; expected 3"
     assert [each.where for each in again.each] == ["one", "two"]
+
+
+@pytest.mark.parametrize("given", ["inf", "-inf", "nan"])
+@pytest.mark.parametrize("settings", [GrindSettings, AdaptiveSettings, CompetencySettings])
+def test_no_setting_takes_what_json_cannot_hold_but_the_ceiling_that_says_none(settings, given):
+    numbers = [name for name, f in settings.model_fields.items() if "float" in str(f.annotation)]
+    assert len(numbers) > 5
+    for name in numbers:
+        if (name, given) == ("max_cost_usd", "inf"):
+            assert settings(max_cost_usd=given).model_dump(mode="json")[name] == "inf"
+            continue
+        with pytest.raises(ValidationError) as caught:
+            settings(**{name: given})
+        assert {fault.place for fault in faults(caught.value)} == {(name,)}

@@ -260,7 +260,13 @@ def test_what_names_an_agent_is_its_profile():
 def test_a_solver_of_ones_own_is_made_by_its_factory():
     solver = solver_for(Profile.CODE, plugin="grindstone.agents.fixed:NopSolver")
     assert type(solver).__name__ == "NopSolver"
-    for wrong in ("no_such_module:x", "grindstone.agents.fixed:nothing", "unheard-of", "os:sep"):
+    for wrong in (
+        "no_such_module:x",
+        "grindstone.agents.fixed:nothing",
+        "unheard-of",
+        "os:sep",
+        "os:system",
+    ):
         with pytest.raises(InputError, match="solver"):
             solver_for(Profile.CODE, plugin=wrong)
     with pytest.raises(InputError, match="solve"):
