@@ -35,6 +35,8 @@ _YAML_ALIAS = re.compile(r"(?:^|[:,\-])\s+\*\w|\[\*\w", re.MULTILINE)
 _BRACKETS = re.compile(r"[\[\]{}]")
 _YAML_INDENT = re.compile(r"^( *)((?:[-?:] +)*)(?=\S)", re.MULTILINE)
 
+_FENCED = re.compile(r"```[A-Za-z]*[ \t]*\n(.*?)\n?```", re.DOTALL)
+
 
 class UntrustedError(ValueError):
     """A text that is not what it should be, or is beyond a limit; the message says which."""
@@ -59,6 +61,18 @@ def read_json(text: str | bytes) -> Any:
         raise
     except (ValueError, RecursionError) as error:
         raise UntrustedError(f"is not JSON: {error}") from error
+
+
+def read_json_answer(text: str) -> Any:
+    """Return what a model's answer in JSON holds; a code fence around the whole of it is let pass.
+
+    Services that ignore a schema leave it to the model, and many models fence what they write.
+
+    Raises:
+        UntrustedError: See `read_json`.
+    """
+    fenced = _FENCED.fullmatch(text.strip())
+    return read_json(fenced.group(1) if fenced else text)
 
 
 def read_toml(text: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from grindstone.llm.messages import CallSite, Message, Model, Request, Text
 from grindstone.prompts import template
 from grindstone.records import Role
 from grindstone.text import quoted
-from grindstone.untrusted import read_json
+from grindstone.untrusted import read_json_answer
 
 UNKNOWN = "unknown"
 CONFIDENT = 0.6
@@ -157,7 +157,7 @@ class LLMDomainClassifier:
         site = CallSite(role=Role.CLASSIFIER, scope=self._scope, turn=turn)
         response = await self._model.complete(request, site)
         try:
-            answer = read_json(response.text)
+            answer = read_json_answer(response.text)
             name = self._known.get(folded(str(answer["domain"])))
             sure = number("confidence", answer["confidence"], low=0.0, high=1.0)
         except (ValueError, KeyError, TypeError, InputError):

@@ -12,7 +12,7 @@ from grindstone.errors import POLICIES, Cause, InfrastructureError
 from grindstone.llm.messages import CallSite, Message, Model, Request, Response, Text
 from grindstone.observe.observation import JudgeVerdict, UnlabelledObservation
 from grindstone.prompts import filled
-from grindstone.untrusted import UntrustedError, read_json
+from grindstone.untrusted import UntrustedError, read_json_answer
 
 PASSING_SCORE = 7
 """Below it an attempt counts as failed or partial (adaptive-skill's table)."""
@@ -82,7 +82,7 @@ def read_answer(response: Response) -> JudgeVerdict:
     """
     if response.stop_reason not in ("end_turn", "stop_sequence"):
         raise ValueError(f"it ended with {response.stop_reason}")
-    given = read_json(response.text)
+    given = read_json_answer(response.text)
     if not isinstance(given, dict):
         raise ValueError("it is not a JSON object")  # noqa: TRY004 - of the answer, not a type
     score = given.get("score")

@@ -87,6 +87,15 @@ async def test_a_good_answer_is_read_and_tidied(model: Model, service: Service):
     assert "Role: judge" in json.dumps(service.bodies[0]["system"])
 
 
+@pytest.mark.parametrize("fenced", ["```json\n{}\n```", "```\n{}\n```\n", "\n```JSON \n{}```"])
+async def test_a_fence_around_the_answer_is_let_pass_where_a_service_ignores_the_schema(
+    model: Model, service: Service, fenced: str
+):
+    says(service, fenced.replace("{}", json.dumps(GOOD)))
+    assert (await judge(model, observation(), SITE)).score == 4
+    assert len(service.bodies) == 1
+
+
 async def test_from_seven_on_there_is_no_failure_reason(model: Model, service: Service):
     says(service, GOOD | {"score": 7})
     assert (await judge(model, observation(), SITE)).failure_reason == ""
@@ -96,6 +105,8 @@ async def test_from_seven_on_there_is_no_failure_reason(model: Model, service: S
     "answer",
     [
         "I think 7",
+        "```json\n7\n```",
+        "```json\n" + json.dumps(GOOD) + "\n``` or ```json\n{}\n```",
         "[]",
         GOOD | {"score": 11},
         GOOD | {"score": "7"},

@@ -16,7 +16,7 @@ from grindstone.llm.messages import CallSite, Message, Model, Request, Text
 from grindstone.prompts import template
 from grindstone.records import Role
 from grindstone.text import quoted
-from grindstone.untrusted import read_json
+from grindstone.untrusted import read_json_answer
 
 SHOWN_CHARS, SHARED_CHARS = 60_000, 1_000
 """Of the record: what is shown at once, and what two parts that follow one another share."""
@@ -129,6 +129,6 @@ def _asked(rule: JudgedRule, material: Material, part: str, which: str) -> str:
 
 def _answer(text: str) -> RuleAnswer | None:
     try:
-        return RuleAnswer.model_validate(read_json(text))
+        return RuleAnswer.model_validate(read_json_answer(text))
     except (ValueError, ValidationError):
         return None
