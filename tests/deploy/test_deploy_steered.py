@@ -87,32 +87,39 @@ def steps_of(up: Any, runs: list[str]) -> set[str]:
 
 
 @pytest.mark.catalogue(of="orders to a run")
-def test_orders_reach_slices_that_are_at_work(up: Any, model: SteadyModel):
-    run_id, ledger = start(up, "steered"), Ledger(up.home)
+@pytest.mark.parametrize(
+    ("ceiling", "low", "high"), [("max_tokens_total", 100, 10**6), ("max_cost_usd", 0.0001, 10.0)]
+)
+def test_orders_reach_slices_that_are_at_work(
+    up: Any, model: SteadyModel, ceiling: str, low: float, high: float
+):
+    key = f"steered-{ceiling}"
+    model.forget()
+    run_id, ledger = start(up, key), Ledger(up.home)
 
     def order(**asked: Any) -> float:
-        order_run(ledger, "steered", Order.model_validate(asked), by="ann@desk", via="cli")
+        order_run(ledger, key, Order.model_validate(asked), by="ann@desk", via="cli")
         return time.monotonic()
 
     until(lambda: model.in_flight == 2)  # one in each slice
     order(paused=True)
     settle(model)
-    until(lambda: 2 * len(ledger.rows(Episode, "steered")) == model.asked)  # what was begun ends
+    until(lambda: 2 * len(ledger.rows(Episode, key)) == model.asked)  # what was begun ends
     assert model.asked < 2 * len(TASKS), "nothing else begins"
-    shown = [up.get(f"/flow_runs/{run_id}"), *slices(up, "steered")]
+    shown = [up.get(f"/flow_runs/{run_id}"), *slices(up, key)]
     assert [run["state_name"] for run in shown] == ["Paused"] * 3
 
     order(paused=False, max_workers=2)
     until(lambda: model.in_flight > 2, 30)
-    lowered = order(max_tokens_total=100, paused=True)
+    lowered = order(paused=True, **{ceiling: low})
     assert settle(model) < 2 * len(TASKS)
     assert not model.asked_after(lowered + 1), "calls in flight are paid, no other is made"
 
-    order(max_tokens_total=10**6, paused=False)  # less than at first, when there was none
+    order(paused=False, **{ceiling: high})  # less than at first, when there was none
     assert up.finished(run_id)["state_type"] == "COMPLETED", up.logs(run_id)
-    assert sorted(row.task_id for row in ledger.rows(Episode, "steered")) == sorted(TASKS)
+    assert sorted(row.task_id for row in ledger.rows(Episode, key)) == sorted(TASKS)
     assert model.asked == model.questions == 2 * len(TASKS), "none is paid for twice"
-    assert len(ledger.rows(CallRecord, "steered")) == model.asked
+    assert len(ledger.rows(CallRecord, key)) == model.asked
 
 
 def test_what_is_cancelled_in_the_ui_ends_within_a_minute(up: Any, model: SteadyModel):

@@ -79,6 +79,12 @@ class SteadyModel:
         answers = self._answers[since:]
         return max(each.ended[0] for each in answers) - min(each.began for each in answers)
 
+    def forget(self) -> None:
+        """Count anew: nobody who asked before is at work."""
+        with self._lock:
+            self._answers.clear()
+            self._lost.clear()
+
     def asks(self, address: str) -> bool:
         """Return whether something at an address waits for an answer."""
         with self._lock:
