@@ -8,7 +8,8 @@ processes, on one machine, may share a folder. Of two lines with one key the fir
 What a kill can cost is the calls that were in flight.
 
 In a remote home a call is an object of its own beside that file, `<file's stem>.calls/<call id>`,
-and is there before its line is in the file of this machine.
+and is there before its line is in the file of this machine. One that storage did not take is
+owed to it: no look-up, and so no other call, goes past that before storage has it.
 
 A line keeps the answer and its `CallRecord`; a call that was given up after the service had
 told tokens is a line without an answer, found by no look-up. Of the request it keeps only a
@@ -31,6 +32,7 @@ from pydantic import ValidationError
 
 from grindstone.base import Frozen
 from grindstone.digest import SHORT, canonical_json, digest
+from grindstone.errors import InfrastructureError
 from grindstone.llm.calls import CallRecord
 from grindstone.llm.messages import CallSite, Response
 from grindstone.records import Role
@@ -64,6 +66,13 @@ class Bill(NamedTuple):
     record: CallRecord
 
 
+class _Owed(NamedTuple):
+    """A paid call that storage did not take."""
+
+    path: Path  # of the file its line is to be in
+    data: bytes
+
+
 class _Index(NamedTuple):
     """Where each call's lines are in a file: offset to length, by key."""
 
@@ -83,6 +92,7 @@ class Journal:
         self._read: dict[str, int] = {}  # up to where `news` has read each file
         self._lock = threading.Lock()
         self._mirror = mirror_of(folder)
+        self._owed: dict[str, _Owed] = {}
         self._copied: set[Path] = set()
         self._pulled: dict[Path, float] = {}  # when each file was made level with storage
 
@@ -92,8 +102,14 @@ class Journal:
         return self._folder
 
     def look_up(self, key: str, site: CallSite) -> JournalEntry | None:
-        """Return the paid call with this key (see `call_key`), or None: it must go live."""
+        """Return the paid call with this key (see `call_key`), or None: it must go live.
+
+        Raises:
+            InfrastructureError: The storage of a remote home did not answer, or does still not take
+                what was paid before.
+        """
         path = self._path(site)
+        self._pay_back()
         if (found := self._look_here(key, path)) is not None or self._mirror is None:
             return found
         if path in self._pulled:
@@ -130,9 +146,21 @@ class Journal:
         data = b'{"checksum":"' + checksum + b'","entry":' + text + paid_by + b"}\n"
         path = self._path(site)
         if self._mirror is not None:
-            name = path.with_suffix(CALLS) / entry.record.call_id
-            self._mirror.store.put_new(self._mirror.name_of(name), data)
+            name = self._mirror.name_of(path.with_suffix(CALLS) / entry.record.call_id)
+            try:
+                self._mirror.store.put_new(name, data)
+            except InfrastructureError:
+                self._owed[name] = _Owed(path, data)
+                raise
         self._write(path, data, own=True)
+
+    def _pay_back(self) -> None:
+        """Put into storage what it did not take before."""
+        for name, owed in list(self._owed.items()):
+            assert self._mirror is not None
+            self._mirror.store.put_new(name, owed.data)
+            if self._owed.pop(name, None) is not None:  # else another thread was faster
+                self._write(owed.path, owed.data, own=True)
 
     def _write(self, path: Path, data: bytes, *, own: bool) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)

@@ -77,8 +77,12 @@ class _ManyAtOnce(ThreadingHTTPServer):
 class Spoiled:
     """A proxy before storage that answers a share of requests with 503, by a seed.
 
-    Half of these come after storage has done what was asked, as when its answer is lost.
+    Half of these come after storage has done what was asked, as when its answer is lost. As long as
+    `refusing` is a status, all requests of some verbs are answered with that.
     """
+
+    refusing: int | None = None
+    refused_verbs: frozenset[str] = frozenset(("GET", "PUT", "POST", "DELETE", "HEAD"))
 
     def __init__(self, bucket: Bucket, *, rate: float, seed: int, host: str = "127.0.0.1") -> None:
         self._chance = random.Random(seed)
@@ -127,7 +131,9 @@ class Spoiled:
             self.spoiled += spoil
             self.passed += 1
         status, headers, answer = 503, {}, b"<Error><Code>SlowDown</Code></Error>"
-        if not (spoil and before):
+        if self.refusing is not None and asked.command in self.refused_verbs:
+            status, answer = self.refusing, b"<Error><Code>AccessDenied</Code></Error>"
+        elif not (spoil and before):
             upstream = http.client.HTTPConnection(*self._upstream, timeout=60)
             upstream.request(asked.command, asked.path, content, dict(asked.headers.items()))
             found = upstream.getresponse()
