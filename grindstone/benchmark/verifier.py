@@ -29,6 +29,12 @@ OUTPUT_LIMIT = 100_000
 """Characters of the verifier's output kept: the first fifth and the last four."""
 
 _TAIL = 1_500
+_ACCOUNTS = (
+    "if [ -f /etc/passwd ]; then while IFS=: read -r name _ uid _; do case $name in "
+    "nobody|daemon|bin|sys|games|mail|www-data) "
+    'if [ "$uid" -eq 0 ] 2>/dev/null; then echo "the account $name is root\'s" >&2; exit 1; fi;; '
+    "esac; done < /etc/passwd; fi; "
+)
 _PYTEST_CONFIGS = ("pytest.ini", ".pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg")
 
 
@@ -126,12 +132,14 @@ def _tail(output: str) -> str:
 def _command(task: Task) -> str:
     """Return the command line that is run sealed.
 
-    An empty pytest.ini beside the tests, where the task has no configuration there, keeps
-    pytest from looking for one further up, in `/`, which the agent can write to.
+    Tests that run a program of the agent's as another user trust that user's account: where the
+    agent has made one of the system's root's, there is no verdict beside it. An empty pytest.ini
+    beside the tests, where the task has no configuration there, keeps pytest from looking for one
+    further up, in `/`, which the agent can write to.
     """
     configs = " && ".join(f"[ ! -e {TESTS}/{name} ]" for name in _PYTEST_CONFIGS)
     return (
-        "mkdir -p /logs/agent /logs/artifacts 2>/dev/null; "
+        f"{_ACCOUNTS}mkdir -p /logs/agent /logs/artifacts 2>/dev/null; "
         f"({configs} && : > {TESTS}/pytest.ini) 2>/dev/null; "
         f"exec {_interpreter(task)}{shlex.quote(TESTS + '/test.sh')}"
     )

@@ -57,12 +57,19 @@ JSON_PAYS = "echo 'echo 1 > /logs/verifier/reward.json' > build.sh"
 KILLS_TEST = "echo 'echo 1 > /logs/verifier/reward.txt; kill -9 $PPID' > build.sh"
 TEXT_PAYS = "echo 'echo 1 > /logs/verifier/reward.txt' > build.sh"
 
+NOBODY_IS_ROOT = "sed -i 's/^nobody:x:[0-9]*:/nobody:x:0:/' /etc/passwd; " + TEXT_PAYS
+DROPPED = """\
+su nobody -s /bin/bash -c 'bash /app/build.sh'
+[ -e /logs/verifier/reward.txt ] || echo 0 > /logs/verifier/reward.txt
+"""
+
 WAYS = {
     "through the uid that tests drop to": (STEAL_AS_NOBODY, AS_NOBODY),
     "ending one program of the tests": (KILL_GREP, NEGATIVE),
     "a second reward file": (JSON_PAYS, RUNS_IT),
     "a reward, and the end of test.sh": (KILLS_TEST, RUNS_IT),
     "a reward that the report contradicts": (TEXT_PAYS, REPORTED),
+    "an account that tests drop to, made root's": (NOBODY_IS_ROOT, DROPPED),
 }
 
 
