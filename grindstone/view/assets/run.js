@@ -93,14 +93,16 @@ const Evolutions = ({ of }) => of.length > 0 && html`
     ${names("added", each.skills_added, each.agent_id)}
     ${names("changed", each.skills_changed, each.agent_id)}
     ${names("removed", each.skills_removed, each.agent_id)}
-    ${each.commit_before === each.commit_after ? " changed nothing;"
-      : /\/(task_skill|success)-/.test(each.step)
-        ? names("skill of the task alone", each.task_ids, each.agent_id) : ""}
-    ${each.task_ids.length > 0 && ` learned from ${each.task_ids.join(", ")}`}
+    ${/\/(task_skill|success)-/.test(each.step) && !unchanged(each)
+      && names("skill of the task alone", each.task_ids, each.agent_id)}
+    ${unchanged(each) && " changed nothing"}
+    ${each.task_ids.length > 0 && ` ${unchanged(each) ? "after" : "learned from"} ${each.task_ids.join(", ")}`}
     ${each.refusals.map((refusal) => html` <span class="soft">refused ${refusal.path}:
       ${refusal.rule} ${refusal.reason}</span>`)}
     ${each.note && html` <span class="soft">${each.note}</span>`}
   </li>`)}</ul>`;
+
+const unchanged = (each) => each.commit_before === each.commit_after;
 
 const names = (word, skills, agent) => skills.length > 0 && html` ${word}${" "}
   ${skills.map((skill) => html`<${Link} class="chip" to=${["skill", agent, skill]}>${skill}<//> `)}`;
