@@ -315,7 +315,7 @@ class OneTaskSettings(GrindSettings):
 
     task: str = Field(
         "",
-        description="A bundled task. Empty: the first of those chosen under Which tasks.",
+        description="A bundled task. Empty: the first in Tasks dir, or of those under Which tasks.",
         json_schema_extra=_among_bundled,
     )
     limit: int | None = Field(1, ge=0, description="At most this many tasks. 0: all.")
