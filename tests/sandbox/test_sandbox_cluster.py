@@ -106,6 +106,29 @@ async def test_an_evicted_pod_is_lost_with_its_reason(sandbox: Any, cluster: Clu
     assert caught.value.cause is Cause.CONTAINER_LOST
 
 
+async def test_a_pod_of_a_drained_node_is_lost_with_its_reason(
+    sandbox: Any, cluster: Cluster
+) -> None:
+    running = asyncio.create_task(sandbox.exec("sleep 1032", timeout_s=60))
+    await asyncio.sleep(0.5)
+    await asyncio.to_thread(cluster.drain, sandbox.pod)
+    with pytest.raises(InfrastructureError, match="EvictionAPI: Eviction API: evict") as caught:
+        await running
+    assert caught.value.cause is Cause.CONTAINER_LOST
+
+
+async def test_of_a_pod_that_is_never_created_its_last_warning_is_told(
+    provider: KubernetesProvider, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("grindstone.sandbox.kubernetes.starting.START_S", 1.0)
+    cluster.faults["create pods"].append("held")
+    with pytest.raises(InfrastructureError) as caught:
+        await provider.start(SPEC)
+    assert caught.value.cause is Cause.SANDBOX_START
+    told = str(caught.value)
+    assert told.endswith(": ContainerCreating, FailedCreatePodSandBox: no cgroup"), told
+
+
 async def test_root_of_a_pod_is_nobody_of_the_machine_and_no_account_of_the_cluster(
     sandbox: Any, pods: Cluster | RealCluster
 ) -> None:
@@ -177,7 +200,7 @@ async def test_what_a_worker_may_not_do_is_told(
     provider: KubernetesProvider, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cluster, "may", cluster.may - {("pods", "create")})
-    with pytest.raises(InfrastructureError, match=r"403 Forbidden .*cannot create pods") as caught:
+    with pytest.raises(InfrastructureError, match="403 Forbidden: cannot create pods") as caught:
         await provider.start(SPEC)
     assert caught.value.cause is Cause.SANDBOX_START
 

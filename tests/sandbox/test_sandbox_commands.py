@@ -1,5 +1,8 @@
 import asyncio
+import json
 import os
+import socket
+import subprocess
 import time
 from typing import Any
 
@@ -8,6 +11,17 @@ import pytest
 from grindstone.errors import InfrastructureError
 from grindstone.sandbox import Sandbox
 from grindstone.sandbox.protocol import HOSTNAME, Limits
+
+REACH = """
+import socket
+for name in names:
+    try:
+        socket.create_connection(name, timeout=1)
+        print("reached", name)
+    except OSError:
+        pass
+print("tried all")
+"""
 
 
 async def test_a_command_runs_as_root_and_tells_its_exit_code(sandbox: Sandbox) -> None:
@@ -124,9 +138,21 @@ async def test_a_killed_runner_is_no_hang(sandbox: Sandbox) -> None:
     assert (await sandbox.exec("echo on", timeout_s=10)).output == "on\n"
 
 
-async def test_without_network_there_is_only_loopback(sandbox: Sandbox) -> None:
-    result = await sandbox.exec("cat /proc/net/dev | tail -n +3 | cut -d: -f1", timeout_s=10)
-    assert result.output.split() == ["lo"]
+async def test_without_network_no_address_of_this_machine_is_reached(sandbox: Sandbox) -> None:
+    if sandbox.kind != "kubernetes":  # a pod has its plugin's interface, which leads nowhere
+        told = await sandbox.exec("cat /proc/net/dev | tail -n +3 | cut -d: -f1", timeout_s=10)
+        assert told.output.split() == ["lo"]
+    with socket.create_server(("0.0.0.0", 0)) as door:
+        listed = subprocess.check_output(["ip", "-4", "-json", "address"], text=True)
+        here = {each["local"] for link in json.loads(listed) for each in link["addr_info"]}
+        assert "127.0.0.1" in here
+        port = door.getsockname()[1]
+        for address in here:
+            socket.create_connection((address, port), timeout=5).close()
+        names = [(address, port) for address in sorted(here)]
+        command = f"python3 - <<'end'\nnames = {names}\n{REACH}\nend"
+        result = await sandbox.exec(command, timeout_s=60)
+        assert result.output == "tried all\n"
 
 
 async def test_memory_is_limited(sandbox: Sandbox) -> None:

@@ -15,7 +15,7 @@ from support.sandboxes import IMAGES
 from grindstone.errors import GrindstoneError, InfrastructureError
 from grindstone.sandbox import SandboxProvider, StartSpec, open_provider
 from grindstone.sandbox.docker.engine import owner_of
-from grindstone.sandbox.owner import run_labels
+from grindstone.sandbox.owner import run_labels, this_host
 
 OWNER = """
 import asyncio, sys
@@ -58,7 +58,10 @@ async def test_a_killed_owner_leaves_nothing_after_reaping(
             client.containers.get(where)
         client.close()
     elif provider.kind == "kubernetes":
-        assert where not in await request.getfixturevalue("pods").pods()
+        pods = request.getfixturevalue("pods")
+        assert where not in await pods.pods()
+        held = {each["spec"]["holderIdentity"] for each in (await pods.leases()).values()}
+        assert f"{this_host()} {owner.pid}" not in held
     else:
         assert not Path(where).exists()
         assert where not in Path("/proc/mounts").read_text()

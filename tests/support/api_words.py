@@ -60,12 +60,19 @@ def selection(request: web.Request) -> Callable[[Object], bool]:
     def wanted(found: Object) -> bool:
         metadata = found["metadata"]
         labels = [pair.split("=") for pair in request.query.get("labelSelector", "").split(",")]
-        field = request.query.get("fieldSelector", "").removeprefix("metadata.name=")
+        fields = [pair.split("=") for pair in request.query.get("fieldSelector", "").split(",")]
         return all(
             metadata.get("labels", {}).get(pair[0]) == pair[1] for pair in labels if pair[0]
-        ) and (not field or metadata["name"] == field)
+        ) and all(_field(found, name[0]) == name[1] for name in fields if name[0])
 
     return wanted
+
+
+def _field(found: Object, name: str) -> Any:
+    value: Any = found
+    for part in name.split("."):
+        value = value[part]
+    return value
 
 
 def problem(body: Object) -> str:

@@ -42,6 +42,18 @@ VERSION = (
 )
 """What else an API server says of itself."""
 
+EVENTS = (
+    ("Warning", "FailedMount", "no config map"),
+    ("Warning", "FailedCreatePodSandBox", "no cgroup"),
+    ("Normal", "Pulling", "an image"),
+)
+"""What a kubelet says of a pod that it cannot create."""
+
+DRAINED = {
+    **{"type": "DisruptionTarget", "status": "True"},
+    **{"reason": "EvictionByEvictionAPI", "message": "Eviction API: evicting"},
+}
+
 STDIN, STDOUT, STDERR, STATUS, ENDS = 0, 1, 2, 3, 255
 
 
@@ -124,6 +136,17 @@ class Cluster:
 
         self.call(evicted)
 
+    def drain(self, pod: str) -> None:
+        """Begin to remove a pod, as for a node that is drained."""
+
+        def drained() -> None:
+            found = self.objects["pods"][pod]
+            self.node.end(found["metadata"]["uid"])
+            found["metadata"]["deletionTimestamp"] = datetime.now(UTC).isoformat()
+            found["status"]["conditions"] = [DRAINED]
+
+        self.call(drained)
+
     async def _run(self) -> None:
         self._stop, self._news = asyncio.Event(), asyncio.Condition()
         app = web.Application(client_max_size=8 << 20, middlewares=[self._admit])
@@ -197,7 +220,7 @@ class Cluster:
         if kind == "pods":
             body["status"] = {"phase": "Pending"}
             self._tell("ADDED", body)
-            self._begin(self._start(body))
+            self._begin(self._hold(body) if request["fault"] == "held" else self._start(body))
         return web.json_response(body, status=201)
 
     def _begin(self, work: Any) -> None:
@@ -215,6 +238,19 @@ class Cluster:
             await asyncio.to_thread(self.node.start, uid, pod, maps)
             running = container(image, {"running": {}})
             pod["status"] = {"phase": "Running", "containerStatuses": [running]}
+        self._tell("MODIFIED", pod)
+
+    async def _hold(self, pod: Object) -> None:
+        """Never create a pod's container, and say why as a kubelet does: in events alone."""
+        image, waiting = pod["spec"]["containers"][0]["image"], {"reason": "ContainerCreating"}
+        pod["status"]["containerStatuses"] = [container(image, {"waiting": waiting})]
+        for minute, (kind, reason, message) in enumerate(EVENTS):
+            self.objects["events"][reason] = {
+                "metadata": {"name": reason},
+                "involvedObject": {"name": pod["metadata"]["name"]},
+                **{"type": kind, "reason": reason, "message": message},
+                "lastTimestamp": f"2026-01-01T00:0{minute}:00Z",
+            }
         self._tell("MODIFIED", pod)
 
     def _tell(self, what: str, pod: Object) -> None:

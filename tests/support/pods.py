@@ -134,7 +134,9 @@ class Node:
                 check=False,
             )
         assert done.returncode == 0, (folder / "log").read_text()
-        if not self.enforces:
+        if self.enforces:
+            self._enter(uid, "ip", "link", "add", "eth0", "type", "bridge")  # which leads nowhere
+        else:
             self._connect(uid)
 
     def _mounted(
@@ -203,16 +205,20 @@ class Node:
         }
 
     def _connect(self, uid: str) -> None:
-        state = json.loads(subprocess.check_output(self.runc("state", uid)))
-        enter = ["nsenter", "--target", str(state["pid"]), "--net"]
-        address = ["ip", "address", "add", f"{NAME_SERVER}/32", "dev", "lo"]
-        subprocess.run([*enter, *address], check=True)
+        self._enter(uid, "ip", "address", "add", f"{NAME_SERVER}/32", "dev", "lo")
         listener = subprocess.Popen(
-            [*enter, sys.executable, "-c", _LISTEN], stdout=subprocess.PIPE, text=True
+            [*self._inside(uid), sys.executable, "-c", _LISTEN], stdout=subprocess.PIPE, text=True
         )
         assert listener.stdout is not None
         assert listener.stdout.readline() == "listens\n"
         self._listeners[uid] = listener
+
+    def _inside(self, uid: str) -> list[str]:
+        state = json.loads(subprocess.check_output(self.runc("state", uid)))
+        return ["nsenter", "--target", str(state["pid"]), "--net"]
+
+    def _enter(self, uid: str, *command: str) -> None:
+        subprocess.run([*self._inside(uid), *command], check=True)
 
     async def execute(self, uid: str, command: list[str]) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(

@@ -1,10 +1,11 @@
 """One connection to a cluster's API, its pauses when the API is busy, its errors in our terms."""
 
 import asyncio
+import json
 import os
 import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, TypeVar
 
 import aiohttp
@@ -34,7 +35,7 @@ BUSY = frozenset({429, 500, 502, 503, 504})
 PING_S = 30.0
 """How often a silent connection is tried: what lies between closes those it takes for dead."""
 
-NOT_FOUND, CONFLICT, GONE = 404, 409, 410
+FORBIDDEN, NOT_FOUND, CONFLICT, GONE = 403, 404, 409, 410
 
 
 class Cluster:
@@ -126,6 +127,16 @@ class Cluster:
                 await asyncio.sleep(PAUSES_S[0])
             finally:
                 await seen.close()
+
+    async def warnings_about(self, pod: str) -> list[Object]:
+        """Return the events that warn of a pod; none where this process may not read them."""
+        about = f"involvedObject.name={pod},type=Warning"
+        try:
+            return await self._list(self._core.list_namespaced_event, field_selector=about)
+        except client.ApiException as error:
+            if error.status != FORBIDDEN:
+                raise
+            return []
 
     async def config_map(self, name: str) -> Object | None:
         """Return a config map, None where there is none."""
@@ -256,5 +267,7 @@ def cluster_errors(cause: Cause, pod: str = "") -> Iterator[None]:
 
 
 def _told(error: Any) -> str:
-    body = getattr(error, "body", "") or getattr(error, "message", "")
-    return f"{error.status} {getattr(error, 'reason', '') or ''} {str(body)[:600]}".strip()
+    body = str(getattr(error, "body", "") or getattr(error, "message", ""))
+    with suppress(ValueError, KeyError, TypeError):  # what lies between has words of its own
+        body = str(json.loads(body)["message"])  # of a metav1.Status
+    return f"{error.status} {getattr(error, 'reason', '') or ''}: {body[:600]}".strip(" :")

@@ -12,7 +12,7 @@ from typing import Any
 
 from grindstone.errors import Cause, InfrastructureError
 from grindstone.sandbox.kubernetes.cluster import Cluster, cluster_errors
-from grindstone.sandbox.kubernetes.manifest import PREFIX
+from grindstone.sandbox.kubernetes.manifest import PREFIX, owner_annotation
 from grindstone.sandbox.owner import this_process
 
 LASTS_S = 600
@@ -39,7 +39,11 @@ class OwnerLease:
             {
                 "apiVersion": "coordination.k8s.io/v1",
                 "kind": "Lease",
-                "metadata": {"name": self.name, "labels": {LABEL: "1"}},
+                "metadata": {
+                    "name": self.name,
+                    "labels": {LABEL: "1"},
+                    "annotations": owner_annotation(owner),
+                },
                 "spec": {
                     "holderIdentity": f"{owner.host} {owner.pid}",
                     "leaseDurationSeconds": LASTS_S,

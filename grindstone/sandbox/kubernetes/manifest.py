@@ -76,7 +76,7 @@ def pod_manifest(
                 RUN_LABEL: label_value(spec.labels.get("run_key", "none")),
             },
             "annotations": {
-                _OWNER: json.dumps(this_process()._asdict()),
+                **owner_annotation(this_process()),
                 _LABELS: json.dumps({**spec.labels, "name": spec.name}),
             },
         },
@@ -165,8 +165,13 @@ def label_value(text: str) -> str:
     return f"{head}-{mark}" if head else mark
 
 
+def owner_annotation(owner: Owner) -> dict[str, str]:
+    """Return what says on a pod or a lease whose it is."""
+    return {_OWNER: json.dumps(owner._asdict())}
+
+
 def owner_of(pod: Mapping[str, Any]) -> Owner | None:
-    """Return whose a pod is, None where its annotations are damaged."""
+    """Return whose a pod or a lease is, None where its annotations are damaged."""
     try:
         told = json.loads(pod["metadata"]["annotations"][_OWNER])
         return Owner.parse(*(str(told[name]) for name in Owner._fields))

@@ -11,7 +11,7 @@ from grindstone.sandbox.kubernetes.cluster import NOT_FOUND, Cluster
 from grindstone.sandbox.kubernetes.lease import SELECTOR as LEASES
 from grindstone.sandbox.kubernetes.lease import expired
 from grindstone.sandbox.kubernetes.manifest import LEASE_LABEL, SELECTOR, labels_of, owner_of
-from grindstone.sandbox.owner import carries
+from grindstone.sandbox.owner import Owner, carries
 
 GONE_WITHIN_S = 60.0
 LOOK_S = 0.2
@@ -56,6 +56,12 @@ async def reap(cluster: Cluster, labels: Mapping[str, str]) -> int:
         if carries(labels_of(pod), labels) or not held or owner is None or not owner.alive():
             doomed.append(pod["metadata"]["name"])
     await asyncio.gather(*(remove(cluster, name) for name in doomed))
-    for name in old:
+    dead = {lease["metadata"]["name"] for lease in leases if _is_dead(owner_of(lease))}
+    for name in old | dead:
         await cluster.delete_lease(name)
     return len(doomed)
+
+
+def _is_dead(owner: Owner | None) -> bool:
+    """Return whether a lease's process is gone; of a damaged one its age alone tells."""
+    return owner is not None and not owner.alive()

@@ -189,4 +189,7 @@ def why_ended(pod: Mapping[str, Any]) -> str:
     told = ": ".join(filter(None, (status.get("reason"), status.get("message"))))
     if told:
         return told
+    for condition in status.get("conditions") or []:
+        if condition.get("type") == "DisruptionTarget" and condition.get("status") == "True":
+            return ": ".join(filter(None, (condition.get("reason"), condition.get("message"))))
     return "it is being removed" if pod["metadata"].get("deletionTimestamp") else status["phase"]

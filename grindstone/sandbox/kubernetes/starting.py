@@ -41,14 +41,31 @@ async def wait_until_running(cluster: Cluster, name: str, image: str) -> None:
         told = _why_waiting(status) or told
         if told.partition(":")[0] in NEVER:
             break
+    else:
+        told = ", ".join([told, *_newest(await cluster.warnings_about(name))])
     raise InfrastructureError(Cause.SANDBOX_START, f"pod {name}, image {image}: {told}")
 
 
 def _why_waiting(status: Mapping[str, Any]) -> str:
     for container in status.get("containerStatuses") or []:
         if waiting := (container.get("state") or {}).get("waiting"):
-            return f"{waiting.get('reason')}: {waiting.get('message', '')}"
+            return _said(waiting)
     for condition in status.get("conditions") or []:
         if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
-            return f"{condition.get('reason')}: {condition.get('message', '')}"
+            return _said(condition)
     return ""
+
+
+def _said(state: Mapping[str, Any]) -> str:
+    return ": ".join(filter(None, (state.get("reason"), state.get("message"))))
+
+
+def _newest(events: list[dict[str, Any]]) -> list[str]:
+    """Return what the last event of a pod says: a container that is being created tells no more."""
+    last = max(events, key=_when, default=None)
+    return [] if last is None else [_said(last)]
+
+
+def _when(event: Mapping[str, Any]) -> str:
+    times = (event.get("lastTimestamp"), event.get("eventTime"))
+    return next((time for time in times if time), event["metadata"].get("creationTimestamp") or "")
