@@ -48,6 +48,10 @@ from grindstone.workspace import Workspace
 Calls = defaultdict[str, dict[str, CallRecord]]
 """Calls by scope and id."""
 
+LOST = (
+    "another machine has taken the run over, or may have: storage took no sign of life for a minute"
+)
+"""Why a run is called off whose lock in storage could not be held."""
 STARTS_AT_ONCE = 3
 """Attempts that may be starting together. A Prefect server that is not ours (see
 `grindstone.flows.serving`) answers "database is locked" to more on SQLite, and the client then
@@ -216,9 +220,7 @@ async def open_runtime(
     async with contextlib.AsyncExitStack() as exits:
         await exits.enter_async_context(losses_kept(home, run_key, whole=whole))
         if whole:
-            exits.enter_context(
-                sole_process(folder, run_key, lost=ender("another machine has taken the run over"))
-            )
+            exits.enter_context(sole_process(folder, run_key, lost=ender(LOST)))
             await asyncio.to_thread(drop_torn_results, home, run_key)
             await exits.enter_async_context(tagged(run_key))
         workspace = await asyncio.to_thread(Workspace.open, home.workspace(agent_id))

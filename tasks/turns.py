@@ -46,7 +46,10 @@ async def turn_with(home: Home, agent_id: str, run_key: str, watch: Watcher) -> 
         yield
         return
     told, seen = "", 0
-    lost = ender(f"another machine has taken the turn with {agent_id}")
+    lost = ender(
+        f"another machine has taken the turn with {agent_id}, or may have: storage took no sign of "
+        "life for a minute"
+    )
     while not await asyncio.to_thread(turn.take, lost=lost):
         holder = await asyncio.to_thread(turn.holder)
         seen = seen + 1 if holder is not None and holder.run_key == run_key else 0
