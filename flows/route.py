@@ -40,6 +40,7 @@ from grindstone.ledger.tables.autonomy import RoutingAnswerRow
 from grindstone.llm import Models, open_models, resolve_model_id
 from grindstone.records import Episode, Purpose
 from grindstone.report.model import IncidentLine
+from grindstone.report.words import duration
 from grindstone.resources import bundled
 from grindstone.runs.incidents import spared
 from grindstone.runs.progress import Note, current_watcher
@@ -224,7 +225,13 @@ async def _reviewed(
     if settings.approved_by:
         said = Answer(approved=True, by=person(settings.approved_by))
     else:
-        current_watcher()(Note("Waiting for a review in the Prefect UI …"))
+        wait = duration(settings.review_timeout_s)
+        current_watcher()(
+            Note(
+                f"Waiting {wait} at most for a review: Resume in the run's menu of the Prefect UI. "
+                "approved_by says that somebody has looked already."
+            )
+        )
         said = await ask(
             review_text(decision, text),
             timeout_s=settings.review_timeout_s,

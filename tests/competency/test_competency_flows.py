@@ -21,6 +21,7 @@ from grindstone.ledger.tables.autonomy import (
 from grindstone.ledger.tables.runs import RunRow
 from grindstone.records import Episode, Purpose
 from grindstone.resources import bundled
+from grindstone.runs.progress import watching
 from grindstone.settings import CompetencySettings, RouteSettings
 
 pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.timeout(900)]
@@ -228,7 +229,10 @@ async def test_a_review_waits_for_a_person(tmp_path: Path, prefect_server: str):
     )
     assert (routed.status, routed.note) == ("declined", "Ada said no: not today")
     assert Ledger(tmp_path).rows(Episode) == []
-    late = await route(settings.model_copy(update={"review_timeout_s": 1}))
+    told: list[object] = []
+    with watching(told.append):
+        late = await route(settings.model_copy(update={"review_timeout_s": 1}))
+    assert any("Waiting 1.0 s at most" in getattr(event, "text", "") for event in told)
     assert late.status == "declined"
     assert "within 1 s" in late.note
     key = f"{settings.run_key}-yes"
