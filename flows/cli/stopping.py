@@ -17,6 +17,8 @@ from concurrent.futures import Future, wait
 from types import FrameType
 from typing import Any, TypeVar
 
+from grindstone.errors import Cause, InfrastructureError
+
 T = TypeVar("T")
 
 LOOK_S = 0.2
@@ -53,6 +55,7 @@ class Stopping:
 
         Raises:
             Stopped: A signal came first.
+            InfrastructureError: What the run holds was taken from it, such as its lock in storage.
         """
         done: Future[T] = Future()
         context = contextvars.copy_context()
@@ -82,6 +85,9 @@ class Stopping:
         except BaseException as error:
             if self._number and not isinstance(error, Stopped):
                 raise Stopped(self._number) from error
+            if isinstance(error, asyncio.CancelledError):  # by whoever took what it holds
+                why = str(error) or "the run was cancelled"
+                raise InfrastructureError(Cause.REMOTE_HOME, why) from error
             raise
 
 
