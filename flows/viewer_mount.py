@@ -59,6 +59,8 @@ def with_viewer(create: Callable[..., Any], viewer: ASGIApp) -> Callable[..., An
     @functools.wraps(create)
     def created(*arguments: Any, **options: Any) -> Any:
         made = create(*arguments, **options)
+        if viewer in _mounted(made):
+            return made  # Prefect hands out the application it has made again
         made.router.routes[:0] = [
             Route(VIEWER, lambda _: RedirectResponse(f"{VIEWER}/")),
             # By which runs know that they may link to it; it wakes nothing.
@@ -70,3 +72,7 @@ def with_viewer(create: Callable[..., Any], viewer: ASGIApp) -> Callable[..., An
         return made
 
     return created
+
+
+def _mounted(made: Any) -> list[ASGIApp]:
+    return [route.app for route in made.routes if isinstance(route, Mount)]
