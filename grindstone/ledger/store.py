@@ -311,7 +311,8 @@ def check_whole(part: Part) -> None:
         return  # merged away since it was listed; the merged part is in the next listing
     footer = int.from_bytes(tail[:4], "little")
     if part.size < 12 or head != MAGIC or tail[4:] != MAGIC or footer > part.size - 12:
-        raise LedgerError(f"{part.path}: the part is damaged; expected a whole parquet file")
+        expected = "a whole parquet file; one from a copy of the home, or none at all"
+        raise LedgerError(f"{part.path}: the part is damaged; expected {expected}")
 
 
 def sync_folder(folder: Path) -> None:
