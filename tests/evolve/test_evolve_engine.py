@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 
 import pytest
 from evolve_script import Evolver, skill, write
@@ -12,6 +13,7 @@ from grindstone.evolve import AEvolveEngine, EvolutionEngine, EvolveConfig
 from grindstone.evolve.engine import last_refusals
 from grindstone.evolve.prompts import step_prompt
 from grindstone.observe import JudgeVerdict
+from grindstone.resources import bundled
 from grindstone.sandbox import open_provider, probe
 from grindstone.settings import EvolveScope, SuccessMode
 from grindstone.skills.drafts import support
@@ -92,6 +94,23 @@ async def test_a_step_made_again_is_told_what_its_commands_showed(
     _, broken, again = evolver.requests
     assert again["messages"] == broken["messages"]
     assert not list(workspace.evolution_dir.glob("steps/*.commands"))
+
+
+async def test_a_library_of_any_size_can_learn(
+    evolver: Evolver, model, any_provider, tmp_path, observe, monkeypatch: pytest.MonkeyPatch
+):
+    """What may be carried out is reckoned from what was laid in."""
+    monkeypatch.setattr("grindstone.evolve.session.MORE_BYTES", 50_000)
+    seed = shutil.copytree(bundled("seed_workspaces/skillbench"), tmp_path / "seed")
+    folder = seed / "skills" / "charts"
+    folder.mkdir()
+    (folder / "SKILL.md").write_text(skill("charts"))
+    (folder / "font.bin").write_bytes(bytes(200_000))
+    workspace = Workspace.create(tmp_path / "large", seed)
+    evolver.plays(write("skills/tables/SKILL.md", skill("tables")))
+    engine = EvolutionEngine(EvolveConfig(), model=model, provider=any_provider)
+    result = await engine.aevolve(workspace, [observe()])
+    assert (result.skills_added, result.refusals) == (("tables",), ())
 
 
 async def test_an_existing_skill_that_changed_is_a_mutation(

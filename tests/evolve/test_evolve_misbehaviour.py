@@ -46,20 +46,6 @@ async def test_a_skill_is_learnt_committed_and_tagged(evolver, model, provider, 
         assert hidden not in seen
 
 
-async def test_a_library_of_any_size_can_learn(evolver, engine, tmp_path, observe, monkeypatch):
-    """What may be carried out is reckoned from what was laid in."""
-    monkeypatch.setattr("grindstone.evolve.session.MORE_BYTES", 50_000)
-    seed = shutil.copytree(bundled("seed_workspaces/skillbench"), tmp_path / "seed")
-    folder = seed / "skills" / "charts"
-    folder.mkdir()
-    (folder / "SKILL.md").write_text(skill("charts"))
-    (folder / "font.bin").write_bytes(bytes(200_000))
-    workspace = Workspace.create(tmp_path / "large", seed)
-    evolver.plays(write("skills/tables/SKILL.md", skill("tables")))
-    result = await engine().aevolve(workspace, [observe()])
-    assert (result.skills_added, result.refusals) == (("tables",), ())
-
-
 async def test_what_is_forbidden_is_undone_and_told_once(evolver, engine, workspace, observe):
     before = (workspace.root / "prompts/system.md").read_text()
     evolver.plays(
