@@ -248,6 +248,7 @@ def test_the_older_format_is_known_by_its_file(tmp_path):
         load_tasks(tmp_path / "collection")
 
 
+@pytest.mark.slow
 def test_a_folder_that_nobody_touches_is_read_once(write_task):
     settled = bundled("examples/tasks/plain-inventory")
     assert load_task(settled, environ={}) is load_task(settled, environ={})

@@ -101,6 +101,7 @@ async def test_a_run_says_for_whom_it_waits_and_goes_on_when_that_one_is_killed(
     assert told[1:] == ["fred is free: the run begins"]
 
 
+@pytest.mark.slow
 async def test_the_last_holders_word_is_not_taken_for_another_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -129,6 +130,7 @@ async def test_the_last_holders_word_is_not_taken_for_another_process(
     assert began == ["mine"]
 
 
+@pytest.mark.slow
 async def test_agents_wait_for_nobody_but_themselves(
     tmp_path: Path, holder: "subprocess.Popen[str]"
 ):

@@ -84,6 +84,7 @@ def test_inspect_reads_what_it_wrote_for_us(home: Home, python: Path, tmp_path: 
     shutil.rmtree(tmp_path / "out")
 
 
+@pytest.mark.slow
 def test_without_the_extra_it_is_named(home: Home, tmp_path: Path):
     with pytest.raises(InputError, match=r"inspect_ai is not installed.*grindstone\[inspect\]"):
         export_run(Ledger(home), "early", tmp_path, ["inspect"])

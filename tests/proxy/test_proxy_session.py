@@ -131,6 +131,7 @@ async def test_the_same_question_side_by_side_has_an_answer_each(
         assert not any(each.replayed for each in inside.session.exchanges)
 
 
+@pytest.mark.slow
 async def test_who_hangs_up_and_comes_back_late_pays_once(service: Service, enter: Enter):
     async with enter() as inside:
         service.delay_s = 0.5
