@@ -10,11 +10,12 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from grindstone.extras import from_extra, has_extra, remedy
+from grindstone.records import Outcome
 
 if TYPE_CHECKING:
     import altair as alt
 
-    from grindstone.report.model import RunReport
+    from grindstone.report.model import RunReport, TaskLine
 
 BLUE, ORANGE, GREEN, RED, GREY, INK = (
     "#0072B2",
@@ -26,6 +27,8 @@ BLUE, ORANGE, GREEN, RED, GREY, INK = (
 )
 PALETTE = (BLUE, ORANGE, GREEN, "#CC79A7", "#56B4E9", RED, "#F0E442")
 WIDTH, HEIGHT = 560, 280
+MOST_TASKS = 80
+"""Rows of a grid. More is higher than a page, and Vega nests a step in its order for each."""
 
 Format = Literal["svg", "png"]
 
@@ -110,10 +113,9 @@ def verdict_grid(report: "RunReport") -> "alt.TopLevelMixin":
     import altair as alt
 
     words = {"passed": "✓", "failed": "✗", "error": "!"}
+    drawn = _most_telling(report.tasks)
     cells = {
-        (line.task_id, each.cycle): each.outcome.value
-        for line in report.tasks
-        for each in line.attempts
+        (line.task_id, each.cycle): each.outcome.value for line in drawn for each in line.attempts
     }
     rows = [
         {"task": task, "cycle": cycle, "outcome": outcome, "mark": words[outcome]}
@@ -125,18 +127,28 @@ def verdict_grid(report: "RunReport") -> "alt.TopLevelMixin":
         if report.n_scored
         else "No scored attempts"
     )
+    if len(drawn) < len(report.tasks):
+        title += f"; {len(drawn)} of them drawn, those that did not pass at once first"
     base = alt.Chart(_data(rows)).encode(
         x=alt.X("cycle:O", title="cycle", axis=alt.Axis(orient="top", labelAngle=0)),
-        y=alt.Y("task:N", title=None, sort=[line.task_id for line in report.tasks]),
+        y=alt.Y("task:N", title=None, sort=[line.task_id for line in drawn]),
     )
     colours = alt.Scale(domain=["passed", "failed", "error"], range=[GREEN, RED, GREY])
     boxes = base.mark_rect(cornerRadius=4, stroke="white", strokeWidth=3).encode(
         color=alt.Color("outcome:N", scale=colours, title=None, legend=alt.Legend(orient="bottom"))
     )
     marks = base.mark_text(color="white", fontSize=14, fontWeight="bold").encode(text="mark:N")
-    height = max(60, 26 * len(report.tasks))
+    height = max(60, 26 * len(drawn))
     width = max(160, 64 * len({row["cycle"] for row in rows}))
     return _finish(alt.layer(boxes, marks), title, report.rehearsal, width=width, height=height)
+
+
+def _most_telling(tasks: Sequence["TaskLine"]) -> Sequence["TaskLine"]:
+    if len(tasks) <= MOST_TASKS:
+        return tasks
+    at_once = [all(each.outcome is Outcome.PASSED for each in line.attempts) for line in tasks]
+    first = sorted(range(len(tasks)), key=lambda number: (at_once[number], number))
+    return [tasks[number] for number in sorted(first[:MOST_TASKS])]
 
 
 def cost_by_role(report: "RunReport") -> "alt.TopLevelMixin":

@@ -4,6 +4,7 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from grindstone.ledger.store import Ledger
+from grindstone.records import Outcome
 from grindstone.report.model import RunReport
 from grindstone.report.plots import (
     Bar,
@@ -44,6 +45,20 @@ def test_a_single_attempt_is_not_drawn(run: Ledger) -> None:
     alone = line.model_copy(update={"attempts": line.attempts[:1]})
     assert report_plots(report.model_copy(update={"tasks": (alone,)})) == {}
     assert report_plots(report.model_copy(update={"tasks": (alone, alone)})) != {}
+
+
+@pytest.mark.slow
+def test_of_thousands_of_tasks_those_are_drawn_that_did_not_pass_at_once(run: Ledger) -> None:
+    report = build_report(run, "demo")
+    passed = next(line for line in report.tasks if line.attempts[0].outcome is Outcome.PASSED)
+    failed = next(line for line in report.tasks if line.attempts[0].outcome is Outcome.FAILED)
+    lines = [passed.model_copy(update={"task_id": f"passed-{n}"}) for n in range(2500)]
+    lines += [failed.model_copy(update={"task_id": f"failed-{n}"}) for n in range(3)]
+    said = words(render_svg(verdict_grid(report.model_copy(update={"tasks": tuple(lines)}))))
+    assert "drawn, those that did not pass at once first" in said
+    for shown in ("failed-0", "failed-2", "passed-0"):
+        assert shown in said
+    assert "passed-2000" not in said
 
 
 def test_a_png_is_a_png() -> None:
