@@ -139,14 +139,11 @@ def known_parts(ledger: Ledger, run_key: str) -> tuple[str, ...]:
 
 def run_parts(ledger: Ledger, run_key: str) -> tuple[tuple[str, str], ...]:
     """Return the parts of a run that are worth holding against each other: arms, then cycles."""
-    import polars as pl
-
-    episodes = ledger.scan(Episode, run_key)
-    arms = set(episodes.select(pl.col("arm").unique()).collect().to_series())
-    last = queries.main_attempts(episodes).select(pl.col("cycle").max()).collect().item()
+    known = known_parts(ledger, run_key)
     pairs = ((Arm.WITHOUT, Arm.WITH), (Arm.BASELINE, Arm.CANDIDATE))
-    found = [(a.value, b.value) for a, b in pairs if {a.value, b.value} <= arms]
-    return (*found, *([("cycle-1", f"cycle-{last}")] if (last or 0) > 1 else []))
+    found = [(a.value, b.value) for a, b in pairs if {a.value, b.value} <= set(known)]
+    last = next((part for part in reversed(known) if part.startswith("cycle-")), "cycle-1")
+    return (*found, *([("cycle-1", last)] if last != "cycle-1" else []))
 
 
 def diff_runs(ledger: Ledger, before: str, after: str) -> RunDiff:
