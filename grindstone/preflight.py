@@ -26,6 +26,7 @@ from grindstone.llm.providers import Provider, Resolved, resolve_model_id
 from grindstone.llm.service import Api, service_of
 from grindstone.resources import bundled
 from grindstone.runs.plan import check_resumable, choose_tasks
+from grindstone.runs.roster import require_agent
 from grindstone.settings import (
     CompetencySettings,
     GateSettings,
@@ -39,6 +40,9 @@ from grindstone.spending import MODELS
 NEEDED_BYTES = 50_000_000
 """Free space without which a home is not begun in: a server's database and a small run."""
 
+MEASURES = frozenset({"compare", "gate-calibrate"})
+"""What may begin an agent to measure it: the first one, or one whose seed is named."""
+
 Look = Callable[[], object]
 
 
@@ -47,7 +51,7 @@ def preflight(kind: str, settings: RunSettings, environ: Mapping[str, str]) -> N
 
     Args:
         kind: The flow: grind, adapt, compare, gate, gate-calibrate, compete, route, review,
-            exam, graduate or release.
+            exam, graduate, warrant or release.
         settings: With the saved blocks applied, where there are any.
         environ: Where credentials are looked for.
 
@@ -64,6 +68,10 @@ def preflight(kind: str, settings: RunSettings, environ: Mapping[str, str]) -> N
     else:
         looks.append(lambda: check_resumable(kind, settings, choose_tasks(settings)[0]))
         looks.append(lambda: _seed(settings))
+    if kind in MEASURES:
+        looks.append(lambda: _measured(settings))
+    elif kind == "warrant":
+        looks.append(lambda: require_agent(settings.home, settings.agent_id))
     if isinstance(settings, GateSettings) and kind == "gate":
         looks.append(lambda: _gate(settings))
     if isinstance(settings, ReleaseSettings):
@@ -177,21 +185,20 @@ def _gate(settings: GateSettings) -> None:
         return
     from grindstone.workspace import Workspace
 
-    _lives(settings)
+    require_agent(home, settings.agent_id)
     arms_of(Workspace.reading(home.workspace(settings.agent_id)), settings)
 
 
 def _release(settings: ReleaseSettings) -> None:
-    _lives(settings)
+    require_agent(settings.home, settings.agent_id)
     if settings.signing_key is not None and not settings.signing_key.is_file():
         raise InputError("signing_key", f"{settings.signing_key} is no file", "a PEM key")
 
 
-def _lives(settings: RunSettings) -> None:
+def _measured(settings: RunSettings) -> None:
     home = settings.home
-    if not home.workspace(settings.agent_id).is_dir() and settings.agent_id not in home.agents():
-        here = ", ".join(home.agents()) or "one that has run"
-        raise InputError("agent_id", f"no agent {settings.agent_id} lives in {home.place}", here)
+    if settings.seed_workspace is None and (here := home.agents()):
+        require_agent(home, settings.agent_id, here)
 
 
 def _route(settings: RouteSettings) -> list[Look]:
@@ -215,7 +222,12 @@ def _graduation(kind: str, settings: GraduationSettings) -> None:
         policies=settings.policies_dir,
         constitution=settings.constitution_dir,
     )
-    if kind != "review":
+    known = {*registry.home.agents(), *registry.agents()}
+    if kind == "review":
+        for name in settings.agents:
+            require_agent(registry.home, name, known, field="agents")
+    else:
+        require_agent(registry.home, settings.agent_id, known)
         registry.target_of(settings.agent_id, settings.target)
     for name in settings.cases:
         load_case(registry.home, name)

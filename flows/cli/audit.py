@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from grindstone.errors import InputError
-from grindstone.flows.cli.home import AgentId, ScopeName, WorkDir
+from grindstone.flows.cli.home import AgentId, ScopeName, WorkDir, with_record
 from grindstone.flows.cli.output import JsonFlag, emit, finish, say
 from grindstone.home import Home
 
 if TYPE_CHECKING:
-    from grindstone.graduation import GraduationService
     from grindstone.graduation.intake.under_way import CutOffAction
 
 HOME = Path("evolution_workdir")
@@ -163,7 +161,7 @@ def answer(
     from grindstone.graduation.rules.levels import Level
     from grindstone.graduation.rules.people import answer_message
 
-    service = GraduationService(work_dir.absolute())
+    service = with_record(GraduationService(work_dir.absolute()), agent_id)
     level = Level.parse(target, "--to")
     agent = service.registry.agent(agent_id, scope)
     name = service.registry.person(by, "approve", agent_id, "--by", scope=agent.scope).name
@@ -251,21 +249,10 @@ def trail(
     from grindstone.graduation import GraduationService
     from grindstone.graduation.audit.trail import to_markdown
 
-    found = _known(GraduationService(work_dir.absolute()), agent_id).sync.trail(agent_id, scope)
+    found = with_record(GraduationService(work_dir.absolute()), agent_id).sync.trail(
+        agent_id, scope
+    )
     emit(found.documented(), as_json=as_json, text=to_markdown(found))
-
-
-def _known(service: "GraduationService", agent_id: str) -> "GraduationService":
-    """Return the service, if it knows of the agent.
-
-    Raises:
-        InputError: It does not: an empty trail would look like a clean one.
-    """
-    names = service.registry.agents()
-    if agent_id not in names:
-        shown = ", ".join(list(names)[:5]) or "none yet"
-        raise InputError("--agent-id", f"{agent_id!r} has no record here", f"one of {shown}")
-    return service
 
 
 def export(
@@ -281,7 +268,7 @@ def export(
     from grindstone.graduation.audit.trail import to_html, to_markdown
 
     home = Home.at(work_dir)
-    found = _known(GraduationService(home), agent_id).sync.trail(agent_id, scope)
+    found = with_record(GraduationService(home), agent_id).sync.trail(agent_id, scope)
     content = {
         Form.JSON: lambda: json.dumps(found.documented(), indent=2, ensure_ascii=False) + "\n",
         Form.MARKDOWN: lambda: to_markdown(found),

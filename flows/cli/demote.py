@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from grindstone.flows.cli.environment import variable_names
-from grindstone.flows.cli.home import AgentId, ScopeName, WorkDir
+from grindstone.flows.cli.home import AgentId, ScopeName, WorkDir, with_record
 from grindstone.flows.cli.output import JsonFlag, emit
 
 
@@ -39,7 +39,7 @@ def demote(
     from grindstone.graduation import GraduationService
     from grindstone.graduation.audit.signing import sign_end
 
-    service = GraduationService(work_dir.absolute())
+    service = with_record(GraduationService(work_dir.absolute()), agent_id)
     change = service.sync.demote_agent(agent_id, level, by, reason, scope=scope)
     if signing_key is not None:
         sign_end(service.registry.chain, signing_key)

@@ -1,13 +1,15 @@
 """Options that name a home and an agent in it, with the variables the settings have too."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from grindstone.errors import InputError
 from grindstone.flows.cli.environment import variable_names
 from grindstone.home import Home
+
+if TYPE_CHECKING:
+    from grindstone.graduation import GraduationService
 
 
 def known_agent(home: Home, agent_id: str, *, recorded: bool = False) -> str:
@@ -21,19 +23,25 @@ def known_agent(home: Home, agent_id: str, *, recorded: bool = False) -> str:
     Raises:
         InputError: There is no such agent; those there are, are named.
     """
-    known = set(home.agents())
+    from grindstone.runs.roster import recorded_agents, require_agent
+
+    known = home.agents()
     if recorded and agent_id not in known:
-        import polars as pl
+        known = sorted(recorded_agents(home))
+    return require_agent(home, agent_id, known, field="--agent-id")
 
-        from grindstone.ledger import Ledger
-        from grindstone.records import Episode
 
-        ids = Ledger(home).scan(Episode).select(pl.col("agent_id").unique())
-        known |= set(ids.collect().to_series())
-    if agent_id in known:
-        return agent_id
-    there = ", ".join(sorted(known)) or "none yet; a run makes one"
-    raise InputError("--agent-id", f"{agent_id!r} is no agent of {home}", f"one of those ({there})")
+def with_record(service: "GraduationService", agent_id: str) -> "GraduationService":
+    """Return the service, if it knows of the agent.
+
+    Raises:
+        InputError: It does not: an empty trail would look like a clean one.
+    """
+    from grindstone.runs.roster import require_agent
+
+    registry = service.registry
+    require_agent(registry.home, agent_id, registry.agents(), field="--agent-id")
+    return service
 
 
 def home_folder(place: Path | str) -> Path:

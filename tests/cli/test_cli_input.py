@@ -64,7 +64,16 @@ BEFORE_A_SERVER = [
     wrong("gate run --baseline nosuch --candidate neither", "--baseline: 'n", "--candidate: 'n"),
     wrong("gate run --baseline seed", "--baseline: seed and the candidate HEAD are the same"),
     wrong("gate run", "--baseline: is not given, and nothing has evolved yet"),
-    wrong("gate run --agent-id nobody", "--agent-id: no agent nobody lives in", "skillbench"),
+    wrong("gate run --agent-id nobody", "--agent-id: 'nobody' is no agent of", "(skillbench)"),
+    wrong(
+        "gate calibrate --agent-id nobody", "--agent-id: 'nobody' is no agent of", "(skillbench)"
+    ),
+    wrong("compare --agent-id nobody", "--agent-id: 'nobody' is no agent of", "(skillbench)"),
+    wrong("skills audit --agent-id nobody", "--agent-id: 'nobody' is no agent of", "(skillbench)"),
+    wrong("release --agent-id nobody", "--agent-id: 'nobody' is no agent of", "(skillbench)"),
+    wrong("exam run --agent-id nobody", "--agent-id: 'nobody' is no agent of", "(skillbench)"),
+    wrong("promote --agent-id nobody", "--agent-id: 'nobody' is no agent of", "(skillbench)"),
+    wrong("review --agents nobody", "--agents: 'nobody' is no agent of", "(skillbench)"),
     wrong("route errors-by-hour --member gitta --member logan", "--member: gitta", "logan is no"),
     wrong("route x --keywords y --tasks-dir /nope", "--keywords: is 'y'"),
     wrong("review --policies-dir /nope", "/nope: no such folder"),
@@ -110,7 +119,9 @@ ELSEWHERE = [
     wrong("episodes --run-key nosuch", "nosuch: is no run of this home"),
     wrong("episodes nosuch", "episode_id: names no attempt"),
     wrong("exam add --by Grace --episode nosuch", "--episode: names no attempt"),
-    wrong("audit trail --agent-id nobody", "--agent-id: 'nobody' has no record here"),
+    wrong("audit trail --agent-id nobody", "--agent-id: 'nobody' is no agent of"),
+    wrong("audit answer --agent-id nobody --to INTERN --by Ada", "'nobody' is no agent of"),
+    wrong("demote --agent-id nobody --to STUDENT --by Ada --reason x", "'nobody' is no agent of"),
     wrong("grind --model-id rehearsal", "PREFECT_API_URL: is 'no://x'", PREFECT_API_URL="no://x"),
 ]
 

@@ -33,4 +33,4 @@ def test_too_few_sealed_tasks_are_refused_with_what_is_needed(real_run, prefect_
 def test_an_agent_that_is_not_there_is_wrong_input(real_run):
     done = real_run("release", "--agent-id", "nobody", "--model-id", "rehearsal")
     assert done.code == 2
-    assert "no agent nobody lives in" in done.err
+    assert "'nobody' is no agent of" in done.err

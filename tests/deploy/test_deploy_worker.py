@@ -12,6 +12,10 @@ from typing import Any
 
 import pytest
 
+from grindstone.home import Home
+from grindstone.resources import bundled
+from grindstone.workspace import Workspace
+
 pytestmark = [
     pytest.mark.server,
     pytest.mark.slow,
@@ -46,6 +50,7 @@ def test_a_librarys_audit_on_a_worker_leaves_its_warrants(up: Any):
     settings = up.deployment("warrant")["parameters"]["settings"]
     few = {"task_ids": ["plain-inventory"], "model_id": "rehearsal", "max_attempts": 2}
     few |= {"never_loaded_after": 1}
+    Workspace.create(Home(up.home).workspace("audited"), bundled("seed_workspaces/skillbench"))
     run = up.finished(up.start("warrant", {"settings": settings | few | {"agent_id": "audited"}}))
     assert run["state_type"] == "COMPLETED", up.logs(run["id"])
     kept = up.post("/artifacts/filter", {"flow_runs": {"id": {"any_": [run["id"]]}}})

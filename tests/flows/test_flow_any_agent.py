@@ -43,6 +43,7 @@ from grindstone.settings import (
     RunSettings,
     WarrantSettings,
 )
+from grindstone.workspace import Workspace
 
 pytestmark = [
     pytest.mark.catalogue(of="agents of others"),
@@ -96,6 +97,8 @@ async def test_every_flow_lets_any_agent_work_with_any_model(
     program = ("rehearsal", f"command {load_agent(str(file)).label}")
     code = (chat, "code grindstone.agents.strands:StrandsSolver")
     ledger, service = Ledger(home), GraduationService(home)
+    seed = bundled("seed_workspaces/skillbench")
+    Workspace.create(home / "agents" / "skillbench" / "workspace", seed)
     for name, (flow, kind, more) in FLOWS.items():
         given: dict[str, Any] = {"agent": str(file), "model_id": "rehearsal"}
         if name == "grind":
