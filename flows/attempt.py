@@ -4,9 +4,11 @@ import asyncio
 from collections.abc import Coroutine, Sequence
 from functools import cache, partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from prefect import Flow, flow
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
 
 from grindstone.agents.profiles import Profile
 from grindstone.attempt.record import record_attempt
@@ -23,7 +25,7 @@ from grindstone.runs.parked import Parked
 from grindstone.runs.progress import AttemptBegan, AttemptEnded, Note
 from grindstone.runs.steered import lifted
 from grindstone.tasks.artifacts import viewer_path
-from grindstone.tasks.flow_runs import rename_run, run_log
+from grindstone.tasks.flow_runs import NOT_PASSED, rename_run, run_log
 from grindstone.tasks.publish import publish_trajectory, trajectory_key
 from grindstone.tasks.runtime import Runtime, current_runtime
 from grindstone.tasks.step import kept, step
@@ -48,7 +50,23 @@ async def attempt(spec: AttemptSpec) -> Episode:
     """Try one task once in a fresh sandbox and leave an episode and a trajectory."""
     runtime = current_runtime()
     runtime.started(spec.episode_id)
-    return await _attempt(spec, runtime)
+    episode = await _attempt(spec, runtime)
+    ended = told(episode)
+    with spared(f"name of {spec.label}"):
+        await rename_run(f"{ended.outcome.mark} {spec.label} · {ended.detail}")
+    return _shown(episode, ended)
+
+
+def _shown(episode: Episode, ended: AttemptEnded) -> Episode:
+    """Return the episode as a flow hands it over, under a state that says when it is no success.
+
+    The work was done, so the type stays Completed: neither retries nor alarms about failed
+    runs are for an agent that was wrong.
+    """
+    if ended.outcome is not Outcome.FAILED:
+        return episode
+    state: State[Episode] = Completed(name=NOT_PASSED, message=ended.detail, data=episode)
+    return cast("Episode", state)  # Prefect gives the caller what the state holds
 
 
 async def _attempt(spec: AttemptSpec, runtime: Runtime) -> Episode:
@@ -75,12 +93,9 @@ async def _attempt(spec: AttemptSpec, runtime: Runtime) -> Episode:
     with spared(f"trajectory of {spec.label}"):
         await publish_trajectory(attempted)
     await runtime.has_scored(attempted.episode, attempted)
-    ended = told(attempted.episode)
-    runtime.tell(ended)
+    runtime.tell(told(attempted.episode))
     with spared(f"log of {spec.label}"):
         await _tell_where_to_read(attempted.episode)
-    with spared(f"name of {spec.label}"):
-        await rename_run(f"{ended.outcome.mark} {spec.label} · {ended.detail}")
     return attempted.episode
 
 

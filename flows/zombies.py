@@ -13,12 +13,17 @@ from prefect.events import ResourceSpecification
 from prefect.events.actions import ChangeFlowRunState
 from prefect.events.schemas.automations import EventTrigger, Posture
 
+from grindstone.tasks.flow_runs import NOT_PASSED
+
 NAME = "grindstone: runs that show no sign of life"
 WITHIN_S = 600.0
 """Three heartbeats missed, and a server that was away for a while."""
 
 _HEARTBEAT = "prefect.flow-run.heartbeat"
-_ENDS = ("Completed", "Failed", "Crashed", "Cancelled", "Suspended", "AwaitingRetry", "Scheduled")
+_ENDS = (
+    *("Completed", NOT_PASSED, "Failed", "Crashed", "Cancelled"),
+    *("Suspended", "AwaitingRetry", "Scheduled"),
+)
 
 
 def watch_over_zombies(client: SyncPrefectClient, *, within_s: float = WITHIN_S) -> bool:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection, Sequence
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 from uuid import UUID
 
 import httpx
@@ -22,6 +22,7 @@ from prefect.exceptions import MissingContextError
 from prefect.settings import get_current_settings
 
 from grindstone.runs.incidents import spared
+from grindstone.tasks.flow_runs import run_tag
 
 _VIEWERS: dict[str, bool] = {}
 """Whether the server at an address has a viewer: ours do, others answer with Prefect's page."""
@@ -35,6 +36,12 @@ def artifact_key(*parts: str) -> str:
 def artifact_link(key: str, text: str) -> str:
     """Return a markdown link to all versions of an artifact in the UI."""
     return f"[{text}](../key/{key})"
+
+
+def flow_runs_link(run_key: str, name: str, text: str) -> str:
+    """Return a markdown link to the list of a run's flow runs whose names have these words."""
+    asked = urlencode({"tags": run_tag(run_key), "flow-run-search": name})
+    return f"[{text}](../../runs?{asked})"
 
 
 async def viewer_link(text: str, *place: str) -> str:

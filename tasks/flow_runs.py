@@ -22,6 +22,9 @@ from prefect.states import Crashed
 from grindstone.runs.plan import new_run_key
 from grindstone.runs.progress import Progress, Watcher, current_watcher, ignore, sentence
 
+NOT_PASSED = "NotPassed"
+"""Name of the state of an attempt that was made and failed its tests; its type is Completed."""
+
 _UNFINISHED = [StateType.RUNNING, StateType.PENDING]
 
 

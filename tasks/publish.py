@@ -10,6 +10,7 @@ from grindstone.evolve.behaviour import JudgedAttempt
 from grindstone.files import write_atomic
 from grindstone.ledger.tables.releases import ReleaseRow
 from grindstone.observe.patterns import Pattern
+from grindstone.records import Outcome
 from grindstone.report.certificate import release_headline
 from grindstone.report.gate_page import Gated, gate_markdown, gate_plot
 from grindstone.report.markdown import headline, render_markdown
@@ -22,6 +23,7 @@ from grindstone.runs.incidents import spared
 from grindstone.tasks.artifacts import (
     artifact_key,
     artifact_link,
+    flow_runs_link,
     newest_pages,
     publish_markdown,
     publish_table,
@@ -164,6 +166,9 @@ async def publish_report(report: RunReport, images: dict[str, str]) -> None:
         links.append(
             artifact_link(artifact_key("comparison", agent), "with against without skills")
         )
+    if any(item.outcome is Outcome.FAILED for line in report.tasks for item in line.attempts):
+        mark = Outcome.FAILED.mark
+        links.append(flow_runs_link(report.run_key, mark, "attempts that failed"))
     links.append(artifact_link(report_key, "earlier reports"))
     if link := await viewer_link("viewer", "run", report.run_key):
         links.append(link)

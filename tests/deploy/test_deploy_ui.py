@@ -112,7 +112,8 @@ def test_the_form_reaches_the_run_and_the_run_its_home(up: Any, grind_run: dict[
     assert "  ↳ evo-1: " in log
     assert "✗ " in log
     attempts = up.subflows(grind_run["id"])
-    assert {run["name"][0] for run in attempts} == {"✗", "✓"}
+    shown = {(run["name"][0], run["state_name"]) for run in attempts}
+    assert shown == {("✗", "NotPassed"), ("✓", "Completed")}
     failed = up.logs(next(run["id"] for run in attempts if run["name"].startswith("✗")))
     assert "failed: 0/" in failed
     assert re.search(r"Why: trajectory-\S+, under Artifacts, or /grindstone/#/episode/\w+", failed)
@@ -182,6 +183,10 @@ def test_the_newer_ui_shows_the_same(
         .first.evaluate("a => a.href")
         .startswith(f"{address}/")
     )
+    follow(page, "attempts that failed")
+    page.get_by_text("NotPassed").wait_for()
+    shoot(page, screenshots / "failed-attempts-v2.png")
+    page.get_by_text("1 Flow run", exact=True).wait_for()
     read(page, f"{address}/{newest['verdicts-skillbench']}", "✗ ✓")
     assert "skills that helped" in shoot(page, screenshots / "verdicts-v2.png")
     follow(page, "read it")

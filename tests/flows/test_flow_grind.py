@@ -3,6 +3,14 @@
 from pathlib import Path
 
 import pytest
+from prefect import get_client
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterName,
+    FlowRunFilterState,
+    FlowRunFilterStateName,
+    FlowRunFilterTags,
+)
 
 pytestmark = [pytest.mark.server, pytest.mark.timeout(300)]
 
@@ -36,6 +44,24 @@ async def test_a_failed_task_is_learned_from_and_passed(tmp_path: Path, prefect_
     assert [ref.number for ref in workspace.evolutions()] == [1]
     assert set(evolved[0].skills_added) <= set(workspace.library.names())
     assert (finished.folder / "report.md").read_text().startswith("# Rehearsal: 1 of 1")
+
+    # Prefect's lists tell the two apart, by name and by state, and are filtered by either.
+    run_tag = FlowRunFilterTags(all_=[f"run:{report.run_key}"])
+    marked = FlowRunFilterName(like_="✗")
+    named = FlowRunFilterStateName(any_=["NotPassed"])
+    async with get_client() as client:
+        by_name = await client.read_flow_runs(
+            flow_run_filter=FlowRunFilter(tags=run_tag, name=marked)
+        )
+        by_state = await client.read_flow_runs(
+            flow_run_filter=FlowRunFilter(tags=run_tag, state=FlowRunFilterState(name=named))
+        )
+    [failed] = by_name
+    assert [run.id for run in by_state] == [failed.id]
+    assert failed.name == "✗ branch-sales · cycle 1 · 0/5 tests passed"
+    assert failed.state is not None
+    assert failed.state.is_completed()
+    assert failed.state.message == "0/5 tests passed"
 
 
 async def test_the_same_run_key_finds_everything_done(tmp_path: Path, prefect_server: str):
