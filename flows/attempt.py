@@ -1,12 +1,11 @@
 """One agent tries one task once: the subflow everything else is composed of."""
 
 import asyncio
-from collections.abc import Coroutine, Sequence
-from functools import cache, partial
-from pathlib import Path
-from typing import Any, NamedTuple, cast
+from collections.abc import Sequence
+from functools import partial
+from typing import NamedTuple, cast
 
-from prefect import Flow, flow
+from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
@@ -18,7 +17,6 @@ from grindstone.attempt.spec import AttemptSpec
 from grindstone.benchmark import Task
 from grindstone.boundary import step_boundary
 from grindstone.errors import BudgetExceededError, InfrastructureError
-from grindstone.home import Home
 from grindstone.records import Episode, Outcome
 from grindstone.runs.incidents import spared
 from grindstone.runs.parked import Parked
@@ -137,20 +135,12 @@ def told(episode: Episode) -> AttemptEnded:
     return AttemptEnded(subject, episode.outcome, detail, episode.cycle)
 
 
-@cache
-def _kept_in(results: Path) -> Flow[[AttemptSpec], Coroutine[Any, Any, Episode]]:
-    """Return the subflow with its result beside the steps' of its run.
-
-    Without a storage of its own a flow run asks the server for the default one, twice.
-    """
-    return attempt.with_options(result_storage=results)
-
-
 @step("attempt-once", "{spec.label}")
 async def _attempt_once(spec: AttemptSpec) -> Episode:
-    results = Home.at(spec.home).run(spec.run_key).results
     async with current_runtime().start(spec.episode_id):
-        return await _kept_in(results)(spec)
+        # Its result goes where this step's goes. For a storage of its own Prefect makes a client,
+        # with all the machine's certificates, twice an attempt.
+        return await attempt(spec)
 
 
 async def attempt_once(spec: AttemptSpec) -> Episode:
