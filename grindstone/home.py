@@ -21,6 +21,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from grindstone.errors import InputError
+from grindstone.remote.home_files import FolderFiles, HomeFiles
 from grindstone.remote.mirror import Mirror, mirror_of
 from grindstone.remote.place import folder_of
 
@@ -131,6 +132,11 @@ class Home(os.PathLike[str]):
     def mirror(self) -> Mirror | None:
         """What keeps the folder level with a remote home; None where it is a home of its own."""
         return mirror_of(self.root, above=False)
+
+    @property
+    def files(self) -> HomeFiles:
+        """How its files are written, wherever it is."""
+        return self.mirror or FolderFiles()
 
     @property
     def place(self) -> str:

@@ -21,10 +21,10 @@ from pydantic import (
 )
 
 from grindstone.base import Frozen
-from grindstone.files import claim, read_record
+from grindstone.files import read_record
 from grindstone.home import RunFolder
 from grindstone.records import utc_now
-from grindstone.remote.mirror import mirror_of
+from grindstone.remote.home_files import files_of
 
 
 class Order(Frozen):
@@ -124,8 +124,8 @@ def orders_of(folder: RunFolder, *, after: int = 0) -> Sequence[GivenOrder]:
         InputError: A file among them is no order.
         InfrastructureError: They are in storage elsewhere, and it does not answer.
     """
-    mirror, number = mirror_of(folder.orders), after + 1
-    while mirror is not None and mirror.fetch(folder.order(number)):
+    files, number = files_of(folder.orders), after + 1
+    while files.fetch(folder.order(number)):
         number += 1
     found = sorted(path for path in folder.orders.glob("*.json") if path.stem.isdecimal())
     new = (path for path in found if int(path.stem) > after)
@@ -143,11 +143,10 @@ def steer_of(folder: RunFolder) -> Steer:
 
 def give_order(folder: RunFolder, order: Order, *, by: str, via: str) -> GivenOrder:
     """Keep an order under the next number; the run reads it between attempts and before calls."""
-    mirror = mirror_of(folder.orders)
-    taken = claim if mirror is None else mirror.claim
+    files = files_of(folder.orders)
     while True:
         last = steer_of(folder).last
         given = GivenOrder(**order.model_dump(), number=last + 1, at=utc_now(), by=by, via=via)
         content = given.model_dump_json(indent=2, exclude_none=True)
-        if taken(folder.order(given.number), content):
+        if files.claim(folder.order(given.number), content):
             return given

@@ -2,7 +2,7 @@
 
 from grindstone.base import Frozen
 from grindstone.errors import InputError
-from grindstone.files import claim, read_record
+from grindstone.files import read_record
 from grindstone.home import Home
 from grindstone.settings import GateSettings, ReleaseSettings
 from grindstone.workspace import Snapshot, Workspace
@@ -23,14 +23,13 @@ def kept_arms(home: Home, run_key: str) -> Arms | None:
         InputError: What was kept of them is damaged.
     """
     path = home.run(run_key).arms
-    there = path.is_file() if home.mirror is None else home.mirror.fetch(path)
-    return read_record(path, Arms, "pair of states") if there else None
+    return read_record(path, Arms, "pair of states") if home.files.fetch(path) else None
 
 
 def keep_arms(home: Home, run_key: str, arms: Arms) -> Arms:
     """Fix the states that a run weighs; return those that are, if somebody was faster."""
     path = home.run(run_key).arms
-    (claim if home.mirror is None else home.mirror.claim)(path, arms.model_dump_json())
+    home.files.claim(path, arms.model_dump_json())
     return read_record(path, Arms, "pair of states")
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from grindstone.attempt.run import AttemptResult
-from grindstone.files import write_atomic
 from grindstone.home import RunFolder
 from grindstone.ledger import Ledger
 from grindstone.ledger.tables.attempts import (
@@ -16,6 +15,7 @@ from grindstone.ledger.tables.attempts import (
     trajectory_rows,
     verdict_rows,
 )
+from grindstone.remote.home_files import files_of
 from grindstone.remote.mirror import mirror_of
 
 _ATTEMPTED = TypeAdapter(AttemptResult)
@@ -40,17 +40,15 @@ async def record_attempt(
         make: Makes the attempt.
         mask: Replaces known keys in what is kept.
     """
-    path, mirror = run.attempt(episode_id), mirror_of(run.root)
-    if path.is_file() or (mirror is not None and await asyncio.to_thread(mirror.fetch, path)):
+    path, files = run.attempt(episode_id), files_of(run.root)
+    if await asyncio.to_thread(files.fetch, path):
         attempted = _ATTEMPTED.validate_json(await asyncio.to_thread(path.read_bytes))
     else:
         text = mask(_ATTEMPTED.dump_json(await make()).decode())
         attempted = _ATTEMPTED.validate_json(text)
-        write = write_atomic if mirror is None else mirror.write
-        await asyncio.to_thread(write, path, text)
+        await asyncio.to_thread(files.write, path, text)
     await asyncio.to_thread(_record, ledger, attempted)
-    remove = Path.unlink if mirror is None else mirror.remove
-    await asyncio.to_thread(remove, path)
+    await asyncio.to_thread(files.remove, path)
     return attempted
 
 

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from grindstone.attempt.account import Question, last_release
-from grindstone.files import write_atomic
 from grindstone.gate.paired import compare_paired
 from grindstone.graduation.audit.signing import sign_message
 from grindstone.home import RunFolder
@@ -13,7 +12,7 @@ from grindstone.ledger import Ledger
 from grindstone.ledger.tables.releases import ExposureRow, ReleaseRow
 from grindstone.ledger.tables.runs import GateDecisionRow, GatePairRow, RunRow
 from grindstone.records import utc_now
-from grindstone.remote.mirror import mirror_of
+from grindstone.remote.home_files import files_of
 from grindstone.report.certificate import certificate_markdown, certificate_of
 from grindstone.report.gate_page import as_pair
 
@@ -110,8 +109,7 @@ def _certify(
         signature, _ = sign_message(signing_key, found.message())
         found = found.model_copy(update={"signature": signature})
     page = certificate_markdown(found)
-    mirror = mirror_of(folder.root)
-    write = write_atomic if mirror is None else mirror.write
-    write(folder.certificate, found.model_dump_json(indent=2) + "\n")
-    write(folder.certificate.with_suffix(".md"), page)
+    files = files_of(folder.root)
+    files.write(folder.certificate, found.model_dump_json(indent=2) + "\n")
+    files.write(folder.certificate.with_suffix(".md"), page)
     return page

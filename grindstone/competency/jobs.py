@@ -26,7 +26,7 @@ from grindstone.competency.checking import folded, number
 from grindstone.competency.evaluation import CompetencyResult
 from grindstone.digest import digest
 from grindstone.errors import GrindstoneError, InputError
-from grindstone.files import claim, read_record
+from grindstone.files import read_record
 from grindstone.home import Home
 from grindstone.ledger.store import Ledger
 from grindstone.ledger.tables.autonomy import JobRow
@@ -185,7 +185,9 @@ class TrainingJobs:
             before=before,
             at=utc_now(),
         )
-        if not self._claim(folder / f"{following:06d}.json", job.model_dump_json(indent=2)):
+        if not self.home.files.claim(
+            folder / f"{following:06d}.json", job.model_dump_json(indent=2)
+        ):
             return None
         self._append(job, "queued", before=before)
         return job
@@ -216,7 +218,9 @@ class TrainingJobs:
         self._append(
             job, outcome.status, before=outcome.before, after=outcome.after, note=outcome.note
         )
-        self._claim(self._domain_folder(job.domain) / f"{job.number:06d}.ended", outcome.status)
+        self.home.files.claim(
+            self._domain_folder(job.domain) / f"{job.number:06d}.ended", outcome.status
+        )
 
     def cancel(self, job_id: str) -> Status:
         """Have a job stop: at once when it has not begun, else before its next step.
@@ -233,7 +237,9 @@ class TrainingJobs:
         job = next((each for each in self.pending() if each.job_id == job_id), None)
         if job is None:
             return self.status(job_id)
-        self._claim(self._domain_folder(job.domain) / f"{job.number:06d}.cancel", "cancelled")
+        self.home.files.claim(
+            self._domain_folder(job.domain) / f"{job.number:06d}.cancel", "cancelled"
+        )
         with self.alone() as alone:
             begun = self.status(job_id) == "running"
             if alone and not begun and self.active(job.domain) == job:
@@ -345,9 +351,6 @@ class TrainingJobs:
             kept = self.ledger.rows(JobRow, self._run_key)
             if row in kept:
                 return
-
-    def _claim(self, path: Path, content: str) -> bool:
-        return (claim if self._mirror is None else self._mirror.claim)(path, content)
 
     def _bring_here(self) -> None:
         if self._mirror is not None:

@@ -16,7 +16,7 @@ from grindstone.benchmark.dataset import broken_among, select
 from grindstone.benchmark.skillbench import SkillBenchBenchmark, TaskPair
 from grindstone.benchmark.variants import strip_skills
 from grindstone.errors import InputError
-from grindstone.files import claim, read_record
+from grindstone.files import read_record
 from grindstone.home import Home
 from grindstone.resources import bundled
 from grindstone.runs.task_set import tasks_folder
@@ -167,9 +167,8 @@ def plan_run(kind: str, settings: RunSettings, workspace: Workspace) -> Planned:
     tasks, broken = choose_tasks(settings)
     key = settings.run_key or new_run_key(kind)
     plan = _planned(key, kind, settings, tasks, workspace.snapshot())
-    path, mirror = settings.home.run(key).plan, settings.home.mirror
-    taken = claim if mirror is None else mirror.claim
-    if taken(path, plan.model_dump_json(indent=2)):
+    path = settings.home.run(key).plan
+    if settings.home.files.claim(path, plan.model_dump_json(indent=2)):
         return Planned(plan=plan, tasks=tasks, broken=broken, resumed=False)
     kept = _read(path)
     _check_same(_brought_up(kept, settings), plan)
@@ -179,8 +178,7 @@ def plan_run(kind: str, settings: RunSettings, workspace: Workspace) -> Planned:
 def kept_plan(home: Home, run_key: str) -> RunPlan | None:
     """Return what a run was to do; None where no run of that key has begun."""
     path = home.run(run_key).plan
-    there = path.exists() if home.mirror is None else home.mirror.fetch(path)
-    return _read(path) if there else None
+    return _read(path) if home.files.fetch(path) else None
 
 
 def as_planned(plan: RunPlan, settings: S) -> S:
