@@ -30,7 +30,7 @@ from grindstone.graduation.intake.live import (
 from grindstone.graduation.intake.live_actions import LiveActions
 from grindstone.graduation.intake.live_work import cut_work, finished_work
 from grindstone.graduation.intake.recording import Work, live_run
-from grindstone.graduation.intake.under_way import under_way
+from grindstone.graduation.intake.under_way import LiveTask, under_way
 from grindstone.graduation.rules.levels import Level
 from grindstone.graduation.service import GraduationService
 from grindstone.graduation.words import readiness_markdown
@@ -234,7 +234,9 @@ async def live(
             that says so is taken at its word, and no capability rises by that alone.
 
     Raises:
+        InputError: There is an episode of the run key, or a process is at work on it.
         LevelLostError: The agent lost its level while it worked.
+        TakenOverError: Another machine has settled it, since this one gave no sign of life.
         Exception: What a tool or the model's service raised; the episode is kept.
     """
     settings = await configure(settings, blocks)
@@ -270,11 +272,7 @@ async def live(
         )
         subject = begun.subject
         trusted = await asyncio.to_thread(registry.agent_for, agent_id, subject)
-        asked = 0
-
-        async def standing() -> tuple[Level, Mapping[str, Level]]:
-            agent = await asyncio.to_thread(registry.agent_for, agent_id, subject)
-            return agent.level, agent.capability_levels
+        asked, run_key = 0, live_run(agent_id, started)
 
         async def approve(what: Ask) -> Answered:
             nonlocal asked
@@ -288,18 +286,22 @@ async def live(
             await asyncio.to_thread(service.registry.chain.append, lambda _: _action(what, said))
             return Answered(approved=said.approved, by=said.by, reason=said.reason)
 
-        toolbox = LiveToolbox(
-            agent_id,
-            trusted.level,
-            tools,
-            capability_levels={item.capability: item.level for item in own.capabilities},
-            approve=approve,
-            actions=LiveActions(
-                registry, episode_id=key, run_key=live_run(agent_id, started), agent_id=agent_id
-            ),
-            standing=standing,
-        )
-        with under_way(registry, begun, live_run(agent_id, started)):
+        async with under_way(registry, begun, run_key) as task:
+
+            async def standing() -> tuple[Level, Mapping[str, Level]]:
+                await asyncio.to_thread(task.look)
+                agent = await asyncio.to_thread(registry.agent_for, agent_id, subject)
+                return agent.level, agent.capability_levels
+
+            toolbox = LiveToolbox(
+                agent_id,
+                trusted.level,
+                tools,
+                capability_levels={item.capability: item.level for item in own.capabilities},
+                approve=approve,
+                actions=LiveActions(registry, episode_id=key, run_key=run_key, agent_id=agent_id),
+                standing=standing,
+            )
             try:
                 async with open_models(
                     run_key=key,
@@ -318,19 +320,23 @@ async def live(
                 ended = result.trajectory.stop_reason.value == "submitted"
                 done = ended if check is None else await check(result)
             except BaseException as error:
-                await asyncio.shield(
-                    _keep(service, cut_work(begun, toolbox, error), known, settings)
-                )
+                work = cut_work(begun, toolbox, error)
+                await asyncio.shield(_keep(service, task, work, known, settings))
                 raise
             finished = finished_work(begun, result, success=done, verified=check is not None)
-            await _keep(service, finished, known, settings)
+            await _keep(service, task, finished, known, settings)
         await publish_trail(await service.trail(agent_id))
     return result
 
 
 async def _keep(
-    service: GraduationService, work: Work, known: int, settings: GraduationSettings
+    service: GraduationService,
+    task: LiveTask,
+    work: Work,
+    known: int,
+    settings: GraduationSettings,
 ) -> None:
+    await asyncio.to_thread(task.end, work)
     tell_episode(await service.record_work(work))
     await seal_changes(service, known, settings)
 

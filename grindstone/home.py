@@ -143,20 +143,6 @@ class Home(os.PathLike[str]):
         """What any machine names the home by: its address, or its folder."""
         return str(self.root) if self.mirror is None else self.mirror.store.url
 
-    def in_a_folder(self, what: str) -> "Home":
-        """Return the home, for what needs one in a folder.
-
-        Raises:
-            InputError: It is a remote one.
-        """
-        if (mirror := self.mirror) is not None:
-            raise InputError(
-                mirror.store.url,
-                f"is in object storage, and {what} needs a home in a folder",
-                f"a folder: `grindstone home copy {mirror.store.url} FOLDER`",
-            )
-        return self
-
     def workspace(self, agent_id: str) -> Path:
         """Return where an agent lives."""
         return self.root / "agents" / agent_id / "workspace"
@@ -184,12 +170,11 @@ class Home(os.PathLike[str]):
 
     def session(self, session_id: str) -> Path:
         """Return where a live session of another system is logged."""
-        root = self.in_a_folder("live work").root
-        return root / "sessions" / f"{quote(session_id, safe='')}.jsonl"
+        return self.root / "sessions" / f"{quote(session_id, safe='')}.jsonl"
 
     def live_task(self, episode_id: str) -> Path:
         """Return the file of a live task that is under way."""
-        return self.in_a_folder("live work").live_tasks / f"{quote(episode_id, safe='')}.json"
+        return self.live_tasks / f"{quote(episode_id, safe='')}.json"
 
     @property
     def live_tasks(self) -> Path:

@@ -13,7 +13,13 @@ from grindstone.graduation.intake.importing import ImportReport, import_file
 from grindstone.graduation.intake.open_episode import OpenEpisode
 from grindstone.graduation.intake.record import as_work, correct, rate, record
 from grindstone.graduation.intake.recording import Edit, Rating, Work, work_of_session
-from grindstone.graduation.intake.under_way import cut_off_work, forget, taken_over
+from grindstone.graduation.intake.under_way import (
+    TakenOverError,
+    cut_off_work,
+    forget,
+    taken_over,
+    tasks_under_way,
+)
 from grindstone.graduation.registry import Registry
 from grindstone.ledger.recall import rows_of
 from grindstone.ledger.tables.autonomy import InterventionRow
@@ -78,23 +84,38 @@ class RecordKeeper:
     async def settle_cut_off(self) -> tuple[str, ...]:
         """Make episodes of live tasks whose process is gone, and close what they had begun.
 
+        In a remote home a task on another machine is waited for, until it gives a sign of life or
+        has given none for a minute.
+
         Returns:
             One sentence per task.
+
+        Raises:
+            InfrastructureError: The storage of a remote home did not answer.
         """
-        told = []
-        for path in sorted(self.registry.home.live_tasks.glob("*.json")):
-            with taken_over(path) as task:
-                if task is None:
-                    continue
+        found = await asyncio.to_thread(tasks_under_way, self.registry.home)
+        one_after_another = asyncio.Lock()  # whether processes live is waited for side by side
+        settled = await asyncio.gather(*(self._settle(path, one_after_another) for path in found))
+        return tuple(filter(None, settled))
+
+    async def _settle(self, path: Path, turn: asyncio.Lock) -> str:
+        async with taken_over(path) as task, turn:
+            if task is None:
+                return ""
+            try:
                 work = await asyncio.to_thread(cut_off_work, self.registry, task)
-                await self.record_work(work)
-                forget(self.registry, task)
-            deeds = ", ".join(deed.tool for deed in work.actions if deed.tool) or "no action"
-            told.append(
-                f"{work.agent_id}: live task {work.episode_id} was cut off with its process after "
-                f"{deeds}; it is kept as an episode that was not done"
-            )
-        return tuple(told)
+            except TakenOverError:  # by its own process, which was only silent
+                return ""
+            await self.record_work(work)
+            await asyncio.to_thread(forget, self.registry, task)
+        what = f"{work.agent_id}: live task {work.episode_id}"
+        if task.ended:
+            return f"{what} had ended, and its process before it was kept; it is an episode now"
+        deeds = ", ".join(deed.tool for deed in work.actions if deed.tool) or "no action"
+        return (
+            f"{what} was cut off with its process after {deeds}; it is kept as an episode that was "
+            "not done"
+        )
 
     async def create_episode_from_session(
         self, session_id: str, agent_id: str, title: str

@@ -54,6 +54,22 @@ class Mirror:
         self.fetch(path)
         return False
 
+    def append(self, path: Path, content: bytes) -> None:
+        """Add to the end of what storage has for a file; who adds at the same time adds, too."""
+        name = self.name_of(path)
+        while True:
+            there = self.store.version(name)
+            whole = content if there is None else there.content + content
+            if there is None:
+                written = self.store.put_new(name, whole)
+            else:
+                written = self.store.put_over(name, whole, there.e_tag)
+            if written is not None:
+                return
+            now = self.store.get(name)  # its answer was lost, and others have added since
+            if now is not None and now.startswith(whole):
+                return
+
     def fetch(self, path: Path) -> bool:
         """Bring a file that the folder lacks from storage; return whether it is there now."""
         if path.exists():

@@ -32,7 +32,7 @@ from grindstone.workspace.shared import BUNDLE, refs_of_repository, restored, wh
 
 _LEFT = re.compile(
     r"(server/.*|agents/[^/]+/(snapshots/.*|\.workspace\.lock)|runs/[^/]+/(lock|slices/.*)"
-    r"|account\.lock|audit/\.head\.lock|live/[^/]+\.lock|competency/jobs/[^/]+/\.training"
+    r"|account\.lock|audit/\.head\.lock|live/[^/]+\.(lock|held)|competency/jobs/[^/]+/\.training"
     rf"|(.*/)?{re.escape(TEMPORARY)}[^/]*|(.*/)?\.fetched-.*|{re.escape(MARK)}|{RECORD})"
 )
 _WORKSPACE = re.compile(r"agents/([^/]+)/workspace/(?!evolution/)")
@@ -65,7 +65,7 @@ class Side(Protocol):
         """Return what tells a piece's content; of a workspace, of its refs."""
 
     def in_use(self) -> tuple[str, ...]:
-        """Return the runs that a process is driving."""
+        """Return the runs that a process is driving, and live tasks at work."""
 
     def skipped(self) -> Iterator[str]:
         """Yield what is there and is no piece, a sentence each."""
@@ -191,7 +191,7 @@ class _Storage:
             return ()
         time.sleep(2 * BEAT_S)  # a living holder has written it anew by then
         now = self._held()
-        return tuple(name.split("/")[1] for name in held if now.get(name) not in (None, held[name]))
+        return tuple(_held_by(name) for name in held if now.get(name) not in (None, held[name]))
 
     def skipped(self) -> Iterator[str]:
         for name in self._held():
@@ -199,6 +199,7 @@ class _Storage:
 
     def _held(self) -> dict[str, str]:
         locks = [e.name for e in self.store.listed("runs") if e.name.endswith("/lock")]
+        locks += [e.name for e in self.store.listed("live") if e.name.endswith(".held")]
         found = {name: self.store.version(name) for name in locks}
         return {
             name: version.e_tag
@@ -264,12 +265,13 @@ class _Folder:
 
     def in_use(self) -> tuple[str, ...]:
         found = []
-        for path in sorted(self.root.glob("runs/*/lock")):
-            try:
-                with FileLock(path, blocking=False):
-                    pass
-            except Timeout:
-                found.append(path.parent.name)
+        for pattern in ("runs/*/lock", "live/*.held"):
+            for path in sorted(self.root.glob(pattern)):
+                try:
+                    with FileLock(path, blocking=False):
+                        pass
+                except Timeout:
+                    found.append(_held_by(path.relative_to(self.root).as_posix()))
         return tuple(found)
 
     def skipped(self) -> Iterator[str]:
@@ -293,6 +295,11 @@ class _Folder:
 
     def _repository(self, name: str) -> Repository:
         return Repository((self.root / name).parent / "workspace")
+
+
+def _held_by(lock: str) -> str:
+    folder, name = lock.split("/")[:2]
+    return name if folder == "runs" else f"live task {name.removesuffix('.held')}"
 
 
 def _in_order(pieces: dict[str, Piece]) -> dict[str, Piece]:

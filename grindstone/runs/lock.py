@@ -1,9 +1,10 @@
-"""One process drives a run."""
+"""One process holds a thing of a home, on whatever machine; the lock goes with the process."""
 
 import contextlib
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 from grindstone.errors import InputError
 from grindstone.home import RunFolder
@@ -12,29 +13,44 @@ from grindstone.runs.remote_lock import RemoteLock
 
 
 @contextlib.contextmanager
+def held(path: Path, *, lost: Callable[[], None] = lambda: None, note: str = "") -> Iterator[None]:
+    """Hold the lock of a path if nobody does; any thread may give it back.
+
+    In a remote home a lease in the storage is held besides.
+
+    Args:
+        path: The lock file's.
+        lost: Called from another thread where a process on another machine has taken it over,
+            since this one gave no sign of life. Only in a remote home.
+        note: Kept in the lease, for who finds it held.
+
+    Raises:
+        TimeoutError: A living process holds it. Whether one on another machine lives takes up to
+            a minute to see.
+        InfrastructureError: The storage of a remote home did not answer.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    mirror = mirror_of(path.parent)
+    with contextlib.ExitStack() as both:
+        both.enter_context(FileLock(path, blocking=False, thread_local=False))
+        if mirror is not None:
+            both.enter_context(RemoteLock(mirror, path).hold(wait=False, lost=lost, note=note))
+        yield
+
+
+@contextlib.contextmanager
 def sole_process(
     folder: RunFolder, run_key: str, *, lost: Callable[[], None] = lambda: None
 ) -> Iterator[None]:
-    """Be the one process that drives a run, on whatever machine; the lock goes with the process.
-
-    Args:
-        folder: The run's.
-        run_key: The run.
-        lost: Called from another thread where a process on another machine has taken over,
-            since this one gave no sign of life. Only in a remote home.
+    """Be the one process that drives a run; `lost` as `held` has it.
 
     Raises:
         InputError: Another process drives it.
     """
-    folder.root.mkdir(parents=True, exist_ok=True)
-    lock, mirror = FileLock(folder.lock, blocking=False), mirror_of(folder.root)
-    with contextlib.ExitStack() as held:
+    with contextlib.ExitStack() as drives:
         try:
-            held.enter_context(lock)
-            if mirror is not None:
-                elsewhere = RemoteLock(mirror, folder.lock)
-                held.enter_context(elsewhere.hold(wait=False, lost=lost))
-        except (Timeout, TimeoutError) as error:
+            drives.enter_context(held(folder.lock, lost=lost))
+        except TimeoutError as error:
             raise driven_elsewhere(run_key) from error
         yield
 

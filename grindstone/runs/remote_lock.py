@@ -19,7 +19,7 @@ from grindstone.errors import InfrastructureError
 from grindstone.remote.mirror import Mirror
 from grindstone.remote.store import Version
 from grindstone.runs.lease import BEAT_S, LOST_S
-from grindstone.sandbox.owner import Owner, this_process
+from grindstone.sandbox.owner import Owner, this_host, this_process
 
 
 class Holding(Frozen):
@@ -102,12 +102,31 @@ class RemoteLock:
         """
         return _read(self._store.version(self._name))
 
+    def lives(self) -> bool:
+        """Tell whether somebody holds it and gives signs of life; takes until the next one.
+
+        Raises:
+            InfrastructureError: The storage did not answer.
+        """
+        seen, since = "", time.monotonic()
+        while time.monotonic() - since <= LOST_S:
+            there = self._store.version(self._name)
+            holding = _read(there)
+            if there is None or holding.over:
+                return False
+            if holding.host == this_host() or (seen and there.e_tag != seen):
+                return True
+            seen = there.e_tag
+            time.sleep(BEAT_S / 5)
+        return False
+
     def _take(self, *, wait: bool, note: str) -> tuple[Holding, str]:
         seen, since = "", time.monotonic()
         while True:
             there = self._store.version(self._name)
             holding = _read(there)
-            if there is None or holding.over or (seen and time.monotonic() - since > LOST_S):
+            silent = there is not None and there.e_tag == seen and time.monotonic() - since > LOST_S
+            if there is None or holding.over or silent:
                 taken = self._put(there, holding.number + 1, note)
                 if taken is not None:
                     return taken

@@ -14,7 +14,6 @@ from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
-from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from grindstone.base import Frozen
@@ -22,6 +21,7 @@ from grindstone.errors import InfrastructureError
 from grindstone.files import write_atomic
 from grindstone.home import Home
 from grindstone.records import utc_now
+from grindstone.runs.lock import held
 from grindstone.runs.remote_lock import RemoteLock
 
 
@@ -63,13 +63,10 @@ class AgentTurn:
             pid=os.getpid(),
             since=f"{utc_now():%Y-%m-%d %H:%M} UTC",
         ).model_dump_json()
-        self.place.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.ExitStack() as taking:
             try:
-                taking.enter_context(FileLock(self.place, blocking=False, thread_local=False))
-                if self._lease is not None:
-                    taking.enter_context(self._lease.hold(wait=False, lost=lost, note=me))
-            except (Timeout, TimeoutError):
+                taking.enter_context(held(self.place, lost=lost, note=me))
+            except TimeoutError:
                 return False
             self._held = taking.pop_all()
         write_atomic(self._noted, me)

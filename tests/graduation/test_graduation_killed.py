@@ -1,14 +1,10 @@
 """A process that is killed in the middle of a live action: told, and kept."""
 
-import contextlib
 import json
-import signal
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from live_process import filing
 from typer.testing import CliRunner
 
 from grindstone.flows.cli.app import app
@@ -22,56 +18,11 @@ from grindstone.tasks.graduation import open_service
 
 pytestmark = pytest.mark.slow
 
-AT_WORK = """
-import asyncio, sys
-from datetime import UTC, datetime
-from grindstone.graduation import ActionClass, GraduationService, Level, LiveTool, LiveToolbox, Work
-from grindstone.graduation.intake.live_actions import LiveActions
-from grindstone.graduation.intake.recording import live_run
-from grindstone.graduation.intake.under_way import under_way
-from grindstone.llm.messages import ToolSpec, ToolUse
-
-async def file_form(arguments):
-    if arguments["form"] == "T3":
-        print("filing", flush=True)
-        await asyncio.sleep(600)
-    return "filed"
-
-async def main():
-    registry = GraduationService(sys.argv[1]).registry
-    begun = Work(agent_id="ada", episode_id="task-1", title="File the forms", success=False,
-                 started_at=datetime.now(UTC), category="filing", tags=("ontario",))
-    run = live_run("ada", begun.started_at)
-    actions = LiveActions(registry, episode_id="task-1", run_key=run, agent_id="ada")
-    spec = ToolSpec(name="file", description="files", input_schema={"type": "object"})
-    tool = LiveTool(spec, ActionClass.CHANGE, file_form)
-    box = LiveToolbox("ada", Level.AUTONOMOUS, [tool], actions=actions)
-    with under_way(registry, begun, run):
-        for number, form in enumerate(("T2", "T3")):
-            await box.run(ToolUse(id=str(number), name="file", input={"form": form}))
-
-asyncio.run(main())
-"""
-
-
-@contextlib.contextmanager
-def filing(home: Path) -> Iterator[None]:
-    """An agent's process that is filing its second form; killed at the end."""
-    with subprocess.Popen(
-        [sys.executable, "-c", AT_WORK, str(home)], stdout=subprocess.PIPE
-    ) as process:
-        try:
-            assert process.stdout is not None
-            assert process.stdout.readline() == b"filing\n"
-            yield
-        finally:
-            process.send_signal(signal.SIGKILL)
-
 
 @pytest.fixture
 def killed(tmp_path: Path) -> Path:
     """A home in which an agent's process was killed while it filed its second form."""
-    with filing(tmp_path / "home"):
+    with filing(str(tmp_path / "home")):
         pass
     return tmp_path / "home"
 
@@ -104,7 +55,7 @@ async def test_it_is_told_and_an_episode_exists_for_it(killed: Path) -> None:
 
 async def test_a_task_whose_process_lives_is_left_to_it(tmp_path: Path) -> None:
     service = GraduationService(tmp_path)
-    with filing(tmp_path):
+    with filing(str(tmp_path)):
         assert await service.settle_cut_off() == ()
         assert [each.at_work for each in cut_off_actions(service.registry)] == [True]
         assert "is at work" in verified(tmp_path)[1]

@@ -186,14 +186,3 @@ def test_a_path_within_says_whose_it_is(machines: Machines):
     assert found is home.mirror is not None
     assert found.name_of(home.run("r").plan) == "runs/r/plan.json"
     assert mirror.mirror_of(machines.root) is None
-
-
-def test_what_needs_a_folder_refuses_a_remote_home_and_says_what_helps(machines: Machines):
-    home = machines.home("one")
-    for ask in (
-        lambda: home.session("s"),
-        lambda: home.live_task("e"),
-    ):
-        with pytest.raises(InputError, match=r"needs a home in a folder.*grindstone home copy s3:"):
-            ask()
-    assert Home.at(machines.root).in_a_folder("anything").root == machines.root

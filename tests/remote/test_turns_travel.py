@@ -118,6 +118,27 @@ async def test_a_run_that_once_had_the_turn_here_waits_all_the_same(home: Home, 
     await asyncio.wait([running])
 
 
+async def test_of_two_that_wait_for_a_dead_machine_one_follows(home: Home):
+    """Who is a moment later must not take the turn from who has just taken it."""
+    assert home.mirror is not None
+    dead = remote_lock.Holding(number=4, holder="dead", host="elsewhere").model_dump_json()
+    home.mirror.store.put(home.mirror.name_of(home.turn("fred")), dead.encode())
+    lost: list[int] = []
+
+    def take(number: int) -> str:
+        lock = remote_lock.RemoteLock(home.mirror, home.turn("fred"))
+        try:
+            with lock.hold(wait=False, lost=lambda: lost.append(number)):
+                time.sleep(2.0)
+                return "held"
+        except TimeoutError:
+            return "waits"
+
+    found = await asyncio.gather(*(asyncio.to_thread(take, number) for number in range(3)))
+    assert sorted(found) == ["held", "waits", "waits"]
+    assert lost == []
+
+
 async def test_a_holder_that_hangs_loses_the_turn_and_is_told(home: Home, holds: Holds):
     other, turn = holds("first"), AgentTurn(home, "fred", "second")
     other.send_signal(signal.SIGSTOP)

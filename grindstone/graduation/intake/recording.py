@@ -41,6 +41,7 @@ from grindstone.records import (
     ToolCall,
     Trajectory,
 )
+from grindstone.remote.mirror import mirror_of
 
 STARS = 5
 
@@ -313,11 +314,18 @@ def session_path(home: Home | Path | str, session_id: str) -> Path:
 
 
 def log_session(home: Home | Path | str, session_id: str, line: SessionLine) -> None:
-    """Add a line to a session."""
-    path = session_path(home, session_id)
+    """Add a line to a session.
+
+    Raises:
+        InfrastructureError: The storage of a remote home did not take it.
+    """
+    path, text = session_path(home, session_id), line.model_dump_json() + "\n"
+    if (mirror := mirror_of(path)) is not None:
+        mirror.append(path, text.encode())
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8") as file:
-        file.write(line.model_dump_json() + "\n")
+        file.write(text)
 
 
 def work_of_session(home: Home | Path | str, session_id: str, *, agent_id: str, title: str) -> Work:
@@ -325,8 +333,11 @@ def work_of_session(home: Home | Path | str, session_id: str, *, agent_id: str, 
 
     Raises:
         InputError: There is no such session, a line is none, or it has not ended.
+        InfrastructureError: The storage of a remote home did not answer.
     """
     path = session_path(home, session_id)
+    if (mirror := mirror_of(path)) is not None:
+        mirror.refresh(path)
     if not path.is_file():
         raise InputError(str(path), "no such session", "lines written by log_session")
     lines: list[SessionLine] = []
