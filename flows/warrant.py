@@ -7,6 +7,7 @@ from typing import Annotated, NamedTuple
 from prefect import flow
 
 from grindstone.benchmark import Task
+from grindstone.benchmark.dataset import units_of
 from grindstone.blocks import BlockNames
 from grindstone.evolve.warrants import (
     POLICIES,
@@ -51,7 +52,7 @@ class Ablation(NamedTuple):
 
     doubt: SkillInDoubt
     seen: PairedComparison | None  # None: never loaded, so nothing to leave out
-    enough: bool  # chances to load it, or pairs; else it stays in doubt
+    enough: bool  # tasks that gave a chance to load it, or pairs; else it stays in doubt
     attempts: int
     cost_usd: float | None
 
@@ -95,6 +96,8 @@ class _Audit:
         self._made: dict[str, Episode] = {}
         self._short: dict[str, str] = {}  # what was not offered often enough, in words
         self._skills: tuple[Skill, ...] = ()
+        tasks = run.planned.tasks
+        self._clusters = {t.task_id: unit[0].cluster for unit in units_of(tasks) for t in unit}
 
     async def earn(self) -> None:
         """Make the attempts that doubts need, as far as the budget goes, and decide on all."""
@@ -107,6 +110,9 @@ class _Audit:
             )
         found: list[Ablation] = []
         for doubt in self.doubts:
+            if (known := await asyncio.to_thread(self._unread, doubt)) is not None:
+                found += [known] if known.enough else []
+                continue
             cost = len(self._missing(doubt)) + settings.trials * len(doubt.task_ids)
             if cost > left:
                 break  # the next ones cost as much or more
@@ -174,23 +180,19 @@ class _Audit:
 
     async def _ablate(self, doubt: SkillInDoubt) -> Ablation:
         """Attempt a doubt's tasks with the whole library; without the skill, where it is read."""
-        run, settings = self.run, self.run.settings
+        settings = self.run.settings
         missing = self._missing(doubt)
         made = await self._attempt(missing, Arm.WITH, "")
         self._made |= {_place(*at): each for at, each in zip(missing, made, strict=True)}
         use = (await asyncio.to_thread(self._uses)).get(doubt.skill, SkillUseCount())
         if use.offered and not use.loaded:
-            needed = settings.never_loaded_after
-            if use.offered < needed:
-                self._short[doubt.skill] = f"never read in {use.offered} of {needed} offers"
-            return Ablation(doubt, None, use.offered >= needed, len(made), _cost(made))
+            return Ablation(doubt, None, self._often_enough(doubt, use), len(made), _cost(made))
         places = [(t, n) for n in range(settings.trials) for t in doubt.task_ids]
         without = await self._attempt(places, Arm.WITHOUT, doubt.skill)
-        clusters = {task.task_id: task.cluster for task in run.planned.tasks}
         pairs = [
             Pair(
                 task_id=task_id,
-                cluster=clusters[task_id],
+                cluster=self._clusters[task_id],
                 trial=trial,
                 baseline=_score(lacking),
                 candidate=_score(self._made[_place(task_id, trial)]),
@@ -201,9 +203,30 @@ class _Audit:
         seen = await asyncio.to_thread(compare_paired, pairs)
         return Ablation(doubt, seen, seen.n_pairs > 0, len(all_made), _cost(all_made))
 
+    def _unread(self, doubt: SkillInDoubt) -> Ablation | None:
+        """Return what is known of a skill never read, where attempts would add no chance.
+
+        Either enough tasks offered it, or all that are here did: again would be no new chance.
+        """
+        use = self._uses().get(doubt.skill, SkillUseCount())
+        if not use.offered or use.loaded:
+            return None
+        enough = self._often_enough(doubt, use)
+        fresh = {self._clusters[task_id] for task_id in doubt.task_ids} - use.clusters
+        return None if fresh and not enough else Ablation(doubt, None, enough, 0, 0.0)
+
+    def _often_enough(self, doubt: SkillInDoubt, use: SkillUseCount) -> bool:
+        """Whether a skill was offered in enough tasks to be called never loaded."""
+        had, needed = len(use.clusters), self.run.settings.never_loaded_after
+        if had < needed:
+            self._short[doubt.skill] = f"never read in {had} of {needed} tasks"
+        return had >= needed
+
     def _uses(self) -> dict[str, SkillUseCount]:
         run = self.run
-        return uses_of(run.ledger, run.runtime.agent_id, run.solver.model_id, self._skills)
+        return uses_of(
+            run.ledger, run.runtime.agent_id, run.solver.model_id, self._skills, self._clusters
+        )
 
     async def _attempt(
         self, places: Sequence[tuple[str, int]], arm: Arm, without: str
@@ -244,7 +267,10 @@ class _Audit:
                     n_tasks=len(each.doubt.task_ids),
                     trials=settings.trials,
                     state="never loaded" if seen is None else next(states),
-                    **use._asdict(),
+                    offered=use.offered,
+                    offered_tasks=len(use.clusters),
+                    loaded=use.loaded,
+                    followed=use.followed,
                     lift=seen.difference if seen else None,
                     interval_low=seen.interval_low if seen else None,
                     interval_high=seen.interval_high if seen else None,

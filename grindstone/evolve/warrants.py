@@ -7,7 +7,7 @@ retired at a time, and only while the library is the one it was measured in.
 """
 
 import shutil
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from grindstone.digest import digest
@@ -46,6 +46,8 @@ class SkillUseCount(NamedTuple):
     offered: int = 0
     loaded: int = 0
     followed: int = 0
+    clusters: frozenset[str] = frozenset()
+    """What it was offered in, each once however often it was attempted: its chances to be read."""
 
 
 def tasks_digest(digests: Collection[str]) -> str:
@@ -95,7 +97,11 @@ def known_states(ledger: Ledger, agent_id: str, library: SkillLibrary) -> dict[s
 
 
 def uses_of(
-    ledger: Ledger, agent_id: str, model: str, skills: Sequence[Skill]
+    ledger: Ledger,
+    agent_id: str,
+    model: str,
+    skills: Sequence[Skill],
+    clusters: Mapping[str, str] | None = None,
 ) -> dict[str, SkillUseCount]:
     """Return how an agent has used general skills with a model, by their names.
 
@@ -108,6 +114,7 @@ def uses_of(
         agent_id: The agent.
         model: The model it worked with.
         skills: The skills as they are now.
+        clusters: What a task counts with, by its id; a task that is not in it counts by itself.
     """
     import polars as pl
 
@@ -116,19 +123,30 @@ def uses_of(
         .filter(pl.col("agent_id") == agent_id, pl.col("model") == model)
         .filter(pl.col("outcome") != Outcome.ERROR.value)
         .filter(pl.col("arm").fill_null("") != Arm.WITHOUT.value)
-        .select("episode_id")
+        .select("episode_id", "task_id")
     )
     texts = ["", *(skill.digest for skill in skills)]  # empty: recorded by who did not know it
     found = (
         ledger.scan(SkillUseRow)
         .filter(pl.col("scope") == "general", pl.col("skill_digest").is_in(texts))
-        .join(own, on="episode_id", how="semi")
+        .join(own, on="episode_id")
         .group_by("skill")
-        .agg(pl.len().alias("offered"), pl.col("loaded").sum(), pl.col("followed").sum())
+        .agg(
+            pl.len().alias("offered"),
+            pl.col("loaded").sum(),
+            pl.col("followed").sum(),
+            pl.col("task_id").unique(),
+        )
         .collect()
     )
+    known = clusters or {}
     return {
-        row["skill"]: SkillUseCount(row["offered"], row["loaded"], row["followed"])
+        row["skill"]: SkillUseCount(
+            row["offered"],
+            row["loaded"],
+            row["followed"],
+            frozenset(known.get(task_id, task_id) for task_id in row["task_id"]),
+        )
         for row in found.to_dicts()
     }
 

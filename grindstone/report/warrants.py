@@ -38,7 +38,7 @@ def warrants_markdown(
                 row.state + (" (retired)" if row.skill in retired else ""),
                 _lift(row),
                 f"{row.n_tasks} × {row.trials}",  # noqa: RUF001
-                f"{row.offered} / {row.loaded} / {row.followed}",
+                _uses(row),
                 row.model,
                 f"{row.at:%Y-%m-%d}",
                 f"{count(row.attempts, 'attempt')}, {money(row.cost_usd)}",
@@ -50,6 +50,11 @@ def warrants_markdown(
     if doubts:
         parts.append("In doubt still: " + ", ".join(f"{n} ({w})" for n, w in doubts))
     return "\n\n".join(filter(None, parts)) + "\n"
+
+
+def _uses(row: WarrantRow) -> str:
+    tasks = count(row.offered_tasks, "task")
+    return f"{row.offered} in {tasks} / {row.loaded} / {row.followed}"
 
 
 def _lift(row: WarrantRow) -> str:

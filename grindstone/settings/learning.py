@@ -361,8 +361,8 @@ class WarrantSettings(RunSettings):
     never_loaded_after: int = Field(
         30,
         ge=1,
-        description="Scored attempts that offered a skill before it may be called never loaded. "
-        "Never in 30: it is read in less than one of ten.",
+        description="Tasks that offered a skill in scored attempts before it may be called never "
+        "loaded; those of one cluster are one. Never in 30: it is read in less than one of ten.",
     )
     retire: Literal["nothing", "harmful", "useless"] = Field(
         "useless",

@@ -118,7 +118,22 @@ def test_only_scored_offers_of_the_present_text_beside_all_others_are_chances(tm
         use = SkillUseRow(episode_id=key, skill=skill.name, skill_digest=text, loaded=key == "old")
         ledger.append([use], run_key="r")
         ledger.append([attempt(key, **about)], run_key="r")
-    assert uses_of(ledger, "ada", "m", now) == {skill.name: SkillUseCount(offered=2)}
+    seen = uses_of(ledger, "ada", "m", now)
+    assert seen == {skill.name: SkillUseCount(offered=2, clusters=frozenset({"t"}))}
+
+
+def test_attempts_at_one_task_or_at_its_copies_are_one_chance(tmp_path: Path):
+    now = Workspace.create(
+        tmp_path / "agent", bundled("seed_workspaces/skillbench")
+    ).library.skills()
+    ledger = Ledger(tmp_path)
+    for number in range(30):
+        key, task = f"e{number}", ("one", "copy", "other")[number % 3]
+        use = SkillUseRow(episode_id=key, skill=now[0].name, skill_digest=now[0].digest)
+        ledger.append([use], run_key="r")
+        ledger.append([attempt(key, task_id=task)], run_key="r")
+    [use] = uses_of(ledger, "ada", "m", now, {"one": "c", "copy": "c"}).values()
+    assert (use.offered, sorted(use.clusters)) == (30, ["c", "other"])
 
 
 def attempt(key: str, **about: object) -> Episode:

@@ -27,6 +27,9 @@ class WarrantRow(Row):
     offered: NonNegativeInt = Field(
         0, description="Scored attempts of this model that this text was offered in."
     )
+    offered_tasks: NonNegativeInt = Field(
+        0, description="Tasks of these attempts; those of one cluster are one."
+    )
     loaded: NonNegativeInt = 0
     followed: NonNegativeInt = 0
     lift: float | None = Field(None, description="Mean score with it minus without it.")
