@@ -11,7 +11,8 @@ from grindstone.boundary import step_boundary
 from grindstone.errors import Cause, InfrastructureError
 from grindstone.flows.run import checked, open_planned
 from grindstone.graduation.decisions.edge_cases import EdgeCase, case_task, load_case
-from grindstone.graduation.decisions.exam import Examiner, ExamResult, cases_for, examine
+from grindstone.graduation.decisions.exam import Examiner, ExamResult, examine
+from grindstone.graduation.decisions.exam_pool import pool_of
 from grindstone.records import Episode, Outcome, Purpose
 from grindstone.runs.incidents import spared
 from grindstone.runs.plan import Planned, RunPlan, open_workspace
@@ -56,13 +57,12 @@ async def _exam(settings: GraduationSettings, blocks: BlockNames, key: str) -> E
         target = await asyncio.to_thread(
             registry.target_of, settings.agent_id, settings.target, scope
         )
-        cases = (
-            tuple(load_case(registry.home, name) for name in settings.cases)
-            if settings.cases
-            else await asyncio.to_thread(
-                cases_for, registry, registry.policy(settings.agent_id, scope), settings.agent_id
-            )
-        )
+        if settings.cases:
+            cases = tuple(load_case(registry.home, name) for name in settings.cases)
+        else:
+            policy = registry.policy(settings.agent_id, scope)
+            pool = await asyncio.to_thread(pool_of, registry, policy, settings.agent_id)
+            cases = pool.cases
         with step_boundary(f"exam of {settings.agent_id}"):
             found = await examine(registry, settings.agent_id, target, cases, take, scope)
         await seal_changes(service, known, settings)

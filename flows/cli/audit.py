@@ -62,7 +62,8 @@ def verify(
     """Check every event; name the first that was changed, removed or reordered.
 
     With `--evidence` every row deleted, added or changed since a promotion counted it is named.
-    Live actions that were begun and never closed are told in any case.
+    Live actions that were begun and never closed are told in any case, and so are edge cases that
+    were added and are gone, which is not intact.
     Exit code 0: intact; 1: not; 2: unusable input.
     """
     from grindstone.graduation.audit.chain import Chain
@@ -88,6 +89,11 @@ def verify(
     cut_off = _cut_off(work_dir)
     document["cut_off"] = [each.row.model_dump(mode="json") for each in cut_off]
     lines += map(str, cut_off)
+    if intact:
+        gone = _gone(work_dir)
+        document["gone_cases"] = list(gone)
+        lines += [f"Edge case {name} was added, and is no longer in the home." for name in gone]
+        intact = not gone
     if evidence and intact:
         from grindstone.graduation.audit.evidence_check import check_evidence
         from grindstone.graduation.registry import open_desk
@@ -99,6 +105,14 @@ def verify(
         lines += rows.lines() or ["No promotion rests on rows yet."]
     emit(document, as_json=as_json, text="\n".join(lines))
     finish(intact)
+
+
+def _gone(work_dir: Path) -> tuple[str, ...]:
+    from grindstone.graduation.decisions.exam_pool import gone_cases
+    from grindstone.graduation.registry import open_desk
+
+    registry = open_desk(work_dir.absolute())
+    return gone_cases(registry, registry.chain.events())
 
 
 def _cut_off(work_dir: Path) -> "tuple[CutOffAction, ...]":

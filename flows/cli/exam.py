@@ -30,6 +30,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(name="exam", help="Edge cases made of failures, and exams on them.")
     group.command("run")(takes_settings(GraduationSettings, {}, hidden=HIDDEN)(run))
     group.command("add")(add)
+    group.command("retire")(retire)
     group.command("list")(list_cases)
     app.add_typer(group)
 
@@ -89,17 +90,41 @@ def add(
     say(f"{case.title}: {case.agent_id} failed on it in episode {case.episode_id}.")
 
 
+def retire(
+    case_id: Annotated[str, typer.Argument(help="The case, as `exam list` names it.")],
+    by: Annotated[str, typer.Option(help="Who answers for it.")],
+    reason: Annotated[str, typer.Option(help="Why; it goes into the audit trail.")],
+    work_dir: WorkDir = Path("evolution_workdir"),
+    as_json: JsonFlag = False,
+) -> None:
+    """Take an edge case out of all exams; one that only is gone lets no exam be passed."""
+    from grindstone.graduation import GraduationService
+
+    service = GraduationService(work_dir.absolute())
+    event = service.sync.retire_edge_case(case_id, by=by, reason=reason)
+    emit(event, as_json=as_json, text=f"{case_id}: retired, event {event.sequence}.")
+
+
 def list_cases(work_dir: WorkDir = Path("evolution_workdir"), as_json: JsonFlag = False) -> None:
     """List the edge cases of a home."""
     from grindstone.graduation.decisions.edge_cases import case_ids, load_case
+    from grindstone.graduation.decisions.exam_pool import gone_cases, retired_cases
+    from grindstone.graduation.registry import open_desk
     from grindstone.runs.elsewhere import bring_rules
 
     home = Home.at(work_dir)
     bring_rules(home)
-    cases = [load_case(home, name) for name in case_ids(home)]
-    lines = [f"{case.case_id:<48} {case.title} ({case.agent_id})" for case in cases]
+    registry = open_desk(home)
+    events = registry.chain.events()
+    cases, out = [load_case(home, name) for name in case_ids(home)], retired_cases(events)
+    lines = [
+        f"{case.case_id:<48} {case.title} ({case.agent_id})"
+        f"{', retired' if case.case_id in out else ''}"
+        for case in cases
+    ]
+    lines += [f"{name:<48} was added, and is gone" for name in gone_cases(registry, events)]
     emit(
-        [case.model_dump(mode="json") for case in cases],
+        [case.model_dump(mode="json") | {"retired": case.case_id in out} for case in cases],
         as_json=as_json,
         text="\n".join(lines) or "No edge cases yet; `grindstone exam add` makes them.",
     )

@@ -14,7 +14,8 @@ from grindstone.graduation.constitution.pack import Pack
 from grindstone.graduation.decisions.by_hand import release_skill, reset_capability
 from grindstone.graduation.decisions.edge_cases import EdgeCase, add_case, load_case
 from grindstone.graduation.decisions.enrolment import enrol
-from grindstone.graduation.decisions.exam import Examiner, cases_for, examine
+from grindstone.graduation.decisions.exam import Examiner, examine
+from grindstone.graduation.decisions.exam_pool import pool_of, retire_case
 from grindstone.graduation.decisions.promotion import answer, demote, promote
 from grindstone.graduation.decisions.review import Review, review
 from grindstone.graduation.evidence.readiness import Readiness
@@ -293,7 +294,7 @@ class GraduationService(RecordKeeper):
         target = await asyncio.to_thread(self.registry.target_of, agent_id, target_maturity, within)
         policy = self.registry.policy(agent_id, within)
         if edge_case_episodes is None:
-            cases = await asyncio.to_thread(cases_for, self.registry, policy, agent_id)
+            cases = (await asyncio.to_thread(pool_of, self.registry, policy, agent_id)).cases
         else:
             cases = tuple(load_case(self.registry.home, each) for each in edge_case_episodes)
         if cases and self.examiner is None:
@@ -313,6 +314,10 @@ class GraduationService(RecordKeeper):
         return await asyncio.to_thread(
             add_case, self.registry, episode, task_dir, added_by=added_by, description=description
         )
+
+    async def retire_edge_case(self, case_id: str, *, by: str, reason: str) -> AuditEvent:
+        """Take an edge case out of all exams; the trail keeps who did and why."""
+        return await asyncio.to_thread(retire_case, self.registry, case_id, by=by, reason=reason)
 
     # Audit
 

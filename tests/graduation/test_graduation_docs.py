@@ -28,7 +28,7 @@ IN_FLOWS = (["review"], ["promote"], ["exam", "run"], ["audit", "bundle"])
 
 
 def test_every_command_has_the_flags_it_is_shown_with():
-    assert len(COMMANDS) == 19
+    assert len(COMMANDS) == 20
     for words in COMMANDS:
         command: Any = get_command(app)
         rest = list(words)
@@ -88,8 +88,10 @@ def test_those_that_need_no_sandbox_run_in_its_order(
         done = CliRunner().invoke(app, given)
         assert done.exit_code == 0, (words, done.output, done.exception)
         ran += 1
+        if given[:2] == ["exam", "add"]:
+            supplied["CASE"] = done.stdout.splitlines()[0]
         if given == ["audit", "verify"]:
             head = json.loads(CliRunner().invoke(app, ["audit", "verify", "--json"]).stdout)["head"]
             supplied["ANCHOR"] = f"{head['sequence']}:{head['digest']}"
-    assert ran == 13
+    assert ran == 14
     assert len(Ledger(home).rows(Episode)) == 3 + 1 + 1

@@ -43,6 +43,7 @@ class EventKind(StrEnum):
     CAPABILITY_CHANGED = "capability_changed"
     CAPABILITY_RESET = "capability_reset"
     CASE_ADDED = "case_added"
+    CASE_RETIRED = "case_retired"  # a named human took an edge case out of all exams
     IMPORTED = "imported"
     ACTION_APPROVED = "action_approved"  # a live action, by a human
     ACTION_REFUSED = "action_refused"

@@ -6,21 +6,19 @@ and not passed.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from fnmatch import fnmatchcase
 
 from grindstone.base import Frozen
 from grindstone.errors import InfrastructureError, InputError
 from grindstone.graduation.audit.event import AuditEvent, EventDraft, EventKind
 from grindstone.graduation.audit.standing import agent_of
-from grindstone.graduation.decisions.edge_cases import EdgeCase, case_ids, case_task, load_case
+from grindstone.graduation.decisions.edge_cases import EdgeCase, case_task
+from grindstone.graduation.decisions.exam_pool import ExamPool, pool_of, untrained, why_no_case
 from grindstone.graduation.decisions.lapse import restoring
 from grindstone.graduation.evidence.identity import AgentIdentity, identity_of, program_of
 from grindstone.graduation.registry import Registry
 from grindstone.graduation.rules.levels import Level
 from grindstone.graduation.rules.policy import Policy, is_rehearsal
-from grindstone.graduation.rules.scope import Scope, Subject
-from grindstone.ledger.recall import rows_of
-from grindstone.records import Episode, Purpose
+from grindstone.records import Episode
 from grindstone.report.model import IncidentLine
 
 Examiner = Callable[[str, Sequence[EdgeCase]], Awaitable[Sequence["Episode | InfrastructureError"]]]
@@ -55,78 +53,6 @@ class ExamResult(Frozen):
     """What was lost to errors that nobody foresaw."""
 
 
-def cases_for(registry: Registry, policy: Policy, agent_id: str) -> tuple[EdgeCase, ...]:
-    """Return the edge cases an agent's exam is made of: those it was never trained on.
-
-    A policy for a part of the work examines on cases of that part: made of an episode of it, or
-    tasks that belong to it.
-    """
-    return tuple(untrained(registry, policy, agent_id, _of_policy(registry, policy)))
-
-
-def _of_policy(registry: Registry, policy: Policy) -> list[EdgeCase]:
-    named = [
-        load_case(registry.home, name)
-        for name in case_ids(registry.home)
-        if any(fnmatchcase(name, pattern) for pattern in policy.exam.cases)
-    ]
-    return [case for case in named if _concerns(registry, case, policy.scope)]
-
-
-def _why_no_case(registry: Registry, policy: Policy, agent_id: str) -> str:
-    """Say why there is nothing to attempt, where cases were kept."""
-    kept = len(case_ids(registry.home))
-    left = len(cases_for(registry, policy, agent_id))
-    if not kept or left:
-        return "there was no edge case to attempt"
-    trained_on = len(_of_policy(registry, policy))
-    why = []
-    if trained_on:
-        why.append(f"{agent_id} was trained on the tasks of {trained_on}")
-    if elsewhere := kept - trained_on:
-        why.append(f"{elsewhere} are not among those that its policy examines on")
-    return f"of {kept} edge cases there was none to attempt: {', '.join(why)}"
-
-
-def _concerns(registry: Registry, case: EdgeCase, scope: Scope) -> bool:
-    if scope.everything:
-        return True
-    task = case_task(registry.home, case)
-    own = Subject(task.category, task.tags, case.topics, case.title)
-    if scope.holds(own):
-        return True
-    failed = rows_of(registry.ledger, Episode, None, [case.episode_id])
-    return any(
-        scope.holds(Subject(each.category, each.tags, each.topics, each.title, each.metadata))
-        for each in failed
-    )
-
-
-def untrained(
-    registry: Registry, policy: Policy, agent_id: str, cases: Sequence[EdgeCase]
-) -> list[EdgeCase]:
-    """Return the cases whose task an agent was never trained on, where its policy asks for that.
-
-    A task that was edited since is the same task.
-    """
-    if not (policy.exam.untrained and cases):
-        return list(cases)
-    import polars as pl
-
-    seen = (
-        registry.ledger.scan(Episode)
-        .filter(
-            (pl.col("agent_id") == agent_id)
-            & pl.col("purpose").is_in([each.value for each in Purpose if each.trains])
-        )
-        .select("task_id", "task_digest")
-        .unique()
-        .collect()
-    )
-    ids, digests = set(seen["task_id"]), set(seen["task_digest"])
-    return [case for case in cases if case.task_id not in ids and case.task_digest not in digests]
-
-
 async def examine(
     registry: Registry,
     agent_id: str,
@@ -144,6 +70,10 @@ async def examine(
         cases: What is to be attempted.
         examiner: Makes the attempts.
         scope: The part of the work the level is for; None: the one the policy gives levels in.
+
+    Raises:
+        InputError: The agent was trained on a case, a case was changed, or what is left of the
+            policy's cases is no exam.
     """
     within = registry.scope_name(agent_id, scope)
     policy = registry.policy(agent_id, within)
@@ -157,10 +87,15 @@ async def examine(
             f"{', '.join(known)}: the agent was trained on that task",
             "edge cases it never trained on, or a policy with exam.untrained: false",
         )
+    pool = pool_of(registry, policy, agent_id)
+    if lost := pool.lacking(policy, agent_id):
+        raise InputError(f"exam of {agent_id}", lost, "all the edge cases that were added")
     episodes = list(await examiner(agent_id, cases)) if cases else []
     results = tuple(_result(case, episode) for case, episode in zip(cases, episodes, strict=True))
-    lacking = "" if cases else _why_no_case(registry, policy, agent_id)
+    lacking = "" if cases else why_no_case(registry, policy, pool, agent_id)
     result = _verdict(agent_id, target, policy, results, episodes, lacking)
+    if cases and (told := pool.told(agent_id)):
+        result = result.model_copy(update={"reason": f"{result.reason}; {told}"})
     made = [each for each in episodes if isinstance(each, Episode)]
     identity = identity_of(
         registry,
@@ -168,7 +103,7 @@ async def examine(
         model=_only({each.model for each in made if each.model}),
         program=_only({program_of(each.profile) for each in made} - {""}),
     )
-    registry.chain.append(lambda events: _event(registry, events, policy, result, identity))
+    registry.chain.append(lambda events: _event(registry, events, policy, result, identity, pool))
     registry.chain.append(lambda events: restoring(registry, events, agent_id, within))
     return result
 
@@ -237,6 +172,7 @@ def _event(
     policy: Policy,
     result: ExamResult,
     identity: AgentIdentity,
+    pool: ExamPool,
 ) -> EventDraft:
     return EventDraft(
         kind=EventKind.EXAMINED,
@@ -252,6 +188,7 @@ def _event(
             "passed": result.passed,
             "score": result.score,
             "cases": [case.case_id for case in result.cases],
+            "trained_on": list(pool.trained_on),
             "results": [case.model_dump(mode="json") for case in result.cases],
             "cost_usd": result.cost_usd,
             "workspace_tree": result.workspace_tree,

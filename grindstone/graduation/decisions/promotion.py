@@ -17,7 +17,7 @@ from grindstone.graduation.decisions.approval import (
     approving,
     since_digest,
 )
-from grindstone.graduation.decisions.exam import cases_for
+from grindstone.graduation.decisions.exam_pool import pool_of
 from grindstone.graduation.decisions.lapse import SYSTEM
 from grindstone.graduation.decisions.retakes import failed_before, stated_identity
 from grindstone.graduation.evidence.identity import identity_of
@@ -260,7 +260,8 @@ def _examined(
 ) -> Sequence[Requirement]:
     if not policy.exam.required:
         return ()
-    wanted = {case.case_id for case in cases_for(registry, policy, agent.agent_id)}
+    pool = pool_of(registry, policy, agent.agent_id)
+    wanted, lost = {case.case_id for case in pool.cases}, pool.lacking(policy, agent.agent_id)
     all_passed = [event for event in agent.exams if _passed(event, target, wanted)]
     present = identity_of(registry, agent.agent_id)
     changed = {
@@ -272,11 +273,13 @@ def _examined(
     passed = [event for event in unchanged if failed[event.sequence] <= policy.exam.retakes]
     rehearsed = [event for event in passed if event.evidence.get("rehearsal") is True]
     enough = len(wanted) >= policy.exam.min_cases
-    met = enough and len(passed) > (0 if policy.rehearsals else len(rehearsed))
+    met = enough and not lost and len(passed) > (0 if policy.rehearsals else len(rehearsed))
     observed = f"{len(agent.exams)} since the last change of level, {len(passed)} of them passed"
     if rehearsed:
         observed += f", {len(rehearsed)} of those as a rehearsal"
-    if not enough:
+    if lost:
+        gap = lost
+    elif not enough:
         gap = (
             f"there are {len(wanted)} edge cases to be examined on that it never trained on (at "
             f"least {policy.exam.min_cases}); without cases no exam is passed"

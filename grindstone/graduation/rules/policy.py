@@ -105,6 +105,9 @@ class ExamRule(Frozen):
     untrained: bool = Field(
         True, description="Only cases whose task the agent was never trained on."
     )
+    min_share: Ratio = Field(
+        0.5, description="Share of the cases that must be left, where it was trained on others."
+    )
 
 
 class WatchRule(Frozen):

@@ -1,0 +1,186 @@
+"""The edge cases an exam is made of, and those that fell out of it: an exam gets no easier unsaid.
+
+What was ever added is known from the audit trail. A case is taken out by a named human's word,
+which is an event too; one that merely is gone from the home lets no exam be passed. Training
+takes out the cases it was on, and where it took most of them, what is left is no exam.
+"""
+
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from typing import NamedTuple
+
+from grindstone.errors import InputError
+from grindstone.graduation.audit.event import AuditEvent, EventDraft, EventKind
+from grindstone.graduation.decisions.edge_cases import EdgeCase, case_ids, case_task, load_case
+from grindstone.graduation.registry import Registry
+from grindstone.graduation.rules.policy import Policy
+from grindstone.graduation.rules.scope import Scope, Subject
+from grindstone.ledger.recall import rows_of
+from grindstone.records import Episode, Purpose
+from grindstone.text import count
+
+
+class ExamPool(NamedTuple):
+    """An agent's edge cases under a policy."""
+
+    cases: tuple[EdgeCase, ...]  # to be attempted
+    trained_on: tuple[str, ...] = ()  # ids of those whose tasks it was trained on
+    gone: tuple[str, ...] = ()  # added by the trail's word, and no longer in the home
+
+    @property
+    def left(self) -> float:
+        """The share of the present cases that is left to attempt, in [0, 1]."""
+        every = len(self.cases) + len(self.trained_on)
+        return len(self.cases) / every if every else 1.0
+
+    def lacking(self, policy: Policy, agent_id: str) -> str:
+        """Say why what is left is no exam; empty where it is one."""
+        if self.gone:
+            return (
+                f"{', '.join(self.gone)} of the edge cases that were added {_are(self.gone)} no "
+                "longer in the home; put back what was there, or `grindstone exam retire` it"
+            )
+        if self.cases and self.left < policy.exam.min_share - 1e-9:
+            return (
+                f"{self.told(agent_id)}; the policy asks for {policy.exam.min_share:.0%} of them "
+                "to be attempted"
+            )
+        return ""
+
+    def told(self, agent_id: str) -> str:
+        """Say which cases training took out; empty where it took none."""
+        if not self.trained_on:
+            return ""
+        every = count(len(self.cases) + len(self.trained_on), "edge case")
+        names = ", ".join(self.trained_on)
+        return f"of {every} {agent_id} was trained on {len(self.trained_on)} ({names})"
+
+
+def pool_of(registry: Registry, policy: Policy, agent_id: str) -> ExamPool:
+    """Return the edge cases an agent's exam is made of: those it was never trained on.
+
+    A policy for a part of the work examines on cases of that part: made of an episode of it, or
+    tasks that belong to it.
+    """
+    events = registry.chain.events()
+    every = _of_policy(registry, policy, events)
+    cases = untrained(registry, policy, agent_id, every)
+    return ExamPool(
+        tuple(cases),
+        tuple(case.case_id for case in every if case not in cases),
+        tuple(name for name in gone_cases(registry, events) if _counts(policy, name)),
+    )
+
+
+def gone_cases(registry: Registry, events: Sequence[AuditEvent]) -> tuple[str, ...]:
+    """Return the ids of cases that were added, never retired, and are not in the home."""
+    added = {event.subject for event in events if event.kind is EventKind.CASE_ADDED}
+    return tuple(sorted(added - retired_cases(events) - set(case_ids(registry.home))))
+
+
+def retired_cases(events: Sequence[AuditEvent]) -> set[str]:
+    """Return the ids of cases that a named human took out."""
+    return {event.subject for event in events if event.kind is EventKind.CASE_RETIRED}
+
+
+def retire_case(registry: Registry, case_id: str, *, by: str, reason: str) -> AuditEvent:
+    """Take a case out of all exams; it stays where it lies.
+
+    Args:
+        registry: The home.
+        case_id: The case's own id, which may be gone from the home.
+        by: Who answers for it.
+        reason: Why; it goes into the trail.
+
+    Raises:
+        InputError: Nobody is named, no reason is given, or no such case stands.
+    """
+    name = registry.person(by, "cases", where="--by").name
+    if not reason.strip():
+        raise InputError("--reason", "is empty", "why exams need not ask for it any more")
+
+    def decide(events: tuple[AuditEvent, ...]) -> EventDraft:
+        added = {event.subject for event in events if event.kind is EventKind.CASE_ADDED}
+        standing = sorted((added | set(case_ids(registry.home))) - retired_cases(events))
+        if case_id not in standing:
+            there = ", ".join(standing) or "none so far"
+            raise InputError(f"edge case {case_id}", "is none that stands", f"one of {there}")
+        return EventDraft(
+            kind=EventKind.CASE_RETIRED,
+            subject=case_id,
+            by=name,
+            reason=reason,
+            evidence={"gone": case_id not in case_ids(registry.home)},
+            at=registry.clock(),
+        )
+
+    event = registry.chain.append(decide)
+    assert event is not None
+    return event
+
+
+def why_no_case(registry: Registry, policy: Policy, pool: ExamPool, agent_id: str) -> str:
+    """Say why there is nothing to attempt, where cases were kept."""
+    kept = len(case_ids(registry.home))
+    if not kept or pool.cases:
+        return "there was no edge case to attempt"
+    why = []
+    if pool.trained_on:
+        why.append(f"{agent_id} was trained on the tasks of {len(pool.trained_on)}")
+    if elsewhere := kept - len(pool.trained_on):
+        why.append(f"{elsewhere} are not among those that its policy examines on")
+    return f"of {kept} edge cases there was none to attempt: {', '.join(why)}"
+
+
+def untrained(
+    registry: Registry, policy: Policy, agent_id: str, cases: Sequence[EdgeCase]
+) -> list[EdgeCase]:
+    """Return the cases whose task an agent was never trained on, where its policy asks for that.
+
+    A task that was edited since is the same task.
+    """
+    if not (policy.exam.untrained and cases):
+        return list(cases)
+    import polars as pl
+
+    seen = (
+        registry.ledger.scan(Episode)
+        .filter(
+            (pl.col("agent_id") == agent_id)
+            & pl.col("purpose").is_in([each.value for each in Purpose if each.trains])
+        )
+        .select("task_id", "task_digest")
+        .unique()
+        .collect()
+    )
+    ids, digests = set(seen["task_id"]), set(seen["task_digest"])
+    return [case for case in cases if case.task_id not in ids and case.task_digest not in digests]
+
+
+def _are(names: Sequence[str]) -> str:
+    return "is" if len(names) == 1 else "are"
+
+
+def _counts(policy: Policy, case_id: str) -> bool:
+    return any(fnmatchcase(case_id, pattern) for pattern in policy.exam.cases)
+
+
+def _of_policy(registry: Registry, policy: Policy, events: Sequence[AuditEvent]) -> list[EdgeCase]:
+    names = [name for name in case_ids(registry.home) if _counts(policy, name)]
+    out = retired_cases(events)
+    cases = [load_case(registry.home, name) for name in names if name not in out]
+    return [case for case in cases if _concerns(registry, case, policy.scope)]
+
+
+def _concerns(registry: Registry, case: EdgeCase, scope: Scope) -> bool:
+    if scope.everything:
+        return True
+    task = case_task(registry.home, case)
+    own = Subject(task.category, task.tags, case.topics, case.title)
+    if scope.holds(own):
+        return True
+    failed = rows_of(registry.ledger, Episode, None, [case.episode_id])
+    return any(
+        scope.holds(Subject(each.category, each.tags, each.topics, each.title, each.metadata))
+        for each in failed
+    )
