@@ -21,7 +21,7 @@ from grindstone.records import Episode, Outcome
 
 ROOT = Path(__file__).parents[2]
 IMAGE = "grindstone-built-by-tests"
-SCALE = ROOT / "docs" / "scale.md"
+KUBERNETES = ROOT / "docs" / "kubernetes.md"
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(1200)]
 
@@ -98,7 +98,7 @@ def container(image: str) -> Iterator[str]:
 
 def test_its_size_is_what_the_documentation_says(image: str) -> None:
     [found] = json.loads(told("docker", "image", "inspect", image))
-    [(whole, base)] = re.findall(r"([\d.]+) GB on a base of ([\d.]+)", SCALE.read_text())
+    [(whole, base)] = re.findall(r"([\d.]+) GB on a base of ([\d.]+)", KUBERNETES.read_text())
     [below] = json.loads(told("docker", "image", "inspect", "python:3.11-slim-bookworm"))
     own = (found["Size"] - below["Size"]) / 1e9
     assert own == pytest.approx(float(whole) - float(base), abs=0.05), f"{own:.3f} GB of its own"
