@@ -18,7 +18,7 @@ from grindstone.report.markdown_arms import comparison_headline, comparison_sect
 from grindstone.report.markdown_gates import gate_headline
 from grindstone.report.model import RunReport, TaskLine
 from grindstone.report.plots import as_markdown_image
-from grindstone.report.words import points
+from grindstone.report.words import money, points
 from grindstone.runs.incidents import spared
 from grindstone.tasks.artifacts import (
     artifact_key,
@@ -148,7 +148,10 @@ async def publish_report(report: RunReport, images: dict[str, str]) -> None:
     pages = {task: newest[key] for task, key in keys.items() if key in newest}
     links = []
     if report.tasks:
-        rows = [_verdict_row(line, pages.get(line.task_id, "")) for line in report.tasks]
+        rows = [
+            _verdict_row(line, pages.get(line.task_id, ""), rehearsal=report.rehearsal)
+            for line in report.tasks
+        ]
         page = await publish_table(artifact_key("verdicts", agent), rows, description=said)
         links.append(f"[verdict table]({page})")
     if "egl" in images:
@@ -178,7 +181,7 @@ async def publish_report(report: RunReport, images: dict[str, str]) -> None:
     )
 
 
-def _verdict_row(line: TaskLine, page: str) -> dict[str, Any]:
+def _verdict_row(line: TaskLine, page: str, *, rehearsal: bool) -> dict[str, Any]:
     last = line.attempts[-1] if line.attempts else None
     return {
         "task": line.task_id,
@@ -187,6 +190,6 @@ def _verdict_row(line: TaskLine, page: str) -> dict[str, Any]:
         "cycles": " ".join(item.outcome.mark for item in line.attempts),
         "tests": f"{last.tests_passed}/{last.tests_total}" if last and last.tests_total else "",
         "skills that helped": ", ".join(line.helped),
-        "cost (USD)": "unknown" if line.cost_usd is None else f"{line.cost_usd:.4f}",
+        "cost": money(line.cost_usd, line.unpriced_calls, rehearsal=rehearsal),
         "trajectory": f"[read it]({page})" if page else "",
     }

@@ -3,7 +3,7 @@
 from grindstone.graduation.decisions.exam import ExamResult
 from grindstone.graduation.decisions.review import Decision, Review
 from grindstone.graduation.evidence.readiness import Readiness
-from grindstone.report.words import table
+from grindstone.report.words import money, table
 from grindstone.text import count
 
 NEXT = {
@@ -56,6 +56,12 @@ def readiness_markdown(found: Readiness) -> str:
     return "\n\n".join(parts)
 
 
+def exam_cost(found: ExamResult) -> str:
+    """Return what an exam cost, in words."""
+    unpriced = int(found.cost_usd is None and not found.rehearsal)
+    return money(found.cost_usd, unpriced, rehearsal=found.rehearsal)
+
+
 def exam_markdown(found: ExamResult) -> str:
     """Return an exam's page: what was attempted and what came of it."""
     marks = {True: "✓", False: "✗", None: "⚠"}
@@ -63,11 +69,10 @@ def exam_markdown(found: ExamResult) -> str:
         [marks[case.passed], case.title, case.detail, f"`{case.case_id}`"] for case in found.cases
     ]
     verdict = "passed" if found.passed else "not passed"
-    cost = "unknown" if found.cost_usd is None else f"${found.cost_usd:.4f}"
     parts = [
         f"# Exam of {_named(found.agent_id, found.scope)} for {found.target.value}: {verdict}",
         "> A rehearsal: the offline stand-in took it." if found.rehearsal else "",
-        f"{found.reason}; cost {cost}.",
+        f"{found.reason}; cost: {exam_cost(found)}.",
         table(("", "case", "what came of it", "id"), rows) if rows else "",
     ]
     return "\n\n".join(filter(None, parts)) + "\n"

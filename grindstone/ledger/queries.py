@@ -34,6 +34,10 @@ def latest(episodes: pl.LazyFrame) -> pl.LazyFrame:
     return episodes.sort("started_at", "episode_id").unique(by, keep="last", maintain_order=True)
 
 
+_UNPRICED = pl.col("cost_usd").is_null() & ~pl.col("rehearsal")
+"""Nobody knows what it cost; what a rehearsal does costs nothing, unless somebody priced it."""
+
+
 def by_task(episodes: pl.LazyFrame) -> pl.LazyFrame:
     """Return one row per task: how it went first and last, and what that took.
 
@@ -62,7 +66,7 @@ def by_task(episodes: pl.LazyFrame) -> pl.LazyFrame:
             pl.col("tests_total").filter(SCORED).last(),
             pl.col("episode_id").filter(SCORED).last(),
             _sum_or_null("cost_usd"),
-            pl.col("cost_usd").is_null().sum().alias("unpriced"),
+            _UNPRICED.sum().alias("unpriced"),
             pl.col("duration_s").sum(),
         )
         .sort("category", "task_id")
@@ -113,7 +117,8 @@ def costs(calls: pl.LazyFrame, *by: str) -> pl.LazyFrame:
     """Return calls, tokens and dollars per group, such as role, task_id or model.
 
     Each payment counts once: a replayed call has its paid one's key. `cost_usd` is the sum
-    of the known prices (null when none is known), `unpriced` the calls without one.
+    of the known prices (null when none is known), `unpriced` the calls without one; a
+    rehearsal's cost nothing and are not among them.
     """
     tokens = [
         pl.sum_horizontal(name, f"lost_{name}").sum().alias(name)
@@ -123,7 +128,7 @@ def costs(calls: pl.LazyFrame, *by: str) -> pl.LazyFrame:
         pl.len().alias("calls"),
         *tokens,
         _sum_or_null("cost_usd"),
-        pl.col("cost_usd").is_null().sum().alias("unpriced"),
+        _UNPRICED.sum().alias("unpriced"),
     ]
     return calls.group_by(*by).agg(*sums).sort(*by) if by else calls.select(*sums)
 

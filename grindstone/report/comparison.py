@@ -110,7 +110,7 @@ def _arm(name: str, rows: Iterable[dict[str, Any]]) -> ArmSummary:
         pass_interval=wilson(passed, len(scored)),
         mean_score=fmean(row["score"] for row in scored) if scored else None,
         cost_usd=sum(costs) if costs else None,
-        unpriced=sum(row["cost_usd"] is None for row in mine),
+        unpriced=sum(row["cost_usd"] is None and not row["rehearsal"] for row in mine),
         tokens=sum(row[kind] for row in mine for kind in kinds),
         mean_duration_s=fmean(row["duration_s"] for row in scored) if scored else None,
     )

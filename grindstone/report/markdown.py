@@ -153,7 +153,8 @@ def _numbers(report: RunReport) -> str:
         ("Skills learned", str(sum(each.scope == "general" for each in report.learned))),
         (
             "Cost",
-            f"{money(report.cost_usd, report.unpriced_calls)}, {report.total_tokens:,} tokens",
+            f"{money(report.cost_usd, report.unpriced_calls, rehearsal=report.rehearsal)}, "
+            f"{report.total_tokens:,} tokens",
         ),
     ]
     return table(("", ""), rows)
@@ -183,7 +184,11 @@ def _verdicts(report: RunReport, pages: Mapping[str, str]) -> str:
             [
                 *(_linked(line.task_id, pages), line.category, line.difficulty),
                 *marks,
-                *(tests(line), helped, money(line.cost_usd, line.unpriced_calls)),
+                *(
+                    tests(line),
+                    helped,
+                    money(line.cost_usd, line.unpriced_calls, rehearsal=report.rehearsal),
+                ),
             ]
         )
     head = ["task", "category", "difficulty", *(f"cycle {n}" for n in cycles)]
@@ -315,7 +320,7 @@ def _costs(report: RunReport) -> str:
             f"{line.cache_read_tokens:,}",
             f"{line.cache_write_tokens:,}",
             f"{line.output_tokens:,}",
-            money(line.cost_usd, line.unpriced),
+            money(line.cost_usd, line.unpriced, rehearsal=report.rehearsal),
         ]
         for line in report.costs
     ]

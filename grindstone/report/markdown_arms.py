@@ -35,7 +35,7 @@ def comparison_section(report: RunReport, *, under_headline: bool = False) -> st
             f"{arm.passed}/{arm.attempts - arm.errors}",
             f"{percent(arm.pass_ratio)} {span(arm.pass_interval)}".strip(),
             percent(arm.mean_score),
-            money(arm.cost_usd, arm.unpriced),
+            money(arm.cost_usd, arm.unpriced, rehearsal=report.rehearsal),
             f"{arm.tokens:,}",
             "-" if arm.mean_duration_s is None else duration(arm.mean_duration_s),
             str(arm.errors),

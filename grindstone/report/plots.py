@@ -170,7 +170,8 @@ def cost_by_role(report: "RunReport") -> "alt.TopLevelMixin":
         )
         for line in report.costs
     ]
-    title = f"{report.total_tokens:,} tokens, price unknown" if bars else "No model calls"
+    price = "price unknown" if report.unpriced_calls else "at no cost"
+    title = f"{report.total_tokens:,} tokens, {price}" if bars else "No model calls"
     return bars_with_intervals(bars, title, value="tokens", note=report.rehearsal)
 
 

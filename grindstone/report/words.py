@@ -51,10 +51,16 @@ def span(interval: Interval | None) -> str:
     return f"95% interval {interval.low:.0%} to {interval.high:.0%}" if interval else ""
 
 
-def money(cost: float | None, unpriced: int = 0) -> str:
-    """Return dollars; says where a price is unknown."""
+NOTHING = "nothing"
+"""What a rehearsal costs, unless its tokens were priced as somebody's."""
+
+
+def money(cost: float | None, unpriced: int = 0, *, rehearsal: bool = False) -> str:
+    """Return dollars; says where a price is unknown, and where a rehearsal cost nothing."""
+    if cost is None and not unpriced:
+        return NOTHING if rehearsal else "-"
     if cost is None:
-        return "price unknown" if unpriced else "-"
+        return "price unknown"
     return f"${cost:,.4f}" + (f" + price unknown of {count(unpriced, 'call')}" if unpriced else "")
 
 

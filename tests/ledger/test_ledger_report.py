@@ -3,6 +3,8 @@ from datetime import UTC, datetime
 
 from grindstone.ledger.store import Ledger
 from grindstone.ledger.tables.runs import EvolutionRow, GateDecisionRow, IncidentRow, SkillRow
+from grindstone.llm.calls import CallRecord
+from grindstone.records import Episode
 from grindstone.report.markdown import headline, render_markdown
 from grindstone.report.model import RunReport, to_json
 from grindstone.report.run_report import build_report
@@ -132,6 +134,22 @@ def test_a_reader_sees_the_finding_first(run: Ledger) -> None:
     assert "![egl](data:x)" in text
     widths = {line.count(" | ") for line in text.splitlines() if line.startswith("| csv-totals")}
     assert len(widths) == 1
+
+
+def test_a_rehearsal_cost_nothing_and_what_else_has_no_price_is_unknown(run: Ledger) -> None:
+    calls = run.rows(CallRecord, RUN)
+    unpriced = [call.model_copy(update={"cost_usd": None}) for call in calls]
+    played = [call.model_copy(update={"run_key": "played", "rehearsal": True}) for call in unpriced]
+    attempts = [row.model_copy(update={"run_key": "played"}) for row in run.rows(Episode)]
+    run.append(attempts, run_key="played")
+    run.append(played, run_key="played")
+    report = build_report(run, "played")
+    text = render_markdown(report)
+    assert "| Cost | nothing, 8,808 tokens |" in text
+    assert "price unknown" not in text
+    mixed = [call.model_copy(update={"run_key": "mixed"}) for call in [*played[:3], *unpriced[3:]]]
+    run.append(mixed, run_key="mixed")
+    assert build_report(run, "mixed").unpriced_calls == 5
 
 
 def test_a_run_without_labels_ground_nothing(run: Ledger) -> None:
