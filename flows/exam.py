@@ -13,17 +13,21 @@ from grindstone.flows.run import checked, open_planned
 from grindstone.graduation.decisions.edge_cases import EdgeCase, case_task, load_case
 from grindstone.graduation.decisions.exam import Examiner, ExamResult, examine
 from grindstone.graduation.decisions.exam_pool import pool_of
+from grindstone.graduation.rules.levels import Level
+from grindstone.graduation.words import case_line, exam_line
 from grindstone.records import Episode, Outcome, Purpose
 from grindstone.runs.incidents import spared
 from grindstone.runs.plan import Planned, RunPlan, open_workspace
+from grindstone.runs.progress import Note
 from grindstone.settings import GraduationSettings
 from grindstone.settings.forms import EXAM
-from grindstone.tasks.flow_runs import named, run_key_of
+from grindstone.tasks.flow_runs import named, run_key_of, run_log
 from grindstone.tasks.graduation import open_service, seal_changes
 from grindstone.tasks.lost_steps import losses_kept, losses_of
 from grindstone.tasks.publish_autonomy import publish_exam, publish_trail
 from grindstone.tasks.refusal import told_plainly
 from grindstone.tasks.server_loss import telling_server_loss
+from grindstone.text import count
 
 
 @flow(name="exam", flow_run_name=named("exam"), cache_result_in_memory=False)
@@ -63,13 +67,25 @@ async def _exam(settings: GraduationSettings, blocks: BlockNames, key: str) -> E
             policy = registry.policy(settings.agent_id, scope)
             pool = await asyncio.to_thread(pool_of, registry, policy, settings.agent_id)
             cases = pool.cases
+        log = run_log()
+        log(Note(_set_out(settings.agent_id, target, cases)))
         with step_boundary(f"exam of {settings.agent_id}"):
             found = await examine(registry, settings.agent_id, target, cases, take, scope)
+        for case in found.cases:
+            log(Note(case_line(case)))
+        log(Note(exam_line(found)))
         await seal_changes(service, known, settings)
         with spared("what the UI shows of the exam"):
             await publish_exam(found)
             await publish_trail(await service.trail(settings.agent_id, scope))
     return found
+
+
+def _set_out(agent_id: str, target: Level, cases: Sequence[EdgeCase]) -> str:
+    """Return what the run's log begins with."""
+    on = ", ".join(case.title for case in cases)
+    what = f"{count(len(cases), 'case')}: {on}" if cases else "no case"
+    return f"Exam of {agent_id} for {target.value} on {what}"
 
 
 def examiner(settings: GraduationSettings, blocks: BlockNames = BlockNames()) -> Examiner:

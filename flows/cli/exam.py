@@ -42,17 +42,12 @@ def run(settings: GraduationSettings, as_json: JsonFlag = False, verbose: Verbos
     3: infrastructure.
     """
     from grindstone.flows.cli.running import run_flow
-    from grindstone.graduation.words import exam_cost
+    from grindstone.graduation.words import case_line, exam_cost, exam_line
     from grindstone.report.words import lost
 
     found = run_flow(_flow, settings, kind="exam", verbose=verbose)
-    marks = {True: "✓", False: "✗", None: "⚠"}
-    lines = [f"{marks[case.passed]} {case.title}: {case.detail}" for case in found.cases]
-    verdict = "passed" if found.passed else "not passed"
-    where = f" in {found.scope}" if found.scope else ""
-    lines.append(
-        f"Exam of {found.agent_id} for {found.target.value}{where}: {verdict}; {found.reason}."
-    )
+    lines = [case_line(case) for case in found.cases]
+    lines.append(exam_line(found))
     lines.append(f"Cost: {exam_cost(found)}{' (a rehearsal)' * found.rehearsal}")
     lines.append(lost(found.incidents))
     emit(found, as_json=as_json, text="\n".join(lines))

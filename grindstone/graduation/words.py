@@ -1,6 +1,6 @@
 """Findings of reviews and exams as people read them."""
 
-from grindstone.graduation.decisions.exam import ExamResult
+from grindstone.graduation.decisions.exam import CaseResult, ExamResult
 from grindstone.graduation.decisions.review import Decision, Review
 from grindstone.graduation.evidence.readiness import Readiness
 from grindstone.report.words import money, table
@@ -13,6 +13,8 @@ NEXT = {
     "proposed": "run graduate/graduate for it, or `grindstone demote`, as the reason says",
 }
 """What a person does about a review's finding."""
+
+_MARKS = {True: "✓", False: "✗", None: "⚠"}
 
 
 def _named(agent_id: str, scope: str) -> str:
@@ -56,6 +58,18 @@ def readiness_markdown(found: Readiness) -> str:
     return "\n\n".join(parts)
 
 
+def exam_line(found: ExamResult) -> str:
+    """Return an exam's outcome in one line."""
+    verdict = "passed" if found.passed else "not passed"
+    where = f" in {found.scope}" if found.scope else ""
+    return f"Exam of {found.agent_id} for {found.target.value}{where}: {verdict}; {found.reason}."
+
+
+def case_line(case: CaseResult) -> str:
+    """Return what came of one case."""
+    return f"{_MARKS[case.passed]} {case.title}: {case.detail}"
+
+
 def exam_cost(found: ExamResult) -> str:
     """Return what an exam cost, in words."""
     unpriced = int(found.cost_usd is None and not found.rehearsal)
@@ -64,9 +78,8 @@ def exam_cost(found: ExamResult) -> str:
 
 def exam_markdown(found: ExamResult) -> str:
     """Return an exam's page: what was attempted and what came of it."""
-    marks = {True: "✓", False: "✗", None: "⚠"}
     rows = [
-        [marks[case.passed], case.title, case.detail, f"`{case.case_id}`"] for case in found.cases
+        [_MARKS[case.passed], case.title, case.detail, f"`{case.case_id}`"] for case in found.cases
     ]
     verdict = "passed" if found.passed else "not passed"
     parts = [

@@ -1,5 +1,6 @@
 """Exam and review as flows: attempts in real sandboxes, promotion after them."""
 
+import logging
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,12 @@ pytestmark = [pytest.mark.server, pytest.mark.docker, pytest.mark.timeout(240)]
 CASE = "examples/graduation/cases/quote-farm-tractor"
 
 
-async def test_exam_review_and_promotion(prefect_server: str, tmp_path: Path) -> None:
+async def test_exam_review_and_promotion(
+    prefect_server: str,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     from grindstone.flows.exam import exam
     from grindstone.flows.graduate import graduate
     from grindstone.flows.review import review
@@ -29,11 +35,23 @@ async def test_exam_review_and_promotion(prefect_server: str, tmp_path: Path) ->
     settings = GraduationSettings(
         work_dir=tmp_path, agent_id="ada", agents=["ada"], native_profile=Profile.NOP
     )
+    logger = logging.getLogger("prefect.flow_runs")  # it hands nothing on
+    caplog.set_level(logging.INFO, logger.name)
+    monkeypatch.setattr(logger, "handlers", [*logger.handlers, caplog.handler])
     assert not (await exam(settings)).passed  # there is no case yet
+    assert "Exam of ada for INTERN on no case" in caplog.messages
     await service.add_edge_case("ep-99", bundled(CASE), added_by="Grace")
     assert (await review(settings)).decisions[0].action == "exam_due"
+    caplog.clear()
     idle = await exam(settings)
     assert [case.passed for case in idle.cases] == [False]
+    [case] = idle.cases
+    told = [
+        f"Exam of ada for INTERN on 1 case: {case.title}",
+        f"✗ {case.title}: {case.detail}",
+        f"Exam of ada for INTERN: not passed; {idle.reason}.",
+    ]
+    assert [line for line in caplog.messages if line in told] == told
     refused = await graduate(settings.model_copy(update={"validated_by": "Grace"}))
     assert not refused.promoted
     assert "no exam for INTERN" in refused.missing[0]
