@@ -50,7 +50,7 @@ class ViewerWhenAsked:
 
         header = as_header(self._login)["Authorization"]
         by = self._login.partition(":")[0]
-        return viewer_app(Site(Home.at(self._home)), header, by=by)
+        return viewer_app(Site(Home.at(self._home), prefect="../"), header, by=by)
 
 
 def with_viewer(create: Callable[..., Any], viewer: ASGIApp) -> Callable[..., Any]:

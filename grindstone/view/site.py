@@ -53,6 +53,7 @@ class Site:
         *,
         level: FeedbackLevel = FeedbackLevel.FULL,
         runs: Collection[str] | None = None,
+        prefect: str = "",
     ) -> None:
         """Open a home.
 
@@ -60,11 +61,12 @@ class Site:
             home: Whose ledger is shown.
             level: How much of the verifier's word its readers may see.
             runs: Those alone; None: all.
+            prefect: Where, from the viewer, Prefect's server is; empty: nowhere.
         """
         self.home = home
         self.ledger = ledger = CachedLedger(home, only=runs)
         self._addresses: dict[str, Callable[[Asked], Found]] = {
-            "home": lambda _: {"name": home.root.name},
+            "home": lambda _: {"name": home.root.name, "prefect": prefect},
             "runs": lambda _: runs_document(ledger),
             "trends": lambda _: trends_document(ledger),
             "run/*": lambda asked: run_document(ledger, *asked.names),

@@ -214,6 +214,16 @@ def test_the_viewer_is_beside_it_under_the_same_login(
     assert f"{failed.tests_passed}/{failed.tests_total} tests passed" in shoot(
         page, screenshots / "viewer.png"
     )
+    # From both pages one gets back to Prefect's of the same.
+    page.get_by_role("link", name="flow run", exact=True).click()
+    page.get_by_text("✗ ").first.wait_for()
+    [tried] = [run for run in up.subflows(grind_run["id"]) if run["state_name"] == "NotPassed"]
+    assert page.url.startswith(f"{up.ui}/v2/runs/flow-run/{tried['id']}")
+    page.goto(f"{up.ui}/grindstone/#/run/{failed.run_key}")
+    page.get_by_role("link", name="flow run", exact=True).click()
+    page.get_by_text(grind_run["name"]).first.wait_for()
+    assert page.url.startswith(f"{up.ui}/v2/runs/flow-run/{grind_run['id']}")
+    page.goto(f"{up.ui}/grindstone/#/episode/{failed.episode_id}")
     # The model's answer lies in the run's journal.
     page.locator(".turn.agent").first.get_by_role("button", name="Raw answer").click()
     page.locator(".turn.agent").first.get_by_text('"stop_reason"').first.wait_for()

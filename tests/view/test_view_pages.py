@@ -41,6 +41,7 @@ def test_a_run_is_found_and_its_failed_attempts_are_filtered(viewer: Any) -> Non
     page.get_by_role("link", name="late").click()
     page.get_by_role("heading", name="grind ada").wait_for()
     assert "1 of 3 attempts" in page.inner_text("main")
+    assert page.get_by_text("In Prefect").count() == 0  # it is not there
     page.get_by_role("button", name="outcome:failed").click()
     page.get_by_text("2 of 3 attempts", exact=True).wait_for()
     assert sorted(cells(page, 1)) == ["add-up", "long-walk"]

@@ -4,6 +4,7 @@ import { html, useEffect, useState } from "./lib.js";
 import { load, offline, useDocument } from "./data.js";
 import { Fact, Link, Outcome, Shown, Trail, save } from "./parts.js";
 import { setQuery, usePlace } from "./place.js";
+import { AttemptInPrefect } from "./prefect.js";
 import { useOpen, useRaw, useSteps } from "./steps.js";
 import { Turn } from "./turn.js";
 import { count, duration, fixed, money, plural, standing, tests, time } from "./words.js";
@@ -79,6 +80,7 @@ const Facts = ({ found }) => html`<dl class="facts">
     ? html`<${Link} to=${["pair", found.previous, found.attempt.episode_id]}>compare<//> ` : ""}${found.following
     ? html`<${Link} to=${["episode", found.following]}>next<//>` : ""}${!found.previous
     && !found.following ? "the only attempt at it in this run" : ""}<//>
+  <${AttemptInPrefect} attempt=${found.attempt} />
 </dl>`;
 
 function Conversation({ found }) {

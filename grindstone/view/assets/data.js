@@ -28,10 +28,12 @@ function logins() {
   return kept.filter(Boolean);
 }
 
-async function ask(path, options = {}) {
+const ask = (path, options) => askAt(`api/${path}`, options);
+
+async function askAt(place, options = {}) {
   for (const login of [...logins(), ""]) {
     const headers = { ...options.headers, ...(login && { Authorization: `Basic ${login}` }) };
-    const answer = await fetch(`api/${path}`, { ...options, headers });
+    const answer = await fetch(place, { ...options, headers });
     if (answer.status !== 401) return answer;
   }
   throw new LoginNeeded();
@@ -78,6 +80,14 @@ export async function load(parts, query = {}) {
   const found = await answer.json();
   if (!answer.ok) throw new Error(found.problem);
   return found;
+}
+
+// What Prefect's server, at a place beside this page, answers to a question of its API.
+export async function askPrefect(server, path, question) {
+  const answer = await askAt(`${server}api/${path}`, { method: "POST",
+    headers: { "Content-Type": "application/json" }, body: JSON.stringify(question) });
+  if (!answer.ok) throw new Error(`Prefect answers ${answer.status}.`);
+  return answer.json();
 }
 
 // A file; its name is the server's.

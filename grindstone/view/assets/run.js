@@ -5,6 +5,7 @@ import { useDocument } from "./data.js";
 import { RunDownloads } from "./downloads.js";
 import { Fact, Link, Outcome, Shown, Trail } from "./parts.js";
 import { address } from "./place.js";
+import { RunInPrefect } from "./prefect.js";
 import { Steer } from "./steer.js";
 import { Table } from "./table.js";
 import { count, duration, fixed, money, percent, seconds_between, standing, tests, time }
@@ -79,6 +80,7 @@ const Facts = ({ run }) => html`<dl class="facts">
   <${Fact} name="Dollars">${run.rehearsal ? "rehearsal" : money(run.cost_usd) || "-"}<//>
   <${Fact} name="Started">${time(run.started_at)}<//>
   <${Fact} name="Took">${duration(seconds_between(run.started_at, run.ended_at)) || "running"}<//>
+  <${RunInPrefect} run=${run} />
 </dl>`;
 
 const Parts = ({ run_key, parts }) => parts.length > 0 && html`<p>What changed:
