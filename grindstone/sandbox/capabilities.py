@@ -2,11 +2,11 @@
 
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pkgutil import resolve_name
 
 from grindstone.base import Frozen
-from grindstone.sandbox.registry import PROVIDERS, Kind
+from grindstone.sandbox.registry import PROVIDERS, Kind, ProviderRow
 
 PROBE_TIMEOUT_S = 20
 
@@ -45,8 +45,18 @@ class Capabilities(Frozen):
 
 def probe() -> Capabilities:
     """Look, without leaving anything behind; blocks for up to a few seconds."""
-    engines = {row.kind: resolve_name(row.probe)() for row in PROVIDERS}
+    engines = {row.kind: tuple(_looks(row)) for row in PROVIDERS}
     return Capabilities(engines=engines, tmux=_tmux())
+
+
+def engine_of(row: ProviderRow) -> Tool:
+    """Return a provider's engine, tried; what else it can use is not looked at."""
+    return next(iter(_looks(row)))
+
+
+def _looks(row: ProviderRow) -> Iterable[Tool]:
+    looks: Iterable[Tool] = resolve_name(row.probe)()
+    return looks
 
 
 def _tmux() -> Tool:

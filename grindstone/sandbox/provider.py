@@ -4,7 +4,7 @@ import asyncio
 from pkgutil import resolve_name
 
 from grindstone.errors import GrindstoneError, InputError
-from grindstone.sandbox.capabilities import probe
+from grindstone.sandbox.capabilities import engine_of
 from grindstone.sandbox.protocol import SandboxProvider
 from grindstone.sandbox.registry import AUTO, KINDS, PROVIDERS, Choice
 
@@ -22,13 +22,14 @@ async def open_provider(choice: Choice = AUTO, runtime: str | None = None) -> Sa
     """
     if choice not in {AUTO, *KINDS}:
         raise InputError("sandbox", f"there is no {choice!r}", ", ".join((AUTO, *KINDS)))
-    found = await asyncio.to_thread(probe)
-    rows = [row for row in PROVIDERS if choice in {AUTO, row.kind}]
-    for row in rows:
-        if found.engine(row.kind).works:
+    tools = []
+    for row in PROVIDERS:
+        if choice not in {AUTO, row.kind}:
+            continue
+        tools.append(await asyncio.to_thread(engine_of, row))
+        if tools[-1].works:
             chosen = () if runtime is None else (runtime,)
             opened: SandboxProvider = await asyncio.to_thread(resolve_name(row.provider), *chosen)
             return opened
-    tools = [found.engine(row.kind) for row in rows]
     missing = "; ".join(f"{tool.name}: {tool.reason} (try: {tool.remedy})" for tool in tools)
     raise GrindstoneError(f"no sandbox on this machine: {missing}")

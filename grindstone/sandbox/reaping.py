@@ -4,9 +4,9 @@ import asyncio
 from typing import NamedTuple
 
 from grindstone.errors import GrindstoneError
-from grindstone.sandbox.capabilities import probe
+from grindstone.sandbox.capabilities import engine_of
 from grindstone.sandbox.provider import open_provider
-from grindstone.sandbox.registry import KINDS
+from grindstone.sandbox.registry import PROVIDERS
 
 
 class Reaped(NamedTuple):
@@ -24,10 +24,11 @@ async def reap_dead() -> list[Reaped]:
     Sandboxes name the process that started them. Those of processes that live, and those of
     other machines, are let be.
     """
-    found, told = await asyncio.to_thread(probe), []
-    for kind in KINDS:
-        if not found.engine(kind).works:
+    told = []
+    for row in PROVIDERS:
+        if not (await asyncio.to_thread(engine_of, row)).works:
             continue
+        kind = row.kind
         try:
             provider = await open_provider(kind)
             try:

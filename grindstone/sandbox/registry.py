@@ -12,7 +12,7 @@ class ProviderRow(NamedTuple):
 
     kind: str
     provider: str  # module:class of a `protocol.Provider`
-    probe: str  # module:function without arguments, the tools it needs, itself first
+    probe: str  # module:function without arguments: looks at its tools one by one, itself first
 
 
 PROVIDERS: tuple[ProviderRow, ...] = (

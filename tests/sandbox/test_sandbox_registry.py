@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -79,3 +80,15 @@ async def test_an_unknown_provider_is_refused_with_those_there_are() -> None:
         InputError, match="there is no 'podman'; expected auto, docker, bubblewrap, kubernetes"
     ):
         await open_provider("podman")
+
+
+@pytest.mark.bubblewrap
+async def test_where_one_is_chosen_the_others_are_not_looked_at(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as engine:
+        engine.settimeout(0.2)
+        monkeypatch.setenv("DOCKER_HOST", f"tcp://127.0.0.1:{engine.getsockname()[1]}")
+        await (await open_provider("bubblewrap")).close()
+        with pytest.raises(TimeoutError):
+            engine.accept()

@@ -1,16 +1,18 @@
 """Whether a Docker engine answers, and what it can do."""
 
 import shutil
+from collections.abc import Iterator
 
 from grindstone.errors import InfrastructureError
 from grindstone.sandbox.capabilities import Tool, ask
 from grindstone.sandbox.docker.engine import Engine
 
 
-def probe() -> tuple[Tool, ...]:
-    """Return the engine and the builder; blocks for up to a few seconds."""
+def probe() -> Iterator[Tool]:
+    """Look at the engine, then at the builder; each blocks for up to a few seconds."""
     docker = _engine()
-    return docker, _buildx(docker)
+    yield docker
+    yield _buildx(docker)
 
 
 def _engine() -> Tool:
