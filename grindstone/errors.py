@@ -11,7 +11,7 @@ What nobody foresaw becomes infrastructure too (`InternalError`), at `boundary.s
 from collections.abc import Sequence
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 
 class GrindstoneError(Exception):
@@ -77,6 +77,40 @@ class BudgetExceededError(GrindstoneError):
         super().__init__(message)
         self.ceiling = ceiling
         self.limit = limit
+
+    @classmethod
+    def in_tokens(cls, used: float, held: float, needed: float, limit: float) -> Self:
+        """Return the error of a call that needs more tokens than are left.
+
+        Args:
+            used: By calls that ended.
+            held: By calls in flight.
+            needed: By the call, about.
+            limit: `max_tokens_total`.
+        """
+        return cls(
+            f"max_tokens_total: {used:,.0f} tokens are used, {held:,.0f} reserved by calls in "
+            f"flight and the next call needs about {needed:,.0f}; the ceiling is {limit:,.0f}",
+            ceiling="max_tokens_total",
+            limit=limit,
+        )
+
+    @classmethod
+    def in_usd(cls, spent: float, held: float, needed: float, limit: float) -> Self:
+        """Return the error of a call that costs more US dollars than are left.
+
+        Args:
+            spent: By calls that ended.
+            held: By calls in flight.
+            needed: By the call, about.
+            limit: `max_cost_usd`.
+        """
+        return cls(
+            f"max_cost_usd: {spent:.4f} USD are spent, {held:.4f} reserved by calls in flight and "
+            f"the next call costs about {needed:.4f}; the ceiling is {limit:.4f}",
+            ceiling="max_cost_usd",
+            limit=limit,
+        )
 
 
 class CalledOffError(GrindstoneError):

@@ -179,21 +179,13 @@ class SpendMeter:
         if sum(call.tokens for call in every) > free_tokens:
             used = self._usage.total_tokens + self._lost.total_tokens
             reserved = sum(call.tokens for call in self._in_flight)
-            raise BudgetExceededError(
-                f"max_tokens_total: {used:,} tokens are used, {reserved:,} reserved by calls in "
-                f"flight and the next call needs about {need.tokens:,}; "
-                f"the ceiling is {self._max_tokens_total:,}",
-                ceiling="max_tokens_total",
-                limit=self._max_tokens_total or 0,
+            raise BudgetExceededError.in_tokens(
+                used, reserved, need.tokens, self._max_tokens_total or 0
             )
         if sum(call.cost_usd for call in every) > free_usd:
             reserved_usd = sum(call.cost_usd for call in self._in_flight)
-            raise BudgetExceededError(
-                f"max_cost_usd: {self._cost_usd:.4f} USD are spent, {reserved_usd:.4f} "
-                f"reserved by calls in flight and the next call costs about {need.cost_usd:.4f}; "
-                f"the ceiling is {self._max_cost_usd:.4f}",
-                ceiling="max_cost_usd",
-                limit=self._max_cost_usd or 0.0,
+            raise BudgetExceededError.in_usd(
+                self._cost_usd, reserved_usd, need.cost_usd, self._max_cost_usd or 0.0
             )
         tokens = _all_but_one([(call.tokens, call.most_tokens) for call in every])
         usd = _all_but_one([(call.cost_usd, call.most_usd) for call in every])

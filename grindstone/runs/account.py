@@ -15,6 +15,7 @@ from typing import NamedTuple
 from pydantic import NonNegativeInt
 
 from grindstone.base import Frozen
+from grindstone.errors import BudgetExceededError
 from grindstone.llm.budget import Spending
 from grindstone.sandbox.owner import Owner
 
@@ -176,6 +177,21 @@ def asked(
     place = mine.waits or account.served + 1
     waiting = kept.model_copy(update={"waits": place})
     return answer(waiting, Ruling.WAIT, Amount(), max(place, account.served))
+
+
+def refusal(found: AskedBudget, expected: Amount, limit: Amount) -> BudgetExceededError:
+    """Return the error of a call that does not fit under a ceiling any more.
+
+    Args:
+        found: What it was told.
+        expected: By the call.
+        limit: Of the run.
+    """
+    if found.spent.tokens + found.held.tokens + expected.tokens > limit.tokens:
+        return BudgetExceededError.in_tokens(
+            found.spent.tokens, found.held.tokens, expected.tokens, limit.tokens
+        )
+    return BudgetExceededError.in_usd(found.spent.usd, found.held.usd, expected.usd, limit.usd)
 
 
 def _sum(amounts: list[Amount]) -> Amount:

@@ -9,14 +9,11 @@ call and takes another one, under another name.
 
 import asyncio
 import contextlib
-import math
 import threading
-import time
 from collections.abc import Awaitable, Callable
 from functools import partial
-from uuid import uuid4
 
-from grindstone.errors import BudgetExceededError, InfrastructureError
+from grindstone.errors import InfrastructureError
 from grindstone.home import RunFolder
 from grindstone.llm.budget import CallNeed, Spending
 from grindstone.llm.calls import CallRecord
@@ -27,12 +24,13 @@ from grindstone.runs.account import (
     Account,
     Amount,
     AskedBudget,
-    InUse,
     Ruling,
     Share,
     asked,
     limit_of,
+    refusal,
 )
+from grindstone.runs.own_share import OwnShare
 from grindstone.sandbox.owner import this_process
 
 LOOK_S = 0.5
@@ -51,21 +49,16 @@ class SharedBudget:
                 settles in the end what the others spent, who have ended by then.
         """
         self._drives = drives
-        self.payer = uuid4().hex
+        self._own = OwnShare()
         self._folder = folder
         self._journal = Journal(folder.journal)
         self._record = SharedRecord(folder.account, Account)
         self._turn = asyncio.Lock()  # one call at a time asks
         self._ended = asyncio.Event()  # a call in flight has
         self._talking = threading.Lock()  # one change of the account at a time
-        self._facts = threading.Lock()
-        self._spent = self._expected = self._most = Amount()
-        self._granted: Amount | None = None  # while it is not known
         self._waiting = False  # whether a call of this process does
-        self._limit: Amount | None = None  # under which the share was given
         self._has_joined = False  # whether it had a share when the account was last changed
         self._settles = drives  # whether it reads the journal when it joins
-        self._since = -math.inf  # when it was last seen to have a share
         self._wanted = False  # whether others wait
         self._silent: dict[str, lease.Pulse] = {}
         self._over = threading.Event()
@@ -80,6 +73,11 @@ class SharedBudget:
             InfrastructureError: The storage did not answer.
         """
         return SharedRecord(folder.account, Account).exists()
+
+    @property
+    def payer(self) -> str:
+        """The name under which this process spends."""
+        return self._own.name
 
     async def begin(
         self, need: CallNeed, ceilings: Callable[[], Awaitable[Spending]]
@@ -103,14 +101,14 @@ class SharedBudget:
             try:
                 while True:
                     limit = limit_of(await ceilings())
-                    if self._takes(expected, most, limit):
+                    if self._own.take(expected, most, limit):
                         return partial(self._release, expected, most)
                     self._ended.clear()
                     found = await self._asked(expected, most, limit)
                     if found.ruling is Ruling.BEGIN:
                         return partial(self._release, expected, found.reserved)
                     if found.ruling is Ruling.REFUSE:
-                        raise _refusal(found, expected, limit)
+                        raise refusal(found, expected, limit)
                     with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(self._ended.wait(), LOOK_S)
             finally:
@@ -120,13 +118,10 @@ class SharedBudget:
 
     def paid(self, record: CallRecord) -> None:
         """Count a call of this process that is in the journal."""
-        with self._facts:
-            self._spent += _bill(record)
+        self._own.pay(_bill(record))
 
     def _release(self, expected: Amount, most: Amount) -> None:
-        with self._facts:
-            self._expected -= expected
-            self._most -= most
+        self._own.give_back(expected, most)
         self._ended.set()
         if self._wanted:
             self._tell_soon()
@@ -138,23 +133,6 @@ class SharedBudget:
             await asyncio.wait(self._giving_back)
         if self._has_joined or self._drives:
             await asyncio.to_thread(self._leave)
-
-    def _takes(self, expected: Amount, most: Amount, limit: Amount) -> bool:
-        """Set aside what a call may use where the share has it, or nothing is limited."""
-        fresh = time.monotonic() - self._since < lease.LOST_S - 2 * lease.BEAT_S
-        with self._facts:
-            if limit != limit_of(Spending()):
-                if self._granted is None or not fresh or limit != self._limit:
-                    return False
-                if not most.within(self._granted - self._spent - self._most, limit):
-                    return False
-            self._expected += expected
-            self._most += most
-        return True
-
-    def _use(self) -> InUse:
-        with self._facts:
-            return InUse(self._spent, self._expected, self._most)
 
     async def _asked(self, expected: Amount, most: Amount, limit: Amount) -> AskedBudget:
         asking = asyncio.ensure_future(asyncio.to_thread(self._ask, expected, most, limit))
@@ -177,17 +155,18 @@ class SharedBudget:
         answers: list[AskedBudget] = []
 
         def work(account: Account) -> Account:
-            use = self._use()
-            found = asked(account, self.payer, use, expected=expected, most=most, limit=limit)
+            found = asked(
+                account, self.payer, self._own.use, expected=expected, most=most, limit=limit
+            )
             answers.append(found)
             return answers[-1].account
 
         def note() -> None:
-            self._limit, answer = limit, answers[-1]
+            answer = answers[-1]
+            self._own.granted_under(limit)
             self._waiting = answer.ruling is Ruling.WAIT
             if answer.ruling is Ruling.BEGIN:
-                self._expected += expected
-                self._most += answer.reserved
+                self._own.set_aside(expected, answer.reserved)
 
         while True:
             self._change(work, note)
@@ -202,7 +181,7 @@ class SharedBudget:
         """Tell what was spent, and keep only what calls in flight may use."""
 
         def work(account: Account) -> Account:
-            use, mine = self._use(), account.shares[self.payer]
+            use, mine = self._own.use, account.shares[self.payer]
             place = mine.waits if self._waiting else 0
             kept = {"granted": use.all, "spent": use.spent, "waits": place}
             return account.having(self.payer, mine.model_copy(update=kept))
@@ -233,13 +212,11 @@ class SharedBudget:
             return work(account)
 
         with self._talking:
-            with self._facts:
-                self._granted = None  # no call begins meanwhile
+            self._own.suspend()
             account = self._record.change(change)
             self._has_joined, self._settles = True, False
-            with self._facts:
-                note()
-                self._granted = account.shares[self.payer].granted
+            note()
+            self._own.grant(account.shares[self.payer].granted)
             self._seen(account)
             if self._beat is None:
                 self._beat = threading.Thread(target=self._live, name="budget", daemon=True)
@@ -252,10 +229,9 @@ class SharedBudget:
         by who has spent without a share, or after losing it.
         """
         if self._has_joined:
-            with self._facts:
-                self.payer, self._spent = uuid4().hex, Amount()
+            self._own.rename()
             self._has_joined, self._settles = False, True
-        use = self._use()
+        use = self._own.use
         share = Share(granted=use.all, spent=use.spent, **this_process()._asdict())
         joined = account.having(self.payer, share)
         return self._settled(joined) if self._settles or use.spent != Amount() else joined
@@ -299,9 +275,9 @@ class SharedBudget:
 
     def _seen(self, account: Account | None) -> None:
         if account is None or self.payer not in account.shares:
-            self._since = -math.inf  # given up: the next call asks
+            self._own.missed()
             return
-        self._since = time.monotonic()
+        self._own.seen()
         self._wanted = any(share.waits for share in account.others(self.payer))
 
     def _leave(self) -> None:
@@ -315,7 +291,7 @@ class SharedBudget:
             if self.payer not in account.shares:
                 return account  # its calls are read from the journal
             gone.add(self.payer)
-            return account.without(self.payer).settling(self._use().spent)
+            return account.without(self.payer).settling(self._own.use.spent)
 
         if self._beat is not None:
             self._beat.join()
@@ -329,22 +305,3 @@ class SharedBudget:
 def _bill(record: CallRecord) -> Amount:
     used = record.usage + record.lost
     return Amount(tokens=used.total_tokens, usd=record.cost_usd or 0.0)
-
-
-def _refusal(found: AskedBudget, expected: Amount, limit: Amount) -> BudgetExceededError:
-    if found.spent.tokens + found.held.tokens + expected.tokens > limit.tokens:
-        return BudgetExceededError(
-            f"max_tokens_total: {found.spent.tokens:,.0f} tokens are used, "
-            f"{found.held.tokens:,.0f} reserved by calls in flight and the next call needs about "
-            f"{expected.tokens:,.0f}; "
-            f"the ceiling is {limit.tokens:,.0f}",
-            ceiling="max_tokens_total",
-            limit=limit.tokens,
-        )
-    return BudgetExceededError(
-        f"max_cost_usd: {found.spent.usd:.4f} USD are spent, {found.held.usd:.4f} reserved by "
-        f"calls in flight and the next call costs about {expected.usd:.4f}; "
-        f"the ceiling is {limit.usd:.4f}",
-        ceiling="max_cost_usd",
-        limit=limit.usd,
-    )

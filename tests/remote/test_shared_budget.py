@@ -50,17 +50,27 @@ async def service() -> AsyncIterator[Service]:
 
 
 async def spending(name: str, home: str, service: Service, tmp_path: Path):
-    """Start a process that spends, with a cache of its own."""
+    """Start a process that spends when it is told to, with a cache of its own."""
     environ = os.environ | {
         "GRINDSTONE_CACHE_DIR": str(tmp_path / name),
         "PYTHONPATH": str(Path(spender.__file__).parents[1]),
     }
     words = (name, home, service.url, str(CEILING), str(AT_ONCE))
-    return await asyncio.create_subprocess_exec(
+    process = await asyncio.create_subprocess_exec(
         *(sys.executable, spender.__file__, *words),
         env=environ,
+        stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
     )
+    assert process.stdout is not None
+    assert await process.stdout.readline() == b"ready\n"
+    return process
+
+
+async def begin(process: asyncio.subprocess.Process) -> None:
+    assert process.stdin is not None
+    process.stdin.write(b"\n")
+    await process.stdin.drain()
 
 
 async def answers_of(process: asyncio.subprocess.Process) -> int:
@@ -84,6 +94,8 @@ async def test_two_processes_together_keep_the_ceiling_and_use_it_up(
     home: str, service: Service, tmp_path: Path
 ):
     processes = [await spending(name, home, service, tmp_path) for name in ("one", "two")]
+    for process in processes:  # together: loading takes longer than spending it all
+        await begin(process)
     answers = await asyncio.gather(*map(answers_of, processes))
     assert min(answers) > 0
     assert sum(answers) == len(service.bodies)
@@ -98,13 +110,16 @@ async def test_what_a_killed_process_had_set_aside_is_spent_by_the_other(
     home: str, service: Service, tmp_path: Path
 ):
     doomed = await spending("one", home, service, tmp_path)
+    await begin(doomed)
     while len(service.bodies) < 10:
         await asyncio.sleep(0.01)
     doomed.kill()
     await doomed.wait()
     answered = len(service.bodies)
     assert (await asyncio.to_thread(account_of, home)).shares
-    other = await answers_of(await spending("two", home, service, tmp_path))
+    successor = await spending("two", home, service, tmp_path)
+    await begin(successor)
+    other = await answers_of(successor)
     assert len(service.bodies) == answered + other
     kept = await asyncio.to_thread(paid_tokens, home)
     assert CEILING - NEXT_CALL_TOKENS < kept <= CEILING

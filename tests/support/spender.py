@@ -1,7 +1,7 @@
 """A process of a run that pays for calls until a ceiling ends it: python spender.py NAME HOME …
 
 Arguments: its name, the home, the address of the service, tokens that may be used, calls at once.
-Prints the number of its answers.
+Says that it is ready, and begins when it is given a line; prints the number of its answers.
 """
 
 import asyncio
@@ -31,6 +31,8 @@ async def spend(name: str, home: str, url: str, ceiling: int, at_once: int) -> i
             await model.complete(request(QUESTION, max_tokens=200), site(turn, scope=name))
             answers += 1
 
+    print("ready", flush=True)
+    await asyncio.to_thread(sys.stdin.readline)
     async with open_models(
         run_key="K",
         journal_dir=folder.journal,
