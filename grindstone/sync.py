@@ -25,16 +25,16 @@ def run_to_end(work: Coroutine[Any, Any, T]) -> T:
         return thread.submit(context.run, asyncio.run, work).result()
 
 
-def ender(why: str) -> Callable[[], None]:
-    """Return what cancels the present task, called from any thread.
+def ender(what: str) -> Callable[[str], None]:
+    """Return what cancels the present task, called from any thread with the reason.
 
     Args:
-        why: The cancellation says.
+        what: Is cancelled; the cancellation says that, and the reason.
     """
     work, loop = asyncio.current_task(), asyncio.get_running_loop()
     assert work is not None
 
-    def end() -> None:
-        loop.call_soon_threadsafe(work.cancel, why)
+    def end(why: str) -> None:
+        loop.call_soon_threadsafe(work.cancel, f"{what}: {why}")
 
     return end

@@ -48,10 +48,8 @@ from grindstone.workspace import Workspace
 Calls = defaultdict[str, dict[str, CallRecord]]
 """Calls by scope and id."""
 
-LOST = (
-    "another machine has taken the run over, or may have: storage took no sign of life for a minute"
-)
-"""Why a run is called off whose lock in storage could not be held."""
+LOST = "the run was called off, for its lock is lost"
+"""What is told of a run whose lock in storage could not be held, before the reason."""
 STARTS_AT_ONCE = 3
 """Attempts that may be starting together. A Prefect server that is not ours (see
 `grindstone.flows.serving`) answers "database is locked" to more on SQLite, and the client then

@@ -46,10 +46,7 @@ async def turn_with(home: Home, agent_id: str, run_key: str, watch: Watcher) -> 
         yield
         return
     told, seen = "", 0
-    lost = ender(
-        f"another machine has taken the turn with {agent_id}, or may have: storage took no sign of "
-        "life for a minute"
-    )
+    lost = ender(f"the run was called off, for its turn with {agent_id} is lost")
     while not await asyncio.to_thread(turn.take, lost=lost):
         holder = await asyncio.to_thread(turn.holder)
         seen = seen + 1 if holder is not None and holder.run_key == run_key else 0

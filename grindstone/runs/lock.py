@@ -1,7 +1,7 @@
 """One process holds a thing of a home, on whatever machine; the lock goes with the process."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from filelock import FileLock
@@ -9,19 +9,19 @@ from filelock import FileLock
 from grindstone.errors import InputError
 from grindstone.home import RunFolder
 from grindstone.remote.mirror import mirror_of
-from grindstone.runs.remote_lock import RemoteLock
+from grindstone.runs.remote_lock import Lost, RemoteLock
 
 
 @contextlib.contextmanager
-def held(path: Path, *, lost: Callable[[], None] = lambda: None, note: str = "") -> Iterator[None]:
+def held(path: Path, *, lost: Lost = lambda _: None, note: str = "") -> Iterator[None]:
     """Hold the lock of a path if nobody does; any thread may give it back.
 
     In a remote home a lease in the storage is held besides.
 
     Args:
         path: The lock file's.
-        lost: Called from another thread where a process on another machine has taken it over,
-            since this one gave no sign of life. Only in a remote home.
+        lost: Told where a process on another machine has taken it, or may have. Only in a remote
+            home.
         note: Kept in the lease, for who finds it held.
 
     Raises:
@@ -39,9 +39,7 @@ def held(path: Path, *, lost: Callable[[], None] = lambda: None, note: str = "")
 
 
 @contextlib.contextmanager
-def sole_process(
-    folder: RunFolder, run_key: str, *, lost: Callable[[], None] = lambda: None
-) -> Iterator[None]:
+def sole_process(folder: RunFolder, run_key: str, *, lost: Lost = lambda _: None) -> Iterator[None]:
     """Be the one process that drives a run; `lost` as `held` has it.
 
     Raises:

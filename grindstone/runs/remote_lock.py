@@ -1,8 +1,10 @@
 """A lock on something of a remote home: an object that its holder keeps writing anew.
 
 Who waits notes on its own clock when the object last changed, so no clock is compared between
-machines. Each holder has a higher number than all before it. One that finds the object changed,
-or could not write it for as long as others would wait, holds it no more and is told.
+machines. Each holder has a higher number than all before it. One that finds that another has
+written the object, or could not write it for as long as others would wait, holds it no more and is
+told. Where a person has removed or damaged the object, and nobody has taken it since, its holder
+writes it anew.
 """
 
 import contextlib
@@ -39,6 +41,16 @@ class Holding(Frozen):
         return not self.holder or not Owner(self.host, self.pid, self.started).alive()
 
 
+Lost = Callable[[str], None]
+"""Told, from another thread, why a lock is held no more: a sentence."""
+
+SILENT = "storage took no sign of life for a minute, so another machine may have taken it"
+
+
+class _LostError(Exception):
+    """A lock is held no more."""
+
+
 class RemoteLock:
     """A lock of a remote home, by the path of its file."""
 
@@ -49,14 +61,14 @@ class RemoteLock:
 
     @contextlib.contextmanager
     def hold(
-        self, *, wait: bool = True, lost: Callable[[], None] = lambda: None, note: str = ""
+        self, *, wait: bool = True, lost: Lost = lambda _: None, note: str = ""
     ) -> Iterator[int]:
         """Hold the lock; gives the holder's number.
 
         Args:
             wait: Whether to wait while a living holder has it.
             note: For others to read meanwhile.
-            lost: Called from another thread where somebody else has taken it.
+            lost: Called where it is held no more, for another has it or may have.
 
         Raises:
             TimeoutError: A living holder has it, and is not to be waited for.
@@ -69,18 +81,18 @@ class RemoteLock:
         def keep() -> None:
             since = time.monotonic()
             while not over.wait(BEAT_S):
-                mine, tag = kept[0]
-                new = mine.model_copy(update={"beat": mine.beat + 1})
+                until = since + LOST_S - 2 * BEAT_S
                 try:
-                    written = self._pressing.put_over(self._name, _bytes(new), tag)
+                    kept[0] = self._renewed(*kept[0], until)
                 except InfrastructureError:
-                    if time.monotonic() - since < LOST_S - 2 * BEAT_S:
-                        continue
-                    written = None
-                if written is None:
-                    lost()
+                    if time.monotonic() > until:
+                        lost(f"{self._name}: {SILENT}")
+                        return
+                except _LostError as error:
+                    lost(f"{self._name}: {error}")
                     return
-                kept[0], since = (new, written), time.monotonic()
+                else:
+                    since = time.monotonic()
 
         thread = threading.Thread(target=keep, name="remote lock", daemon=True)
         thread.start()
@@ -93,6 +105,24 @@ class RemoteLock:
             free = Holding(number=mine.number)
             with contextlib.suppress(InfrastructureError):
                 self._store.put_over(self._name, _bytes(free), tag)
+
+    def _renewed(self, mine: Holding, tag: str, until: float) -> tuple[Holding, str]:
+        new = mine.model_copy(update={"beat": mine.beat + 1})
+        written = self._pressing.put_over(self._name, _bytes(new), tag)
+        while written is None:
+            there = self._pressing.version(self._name)
+            other = None if there is None else _parsed(there)
+            if other is not None and other.holder != mine.holder:
+                who = f"another machine, {other.host}," if other.holder else "another process"
+                raise _LostError(f"{who} has taken it")
+            if time.monotonic() > until:  # who had it meanwhile may have removed it
+                raise _LostError(SILENT)
+            written = (
+                self._pressing.put_new(self._name, _bytes(new))
+                if there is None
+                else self._pressing.put_over(self._name, _bytes(new), there.e_tag)
+            )
+        return new, written
 
     def read(self) -> Holding:
         """Return who holds the lock, as it says.
@@ -151,7 +181,11 @@ def _bytes(holding: Holding) -> bytes:
 
 
 def _read(there: Version | None) -> Holding:
+    return (there and _parsed(there)) or Holding()
+
+
+def _parsed(there: Version) -> Holding | None:
     try:
-        return Holding() if there is None else Holding.model_validate_json(there.content)
+        return Holding.model_validate_json(there.content)
     except ValidationError:
-        return Holding()
+        return None

@@ -10,7 +10,6 @@ lease.
 import contextlib
 import os
 import socket
-from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
@@ -22,7 +21,7 @@ from grindstone.files import write_atomic
 from grindstone.home import Home
 from grindstone.records import utc_now
 from grindstone.runs.lock import held
-from grindstone.runs.remote_lock import RemoteLock
+from grindstone.runs.remote_lock import Lost, RemoteLock
 
 
 class TurnHolder(Frozen):
@@ -47,12 +46,12 @@ class AgentTurn:
         self._lease = None if mirror is None else RemoteLock(mirror, self.place)
         self._held = contextlib.ExitStack()
 
-    def take(self, *, lost: Callable[[], None] = lambda: None) -> bool:
+    def take(self, *, lost: Lost = lambda _: None) -> bool:
         """Take it if nobody has it; return whether it is taken.
 
         Args:
-            lost: Called from another thread where a run on another machine has taken it over,
-                since this one gave no sign of life. Only in a remote home.
+            lost: Told where a run on another machine has taken it, or may have. Only in a remote
+                home.
 
         Raises:
             InfrastructureError: The storage of a remote home did not answer.

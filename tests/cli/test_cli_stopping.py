@@ -10,11 +10,13 @@ from grindstone.sync import ender
 
 
 async def lose_its_lock() -> None:
-    end = ender("another machine has taken the run over")
-    await asyncio.to_thread(end)
+    end = ender("the run was called off")
+    await asyncio.to_thread(end, "another machine has its lock")
     await asyncio.sleep(60)
 
 
 def test_a_run_that_loses_what_it_holds_says_so_and_is_no_traceback():
-    with pytest.raises(InfrastructureError, match="another machine has taken the run over"):
+    with pytest.raises(
+        InfrastructureError, match="the run was called off: another machine has its lock"
+    ):
         Stopping().run(lose_its_lock)

@@ -237,8 +237,8 @@ def test_who_is_silent_for_long_loses_the_lock_and_is_told(
     slow = RemoteLock(pair.here.mirror, path)
     fast = RemoteLock(pair.there.mirror, pair.there.run("r").lock)
     with (
-        slow.hold(lost=lambda: lost.append("slow")) as first,
-        fast.hold(lost=lambda: lost.append("fast")) as second,
+        slow.hold(lost=lambda _: lost.append("slow")) as first,
+        fast.hold(lost=lambda _: lost.append("fast")) as second,
     ):
         assert (first, second) == (1, 2)
         time.sleep(2)

@@ -28,7 +28,7 @@ from grindstone.runs.turns import AgentTurn
 
 remote_lock.BEAT_S, remote_lock.LOST_S = 0.2, 3.0
 turn = AgentTurn(Home.at(sys.argv[1]), "fred", sys.argv[2])
-assert turn.take(lost=lambda: print("lost", flush=True))
+assert turn.take(lost=lambda _: print("lost", flush=True))
 print("held", flush=True)
 time.sleep(60)
 """
@@ -128,7 +128,7 @@ async def test_of_two_that_wait_for_a_dead_machine_one_follows(home: Home):
     def take(number: int) -> str:
         lock = remote_lock.RemoteLock(home.mirror, home.turn("fred"))
         try:
-            with lock.hold(wait=False, lost=lambda: lost.append(number)):
+            with lock.hold(wait=False, lost=lambda _: lost.append(number)):
                 time.sleep(2.0)
                 return "held"
         except TimeoutError:
@@ -168,5 +168,30 @@ async def test_a_run_that_loses_the_turn_is_called_off(home: Home):
     name = mirror.name_of(home.turn("fred"))
     other = remote_lock.Holding(number=9, holder="another", host="elsewhere")
     await asyncio.to_thread(mirror.store.put, name, other.model_dump_json().encode())
-    with pytest.raises(asyncio.CancelledError, match="another machine"):
+    with pytest.raises(
+        asyncio.CancelledError,
+        match=r"turn with fred is lost: .*: another machine, elsewhere, has taken it",
+    ):
         await asyncio.wait_for(running, 20)
+
+
+@pytest.mark.parametrize("spoil", ["removed", "damaged"])
+def test_a_lock_that_a_person_spoils_is_written_anew_by_its_holder(home: Home, spoil: str):
+    mirror = home.mirror
+    assert mirror is not None
+    name, lost = mirror.name_of(home.turn("fred")), list[str]()
+    lock = remote_lock.RemoteLock(mirror, home.turn("fred"))
+    with lock.hold(lost=lost.append):
+        if spoil == "removed":
+            mirror.store.delete(name)
+        else:
+            mirror.store.put(name, b"free, I think")
+        time.sleep(6 * remote_lock.BEAT_S)
+        with pytest.raises(TimeoutError, match="is held by"), lock.hold(wait=False):
+            pass
+        assert lost == []
+        other = remote_lock.Holding(number=9, holder="another", host="elsewhere")
+        mirror.store.put(name, other.model_dump_json().encode())
+        time.sleep(6 * remote_lock.BEAT_S)
+        assert lost == [f"{name}: another machine, elsewhere, has taken it"]
+    assert lock.read().holder == "another"

@@ -13,7 +13,7 @@ two has it kept by the next one, as it was written, and of two who would tell it
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -33,7 +33,7 @@ from grindstone.remote.mirror import mirror_of
 from grindstone.remote.shared_record import SharedRecord
 from grindstone.remote.store import AT_ONCE
 from grindstone.runs.lock import driven_elsewhere, held
-from grindstone.runs.remote_lock import RemoteLock
+from grindstone.runs.remote_lock import Lost, RemoteLock
 from grindstone.sync import ender
 
 GONE = "its process ended before it did: whether it was done is not known"
@@ -123,7 +123,7 @@ async def under_way(registry: Registry, begun: Work, run_key: str) -> AsyncItera
         InfrastructureError: The storage of a remote home did not answer.
     """
     path, episode_id = registry.home.live_task(begun.episode_id), begun.episode_id
-    lost = ender(f"live task {episode_id}: storage took no sign of life for a minute")
+    lost = ender(f"live task {episode_id} was called off, for its lock is lost")
     async with contextlib.AsyncExitStack() as holding:
         try:
             await holding.enter_async_context(_held(path, lost))
@@ -296,7 +296,7 @@ def _same(one: TaskUnderWay, other: TaskUnderWay) -> bool:
 
 
 @contextlib.asynccontextmanager
-async def _held(path: Path, lost: Callable[[], None] = lambda: None) -> AsyncIterator[None]:
+async def _held(path: Path, lost: Lost = lambda _: None) -> AsyncIterator[None]:
     """Hold a task; raises TimeoutError where a living process does."""
     with contextlib.ExitStack() as holding:
         await asyncio.to_thread(holding.enter_context, held(_lock(path), lost=lost))
