@@ -10,10 +10,12 @@ from datetime import timedelta
 from functools import cache
 from pathlib import Path
 
+from grindstone.digest import digest
 from grindstone.files import TEMPORARY, claim, write_atomic
 from grindstone.remote.place import shown_in
-from grindstone.remote.store import Store
+from grindstone.remote.store import Store, StoredObject
 
+SECOND_NS = 1_000_000_000
 PRESSING = timedelta(seconds=10)
 """How long a sign of life is tried again: who waits for it must not wait in vain."""
 
@@ -103,19 +105,18 @@ class Mirror:
             All files that storage has there.
         """
         start = self.name_of(folder)
-        modified, there = {}, set()
+        ages, there = {}, set()
         for entry in self.store.listed(start):
             there.add(self.root / entry.name)
             path = self.root / entry.name
             if not wanted(entry.name.removeprefix(f"{start}/")):
                 continue
-            status = path.stat() if path.is_file() else None
-            if status is None or status.st_mtime_ns < entry.modified_ns:
-                modified[entry.name] = entry.modified_ns
-        for name, content in self.store.get_all(list(modified)):
+            if not path.is_file() or _changed_since(path, entry):
+                ages[entry.name] = _level_ns(entry)
+        for name, content in self.store.get_all(list(ages)):
             if content is not None:
                 write_atomic(self.root / name, content)
-                os.utime(self.root / name, ns=(modified[name], modified[name]))
+                os.utime(self.root / name, ns=(ages[name], ages[name]))
         return there
 
     def level(self, folder: Path) -> None:
@@ -130,10 +131,42 @@ class Mirror:
                 folder.rmdir()
 
     def push(self, folder: Path, wanted: Callable[[str], bool] = lambda _: True) -> None:
-        """Put into storage what a folder has; arguments as `pull`."""
+        """Put into storage what a folder has; arguments as `pull`.
+
+        Each file then has the age that storage says, whose clock alone tells `pull` what changed.
+        """
+        written: dict[str, tuple[str, os.stat_result]] = {}
         for path in sorted(folder.rglob("*")):
             if path.is_file() and wanted(path.relative_to(folder).as_posix()):
-                self.store.put(self.name_of(path), path.read_bytes())
+                before, name = path.stat(), self.name_of(path)
+                written[name] = (self.store.put(name, path.read_bytes()), before)
+        for entry in self.store.listed(self.name_of(folder)) if written else ():
+            path = self.root / entry.name
+            if entry.name in written:
+                tag, before = written[entry.name]
+                if tag == entry.tag and _is_still(path, before):
+                    os.utime(path, ns=(_level_ns(entry), _level_ns(entry)))
+
+
+def _level_ns(entry: StoredObject) -> int:
+    """Return the age of a file that is what storage has.
+
+    Storage may count in whole seconds, so what a second has besides tells the versions in it apart.
+    """
+    return entry.modified_ns + int(digest(entry.tag)[:8], 16) % SECOND_NS
+
+
+def _changed_since(path: Path, entry: StoredObject) -> bool:
+    """Tell whether storage has another version; a file that was written here since is kept."""
+    here = path.stat().st_mtime_ns
+    return here != _level_ns(entry) and here < entry.modified_ns + SECOND_NS
+
+
+def _is_still(path: Path, before: os.stat_result) -> bool:
+    with contextlib.suppress(FileNotFoundError):
+        now = path.stat()
+        return (now.st_mtime_ns, now.st_size) == (before.st_mtime_ns, before.st_size)
+    return False
 
 
 @cache

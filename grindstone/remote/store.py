@@ -32,6 +32,7 @@ class StoredObject(NamedTuple):
     name: str
     size: int
     modified_ns: int
+    tag: str  # of its version, as who wrote it was told; empty where a listing does not say
 
 
 class Version(NamedTuple):
@@ -165,6 +166,7 @@ class Store:
                 meta["path"],
                 meta["size"],
                 round(meta["last_modified"].timestamp() * 1000) * 1_000_000,
+                str(meta[self._told] or ""),
             )
             for meta in found
         )
