@@ -158,12 +158,6 @@ class Runtime:
 _CURRENT: ContextVar[Runtime | None] = ContextVar("grindstone_runtime", default=None)
 
 
-def runtime_of(run_key: str) -> Runtime | None:
-    """Return the resources of a run, if the caller is within it and its process has them."""
-    runtime = _CURRENT.get()
-    return runtime if runtime is not None and runtime.run_key == run_key else None
-
-
 def current_runtime() -> Runtime:
     """Return the resources of the run that a step is part of.
 

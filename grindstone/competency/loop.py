@@ -56,7 +56,13 @@ def read_signals(specs: Sequence[DomainSpec], base: float) -> Reading:
 
 
 class AutonomousCompetencyLoop:
-    """Scores live signals over and over, and trains what is weakest until a target is met."""
+    """Scores live signals over and over, and trains what is weakest until a target is met.
+
+    Attributes:
+        cycles: Those that are done.
+        last_error: Of the last cycle in the loop's thread that failed; the next one came all the
+            same. None: none did.
+    """
 
     def __init__(
         self,

@@ -31,9 +31,3 @@ def stems(text: str) -> frozenset[str]:
     return frozenset(
         stem(word) for word in _WORD.findall(spaced) if len(word) > 2 and word not in _COMMON
     )
-
-
-def paragraphs_with(text: str, pattern: str) -> list[str]:
-    """Return the paragraphs in which the pattern is found, case ignored."""
-    found = re.compile(pattern, re.IGNORECASE)
-    return [part for part in re.split(r"\n\s*\n", text) if found.search(part)]

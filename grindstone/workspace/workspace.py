@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
-from backports import tarfile
 from pydantic import Field, JsonValue
 
 from grindstone.base import Frozen
@@ -23,6 +22,7 @@ from grindstone.errors import InputError
 from grindstone.skills.library import SkillLibrary
 from grindstone.workspace import observations
 from grindstone.workspace.changes import Change, apply_changes, read_folder
+from grindstone.workspace.checkout import frozen, materialise
 from grindstone.workspace.errors import WorkspaceError
 from grindstone.workspace.files import WorkspaceFiles
 from grindstone.workspace.git import BRANCH, EVOLUTION, LOCK, Commit
@@ -332,17 +332,7 @@ class Workspace:
         Raises:
             WorkspaceError: There is no such commit, or the folder holds something.
         """
-        found = self.repository.resolve(commit)
-        if target.exists() and any(target.iterdir()):
-            raise WorkspaceError(f"{target}: is not empty; expected a new folder")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as work:
-            archive = Path(work) / "commit.tar"
-            self.repository.run("archive", "--format=tar", f"--output={archive}", found)
-            with tarfile.open(archive) as tar:
-                tar.extractall(Path(work) / "files", filter="data")
-            (Path(work) / "files").mkdir(exist_ok=True)
-            (Path(work) / "files").replace(target)
+        materialise(self.repository, commit, target)
 
     def frozen(self, commit: str = "HEAD", *, store: Path | None = None) -> Path:
         """Return a folder with a commit's files, shared by all who ask for that content.
@@ -353,15 +343,7 @@ class Workspace:
             commit: A tag or id.
             store: Where such folders are kept; `snapshots/` beside the workspace by default.
         """
-        tree = self.repository.tree_of(self.repository.resolve(commit))
-        target = (store or self.root.parent / "snapshots") / tree
-        while not target.is_dir():
-            try:
-                self.materialise(commit, target)
-            except (OSError, WorkspaceError):
-                if not target.is_dir():  # else another reader was faster
-                    raise
-        return target
+        return frozen(self.repository, commit, store or self.root.parent / "snapshots")
 
     def apply(self, changes: Iterable[Change]) -> None:
         """Bring changes into the workspace; to be called within `writing`.
