@@ -3,7 +3,9 @@
 import json
 import os
 import re
+import shlex
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import typer
@@ -94,9 +96,26 @@ def tell_run(
     """
     page = finished.folder / "report.md"
     printed = finished.report if document is None else document
-    emit(printed, as_json=as_json, text=page.read_text("utf-8") + more)
+    emit(printed, as_json=as_json, text=on_terminal(page.read_text("utf-8") + more))
     say(f"Report: {os.path.relpath(page)}")
+    say(f"Next: {next_command(finished)}")
     finish_run(finished.report, allow_broken=allow_broken)
+
+
+def next_command(finished: "Finished") -> str:
+    """Return the command that shows most of how a run went: why attempts failed, if any did."""
+    from grindstone.home import Home
+    from grindstone.records import Outcome
+
+    report, home = finished.report, Home.at(finished.folder.parents[1])
+    usual = home.place == str(Path("evolution_workdir").absolute())
+    there = [] if usual else ["--work-dir", home.place]
+    tried = [each.outcome for line in report.tasks for each in line.attempts]
+    if Outcome.FAILED in tried:
+        words = ["episodes", "--failed", "--run-key", report.run_key]
+    else:
+        words = ["view", report.run_key]
+    return shlex.join(["grindstone", *words, *there])
 
 
 def finish_run(report: "RunReport", *, ok: bool = True, allow_broken: bool = False) -> None:

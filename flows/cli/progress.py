@@ -1,7 +1,9 @@
 """A run's progress: live on a terminal, one line per verdict in a pipe."""
 
 import contextlib
+import time
 from collections.abc import Iterator
+from datetime import datetime
 from typing import TextIO
 
 from rich.console import Console
@@ -29,6 +31,8 @@ from grindstone.runs.progress import (
     sentence,
 )
 
+COUNT_S = 60.0
+"""Least time between two lines in a pipe that only say how much is done."""
 COLOURS = {Outcome.PASSED: "green", Outcome.FAILED: "red", Outcome.ERROR: "yellow"}
 
 
@@ -46,7 +50,7 @@ def watcher(stream: TextIO) -> Iterator[Watcher]:
     """Yield something to tell progress to."""
     console = _Told(file=stream, highlight=False)
     if not console.is_terminal:
-        yield lambda event: _line(console, event)
+        yield _in_lines(console)
         return
     columns = (
         SpinnerColumn(),
@@ -61,7 +65,8 @@ def watcher(stream: TextIO) -> Iterator[Watcher]:
         whole = bar.add_task("starting", total=None)
 
         def watch(event: Progress) -> None:
-            _line(bar.console, event)
+            if not isinstance(event, Advanced):
+                _line(bar.console, event)
             match event:
                 case RunBegan(tasks=total) if total:
                     bar.update(whole, total=total, completed=0)
@@ -75,10 +80,25 @@ def watcher(stream: TextIO) -> Iterator[Watcher]:
         yield watch
 
 
-def _line(console: Console, event: Progress) -> None:
-    if isinstance(event, Advanced) or not (told := sentence(event)):
+def _in_lines(console: Console) -> Watcher:
+    """Return a watcher for a pipe or a file: whole lines with their times, in the local zone."""
+    counted_at = time.monotonic()
+
+    def watch(event: Progress) -> None:
+        nonlocal counted_at
+        if isinstance(event, Advanced):
+            if time.monotonic() - counted_at < COUNT_S:
+                return
+            counted_at = time.monotonic()
+        _line(console, event, at=f"{datetime.now():%H:%M:%S} ")
+
+    return watch
+
+
+def _line(console: Console, event: Progress, *, at: str = "") -> None:
+    if not (told := sentence(event)):
         return
-    line = Text(told)
+    line = Text(f"{at}{told}")
     if isinstance(event, AttemptEnded):
-        line.stylize(COLOURS[event.outcome], 0, 1)
+        line.stylize(COLOURS[event.outcome], len(at), len(at) + 1)
     console.print(line, soft_wrap=not console.is_terminal)

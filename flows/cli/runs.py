@@ -34,7 +34,8 @@ def runs(
     from grindstone.report.run_list import list_runs
 
     wanted = {"agent_id": agent_id, "kind": kind, "status": status}
-    there = list_runs(Ledger(Home.at(work_dir)))
+    home = Home.at(work_dir)
+    there = list_runs(Ledger(home))
     found = [
         line
         for line in there
@@ -44,7 +45,7 @@ def runs(
     emit(
         [line.model_dump(mode="json") for line in shown],
         as_json=as_json,
-        text="\n".join(map(_line, shown)) or _none(there),
+        text="\n".join(map(_line, shown)) or _none(there, home),
     )
 
 
@@ -70,10 +71,10 @@ def diff(
     emit(document, as_json=as_json, text=_diff_text(found))
 
 
-def _none(there: "list[RunLine]") -> str:
+def _none(there: "list[RunLine]", home: Home) -> str:
     """Say that no run is listed, and what one could have asked for."""
     if not there:
-        return "No run yet."
+        return f"No run yet in {home}."
     fields = (("Agents", "agent_id"), ("kinds", "kind"), ("statuses", "status"))
     names = [
         f"{word}: {', '.join(sorted({getattr(line, field) for line in there}))}"

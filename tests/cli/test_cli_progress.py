@@ -2,10 +2,13 @@
 
 import io
 import os
+import re
+import time
 
 import pytest
 
 from grindstone.flows.attempt import told
+from grindstone.flows.cli import progress
 from grindstone.flows.cli.progress import watcher
 from grindstone.records import Episode, Outcome, Purpose, utc_now
 from grindstone.runs.progress import (
@@ -30,12 +33,25 @@ def test_a_line_says_an_outcome_whatever_its_sentence_begins_with() -> None:
         watch(LearningBegan("from 1 failed"))
         watch(Learned("evo-1", "one skill"))
         watch(Advanced(1, 2))
-    assert out.getvalue().splitlines() == [
+    lines = out.getvalue().splitlines()
+    assert all(re.fullmatch(r"[012]\d:[0-5]\d:[0-5]\d ", line[:9]) for line in lines), lines
+    assert [line[9:] for line in lines] == [
         "The model is [played].",
         "✓ sum  cycle 2  passed: 3/3 tests",
         "⚠ [b]  error: passed away: no engine",
         "  ↳ evo-1: one skill",
     ]
+
+
+def test_once_a_minute_a_pipe_is_told_how_much_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "COUNT_S", 0.1)
+    out = io.StringIO()
+    with watcher(out) as watch:
+        watch(Advanced(1, 9))
+        time.sleep(0.15)
+        watch(Advanced(2, 9))
+        watch(Advanced(3, 9))
+    assert [line[9:] for line in out.getvalue().splitlines()] == ["2 of 9 done"]
 
 
 def test_a_reader_who_leaves_ends_no_run() -> None:

@@ -25,6 +25,8 @@ def test_grind_prints_one_document_and_tells_the_rest_elsewhere(real_run):
     assert "✗ branch-sales (without)" in real_run.done.err
     assert "✓ branch-sales (with)" in real_run.done.err
     assert "home/runs/first/report.md" in real_run.done.err
+    home = real_run.done.err.partition("Next: ")[2]
+    assert home.startswith("grindstone episodes --failed --run-key first --work-dir /")
     assert "--batch-size 2 has all of --max-workers work" in real_run.done.err
 
 

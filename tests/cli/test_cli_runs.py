@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -202,7 +203,7 @@ def test_an_empty_list_says_what_there_would_be(home: Path, command: Callable[..
     done = command("runs", "--kind", "gate", "--work-dir", home)
     assert done.code == 0
     assert done.out == "No run is like that. Agents: ann; kinds: grind; statuses: completed.\n"
-    assert command("runs").out == "No run yet.\n"
+    assert re.fullmatch(r"No run yet in /\S+/evolution_workdir\.\n", command("runs").out)
     none = command("episodes", "--task", "nosuch*", "--work-dir", home)
     assert (none.code, none.out) == (0, "No attempt is like that.\n")
 

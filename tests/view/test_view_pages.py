@@ -223,6 +223,18 @@ def test_without_the_login_nothing_is_told(viewer: Any) -> None:
     stranger.close()
 
 
+def test_nothing_sticks_out_of_a_narrow_window(viewer: Any) -> None:
+    page = viewer.open("/")
+    page.set_viewport_size({"width": 400, "height": 700})  # 800 pixels at twice the size
+    try:
+        for place in PLACES:
+            viewer.open(place).locator("main h1, main table").first.wait_for()
+            wide = page.evaluate("document.documentElement.scrollWidth")
+            assert wide <= 400, (place, wide)
+    finally:
+        page.set_viewport_size({"width": 1400, "height": 1000})
+
+
 def test_many_failed_tests_and_a_long_name_leave_the_conversation_in_sight(
     viewer: Any, home: Any
 ) -> None:
