@@ -89,14 +89,15 @@ SEND || exit 1
 end=$(($(clock) + MILLISECONDS)); calm=0; nap=30
 while [ "$(clock)" -lt "$end" ] && [ "$calm" -lt 2 ]; do
   sleep "0.0$nap"
-  if idle; then calm=$((calm + 1)); nap=60; else calm=0; [ $nap -ge 90 ] || nap=$((nap + 10)); fi
+  if idle; then calm=$((calm + 1)); nap=20; else calm=0; [ $nap -ge 90 ] || nap=$((nap + 10)); fi
 done
 """
 """Sends a line and waits as asked, or until the shell sits at its prompt again.
 
 The shell is idle when the cursor stands behind a prompt on another line than before, the
 shell sleeps, is the terminal's group in front, and has no child in that group (a command
-substitution, say). Twice in a row, so that a gap between two pasted lines does not count.
+substitution, say). Twice in a row, so that a gap between two pasted lines does not count: between
+the looks tmux, which answered the first, has written on what was left of the paste.
 Most lines end at once: the first looks come soon, later ones less often.
 """
 
