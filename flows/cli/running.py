@@ -1,5 +1,6 @@
 """Running a flow from the command line: a server to tell it to, progress to watch."""
 
+import importlib
 import logging
 import os
 import sys
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
     from grindstone.runs.progress import Progress, Watcher
 
 T = TypeVar("T")
+
+SOON = ("fastapi.encoders", "git", "prefect.flow_engine", "prefect.task_engine")
+"""What Prefect and the workspace load when a run begins, and the flow's module does not: a server
+of the run's own leaves the time for it as it starts."""
 
 if TYPE_CHECKING:
     FlowOf: TypeAlias = Flow[..., Coroutine[Any, Any, T]]
@@ -92,6 +97,8 @@ def _run(
     def begun_loading() -> None:
         with loading():
             load()
+            for module in SOON:
+                importlib.import_module(module)
 
     try:
         with stopping() as stop, server_for(settings.home.root, meanwhile=begun_loading) as api_url:
