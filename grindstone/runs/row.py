@@ -7,7 +7,7 @@ from grindstone.ledger import Ledger
 from grindstone.ledger.tables.runs import RUNNING, RunRow
 from grindstone.records import utc_now
 from grindstone.runs.plan import Planned
-from grindstone.sandbox.owner import this_process
+from grindstone.sandbox.owner import Owner, this_process
 from grindstone.settings import RunSettings
 
 Ended = Literal["completed", "stopped", "failed", "interrupted"]
@@ -62,8 +62,11 @@ def begin_run(
 def end_run(
     ledger: Ledger, run_key: str, status: Ended, *, note: str = "", converged: bool | None = None
 ) -> None:
-    """Note how a run that began has ended; `note` says why it ended early."""
-    _append(ledger, run_key, status, note=note, converged=converged)
+    """Note how a run that began has ended; `note` says why it ended early.
+
+    Who lost the run to another process notes nothing: how it ends is for that one to say.
+    """
+    _append(ledger, run_key, status, mine=True, note=note, converged=converged)
 
 
 def is_rehearsal(ledger: Ledger, run_key: str) -> bool:
@@ -71,17 +74,30 @@ def is_rehearsal(ledger: Ledger, run_key: str) -> bool:
     return any(row.rehearsal for row in ledger.rows(RunRow, run_key))
 
 
-def _append(ledger: Ledger, run_key: str, status: str, **changes: Any) -> None:
-    rows = ledger.rows(RunRow, run_key)
-    latest = max(rows, key=lambda row: row.sequence, default=None)
-    kept = latest.model_dump() if latest else {"run_key": run_key}
-    kept |= {
-        "sequence": latest.sequence + 1 if latest else 0,
-        "status": status,
-        "note": "",
-        "at": utc_now(),
-    }
-    ledger.append([RunRow.model_validate(kept | changes)], run_key=run_key)
+def _append(
+    ledger: Ledger, run_key: str, status: str, *, mine: bool = False, **changes: Any
+) -> None:
+    """Add a change to a run's row; `mine` says that only who drives it may."""
+    while True:
+        rows = ledger.rows(RunRow, run_key)
+        latest = max(rows, key=lambda row: row.sequence, default=None)
+        if mine and latest and latest.owner_pid and _owner(latest) != this_process():
+            return
+        kept = latest.model_dump() if latest else {"run_key": run_key}
+        kept |= {
+            "sequence": latest.sequence + 1 if latest else 0,
+            "status": status,
+            "note": "",
+            "at": utc_now(),
+        }
+        row = RunRow.model_validate(kept | changes)
+        ledger.append([row], run_key=run_key)
+        if row in ledger.rows(RunRow, run_key):  # else another process was faster
+            return
+
+
+def _owner(row: RunRow) -> Owner:
+    return Owner(row.owner_host, row.owner_pid, row.owner_started)
 
 
 def _check_same_choices(ledger: Ledger, run_key: str, *, model: str, sandbox: str) -> None:
