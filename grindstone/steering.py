@@ -26,8 +26,28 @@ from grindstone.home import RunFolder
 from grindstone.records import utc_now
 from grindstone.remote.home_files import files_of
 
+NO_CEILING = {"max_cost_usd": math.inf, "max_tokens_total": 0}
+"""What an order takes a ceiling away by: None would let it stay."""
 
-class Order(Frozen):
+
+class Limits(Frozen):
+    """The settings of a run that an order may change; the others are part of what it tries."""
+
+    max_workers: Annotated[int, Field(ge=1, le=64)] | None = None
+    max_cost_usd: PositiveFloat | None = Field(None, description="inf: no ceiling.")
+    max_tokens_total: NonNegativeInt | None = Field(None, description="0: no ceiling.")
+    slice_size: PositiveInt | None = None
+    max_slices: PositiveInt | None = None
+
+    @field_serializer("max_cost_usd", when_used="json")
+    def _as_json(self, ceiling: float | None) -> float | str | None:
+        return "inf" if ceiling == math.inf else ceiling  # JSON has no infinity
+
+
+LIMITS = tuple(Limits.model_fields)
+
+
+class Order(Limits):
     """What is asked of a run; what is None stays as it is."""
 
     paused: bool | None = Field(
@@ -35,11 +55,6 @@ class Order(Frozen):
     )
     cancel: bool = Field(False, description="End the run; its key resumes it.")
     retry_errors: bool = Field(False, description="Try again the attempts that have no score.")
-    max_workers: Annotated[int, Field(ge=1, le=64)] | None = None
-    max_cost_usd: PositiveFloat | None = Field(None, description="inf: no ceiling.")
-    max_tokens_total: NonNegativeInt | None = Field(None, description="0: no ceiling.")
-    slice_size: PositiveInt | None = None
-    max_slices: PositiveInt | None = None
 
     @model_validator(mode="after")
     def _asks_something(self) -> Self:
@@ -48,10 +63,6 @@ class Order(Frozen):
         if self.cancel and self.words != ["call off"]:
             raise ValueError("cancel ends the run; expected nothing else with it")
         return self
-
-    @field_serializer("max_cost_usd", when_used="json")
-    def _as_json(self, ceiling: float | None) -> float | str | None:
-        return "inf" if ceiling == math.inf else ceiling  # JSON has no infinity
 
     @property
     def words(self) -> list[str]:
@@ -63,11 +74,9 @@ class Order(Frozen):
             told.append("call off")
         if self.retry_errors:
             told.append("try again what has no score")
-        for name in ("max_workers", "max_cost_usd", "max_tokens_total", "slice_size", "max_slices"):
+        for name in LIMITS:
             if (value := getattr(self, name)) is not None:
-                none = name.startswith("max_cost") and value == math.inf
-                none = none or (name == "max_tokens_total" and value == 0)
-                told.append(f"{name} {'none' if none else f'{value:,}'}")
+                told.append(f"{name} {'none' if value == NO_CEILING.get(name) else f'{value:,}'}")
         return told
 
 
@@ -85,18 +94,13 @@ class GivenOrder(Order):
         return f"Order {self.number} by {self.by} ({self.via}): {', '.join(self.words)}"
 
 
-class Steer(Frozen):
+class Steer(Limits):
     """How a run is steered: the orders so far, folded; None: as its settings say."""
 
     last: NonNegativeInt = 0
     paused: bool = False
     cancelled: NonNegativeInt = Field(0, description="Number of the last order to end it.")
     retried: NonNegativeInt = Field(0, description="Number of the last order to try errors again.")
-    max_workers: int | None = None
-    max_cost_usd: float | None = None
-    max_tokens_total: int | None = None
-    slice_size: int | None = None
-    max_slices: int | None = None
 
     def after(self, orders: Iterable[GivenOrder]) -> "Steer":
         """Return how it is steered after more orders."""
@@ -105,12 +109,8 @@ class Steer(Frozen):
             now |= {"last": order.number}
             now |= {"cancelled": order.number} if order.cancel else {}
             now |= {"retried": order.number} if order.retry_errors else {}
-            lasting = order.model_dump(include=_LASTING, exclude_none=True)
-            now |= lasting
+            now |= order.model_dump(include={"paused", *LIMITS}, exclude_none=True)
         return Steer.model_validate(now)
-
-
-_LASTING = {"paused", "max_workers", "max_cost_usd", "max_tokens_total", "slice_size", "max_slices"}
 
 
 def orders_of(folder: RunFolder, *, after: int = 0) -> Sequence[GivenOrder]:

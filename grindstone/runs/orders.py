@@ -10,10 +10,7 @@ from grindstone.ledger.tables.runs import RUNNING, RunRow
 from grindstone.report.run_list import list_runs
 from grindstone.runs.plan import Planned
 from grindstone.settings import RunSettings
-from grindstone.steering import GivenOrder, Order, give_order, orders_of
-
-CHANGEABLE = ("max_workers", "max_cost_usd", "max_tokens_total", "slice_size", "max_slices")
-"""Settings that an order may change; the others are part of what the attempts are."""
+from grindstone.steering import LIMITS, NO_CEILING, GivenOrder, Order, give_order, orders_of
 
 
 def order_run(ledger: Ledger, run_key: str, order: Order, *, by: str, via: str) -> GivenOrder:
@@ -50,10 +47,9 @@ def note_changed_settings(ledger: Ledger, planned: Planned, settings: RunSetting
     if not begun:
         return
     before = max(begun, key=lambda row: row.sequence).settings
-    now = settings.model_dump(mode="json", include=set(CHANGEABLE))
-    none = {"max_cost_usd": math.inf, "max_tokens_total": 0}
+    now = settings.model_dump(mode="json", include=set(LIMITS))
     changed = {
-        name: none.get(name) if value is None else value
+        name: NO_CEILING.get(name) if value is None else value
         for name, value in now.items()
         if before.get(name) != value
     }

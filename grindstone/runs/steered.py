@@ -9,7 +9,7 @@ from grindstone.home import RunFolder
 from grindstone.llm.budget import Spending
 from grindstone.runs.progress import Note, Watcher, ignore
 from grindstone.runs.slots import Slots
-from grindstone.steering import GivenOrder, Steer, orders_of, steer_of
+from grindstone.steering import NO_CEILING, GivenOrder, Steer, orders_of, steer_of
 
 
 class Steering:
@@ -59,13 +59,9 @@ class Steering:
     @property
     def ceilings(self) -> Spending:
         """What may be spent."""
-        usd, tokens = self.now.max_cost_usd, self.now.max_tokens_total
-        told: dict[str, float | None] = {}
-        if usd is not None:
-            told["max_cost_usd"] = None if usd == float("inf") else usd
-        if tokens is not None:
-            told["max_tokens_total"] = tokens or None
-        return self._spending.model_copy(update=told)
+        told = self.now.model_dump(include=set(NO_CEILING), exclude_none=True)
+        now = {name: None if value == NO_CEILING[name] else value for name, value in told.items()}
+        return self._spending.model_copy(update=now)
 
     @property
     def cancelled(self) -> bool:
