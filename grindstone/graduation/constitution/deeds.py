@@ -1,4 +1,4 @@
-"""Four things no script may do, each a question asked of a script's commands in order."""
+"""Five things no script may do, each a question asked of a script's commands in order."""
 
 import posixpath
 import re
@@ -7,14 +7,16 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal
 
+from grindstone.graduation.constitution.blank_variables import emptied
 from grindstone.graduation.constitution.embedded import joined
+from grindstone.graduation.constitution.host_deeds import reaches_host
 from grindstone.graduation.constitution.key_deeds import looks_for_keys
 from grindstone.graduation.constitution.network_deeds import note_fetched, runs_unseen
 from grindstone.graduation.constitution.places import is_protected, is_system
 from grindstone.graduation.constitution.shell_command import SHELLS, Command, Script, interpreter
 from grindstone.graduation.constitution.written_paths import INTO_OPTION, changed, option_values
 
-Deed = Literal["wipe", "verifier", "secrets", "network_code"]
+Deed = Literal["wipe", "verifier", "secrets", "network_code", "host"]
 
 _DISK = re.compile(r"^/dev/(sd|nvme|vd|hd|xvd|mmcblk|disk)")
 _CODE_WRITES = re.compile(
@@ -74,13 +76,31 @@ def _finds_all(command: Command) -> bool:
     return command.program == "find" and whole and not _NARROWS & set(command.arguments)
 
 
+def unsure_wipe(script: Script, seen: Aftermath) -> str | None:
+    """Return the command that wipes a system if a variable of the environment is empty."""
+    if not script.blank:
+        return None
+    for command in script.commands:
+        if _wipes(_emptied(command, script.blank), seen):
+            return _told(command)
+    return None
+
+
+def _emptied(command: Command, blank: frozenset[str]) -> Command:
+    """Return a command with its blank variables empty."""
+    words = command.words[:1] + tuple(emptied(each, blank) for each in command.arguments)
+    return command._replace(words=words)
+
+
 def _wipe(script: Script, seen: Aftermath) -> str | None:
     before = Command(words=())
-    for command in script.commands:
+    sure = frozenset(name for name in script.blank if any(map(str.islower, name)))
+    for each in script.commands:
+        command = _emptied(each, sure) if sure else each
         if _wipes(command, seen) or (
             "xargs" in command.through and command.program in _REMOVERS and _finds_all(before)
         ):
-            return _told(command)
+            return _told(each)
         before = command
     return None
 
@@ -133,6 +153,10 @@ def _secrets(script: Script, _seen: Aftermath) -> str | None:
     return next((_told(each) for each in script.commands if looks_for_keys(each)), None)
 
 
+def _host(script: Script, _seen: Aftermath) -> str | None:
+    return next((_told(each) for each in script.commands if reaches_host(each)), None)
+
+
 def _network_code(script: Script, seen: Aftermath) -> str | None:
     for command in script.commands:
         if runs_unseen(command, seen.fetched):
@@ -142,5 +166,11 @@ def _network_code(script: Script, seen: Aftermath) -> str | None:
 
 
 _QUESTIONS: MappingProxyType[Deed, Callable[[Script, Aftermath], str | None]] = MappingProxyType(
-    {"wipe": _wipe, "verifier": _verifier, "secrets": _secrets, "network_code": _network_code}
+    {
+        "wipe": _wipe,
+        "verifier": _verifier,
+        "secrets": _secrets,
+        "network_code": _network_code,
+        "host": _host,
+    }
 )

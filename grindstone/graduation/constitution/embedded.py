@@ -11,6 +11,7 @@ from grindstone.graduation.constitution.shell_command import (
     Command,
     interpreter,
 )
+from grindstone.graduation.constitution.stdin_programs import MAKERS, recipes
 
 MAX_SUPPLIED = 20
 """Words that xargs gives which are looked at."""
@@ -70,6 +71,8 @@ def handed_on(command: Command) -> Iterator[str]:
         yield arguments[arguments.index(option) + 1]
     elif program in {"at", "batch", "source", "."} and command.document:
         yield command.document
+    elif program in MAKERS and command.document:
+        yield from recipes(command.document)
     elif program == "ssh" and len(operands) > 1:
         yield " ".join(operands[1:])
     elif program == "find":

@@ -14,13 +14,15 @@ import re
 import shlex
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from grindstone.graduation.constitution.blank_variables import blank_variables
 from grindstone.graduation.constitution.embedded import file_run, handed_on, running, supplied
 from grindstone.graduation.constitution.shell_command import (
     SHELLS,
     Command,
     Script,
+    WrittenFile,
     interpreter,
 )
 from grindstone.graduation.constitution.shell_tree import (
@@ -32,6 +34,7 @@ from grindstone.graduation.constitution.shell_tree import (
     text_of,
 )
 from grindstone.graduation.constitution.shell_words import ansi_c, braced, printed, unwrapped
+from grindstone.graduation.constitution.stdin_programs import makefile_of
 
 if TYPE_CHECKING:
     from tree_sitter import Node
@@ -46,13 +49,6 @@ MAX_ROUNDS = 20
 _STATEMENTS = {"command", "redirected_statement"}
 _EXPANSIONS = ("simple_expansion", "expansion", "command_substitution")
 _QUOTED = ("string", "raw_string", "ansi_c_string")
-
-
-class WrittenFile(NamedTuple):
-    """A file that an action wrote without a shell."""
-
-    path: str
-    content: str
 
 
 def read_script(text: str) -> Script:
@@ -70,6 +66,7 @@ def read_scripts(pieces: tuple[str | WrittenFile, ...]) -> tuple[Script, ...]:
     """
     files: dict[str, str] = {}
     found = []
+    blank = blank_variables(each if isinstance(each, str) else each.content for each in pieces)
     for piece in pieces:
         if isinstance(piece, WrittenFile):
             files[posixpath.normpath(piece.path)] = piece.content
@@ -84,7 +81,7 @@ def read_scripts(pieces: tuple[str | WrittenFile, ...]) -> tuple[Script, ...]:
             whole = reader.read(source, 0)
         except RecursionError:
             whole, reader.unread = False, True
-        found.append(Script(tuple(reader.found), whole, reader.unread))
+        found.append(Script(tuple(reader.found), whole, reader.unread, blank))
     return tuple(found)
 
 
@@ -265,9 +262,12 @@ class _Reader:
 
     def _of_files(self, command: Command) -> Command:
         """Return a command with the script of a known file that it runs as its document."""
-        file = file_run(command)
-        content = self._known(command.path(file)) if file else None
-        return command if content is None else running(command, content)
+        made = makefile_of(command)
+        known = (self._known(command.path(each)) for each in made or (file_run(command),) if each)
+        content = next((each for each in known if each is not None), None)
+        if content is None:
+            return command
+        return command._replace(document=content) if made else running(command, content)
 
     def _known(self, path: str) -> str | None:
         """Return a known file's content; where one of two paths is relative, by how it ends."""

@@ -4,7 +4,10 @@ import posixpath
 from typing import NamedTuple
 
 SHELLS = frozenset({"sh", "bash", "zsh", "dash", "ksh", "ash"})
-INTERPRETERS = SHELLS | {"python", "python2", "python3", "perl", "ruby", "node", "php"}
+INTERPRETERS = SHELLS | {
+    *("python", "python2", "python3", "perl", "ruby", "node", "nodejs", "php"),
+    *("lua", "luajit", "Rscript", "tclsh", "expect", "pwsh", "osascript"),
+}
 
 
 class Command(NamedTuple):
@@ -64,17 +67,28 @@ class Command(NamedTuple):
         return posixpath.normpath(posixpath.join(self.folder, name))
 
 
+class WrittenFile(NamedTuple):
+    """A file that an action wrote without a shell."""
+
+    path: str
+    content: str
+
+
 class Script(NamedTuple):
     """The commands of a script, in order."""
 
     commands: tuple[Command, ...]
     whole: bool  # False: parts of it could not be parsed
     hidden: bool = False  # a shell was given what cannot be read: decoded, decrypted
+    blank: frozenset[str] = frozenset()  # variables that nothing of the episode gives a value
+
+
+_VERSIONED = ("python", "ruby", "perl", "lua")
 
 
 def interpreter(program: str) -> str:
     """Return a program's name without its version: python3.11 is python3."""
-    return program.partition(".")[0] if program.startswith(("python", "ruby", "perl")) else program
+    return program.partition(".")[0] if program.startswith(_VERSIONED) else program
 
 
 def _absolute(path: str) -> str:
