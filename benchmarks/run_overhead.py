@@ -21,6 +21,7 @@ Machines are noisy: read processor time, and ratios within one run.
 import argparse
 import contextlib
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -37,6 +38,8 @@ PHASES = {
     "report": "Report: ",
     "end": None,
 }
+_TIME = re.compile(r"\d\d:\d\d:\d\d ")
+"""What a run's lines begin with in a pipe."""
 GRIND = ("grind", "--limit", "1", "--max-cycles", "1", "--model-id", "rehearsal")
 LIGHT = {
     "--version": ("--version",),
@@ -113,8 +116,9 @@ def timed(python: str, arguments: tuple[str, ...]) -> dict[str, Moment]:
     said = []
     for line in process.stderr:
         said.append(line)
+        told = _TIME.sub("", line, count=1)
         for phase, mark in PHASES.items():
-            if mark is not None and phase not in ends and line.startswith(mark):
+            if mark is not None and phase not in ends and told.startswith(mark):
                 ends[phase] = Moment(time.perf_counter() - began, *used_by(process.pid))
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
