@@ -1,5 +1,6 @@
 """The manifests of deploy/: held against Kubernetes' schemas, and rendered by a real kubectl."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -37,6 +38,25 @@ def test_each_object_is_as_kubernetes_has_it(path: Path) -> None:
         kubernetes_validate.validate(found, SCHEMA, strict=True)
 
 
+def test_the_worker_of_jobs_looks_where_it_may_and_gives_no_login_away() -> None:
+    """Unless it is told, it watches the whole cluster, and writes the login into each job."""
+    found = {
+        each["kind"]: each for each in read((DEPLOY / "kubernetes-jobs/jobs.yaml").read_text())
+    }
+    [container] = found["Deployment"]["spec"]["template"]["spec"]["containers"]
+    looks = {each["name"]: each.get("value") for each in container["env"]}
+    namespace = found["Role"]["metadata"]["namespace"]
+    assert looks["PREFECT_INTEGRATIONS_KUBERNETES_OBSERVER_NAMESPACES"] == namespace
+    template = json.loads((DEPLOY / "pools/kubernetes.json").read_text())
+    [job] = template["job_configuration"]["job_manifest"]["spec"]["template"]["spec"]["containers"]
+    [given] = job["envFrom"]
+    kept = "PREFECT_INTEGRATIONS_KUBERNETES_WORKER_API_AUTH_STRING_SECRET"
+    assert looks[f"{kept}_NAME"] == given["secretRef"]["name"], "else jobs hold the login"
+    example = (DEPLOY / "kubernetes-jobs/runs.example.env").read_text()
+    assert f"{looks[f'{kept}_KEY']}=" in example
+    assert template["variables"]["properties"]["namespace"]["default"] == namespace
+
+
 @pytest.fixture(scope="module")
 def kubectl(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("kubectl")
@@ -69,7 +89,7 @@ def references(value: Any) -> Iterator[tuple[str, str]]:
     """Yield the config maps and secrets that an object says it needs."""
     if isinstance(value, dict):
         for name, inner in value.items():
-            if name in {"configMapRef", "configMapKeyRef"}:
+            if name in {"configMap", "configMapRef", "configMapKeyRef"}:
                 yield "ConfigMap", inner["name"]
             elif name in {"secretRef", "secretKeyRef"}:
                 yield "Secret", inner["name"]
@@ -82,11 +102,11 @@ def references(value: Any) -> Iterator[tuple[str, str]]:
 
 @pytest.mark.drill
 @pytest.mark.registry
-@pytest.mark.parametrize("name", ["kubernetes", "kubernetes-sandboxes"])
+@pytest.mark.parametrize("name", ["kubernetes", "kubernetes-sandboxes", "kubernetes-jobs"])
 def test_kubectl_makes_whole_sets_of_them(name: str, kubectl: str, tmp_path: Path) -> None:
     shutil.copytree(DEPLOY, tmp_path / "deploy")
-    secrets = tmp_path / "deploy" / "kubernetes" / "secrets.example.env"
-    secrets.rename(secrets.with_name("secrets.env"))
+    for example in (tmp_path / "deploy").glob("*/*.example.env"):
+        example.rename(example.with_name(example.name.replace(".example", "")))
     found = rendered(kubectl, tmp_path / "deploy" / name)
     assert set(references(list(found.values()))) <= found.keys()
     worker = found["Deployment", "worker"]["spec"]["template"]["spec"]

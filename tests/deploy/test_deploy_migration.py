@@ -29,6 +29,18 @@ def test_processes_that_begin_together_change_the_schema_one_after_the_other() -
             assert process.returncode == 0, said[-2000:]
 
 
+def test_a_database_that_cannot_hold_all_text_is_refused() -> None:
+    """Prefect fills it, and then answers 503 to what it cannot write, as a block with a dash."""
+    with serving_postgres("SQL_ASCII") as database:
+        environment = {**os.environ, "PREFECT_API_DATABASE_CONNECTION_URL": database.url}
+        done = subprocess.run(
+            MIGRATION, env=environment, capture_output=True, text=True, check=False
+        )
+    assert done.returncode == 2
+    assert "PREFECT_API_DATABASE_CONNECTION_URL: its database has the encoding" in done.stderr
+    assert "--encoding=UTF8" in done.stderr
+
+
 def test_a_database_that_one_process_alone_has_is_refused() -> None:
     environment = {
         **os.environ,

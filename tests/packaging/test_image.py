@@ -98,7 +98,7 @@ def container(image: str) -> Iterator[str]:
 
 def test_its_size_is_what_the_documentation_says(image: str) -> None:
     [found] = json.loads(told("docker", "image", "inspect", image))
-    [(whole, base)] = re.findall(r"([\d.]+) GB on a base of ([\d.]+)", KUBERNETES.read_text())
+    [(whole, base)] = re.findall(r"([\d.]+) GB on a base of\s+([\d.]+)", KUBERNETES.read_text())
     [below] = json.loads(told("docker", "image", "inspect", "python:3.11-slim-bookworm"))
     own = (found["Size"] - below["Size"]) / 1e9
     assert own == pytest.approx(float(whole) - float(base), abs=0.05), f"{own:.3f} GB of its own"
@@ -162,6 +162,15 @@ def test_bubblewrap_works_in_it_as_the_workers_manifest_has_it(image: str) -> No
     tools = {each["name"]: each for each in json.loads(told(*command))["tools"]}
     assert tools["bubblewrap"]["works"], tools["bubblewrap"]
     assert tools["bubblewrap"]["detail"] == "rootless"
+
+
+def test_the_users_that_bubblewrap_maps_are_among_those_of_a_pod(image: str) -> None:
+    """A pod that has users of its own has these alone, by the kubelet's own default."""
+    for name in ("/etc/subuid", "/etc/subgid"):
+        of_pod = told("docker", "run", "--rm", *STRICT, image, "cat", name)
+        [(first, count)] = re.findall(r"^grindstone:(\d+):(\d+)$", of_pod, re.MULTILINE)
+        assert int(first) > 10001
+        assert int(first) + int(count) <= 65536
 
 
 @pytest.mark.drill

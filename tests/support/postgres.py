@@ -29,14 +29,15 @@ class Database(NamedTuple):
 
 
 @contextlib.contextmanager
-def serving_postgres() -> Iterator[Database]:
+def serving_postgres(encoding: str = "UTF8") -> Iterator[Database]:
     """Serve a database until the block ends; needs `BINARIES`."""
     folder = Path(tempfile.mkdtemp(prefix="grindstone-pg-"))
     if os.geteuid() == 0:
         shutil.chown(folder, "postgres", "postgres")
     user = "postgres" if os.geteuid() == 0 else getpass.getuser()
     data, port, programs = str(folder / "data"), free_port(), BINARIES[-1].parent
-    as_postgres(str(programs / "initdb"), "-D", data, "-A", "trust", "-N", "-U", user)
+    made_as = ("--encoding", encoding, "--locale", "C")
+    as_postgres(str(programs / "initdb"), "-D", data, "-A", "trust", "-N", "-U", user, *made_as)
     options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
     control = (str(programs / "pg_ctl"), "-D", data, "-w")
     as_postgres(*control, "-l", str(folder / "log"), "-o", options, "start")
