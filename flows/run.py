@@ -33,7 +33,7 @@ from grindstone.runs.elsewhere import bring_here
 from grindstone.runs.incidents import spared
 from grindstone.runs.orders import note_changed_settings
 from grindstone.runs.plan import Planned, open_workspace, plan_run
-from grindstone.runs.progress import Progress, told_both
+from grindstone.runs.progress import Progress, RunNamed, told_both
 from grindstone.runs.standing import RunStanding
 from grindstone.settings import CompetencySettings, EvolveScope, RunSettings
 from grindstone.spending import ceiling_sentence
@@ -186,6 +186,7 @@ async def open_run(
     settings = await configure(settings, blocks)
     await checked(kind, settings, blocks)
     settings = settings.model_copy(update={"run_key": run_key_of(kind, settings.run_key)})
+    run_watcher()(RunNamed(settings.run_key or ""))
     async with contextlib.AsyncExitStack() as turn:
         if settings.changes_agent:
             asked = (settings.home, settings.agent_id, settings.run_key or "", run_watcher())

@@ -145,10 +145,10 @@ async def _watched(
 
 def _noting(watch: "Watcher", begun: list[str]) -> "Watcher":
     """Tell a watcher, and note the keys of runs that begin."""
-    from grindstone.runs.progress import RunBegan
+    from grindstone.runs.progress import RunBegan, RunNamed
 
     def note(event: "Progress") -> None:
-        if isinstance(event, RunBegan):
+        if isinstance(event, (RunNamed, RunBegan)) and event.run_key not in begun:
             begun.append(event.run_key)
         watch(event)
 

@@ -92,7 +92,8 @@ def find_run(ledger: Ledger, run_key: str) -> str:
     """Return the key of the one run that is named by its key or the start of it.
 
     Raises:
-        InputError: No run, or more than one, is; the latest keys, or those, are named.
+        InputError: No run, or more than one, is; the latest keys, or those, are named. Where only
+            the row is gone, what may help is said.
     """
     keys = ledger.runs("runs")
     fits = [run_key] if run_key in keys else [key for key in keys if key.startswith(run_key)]
@@ -101,6 +102,14 @@ def find_run(ledger: Ledger, run_key: str) -> str:
     if fits and run_key:
         shown = ", ".join(sorted(fits)[:5])
         raise InputError(run_key, f"fits {len(fits)} runs ({shown})", "one run's key, or its start")
+    if run_key and (run_key in ledger.runs("episodes") or ledger.home.run(run_key).root.is_dir()):
+        raise InputError(
+            run_key,
+            "has left its traces here, and no row in the ledger's table runs, which is missing or "
+            "damaged in part",
+            f"{ledger.root / 'runs'} put back; or the command that made the run, "
+            f"with --run-key {run_key}: it writes the row anew and repeats no attempt it finds",
+        )
     shown = ", ".join(sorted(keys)[-5:]) or "none yet"
     raise InputError(run_key, "is no run of this home", f"one of its runs ({shown})")
 

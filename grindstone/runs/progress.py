@@ -8,6 +8,12 @@ from typing import NamedTuple, TypeAlias
 from grindstone.records import Outcome
 
 
+class RunNamed(NamedTuple):
+    """A run has its key, and nothing else yet: it may still wait, or be refused."""
+
+    run_key: str
+
+
 class RunBegan(NamedTuple):
     """A run began, or goes on."""
 
@@ -61,7 +67,7 @@ class Note(NamedTuple):
 
 
 Progress: TypeAlias = (
-    RunBegan | Advanced | AttemptBegan | AttemptEnded | LearningBegan | Learned | Note
+    RunNamed | RunBegan | Advanced | AttemptBegan | AttemptEnded | LearningBegan | Learned | Note
 )
 
 Watcher = Callable[[Progress], None]

@@ -272,3 +272,15 @@ def test_a_narrow_terminal_breaks_names_and_drops_none(home: Path):
     assert done.returncode == 0
     assert "Verdicts" in shown.decode()
     assert "…" not in shown.decode()
+
+
+def test_a_run_whose_row_is_gone_is_told_from_one_that_never_was(
+    tmp_path: Path, command: Callable[..., Any]
+):
+    Ledger(tmp_path).append([an_episode("lost", "crlf-kit", "c")], run_key="lost")
+    for words in ("report lost", "episodes --run-key lost"):
+        done = command(*words.split(), "--work-dir", str(tmp_path))
+        assert done.code == 2
+        assert "lost: has left its traces here, and no row in the ledger's table runs" in done.err
+        assert f"{tmp_path / 'ledger' / 'runs'} put back" in done.err
+        assert "--run-key lost" in done.err
