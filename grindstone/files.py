@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
@@ -61,6 +62,13 @@ def claim(path: Path, content: bytes | str) -> bool:
         return True
     finally:
         Path(temporary).unlink(missing_ok=True)
+
+
+def sweep(folder: Path, unwanted: Callable[[Path], bool]) -> None:
+    """Remove the files of a folder that are unwanted; the folder need not be there."""
+    for path in folder.glob("*"):
+        if unwanted(path):
+            path.unlink(missing_ok=True)
 
 
 def read_record(path: Path, kind: type[M], what: str) -> M:

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
-from pathlib import Path
 
 from pydantic import TypeAdapter
 
@@ -16,7 +15,6 @@ from grindstone.ledger.tables.attempts import (
     verdict_rows,
 )
 from grindstone.remote.home_files import files_of
-from grindstone.remote.mirror import mirror_of
 
 _ATTEMPTED = TypeAdapter(AttemptResult)
 
@@ -62,14 +60,8 @@ def drop_recorded(run: RunFolder, recorded: Collection[str]) -> None:
     Raises:
         InfrastructureError: The storage of a remote home did not answer.
     """
-    folder, mirror = run.attempt("any").parent, mirror_of(run.root)
-    if mirror is not None:
-        for entry in mirror.store.listed(mirror.name_of(folder)):
-            if Path(entry.name).stem in recorded:
-                mirror.store.delete(entry.name)
-    for path in folder.glob("*.json"):
-        if path.stem in recorded:
-            path.unlink(missing_ok=True)
+    folder = run.attempt("any").parent
+    files_of(folder).sweep(folder, lambda path: path.suffix == ".json" and path.stem in recorded)
 
 
 def _record(ledger: Ledger, attempted: AttemptResult) -> None:

@@ -1,9 +1,10 @@
 """The files of a home, for code that need not know whether it is a folder or in object storage."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from grindstone.files import claim, write_atomic
+from grindstone.files import claim, sweep, write_atomic
 from grindstone.remote.mirror import mirror_of
 
 
@@ -25,6 +26,9 @@ class HomeFiles(Protocol):
     def remove(self, path: Path) -> None:
         """Remove a file, if it is there."""
 
+    def sweep(self, folder: Path, unwanted: Callable[[Path], bool]) -> None:
+        """Remove the files of a folder that are unwanted, wherever they are."""
+
 
 class FolderFiles:
     """The files of a home that is a folder."""
@@ -44,6 +48,10 @@ class FolderFiles:
     def remove(self, path: Path) -> None:
         """Remove a file, if it is there."""
         path.unlink(missing_ok=True)
+
+    def sweep(self, folder: Path, unwanted: Callable[[Path], bool]) -> None:
+        """Remove the files of a folder that are unwanted."""
+        sweep(folder, unwanted)
 
 
 def files_of(path: Path) -> HomeFiles:

@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from grindstone.digest import digest
-from grindstone.files import TEMPORARY, claim, write_atomic
+from grindstone.files import TEMPORARY, claim, sweep, write_atomic
 from grindstone.remote.place import shown_in
 from grindstone.remote.store import Store, StoredObject
 
@@ -93,6 +93,13 @@ class Mirror:
         """Remove a file here and in storage."""
         self.store.delete(self.name_of(path))
         path.unlink(missing_ok=True)
+
+    def sweep(self, folder: Path, unwanted: Callable[[Path], bool]) -> None:
+        """Remove the files of a folder that are unwanted, here and in storage."""
+        for entry in self.store.listed(self.name_of(folder)):
+            if unwanted(self.root / entry.name):
+                self.store.delete(entry.name)
+        sweep(folder, unwanted)
 
     def pull(self, folder: Path, wanted: Callable[[str], bool] = lambda _: True) -> set[Path]:
         """Bring what storage has below a folder: files that are not here, or changed there since.

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 from grindstone.errors import InfrastructureError
+from grindstone.remote.home_files import files_of
 from grindstone.remote.mirror import mirror_of
 
 BEAT_S = 5.0
@@ -97,15 +98,7 @@ def clear(folder: Path, ended: Callable[[str], bool]) -> None:
     Raises:
         InfrastructureError: The storage of a remote home did not answer.
     """
-    mirror = mirror_of(folder)
-    if mirror is not None:
-        for entry in mirror.store.listed(mirror.name_of(folder)):
-            path = Path(entry.name)
-            if path.suffix != _FENCE and ended(path.stem):
-                mirror.store.delete(entry.name)
-    for path in folder.glob("*"):
-        if path.suffix != _FENCE and ended(path.stem):
-            path.unlink(missing_ok=True)
+    files_of(folder).sweep(folder, lambda path: path.suffix != _FENCE and ended(path.stem))
 
 
 def _fence_of(path: Path) -> Path:
