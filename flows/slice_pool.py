@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 from prefect.client.orchestration import PrefectClient
@@ -28,6 +28,7 @@ from prefect.states import Cancelling, Crashed
 
 from grindstone.flows.slices import DEPLOYMENT, AttemptSlice
 from grindstone.tasks.flow_runs import run_tag
+from grindstone.tasks.server_clock import server_ahead
 
 
 @dataclass(frozen=True)
@@ -37,11 +38,14 @@ class SlicePool:
     client: PrefectClient
     deployment: DeploymentResponse
     run_key: str
+    ahead: timedelta = timedelta(0)
+    """How far the server's clock is ahead: what is sent is due by that one, and not later."""
 
     @classmethod
     async def of(cls, client: PrefectClient, run_key: str) -> "SlicePool":
         """Find the pool by the deployment of slices."""
-        return cls(client, await client.read_deployment_by_name(DEPLOYMENT), run_key)
+        deployment = await client.read_deployment_by_name(DEPLOYMENT)
+        return cls(client, deployment, run_key, await server_ahead(client))
 
     @property
     def name(self) -> str | None:
@@ -63,7 +67,7 @@ class SlicePool:
         due = FlowRunFilter(
             state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED])),
             next_scheduled_start_time=FlowRunFilterNextScheduledStartTime(
-                before_=datetime.now(UTC)
+                before_=datetime.now(UTC) + self.ahead
             ),
         )
         named = WorkPoolFilter(name=WorkPoolFilterName(any_=[self.name]))
@@ -79,6 +83,7 @@ class SlicePool:
                 client=self.client,
                 parameters={"work": work.model_dump(mode="json")},
                 timeout=0,
+                scheduled_time=datetime.now(UTC) + self.ahead,
                 idempotency_key=key,
                 tags=[run_tag(self.run_key)],
             )

@@ -1,6 +1,7 @@
 """Training jobs sent to a work pool."""
 
 import asyncio
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from grindstone.competency.jobs import TrainingJob, TrainingJobs
 from grindstone.runs.plan import choose_tasks
 from grindstone.runs.task_set import is_sent, put_tasks
 from grindstone.settings import CompetencySettings
+from grindstone.tasks.server_clock import server_ahead
 
 DEPLOYMENT = "train/train"
 """The deployment training jobs are sent to when a work pool runs them."""
@@ -43,6 +45,7 @@ async def send_next(
     """
     sent = await asyncio.to_thread(_as_sent, settings)
     async with get_client() as client:  # Prefect would leave open the one that it makes itself
+        due = datetime.now(UTC) + await server_ahead(client)
         for job in await asyncio.to_thread(jobs.pending):
             if after is not None and job.job_id == after.job_id:
                 continue
@@ -55,6 +58,7 @@ async def send_next(
                     "blocks": blocks.model_dump(mode="json"),
                 },
                 timeout=0,
+                scheduled_time=due,
                 idempotency_key=f"{job.job_id}-{settings.run_key}",
                 tags=[f"agent:{job.agent_id}"],
             )
