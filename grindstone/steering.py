@@ -30,7 +30,7 @@ NO_CEILING = {"max_cost_usd": math.inf, "max_tokens_total": 0}
 """What an order takes a ceiling away by: None would let it stay."""
 
 
-class Limits(Frozen):
+class RunLimits(Frozen):
     """The settings of a run that an order may change; the others are part of what it tries."""
 
     max_workers: Annotated[int, Field(ge=1, le=64)] | None = None
@@ -44,10 +44,10 @@ class Limits(Frozen):
         return "inf" if ceiling == math.inf else ceiling  # JSON has no infinity
 
 
-LIMITS = tuple(Limits.model_fields)
+LIMITS = tuple(RunLimits.model_fields)
 
 
-class Order(Limits):
+class Order(RunLimits):
     """What is asked of a run; what is None stays as it is."""
 
     paused: bool | None = Field(
@@ -94,7 +94,7 @@ class GivenOrder(Order):
         return f"Order {self.number} by {self.by} ({self.via}): {', '.join(self.words)}"
 
 
-class Steer(Limits):
+class Steer(RunLimits):
     """How a run is steered: the orders so far, folded; None: as its settings say."""
 
     last: NonNegativeInt = 0
