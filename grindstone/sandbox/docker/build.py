@@ -34,11 +34,19 @@ def build_image(engine: Engine, spec: BuildSpec, tag: str) -> None:
             pass
         else:
             return
+        if lost := engine.lost_bases.why(spec.context_dir):
+            raise InfrastructureError(Cause.IMAGE_BUILD, f"{lost} ({spec.context_dir})")
         labels = {"dev.grindstone.image": spec.context_digest}
-        if has_buildx():
-            _build_with_cli(spec, tag, labels)
-        else:
-            _build_with_sdk(engine, spec, tag, labels)
+        try:
+            if has_buildx():
+                _build_with_cli(spec, tag, labels)
+            else:
+                _build_with_sdk(engine, spec, tag, labels)
+        except InfrastructureError as error:
+            engine.lost_bases.note(
+                spec.context_dir, error.detail.partition(f" ({spec.context_dir}")[0]
+            )
+            raise
 
 
 @cache

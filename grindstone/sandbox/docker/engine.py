@@ -13,6 +13,7 @@ import requests
 from docker.errors import APIError, DockerException, NotFound
 
 from grindstone.errors import Cause, InfrastructureError
+from grindstone.sandbox.docker.bases import LostBases
 from grindstone.sandbox.owner import Owner, this_process
 
 P = ParamSpec("P")
@@ -74,6 +75,7 @@ class Engine:
             apparmor=any("apparmor" in option for option in info.get("SecurityOptions") or []),
             runtimes=tuple(sorted(info.get("Runtimes") or {})),
         )
+        self.lost_bases = LostBases()
         self._threads = ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="docker")
 
     async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
