@@ -20,7 +20,7 @@ from prefect.logging.loggers import flow_run_logger
 from prefect.states import Crashed
 
 from grindstone.runs.plan import new_run_key
-from grindstone.runs.progress import Progress, Watcher, current_watcher, ignore, sentence
+from grindstone.runs.progress import Progress, Watcher, current_watcher, sentence, told_both
 
 NOT_PASSED = "NotPassed"
 """Name of the state of an attempt that was made and failed its tests; its type is Completed."""
@@ -70,8 +70,8 @@ def run_log() -> Watcher:
 
 
 def run_watcher() -> Watcher:
-    """Return who is told of a run's progress: who watches the command, else the run's log."""
-    return run_log() if current_watcher() is ignore else current_watcher()
+    """Return who is told of a run's progress: the run's log, and who watches the command."""
+    return told_both(run_log(), current_watcher())
 
 
 _MADE_UP = re.compile(r"[A-Z]?[a-z0-9]+-[A-Z]?[a-z0-9]+")

@@ -91,6 +91,8 @@ def _run(
         for handler in ("CONSOLE", "DEBUG"):
             os.environ.setdefault(f"PREFECT_LOGGING_HANDLERS_{handler}_LEVEL", "CRITICAL")
         logging.raiseExceptions = False
+        # Who looks at the run in Prefect's UI reads there what the terminal says.
+        os.environ.setdefault("PREFECT_LOGGING_LOGGERS_PREFECT_FLOW_RUNS_LEVEL", "INFO")
     os.environ.setdefault("PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW", "ignore")
     begun: list[str] = []  # the keys of the runs that can be resumed
 

@@ -6,6 +6,13 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from prefect import get_client
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterTags,
+    LogFilter,
+    LogFilterFlowRunId,
+)
 from support.atif_shape import AtifTrajectory
 
 from grindstone.report.model import RunReport
@@ -28,6 +35,18 @@ def test_grind_prints_one_document_and_tells_the_rest_elsewhere(real_run):
     home = real_run.done.err.partition("Next: ")[2]
     assert home.startswith("grindstone episodes --failed --run-key first --work-dir /")
     assert "--batch-size 2 has all of --max-workers work" in real_run.done.err
+
+
+def test_the_flow_runs_log_has_what_the_command_said(real_run, prefect_server: str):
+    with get_client(sync_client=True) as client:
+        tag = FlowRunFilterTags(all_=["run:first"])
+        runs = client.read_flow_runs(flow_run_filter=FlowRunFilter(tags=tag))
+        (run,) = [run for run in runs if run.parent_task_run_id is None]
+        only = LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run.id]))
+        log = [line.message for line in client.read_logs(only)]
+    for told in (" branch-sales  cycle 1  failed: ", " branch-sales  cycle 2  passed: "):
+        assert any(told in line for line in log), log
+        assert told in real_run.done.err
 
 
 def test_the_comparison_pairs_the_same_tasks(real_run):
