@@ -35,7 +35,7 @@ async def test_exam_review_and_promotion(
     settings = GraduationSettings(
         work_dir=tmp_path, agent_id="ada", agents=["ada"], native_profile=Profile.NOP
     )
-    logger = logging.getLogger("prefect.flow_runs")  # it hands nothing on
+    logger = logging.getLogger("prefect.flow_runs")
     caplog.set_level(logging.INFO, logger.name)
     monkeypatch.setattr(logger, "handlers", [*logger.handlers, caplog.handler])
     assert not (await exam(settings)).passed  # there is no case yet
@@ -51,7 +51,8 @@ async def test_exam_review_and_promotion(
         f"✗ {case.title}: {case.detail}",
         f"Exam of ada for INTERN: not passed; {idle.reason}.",
     ]
-    assert [line for line in caplog.messages if line in told] == told
+    # Another test may have had it hand on what it is told, to the same handler.
+    assert [line for line in dict.fromkeys(caplog.messages) if line in told] == told
     refused = await graduate(settings.model_copy(update={"validated_by": "Grace"}))
     assert not refused.promoted
     assert "no exam for INTERN" in refused.missing[0]
