@@ -124,6 +124,7 @@ async def _watched(
     api_url: str,
     begun: list[str],
 ) -> T:
+    from prefect.logging.handlers import APILogHandler
     from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
     from grindstone.flows.cli.lost_server import noticing
@@ -140,8 +141,11 @@ async def _watched(
         watching(_noting(watch, begun)),
     ):
         async with noticing(api_url):
-            with telling_server_loss():
-                result: T = await flow.with_options(on_running=[note_process])(settings, **more)
+            try:
+                with telling_server_loss():
+                    result: T = await flow.with_options(on_running=[note_process])(settings, **more)
+            finally:  # a server of its own ends before the process does
+                await APILogHandler.aflush()
     return result
 
 

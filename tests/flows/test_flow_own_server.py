@@ -1,5 +1,6 @@
 """A command without a server of its home starts one, and leaves nothing untold as it ends it."""
 
+import os
 import sqlite3
 import subprocess
 import sys
@@ -42,3 +43,21 @@ def test_the_last_steps_of_a_run_are_in_its_database_when_the_server_has_ended(t
         ("PENDING", 40),
         ("RUNNING", 40),
     ]
+
+
+@pytest.mark.server
+@pytest.mark.bubblewrap
+def test_the_last_line_of_a_runs_log_is_there_and_nobody_waits_for_it(tmp_path: Path):
+    flags = ["--sandbox", "bubblewrap", "--native-profile", "oracle", "--task-ids", "crlf-kit"]
+    done = subprocess.run(
+        [sys.executable, "-m", "grindstone.flows.cli", "grind", *flags, "--work-dir", tmp_path],
+        env=os.environ | {"PREFECT_CLIENT_MAX_RETRIES": "1000"},  # to a server that has ended
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    database = sqlite3.connect(tmp_path / "server" / "prefect.db")
+    log = database.execute("SELECT message FROM log ORDER BY timestamp").fetchall()
+    assert log[-1] == ("Finished in state Completed()",)
