@@ -79,7 +79,7 @@ def test_one_jumps_to_errors_skills_and_repeated_commands(viewer: Any) -> None:
     page = viewer.open("/episode/sort-names-early")
     page.get_by_role("button", name="First error: turn 3").click()
     page.locator("#turn-3.marked").wait_for()
-    assert page.evaluate("document.activeElement.parentElement.id") == "turn-3"
+    page.wait_for_function("document.activeElement.parentElement.id === 'turn-3'")
     assert "exit 1" in page.locator("#turn-3 summary").inner_text()
     repeated = page.locator(".jumps li", has_text="Repeats sort names.txt")
     assert repeated.get_by_role("button").all_inner_texts() == ["3", "4", "5"]
@@ -101,11 +101,11 @@ def test_two_thousand_steps_open_soon_and_the_keyboard_goes_through_them(
     assert time.monotonic() - began < 10
     page.keyboard.press("j")
     page.keyboard.press("j")
-    assert page.evaluate("document.activeElement.parentElement.id") == "turn-2"
+    page.wait_for_function("document.activeElement.parentElement.id === 'turn-2'")
     page.keyboard.press("Enter")
     page.locator("#turn-2 pre", has_text="line 2").wait_for()
     page.keyboard.press("k")
-    assert page.evaluate("document.activeElement.parentElement.id") == "turn-1"
+    page.wait_for_function("document.activeElement.parentElement.id === 'turn-1'")
     page.goto(f"{viewer.base}#/episode/long-walk-late?step=1990")
     page.locator("#turn-1990 pre", has_text="line 1990").wait_for()
     assert page.locator("#turn-1990").is_visible()
