@@ -31,10 +31,6 @@ _ADDRESS = re.compile(
     re.IGNORECASE,
 )
 _NEAR = re.compile(r"^(localhost|127\.|0\.0\.0\.0|\[?::1|host\.docker\.internal)")
-_REGISTRIES = re.compile(
-    r"(^|\.)(pypi\.org|files\.pythonhosted\.org|registry\.npmjs\.org|registry\.yarnpkg\.com|"
-    r"crates\.io|rubygems\.org)$"
-)
 _INDEX_OPTIONS = frozenset(
     {"--index-url", "--extra-index-url", "--index", "--default-index", "--find-links", "--cert"}
     | {"--registry", "--proxy", "--trusted-host", "--source", "--repository", "--channel"}
@@ -69,4 +65,4 @@ def _far(word: str) -> bool:
     if found is None:
         return False
     host = (found["host"] or "").rpartition("@")[2]
-    return not (_NEAR.match(host) or _REGISTRIES.search(host))
+    return not _NEAR.match(host)
