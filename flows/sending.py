@@ -37,6 +37,8 @@ from grindstone.tasks.runtime import Runtime
 
 LOOK_S = 2.0
 """Pause between two looks at what is on its way."""
+LAST_LOOK_S = 0.3
+"""The same, where all of it has its episode and the slices have only to end."""
 START_S = 5 * LOST_S
 """How long a worker that lives may take to start a slice's process."""
 
@@ -72,7 +74,7 @@ async def attempt_in_slices(
             while sender.goes_on():
                 todo.retry()
                 await sender.give()
-                await asyncio.sleep(LOOK_S)
+                await asyncio.sleep(sender.pause_s)
                 await sender.look()
         except BaseException:
             await sender.call_off()
@@ -146,6 +148,12 @@ class _Sender:
         """Return whether there is more to do, by the ceilings as they are now."""
         self.todo.lift()
         return bool(self.away or self.todo.open)
+
+    @property
+    def pause_s(self) -> float:
+        """How long until it is worth looking again."""
+        left = self.todo.open or any(self.todo.unsettled(each.items) for each in self.away.values())
+        return LOOK_S if left else LAST_LOOK_S
 
     async def give(self) -> None:
         """Send what waits, or hand it to slices at work, unless the run is paused."""

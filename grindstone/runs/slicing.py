@@ -3,7 +3,8 @@
 A flow run of its own for each attempt costs more than most attempts do: a worker takes about ten
 seconds to start one. A slice keeps a worker busy for a while; towards the end slices get smaller,
 so that no worker waits long for another one (factoring: Hummel, Schonberg and Flynn, 1992). A slice
-that has little left is handed more, by the same rule.
+that has little left is handed more, by the same rule. The last attempts go where a place is idle:
+one that waited behind others in a slice could have been made in another meanwhile.
 """
 
 import math
@@ -39,7 +40,11 @@ def slice_size(
 def lacking(
     unfinished: int, left: int, *, slices: int, at_once: int, attempt_s: float | None
 ) -> int:
-    """Return how many more attempts to hand to a slice: 0 while none of its places will be idle.
+    """Return how many more attempts to hand to a slice.
+
+    As long as every slice will need more, 0 while none of its places will be idle before more can
+    come. Of what fills all places once at the most, 0 while none is idle, unless an attempt takes
+    less time than the handing.
 
     Args:
         unfinished: Attempts that it has and has not finished.
@@ -50,7 +55,8 @@ def lacking(
     """
     ahead = at_once  # until it is known how long they take
     if attempt_s is not None:
-        ahead = math.ceil(at_once * AHEAD_S / max(attempt_s, 0.1))
+        last = left <= slices * at_once and attempt_s > AHEAD_S
+        ahead = 0 if last else math.ceil(at_once * AHEAD_S / max(attempt_s, 0.1))
     if unfinished >= at_once + ahead:
         return 0
     return max(at_once + ahead - unfinished, min(_long(at_once, attempt_s), _share(left, slices)))

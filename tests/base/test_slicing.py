@@ -38,10 +38,17 @@ def lacks(unfinished: int, left: int, attempt_s: float | None, at_once: int = 4)
 
 
 def test_a_slice_lacks_what_its_places_make_until_more_can_come():
-    assert lacks(0, 8, 60.0) == 5
-    assert lacks(5, 8, 60.0) == 0
+    assert lacks(0, 17, 60.0) == 5
+    assert lacks(5, 17, 60.0) == 0
+    assert lacks(4, 17, 60.0) == 3
     assert lacks(4, 8, 1.0) == 24
     assert lacks(4, 8, None) == 4
+
+
+def test_the_last_attempts_go_where_a_place_is_idle():
+    assert lacks(4, 16, 60.0) == 0
+    assert lacks(2, 16, 60.0) == 2
+    assert lacks(0, 1, 600.0) == 4
 
 
 def test_where_much_is_left_a_slice_is_handed_what_it_does_alone_for_a_while():

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -15,10 +16,10 @@ import pytest
 from prefect import get_client
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
-from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.flow_engine import run_flow_async
 from prefect.settings import PREFECT_API_AUTH_STRING
-from prefect.states import Completed, Running, exception_to_failed_state
+from prefect.states import Completed, Running, Scheduled, exception_to_failed_state
 from prefect.workers.process import ProcessWorker
 from support.attempt_specs import spec_of
 
@@ -31,7 +32,7 @@ from grindstone.flows import sending
 from grindstone.flows.attempt import PlannedAttempt
 from grindstone.flows.sending import attempt_in_slices
 from grindstone.flows.slices import AttemptSlice, attempt_slice, require_own
-from grindstone.records import Outcome
+from grindstone.records import Outcome, utc_now
 from grindstone.runs import lease
 from grindstone.settings import GrindSettings
 from grindstone.steering import Order, give_order
@@ -212,7 +213,8 @@ async def test_a_slice_long_at_work_makes_room_for_others(
 ):
     monkeypatch.setattr(sending, "SLICE_S", 0.0)
     deployment = await sender.client.read_deployment_by_name("slice/slice")
-    await sender.client.create_flow_run_from_deployment(deployment.id)  # somebody else's
+    due: State[None] = Scheduled(scheduled_time=utc_now() - timedelta(seconds=5))
+    await sender.client.create_flow_run_from_deployment(deployment.id, state=due)  # another's
     wanted = sender.trials(4)
     working = asyncio.create_task(sender.send(*wanted))
     done: set[UUID] = set()
