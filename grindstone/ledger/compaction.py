@@ -39,7 +39,8 @@ def compact(
     written: list[Path] = []
     for table in ledger.tables(run_key):
         try:
-            _sweep(ledger, table, run_key, grace_s)
+            if _sweep(ledger, table, run_key, grace_s):
+                ledger.sweep_storage(table, run_key, grace_s)
             live = ledger.live_parts(table, run_key)
             if len(live) >= max(2, min_parts):
                 written.append(_merge(ledger, table, run_key, live))
@@ -60,6 +61,7 @@ def merge_ended(ledger: Ledger, run_key: str, *, grace_s: float = GRACE_S) -> No
     """
     compact(ledger, run_key, grace_s=grace_s)
     for table in sorted(path.name for path in ledger.root.iterdir() if path.is_dir()):
+        ledger.sweep_storage(table, None, grace_s)
         for key in ledger.runs_here(table):
             names = os.listdir(ledger.folder(table, key))  # noqa: PTH208 - names alone, and many
             if len(names) > 1 and any(name.startswith("merged-") for name in names):
@@ -89,8 +91,8 @@ def _merge(ledger: Ledger, table: str, run_key: str, live: tuple[Part, ...]) -> 
     return path
 
 
-def _sweep(ledger: Ledger, table: str, run_key: str, grace_s: float) -> None:
-    """Remove what no reader needs any more."""
+def _sweep(ledger: Ledger, table: str, run_key: str, grace_s: float) -> bool:
+    """Remove what no reader of this machine needs any more; return whether there were parts."""
     parts = ledger.parts(table, run_key)
     before_ns = time.time_ns() - int(grace_s * 1e9)
     replaced = {
@@ -101,7 +103,8 @@ def _sweep(ledger: Ledger, table: str, run_key: str, grace_s: float) -> None:
     }
     for part in parts:
         if part.name in replaced:
-            ledger.drop(part.path)
+            part.path.unlink(missing_ok=True)
     for leftover in ledger.folder(table, run_key).glob(".*.parquet.*"):
         if leftover.stat().st_mtime_ns <= before_ns:
             leftover.unlink(missing_ok=True)
+    return bool(replaced)

@@ -6,6 +6,8 @@ copied the copy's record does (`grindstone.remote.record`).
 """
 
 import os
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 from grindstone.files import claim
@@ -30,9 +32,34 @@ class RemoteParts:
         """Put a part into storage, then here; where storage has it, what it has is here."""
         return self._mirror.claim(path, content)
 
-    def drop(self, path: Path) -> None:
-        """Remove a part from storage."""
-        self._mirror.store.delete(self._mirror.name_of(path))
+    def sweep(self, folder: Path, grace_s: float) -> None:
+        """Remove parts from storage for which a merged one has stood long enough.
+
+        Which ones, storage tells: a machine that never read a run has none of its parts. How late
+        it is there, its newest part tells at least.
+
+        Args:
+            folder: Of a table, or of a run in it.
+            grace_s: Seconds that a merged part must have been there.
+
+        Raises:
+            LedgerError: A merged part is damaged.
+            InfrastructureError: The storage did not answer.
+        """
+        mirror = self._mirror
+        parts = self._listed(folder)
+        before_ns = max((part.modified_ns for part in parts), default=0) - int(grace_s * 1e9)
+        names = {part.name for part in parts}
+        alone = {run for run, of_run in Counter(map(_folder, names)).items() if of_run == 1}
+        merged = [
+            part.name
+            for part in parts
+            if _is_merged(part.name)
+            and part.modified_ns <= before_ns
+            and _folder(part.name) not in alone
+        ]
+        self._fetch([name for name in merged if not (mirror.root / name).exists()])
+        mirror.store.delete_all(sorted(self._replaced(merged) & names))
 
     def pull(self, folder: Path) -> None:
         """Bring the parts that lack here: merged ones first, and none that they stand for.
@@ -42,22 +69,26 @@ class RemoteParts:
             InfrastructureError: The storage did not answer.
         """
         mirror = self._mirror
-        listed = {
-            entry.name: entry
-            for entry in mirror.store.listed(mirror.name_of(folder))
-            if entry.name.endswith(".parquet")
-        }
-        merged = [name for name in listed if name.rpartition("/")[2].startswith(MERGED)]
+        listed = {part.name: part for part in self._listed(folder)}
+        merged = [name for name in listed if _is_merged(name)]
         self._fetch([name for name in merged if not (mirror.root / name).exists()])
-        replaced = {
-            f"{name.rpartition('/')[0]}/{old}"
-            for name in merged
-            for old in merged_names(mirror.root / name)
-        }
+        replaced = self._replaced(merged)
         wanted = [name for name in listed if name not in replaced]
         self._fetch([name for name in wanted if not (mirror.root / name).exists()])
         for name in wanted:
             self._set_age(listed[name])
+
+    def _listed(self, folder: Path) -> list[StoredObject]:
+        found = self._mirror.store.listed(self._mirror.name_of(folder))
+        return [each for each in found if each.name.endswith(".parquet")]
+
+    def _replaced(self, merged: Iterable[str]) -> set[str]:
+        """Return the names that merged parts stand for; these are here."""
+        return {
+            f"{_folder(name)}/{old}"
+            for name in merged
+            for old in merged_names(self._mirror.root / name)
+        }
 
     def _fetch(self, names: list[str]) -> None:
         for name, content in self._mirror.store.get_all(names):
@@ -78,6 +109,14 @@ class RemoteParts:
             wanted = self._ages.get(entry.name, entry.modified_ns)
         if age != wanted:
             os.utime(path, ns=(wanted, wanted))
+
+
+def _folder(name: str) -> str:
+    return name.rpartition("/")[0]
+
+
+def _is_merged(name: str) -> bool:
+    return name.rpartition("/")[2].startswith(MERGED)
 
 
 def age_within(path: Path) -> int | None:

@@ -99,11 +99,21 @@ class Ledger:
         sync_folder(path.parent)
         return kept
 
-    def drop(self, path: Path) -> None:
-        """Remove a part that another one stands for."""
+    def sweep_storage(self, table: str, run_key: str | None, grace_s: float) -> None:
+        """Remove from a remote home's storage what merged parts stand for; from a folder, nothing.
+
+        Args:
+            table: Its name.
+            run_key: Of one run; None: of all, whether this machine has read them or not.
+            grace_s: Seconds that a merged part must have been there.
+
+        Raises:
+            LedgerError: A merged part is damaged.
+            InfrastructureError: The storage did not answer.
+        """
         if self._remote is not None:
-            self._remote.drop(path)
-        path.unlink(missing_ok=True)
+            folder = self.root / table if run_key is None else self.folder(table, run_key)
+            self._remote.sweep(folder, grace_s)
 
     @staticmethod
     def _check_row(table: Table, row: BaseModel, run_key: str) -> None:

@@ -96,9 +96,8 @@ class Mirror:
 
     def sweep(self, folder: Path, unwanted: Callable[[Path], bool]) -> None:
         """Remove the files of a folder that are unwanted, here and in storage."""
-        for entry in self.store.listed(self.name_of(folder)):
-            if unwanted(self.root / entry.name):
-                self.store.delete(entry.name)
+        there = [entry.name for entry in self.store.listed(self.name_of(folder))]
+        self.store.delete_all([name for name in there if unwanted(self.root / name)])
         sweep(folder, unwanted)
 
     def pull(self, folder: Path, wanted: Callable[[str], bool] = lambda _: True) -> set[Path]:

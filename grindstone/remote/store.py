@@ -151,6 +151,16 @@ class Store:
         with self._asked("remove", name), contextlib.suppress(FileNotFoundError):
             obstore.delete(self._below, name)
 
+    def delete_all(self, names: Sequence[str]) -> None:
+        """Remove objects, as far as they are there, many at a time.
+
+        Raises:
+            InfrastructureError: As `get`; the others may be gone.
+        """
+        with ThreadPoolExecutor(AT_ONCE, "objects") as pool:
+            for _ in pool.map(self.delete, names):
+                pass
+
     def listed(self, prefix: str = "") -> list[StoredObject]:
         """Return the objects below a prefix of whole parts of names, by name.
 

@@ -8,7 +8,7 @@ from support.remote_rows import egl_row, paid_call
 from grindstone.errors import Cause, InfrastructureError, InputError
 from grindstone.home import Home
 from grindstone.ledger import Ledger
-from grindstone.ledger.compaction import compact
+from grindstone.ledger.compaction import compact, merge_ended
 from grindstone.ledger.tables.runs import EglRow
 from grindstone.llm.journal import Journal
 from grindstone.remote import mirror
@@ -76,6 +76,19 @@ def test_a_new_machine_reads_what_was_merged_and_nothing_twice(machines: Machine
     assert len(last.rows(EglRow, "r")) == 10
     assert len(last.parts("egl", "r")) == 2
     assert last.parts("egl", "r")[0].written_ns == one.parts("egl", "r")[0].written_ns
+
+
+def test_what_was_merged_goes_from_storage_though_its_machine_never_comes_back(machines: Machines):
+    one, other = Ledger(machines.home("one")), Ledger(machines.home("other"))
+    for index in range(9):
+        one.append([egl_row(index)], run_key="r")
+    merge_ended(one, "r")
+    other.append([egl_row(0, run_key="s")], run_key="s")
+    assert len(Store(machines.address).listed("ledger/egl/run=r")) == 10, "somebody may read them"
+    merge_ended(other, "s", grace_s=-1.0)
+    assert len(Store(machines.address).listed("ledger/egl/run=r")) == 1
+    assert len(one.rows(EglRow, "r")) == len(other.rows(EglRow, "r")) == 9
+    assert [each.index for each in other.rows(EglRow, "s")] == [0]
 
 
 def test_a_call_paid_for_is_found_by_a_machine_that_never_saw_it(machines: Machines):
