@@ -286,18 +286,36 @@ def _require_parts(task_id: str, path: Path, config: TaskFile) -> None:
 
 
 def _check_links(task_id: str, path: Path) -> None:
+    """Make sure that a task is the same folder wherever it is copied to."""
     root = os.path.realpath(path)
     for entry in _walk(str(path)):
+        relative = os.path.relpath(entry.path, path)
+        if not _is_text(entry.name):
+            raise TaskError(task_id, repr(relative), "", "has a name that is no text", "UTF-8")
         if entry.is_symlink():
-            target = os.path.realpath(entry.path)
+            target, said = os.path.realpath(entry.path), Path(entry.path).readlink()
             if target != root and not target.startswith(root + os.sep):
-                relative = os.path.relpath(entry.path, path)
                 raise TaskError(
                     task_id, relative, "", "is a link out of the task", "links that stay within"
                 )
+            if _leaves(Path(relative).parent / said):
+                problem = f"is a link by way of what is outside of the task, {str(said)!r}"
+                raise TaskError(task_id, relative, "", problem, "a link relative to where it lies")
         elif not (entry.is_file() or entry.is_dir()):
-            relative = os.path.relpath(entry.path, path)
             raise TaskError(task_id, relative, "", "is a special file", "files and folders")
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _leaves(way: Path) -> bool:
+    """Return whether a way from a task's folder leads out of it, links left aside."""
+    return way.is_absolute() or Path(os.path.normpath(way)).parts[:1] == (os.pardir,)
 
 
 def _walk(folder: str) -> Iterator[os.DirEntry[str]]:

@@ -10,6 +10,7 @@ own here.
 
 import io
 import tempfile
+import zlib
 from pathlib import Path
 
 from backports import tarfile
@@ -26,36 +27,37 @@ def put_folder(mirror: Mirror, folder: Path, digest: str) -> None:
     Raises:
         InfrastructureError: The storage did not take it.
     """
-    place = mirror.root / TASKS / f"{digest}.tar.gz"
-    if place.exists():  # this machine has seen that it is there
+    name = f"{TASKS}/{digest}.tar.gz"
+    if mirror.store.has(name):  # looked for each time: a rule of the bucket may have removed it
         return
-    if not mirror.store.has(mirror.name_of(place)):
-        buffer = io.BytesIO()
-        with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
-            tar.add(folder.resolve(), arcname=folder.name, filter=_plain)
-        mirror.store.put_new(mirror.name_of(place), buffer.getvalue())
-    place.parent.mkdir(parents=True, exist_ok=True)
-    place.touch()
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+        tar.add(folder.resolve(), arcname=folder.name, filter=_plain)
+    mirror.store.put_new(name, buffer.getvalue())
 
 
 def fetch_folder(mirror: Mirror, digest: str, name: str) -> Path:
     """Return a folder that somebody has put into storage, from there the first time.
 
     Raises:
-        InputError: It is not there.
+        InputError: It is not there, or not whole.
         InfrastructureError: The storage did not answer.
     """
     place = mirror.root / TASKS / digest / name
     if not place.is_dir():
         content = mirror.store.get(f"{TASKS}/{digest}.tar.gz")
+        where = f"{mirror.store.url}/{TASKS}/{digest}.tar.gz"
         if content is None:
-            where = f"{mirror.store.url}/{TASKS}/{digest}.tar.gz"
             raise InputError(where, "is not there", "the task, put there by who sent the attempt")
         place.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".fetched-", dir=mirror.root / TASKS) as work:
-            with tarfile.open(fileobj=io.BytesIO(content)) as tar:
-                tar.extractall(work, filter="data")
-            [whole] = Path(work).iterdir()
+            try:
+                with tarfile.open(fileobj=io.BytesIO(content), mode="r:gz") as tar:
+                    tar.extractall(work, filter="data")
+                [whole] = Path(work).iterdir()
+            except (tarfile.TarError, zlib.error, EOFError, ValueError) as error:
+                expected = "what was sent: remove it, and the same run sends it again"
+                raise InputError(where, f"is damaged: {error}", expected) from error
             try:
                 whole.rename(place)
             except OSError:
@@ -65,7 +67,8 @@ def fetch_folder(mirror: Mirror, digest: str, name: str) -> Path:
 
 
 def _plain(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
-    if Path(entry.name).name in (".git", "__pycache__"):
+    _, *below = Path(entry.name).parts
+    if entry.isdir() and (below == [".git"] or below[-1:] == ["__pycache__"]):
         return None
     entry.uid = entry.gid = 0
     entry.uname = entry.gname = ""

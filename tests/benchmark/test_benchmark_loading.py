@@ -2,6 +2,7 @@ import os
 import pickle
 import shutil
 import time
+from pathlib import Path
 
 import pytest
 
@@ -203,6 +204,23 @@ def test_a_link_out_of_the_task(write_task, tmp_path, target):
         load_task(folder)
         return
     with pytest.raises(TaskError, match=r"environment/data: is a link out"):
+        load_task(folder)
+
+
+@pytest.mark.parametrize("absolute", [True, False], ids=["absolute", "out and in"])
+def test_a_link_that_another_machine_could_not_follow(write_task, absolute: bool):
+    folder = write_task()
+    there = folder / "environment" / "Dockerfile"
+    way = there if absolute else Path("../..") / folder.name / "environment" / "Dockerfile"
+    (folder / "environment" / "data").symlink_to(way)
+    with pytest.raises(TaskError, match=r"environment/data: is a link by way of what is outside"):
+        load_task(folder)
+
+
+def test_a_name_that_is_no_text(write_task):
+    folder = write_task()
+    Path(os.fsdecode(os.fsencode(folder / "tests") + b"/caf\xe9")).write_text("")
+    with pytest.raises(TaskError, match="has a name that is no text; expected UTF-8"):
         load_task(folder)
 
 

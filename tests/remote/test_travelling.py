@@ -79,6 +79,69 @@ def test_a_task_travels_with_the_attempt_and_is_the_same_one(pair: Pair, tmp_pat
     assert pack(Home.at(tmp_path / "plain"), [sent]) is None
 
 
+def test_whatever_is_in_a_task_is_in_it_after_the_journey(pair: Pair, tmp_path: Path):
+    folder = tmp_path / "tasks" / "crlf #1 100%"
+    shutil.copytree(bundled("examples/tasks") / "crlf-kit", folder)
+    files = folder / "environment"
+    odd = ("a b", "#", "%41", "..x", "-rf", "tab\t", "line\nline", "ä", "Case", "case", "n" * 255)
+    for name in odd:
+        (files / name).write_text(name)
+    (files / "zero").touch()
+    (files / "tool").write_text("#!/bin/sh\n")
+    (files / "tool").chmod(0o711)
+    (files / "empty" / "within").mkdir(parents=True)
+    (files / ("d" * 200) / ("d" * 200)).mkdir(parents=True)
+    (files / ("d" * 200) / ("d" * 200) / ("f" * 200)).write_text("deep")
+    (files / "to a file").symlink_to("../task.toml")
+    (files / "to a folder").symlink_to("empty")
+    (files / "to nothing").symlink_to("nothing")
+    (files / ".git").write_text("gitdir: ../modules/x\n")  # a submodule's
+    (files / "repo" / ".git").mkdir(parents=True)
+    (files / "repo" / ".git" / "HEAD").write_text("ref: refs/heads/main\n")
+    (files / "__pycache__").mkdir()
+    (folder / ".git").mkdir()  # the task's own history stays at home
+    sent = spec_of(pair.here, folder)
+    address = pack(pair.here, [sent])
+    assert address is not None
+    pair.home("there")
+    [got] = unpack([sent], address)
+
+    def entries(root: Path) -> set[tuple[str, str]]:
+        return {
+            (path.relative_to(root).as_posix(), str(path.readlink()) if path.is_symlink() else "")
+            for path in root.rglob("*")
+        }
+
+    left = {(".git", ""), ("environment/__pycache__", "")}
+    assert entries(folder) - entries(got.task_dir) == left
+    assert entries(got.task_dir) <= entries(folder)
+    assert (got.task_dir / "environment" / "tool").stat().st_mode & 0o111
+    assert load_task(got.task_dir).digest == sent.task_digest
+
+
+def test_a_task_that_a_rule_of_the_bucket_removed_is_sent_again(pair: Pair):
+    sent = spec_of(pair.here, bundled("examples/tasks") / "crlf-kit")
+    assert pack(pair.here, [sent]) and pair.here.mirror is not None
+    pair.here.mirror.store.delete(f"tasks/{sent.task_digest}.tar.gz")
+    assert pack(pair.here, [sent])
+    pair.home("there")
+    [got] = unpack([sent], pair.address)
+    assert load_task(got.task_dir).digest == sent.task_digest
+
+
+def test_a_task_that_is_damaged_in_storage_is_told(pair: Pair):
+    sent = spec_of(pair.here, bundled("examples/tasks") / "crlf-kit")
+    assert pack(pair.here, [sent]) and pair.here.mirror is not None
+    store, name = pair.here.mirror.store, f"tasks/{sent.task_digest}.tar.gz"
+    whole = store.get(name)
+    assert whole is not None
+    pair.home("there")
+    for damaged in (whole[: len(whole) // 2], b"", b"not an archive"):
+        store.put(name, damaged)
+        with pytest.raises(InputError, match=rf"{sent.task_digest}.*is damaged.*sends it again"):
+            unpack([sent], pair.address)
+
+
 def test_tasks_of_the_same_content_travel_under_their_names(pair: Pair, tmp_path: Path):
     folders = [tmp_path / name for name in ("one", "two")]
     for folder in folders:
