@@ -78,7 +78,7 @@ async def _attempt(spec: AttemptSpec, runtime: Runtime) -> Episode:
         return await make_attempt(spec, await _resources(spec, runtime))
 
     with step_boundary(_step(spec), episode_id=spec.episode_id):
-        runtime.tell(AttemptBegan(spec.task_id))
+        runtime.tell(AttemptBegan(spec.task_id, spec.episode_id))
         try:
             attempted = await record_attempt(
                 runtime.ledger, runtime.folder, spec.episode_id, make, runtime.models.mask
@@ -132,7 +132,7 @@ def told(episode: Episode) -> AttemptEnded:
     program = episode.profile.partition(" ")[0] == Profile.COMMAND
     if program and not unscored and not episode.turns:
         detail += ", its model was not asked"
-    return AttemptEnded(subject, episode.outcome, detail, episode.cycle)
+    return AttemptEnded(subject, episode.outcome, detail, episode.cycle, episode.episode_id)
 
 
 @step("attempt-once", "{spec.label}")
@@ -224,5 +224,6 @@ async def leave_unscored(
     episode = error_episode(item.spec, item.task, error, error.cause.value)
     await runtime.append([episode])
     send_attempt(runtime.outlet, episode, None, runtime.calls_of(episode.episode_id))
-    runtime.tell(AttemptEnded(item.task.task_id, Outcome.ERROR, str(error), item.spec.cycle))
+    place = (item.spec.cycle, item.spec.episode_id)
+    runtime.tell(AttemptEnded(item.task.task_id, Outcome.ERROR, str(error), *place))
     return episode

@@ -239,6 +239,7 @@ async def _task_skills(
     """Write each task's own skill: from its failed attempt, or from its text alone."""
     seen = {episode.task_id: episode.episode_id for episode in episodes}
     for task in tasks:
+        run.tell(LearningBegan(f"about {task.task_id}"))
         spec = writing_of(
             run,
             snapshot,
@@ -258,6 +259,7 @@ async def _drafts(
 ) -> Snapshot:
     """Draft skills from first-attempt passes."""
     for episode in passed:
+        run.tell(LearningBegan(f"from {episode.task_id}"))
         spec = writing_of(
             run,
             snapshot,

@@ -31,6 +31,7 @@ from grindstone.flows.worklist import Attempts, Worklist
 from grindstone.ledger.recall import ScoredEpisodes
 from grindstone.records import Episode
 from grindstone.runs.lease import LOST_S, Pulse, clear
+from grindstone.runs.progress import SentAway
 from grindstone.runs.slicing import SLICE_S, lacking, slice_size
 from grindstone.settings import RunSettings
 from grindstone.tasks.runtime import Runtime
@@ -231,6 +232,8 @@ class _Sender:
                     await self._give_up(run.id, f"It gave no sign of life for {silent_s:.0f} s.")
                 elif state.is_pending() and (why := await self.workers.lost(run, silent_s, LOST_S)):
                     await self._give_up(run.id, why)
+        left = sum(len(self.todo.unsettled(each.items)) for each in self.away.values())
+        self.runtime.tell(SentAway(left))
 
     async def call_off(self) -> None:
         """Cancel what is on its way."""
@@ -273,6 +276,7 @@ class _Sender:
     def _settle(self, away: _Away, found: dict[str, Episode]) -> None:
         for episode in self.todo.settle(away.items, found):
             self.runtime.tell(told(episode))
+            self.runtime.ended_elsewhere(episode)
 
     async def _give_up(self, run_id: UUID, why: str) -> None:
         self.away[run_id].pulse.give_up()

@@ -29,6 +29,11 @@ class Usage(Frozen):
             cache_write_tokens=self.cache_write_tokens + other.cache_write_tokens,
         )
 
+    def beyond(self, other: "Usage") -> "Usage":
+        """Return what it has more than another, of each kind; none where it has less."""
+        mine, theirs = self.model_dump(), other.model_dump()
+        return Usage(**{kind: max(0, n - theirs[kind]) for kind, n in mine.items()})
+
     @property
     def total_tokens(self) -> int:
         """All tokens, cached ones included."""

@@ -15,7 +15,7 @@ from grindstone.report.model import RunReport
 from grindstone.runs.elsewhere import show_elsewhere
 from grindstone.runs.incidents import spared
 from grindstone.runs.plan import Planned
-from grindstone.runs.progress import RunBegan
+from grindstone.runs.progress import RunBegan, Spent
 from grindstone.runs.report import write_report
 from grindstone.runs.row import Ended, begin_run, end_run
 from grindstone.settings import RunSettings
@@ -63,6 +63,7 @@ async def start_run(
         for warning in task.warnings:
             runtime.note(f"{task.task_id}/task.toml: {warning}")
     runtime.tell(RunBegan(runtime.run_key, planned.resumed, len(planned.tasks)))
+    runtime.tell(Spent(runtime.models.spent()))  # of a run that goes on, before it did
 
 
 async def finish_run(

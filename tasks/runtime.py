@@ -26,10 +26,10 @@ from grindstone.llm import CallRecord, Journal, Models, open_models
 from grindstone.llm.budget import Spending
 from grindstone.llm.pace import Paces, Rates
 from grindstone.masking import Mask
-from grindstone.records import Episode
+from grindstone.records import Episode, Role, Usage
 from grindstone.runs.incidents import spared
 from grindstone.runs.lock import sole_process
-from grindstone.runs.progress import Note, Progress, Watcher, ignore
+from grindstone.runs.progress import Note, Progress, Spent, TurnEnded, Watcher, ignore
 from grindstone.runs.shared_budget import SharedBudget
 from grindstone.runs.steered import Steering
 from grindstone.sandbox import SandboxProvider, open_provider
@@ -119,6 +119,17 @@ class Runtime:
         """Return US dollars spent on behalf of an episode or a step; None: a price is unknown."""
         costs = [call.cost_usd for call in self.calls_of(scope)]
         return None if any(cost is None for cost in costs) else sum(cost or 0.0 for cost in costs)
+
+    def ended_elsewhere(self, episode: Episode) -> None:
+        """Count and tell what an attempt on another machine used.
+
+        Of one that was begun before this process was, the journal had some calls already.
+        """
+        had = sum((call.usage for call in self.calls_of(episode.episode_id)), Usage())
+        paid = self.cost_of(episode.episode_id) or 0.0
+        cost = None if episode.cost_usd is None else max(0.0, episode.cost_usd - paid)
+        self.models.count_elsewhere(episode.usage.beyond(had), cost)
+        self.tell(Spent(self.models.spent()))
 
     async def has_scored(self, episode: Episode, attempted: AttemptResult | None = None) -> None:
         """Have done what follows from an episode that is in the ledger, if it has a score.
@@ -226,6 +237,9 @@ async def open_runtime(
 
         def keep(call: CallRecord) -> None:
             calls[call.scope].setdefault(call.call_id, call)
+            if call.role is Role.SOLVER:
+                watch(TurnEnded(call.scope))
+            watch(Spent(models.spent()))
 
         budget = None
         if shared or await asyncio.to_thread(SharedBudget.is_kept, folder):

@@ -10,29 +10,35 @@ from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
+    ProgressColumn,
     SpinnerColumn,
+    Task,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
 from rich.progress import Progress as Bar
+from rich.table import Column
 from rich.text import Text
 
 from grindstone.flows.cli.output import drop_output
 from grindstone.records import Outcome
 from grindstone.runs.progress import (
     Advanced,
-    AttemptBegan,
     AttemptEnded,
-    LearningBegan,
     Progress,
     RunBegan,
+    Spent,
+    TurnEnded,
     Watcher,
     sentence,
 )
+from grindstone.runs.standing import AtWork
 
 COUNT_S = 60.0
-"""Least time between two lines in a pipe that only say how much is done."""
+"""Least time between two lines in a pipe that only say how far the run is."""
+ROOM_FOR_ETA, ROOM_FOR_BAR = 70, 100
+"""Columns a terminal has at least where these are shown."""
 COLOURS = {Outcome.PASSED: "green", Outcome.FAILED: "red", Outcome.ERROR: "yellow"}
 
 
@@ -52,45 +58,84 @@ def watcher(stream: TextIO) -> Iterator[Watcher]:
     if not console.is_terminal:
         yield _in_lines(console)
         return
-    columns = (
-        SpinnerColumn(),
-        TextColumn("[progress.description]{task.description}"),
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("ETA"),
-        TimeRemainingColumn(),
-    )
-    with Bar(*columns, console=console, transient=True) as bar:
-        whole = bar.add_task("starting", total=None)
+    at_work = AtWork()
+    with Bar(*_columns(console.width), console=console, transient=True, expand=True) as bar:
+        whole = bar.add_task(at_work.told(), total=None, spent="")
 
         def watch(event: Progress) -> None:
             if not isinstance(event, Advanced):
                 _line(bar.console, event)
+            at_work.note(event)
+            bar.update(whole, description=at_work.told())
             match event:
                 case RunBegan(tasks=total) if total:
                     bar.update(whole, total=total, completed=0)
                 case Advanced(done, total) if total:
                     bar.update(whole, total=total, completed=done)
-                case AttemptBegan(task_id):
-                    bar.update(whole, description=f"solving {task_id}")
-                case LearningBegan(detail):
-                    bar.update(whole, description=f"evolving {detail}")
+                case Spent(spend):
+                    bar.update(whole, spent=spend.told)
 
         yield watch
 
 
+class _Eta(TimeRemainingColumn):
+    """How long it still takes, by its name; nothing before there is a number of parts."""
+
+    def render(self, task: Task) -> Text:
+        left = super().render(task)
+        return Text.assemble("ETA ", left) if left else left
+
+
+class _Together(ProgressColumn):
+    """Several columns as one, without those that say nothing: Rich's table miscounts empty ones."""
+
+    def __init__(self, *columns: ProgressColumn) -> None:
+        super().__init__(table_column=Column(no_wrap=True))
+        self._columns = columns
+
+    def render(self, task: Task) -> Text:
+        drawn = [column.render(task) for column in self._columns]
+        return Text(" ").join(each for each in drawn if isinstance(each, Text) and each)
+
+
+def _columns(width: int) -> list[ProgressColumn]:
+    """Return what a line of so many columns has room for; what is done is cut off, if need be."""
+    flexible = Column(ratio=1, no_wrap=True, overflow="ellipsis")
+    bar = [BarColumn(bar_width=24)] if width >= ROOM_FOR_BAR else []
+    eta = [_Eta()] if width >= ROOM_FOR_ETA else []
+    spent = TextColumn("{task.fields[spent]}", markup=False)
+    return [
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False, table_column=flexible),
+        *bar,
+        _Together(MofNCompleteColumn(), TimeElapsedColumn(), *eta, spent),
+    ]
+
+
 def _in_lines(console: Console) -> Watcher:
-    """Return a watcher for a pipe or a file: whole lines with their times, in the local zone."""
-    counted_at = time.monotonic()
+    """Return a watcher for a pipe or a file: whole lines with their times, in the local zone.
+
+    Once a minute one of them says how far the run is.
+    """
+    said_at = time.monotonic()
+    at_work = AtWork()
+    done = spent = ""
 
     def watch(event: Progress) -> None:
-        nonlocal counted_at
-        if isinstance(event, Advanced):
-            if time.monotonic() - counted_at < COUNT_S:
-                return
-            counted_at = time.monotonic()
-        _line(console, event, at=f"{datetime.now():%H:%M:%S} ")
+        nonlocal said_at, done, spent
+        at_work.note(event)
+        match event:
+            case Advanced():
+                done = sentence(event)
+            case Spent(spend):
+                spent = spend.told
+        now = f"{datetime.now():%H:%M:%S} "
+        if not isinstance(event, (Advanced, Spent, TurnEnded)):
+            _line(console, event, at=now)
+        elif time.monotonic() - said_at >= COUNT_S:
+            said_at = time.monotonic()
+            told = " · ".join(filter(None, (done, at_work.told(), spent)))
+            console.print(Text(now + told), soft_wrap=True)
 
     return watch
 

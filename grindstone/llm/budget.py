@@ -49,6 +49,15 @@ class Spend(Frozen):
     """Of these, how many this process took from the journal."""
     unpriced_calls: int = 0
 
+    @property
+    def told(self) -> str:
+        """Dollars; tokens where nothing is paid or the price is unknown; empty before a call."""
+        tokens = (self.usage + self.lost).total_tokens
+        if not self.cost_usd:
+            return f"{_short(tokens)} tokens" if tokens else ""
+        # Less than a cent is not nothing.
+        return f"${self.cost_usd:,.2f}" if self.cost_usd >= 0.01 else f"${self.cost_usd:.4f}"
+
 
 class RequestSize(NamedTuple):
     """What is known of a request before it is asked."""
@@ -211,6 +220,11 @@ class SpendMeter:
         self._replayed_calls += first and record.replayed
         return first
 
+    def count_elsewhere(self, usage: Usage, cost_usd: float | None) -> None:
+        """Add what is known of calls elsewhere, without knowing the calls; ceilings see it too."""
+        self._usage = self._usage + usage
+        self._cost_usd += cost_usd or 0.0
+
     def seed(self, record: CallRecord) -> None:
         """Add a call of an earlier process to the totals, unless it is in them already."""
         if record.call_id in self._counted:
@@ -224,6 +238,13 @@ class SpendMeter:
             self._unpriced_calls += record.answered
         else:
             self._priced_calls += record.answered
+
+
+def _short(tokens: int) -> str:
+    """Return a number as three or four characters tell it: 812, 41k, 1.2M."""
+    if tokens < 1000:
+        return str(tokens)
+    return f"{tokens / 1e3:.0f}k" if tokens < 999_500 else f"{tokens / 1e6:.1f}M"
 
 
 def _all_but_one(needs: Sequence[tuple[float, float]]) -> float:

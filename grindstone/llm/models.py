@@ -102,6 +102,10 @@ class Models:
         """Return what the run used so far, in this process and before it was resumed."""
         return self._books.meter.spent()
 
+    def count_elsewhere(self, usage: Usage, cost_usd: float | None) -> None:
+        """Count in `spent` what other machines have used, where their calls are not known yet."""
+        self._books.meter.count_elsewhere(usage, cost_usd)
+
     def _check_priced(self, resolved: Resolved) -> None:
         if not self._books.meter.capped_in_money or resolved.rehearsal:
             return

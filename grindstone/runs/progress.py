@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from typing import NamedTuple, TypeAlias
 
+from grindstone.llm.budget import Spend
 from grindstone.records import Outcome
 
 
@@ -33,6 +34,25 @@ class AttemptBegan(NamedTuple):
     """An attempt is being made."""
 
     task_id: str
+    episode_id: str = ""
+
+
+class TurnEnded(NamedTuple):
+    """The model of an attempt has answered once more, or its answer was replayed."""
+
+    episode_id: str
+
+
+class SentAway(NamedTuple):
+    """So many attempts are with workers, which tell their turns to nobody else."""
+
+    attempts: int
+
+
+class Spent(NamedTuple):
+    """What the run has used so far, as far as this process knows."""
+
+    spend: Spend
 
 
 class AttemptEnded(NamedTuple):
@@ -44,6 +64,7 @@ class AttemptEnded(NamedTuple):
     detail: str
     """How many tests passed, or the error."""
     cycle: int = 0
+    episode_id: str = ""
 
 
 class LearningBegan(NamedTuple):
@@ -67,7 +88,17 @@ class Note(NamedTuple):
 
 
 Progress: TypeAlias = (
-    RunNamed | RunBegan | Advanced | AttemptBegan | AttemptEnded | LearningBegan | Learned | Note
+    RunNamed
+    | RunBegan
+    | Advanced
+    | AttemptBegan
+    | TurnEnded
+    | AttemptEnded
+    | SentAway
+    | Spent
+    | LearningBegan
+    | Learned
+    | Note
 )
 
 Watcher = Callable[[Progress], None]
@@ -80,7 +111,7 @@ def sentence(event: Progress) -> str:
             return text
         case Advanced(done, total):
             return f"{done} of {total} done"
-        case AttemptEnded(subject, outcome, detail, cycle):
+        case AttemptEnded(subject, outcome, detail, cycle, _):
             when = f"  cycle {cycle}" if cycle else ""
             return f"{outcome.mark} {subject}{when}  {outcome}: {detail}"
         case Learned(subject, detail):

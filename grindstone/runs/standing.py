@@ -13,11 +13,52 @@ from grindstone.runs.progress import (
     Note,
     Progress,
     RunBegan,
+    SentAway,
+    TurnEnded,
     sentence,
 )
+from grindstone.text import count
 
 LATEST = 5
 """Sentences of the run that are shown."""
+
+
+class AtWork:
+    """What a run is doing: learning, or which attempts, and how many turns each has had."""
+
+    def __init__(self) -> None:
+        self._task: dict[str, str] = {}
+        self._turns: Counter[str] = Counter()
+        self._else = "starting"
+
+    def note(self, event: Progress) -> None:
+        """Take what the run tells."""
+        match event:
+            case AttemptBegan(task_id, episode_id):
+                self._task[episode_id] = task_id
+                self._turns[episode_id] = 0  # one that is made again replays its answers
+            case TurnEnded(episode_id):
+                self._turns[episode_id] += 1
+            case AttemptEnded(episode_id=episode_id):
+                self._task.pop(episode_id, None)
+                self._else = ""
+            case Advanced():
+                self._else = ""
+            case SentAway(attempts):
+                self._else = f"{count(attempts, 'attempt')} with workers" if attempts else ""
+            case LearningBegan(detail):
+                self._task.clear()
+                self._else = f"learning {detail}"
+            case _:
+                pass
+
+    def told(self) -> str:
+        """Return it in words: `turn 7 of branch-sales, solving errors-by-hour`."""
+        doing = [
+            f"turn {turns} of {task}" if (turns := self._turns[name]) else f"solving {task}"
+            for name, task in self._task.items()
+        ]
+        return ", ".join(doing) or self._else
 
 
 class RunStanding:
@@ -28,20 +69,17 @@ class RunStanding:
         self._began = time.monotonic()
         self._done, self._total = 0, 0
         self._outcomes: Counter[Outcome] = Counter()
-        self._doing = "starting"
+        self._at_work = AtWork()
         self._latest: list[str] = []
 
     def note(self, event: Progress) -> None:
         """Take what the run tells."""
+        self._at_work.note(event)
         match event:
             case RunBegan(tasks=total):
                 self._total = total
             case Advanced(done, total):
                 self._done, self._total = done, total
-            case AttemptBegan(task_id):
-                self._doing = f"solving {task_id}"
-            case LearningBegan(detail):
-                self._doing = f"learning {detail}"
             case AttemptEnded(outcome=outcome):
                 self._outcomes[outcome] += 1
             case _:
@@ -50,9 +88,9 @@ class RunStanding:
             self._latest = [*self._latest, said.strip()][-LATEST:]
 
     def headline(self, spend: Spend) -> str:
-        """Return where the run stands, in one line: parts done, attempts, dollars, time."""
+        """Return where the run stands, in one line: parts done, attempts, money or tokens, time."""
         elapsed_s = time.monotonic() - self._began
-        told = [f"{self._done} of {self._total} done", self._attempts(), _dollars(spend)]
+        told = [f"{self._done} of {self._total} done", self._attempts(), spend.told]
         told.append(_minutes(elapsed_s))
         if 0 < self._done < self._total:
             left_s = elapsed_s / self._done * (self._total - self._done)
@@ -69,7 +107,7 @@ class RunStanding:
         filled = round(20 * self._done / self._total) if self._total else 0
         bar = "█" * filled + "░" * (20 - filled)
         lines = "\n".join(f"    {line}" for line in self._latest)
-        doing = "over" if over else self._doing
+        doing = "over" if over else self._at_work.told()
         return (
             f"# {self.headline(spend)}\n\n`{bar}` {doing}\n\n{lines}\n\n"
             f"Run `{self.run_key}` of agent {self.agent_id}.\n"
@@ -79,10 +117,6 @@ class RunStanding:
         return ", ".join(
             f"{count} {outcome}" for outcome in Outcome if (count := self._outcomes[outcome])
         )
-
-
-def _dollars(spend: Spend) -> str:
-    return f"${spend.cost_usd:.2f}" if spend.calls and spend.cost_usd is not None else ""
 
 
 def _minutes(seconds: float) -> str:

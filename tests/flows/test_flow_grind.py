@@ -1,5 +1,6 @@
 """The grind, offline and whole: real sandbox, real HTTP, real git, real parquet, real server."""
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -68,14 +69,21 @@ async def test_the_same_run_key_finds_everything_done(tmp_path: Path, prefect_se
     from grindstone.flows.grind import grind
     from grindstone.ledger import Ledger
     from grindstone.records import Episode
-    from grindstone.runs.progress import Progress, watching
+    from grindstone.runs.progress import Progress, Spent, TurnEnded, watching
     from grindstone.settings import GrindSettings
 
     settings = GrindSettings(
         work_dir=tmp_path, task_ids=["crlf-kit"], model_id="rehearsal", run_key="twice"
     )
-    first = (await grind(settings)).report
+    lived: list[Progress] = []
+    with watching(lived.append):
+        first = (await grind(settings)).report
     rows = Ledger(tmp_path).rows(Episode, "twice")
+    spends = [event.spend for event in lived if isinstance(event, Spent)]
+    assert spends[0].told == "", "nothing before the first answer"
+    assert spends[-1].usage.total_tokens == first.total_tokens
+    turns = [event.episode_id for event in lived if isinstance(event, TurnEnded)]
+    assert Counter(turns) == {row.episode_id: row.turns for row in rows}
     mine = tmp_path / "agents" / "skillbench" / "workspace" / "memory" / "mine.md"
     mine.write_text("by hand")
     told: list[Progress] = []
@@ -86,6 +94,7 @@ async def test_the_same_run_key_finds_everything_done(tmp_path: Path, prefect_se
     assert Ledger(tmp_path).rows(Episode, "twice") == rows
     assert second.tasks == first.tasks
     assert second.total_tokens == first.total_tokens
+    assert next(event.spend for event in told if isinstance(event, Spent)).told == spends[-1].told
 
 
 async def test_a_run_key_of_another_run_is_refused(tmp_path: Path, prefect_server: str):

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -32,8 +33,10 @@ from grindstone.flows import sending
 from grindstone.flows.attempt import PlannedAttempt
 from grindstone.flows.sending import attempt_in_slices
 from grindstone.flows.slices import AttemptSlice, attempt_slice, require_own
-from grindstone.records import Outcome, utc_now
+from grindstone.llm import CallRecord
+from grindstone.records import Outcome, Role, Usage, utc_now
 from grindstone.runs import lease
+from grindstone.runs.progress import Progress, SentAway, Spent
 from grindstone.settings import GrindSettings
 from grindstone.steering import Order, give_order
 from grindstone.tasks.flow_runs import run_tag
@@ -147,6 +150,41 @@ async def test_what_a_dead_process_had_sent_is_waited_for(sender: Sender):
     await elsewhere
     assert "as the worker saw it" in episode.error_detail
     assert [run.id for run in await sender.slices()] == [before.id]
+
+
+async def test_what_attempts_with_workers_used_is_told_as_they_end(sender: Sender):
+    """The journal had a part of it when this process began."""
+    spec, task = sender.item
+    runtime = sender.runtime
+    begun = CallRecord(
+        call_id="c",
+        run_key=spec.run_key,
+        role=Role.SOLVER,
+        scope=spec.episode_id,
+        turn=0,
+        model="claude",
+        provider="anthropic",
+        usage=Usage(input_tokens=100, output_tokens=5),
+        cost_usd=0.01,
+        started_at=utc_now(),
+        duration_s=1.0,
+    )
+    runtime.calls[spec.episode_id]["c"] = begun
+    runtime.models._books.meter.seed(begun)
+    told: list[Progress] = []
+    watched = sender._replace(runtime=replace(runtime, watch=told.append))
+    sent = asyncio.create_task(watched.send())
+    [run] = await sender.sent(1)
+    error = InfrastructureError(Cause.IMAGE_BUILD, "as the worker saw it")
+    used = {"usage": Usage(input_tokens=300, output_tokens=9), "cost_usd": 0.03}
+    row = error_episode(spec, task, error, error.cause.value).model_copy(update=used)
+    await runtime.append([row])
+    await sender.client.set_flow_run_state(run.id, Completed(), force=True)
+    await sent
+    assert SentAway(1) in told and SentAway(0) in told
+    [spent] = [event.spend for event in told if isinstance(event, Spent)]
+    assert spent.usage == Usage(input_tokens=300, output_tokens=9)
+    assert spent.cost_usd == pytest.approx(0.03)
 
 
 async def test_a_slice_at_work_is_handed_what_waits(sender: Sender):
