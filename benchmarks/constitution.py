@@ -21,7 +21,7 @@ from typing import NamedTuple
 from grindstone.graduation.constitution.evaluate import Compliance, evaluate
 from grindstone.graduation.constitution.material import Action, Material
 from grindstone.graduation.constitution.pack import Pack, load_packs
-from grindstone.graduation.rules.policy import read_yaml
+from grindstone.graduation.rules.files import read_yaml
 
 DAY = dt.date(2026, 2, 3)
 TAX = "canada-sales-tax"

@@ -124,8 +124,10 @@ def read_yaml(text: str, load: Callable[[str], Any]) -> Any:
     try:
         return load(text)
     except (YAMLError, ValueError, RecursionError, AttributeError) as error:
-        seen = str(error).strip().split("\n")[0]
-        raise UntrustedError(f"is not YAML: {seen}") from error
+        seen = getattr(error, "problem", None) or str(error).strip().split("\n")[0]
+        mark = getattr(error, "problem_mark", None)
+        at = f", line {mark.line + 1}" if mark is not None else ""
+        raise UntrustedError(f"is not YAML: {seen}{at}") from error
 
 
 def _check_brackets(bare: str) -> None:

@@ -338,4 +338,5 @@ def open_desk(
 
 
 def _own(folder: Path) -> Path | None:
-    return folder if folder.is_dir() else None
+    empty = folder.is_dir() and not any(folder.glob("*.y*ml"))
+    return folder if folder.exists() and not empty else None

@@ -140,10 +140,10 @@ class GraduationSettings(RunSettings):
     """Reviews, exams and promotions: who may act alone."""
 
     policies_dir: Path | None = Field(
-        None, description="Folder of policies (*.yaml). Empty: the bundled ones."
+        None, description="Folder of policies (*.yaml). Empty: the home's, else the bundled ones."
     )
     constitution_dir: Path | None = Field(
-        None, description="Folder of rule packs (*.yaml). Empty: the bundled ones."
+        None, description="Folder of rule packs (*.yaml). Empty: the home's, else the bundled."
     )
     agents: list[str] = Field([], description="Only these agents. Empty: all in a review.")
     target: Literal["INTERN", "SUPERVISED", "AUTONOMOUS"] | None = Field(

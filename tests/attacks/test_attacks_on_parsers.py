@@ -7,7 +7,7 @@ import pytest
 
 from grindstone.benchmark.loading import load_tasks
 from grindstone.errors import InputError
-from grindstone.graduation.rules.policy import read_yaml as read_policy
+from grindstone.graduation.rules.files import read_yaml as read_policy
 from grindstone.sandbox.bubblewrap.dockerfile import read_recipe
 from grindstone.skills.frontmatter import SkillError, load
 from grindstone.untrusted import UntrustedError, read_json, read_toml

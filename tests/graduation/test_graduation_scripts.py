@@ -9,7 +9,7 @@ import pytest
 from grindstone.graduation.constitution.conduct import find, findings
 from grindstone.graduation.constitution.deeds import Deed
 from grindstone.graduation.constitution.material import Action
-from grindstone.graduation.rules.policy import read_yaml
+from grindstone.graduation.rules.files import read_yaml
 
 SCRIPTS: Any = read_yaml(Path(__file__).with_name("disguised_scripts.yaml"))
 DEEDS: tuple[Deed, ...] = ("wipe", "verifier", "secrets", "network_code", "host")

@@ -191,7 +191,7 @@ def _numeric(rule: NumericRule, material: Material, knowledge: Knowledge) -> Fin
             given, missing = _arguments(rule, action, material, knowledge)
             if missing:
                 return Finding(undecided=f"{rule.id}: {missing}")
-            found = FUNCTIONS[rule.function](knowledge, given, material.day)
+            found = FUNCTIONS[rule.function].compute(knowledge, given, material.day)
             if found is None:
                 return Finding(undecided=f"{rule.id}: the facts give no value for {dict(given)}")
             expected, because = found
@@ -286,7 +286,7 @@ def _pattern(rule: PatternRule, material: Material) -> Finding:
         for action in material.actions
         if (rule.where != "said" or _said(action))
         and (rule.where != "done" or action.tool)
-        and (rule.tools is None or re.fullmatch(rule.tools, action.tool))
+        and (rule.tools is None or _compiled(rule.tools).fullmatch(action.tool))
     ]
     hits = [
         (action, found)

@@ -1,24 +1,18 @@
-"""The knowledge graph: dated facts with their sources, and what can be computed from them.
-
-A facts file names nodes (a province, a kind of goods, a tax) and facts between them. Each
-fact says since when it holds, until when, and where it is written; a fact without a source
-is refused.
-"""
+"""The knowledge graph: dated facts with their sources, and what can be computed from them."""
 
 import datetime as dt
 import re
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from itertools import product
-from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field
 
 from grindstone.base import Frozen
 from grindstone.digest import digest
-from grindstone.graduation.rules.policy import input_error, read_yaml
+from grindstone.graduation.constitution.facts import Fact, Facts, Node, Source
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -29,69 +23,6 @@ ORDINARY = "general-goods"
 
 REMEMBERED = 1000
 """Texts whose names are kept, since the rules of a pack ask for the same ones."""
-
-
-class Source(Frozen):
-    """Where a fact is written."""
-
-    title: str
-    url: str = ""
-    as_of: dt.date = Field(description="When it was last compared with its source.")
-
-
-class Node(Frozen):
-    """A thing facts speak of."""
-
-    id: str
-    kind: str
-    label: str = ""
-    names: tuple[str, ...] = Field((), description="Words by which a text means it.")
-
-
-class Fact(Frozen):
-    """One sentence: subject, relation, object."""
-
-    subject: str
-    relation: str
-    object: str
-    rate: float | None = Field(None, ge=0.0, le=1.0)
-    where: str = Field("", description="The place it is limited to; empty: everywhere.")
-    asks: dict[str, str | float] = Field(
-        {},
-        description="What must be so of the sale: a number is the least there must be (power_kw), "
-        "a word the node that must be named (buyer). Not stated: the fact may hold or not.",
-    )
-    since: dt.date | None = None
-    until: dt.date | None = Field(None, description="The first day it no longer holds.")
-    source: str
-    note: str = ""
-
-    def holds(self, day: dt.date) -> bool:
-        """Whether it is in force on a day."""
-        return (self.since is None or self.since <= day) and (
-            self.until is None or day < self.until
-        )
-
-
-class Facts(Frozen):
-    """A facts file."""
-
-    name: str
-    sources: dict[str, Source]
-    nodes: tuple[Node, ...] = ()
-    facts: tuple[Fact, ...] = ()
-
-    @model_validator(mode="after")
-    def _is_closed(self) -> "Facts":
-        known = {node.id for node in self.nodes}
-        for fact in self.facts:
-            if fact.source not in self.sources:
-                raise ValueError(f"{fact.subject} {fact.relation} {fact.object}: no such source")
-            asked = (each for each in fact.asks.values() if isinstance(each, str))
-            for name in (fact.subject, fact.object, fact.where, *asked):
-                if name and name not in known:
-                    raise ValueError(f"{fact.subject} {fact.relation}: {name!r} is no node")
-        return self
 
 
 class Found(NamedTuple):
@@ -337,24 +268,19 @@ class Knowledge:
         return Found(round(sum(found[0].rates.values()), 6), found[0].because)
 
 
-Function = Callable[[Knowledge, Mapping[str, str], dt.date], Found | None]
+class Function(NamedTuple):
+    """What a numeric rule may compute its expectation with."""
+
+    arguments: tuple[str, ...]
+    """What it takes; the first is needed."""
+    compute: Callable[[Knowledge, Mapping[str, str], dt.date], Found | None]
 
 
 def _sales_tax(knowledge: Knowledge, given: Mapping[str, str], day: dt.date) -> Found | None:
     return knowledge.sales_tax_rate(given.get("place", ""), given.get("item", ""), day)
 
 
-FUNCTIONS: MappingProxyType[str, Function] = MappingProxyType({"sales_tax_rate": _sales_tax})
-"""What a numeric rule may compute its expectation with."""
-
-
-def load_facts(path: Path) -> Facts:
-    """Read a facts file.
-
-    Raises:
-        InputError: It cannot be used; names the field and what was expected.
-    """
-    try:
-        return Facts.model_validate(read_yaml(path))
-    except ValidationError as error:
-        raise input_error(path, error, "facts as docs/graduation.md describes them") from error
+FUNCTIONS: MappingProxyType[str, Function] = MappingProxyType(
+    {"sales_tax_rate": Function(("place", "item"), _sales_tax)}
+)
+"""The functions by the name a rule gives them."""

@@ -3,27 +3,29 @@
 import re
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, FiniteFloat, ValidationError, field_validator, model_validator
 
 from grindstone.base import Frozen
 from grindstone.digest import digest
 from grindstone.errors import InputError
 from grindstone.graduation.constitution.deeds import Deed
+from grindstone.graduation.constitution.facts import Facts, load_facts
 from grindstone.graduation.constitution.identifiers import Kind
-from grindstone.graduation.constitution.knowledge import FUNCTIONS, Facts, Knowledge, load_facts
+from grindstone.graduation.constitution.knowledge import FUNCTIONS, Knowledge
 from grindstone.graduation.constitution.sales_tax import Aspect
-from grindstone.graduation.rules.policy import input_error, read_yaml
+from grindstone.graduation.rules.files import input_error, read_yaml, rule_files
 from grindstone.resources import bundled
 
 Severity = Literal["critical", "major", "minor"]
 Where = Literal["said", "done", "anywhere"]
+Text = TypeVar("Text", str, str | None)
 
 
-def _pattern(value: str) -> str:
+def _pattern(value: Text) -> Text:
     try:
-        re.compile(value)
+        re.compile(value or "")
     except re.error as error:
         raise ValueError(f"{value!r} is no regular expression: {error}") from error
     return value
@@ -32,7 +34,7 @@ def _pattern(value: str) -> str:
 class Base(Frozen):
     """What every rule says of itself."""
 
-    id: str
+    id: str = Field(min_length=1)
     title: str
     severity: Severity = "major"
     source: str = Field("", description="Law, standard or house rule it comes from.")
@@ -46,15 +48,17 @@ class NumericRule(Base):
     amount: tuple[str, ...] = Field((), description="Fields of an amount; with `base`, a ratio.")
     base: tuple[str, ...] = ()
     text: str | None = Field(None, description="Pattern with a group `value`, for free text.")
-    scale: float = Field(1.0, description="What the text's number is multiplied with.")
-    expected: float | None = None
+    scale: FiniteFloat = Field(
+        1.0, gt=0.0, description="What the text's number is multiplied with."
+    )
+    expected: FiniteFloat | None = None
     function: str | None = Field(None, description="Computes the expectation from the facts.")
     arguments: dict[str, tuple[str, ...]] = Field(
         {}, description="Argument → fields that name it; names in the text do as well."
     )
     kinds: dict[str, str] = Field({}, description="Argument → kind of node it is.")
     optional: tuple[str, ...] = Field((), description="Arguments that may stay unknown.")
-    tolerance: float = Field(0.0005, ge=0.0)
+    tolerance: FiniteFloat = Field(0.0005, ge=0.0)
 
     @field_validator("text")
     @classmethod
@@ -70,6 +74,24 @@ class NumericRule(Base):
             raise ValueError(f"is unknown; there is {', '.join(FUNCTIONS)}")
         return value
 
+    @model_validator(mode="after")
+    def _decides(self) -> "NumericRule":
+        if bool(self.amount) != bool(self.base):
+            raise ValueError("amount and base make a ratio together; one is missing")
+        if not (self.values or self.amount or self.text):
+            raise ValueError("there is no number to look at: give values, amount and base, or text")
+        if (self.expected is None) == (self.function is None):
+            raise ValueError("give one of expected and function")
+        known = FUNCTIONS[self.function].arguments if self.function else ()
+        needed = known[:1]
+        if set(self.arguments) - set(known) or not set(needed) <= set(self.arguments):
+            said = f"{self.function} takes {', '.join(known)}" if known else "there is no function"
+            raise ValueError(f"arguments: {said}" + (f", and needs {needed[0]}" if needed else ""))
+        for name, given in (("kinds", set(self.kinds)), ("optional", set(self.optional))):
+            if stray := given - set(self.arguments):
+                raise ValueError(f"{name}: {min(stray)} is no argument of the rule")
+        return self
+
 
 class PatternRule(Base):
     """A pattern that must not, or must, be found in what the agent said or did."""
@@ -80,7 +102,7 @@ class PatternRule(Base):
     where: Where = "anywhere"
     tools: str | None = Field(None, description="Only in calls of tools like this.")
 
-    _compiles = field_validator("pattern")(_pattern)
+    _compiles = field_validator("pattern", "tools")(_pattern)
 
 
 class RequiredStepRule(Base):
@@ -90,7 +112,7 @@ class RequiredStepRule(Base):
     step: str = Field(description="Pattern of the step's tool, arguments or words.")
     before: str | None = Field(None, description="Pattern of what it must come before.")
 
-    _compiles = field_validator("step")(_pattern)
+    _compiles = field_validator("step", "before")(_pattern)
 
 
 class ForbiddenActionRule(Base):
@@ -101,7 +123,7 @@ class ForbiddenActionRule(Base):
     arguments: str = Field(".*", description="Pattern found in the arguments.")
     unless: str | None = Field(None, description="Pattern of an earlier step that allows it.")
 
-    _compiles = field_validator("tool", "arguments")(_pattern)
+    _compiles = field_validator("tool", "arguments", "unless")(_pattern)
 
 
 class SalesTaxRule(Base):
@@ -124,6 +146,8 @@ class RecipientRule(Base):
     kind: Literal["recipient"]
     unless: str | None = Field(None, description="Pattern of a step up to it that allows it.")
 
+    _compiles = field_validator("unless")(_pattern)
+
 
 class ShellRule(Base):
     """A deed no script may do, found by parsing the scripts an agent runs."""
@@ -136,7 +160,7 @@ class JudgedRule(Base):
     """A question only a reader can answer; asked of a model."""
 
     kind: Literal["judged"]
-    question: str = Field(description="Asks whether the rule was violated.")
+    question: str = Field(min_length=1, description="Asks whether the rule was violated.")
 
 
 Rule = Annotated[
@@ -176,6 +200,19 @@ class RulePack(Frozen):
     def _compile(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(_pattern(each) for each in value)
 
+    @model_validator(mode="after")
+    def _is_whole(self) -> "RulePack":
+        ids = [rule.id for rule in self.rules]
+        if twice := {each for each in ids if ids.count(each) > 1}:
+            raise ValueError(f"rules: two are called {min(twice)}")
+        for rule in self.rules:
+            asks = isinstance(rule, SalesTaxRule) or (
+                isinstance(rule, NumericRule) and rule.function is not None
+            )
+            if asks and not self.facts:
+                raise ValueError(f"facts: {rule.id} asks the facts, and the pack names none")
+        return self
+
 
 class Pack(Frozen):
     """A rule pack with its facts; its digest covers both."""
@@ -209,9 +246,6 @@ def load_pack(path: Path) -> Pack:
         rules = RulePack.model_validate(read_yaml(path))
     except ValidationError as error:
         raise input_error(path, error, "a rule pack as docs/graduation.md describes it") from error
-    ids = [rule.id for rule in rules.rules]
-    if twice := {each for each in ids if ids.count(each) > 1}:
-        raise InputError(f"{path}: rules", f"two are called {min(twice)}", "one of each id")
     return Pack(rules=rules, facts=tuple(load_facts(path.parent / name) for name in rules.facts))
 
 
@@ -219,10 +253,11 @@ def load_packs(folder: Path | None = None) -> dict[str, Pack]:
     """Read a folder of packs (`*.yaml`; facts lie in `facts/`), by name; the bundled ones else.
 
     Raises:
-        InputError: A file cannot be used.
+        InputError: A file cannot be used, or two packs share a name.
     """
     root = folder or bundled("examples/constitution")
-    if not root.is_dir():
-        raise InputError(str(root), "no such folder", "a folder of rule packs (*.yaml)")
-    packs = [load_pack(path) for path in sorted(root.glob("*.yaml"))]
+    packs = [load_pack(path) for path in rule_files(root, "rule packs")]
+    names = [pack.name for pack in packs]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise InputError(str(root), f"two packs are called {min(twice)}", "one of each name")
     return {pack.name: pack for pack in packs}

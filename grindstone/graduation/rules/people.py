@@ -26,7 +26,7 @@ from pydantic import Field, JsonValue, ValidationError, field_validator
 from grindstone.base import Frozen
 from grindstone.digest import canonical_json
 from grindstone.errors import InputError
-from grindstone.graduation.rules.policy import input_error, read_yaml
+from grindstone.graduation.rules.files import input_error, read_yaml, refuse_ending
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -118,7 +118,9 @@ def load_approvers(path: Path) -> Approvers:
     Raises:
         InputError: The file cannot be used, or names a person twice.
     """
-    if not path.is_file():
+    for ending in (".yml", ".YAML", ".YML"):
+        refuse_ending(path.with_suffix(ending))
+    if not (path.exists() or path.is_symlink()):
         return Approvers()
     try:
         found = Approvers.model_validate(read_yaml(path))
@@ -129,6 +131,13 @@ def load_approvers(path: Path) -> Approvers:
         raise InputError(str(path), f"{min(twice)} is named twice", "each person once")
     if not names:
         raise InputError(str(path), "names nobody", "at least one approver, or no file")
+    keys: dict[bytes, str] = {}
+    for each in found.approvers:
+        if each.public_key:
+            raw = raw_key(each.public_key).public_bytes_raw()
+            if (other := keys.setdefault(raw, each.name)) != each.name:
+                said = f"{other} and {each.name} have one key"
+                raise InputError(f"{path}: public_key", said, "a key of each person's own")
     return found
 
 

@@ -4,26 +4,23 @@ A policy is a YAML file; every field has a default, and a field nobody knows is 
 """
 
 import re
-from copy import deepcopy
 from fnmatch import fnmatchcase
-from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, PositiveInt, ValidationError, model_validator
+from pydantic import Field, PositiveInt, ValidationError, field_validator, model_validator
 
 from grindstone.base import Frozen
 from grindstone.digest import digest
 from grindstone.errors import InputError
 from grindstone.graduation.rules.capabilities import CapabilityRule
+from grindstone.graduation.rules.files import input_error, read_yaml, rule_files
 from grindstone.graduation.rules.levels import Level
 from grindstone.graduation.rules.scope import Scope
 from grindstone.graduation.rules.streaks import REQUIRED_RUNS
 from grindstone.records import Episode, Purpose
 from grindstone.resources import bundled
 from grindstone.settings import Profile, Ratio
-from grindstone.untrusted import UntrustedError
-from grindstone.untrusted import read_yaml as limited_yaml
 
 UNAIDED = tuple(profile.value for profile in Profile if not profile.aided)
 """A task's own solution, nobody at all, an attacker: none of them is the agent."""
@@ -62,8 +59,14 @@ class Criteria(Frozen):
 class Group(Frozen):
     """A part of the record that must meet the step's criteria by itself, as a province does."""
 
-    name: str
+    name: str = Field(min_length=1)
     scope: Scope
+
+    @model_validator(mode="after")
+    def _is_a_part(self) -> "Group":
+        if self.scope.everything:
+            raise ValueError(f"{self.name} leaves nothing out")
+        return self
 
 
 class PromotionStep(Criteria):
@@ -73,6 +76,15 @@ class PromotionStep(Criteria):
     groups_min_episodes: int | None = Field(
         None, ge=1, description="Episodes per group. Empty: min_episodes."
     )
+
+    @model_validator(mode="after")
+    def _has_its_groups(self) -> "PromotionStep":
+        names = [group.name for group in self.groups]
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise ValueError(f"groups: two are called {min(twice)}")
+        if self.groups_min_episodes is not None and not names:
+            raise ValueError("groups_min_episodes: there are no groups")
+        return self
 
 
 DEFAULT_STEPS: dict[Level, PromotionStep] = {
@@ -114,6 +126,14 @@ class WatchRule(Frozen):
     """The rate of clean runs that live agents must hold, asked after every episode."""
 
     levels: tuple[Level, ...] = Field((Level.AUTONOMOUS,), description="Who is watched.")
+
+    @field_validator("levels")
+    @classmethod
+    def _can_fall(cls, value: tuple[Level, ...]) -> tuple[Level, ...]:
+        if Level.STUDENT in value:
+            raise ValueError("nobody falls below STUDENT")
+        return value
+
     floor: float = Field(0.8, gt=0.0, lt=1.0, description="Share of runs that must be clean.")
     alpha: float = Field(
         0.01,
@@ -151,7 +171,9 @@ class Policy(Frozen):
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")
     description: str = ""
-    agents: tuple[str, ...] = Field(("*",), description="Patterns of the agents it governs.")
+    agents: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
+        ("*",), min_length=1, description="Patterns of the agents it governs."
+    )
     scope: Scope = Field(Scope(), description="The episodes that count.")
     scopes: dict[str, Scope] = Field(
         {}, description="Parts of the work by name, in each of which a level is earned apart."
@@ -216,7 +238,16 @@ class Policy(Frozen):
             raise ValueError(f"streaks: give exactly {', '.join(REQUIRED_RUNS)}")
         if not self.packs:
             raise ValueError("packs: at least one rule pack is needed")
-        for name in self.scopes:
+        if Level.STUDENT in self.approvers_needed:
+            raise ValueError("approvers_needed: nothing steps up to STUDENT")
+        if self.approval == "none" and (self.approvers_needed or self.separate_duties):
+            asked = "approvers_needed" if self.approvers_needed else "separate_duties"
+            raise ValueError(f"{asked}: nobody is asked, since approval is none")
+        if self.level_scope and not SCOPE_NAME.fullmatch(self.level_scope):
+            raise ValueError(f"level_scope: {self.level_scope!r} is no name such as woodstock-2")
+        for name, scope in self.scopes.items():
+            if scope.everything:
+                raise ValueError(f"scopes: {name!r} leaves nothing out")
             if not SCOPE_NAME.fullmatch(name) or name == self.holds_in:
                 raise ValueError(f"scopes: {name!r} is no name, or the policy's own scope")
         return self
@@ -296,25 +327,29 @@ def load_policies(folder: Path | None = None) -> tuple[Policy, ...]:
     """Read a folder of policies, by file name; the bundled ones when none is named.
 
     Raises:
-        InputError: A file cannot be used, or two policies share a name.
+        InputError: A file cannot be used, or two policies share a name or a pattern of agents.
     """
     root = folder or bundled("examples/policies")
-    if not root.is_dir():
-        raise InputError(str(root), "no such folder", "a folder of policies (*.yaml)")
-    policies = tuple(load_policy(path) for path in sorted(root.glob("*.yaml")))
+    policies = tuple(load_policy(path) for path in rule_files(root, "policies"))
     names = [policy.name for policy in policies]
     if twice := {name for name in names if names.count(name) > 1}:
         raise InputError(str(root), f"two policies are called {min(twice)}", "one of each name")
+    ruled: dict[str, str] = {}
+    for policy in policies:
+        for pattern in dict.fromkeys(policy.agents):
+            if (other := ruled.setdefault(pattern, policy.name)) != policy.name:
+                said = f"{pattern!r} is in {other} and in {policy.name}"
+                raise InputError(f"{root}: agents", said, "each pattern in one policy")
     return policies
 
 
 def policy_for(agent_id: str, policies: tuple[Policy, ...]) -> Policy:
     """Return the policy of an agent: the one whose pattern names it most closely.
 
-    The longest matching pattern wins, so a rule for one agent beats the rule for all.
+    An agent's own name wins, else the pattern with most letters of it.
     """
     matching = [
-        (max(len(each.rstrip("*")) for each in policy.agents if fnmatchcase(agent_id, each)), index)
+        (max(_closeness(each) for each in policy.agents if fnmatchcase(agent_id, each)), index)
         for index, policy in enumerate(policies)
         if policy.governs(agent_id)
     ]
@@ -323,31 +358,7 @@ def policy_for(agent_id: str, policies: tuple[Policy, ...]) -> Policy:
     return policies[max(matching, key=lambda item: (item[0], -item[1]))[1]]
 
 
-def read_yaml(path: Path) -> object:
-    """Return what a YAML file holds, as plain values.
-
-    Raises:
-        InputError: It is missing or no YAML.
-    """
-    if not path.is_file():
-        raise InputError(str(path), "no such file", "a YAML file")
-    try:
-        return deepcopy(_parsed(path.read_text("utf-8")))
-    except (UntrustedError, UnicodeDecodeError) as error:
-        raise InputError(str(path), str(error), "valid YAML in UTF-8") from error
-
-
-@lru_cache(maxsize=64)
-def _parsed(text: str) -> object:
-    """Parse a text once a process: every desk opens the same packs, facts and policies."""
-    # Paid where a file is read.
-    from ruamel.yaml import YAML
-
-    return limited_yaml(text, YAML(typ="safe", pure=True).load)
-
-
-def input_error(path: Path, error: ValidationError, expected: str) -> InputError:
-    """Return a validation error as the first problem's file, field and message."""
-    first = error.errors(include_url=False)[0]
-    field = ".".join(str(part) for part in first["loc"])
-    return InputError(f"{path}: {field}" if field else str(path), first["msg"], expected)
+def _closeness(pattern: str) -> tuple[bool, int]:
+    """Return whether a pattern is a name, and how many characters it says."""
+    said = re.sub(r"\[[^]]+\]|[*?]", "", pattern)
+    return said == pattern, len(said)

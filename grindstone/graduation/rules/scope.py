@@ -5,6 +5,7 @@ Policies say by it which episodes count, and a level earned by such a policy hol
 
 import json
 import re
+import sys
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
@@ -47,10 +48,15 @@ class Scope(Frozen):
     @classmethod
     def _compiles(cls, value: str | None) -> str | None:
         if value is not None:
+            # Those of the ledger's own engine, which has no look-around and no back-references.
+            import polars as pl
+
             try:
-                re.compile(value)
-            except re.error as error:
-                raise ValueError(f"is no regular expression: {error}") from error
+                pl.Series([""]).str.contains(value)
+            except pl.exceptions.ComputeError as error:
+                why = [line for line in str(error).splitlines() if line.startswith("error: ")]
+                said = (why or [str(error)])[0].removeprefix("error: ")
+                raise ValueError(f"is no regular expression: {said}") from error
         return value
 
     @field_validator("metadata")
@@ -63,6 +69,8 @@ class Scope(Frozen):
                 raise ValueError(  # noqa: TRY004 - pydantic reports value errors alone
                     f"{name}: a text, number or truth value is compared"
                 )
+            if isinstance(wanted, int | float) and not abs(wanted) <= sys.float_info.max:
+                raise ValueError(f"{name}: is no number that the ledger knows")
         return value
 
     @property
@@ -88,8 +96,12 @@ class Scope(Frozen):
         if self.title is not None:
             found &= pl.col("title").str.contains(self.title).fill_null(False)
         for name, wanted in self.metadata.items():
-            text = str(wanted).lower() if isinstance(wanted, bool) else str(wanted)
-            found &= pl.col("metadata").str.json_path_match(f"$.{name}").fill_null("") == text
+            given = pl.col("metadata").str.json_path_match(f"$.{name}")
+            if isinstance(wanted, int | float) and not isinstance(wanted, bool):
+                same = given.cast(pl.Float64, strict=False) == float(wanted)
+            else:
+                same = given == pl.lit(str(wanted).lower() if isinstance(wanted, bool) else wanted)
+            found &= same.fill_null(False)
         return found
 
     def holds(self, subject: Subject) -> bool:
