@@ -4,8 +4,9 @@ No configuration, hook or filter from outside, and no error that passes for succ
 """
 
 import os
+import re
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -28,6 +29,7 @@ _CONFIG = {
     "core.fsync": "committed,reference",
     "core.hooksPath": os.devnull,
     "core.quotePath": "false",
+    "core.sparseCheckout": "false",
     "commit.gpgSign": "false",
     "tag.gpgSign": "false",
     "gc.auto": "0",
@@ -52,7 +54,27 @@ class TreeEntry(NamedTuple):
 
     path: str
     blob: str
-    executable: bool
+    mode: str
+
+    @property
+    def executable(self) -> bool:
+        """Whether it is a file that may be run."""
+        return self.mode == "100755"
+
+    @property
+    def is_link(self) -> bool:
+        """Whether it is a symbolic link; its blob is what it leads to."""
+        return self.mode == "120000"
+
+    @property
+    def is_repository(self) -> bool:
+        """Whether a commit of another repository stands there, which holds none of its files."""
+        return self.mode == "160000"
+
+
+def number_of(text: str) -> int | None:
+    """Return the number that a tag or a trailer spells as this program does, None for others."""
+    return int(text) if re.fullmatch("[0-9]{1,9}", text) else None
 
 
 class Repository:
@@ -123,6 +145,10 @@ class Repository:
             raise WorkspaceError(f"{self.root}: {name!r} is no commit; expected a tag or an id")
         return self.run("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}").strip()
 
+    def has(self, ref: str) -> bool:
+        """Whether there is a ref of that full name."""
+        return bool(self.run("for-each-ref", "--format=%(refname)", ref).strip())
+
     def tree_of(self, commit: str) -> str:
         """Return the tree id of a commit."""
         return self.run("rev-parse", "--verify", f"{commit}^{{tree}}").strip()
@@ -139,11 +165,13 @@ class Repository:
         output = self.run(
             "log",
             "--topo-order",
-            "--format=%H%x1f%P%x1f%T%x1f%cI%x1f%s%x1f%(trailers:only,unfold)%x1e",
+            f"--format={'%x00'.join(_FIELDS)}%x00",  # no commit holds a NUL
             *(revisions or ("HEAD",)),
             *("--", path)[: 2 if path else 1],
         )
-        return tuple(_commit(record) for record in output.split("\x1e") if record.strip())
+        told = output.split("\0")[:-1]
+        width = len(_FIELDS)
+        return tuple(_commit(told[at : at + width]) for at in range(0, len(told), width))
 
     def entries(self, commit: str) -> dict[str, TreeEntry]:
         """Return a commit's files by path."""
@@ -152,7 +180,7 @@ class Repository:
             if record:
                 head, path = record.split("\t", 1)
                 mode, _, blob = head.split(" ")
-                found[path] = TreeEntry(path, blob, mode == "100755")
+                found[path] = TreeEntry(path, blob, mode)
         return found
 
     def dirty(self) -> bool:
@@ -246,15 +274,18 @@ LOCK = "grindstone.lock"
 """Inside .git: who holds it is the writer."""
 
 
-def _commit(record: str) -> Commit:
-    commit, parents, tree, at, subject, trailer_text = record.strip("\n").split("\x1f")
+_FIELDS = ("%H", "%P", "%T", "%cI", "%s", "%(trailers:only,unfold)")
+
+
+def _commit(told: Sequence[str]) -> Commit:
+    commit, parents, tree, at, subject, trailer_text = told
     trailers: dict[str, str] = {}
     for line in trailer_text.splitlines():
         name, _, value = line.partition(":")
         if name.lower().startswith(TRAILER.lower()):
             trailers[name[len(TRAILER) :].lower()] = value.strip()
     return Commit(
-        commit, parents.split(" ")[0], tree, datetime.fromisoformat(at), subject, trailers
+        commit.strip(), parents.split(" ")[0], tree, datetime.fromisoformat(at), subject, trailers
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping
 from pydantic import AwareDatetime, Field
 
 from grindstone.base import Frozen
-from grindstone.workspace.git import Commit, Repository
+from grindstone.workspace.git import Commit, Repository, number_of
 
 
 class EvolutionRef(Frozen):
@@ -41,7 +41,7 @@ def refs_of(repository: Repository, commits: Iterable[Commit]) -> list[Evolution
         refs.append(
             EvolutionRef(
                 kind=commit.trailers.get("kind", ""),
-                number=int(number) if number.isdigit() else None,
+                number=number_of(number),
                 commit=commit.commit,
                 before=commit.parent,
                 tree=commit.tree,
@@ -64,8 +64,8 @@ def standing_after(commits: Iterable[Commit]) -> dict[str, tuple[int, ...]]:
         number = commit.trailers.get("evolution", "")
         # A rollback has what was in force at the commit whose files it restored.
         origin = commit.trailers.get("restores", commit.parent)
-        own = (int(number),) if number.isdigit() else ()
-        found[commit.commit] = found.get(origin, ()) + own
+        own = number_of(number)
+        found[commit.commit] = found.get(origin, ()) + (() if own is None else (own,))
     return found
 
 

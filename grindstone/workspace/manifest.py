@@ -67,7 +67,7 @@ def read_manifest(root: Path) -> Manifest:
     """Return a workspace's manifest.
 
     Raises:
-        InputError: It is absent, no YAML, or a field is wrong; or the prompt is absent.
+        InputError: It is absent, no YAML, or a field is wrong; or the prompt is absent or no text.
     """
     from ruamel.yaml import YAML
 
@@ -91,8 +91,11 @@ def read_manifest(root: Path) -> Manifest:
         if first["type"] != "extra_forbidden":
             expected = "what the manifest's field takes"
         raise InputError(f"{path}: {field}", first["msg"], expected) from error
-    if not (root / manifest.system_prompt).is_file():
-        raise InputError(
-            f"{path}: system_prompt", f"{manifest.system_prompt} does not exist", "a file"
-        )
+    where, prompt = f"{path}: system_prompt", manifest.system_prompt
+    if not (root / prompt).is_file():
+        raise InputError(where, f"{prompt} does not exist", "a file")
+    try:
+        (root / prompt).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(where, f"{prompt} cannot be read as text", "a file in UTF-8") from error
     return manifest

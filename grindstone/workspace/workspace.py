@@ -25,7 +25,7 @@ from grindstone.workspace.changes import Change, apply_changes, read_folder
 from grindstone.workspace.checkout import frozen, materialise
 from grindstone.workspace.errors import WorkspaceError
 from grindstone.workspace.files import WorkspaceFiles
-from grindstone.workspace.git import BRANCH, EVOLUTION, LOCK, Commit
+from grindstone.workspace.git import BRANCH, EVOLUTION, LOCK, Commit, number_of
 from grindstone.workspace.history import EvolutionRef, refs_of, rejections, standing_after
 from grindstone.workspace.lock import WriterLock
 from grindstone.workspace.manifest import read_manifest
@@ -99,7 +99,8 @@ class Workspace:
         """Return the workspace at `root`, cleared of what a killed writer left.
 
         Raises:
-            InputError: There is no workspace, or its manifest is wrong.
+            InputError: There is no workspace, its manifest is wrong, or a person left it in a
+                state that no run could go on from.
             WorkspaceError: Its history cannot be read.
         """
         workspace = cls.reading(root)
@@ -301,13 +302,10 @@ class Workspace:
 
     def next_number(self) -> int:
         """Return the number after the highest ever used."""
-        numbers = [
-            int(tag.rpartition("-")[2])
-            for tag in self.repository.tags()
-            if tag.rpartition("-")[0] in {"evo", "pre-evo", "rejected-evo"}
-            and tag.rpartition("-")[2].isdigit()
-        ]
-        return max(numbers, default=0) + 1
+        named = (tag.rpartition("-") for tag in self.repository.tags())
+        kinds = {"evo", "pre-evo", "rejected-evo"}
+        numbers = (number_of(number) for kind, _, number in named if kind in kinds)
+        return max((number for number in numbers if number is not None), default=0) + 1
 
     def evolutions(self) -> tuple[EvolutionRef, ...]:
         """Return all numbered evolutions, the first one first, rejected ones included."""

@@ -236,7 +236,7 @@ def test_a_git_error_is_an_error(workspace):
     (workspace.root / ".git" / "HEAD").write_text("ref: refs/heads/none\n")
     with pytest.raises(WorkspaceError):
         workspace.snapshot()
-    with pytest.raises(WorkspaceError):
+    with pytest.raises(InputError, match="on the branch none"):
         Workspace.open(workspace.root)
 
 
