@@ -16,6 +16,14 @@ TEMPORARY = ".new-"
 """Begins the name of a file before it is whole; short, for a file's own name may be the longest."""
 
 
+def from_home(path: Path | str) -> Path:
+    """Return a path whose `~` is the user's folder; of an unknown user it is left as it is."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:  # nobody of that name
+        return Path(path)
+
+
 def write_atomic(path: Path, content: bytes | str) -> None:
     """Write a file beside its place and rename it there; folders are made as needed.
 

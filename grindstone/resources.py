@@ -23,6 +23,6 @@ def cache_dir() -> Path:
     """Return GRINDSTONE_CACHE_DIR, else `grindstone` in the user's cache folder."""
     chosen = os.environ.get("GRINDSTONE_CACHE_DIR")
     if chosen:
-        return Path(chosen).absolute()
+        return Path(chosen).expanduser().absolute()
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "grindstone"

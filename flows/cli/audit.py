@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from grindstone.flows.cli.home import AgentId, ScopeName, WorkDir, with_record
+from grindstone.flows.cli.home import AgentId, ScopeName, WorkDir, host_path, with_record
 from grindstone.flows.cli.output import JsonFlag, emit, finish, say
 from grindstone.home import Home
 
@@ -47,14 +47,14 @@ def verify(
         typer.Option(help="An end noted earlier and kept elsewhere, as number:digest."),
     ] = None,
     public_key: Annotated[
-        Path | None, typer.Option(help="PEM file; checkpoints must bear its signature.")
+        Path | None, host_path(help="PEM file; checkpoints must bear its signature.")
     ] = None,
     evidence: Annotated[
         bool, typer.Option("--evidence", help="Compare the rows that each promotion counted too.")
     ] = False,
     bundle: Annotated[
         Path | None,
-        typer.Option(help="A folder made by `audit bundle`: check that, and no home."),
+        host_path(help="A folder made by `audit bundle`: check that, and no home."),
     ] = None,
     work_dir: WorkDir = HOME,
     as_json: JsonFlag = False,
@@ -133,9 +133,9 @@ def _verify_bundle(folder: Path, public_key: Path | None, *, as_json: bool) -> N
 
 def bundle(
     promotion: Annotated[int, typer.Argument(help="The promotion's number in the trail.", min=1)],
-    key: Annotated[Path, typer.Option(help="The private key's PEM file.")],
+    key: Annotated[Path, host_path(help="The private key's PEM file.")],
     output: Annotated[
-        Path | None, typer.Option(help="Folder to make. Empty: beside the trail.")
+        Path | None, host_path(help="Folder to make. Empty: beside the trail.")
     ] = None,
     work_dir: WorkDir = HOME,
     as_json: JsonFlag = False,
@@ -159,7 +159,7 @@ def answer(
     refuse: Annotated[bool, typer.Option("--refuse", help="Say no.")] = False,
     reason: Annotated[str, typer.Option(help="Why; it goes into the trail.")] = "",
     key: Annotated[
-        Path | None, typer.Option(help="The approver's private key (PEM), where it has one.")
+        Path | None, host_path(help="The approver's private key (PEM), where it has one.")
     ] = None,
     scope: ScopeName = None,
     work_dir: WorkDir = HOME,
@@ -272,7 +272,7 @@ def trail(
 def export(
     agent_id: AgentId = "skillbench",
     form: Annotated[Form, typer.Option("--format", help="json, md or html.")] = Form.HTML,
-    output: Annotated[Path | None, typer.Option(help="Where to. Empty: beside the trail.")] = None,
+    output: Annotated[Path | None, host_path(help="Where to. Empty: beside the trail.")] = None,
     scope: ScopeName = None,
     work_dir: WorkDir = HOME,
 ) -> None:
@@ -310,7 +310,7 @@ def keys(private_key: Annotated[Path, typer.Argument(help="File to make.")]) -> 
 
 
 def sign(
-    key: Annotated[Path, typer.Option(help="The private key's PEM file.")],
+    key: Annotated[Path, host_path(help="The private key's PEM file.")],
     work_dir: WorkDir = HOME,
     as_json: JsonFlag = False,
 ) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from grindstone.benchmark.environ import pass_on
+from grindstone.flows.cli.home import host_path
 from grindstone.flows.cli.options import PASS_ENV_HELP
 from grindstone.flows.cli.output import JsonFlag, emit, finish, say
 from grindstone.sandbox.registry import AUTO, AUTO_HELP
@@ -29,7 +30,7 @@ def register(app: typer.Typer) -> None:
 
 def check(
     tasks_dir: Annotated[
-        Path | None, typer.Option(help="Folder of task folders. Empty: the bundled ones.")
+        Path | None, host_path(help="Folder of task folders. Empty: the bundled ones.")
     ] = None,
     task_ids: Annotated[
         list[str], typer.Option("--task-ids", help="Only these tasks; patterns are allowed.")

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from grindstone.flows.cli.environment import variable_names
-from grindstone.flows.cli.home import AgentId, ScopeName, WorkDir, with_record
+from grindstone.flows.cli.home import AgentId, ScopeName, WorkDir, host_path, with_record
 from grindstone.flows.cli.output import JsonFlag, emit
 
 
@@ -24,7 +24,7 @@ def demote(
     scope: ScopeName = None,
     signing_key: Annotated[
         Path | None,
-        typer.Option(
+        host_path(
             envvar=list(variable_names("signing_key")),
             show_envvar=False,
             help="ed25519 key (PEM) that signs the audit trail's end.",

@@ -6,10 +6,10 @@ import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
+from grindstone.flows.cli.home import WorkDir
 from grindstone.flows.cli.output import JsonFlag, emit, finish
 from grindstone.sandbox.capabilities import Tool
 
@@ -20,9 +20,7 @@ def register(app: typer.Typer) -> None:
 
 
 def doctor(
-    work_dir: Annotated[Path, typer.Option("--work-dir", help="Home to look into.")] = Path(
-        "evolution_workdir"
-    ),
+    work_dir: WorkDir = Path("evolution_workdir"),
     as_json: JsonFlag = False,
 ) -> None:
     """Say what works on this machine. Exit code 1 when no task could run."""

@@ -1,6 +1,8 @@
 """Settings out of environment variables: which names are read, and telling that they were."""
 
-from collections.abc import Mapping
+import difflib
+import re
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 PREFIX = "GRINDSTONE_"
@@ -15,6 +17,16 @@ PLAIN = frozenset(
 )
 """Fields that the SkillForge document sets by their plain names, `MAX_CYCLES=5`. Other systems use
 such names too, so nothing else is read without the prefix, and what was read is told."""
+
+NO_SETTINGS = frozenset(
+    {
+        *("CACHE_DIR", "DATABASE_URL", "PASS_ENV", "PATIENCE", "POOL", "PRICES"),
+        *("REHEARSAL_URL", "SERVER_HOME", "SWEEP_S"),
+    }
+)
+"""What else is read with the prefix, by the engine or by other commands."""
+_OF_OTHERS = re.compile(r"(KUBERNETES|DRILL|TEST)_|.*_(SERVICE_(HOST|PORT)|PORT)(_|$)")
+"""The cluster's, the tests', and what a cluster tells its pods of a service of our name."""
 
 
 class Variable(NamedTuple):
@@ -42,3 +54,22 @@ def variable_of(field: str, environ: Mapping[str, str]) -> Variable | None:
         if environ.get(name):
             return Variable(name, environ[name])
     return None
+
+
+def unread_variables(fields: Collection[str], environ: Mapping[str, str]) -> Sequence[str]:
+    """Return a sentence for each variable with the prefix that nothing reads.
+
+    Args:
+        fields: All settings there are, those of other commands too.
+        environ: The environment.
+    """
+    known = {*map(str.upper, fields), *NO_SETTINGS}
+    told = []
+    for name in sorted(environ):
+        rest = name.removeprefix(PREFIX)
+        if rest == name or rest in known or not environ[name] or _OF_OTHERS.match(rest):
+            continue
+        near = difflib.get_close_matches(rest, known, n=1, cutoff=0.8)
+        meant = f"; did you mean {PREFIX}{near[0]}?" if near else ""
+        told.append(f"{name} is no setting's variable and has no effect{meant}")
+    return told

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from grindstone.errors import InputError
-from grindstone.flows.cli.home import WorkDir
+from grindstone.flows.cli.home import WorkDir, host_path
 from grindstone.flows.cli.options import takes_settings
 from grindstone.flows.cli.output import JsonFlag, Verbose, emit, finish, say
 from grindstone.home import Home
@@ -63,7 +63,7 @@ def add(
     added_by: Annotated[str, typer.Option("--by", help="Who adds it.")],
     task_dir: Annotated[
         Path | None,
-        typer.Option(help="The task it failed on. Empty: found through the run's own plan."),
+        host_path(help="The task it failed on. Empty: found through the run's own plan."),
     ] = None,
     description: Annotated[str, typer.Option(help="What went wrong, for people.")] = "",
     work_dir: WorkDir = Path("evolution_workdir"),

@@ -1,7 +1,7 @@
 """Options that name a home and an agent in it, with the variables the settings have too."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -49,6 +49,13 @@ def home_folder(place: Path | str) -> Path:
     from grindstone.remote.place import folder_of
 
     return folder_of(place)
+
+
+def host_path(**option: Any) -> Any:
+    """Return an option that is a path of this machine; `--flag=~/…` means the user's folder."""
+    from grindstone.files import from_home
+
+    return typer.Option(parser=from_home, metavar="PATH", **option)
 
 
 WorkDir = Annotated[

@@ -20,7 +20,7 @@ from pydantic.fields import FieldInfo
 
 from grindstone.benchmark.environ import pass_on
 from grindstone.errors import InputError
-from grindstone.flows.cli.environment import variable_of
+from grindstone.flows.cli.environment import unread_variables, variable_of
 from grindstone.flows.cli.output import say
 from grindstone.settings import Settings
 from grindstone.validation import faults
@@ -174,11 +174,19 @@ def _by_origin(error: InputError, model: type[Settings], given: Mapping[str, Giv
 
 
 def tell_variables(fields: Mapping[str, Any], environ: Mapping[str, str]) -> None:
-    """Say which variables steer a command: the fields whose flag was not given."""
+    """Say which variables steer a command, the fields whose flag was not given, and which none."""
     found = (variable_of(name, environ) for name, value in fields.items() if value in (None, []))
     told = [variable.told for variable in found if variable is not None]
     if told:
         say(f"From the environment: {', '.join(told)}")
+    for sentence in unread_variables(_all_fields(Settings), environ):
+        say(sentence)
+
+
+def _all_fields(model: type[Settings]) -> set[str]:
+    """Return the names of a model's fields and of those of all models derived from it."""
+    more = (_all_fields(derived) for derived in model.__subclasses__())
+    return set(model.model_fields).union(*more)
 
 
 PASS_ENV_OPTION = "pass_env"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from grindstone.errors import InputError
-from grindstone.flows.cli.home import WorkDir
+from grindstone.flows.cli.home import WorkDir, host_path
 from grindstone.flows.cli.output import JsonFlag, emit, on_terminal, say
 from grindstone.ledger import Ledger
 from grindstone.text import count
@@ -27,7 +27,7 @@ def report(
     work_dir: WorkDir = Path("evolution_workdir"),
     html: Annotated[
         Path | None,
-        typer.Option(
+        host_path(
             help="Write pages here: one with plots (FILE.html), or a folder with the viewer of "
             "this run, which needs no server."
         ),
@@ -36,9 +36,7 @@ def report(
         bool,
         typer.Option(help="Put the verifier's own words, which may quote tests, into the folder."),
     ] = False,
-    export: Annotated[
-        Path | None, typer.Option(help="Write the run's data into this folder.")
-    ] = None,
+    export: Annotated[Path | None, host_path(help="Write the run's data into this folder.")] = None,
     formats: Annotated[
         list[str],
         typer.Option("--format", help="json, csv, parquet, markdown, html, atif, inspect."),

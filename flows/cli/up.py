@@ -5,13 +5,8 @@ from typing import Annotated
 
 import typer
 
-from grindstone.flows.cli.home import home_folder
+from grindstone.flows.cli.home import WorkDir
 from grindstone.flows.cli.output import JsonFlag, emit, finish, say
-
-WorkDir = Annotated[
-    Path,
-    typer.Option("--work-dir", parser=home_folder, metavar="PATH", help="Home of everything kept."),
-]
 
 
 def register(app: typer.Typer) -> None:
@@ -71,6 +66,6 @@ def down(work_dir: WorkDir = Path("evolution_workdir"), as_json: JsonFlag = Fals
     from grindstone.flows.server import down as end
 
     ended = end(work_dir.absolute())
-    text = f"Ended: {', '.join(ended)}" if ended else "Nothing was running."
+    text = f"Ended: {', '.join(ended)}" if ended else f"Nothing was running for {work_dir}."
     emit({"ended": ended}, as_json=as_json, text=text)
     finish(bool(ended))

@@ -11,6 +11,7 @@ from ruamel.yaml.error import YAMLError
 from grindstone.base import Frozen
 from grindstone.digest import digest
 from grindstone.errors import InputError
+from grindstone.files import from_home
 from grindstone.llm.service import Api
 from grindstone.remote.sent_file import is_sent_file, put_file, sent_file
 from grindstone.remote.store import Store
@@ -86,7 +87,7 @@ def load_agent(choice: str) -> AgentFile:
         InputError: There is none, or the file's fields are not an agent's.
         InfrastructureError: It was sent, and the storage did not answer.
     """
-    path = bundled("agents") / f"{choice}.yaml" if choice in bundled_agents() else Path(choice)
+    path = bundled("agents") / f"{choice}.yaml" if choice in bundled_agents() else from_home(choice)
     try:
         content = sent_file(choice) if is_sent_file(choice) else path.read_bytes()
         data = YAML(typ="safe").load(content.decode())

@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from grindstone.errors import InputError
-from grindstone.files import write_atomic
+from grindstone.files import from_home, write_atomic
 from grindstone.resources import cache_dir
 
 SCHEMES = ("s3", "gs", "az")
@@ -50,7 +50,7 @@ def folder_of(place: Path | str) -> Path:
         return Path(unquote(urlsplit(str(place)).path))
     address = address_of(place)
     if address is None:
-        return Path(place)
+        return from_home(place)
     readable = re.sub(r"[^A-Za-z0-9]+", "-", address)[:60].strip("-")
     folder = cache_dir() / "homes" / f"{readable}-{sha256(address.encode()).hexdigest()[:12]}"
     if not (folder / MARK).is_file():

@@ -19,6 +19,7 @@ from pydantic import (
 
 from grindstone.agents.profiles import Profile
 from grindstone.errors import InputError
+from grindstone.files import from_home
 from grindstone.home import Home
 from grindstone.llm.budget import Spending
 from grindstone.llm.pace import Rates
@@ -90,6 +91,12 @@ class Settings(BaseModel):
     def _without_groups(cls, given: Any) -> Any:
         """Take what a form has in groups as if it were given flat."""
         return flat(cls, given)
+
+    @field_validator("*")
+    @classmethod
+    def _with_the_users_folder(cls, given: Any) -> Any:
+        """Take `~` for the user's folder: no shell has, in a form, a variable or `--flag=~/…`."""
+        return from_home(given) if isinstance(given, Path) else given
 
 
 class RunSettings(Settings):

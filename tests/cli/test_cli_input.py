@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -13,6 +14,7 @@ from typing import NamedTuple
 
 import pytest
 
+from grindstone import settings
 from grindstone.resources import bundled
 from grindstone.workspace import Workspace
 
@@ -281,3 +283,59 @@ main()
         [sys.executable, "-c", script, "report"], cwd=home.parent, capture_output=True, check=False
     )
     assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, b"", b"")
+
+
+def test_a_users_folder_is_found_where_no_shell_looked(home: Path):
+    for line, variables in (
+        ("grind --tasks-dir=~/nope --model-id rehearsal", {}),
+        ("grind --model-id rehearsal", {"GRINDSTONE_TASKS_DIR": "~/nope"}),
+        ("check --tasks-dir=~/nope", {}),
+    ):
+        told = run(home, wrong(line, **variables)).stderr
+        assert f"{home}/nope: no such folder" in told, told
+    told = run(home, wrong("grind --agent=~/nope.yaml --model-id rehearsal")).stderr
+    assert "~/nope.yaml is no agent" in told
+    (home / "mine.yaml").write_text("name: [")
+    told = run(home, wrong("grind --agent=~/mine.yaml --model-id rehearsal")).stderr
+    assert f"{home}/mine.yaml: " in told
+    listed = run(home, wrong("runs", GRINDSTONE_WORK_DIR="~/none"))
+    assert f"No run yet in {home}/none." in listed.stderr + listed.stdout
+
+
+def test_down_takes_the_home_from_its_variable(home: Path):
+    done = run(home, wrong("down", GRINDSTONE_WORK_DIR=str(home / "other")))
+    assert str(home / "other") in done.stderr + done.stdout
+
+
+def test_a_variable_that_nothing_reads_is_told(home: Path):
+    told = run(
+        home,
+        wrong(
+            "grind --model-id gpt-5",
+            GRINDSTONE_MAX_CYCLE="1",
+            GRINDSTONE_ESTIMATE="true",
+            GRINDSTONE_JUDGE_MODEL_ID="other commands have it",
+            GRINDSTONE_PATIENCE="{}",
+            GRINDSTONE_SERVER_SERVICE_HOST="10.0.0.1",
+        ),
+    ).stderr.splitlines()
+    assert told[:2] == [
+        "GRINDSTONE_ESTIMATE is no setting's variable and has no effect",
+        "GRINDSTONE_MAX_CYCLE is no setting's variable and has no effect; did you mean "
+        "GRINDSTONE_MAX_CYCLES?",
+    ]
+    assert told[2].startswith("grindstone: model 'gpt-5'")
+
+
+def test_what_the_code_reads_with_the_prefix_is_no_unread_variable():
+    from grindstone.flows.cli.environment import unread_variables
+
+    root = Path(__file__).parents[2]
+    folders = [root / name for name in ("grindstone", "flows", "tasks", "blocks")]
+    sources = [path.read_text() for folder in folders for path in folder.rglob("*.py")]
+    named = re.compile(r'"(GRINDSTONE_[A-Z_]*[A-Z])"')
+    read = {name for source in sources for name in named.findall(source)}
+    assert "GRINDSTONE_PRICES" in read
+    models = [each for each in vars(settings).values() if hasattr(each, "model_fields")]
+    fields = {name for model in models for name in model.model_fields}
+    assert unread_variables(fields, dict.fromkeys(read, "x")) == []
