@@ -132,8 +132,8 @@ def bare(image: str, attempts: int, width: int) -> float:
 
 def in_child(folder: Path, task: Path, arguments: argparse.Namespace, url: str | None) -> dict:
     """Run the flow in a process of its own, so that its memory is its own."""
-    from grindstone.flows.login import VARIABLE, login
-    from grindstone.flows.server import start
+    from grindstone.flows.serving.login import VARIABLE, login
+    from grindstone.flows.serving.server import start
 
     folder.mkdir(parents=True)
     state = start(folder, database_url=url, detached=False)
@@ -240,7 +240,7 @@ def postgresql(folder: Path) -> Iterator[str | None]:
     if not programs:
         yield None
         return
-    from grindstone.flows.addresses import free_port
+    from grindstone.flows.serving.addresses import free_port
 
     port = free_port()
     folder.mkdir(parents=True)

@@ -67,8 +67,8 @@ def run(arguments: argparse.Namespace, folder: Path) -> None:
 @contextlib.contextmanager
 def deployed(home: Path, workers: int) -> Iterator[dict[str, str]]:
     """Bring a home up, with so many workers; yield what reaches its server."""
-    from grindstone.flows.addresses import free_port
-    from grindstone.flows.login import VARIABLE, login
+    from grindstone.flows.serving.addresses import free_port
+    from grindstone.flows.serving.login import VARIABLE, login
 
     port = str(free_port())
     environment = os.environ | {"GRINDSTONE_WORK_DIR": str(home), "PREFECT_LOGGING_LEVEL": "ERROR"}
@@ -99,7 +99,7 @@ def deployed(home: Path, workers: int) -> Iterator[dict[str, str]]:
 
 def sent(environment: dict[str, str], run_key: str) -> int:
     """Return how many slices a run has sent."""
-    from grindstone.flows.login import VARIABLE, as_header
+    from grindstone.flows.serving.login import VARIABLE, as_header
 
     wanted = {
         "flow_runs": {"tags": {"all_": [f"run:{run_key}"]}},

@@ -33,8 +33,8 @@ from grindstone.blocks import BlockNames, configure
 from grindstone.errors import InputError
 from grindstone.flows.compare import compare
 from grindstone.flows.grind import grind
-from grindstone.flows.login import VARIABLE
-from grindstone.flows.server import server_for
+from grindstone.flows.serving.login import VARIABLE
+from grindstone.flows.serving.server import server_for
 from grindstone.gate import compute_egl, is_converged
 from grindstone.ledger import Ledger
 from grindstone.ledger.queries import main_attempts

@@ -22,7 +22,7 @@ from grindstone.blocks import BlockNames
 from grindstone.boundary import step_boundary
 from grindstone.errors import InternalError
 from grindstone.flows.attempt import PlannedAttempt
-from grindstone.flows.learning import Learning
+from grindstone.flows.learning.batches import Learning
 from grindstone.flows.run import Run, open_run, within_budget
 from grindstone.gate.rules import Rule, settled
 from grindstone.ledger.tables.runs import EvolutionRow, GatePairRow

@@ -10,10 +10,16 @@ from grindstone.benchmark import Task
 from grindstone.blocks import BlockNames
 from grindstone.errors import InputError
 from grindstone.flows.compare import both_arms
-from grindstone.flows.confirmation import Lessons, PlaceInRun, confirmed
 from grindstone.flows.gate import Shares, shares_of, weighed
-from grindstone.flows.learning import count_cycles, end_batch, evolution_of, take_up, writing_of
-from grindstone.flows.planting import attempt_impossible
+from grindstone.flows.learning.batches import (
+    count_cycles,
+    end_batch,
+    evolution_of,
+    take_up,
+    writing_of,
+)
+from grindstone.flows.learning.confirmation import Lessons, PlaceInRun, confirmed
+from grindstone.flows.learning.planting import attempt_impossible
 from grindstone.flows.run import Run, open_run, within_budget
 from grindstone.ledger.tables.runs import CycleNote
 from grindstone.records import Episode, Purpose

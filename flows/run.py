@@ -23,7 +23,7 @@ from grindstone.errors import (
     InputError,
 )
 from grindstone.flows.attempt import PlannedAttempt, attempt_all
-from grindstone.flows.sending import attempt_in_slices
+from grindstone.flows.dispatch.sending import attempt_in_slices
 from grindstone.flows.slices import DEPLOYMENT
 from grindstone.home import Home
 from grindstone.ledger import Ledger

@@ -1,6 +1,6 @@
 """Makes the base job templates in deploy/pools from Prefect's own, read from standard input.
 
-    python -m grindstone.flows.work_pool --fresh-folder >deploy/pools/process.json
+    python -m grindstone.flows.worker.work_pool --fresh-folder >deploy/pools/process.json
     prefect work-pool get-default-base-job-template --type docker |
         python scripts/pools.py docker >deploy/pools/docker.json    # where prefect-docker is
     prefect work-pool get-default-base-job-template --type kubernetes |

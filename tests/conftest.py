@@ -181,10 +181,10 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         temporary_settings,
     )
 
-    from grindstone.flows.authorities import VARIABLE as AUTHORITIES
-    from grindstone.flows.authorities import one_authority
-    from grindstone.flows.login import VARIABLE, login
-    from grindstone.flows.server import start
+    from grindstone.flows.serving.authorities import VARIABLE as AUTHORITIES
+    from grindstone.flows.serving.authorities import one_authority
+    from grindstone.flows.serving.login import VARIABLE, login
+    from grindstone.flows.serving.server import start
 
     home = tmp_path_factory.mktemp("prefect-server")
     state = start(home, detached=False)

@@ -15,7 +15,7 @@ from pathlib import Path
 from generated import CASE, record, woodstock_sale
 
 from grindstone.errors import RefusedError
-from grindstone.flows.server import server_for
+from grindstone.flows.serving.server import server_for
 from grindstone.graduation import GraduationPolicy, GraduationService, Work
 from grindstone.settings import GraduationSettings, Profile
 

@@ -102,8 +102,8 @@ def _browser() -> Tool:
 
 
 def _server(home: Path) -> list[Tool]:
-    from grindstone.flows.login import login, login_file, refused
-    from grindstone.flows.server import find
+    from grindstone.flows.serving.login import login, login_file, refused
+    from grindstone.flows.serving.server import find
 
     name, again = "Prefect server", "grindstone down; grindstone up"
     state = find(home)
@@ -121,8 +121,8 @@ def _server(home: Path) -> list[Tool]:
 
 
 def _schedules(home: Path, api_url: str) -> Tool:
-    from grindstone.flows.login import login
-    from grindstone.flows.schedules import look
+    from grindstone.flows.deployment.schedules import look
+    from grindstone.flows.serving.login import login
 
     found = look(api_url, login(home))
     told = found.sentence(home)

@@ -12,7 +12,7 @@ from grindstone.collecting import loading
 from grindstone.errors import CalledOffError, InfrastructureError
 from grindstone.flows.cli.output import say
 from grindstone.flows.cli.stopping import Stopped, how_to_go_on, stopping
-from grindstone.flows.server import require_up, server_for
+from grindstone.flows.serving.server import require_up, server_for
 from grindstone.preflight import preflight
 from grindstone.settings import RunSettings
 
@@ -129,7 +129,7 @@ async def _watched(
 
     from grindstone.flows.cli.lost_server import noticing
     from grindstone.flows.cli.progress import watcher
-    from grindstone.flows.liveness import note_process
+    from grindstone.flows.serving.liveness import note_process
     from grindstone.runs.progress import watching
     from grindstone.tasks.server_loss import telling_server_loss
 

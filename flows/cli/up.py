@@ -38,9 +38,9 @@ def up(
     """Start a Prefect server and a worker for this home and deploy all flows to them."""
     from grindstone.errors import Cause, InfrastructureError, InputError
     from grindstone.extras import has_extra, remedy
-    from grindstone.flows.deploying import bring_up, first_form
-    from grindstone.flows.login import login, login_file
-    from grindstone.flows.schedules import look_patiently
+    from grindstone.flows.deployment.deploying import bring_up, first_form
+    from grindstone.flows.deployment.schedules import look_patiently
+    from grindstone.flows.serving.login import login, login_file
 
     if (database_url or "").startswith("postgresql") and not has_extra("postgres"):
         raise InputError("--database-url", "asyncpg is not installed", remedy("postgres"))
@@ -63,7 +63,7 @@ def up(
 
 def down(work_dir: WorkDir = Path("evolution_workdir"), as_json: JsonFlag = False) -> None:
     """End the server and the worker that `up` started."""
-    from grindstone.flows.server import down as end
+    from grindstone.flows.serving.server import down as end
 
     ended = end(work_dir.absolute())
     text = f"Ended: {', '.join(ended)}" if ended else f"Nothing was running for {work_dir}."

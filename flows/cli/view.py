@@ -37,7 +37,7 @@ def view(
 
     from grindstone.asgi import bound, serving
     from grindstone.errors import InputError
-    from grindstone.flows.login import as_header, login
+    from grindstone.flows.serving.login import as_header, login
     from grindstone.home import Home
     from grindstone.report.run_diff import find_side
     from grindstone.report.run_list import find_run

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from support.sandboxes import Start
 
-from grindstone.flows.login import VARIABLE
+from grindstone.flows.serving.login import VARIABLE
 from grindstone.masking import MARK, Mask
 from grindstone.sandbox.network.rules import NetworkRules
 

@@ -3,7 +3,7 @@
 import ssl
 from pathlib import Path
 
-from grindstone.flows.authorities import VARIABLE, one_authority
+from grindstone.flows.serving.authorities import VARIABLE, one_authority
 
 
 def test_it_is_a_bundle_of_one_that_a_client_can_read(tmp_path: Path):

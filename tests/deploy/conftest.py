@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 from support.browsing import browsing, log_in
 
-from grindstone.flows.addresses import free_port
-from grindstone.flows.login import as_header, login
-from grindstone.flows.server import remembered
+from grindstone.flows.serving.addresses import free_port
+from grindstone.flows.serving.login import as_header, login
+from grindstone.flows.serving.server import remembered
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -128,7 +128,7 @@ class Up(NamedTuple):
                     found.append(int(process.name))
         [engine] = found
         words = Path(f"/proc/{engine}/cmdline").read_bytes()
-        assert b"grindstone.flows.engine" in words, words
+        assert b"grindstone.flows.worker.engine" in words, words
         return engine
 
     def logs(self, run_id: str) -> str:

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import pytest
 from support.cli_runs import Command
 
-from grindstone.flows.addresses import free_port
-from grindstone.flows.server import remembered
+from grindstone.flows.serving.addresses import free_port
+from grindstone.flows.serving.server import remembered
 from grindstone.ledger import Ledger
 from grindstone.records import Episode
 

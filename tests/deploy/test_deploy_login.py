@@ -18,8 +18,8 @@ import pytest
 from support.browsing import LOGIN_FIELD
 
 from grindstone.errors import InputError
-from grindstone.flows.login import VARIABLE, as_header, login, login_file
-from grindstone.flows.server import Running, ServerState, remember, server_for
+from grindstone.flows.serving.login import VARIABLE, as_header, login, login_file
+from grindstone.flows.serving.server import Running, ServerState, remember, server_for
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -191,7 +191,7 @@ def test_a_pool_that_took_commands_is_closed(prefect_server: str) -> None:
     from prefect.client.schemas.actions import WorkPoolCreate
     from prefect.workers.process import ProcessWorker
 
-    from grindstone.flows.work_pool import ensure_pool
+    from grindstone.flows.worker.work_pool import ensure_pool
 
     open_one = ProcessWorker.get_default_base_job_template()
     open_one["variables"]["properties"]["stream_output"]["default"] = False

@@ -14,7 +14,7 @@ pytestmark = [
     pytest.mark.skipif(not BINARIES, reason="no PostgreSQL server on this machine"),
 ]
 
-MIGRATION = (sys.executable, "-m", "grindstone.flows.migration")
+MIGRATION = (sys.executable, "-m", "grindstone.flows.serving.migration")
 
 
 def test_processes_that_begin_together_change_the_schema_one_after_the_other() -> None:

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from grindstone.flows.addresses import free_port
-from grindstone.flows.login import VARIABLE, as_header
-from grindstone.flows.server import Running, healthy
+from grindstone.flows.serving.addresses import free_port
+from grindstone.flows.serving.login import VARIABLE, as_header
+from grindstone.flows.serving.server import Running, healthy
 
 ROOT = Path(__file__).resolve().parents[2]
 HEADING = "## A server of your own"

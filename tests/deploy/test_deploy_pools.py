@@ -12,7 +12,7 @@ from prefect.exceptions import PrefectHTTPStatusError
 from prefect.utilities.templating import find_placeholders
 from support.pool_worker import work_once
 
-from grindstone.flows.work_pool import closed_template, in_fresh_folders
+from grindstone.flows.worker.work_pool import closed_template, in_fresh_folders
 
 POOLS = Path(__file__).parents[2] / "deploy" / "pools"
 KINDS = ("process", "docker", "kubernetes")

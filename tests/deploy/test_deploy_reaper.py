@@ -17,9 +17,9 @@ from prefect.client.orchestration import SyncPrefectClient
 from prefect.states import Running
 from prefect.types._datetime import now
 
-from grindstone.flows.login import as_header
-from grindstone.flows.server import start
-from grindstone.flows.zombies import NAME, watch_over_zombies
+from grindstone.flows.serving.login import as_header
+from grindstone.flows.serving.server import start
+from grindstone.flows.serving.zombies import NAME, watch_over_zombies
 
 pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.timeout(180)]
 

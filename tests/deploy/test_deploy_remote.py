@@ -23,9 +23,9 @@ from support.object_storage import Bucket, Spoiled, serving_s3
 from support.wire_faults import WireFaults
 
 from grindstone.competency import TrainingJobs
-from grindstone.flows.addresses import free_port
-from grindstone.flows.login import VARIABLE, login
-from grindstone.flows.server import remembered
+from grindstone.flows.serving.addresses import free_port
+from grindstone.flows.serving.login import VARIABLE, login
+from grindstone.flows.serving.server import remembered
 from grindstone.home import Home
 from grindstone.ledger import Ledger
 from grindstone.records import Episode, Outcome

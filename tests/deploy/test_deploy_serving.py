@@ -5,7 +5,7 @@ from http import HTTPStatus
 import httpx
 import pytest
 
-from grindstone.flows.login import VARIABLE, as_header
+from grindstone.flows.serving.login import VARIABLE, as_header
 
 pytestmark = pytest.mark.server
 

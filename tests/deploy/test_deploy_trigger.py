@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from grindstone.flows.zombies import NAME, WITHIN_S
+from grindstone.flows.serving.zombies import NAME, WITHIN_S
 
 pytestmark = [
     pytest.mark.server,

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 from support.browsing import browsing, log_in
 
-from grindstone.flows.login import login
+from grindstone.flows.serving.login import login
 
 pytestmark = [
     pytest.mark.browser,

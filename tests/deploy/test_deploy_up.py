@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from support.postgres import BINARIES, serving_postgres
 
-from grindstone.flows.addresses import free_port
-from grindstone.flows.server import remembered, start_time
+from grindstone.flows.serving.addresses import free_port
+from grindstone.flows.serving.server import remembered, start_time
 
 pytestmark = [pytest.mark.commands, pytest.mark.catalogue(of="what up keeps")]
 
@@ -87,7 +87,7 @@ def test_up_on_postgresql_and_down_ends_it(
 
 
 def test_a_worker_that_lives_is_not_left_at_another_port(tmp_path: Path, run_grindstone: Command):
-    from grindstone.flows.server import Running, ServerState, remember
+    from grindstone.flows.serving.server import Running, ServerState, remember
 
     sleeper = subprocess.Popen(["sleep", "600"])
     try:
@@ -113,7 +113,7 @@ def test_a_worker_that_lives_is_not_left_at_another_port(tmp_path: Path, run_gri
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_server_that_was_killed_is_replaced(tmp_path: Path, run_grindstone: Command):
-    from grindstone.flows.server import Running, ServerState, find, remember, start
+    from grindstone.flows.serving.server import Running, ServerState, find, remember, start
 
     state = start(tmp_path, detached=True)
     sleeper = subprocess.Popen(["sleep", "600"], start_new_session=True)

@@ -160,7 +160,7 @@ def asked() -> Iterator[tuple[str, list[str]]]:
     import uvicorn
     from starlette.types import Receive, Scope, Send
 
-    from grindstone.flows.addresses import free_port
+    from grindstone.flows.serving.addresses import free_port
     from grindstone.rehearsal.server import app
 
     keys: list[str] = []

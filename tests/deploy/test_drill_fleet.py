@@ -26,7 +26,7 @@ from support.fleet import Fleet, fleet, own_places, until
 from support.namespaces import Machine, cannot_make_machines
 from support.postgres import BINARIES
 
-from grindstone.flows.deploying import client_of
+from grindstone.flows.deployment.deploying import client_of
 from grindstone.home import Home
 from grindstone.ledger import Ledger
 from grindstone.llm.calls import CallRecord

@@ -12,7 +12,7 @@ from support.namespaces import cannot_make_machines
 from support.postgres import BINARIES
 from support.redis import PROGRAM
 
-from grindstone.flows.deploying import client_of
+from grindstone.flows.deployment.deploying import client_of
 from grindstone.home import Home
 from grindstone.ledger import Ledger
 from grindstone.records import Episode

@@ -11,7 +11,7 @@ import pytest
 COMMAND = """
 import sys
 from pathlib import Path
-from grindstone.flows.server import server_for
+from grindstone.flows.serving.server import server_for
 
 with server_for(Path(sys.argv[1])):
     from prefect import flow, task

@@ -12,7 +12,7 @@ from support import pacer
 from support.model_service import MODEL, serving, stream_of
 
 from grindstone.errors import Cause, InfrastructureError
-from grindstone.flows.addresses import free_port
+from grindstone.flows.serving.addresses import free_port
 from grindstone.llm.pace import BucketSize, Paces, Rates
 from grindstone.tasks.server_bucket import ServerBucket
 

@@ -29,9 +29,9 @@ from grindstone.attempt.run import error_episode
 from grindstone.attempt.travelling import tell_end
 from grindstone.benchmark import load_task
 from grindstone.errors import BudgetExceededError, Cause, InfrastructureError, InputError
-from grindstone.flows import sending
 from grindstone.flows.attempt import PlannedAttempt
-from grindstone.flows.sending import attempt_in_slices
+from grindstone.flows.dispatch import sending
+from grindstone.flows.dispatch.sending import attempt_in_slices
 from grindstone.flows.slices import AttemptSlice, attempt_slice, require_own
 from grindstone.llm import CallRecord
 from grindstone.records import Outcome, Role, Usage, utc_now

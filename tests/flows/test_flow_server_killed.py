@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from support.wire_faults import WireFaults
 
-from grindstone.flows.login import VARIABLE, login
-from grindstone.flows.server import start
+from grindstone.flows.serving.login import VARIABLE, login
+from grindstone.flows.serving.server import start
 from grindstone.ledger import Ledger
 from grindstone.ledger.tables.runs import RunRow
 from grindstone.llm import CallRecord

@@ -10,7 +10,7 @@ from grindstone.attempt.run import error_episode
 from grindstone.benchmark import load_task
 from grindstone.errors import POLICIES, BudgetExceededError, Cause, InfrastructureError, InputError
 from grindstone.flows.attempt import PlannedAttempt
-from grindstone.flows.worklist import Worklist
+from grindstone.flows.dispatch.worklist import Worklist
 from grindstone.home import RunFolder
 from grindstone.records import Outcome
 from grindstone.runs.slicing import MOST_BYTES

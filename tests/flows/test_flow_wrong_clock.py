@@ -19,7 +19,7 @@ SEND = """
 import asyncio
 from datetime import UTC, datetime
 from prefect import get_client
-from grindstone.flows.slice_pool import SlicePool
+from grindstone.flows.dispatch.slice_pool import SlicePool
 from grindstone.flows.slices import DEPLOYMENT, AttemptSlice
 from grindstone.tasks.server_clock import server_ahead
 

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from grindstone.flows.login import VARIABLE, as_header
+from grindstone.flows.serving.login import VARIABLE, as_header
 from grindstone.ledger import Ledger
 from grindstone.ledger.tables.autonomy import ComplianceRow
 from grindstone.records import Episode

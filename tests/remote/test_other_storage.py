@@ -21,7 +21,7 @@ from pathlib import Path
 
 import pytest
 
-from grindstone.flows.addresses import free_port
+from grindstone.flows.serving.addresses import free_port
 from grindstone.remote.store import Store
 
 ACCOUNT = "devstoreaccount1"

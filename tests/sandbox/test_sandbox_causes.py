@@ -15,7 +15,7 @@ from support.sandboxes import provider as builder
 
 from grindstone.digest import digest_tree
 from grindstone.errors import Cause, InfrastructureError
-from grindstone.flows.server import start as start_server
+from grindstone.flows.serving.server import start as start_server
 from grindstone.sandbox import BuildSpec, SandboxProvider, StartSpec
 
 __all__ = ["builder"]

@@ -17,8 +17,8 @@ from typing import NamedTuple, Self
 from ruamel.yaml import YAML
 from support.redis import serving_redis
 
-from grindstone.flows.addresses import free_port
-from grindstone.flows.server import healthy
+from grindstone.flows.serving.addresses import free_port
+from grindstone.flows.serving.server import healthy
 
 MANIFEST = Path(__file__).parents[2] / "deploy/kubernetes/server.yaml"
 MANIFEST_PORT = "4200"

@@ -18,7 +18,7 @@ _CONTEXT.set_forkserver_preload(
     [
         *(
             "grindstone.flows.grind",
-            "grindstone.flows.server",
+            "grindstone.flows.serving.server",
             "grindstone.flows.cli.app",
             "grindstone.flows.cli.running",
         ),

@@ -19,10 +19,10 @@ from support.object_storage import Spoiled, serving_s3
 from support.postgres import Database, serving_postgres
 from support.steady_model import SteadyModel
 
-from grindstone.flows.addresses import free_port
-from grindstone.flows.deploying import create_pool
-from grindstone.flows.login import VARIABLE
-from grindstone.flows.server import healthy, server_environment
+from grindstone.flows.deployment.deploying import create_pool
+from grindstone.flows.serving.addresses import free_port
+from grindstone.flows.serving.login import VARIABLE
+from grindstone.flows.serving.server import healthy, server_environment
 from grindstone.resources import bundled
 
 T = TypeVar("T")
@@ -103,7 +103,7 @@ class Fleet(NamedTuple):
 
     def wait_for_workers(self, count: int) -> None:
         """Wait until as many workers have shown themselves."""
-        from grindstone.flows.deploying import client_of
+        from grindstone.flows.deployment.deploying import client_of
 
         with client_of(self.environment) as client:
             until(lambda: len(client.read_workers_for_work_pool("grindstone")) >= count)

@@ -16,7 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import NamedTuple, Self
 
-from grindstone.flows.addresses import free_port
+from grindstone.flows.serving.addresses import free_port
 
 CREDENTIALS = {
     "AWS_ACCESS_KEY_ID": "somebody",

@@ -8,7 +8,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 
-from grindstone.flows.addresses import free_port
+from grindstone.flows.serving.addresses import free_port
 
 PROGRAM = shutil.which("redis-server")
 

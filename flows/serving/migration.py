@@ -3,7 +3,7 @@
 Prefect's processes each do so as they start, and several that start together run into each other.
 Before them, in each of their pods:
 
-    python -m grindstone.flows.migration
+    python -m grindstone.flows.serving.migration
 """
 
 import asyncio

@@ -38,7 +38,8 @@ from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.exceptions import PrefectException
 from prefect.states import Cancelled, Crashed
 
-from grindstone.flows.server import Running, worker_name
+from grindstone.flows.serving.server import Running, worker_name
+from grindstone.flows.worker import ENGINE
 from grindstone.sandbox.reaping import reap_dead
 
 LOOK_S = 8.0
@@ -49,7 +50,7 @@ SETTLED_S = 30.0
 """How long ago a run must have ended before its task runs count as left: they are recorded late."""
 PROCESS = "grindstone.process"
 """Label of a flow run: host, process id and start time of what drives it."""
-ENGINES = (b"grindstone.flows.engine", b"prefect.")
+ENGINES = (ENGINE.encode(), b"prefect.")
 """Programs of a run, after `python -m`: of our own workers, and of any other."""
 LATELY_S = 600.0
 """How long ago a run may have been cancelled for its steps to be looked at."""

@@ -24,10 +24,10 @@ from grindstone.attempt.spec import AttemptSpec
 from grindstone.attempt.travelling import end_told, pack
 from grindstone.errors import GrindstoneError, InfrastructureError
 from grindstone.flows.attempt import PlannedAttempt, leave_unscored, told
-from grindstone.flows.slice_pool import SlicePool
-from grindstone.flows.slice_workers import SliceWorkers
+from grindstone.flows.dispatch.slice_pool import SlicePool
+from grindstone.flows.dispatch.slice_workers import SliceWorkers
+from grindstone.flows.dispatch.worklist import Attempts, Worklist
 from grindstone.flows.slices import AttemptSlice
-from grindstone.flows.worklist import Attempts, Worklist
 from grindstone.ledger.recall import ScoredEpisodes
 from grindstone.records import Episode
 from grindstone.runs.lease import LOST_S, Pulse, clear

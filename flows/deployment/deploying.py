@@ -16,11 +16,16 @@ from pydantic import HttpUrl
 
 from grindstone import blocks
 from grindstone.errors import Cause, InfrastructureError, InputError
-from grindstone.flows.addresses import require_database, require_free
-from grindstone.flows.authorities import one_authority
-from grindstone.flows.definitions import Delivered, is_delivered, note_delivered, write_definitions
-from grindstone.flows.login import VARIABLE
-from grindstone.flows.server import (
+from grindstone.flows.deployment.definitions import (
+    Delivered,
+    is_delivered,
+    note_delivered,
+    write_definitions,
+)
+from grindstone.flows.serving.addresses import require_database, require_free
+from grindstone.flows.serving.authorities import one_authority
+from grindstone.flows.serving.login import VARIABLE
+from grindstone.flows.serving.server import (
     Running,
     ServerState,
     find,
@@ -30,9 +35,9 @@ from grindstone.flows.server import (
     start,
     worker_name,
 )
-from grindstone.flows.viewer_mount import MARK_PATH
-from grindstone.flows.work_pool import ensure_pool
-from grindstone.flows.zombies import watch_over_zombies
+from grindstone.flows.serving.viewer_mount import MARK_PATH
+from grindstone.flows.serving.zombies import watch_over_zombies
+from grindstone.flows.worker.work_pool import ensure_pool
 from grindstone.home import Home
 
 POOL = "grindstone"

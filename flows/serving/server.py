@@ -24,10 +24,10 @@ from pydantic import ValidationError
 from grindstone.base import Frozen
 from grindstone.errors import Cause, InfrastructureError, InputError
 from grindstone.files import write_atomic
-from grindstone.flows.addresses import free_port, require_address
-from grindstone.flows.authorities import one_authority
-from grindstone.flows.database import begin_with_copy, keep_copy
-from grindstone.flows.login import VARIABLE, login, require_admission
+from grindstone.flows.serving.addresses import free_port, require_address
+from grindstone.flows.serving.authorities import one_authority
+from grindstone.flows.serving.database import begin_with_copy, keep_copy
+from grindstone.flows.serving.login import VARIABLE, login, require_admission
 from grindstone.home import Home
 
 START_TIMEOUT_S = 180.0

@@ -3,8 +3,10 @@
 Prefect's own template of such a pool takes a `command` from a run's job variables, which the
 worker executes in place of the flow. Ours has no such variable.
 
-    python -m grindstone.flows.work_pool > pool.json
-    python -m grindstone.flows.work_pool --fresh-folder > pool.json    # for homes in object storage
+    python -m grindstone.flows.worker.work_pool > pool.json
+    python -m grindstone.flows.worker.work_pool --fresh-folder > pool.json
+
+The second is for homes in object storage.
 """
 
 import json

@@ -2,9 +2,9 @@
 
     python -m grindstone.flows.serving server start --port 4200
 
-On SQLite its transactions wait (`grindstone.flows.waiting_sqlite`); nothing changes on PostgreSQL.
-Beside it, a thread closes the runs whose process is gone (`grindstone.flows.liveness`), and the
-home's viewer is mounted (`grindstone.flows.viewer_mount`).
+On SQLite its transactions wait (`waiting_sqlite.py`); nothing changes on PostgreSQL. Beside it, a
+thread closes the runs whose process is gone (`liveness.py`), and the home's viewer is mounted
+(`viewer_mount.py`).
 """
 
 import os
@@ -12,7 +12,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from grindstone.collecting import before_exit, loading
-from grindstone.flows.server import HOME_VARIABLE
+from grindstone.flows.serving.server import HOME_VARIABLE
 
 
 def main() -> None:
@@ -23,9 +23,9 @@ def main() -> None:
         from prefect.server.database.dependencies import temporary_database_config
         from prefect.settings import PREFECT_API_DATABASE_CONNECTION_URL
 
-        from grindstone.flows.liveness import watch
-        from grindstone.flows.viewer_mount import ViewerWhenAsked, with_viewer
-        from grindstone.flows.waiting_sqlite import WaitingSqlite
+        from grindstone.flows.serving.liveness import watch
+        from grindstone.flows.serving.viewer_mount import ViewerWhenAsked, with_viewer
+        from grindstone.flows.serving.waiting_sqlite import WaitingSqlite
 
     login = os.environ["PREFECT_SERVER_API_AUTH_STRING"]
     viewer = ViewerWhenAsked(Path(os.environ[HOME_VARIABLE]), login)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from grindstone.benchmark import Task
 from grindstone.evolve.behaviour import recall_behaviour
 from grindstone.flows.attempt import PlannedAttempt
-from grindstone.flows.learning import Learning
+from grindstone.flows.learning.batches import Learning
 from grindstone.flows.run import Run
 from grindstone.ledger.recall import recall
 from grindstone.ledger.tables.runs import QuarantineRow

@@ -13,6 +13,7 @@ import sys
 from typing import Any
 
 from grindstone.collecting import before_exit, loading
+from grindstone.flows.worker import ENGINE
 
 
 def main() -> None:
@@ -26,7 +27,7 @@ def main() -> None:
 
         def prepare_for_flow_run(self, *args: Any, **kwargs: Any) -> None:
             """Name the command, as if the pool had."""
-            self.command = shlex.join((sys.executable, "-m", "grindstone.flows.engine"))
+            self.command = shlex.join((sys.executable, "-m", ENGINE))
             super().prepare_for_flow_run(*args, **kwargs)
 
     ProcessWorker.job_configuration = EngineAtOnce

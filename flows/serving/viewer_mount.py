@@ -11,8 +11,8 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from grindstone.flows.login import as_header
-from grindstone.flows.where_asked import AddressesWhereAsked
+from grindstone.flows.serving.login import as_header
+from grindstone.flows.serving.where_asked import AddressesWhereAsked
 
 VIEWER = "/grindstone"
 """Where the viewer is, below the server's address."""

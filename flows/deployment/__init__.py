@@ -1,0 +1,1 @@
+"""What of Grindstone stands on a server: deployments, their schedules, and their worker."""

@@ -1,0 +1,1 @@
+"""Attempts made by the workers of a pool: cut into slices, sent, watched, and taken back."""

@@ -1,0 +1,1 @@
+"""What grind and adapt learn by: batches, failures that are confirmed, and planted tasks."""
