@@ -17,7 +17,7 @@ from grindstone.attempt.gate_decision import (
 )
 from grindstone.attempt.gate_memory import ScoredAttempt, decided_before, made_before
 from grindstone.benchmark import Task
-from grindstone.benchmark.dataset import split
+from grindstone.benchmark.dataset import clusters_of, split
 from grindstone.blocks import BlockNames
 from grindstone.boundary import step_boundary
 from grindstone.errors import InternalError
@@ -288,9 +288,15 @@ async def compare_arms(
             told = f"{len(known)} of {len(specs)} attempts were made before and are reused"
             run.note(told)
     at_once = max(1, run.runtime.steering.max_workers // 2)
+    clusters = clusters_of({pair[0].task.task_id: pair[0].task for pair in plan}.values())
+
+    def row(pair: AttemptPair, *, open_ended: bool = False) -> GatePairRow:
+        cluster = clusters[pair[0].task.task_id]
+        return _row(pair, known, gate_id, cluster=cluster, open_ended=open_ended)
+
     done: list[GatePairRow] = []
     while len(done) < len(plan):
-        rest = [_row(pair, known, gate_id, open_ended=True) for pair in plan[len(done) :]]
+        rest = [row(pair, open_ended=True) for pair in plan[len(done) :]]
         pairs = [list(map(as_pair, rows)) for rows in (done, rest)]
         if until_settled is not None and settled(until_settled, *pairs):
             told = f"The remaining {len(rest)} pairs cannot change the verdict; left out"
@@ -301,13 +307,18 @@ async def compare_arms(
         made = await run.attempt_all(missing)
         for wanted, episode in zip(missing, made, strict=True):
             known[wanted.spec.episode_id] = ScoredAttempt.of(episode)
-        done += [_row(pair, known, gate_id) for pair in batch]
+        done += [row(pair) for pair in batch]
         run.tell(Advanced(len(done), len(plan)))
     return done
 
 
 def _row(
-    pair: AttemptPair, known: dict[str, ScoredAttempt], gate_id: str, *, open_ended: bool = False
+    pair: AttemptPair,
+    known: dict[str, ScoredAttempt],
+    gate_id: str,
+    *,
+    cluster: str,
+    open_ended: bool,
 ) -> GatePairRow:
     """Return a pair's row. Of one still to come, only the baseline's score may be known."""
     first, second = pair
@@ -319,7 +330,7 @@ def _row(
         cycle=first.spec.cycle,
         task_id=first.task.task_id,
         category=first.task.category,
-        cluster=first.task.cluster,
+        cluster=cluster,
         trial=first.spec.trial,
         baseline_episode_id=before.episode_id,
         candidate_episode_id=after.episode_id,

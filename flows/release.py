@@ -113,9 +113,7 @@ async def _measured(
         trials=range(question.trials),
         purpose=Purpose.RELEASE,
     )
-    made = await compare_arms(run, plan, gate_id="release", until_settled=None, reuse=False)
-    clusters = question.clusters
-    pairs = [pair.model_copy(update={"cluster": clusters[pair.task_id]}) for pair in made]
+    pairs = await compare_arms(run, plan, gate_id="release", until_settled=None, reuse=False)
     if not any(as_pair(pair).complete for pair in pairs):
         told = "No attempt has a score, so nothing is said; the same command goes on"
         run.note(told)

@@ -140,8 +140,8 @@ async def _train(
         if jobs.cancelled(job):
             await run.finish(note="cancelled")
             return await _called_off(jobs, job, settings, "before it trained")
-        names = [task.task_id for task in run.planned.tasks]
-        held = await asyncio.to_thread(held_out, run.ledger, job.agent_id, names, own.held_out)
+        tasks, names = run.planned.tasks, [task.task_id for task in run.planned.tasks]
+        held = await asyncio.to_thread(held_out, run.ledger, job.agent_id, tasks, own.held_out)
         if held:
             run.note(f"Held out of the training, and measured: {', '.join(sorted(held))}")
     practice = [name for name in names if name not in held]

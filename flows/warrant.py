@@ -7,7 +7,7 @@ from typing import Annotated, NamedTuple
 from prefect import flow
 
 from grindstone.benchmark import Task
-from grindstone.benchmark.dataset import units_of
+from grindstone.benchmark.dataset import clusters_of
 from grindstone.blocks import BlockNames
 from grindstone.evolve.warrants import (
     POLICIES,
@@ -96,8 +96,7 @@ class _Audit:
         self._made: dict[str, Episode] = {}
         self._short: dict[str, str] = {}  # what was not offered often enough, in words
         self._skills: tuple[Skill, ...] = ()
-        tasks = run.planned.tasks
-        self._clusters = {t.task_id: unit[0].cluster for unit in units_of(tasks) for t in unit}
+        self._clusters = clusters_of(run.planned.tasks)
 
     async def earn(self) -> None:
         """Make the attempts that doubts need, as far as the budget goes, and decide on all."""

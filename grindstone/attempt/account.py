@@ -6,7 +6,7 @@ from typing import NamedTuple
 from grindstone.attempt.arms import Arms
 from grindstone.attempt.sealing import account_held, marks_of
 from grindstone.benchmark import Task
-from grindstone.benchmark.dataset import units_of
+from grindstone.benchmark.dataset import clusters_of
 from grindstone.errors import RefusedError
 from grindstone.gate.exposure import Look, Offer, offer, query_id
 from grindstone.home import Home
@@ -39,7 +39,7 @@ class Question(NamedTuple):
     @property
     def clusters(self) -> dict[str, str]:
         """Return the cluster each task counts with, copies counting with their originals."""
-        return {task.task_id: unit[0].cluster for unit in units_of(self.tasks) for task in unit}
+        return clusters_of(self.tasks)
 
 
 def answered(ledger: Ledger, query: str) -> ReleaseRow | None:

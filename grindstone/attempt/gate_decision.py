@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from grindstone.attempt.arms import Arms
 from grindstone.benchmark import Task
+from grindstone.benchmark.dataset import clusters_of
 from grindstone.gate.paired import PairedComparison, compare_paired
 from grindstone.gate.power import detectable_effect, sentence
 from grindstone.gate.rules import CannotTell, GateDecision, Rule, decide, near_edge, rule_of
@@ -32,7 +33,7 @@ def gate_sentence(options: GateOptions, tasks: Sequence[Task]) -> str:
 
 def n_clusters(tasks: Sequence[Task]) -> int:
     """Return how many pieces of evidence some tasks are."""
-    return len({task.cluster for task in tasks})
+    return len(set(clusters_of(tasks).values()))
 
 
 def open_still(ledger: Ledger, options: GateOptions, pairs: Sequence[GatePairRow]) -> bool:

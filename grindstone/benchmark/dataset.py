@@ -5,7 +5,7 @@ import hashlib
 import math
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, TypeVar
 
 from grindstone.benchmark.loading import TaskError
 from grindstone.benchmark.task import Task
@@ -83,7 +83,8 @@ def broken_among(broken: Sequence[TaskError], ids: Sequence[str]) -> tuple[TaskE
 def split(tasks: Sequence[Task], *, holdout_ratio: float, seed: int) -> Split:
     """Hold out a share of the tasks' clusters, spread over their categories.
 
-    A cluster is on one side whole; where no task names one, each is a cluster of its own.
+    A cluster is on one side whole, and so are copies of a task (`units_of`); where no task names
+    one, each is a cluster of its own.
     Within a category the clusters are ranked by a hash of seed and name, and the first of the
     ranking are held out, so the choice depends neither on order nor on the other tasks'
     names, and a task added later moves few others. How many: the share of all clusters,
@@ -97,10 +98,7 @@ def split(tasks: Sequence[Task], *, holdout_ratio: float, seed: int) -> Split:
     """
     if not 0 <= holdout_ratio < 1:
         raise InputError("holdout_ratio", f"is {holdout_ratio}", "at least 0 and below 1")
-    clusters: defaultdict[str, list[Task]] = defaultdict(list)
-    for task in tasks:
-        clusters[task.cluster].append(task)
-    held = ranked_share(list(clusters.values()), ratio=holdout_ratio, seed=seed)
+    held = ranked_share(units_of(tasks), ratio=holdout_ratio, seed=seed)
     ordered = sorted(tasks, key=lambda task: task.task_id)
     return Split(
         train=tuple(task for task in ordered if task.task_id not in held),
@@ -143,23 +141,46 @@ def ranked_share(
     return taken
 
 
-def units_of(tasks: Sequence[Task]) -> list[list[Task]]:
+class Marked(Protocol):
+    """What tells copies and relatives of a task: the task itself, or a row on it."""
+
+    @property
+    def task_id(self) -> str: ...  # noqa: D102 - as there
+    @property
+    def cluster(self) -> str: ...  # noqa: D102
+    @property
+    def fingerprint(self) -> str: ...  # noqa: D102
+
+
+_M = TypeVar("_M", bound=Marked)
+
+
+def units_of(tasks: Iterable[_M]) -> list[list[_M]]:
     """Return tasks that stand or fall together: of one cluster, or of the same instruction.
 
     A copy under another name is no second piece of evidence, whatever cluster it names.
     """
-    by_mark: dict[str, list[Task]] = {}
+    by_mark: dict[str, list[_M]] = {}
     for task in sorted(tasks, key=lambda task: task.task_id):
-        joined: list[Task] = []
-        for mark in (f"cluster {task.cluster}", f"text {task.fingerprint}"):
+        joined: list[_M] = []
+        for mark in _marks_of(task):
             found = by_mark.get(mark, [])
             joined += [other for other in found if other not in joined]
         joined.append(task)
         for other in joined:
-            by_mark[f"cluster {other.cluster}"] = joined
-            by_mark[f"text {other.fingerprint}"] = joined
+            by_mark.update(dict.fromkeys(_marks_of(other), joined))
     distinct = {id(unit): unit for unit in by_mark.values()}
     return sorted(distinct.values(), key=lambda unit: unit[0].task_id)
+
+
+def clusters_of(tasks: Iterable[Marked]) -> dict[str, str]:
+    """Return by task id what each counts with, copies with their originals: the tests' unit."""
+    return {task.task_id: unit[0].cluster for unit in units_of(tasks) for task in unit}
+
+
+def _marks_of(task: Marked) -> tuple[str, ...]:
+    named = f"cluster {task.cluster or task.task_id}"
+    return (named, f"text {task.fingerprint}") if task.fingerprint else (named,)
 
 
 def _counts(sizes: dict[str, int], ratio: float) -> dict[str, int]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
+from grindstone.benchmark.dataset import Marked, units_of
 from grindstone.competency.jobs import Ending, TrainingJob, TrainingOutcome
 from grindstone.competency.measured import practised_by
 from grindstone.competency.outcomes import OutcomeLog
@@ -34,25 +35,28 @@ class Compared(NamedTuple):
 
 
 def held_out(
-    ledger: Ledger, agent_id: str, task_ids: Collection[str], share: float
+    ledger: Ledger, agent_id: str, tasks: Collection[Marked], share: float
 ) -> frozenset[str]:
-    """Return the tasks that a training is measured by and does not train on.
+    """Return the ids of the tasks that a training is measured by and does not train on.
 
     Those the agent never trained on come first, then by a digest of the name, so that the same
     ones stay held out from one training to the next, and when a training is taken up again.
+    Copies of a task, and tasks of one cluster, are on one side: they would measure what was
+    learned by heart.
 
     Args:
         ledger: Tells what the agent trained on.
         agent_id: Who is trained.
-        task_ids: The domain's tasks.
+        tasks: The domain's.
         share: Of them, from 0 to below 1; at least one task is left to train on.
     """
-    wanted = min(max(1, round(share * len(task_ids))), len(task_ids) - 1)
+    units = [[task.task_id for task in unit] for unit in units_of(tasks)]
+    wanted = min(max(1, round(share * len(units))), len(units) - 1)
     if share <= 0 or wanted < 1:
         return frozenset()
     trained = practised_by(ledger, agent_id)
-    order = sorted(task_ids, key=lambda name: (name in trained, digest(name)))
-    return frozenset(order[:wanted])
+    units.sort(key=lambda names: (not trained.isdisjoint(names), digest(names[0])))
+    return frozenset(name for unit in units[:wanted] for name in unit)
 
 
 def weighed(

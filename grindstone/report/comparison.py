@@ -1,7 +1,7 @@
 """With skills against without, computed from the episodes of both arms."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
@@ -49,7 +49,8 @@ class Comparison(Frozen):
     with_skills: ArmSummary
     without_skills: ArmSummary
     paired: PairedComparison
-    """The arm without is the baseline; a task counts once, however often it was tried."""
+    """The arm without is the baseline; a task, or a cluster of tasks, counts once, however often
+    it was tried."""
     tasks: tuple[ComparedTask, ...]
     trials: int
 
@@ -59,11 +60,14 @@ class Comparison(Frozen):
         return self.paired.p_two_sided < 0.05
 
 
-def compare_arms(episodes: "pl.LazyFrame") -> Comparison | None:
+def compare_arms(
+    episodes: "pl.LazyFrame", clusters: Mapping[str, str] | None = None
+) -> Comparison | None:
     """Return the comparison that a run's episodes hold; None where it made none.
 
     Args:
         episodes: A run's, as `Ledger.scan(Episode, run_key)` gives them.
+        clusters: What a task counts with, by its id; a task that is not in it counts by itself.
     """
     import polars as pl
 
@@ -80,6 +84,7 @@ def compare_arms(episodes: "pl.LazyFrame") -> Comparison | None:
     pairs = [
         Pair(
             task_id=task_id,
+            cluster=(clusters or {}).get(task_id, ""),
             trial=trial,
             baseline=side.get(Arm.WITHOUT, {}).get("score"),
             candidate=side.get(Arm.WITH, {}).get("score"),

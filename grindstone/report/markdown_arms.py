@@ -54,10 +54,13 @@ def comparison_section(report: RunReport, *, under_headline: bool = False) -> st
         for task in seen.tasks
     ]
     found = seen.paired
+    apart = found.n_clusters == found.n_tasks
+    unit, units = ("task", "the tasks") if apart else ("cluster", "the clusters")
+    within = "" if apart else f" in {count(found.n_clusters, 'cluster')} of tasks"
     text = (
-        f"{count(found.n_pairs, 'pair')} over {count(found.n_tasks, 'task')}, "
-        f"{found.n_missing} without both scores. Of the tasks {found.wins} went better with "
-        f"skills, {found.losses} worse, {found.ties} alike. Exact paired test by task, "
+        f"{count(found.n_pairs, 'pair')} over {count(found.n_tasks, 'task')}{within}, "
+        f"{found.n_missing} without both scores. Of {units} {found.wins} went better with "
+        f"skills, {found.losses} worse, {found.ties} alike. Exact paired test by {unit}, "
         f"two-sided: p = {found.p_two_sided:.3f}."
     )
     return "\n\n".join(

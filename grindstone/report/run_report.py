@@ -5,9 +5,11 @@
 
 from typing import TYPE_CHECKING, Any
 
+from grindstone.benchmark.dataset import clusters_of
 from grindstone.ledger import queries
 from grindstone.ledger.intervals import Interval, wilson
 from grindstone.ledger.store import Ledger
+from grindstone.ledger.tables.releases import TaskPartRow
 from grindstone.ledger.tables.runs import (
     EglRow,
     EvolutionRow,
@@ -150,7 +152,7 @@ def build_report(ledger: Ledger, run_key: str) -> RunReport:
         converged=egl[-1].converged if egl else (last.converged if last else None),
         gates=tuple(gates),
         gates_note=WHILE_SEARCHING if any(row.while_searching for row in gates) else "",
-        comparison=compare_arms(whole.lazy()),
+        comparison=compare_arms(whole.lazy(), clusters_of(ledger.rows(TaskPartRow, run_key))),
     )
 
 

@@ -116,7 +116,9 @@ def _check_repositories(repository: Repository) -> None:
             folders[:] = [name for name in folders if name not in (".git", EVOLUTION)]
         elif ".git" in (*folders, *files):
             problem = "is a repository of its own, and not in the workspace's history"
-            expected = "another place for it: what is uncommitted is set aside, and it would be lost"
+            expected = (
+                "another place for it: what is uncommitted is set aside, and it would be lost"
+            )
             raise InputError(folder, problem, expected)
 
 

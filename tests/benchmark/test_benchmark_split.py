@@ -17,7 +17,7 @@ def task(task_id, category="c", difficulty="easy"):
         path=Path("/nowhere") / task_id,
         digest="",
         environment_digest="",
-        instruction="x",
+        instruction=task_id,
         category=category,
         difficulty=difficulty,
     )
@@ -135,3 +135,19 @@ def test_filters(filters, left):
 def test_filters_that_match_nothing(filters, message):
     with pytest.raises(InputError, match=message.replace("*", r"\*")):
         select(TASKS, **filters)
+
+
+@given(ratios, seeds, st.integers(2, 12))
+def test_copies_and_clusters_are_on_one_side_whole(ratio, seed, n):
+    originals = [task(f"t{number}") for number in range(n)]
+    copies = [one.model_copy(update={"task_id": f"copy-{one.task_id}"}) for one in originals]
+    renamed = copies[0].model_copy(update={"instruction": " T0!", "metadata": {"cluster": "own"}})
+    related = [
+        task(f"r{number}").model_copy(update={"metadata": {"cluster": "own"}}) for number in (1, 2)
+    ]
+    tasks = [*originals, renamed, *copies[1:], *related]
+    train, _ = split(tasks, holdout_ratio=ratio, seed=seed)
+    there = set(ids(train))
+    for one in originals:
+        assert (one.task_id in there) == (f"copy-{one.task_id}" in there)
+    assert len({name in there for name in ("t0", "copy-t0", "r1", "r2")}) == 1

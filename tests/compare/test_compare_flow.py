@@ -181,3 +181,39 @@ async def test_infrastructure_is_no_score(tmp_path):
     assert seen.with_skills.pass_ratio == 1.0
     assert seen.tasks[1].difference is None
     assert compare_arms(ledger.scan(Episode, "other")) is None
+
+
+def test_tasks_of_one_cluster_and_copies_count_once_in_a_comparison(tmp_path):
+    from grindstone.ledger import Ledger
+    from grindstone.ledger.tables.releases import TaskPartRow
+    from grindstone.records import Episode, Outcome, Purpose, utc_now
+    from grindstone.report.markdown import render_markdown
+    from grindstone.report.run_report import build_report
+
+    ledger = Ledger(tmp_path)
+    for number in range(8):
+        made = {"cluster": "one-template"} if number < 4 else {"cluster": f"t{number}"}
+        text = "the same" if number > 5 else f"t{number}"
+        part = {"run_key": "r", "task_id": f"t{number}", "task_digest": "", "part": "seen"}
+        ledger.append([TaskPartRow(**part, fingerprint=text, **made)], run_key="r")
+        for arm, passed in (("with", True), ("without", False)):
+            row = Episode(
+                episode_id=f"{arm}-{number}",
+                run_key="r",
+                agent_id="a",
+                purpose=Purpose.COMPARE,
+                arm=arm,
+                task_id=f"t{number}",
+                outcome=Outcome.PASSED if passed else Outcome.FAILED,
+                reward=float(passed),
+                score=float(passed),
+                started_at=utc_now(),
+                ended_at=utc_now(),
+            )
+            ledger.append([row], run_key="r")
+    found = build_report(ledger, "r").comparison
+    assert found is not None
+    assert (found.paired.n_tasks, found.paired.n_clusters, found.paired.wins) == (8, 4, 4)
+    assert found.paired.p_two_sided == 2 / 2**4
+    assert not found.told_apart, "eight of eight tasks would be"
+    assert "8 tasks in 4 clusters of tasks" in render_markdown(build_report(ledger, "r"))

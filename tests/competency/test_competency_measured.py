@@ -1,5 +1,6 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from scipy.stats import beta
@@ -233,15 +234,36 @@ def test_a_training_of_which_no_attempt_has_a_score_says_why():
     assert "bad key" in found.note
 
 
+class Named(NamedTuple):
+    """A task as far as it is told from copies."""
+
+    task_id: str
+    cluster: str
+    fingerprint: str
+
+
+def named(name: str, text: str = "") -> Named:
+    return Named(name, name, text or name)
+
+
 def test_the_same_tasks_stay_held_out(tmp_path):
-    ledger, names = Ledger(tmp_path), [f"t{k}" for k in range(6)]
-    first = held_out(ledger, "ada", names, 0.34)
+    ledger, tasks = Ledger(tmp_path), [named(f"t{k}") for k in range(6)]
+    first = held_out(ledger, "ada", tasks, 0.34)
     assert len(first) == 2
-    ledger.append([episode(int(name[1:])) for name in names if name not in first], run_key="r")
-    assert held_out(ledger, "ada", names, 0.34) == first
-    assert held_out(ledger, "ada", names[:1], 0.34) == frozenset()
-    assert held_out(ledger, "ada", names, 0.0) == frozenset()
-    assert len(held_out(ledger, "ada", names[:2], 0.9)) == 1
+    practised = [each.task_id for each in tasks if each.task_id not in first]
+    ledger.append([episode(int(name[1:])) for name in practised], run_key="r")
+    assert held_out(ledger, "ada", tasks, 0.34) == first
+    assert held_out(ledger, "ada", tasks[:1], 0.34) == frozenset()
+    assert held_out(ledger, "ada", tasks, 0.0) == frozenset()
+    assert len(held_out(ledger, "ada", tasks[:2], 0.9)) == 1
+
+
+def test_a_copy_of_what_is_trained_on_is_not_held_out(tmp_path):
+    tasks = [*(named(f"t{k}") for k in range(6)), *(named(f"copy-{k}", f"t{k}") for k in range(6))]
+    held = held_out(Ledger(tmp_path), "ada", tasks, 0.34)
+    assert len(held) == 4
+    assert {f"copy-{name[1:]}" for name in held if name[0] == "t"} <= held
+    assert held_out(Ledger(tmp_path), "ada", tasks[::6], 0.9) == frozenset(), "nothing to train on"
 
 
 def test_the_lineage_is_read_from_the_workspace(tmp_path):

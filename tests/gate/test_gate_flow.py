@@ -132,6 +132,24 @@ async def test_a_state_is_not_weighed_against_itself(
 
 
 @pytest.mark.catalogue(of="gates")
+async def test_five_copies_of_a_task_are_one_piece_of_evidence(
+    tmp_path: Path, workspace: Workspace, prefect_server: str
+):
+    for number in range(5):
+        copy = tmp_path / "tasks" / f"hours-{number}"
+        shutil.copytree(bundled("examples/tasks/errors-by-hour"), copy)
+    evolve(workspace, taught)
+    evolve(workspace, harmful)
+    copies = {"tasks_dir": tmp_path / "tasks", "task_ids": []}
+    done = await gate(settings(tmp_path, run_key="copies", roll_back=False, **copies))
+    assert done.gated is not None
+    row = done.gated.row
+    assert (row.n_pairs, row.losses, row.baseline_mean, row.candidate_mean) == (5, 1, 1.0, 0.0)
+    assert row.verdict == "cannot_tell", "five of five would be evidence at 5%"
+    assert "1 cluster" in done.gated.sentence
+
+
+@pytest.mark.catalogue(of="gates")
 async def test_after_a_rollback_and_back_the_gate_finds_its_baseline(
     tmp_path: Path, workspace: Workspace, prefect_server: str
 ):
