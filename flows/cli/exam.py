@@ -117,7 +117,9 @@ def list_cases(work_dir: WorkDir = Path("evolution_workdir"), as_json: JsonFlag 
         f"{', retired' if case.case_id in out else ''}"
         for case in cases
     ]
-    lines += [f"{name:<48} was added, and is gone" for name in gone_cases(registry, events)]
+    lines += [
+        f"{name:<48} was added, and is gone or changed" for name in gone_cases(registry, events)
+    ]
     emit(
         [case.model_dump(mode="json") | {"retired": case.case_id in out} for case in cases],
         as_json=as_json,

@@ -11,6 +11,7 @@ from grindstone.graduation.decisions.review import unchecked_episodes
 from grindstone.graduation.evidence.skill_levels import own_levels
 from grindstone.graduation.intake.importing import ImportReport, import_file
 from grindstone.graduation.intake.open_episode import OpenEpisode
+from grindstone.graduation.intake.plausible import refuse_other_telling
 from grindstone.graduation.intake.record import as_work, correct, rate, record
 from grindstone.graduation.intake.recording import Edit, Rating, Work, work_of_session
 from grindstone.graduation.intake.under_way import (
@@ -37,9 +38,11 @@ class RecordKeeper:
         """Keep one piece of live work and check it at once; fields as in `Work`.
 
         Raises:
-            InputError: A field is missing or wrong.
+            InputError: A field is missing or wrong, or its id stands for other work.
         """
-        return await self.record_work(as_work(work))
+        told = as_work(work)
+        await asyncio.to_thread(refuse_other_telling, self.registry, told)
+        return await self.record_work(told)
 
     async def record_work(self, work: Work, *, purpose: Purpose = Purpose.ROUTE) -> Episode:
         """Keep one piece of live work and check it at once.

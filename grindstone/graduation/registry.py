@@ -53,8 +53,12 @@ class Registry:
             InputError: It is no person's name, an agent's, or the home's approvers forbid it.
         """
         found = self.approvers.person(name, role, agent_id, where, scope=scope)
-        refuse_agents(found.name, {agent_id, *self.home.agents(), *self.agents()} - {""}, where)
+        refuse_agents(found.name, {agent_id, *self.agent_names()} - {""}, where)
         return found
+
+    def agent_names(self) -> frozenset[str]:
+        """Return the names of all agents: with a workspace, a record or a place in the trail."""
+        return frozenset({*self.home.agents(), *self.agents()})
 
     def policy(self, agent_id: str, scope: str | None = None) -> Policy:
         """Return the policy that governs an agent.

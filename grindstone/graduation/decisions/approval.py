@@ -4,12 +4,18 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from grindstone.errors import InputError
-from grindstone.graduation.audit.event import GENESIS, EventKind
-from grindstone.graduation.audit.standing import Agent
+from grindstone.graduation.audit.event import GENESIS, AuditEvent, EventKind
+from grindstone.graduation.audit.standing import Agent, agent_of
 from grindstone.graduation.evidence.requirements import Criterion, Requirement
 from grindstone.graduation.registry import Registry
 from grindstone.graduation.rules.levels import Level
-from grindstone.graduation.rules.people import distinct, folded, same_person
+from grindstone.graduation.rules.people import (
+    answer_message,
+    check_signature,
+    distinct,
+    folded,
+    same_person,
+)
 from grindstone.graduation.rules.policy import Policy
 from grindstone.ledger.tables.autonomy import InterventionRow, RatingRow
 from grindstone.records import Episode
@@ -34,14 +40,17 @@ def approving(
         target: The level.
         validated_by: Who asks for the promotion; approves by that where the policy says `named`.
     """
-    answers = [
-        event.by
-        for event in agent.approvals
-        if event.to_level is target
-        and (policy.approval == "named" or event.evidence.get("channel") == "ui")
-    ]
+    answers: list[str] = []
     named: list[str] = []
     refused: list[str] = []
+    for event in agent.approvals:
+        if event.to_level is target and (
+            policy.approval == "named" or event.evidence.get("channel") == "ui"
+        ):
+            try:
+                answers.append(_still_given(registry, agent, event))
+            except InputError as error:
+                refused.append(str(error))
     if policy.approval == "named" and folded(validated_by) not in ("", "grindstone"):
         try:
             person = registry.person(
@@ -66,15 +75,39 @@ def approving(
     return Approving(tuple(each for each in every if folded(each) not in busy), tuple(refused))
 
 
+def _still_given(registry: Registry, agent: Agent, event: AuditEvent) -> str:
+    """Return who gave an answer, where that person may give it now, with the key of now.
+
+    Raises:
+        InputError: The person may not, or has not signed it with that key.
+    """
+    person = registry.person(event.by, "approve", agent.agent_id, scope=agent.scope)
+    if person.public_key:
+        before = [each for each in registry.chain.events() if each.sequence < event.sequence]
+        since = since_digest(agent_of(before, agent.agent_id, agent.scope), event.by)
+        message = answer_message(
+            agent.agent_id,
+            event.to_level.value if event.to_level else "",
+            approved=True,
+            by=event.by,
+            since=since,
+            scope=agent.scope,
+        )
+        check_signature(person, message, str(event.evidence.get("signature") or ""))
+    return event.by
+
+
 def worked_on(registry: Registry, agent_id: str) -> dict[str, str]:
     """Return who corrected, rated or imported an agent's work, and what they did."""
     import polars as pl
 
     found: dict[str, str] = {}
     for event in registry.chain.events():
-        agents = event.evidence.get("agents")
-        if event.kind is EventKind.IMPORTED and isinstance(agents, list) and agent_id in agents:
-            found[folded(event.by)] = "imported"
+        if event.kind is EventKind.IMPORTED:
+            run_key = str(event.evidence.get("run_key") or "")
+            own = pl.col("agent_id") == agent_id
+            if not registry.ledger.scan(Episode, run_key).filter(own).head(1).collect().is_empty():
+                found[folded(event.by)] = "imported"
     for row, column, did in (
         (RatingRow, "rated_by", "rated"),
         (InterventionRow, "corrected_by", "corrected"),

@@ -78,12 +78,12 @@ def _meant(registry: Registry, policy: Policy, agents: Mapping[str, Agent]) -> "
     """Return the episodes that can cost the agents their level, in the order they happened."""
     from grindstone.graduation.evidence import measure
 
-    live = policy.model_copy(update={"purposes": policy.demotion.purposes, "window": "level"})
+    counted = policy.model_copy(update={"purposes": policy.demotion.purposes})
     since = {name: measure.Since(agent.level, agent.since) for name, agent in agents.items()}
     tables = measure.Tables.of(registry.ledger)
     facts = measure.facts(tables, digests=registry.digests(policy), agents=list(agents))
     return (
-        measure.in_scope(facts, live, since)
+        measure.under_level(facts, counted, since)
         .select(
             *("agent_id", "episode_id", "started_at", "passed", "interventions"),
             "constitutional_score",

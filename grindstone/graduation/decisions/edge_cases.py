@@ -17,7 +17,7 @@ from grindstone.base import Frozen
 from grindstone.benchmark import Task, load_task
 from grindstone.digest import SHORT, digest_tree
 from grindstone.errors import InputError
-from grindstone.graduation.audit.event import EventDraft, EventKind
+from grindstone.graduation.audit.event import AuditEvent, EventDraft, EventKind
 from grindstone.graduation.registry import Registry
 from grindstone.home import Home
 from grindstone.ledger.recall import rows_of
@@ -132,8 +132,15 @@ def add_case(
     )
     if case.case_id not in case_ids(registry.home):
         _lay(registry.home, case, task)
-        registry.chain.append(lambda _: _event(case))
-    return load_case(registry.home, case.case_id)
+    kept = load_case(registry.home, case.case_id)
+    registry.chain.append(lambda events: None if _is_added(events, kept) else _event(case))
+    return kept
+
+
+def _is_added(events: tuple[AuditEvent, ...], case: EdgeCase) -> bool:
+    return any(
+        event.kind is EventKind.CASE_ADDED and event.subject == case.case_id for event in events
+    )
 
 
 def _lay(home: Home, case: EdgeCase, task: Task) -> None:

@@ -29,10 +29,14 @@ def enrol(
     """Give an agent its first level; arguments as of `GraduationService.enrol_agent`.
 
     Raises:
-        InputError: The agent has a level already, nobody is named, or both are one person.
+        InputError: The agent has a level already, nobody is named, both are one person, or
+            `since` is no time that has been.
         RefusedError: Neither the record nor a second person stands for the level.
     """
     agent_name(agent_id)
+    if since is not None and (since.tzinfo is None or since > registry.clock()):
+        said = "has no zone" if since.tzinfo is None else "is in the future"
+        raise InputError("since", f"{since} {said}", "since when it holds the level")
     within = registry.scope_name(agent_id, scope)
     agent = registry.agent(agent_id, within)
     if agent.changes:

@@ -38,7 +38,8 @@ class ExamPool(NamedTuple):
         if self.gone:
             return (
                 f"{', '.join(self.gone)} of the edge cases that were added {_are(self.gone)} no "
-                "longer in the home; put back what was there, or `grindstone exam retire` it"
+                "longer in the home as added; put back what was there, or `grindstone exam retire` "
+                "it"
             )
         if self.cases and self.left < policy.exam.min_share - 1e-9:
             return (
@@ -73,9 +74,23 @@ def pool_of(registry: Registry, policy: Policy, agent_id: str) -> ExamPool:
 
 
 def gone_cases(registry: Registry, events: Sequence[AuditEvent]) -> tuple[str, ...]:
-    """Return the ids of cases that were added, never retired, and are not in the home."""
-    added = {event.subject for event in events if event.kind is EventKind.CASE_ADDED}
-    return tuple(sorted(added - retired_cases(events) - set(case_ids(registry.home))))
+    """Return the ids of cases that were added, never retired, and are not in the home so."""
+    added = _added(events)
+    there = {
+        name
+        for name in case_ids(registry.home)
+        if name in added and load_case(registry.home, name).task_digest == added[name]
+    }
+    return tuple(sorted(added.keys() - retired_cases(events) - there))
+
+
+def _added(events: Sequence[AuditEvent]) -> dict[str, str]:
+    """Return the digest of each added case's task: of the files that a named human vouched for."""
+    return {
+        event.subject: str(event.evidence.get("task_digest"))
+        for event in events
+        if event.kind is EventKind.CASE_ADDED
+    }
 
 
 def retired_cases(events: Sequence[AuditEvent]) -> set[str]:
@@ -169,6 +184,9 @@ def _of_policy(registry: Registry, policy: Policy, events: Sequence[AuditEvent])
     names = [name for name in case_ids(registry.home) if _counts(policy, name)]
     out = retired_cases(events)
     cases = [load_case(registry.home, name) for name in names if name not in out]
+    # What lies there without an event, or otherwise than it says, was added by nobody.
+    added = _added(events)
+    cases = [case for case in cases if added.get(case.case_id) == case.task_digest]
     return [case for case in cases if _concerns(registry, case, policy.scope)]
 
 

@@ -70,16 +70,16 @@ def facts(
 def scored(episodes: pl.LazyFrame, *, agents: Collection[str] | None = None) -> pl.LazyFrame:
     """Return the episodes that have a score, without what other tables say of them.
 
-    Columns: run_key, episode_id, agent_id, purpose, rehearsal, started_at, maturity, title, tags,
-    topics, metadata, category, difficulty, task_digest, confidence, passed, stated_score,
-    stated_interventions.
+    Columns: run_key, episode_id, agent_id, purpose, rehearsal, started_at, ended_at, maturity,
+    title, tags, topics, metadata, category, difficulty, task_digest, confidence, passed,
+    stated_score, stated_interventions.
     """
     found = episodes.filter(pl.col("outcome") != Outcome.ERROR.value)
     if agents is not None:
         found = found.filter(pl.col("agent_id").is_in(list(agents)))
     return found.select(
         *KEY,
-        *("agent_id", "purpose", "started_at", "maturity", "title", "tags", "topics"),
+        *("agent_id", "purpose", "started_at", "ended_at", "maturity", "title", "tags", "topics"),
         *("metadata", "category", "difficulty", "task_digest", "confidence"),
         (pl.col("rehearsal").fill_null(False) | pl.col("profile").is_in(UNAIDED)).alias(
             "rehearsal"
@@ -106,7 +106,9 @@ def sides(tables: Tables, *, digests: Collection[str] | None = None) -> pl.LazyF
             (demanded & pl.col("score").is_null()).cast(pl.UInt32).alias("undecided"),
         ),
         tables.interventions.select(*KEY, pl.lit(1, pl.UInt32).alias("edits")),
-        tables.ratings.select(*KEY, "rating"),
+        tables.ratings.sort("at")
+        .unique([*KEY, "rated_by"], keep="last")  # what a person said last
+        .select(*KEY, "rating"),
     ]
     counts = ("demanded", "undecided", "edits")
     grouped = (
@@ -167,9 +169,24 @@ def in_scope(found: pl.LazyFrame, policy: Policy, levels: Mapping[str, Since]) -
 
     An agent that `levels` does not name is a STUDENT since its beginning.
     """
-    chosen = of_record(found, policy).filter(policy.scope.expression())
     if policy.window == "all":
-        return chosen
+        return of_record(found, policy).filter(policy.scope.expression())
+    return _since(found, policy, levels, pl.lit(False))
+
+
+def under_level(found: pl.LazyFrame, policy: Policy, levels: Mapping[str, Since]) -> pl.LazyFrame:
+    """Return the episodes since each agent's last change of level, with those under way then.
+
+    What began before a level was given and ended under it can cost that level.
+    """
+    under_way = (pl.col("started_at") < pl.col("since")) & (pl.col("ended_at") >= pl.col("since"))
+    return _since(found, policy, levels, under_way.fill_null(False))
+
+
+def _since(
+    found: pl.LazyFrame, policy: Policy, levels: Mapping[str, Since], as_well: pl.Expr
+) -> pl.LazyFrame:
+    chosen = of_record(found, policy).filter(policy.scope.expression())
     rows = {
         "agent_id": list(levels),
         "level": [each.level.value for each in levels.values()],
@@ -183,7 +200,8 @@ def in_scope(found: pl.LazyFrame, policy: Policy, levels: Mapping[str, Since]) -
     return (
         chosen.join(known, on="agent_id", how="left")
         .filter(
-            (pl.col("since").is_null() | (pl.col("started_at") >= pl.col("since")))
+            as_well
+            | (pl.col("since").is_null() | (pl.col("started_at") >= pl.col("since")))
             & ((pl.col("maturity").fill_null("") == "") | (pl.col("maturity") == level))
         )
         .drop("level", "since")

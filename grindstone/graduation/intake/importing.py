@@ -11,6 +11,7 @@ from pydantic import JsonValue, NonNegativeInt, ValidationError
 from grindstone.base import Frozen
 from grindstone.errors import InputError
 from grindstone.graduation.audit.event import EventDraft, EventKind
+from grindstone.graduation.intake.plausible import refuse_claims
 from grindstone.graduation.intake.recording import Recorded, Work, keep, rows_for
 from grindstone.graduation.registry import Registry
 from grindstone.ledger.recall import rows_of
@@ -68,7 +69,7 @@ def import_file(registry: Registry, path: Path, *, by: str) -> ImportReport:
     recorded: list[Recorded] = []
     refused: list[RefusedRow] = []
     seen: dict[str, int] = {}
-    count, now = 0, registry.clock()
+    count, now, agents = 0, registry.clock(), registry.agent_names()
     for number, given in _rows(path, content):
         count += 1
         if isinstance(given, str):
@@ -80,6 +81,11 @@ def import_file(registry: Registry, path: Path, *, by: str) -> ImportReport:
             first = error.errors(include_url=False)[0]
             where = ".".join(str(part) for part in first["loc"])
             refused.append(RefusedRow(row=number, field=where, problem=first["msg"]))
+            continue
+        try:
+            refuse_claims(work, agents, now)
+        except InputError as error:
+            refused.append(RefusedRow(row=number, field=error.where, problem=error.problem))
             continue
         item = rows_for(registry, work, run_key=run_key, purpose=Purpose.IMPORT, now=now)
         key = item.episode.episode_id

@@ -3,6 +3,7 @@
 from pydantic import ValidationError
 
 from grindstone.errors import InputError
+from grindstone.graduation.intake.plausible import refuse_claims, refuse_raters, vouched_for
 from grindstone.graduation.intake.recording import (
     Edit,
     Rating,
@@ -32,7 +33,12 @@ def as_work(fields: dict[str, object]) -> Work:
 
 
 def record(registry: Registry, work: Work, *, purpose: Purpose) -> Episode:
-    """Keep one piece of live work as an episode."""
+    """Keep one piece of live work as an episode.
+
+    Raises:
+        InputError: It claims what no record may, see `refuse_claims`.
+    """
+    refuse_claims(work, registry.agent_names() if vouched_for(work) else (), registry.clock())
     run_key = live_run(work.agent_id, work.started_at)
     recorded = rows_for(registry, work, run_key=run_key, purpose=purpose, now=registry.clock())
     keep(registry, [recorded], run_key=run_key)
@@ -48,7 +54,12 @@ def correct(registry: Registry, episode_id: str, edit: Edit) -> Episode:
 
 
 def rate(registry: Registry, episode_id: str, rating: Rating) -> None:
-    """Keep a person's rating of an episode."""
+    """Keep a person's rating of an episode.
+
+    Raises:
+        InputError: There is no such episode, or the rating is no person's.
+    """
     episode = registry.episode(episode_id)
+    refuse_raters(rating, {episode.agent_id, *registry.agent_names()})
     row = rating_row(episode, rating, now=registry.clock())
     registry.ledger.append([row], run_key=episode.run_key)

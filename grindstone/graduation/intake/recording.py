@@ -239,6 +239,7 @@ def rating_row(episode: Episode, rating: Rating, *, now: datetime) -> RatingRow:
         episode_id=episode.episode_id,
         rated_by=rating.rated_by,
         agent_id=episode.agent_id,
+        said=now.isoformat(),
         rating=rating.stars / STARS,
         comment=rating.comment,
         at=now,

@@ -61,10 +61,11 @@ class RatingRow(Row):
     """A person's rating of an episode."""
 
     table: ClassVar[str] = "ratings"
-    key: ClassVar[tuple[str, ...]] = ("episode_id", "rated_by")
+    key: ClassVar[tuple[str, ...]] = ("episode_id", "rated_by", "said")
 
     episode_id: str
     rated_by: str
+    said: str | None = Field(None, description="When, as text: the latest word of a person counts.")
     agent_id: str = ""
     rating: float = Field(ge=0.0, le=1.0)
     comment: str = ""
