@@ -62,6 +62,8 @@ async def adapt(  # noqa: D417 - what the form says of settings would go
     Args:
         calibrate_judge: Afterwards, say how the judge's scores agree with the verdicts.
     """
+    if calibrate_judge:
+        settings.require_judge("calibrate_judge")
     async with open_run("adapt", settings, blocks, seed="terminal") as run:
         options = run.settings
         stability = Stability(options.egl_threshold, options.egl_window)
@@ -133,8 +135,11 @@ async def _one_cycle(
         gate_id = f"cycle-{cycle}"
         snapshot = await weighed(run, snapshot, evolved.after, held, gate_id=gate_id, cycle=cycle)
         new_skills = len(evolved.result.skills_added) if snapshot == evolved.after else 0
+    elif worth_it:
+        run.note(f"Cycle {cycle}: nothing may change, by the settings or the agent's manifest")
     else:
-        run.note(f"Cycle {cycle}: nothing that tasks share")
+        nothing = "that tasks share" if options.trajectory_only else "failed"
+        run.note(f"Cycle {cycle}: nothing {nothing}")
     return snapshot, CycleNote(new_skills=new_skills, solved=tuple(task_id for task_id, _ in good))
 
 

@@ -99,6 +99,9 @@ async def _route(settings: RouteSettings, blocks: BlockNames, key: str) -> Route
     text = task.instruction if task else settings.task
     if not text.strip():
         raise InputError("task", "is empty", "what is to be done, or a task's id")
+    if task is not None and settings.check is not None and task in known:
+        told = f"check has no effect: {task.task_id} is a task with tests of its own"
+        current_watcher()(Note(told))
     tags = [settings.domain] if settings.domain else [task.category, *task.tags] if task else []
     async with _models(home, settings, blocks) as models:
         levels = partial(_level, settings, task, tags)

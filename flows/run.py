@@ -36,6 +36,7 @@ from grindstone.runs.plan import Planned, open_workspace, plan_run
 from grindstone.runs.progress import Progress, RunNamed, told_both
 from grindstone.runs.standing import RunStanding
 from grindstone.settings import CompetencySettings, EvolveScope, RunSettings
+from grindstone.settings.idle import idle
 from grindstone.spending import ceiling_sentence
 from grindstone.tasks.episode_check import episode_check
 from grindstone.tasks.flow_runs import given_to_a_worker, name_run, run_key_of, run_watcher
@@ -284,6 +285,8 @@ async def open_planned(planned: Planned, settings: S, blocks: BlockNames) -> Asy
         for weakness in runtime.provider.not_held:
             runtime.note(weakness)
         runtime.note(f"Run {runtime.run_key}, agent {settings.agent_id}")
+        for sentence in idle(settings):
+            runtime.note(sentence)
         solver = SolverSettings.of(
             settings, model_id=resolved.model_id, sandbox=runtime.provider.kind
         )

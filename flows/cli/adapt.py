@@ -55,6 +55,8 @@ def adapt(
     """
     from grindstone.flows.cli.running import run_flow
 
+    if calibrate_judge:
+        settings.require_judge("--calibrate-judge")
     result = run_flow(
         _flow,
         settings,

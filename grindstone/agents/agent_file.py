@@ -1,7 +1,6 @@
 """An agent of others as data: how it is installed, called, told of its model, and understood."""
 
 from functools import cache
-from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, PositiveInt, ValidationError
@@ -121,7 +120,7 @@ def agent_everywhere(choice: str, store: Store | None) -> str:
     if choice in bundled_agents() or is_sent_file(choice):
         return choice
     if store is None:
-        return str(Path(choice).absolute())
+        return str(from_home(choice).absolute())
     return put_file(store, load_agent(choice).model_dump_json(exclude_defaults=True).encode())
 
 

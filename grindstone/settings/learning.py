@@ -7,6 +7,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from grindstone.agents.profiles import Profile
+from grindstone.errors import InputError
 from grindstone.gate.rules import RuleName
 from grindstone.resources import bundled
 from grindstone.settings.runs import Ratio, RunSettings, Settings
@@ -235,6 +236,16 @@ class AdaptiveSettings(RunSettings, SearchOptions, IntegrityOptions, ConfirmOpti
     def scope(self) -> EvolveScope:
         """Return what the evolver may change."""
         return EvolveScope(**{name: getattr(self, name) for name in _ADAPTIVE_SCOPE})
+
+    def require_judge(self, field: str) -> None:
+        """Make sure that attempts are judged.
+
+        Raises:
+            InputError: They are not, so what `field` asks of the judge cannot be had.
+        """
+        if not self.trajectory_only:
+            problem = "there is no judge, as trajectory_only is false"
+            raise InputError(field, problem, "trajectory_only, or nothing of the judge")
 
     @model_validator(mode="after")
     def _scope_is_consistent(self) -> Self:

@@ -51,7 +51,17 @@ def real_run(tmp_path_factory: pytest.TempPathFactory, prefect_server: str) -> R
     arguments = (
         *("grind", "--work-dir", "home", "--model-id", "rehearsal", "--run-key", "first"),
         *("--task-ids", "branch-sales", "--task-ids", "plain-inventory"),
-        *("--success-mode", "off", "--compare", "true", "--max-workers", "2", "--json"),
+        *(
+            "--success-mode",
+            "off",
+            "--promotion-threshold",
+            "2",
+            "--compare",
+            "true",
+            "--max-workers",
+            "2",
+            "--json",
+        ),
     )
     done = grindstone(*arguments, cwd=folder, PREFECT_API_URL=prefect_server)
     assert done.code == 0, done.err

@@ -135,6 +135,11 @@ def test_episodes_are_listed_and_shown(real_run):
     assert len(real_run("episodes", "--limit", "0", "--json").document) == len(rows)
 
 
+def test_a_setting_without_effect_is_told(real_run):
+    assert "promotion_threshold has no effect: no draft is promoted" in real_run.done.err
+    assert real_run.done.err.count("has no effect") == 1
+
+
 def test_the_home_is_a_variable_too(real_run, command):
     home = str(real_run.folder / "home")
     there = {"GRINDSTONE_WORK_DIR": home}
