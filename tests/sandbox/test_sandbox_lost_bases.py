@@ -53,3 +53,35 @@ def test_what_may_pass_is_tried_again(tmp_path: Path, reason: str, lasts: bool):
         bases.note(made, reason)
     assert bool(bases.why(made)) is lasts
     assert not bases.why(other)
+
+
+RESOLVED = "failed to resolve source metadata for docker.io"
+
+
+@pytest.mark.parametrize(
+    ("dockerfile", "reason", "lost"),
+    [
+        ("FROM node", f"node: {RESOLVED}/library/node:latest: not found", True),
+        ("FROM docker.io/library/node:9", f"node:9: {RESOLVED}/library/node:9: not found", True),
+        (
+            "FROM a/node@sha256:01",
+            f"a/node@sha256:01: {RESOLVED}/a/node@sha256:01: not found",
+            True,
+        ),
+        ("FROM node AS node", f"node: {RESOLVED}/library/node:latest: not found", True),
+        ("FROM gone", "pull access denied for gone, repository does not exist", True),
+        ("FROM No:1", 'failed to parse stage name "No:1": invalid reference format', True),
+        ("FROM node", f"node-gone: {RESOLVED}/library/node-gone:latest: not found", False),
+        ("FROM node", f"other/node:1: {RESOLVED}/other/node:1: not found", False),
+        ("FROM node:2", f"node:20: {RESOLVED}/library/node:20: not found", False),
+        ("FROM node", 'failed to calculate checksum of ref x::y: "/node": not found', False),
+        ("FROM node", 'process "node x; echo not found" did not complete successfully: 1', False),
+        ("FROM node AS build\nFROM build", "cannot build: other:1: not found", False),
+    ],
+)
+def test_a_base_is_told_by_its_whole_name(tmp_path: Path, dockerfile: str, reason: str, lost: bool):
+    (tmp_path / "Dockerfile").write_text(dockerfile)
+    bases = LostBases()
+    for _ in range(2):
+        bases.note(tmp_path, reason)
+    assert bool(bases.why(tmp_path)) is lost

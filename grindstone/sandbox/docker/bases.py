@@ -8,13 +8,18 @@ from threading import Lock
 FAILURES = 2
 """Builds that fail of a base image before it is not asked for again."""
 
-_FROM = re.compile(r"^\s*FROM\s+(?:--\S+\s+)*(\S+)", re.IGNORECASE | re.MULTILINE)
+_FROM = re.compile(
+    r"^\s*FROM\s+(?:--\S+\s+)*(\S+)(?:\s+AS\s+(\S+))?", re.IGNORECASE | re.MULTILINE
+)
 _LASTING = re.compile(
     r"not found|no such host|does not exist|access denied|unauthorized|denied:|manifest unknown|"
     r"no match for platform|invalid reference",
     re.IGNORECASE,
 )
 """What a registry or a resolver says that says the same a minute later; all else may pass."""
+_OF_A_STEP = re.compile(r"did not complete|returned a non-zero code")
+"""A build that failed of a command had its base image, whatever the command's text says."""
+_NAME = re.compile(r"[\w./:@-]+")
 
 
 class LostBases:
@@ -35,16 +40,30 @@ class LostBases:
 
     def note(self, context_dir: Path, reason: str) -> None:
         """Take why a build failed, where it failed of its base image and will again."""
-        if not _LASTING.search(reason):
+        if not _LASTING.search(reason) or _OF_A_STEP.search(reason):
             return
+        named = {_whole(word) for word in _NAME.findall(reason)}
         with self._lock:
             for base in _bases(context_dir):
-                if base.partition("@")[0] in reason:
+                if _whole(base) in named:
                     self._failed[base, reason] += 1
 
 
 def _bases(context_dir: Path) -> list[str]:
+    """Return the images a Dockerfile begins with; its own stages are none."""
     try:
-        return _FROM.findall((context_dir / "Dockerfile").read_text("utf-8", "replace"))
+        found = _FROM.findall((context_dir / "Dockerfile").read_text("utf-8", "replace"))
     except OSError:
         return []
+    stages: set[str] = set()
+    bases = []
+    for base, stage in found:
+        bases += [base] if base not in stages else []
+        stages.add(stage)
+    return bases
+
+
+def _whole(name: str) -> str:
+    """Return an image's name as it is compared: builders add what a Dockerfile may leave out."""
+    image = name.strip(".:").partition("@")[0].removesuffix(":latest")
+    return image.removeprefix("docker.io/").removeprefix("library/")
