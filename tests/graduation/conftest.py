@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from graduation_support import START, Clock, in_ledger, passing, promote_ada
+from support.object_storage import Bucket, GoTo, machines_of
 
 from grindstone.graduation import GraduationService
 from grindstone.graduation.rules.policy import Policy
@@ -55,3 +56,8 @@ async def promoted(
     service = service_at(examiner=in_ledger(tmp_path / "home"))
     await promote_ada(service, edge_task)
     return service
+
+
+@pytest.fixture
+def home_at(s3: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> GoTo:
+    return machines_of(s3, tmp_path, monkeypatch)

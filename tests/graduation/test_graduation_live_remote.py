@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import pytest
 from graduation_support import START
 from live_process import cannot_be_elsewhere, filing
 from pydantic import JsonValue
-from support.object_storage import Bucket, Spoiled, serving_s3
+from support.object_storage import Bucket, GoTo, Spoiled, serving_s3
 
 from grindstone.errors import InputError
 from grindstone.graduation import GraduationService, log_session
@@ -31,7 +31,6 @@ from grindstone.settings import GraduationSettings
 pytestmark = pytest.mark.slow
 
 BEAT_S, LOST_S = 0.2, 3.0
-Go = Callable[[str], Home]
 
 
 @pytest.fixture(scope="module")
@@ -40,24 +39,15 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bucket]:
         yield bucket
 
 
-@pytest.fixture
-def home_at(s3: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Go:
-    """Go to a machine, which has nothing at first; return the home as it is seen there."""
-    for name, value in s3.environment.items():
-        monkeypatch.setenv(name, value)
+@pytest.fixture(autouse=True)
+def _quick_signs_of_life(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (remote_lock, home_copy):
         monkeypatch.setattr(module, "BEAT_S", BEAT_S)
     monkeypatch.setattr(remote_lock, "LOST_S", LOST_S)
 
-    def go(machine: str) -> Home:
-        monkeypatch.setenv("GRINDSTONE_CACHE_DIR", str(tmp_path / machine))
-        return Home.at(f"{s3.url}/{tmp_path.name}")
-
-    return go
-
 
 @pytest.fixture
-def machines(home_at: Go, tmp_path: Path) -> Go:
+def machines(home_at: GoTo, tmp_path: Path) -> GoTo:
     """The same, where a process on a machine of another name is wanted besides."""
     if why := cannot_be_elsewhere():
         pytest.skip(why)
@@ -70,7 +60,7 @@ def stored(home: Home, prefix: str) -> list[str]:
 
 
 async def test_a_machine_that_dies_at_work_is_waited_for_and_settled_once_by_empty_ones(
-    machines: Go, tmp_path: Path
+    machines: GoTo, tmp_path: Path
 ):
     one = machines("one")
     away = {"GRINDSTONE_CACHE_DIR": str(tmp_path / "elsewhere")}
@@ -99,7 +89,7 @@ async def test_a_machine_that_dies_at_work_is_waited_for_and_settled_once_by_emp
 
 
 async def test_a_process_that_hung_and_was_settled_stops_and_adds_nothing(
-    machines: Go, tmp_path: Path
+    machines: GoTo, tmp_path: Path
 ):
     one = machines("one")
     away = {"GRINDSTONE_CACHE_DIR": str(tmp_path / "elsewhere")}
@@ -118,7 +108,7 @@ async def test_a_process_that_hung_and_was_settled_stops_and_adds_nothing(
 
 @pytest.mark.parametrize("remote", [False, True])
 async def test_what_had_ended_is_kept_by_the_next_one_as_it_ended(
-    remote: bool, home_at: Go, tmp_path: Path
+    remote: bool, home_at: GoTo, tmp_path: Path
 ):
     """Its process dies between the end of the work and the episode."""
     home = home_at("one") if remote else Home.at(tmp_path / "home")
@@ -146,7 +136,7 @@ async def test_what_had_ended_is_kept_by_the_next_one_as_it_ended(
 
 
 async def test_a_session_is_logged_by_many_and_becomes_an_episode_anywhere(
-    s3: Bucket, home_at: Go, monkeypatch: pytest.MonkeyPatch
+    s3: Bucket, home_at: GoTo, monkeypatch: pytest.MonkeyPatch
 ):
     with Spoiled(s3, rate=0.1, seed=5) as spoiled:
         home_at("one")
@@ -169,7 +159,7 @@ async def test_a_session_is_logged_by_many_and_becomes_an_episode_anywhere(
 
 @pytest.mark.server
 async def test_an_agent_works_live_from_a_machine_that_has_nothing(
-    home_at: Go, prefect_server: str
+    home_at: GoTo, prefect_server: str
 ):
     from grindstone.flows.graduate import live
 

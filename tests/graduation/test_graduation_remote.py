@@ -1,14 +1,14 @@
 """A home in object storage, whose agents are judged, promoted and demoted by whichever machine."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from itertools import count
 from pathlib import Path
 
 import pytest
 from graduation_support import START, Clock, in_ledger, promote_ada, promotion, work
-from support.object_storage import Bucket, serving_s3
+from support.object_storage import Bucket, GoTo, serving_s3
 from typer.testing import CliRunner
 
 from grindstone.flows.cli.app import app
@@ -35,21 +35,8 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bucket]:
         yield bucket
 
 
-@pytest.fixture
-def home_at(s3: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Home]:
-    """Go to a machine, which has nothing at first; return the home as it is seen there."""
-    for name, value in s3.environment.items():
-        monkeypatch.setenv(name, value)
-
-    def go(machine: str) -> Home:
-        monkeypatch.setenv("GRINDSTONE_CACHE_DIR", str(tmp_path / machine))
-        return Home.at(f"{s3.url}/{tmp_path.name}")
-
-    return go
-
-
 async def test_what_one_machine_decides_another_finds_proven_and_may_undo(
-    home_at: Callable[[str], Home], tmp_path: Path, edge_task: Path, clock: Clock
+    home_at: GoTo, tmp_path: Path, edge_task: Path, clock: Clock
 ):
     clock.now = START + timedelta(days=1)
     (edge_task / "tests/test.sh").chmod(0o755)  # which storage would not keep
@@ -80,7 +67,7 @@ async def test_what_one_machine_decides_another_finds_proven_and_may_undo(
     assert service.registry.agent("ada").level is Level.STUDENT
 
 
-def test_what_is_removed_there_holds_nowhere(home_at: Callable[[str], Home]):
+def test_what_is_removed_there_holds_nowhere(home_at: GoTo):
     home = home_at("one")
     assert home.mirror is not None
     own = {
@@ -110,7 +97,7 @@ def test_what_is_removed_there_holds_nowhere(home_at: Callable[[str], Home]):
 @pytest.mark.bubblewrap
 @pytest.mark.timeout(240)
 async def test_every_command_works_on_a_machine_that_has_nothing(
-    home_at: Callable[[str], Home], tmp_path: Path, edge_task: Path, prefect_server: str
+    home_at: GoTo, tmp_path: Path, edge_task: Path, prefect_server: str
 ):
     from grindstone.flows.exam import exam
     from grindstone.flows.graduate import graduate

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.object_storage import Bucket, serving_s3
+from support.object_storage import Bucket, GoTo, machines_of, serving_s3
 
 
 @pytest.fixture(scope="session")
@@ -20,3 +20,8 @@ def address(s3: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("GRINDSTONE_CACHE_DIR", str(tmp_path / "cache"))
     return f"{s3.url}/homes/{tmp_path.name}"
+
+
+@pytest.fixture
+def home_at(s3: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> GoTo:
+    return machines_of(s3, tmp_path, monkeypatch)

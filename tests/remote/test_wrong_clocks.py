@@ -1,20 +1,16 @@
 """Machines whose clocks are an hour from the storage's own."""
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
-from support.object_storage import Bucket, serving_s3
+from support.object_storage import Bucket, GoTo, serving_s3
 from support.skewed_clock import cannot_skew, skewed
 
-from grindstone.home import Home
 from grindstone.resources import bundled
 from grindstone.runs.elsewhere import bring_here, show_elsewhere
 from grindstone.workspace import Workspace
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(cannot_skew()), reason=cannot_skew())]
-
-Go = Callable[[str], Home]
 
 
 @pytest.fixture(scope="module", params=[-3600, 3600], ids=["behind", "ahead"])
@@ -26,19 +22,7 @@ def s3(
         yield bucket
 
 
-@pytest.fixture
-def home_at(s3: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Go:
-    for name, value in s3.environment.items():
-        monkeypatch.setenv(name, value)
-
-    def go(machine: str) -> Home:
-        monkeypatch.setenv("GRINDSTONE_CACHE_DIR", str(tmp_path / machine))
-        return Home.at(f"{s3.url}/{tmp_path.name}")
-
-    return go
-
-
-def test_what_machines_log_beside_the_history_stays(home_at: Go):
+def test_what_machines_log_beside_the_history_stays(home_at: GoTo):
     seed = bundled("seed_workspaces/skillbench")
     places = [home_at(name).workspace("ann") for name in ("one", "two")]
     for number in range(6):
@@ -49,7 +33,7 @@ def test_what_machines_log_beside_the_history_stays(home_at: Go):
     assert last.current_observation() == "seen 5"
 
 
-def test_a_report_that_another_machine_wrote_since_is_the_one_that_is_shown(home_at: Go):
+def test_a_report_that_another_machine_wrote_since_is_the_one_that_is_shown(home_at: GoTo):
     one, two = home_at("one"), home_at("two")
     for number, home in enumerate((one, two, one, two)):
         bring_here(home, "r")

@@ -10,13 +10,19 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import NamedTuple, Self
 
+import pytest
+
 from grindstone.flows.serving.addresses import free_port
+from grindstone.home import Home
+
+GoTo = Callable[[str], Home]
+"""Goes to a machine, which has nothing at first; returns the home as it is seen there."""
 
 CREDENTIALS = {
     "AWS_ACCESS_KEY_ID": "somebody",
@@ -41,6 +47,18 @@ class Bucket(NamedTuple):
     def environment(self) -> dict[str, str]:
         """What a process needs in order to find it."""
         return {**CREDENTIALS, "AWS_ENDPOINT_URL": self.endpoint}
+
+
+def machines_of(bucket: Bucket, folder: Path, patch: pytest.MonkeyPatch) -> GoTo:
+    """Return a way to machines with a home in a bucket, and caches of their own in a folder."""
+    for name, value in bucket.environment.items():
+        patch.setenv(name, value)
+
+    def go(machine: str) -> Home:
+        patch.setenv("GRINDSTONE_CACHE_DIR", str(folder / machine))
+        return Home.at(f"{bucket.url}/{folder.name}")
+
+    return go
 
 
 @contextmanager
