@@ -8,9 +8,7 @@ from threading import Lock
 FAILURES = 2
 """Builds that fail of a base image before it is not asked for again."""
 
-_FROM = re.compile(
-    r"^\s*FROM\s+(?:--\S+\s+)*(\S+)(?:\s+AS\s+(\S+))?", re.IGNORECASE | re.MULTILINE
-)
+_FROM = re.compile(r"^\s*FROM\s+(?:--\S+\s+)*(\S+)(?:\s+AS\s+(\S+))?", re.IGNORECASE | re.MULTILINE)
 _LASTING = re.compile(
     r"not found|no such host|does not exist|access denied|unauthorized|denied:|manifest unknown|"
     r"no match for platform|invalid reference",
