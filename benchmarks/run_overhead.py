@@ -38,7 +38,7 @@ PHASES = {
     "report": "Report: ",
     "end": None,
 }
-_TIME = re.compile(r"\d\d:\d\d:\d\d ")
+_TIME = re.compile(r"\d\d:\d\d:\d\dZ ")
 """What a run's lines begin with in a pipe."""
 GRIND = ("grind", "--limit", "1", "--max-cycles", "1", "--model-id", "rehearsal")
 LIGHT = {

@@ -1,5 +1,7 @@
 """Text for people: counts with their nouns, and shortening that says so."""
 
+from datetime import UTC, datetime
+
 SHOWN_CHARS = 10_000
 """Most characters of one output that a model is shown; the trajectory keeps more."""
 
@@ -23,6 +25,16 @@ def shorten(text: str, limit: int = SHOWN_CHARS, *, head_share: float = 0.5) -> 
 def count(n: int, noun: str) -> str:
     """Return a number with its noun, in the plural where it is one."""
     return f"{n} {noun}{'' if n == 1 else 's'}"
+
+
+def minute(at: datetime) -> str:
+    """Return a time as people read it, in UTC; who shows it says so once, in the column's head."""
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M}"
+
+
+def second(at: datetime) -> str:
+    """Return a time with its seconds, in UTC as `minute`."""
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
 
 
 def quoted(text: str) -> str:

@@ -3,7 +3,6 @@
 import contextlib
 import re
 from collections.abc import AsyncIterator, Callable, Sequence
-from datetime import datetime
 
 from prefect import get_client, tags
 from prefect.client.schemas.filters import (
@@ -19,6 +18,7 @@ from prefect.exceptions import MissingContextError
 from prefect.logging.loggers import flow_run_logger
 from prefect.states import Crashed
 
+from grindstone.records import utc_now
 from grindstone.runs.plan import new_run_key
 from grindstone.runs.progress import Progress, Watcher, current_watcher, sentence, told_both
 
@@ -76,7 +76,7 @@ def run_watcher() -> Watcher:
 
 _MADE_UP = re.compile(r"[A-Z]?[a-z0-9]+-[A-Z]?[a-z0-9]+")
 """What Prefect and its forms call a run that nobody named: `crafty-otter`, `Sleek-Liger`."""
-_BEGUN = re.compile(r"(?P<flow>[a-z -]+) \S+ · (?P<time>\d\d:\d\d)")
+_BEGUN = re.compile(r"(?P<flow>[a-z -]+) \S+ · (?P<time>\d\d:\d\d UTC)")
 """A run that is not known to be about certain tasks yet."""
 
 
@@ -98,7 +98,7 @@ def unless_typed(make: Callable[[], str]) -> Callable[[], str]:
 
 
 def named(flow: str, whose: str = "agent_id") -> Callable[[], str]:
-    """Return what names a flow's runs by their time: `review 14:36`, `exam fred · 14:36`.
+    """Return what names a flow's runs by their time: `review 14:36 UTC`, `exam fred · 14:36 UTC`.
 
     Args:
         flow: In words.
@@ -109,7 +109,7 @@ def named(flow: str, whose: str = "agent_id") -> Callable[[], str]:
         context = FlowRunContext.get()
         given = (context.parameters if context else None) or {}
         subject = given.get(whose) or getattr(given.get("settings"), whose, "")
-        now = f"{datetime.now():%H:%M}"
+        now = f"{utc_now():%H:%M} UTC"
         return f"{flow} {subject} · {now}" if subject else f"{flow} {now}"
 
     return unless_typed(make)

@@ -14,6 +14,7 @@ from grindstone.flows.cli.output import JsonFlag, emit, on_terminal
 from grindstone.ledger import Ledger
 from grindstone.ledger.recall import one_of
 from grindstone.records import Episode, Outcome
+from grindstone.text import minute
 
 Sort = Literal["started", "task", "reward", "turns", "tokens", "cost", "seconds"]
 ORDERS: dict[str, Callable[[Episode], Any]] = {
@@ -25,6 +26,12 @@ ORDERS: dict[str, Callable[[Episode], Any]] = {
     "cost": lambda row: row.cost_usd or 0.0,
     "seconds": lambda row: row.duration_s,
 }
+
+
+HEAD = (
+    f"{'episode':<12}  {'started (UTC)':<16}  {'':1} {'task':<32} {'purpose':<8} {'place':<10} "
+    f"{'outcome':<11} {'turns':>9} {'tokens':>16} {'took':>9} {'cost':>9}  run"
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -82,17 +89,19 @@ def episodes(
         return
     latest = sorted(rows, key=ORDERS[sort])[-limit:]  # with a limit of 0, all of them
     none = "No attempt is like that." if ledger.runs("episodes") else "No attempts yet."
-    text = "\n".join(map(_line, latest)) or none
+    text = "\n".join([HEAD, *map(_line, latest)]) if latest else none
     emit([row.model_dump(mode="json") for row in latest], as_json=as_json, text=text)
 
 
 def _line(row: Episode) -> str:
+    from grindstone.report.words import attempt_cost
+
     reward = row.error_cause if row.reward is None else f"reward {row.reward:.2f}"
     place = [row.arm, f"cycle {row.cycle}" if row.cycle else ""]
     place.append(f"trial {row.trial}" if row.trial else "")
-    cost = "" if row.cost_usd is None else f"${row.cost_usd:,.4f}"
+    cost = attempt_cost(row.cost_usd, row.usage.total_tokens, rehearsal=row.rehearsal)
     return (
-        f"{row.episode_id[:12]}  {row.started_at:%Y-%m-%d %H:%M}  {row.outcome.mark} "
+        f"{row.episode_id[:12]:<12}  {minute(row.started_at)}  {row.outcome.mark} "
         f"{row.task_id:<32} {row.purpose.value:<8} {' '.join(filter(None, place)):<10} "
         f"{reward:<11} {row.turns:>3} turns {row.usage.total_tokens:>9,} tokens "
         f"{row.duration_s:>7.1f} s {cost:>9}  {row.run_key}"
@@ -141,4 +150,4 @@ def _show(ledger: Ledger, found: Episode, steps: range | None, errors: bool, as_
         text = f"{verdict_markdown(seen[0].verdict, words=True)}\n\n{trajectory_markdown(shown)}"
     if told := remarks_markdown(said):
         text = f"{told}\n\n{text}"
-    emit(document, as_json=as_json, text=f"{_line(found)}\n\n{on_terminal(text)}")
+    emit(document, as_json=as_json, text=f"{HEAD}\n{_line(found)}\n\n{on_terminal(text)}")

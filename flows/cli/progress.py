@@ -3,7 +3,6 @@
 import contextlib
 import time
 from collections.abc import Iterator
-from datetime import datetime
 from typing import TextIO
 
 from rich.console import Console
@@ -22,7 +21,7 @@ from rich.table import Column
 from rich.text import Text
 
 from grindstone.flows.cli.output import drop_output
-from grindstone.records import Outcome
+from grindstone.records import Outcome, utc_now
 from grindstone.runs.progress import (
     Advanced,
     AttemptEnded,
@@ -113,7 +112,7 @@ def _columns(width: int) -> list[ProgressColumn]:
 
 
 def _in_lines(console: Console) -> Watcher:
-    """Return a watcher for a pipe or a file: whole lines with their times, in the local zone.
+    """Return a watcher for a pipe or a file: whole lines with their times, in UTC.
 
     Once a minute one of them says how far the run is.
     """
@@ -129,7 +128,7 @@ def _in_lines(console: Console) -> Watcher:
                 done = sentence(event)
             case Spent(spend):
                 spent = spend.told
-        now = f"{datetime.now():%H:%M:%S} "
+        now = f"{utc_now():%H:%M:%SZ} "
         if not isinstance(event, (Advanced, Spent, TurnEnded)):
             _line(console, event, at=now)
         elif time.monotonic() - said_at >= COUNT_S:

@@ -10,10 +10,17 @@ from grindstone.flows.cli.home import WorkDir
 from grindstone.flows.cli.output import JsonFlag, emit
 from grindstone.home import Home
 from grindstone.ledger import Ledger
+from grindstone.text import minute
 
 if TYPE_CHECKING:
     from grindstone.report.run_diff import RunDiff, TaskSide
     from grindstone.report.run_list import RunLine
+
+
+HEAD = (
+    f"{'run':<32} {'started (UTC)':<16}  {'kind':<8} {'agent':<14} {'status':<11} "
+    "attempts  took  cost"
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -45,7 +52,7 @@ def runs(
     emit(
         [line.model_dump(mode="json") for line in shown],
         as_json=as_json,
-        text="\n".join(map(_line, shown)) or _none(there, home),
+        text="\n".join([HEAD, *map(_line, shown)]) if shown else _none(there, home),
     )
 
 
@@ -84,20 +91,20 @@ def _none(there: "list[RunLine]", home: Home) -> str:
 
 
 def _line(line: "RunLine") -> str:
-    from grindstone.report.words import duration, money
+    from grindstone.report.words import duration
 
     took = "" if line.duration_s is None else duration(line.duration_s)
     errors = f", {line.errors} without a score" if line.errors else ""
-    cost = "rehearsal" if line.rehearsal else money(line.cost_usd, line.unpriced)
     attempts = f"{line.passed}/{line.attempts} attempts passed{errors}"
     return (
-        f"{line.run_key:<32} {line.started_at:%Y-%m-%d %H:%M}  {line.kind:<8} "
-        f"{line.agent_id:<14} {line.status:<11} {attempts}  {took}  {cost}"
+        f"{line.run_key:<32} {minute(line.started_at)}  {line.kind:<8} "
+        f"{line.agent_id:<14} {line.status:<11} {attempts}  {took}  {line.cost}"
     ).rstrip()
 
 
 def _diff_text(found: "RunDiff") -> str:
     parts = [
+        f"        {HEAD}",
         f"before  {_line(found.before)} {found.before_part}".rstrip(),
         f"after   {_line(found.after)} {found.after_part}".rstrip(),
         "",

@@ -12,6 +12,7 @@ from grindstone.flows.cli.options import takes_settings
 from grindstone.flows.cli.output import JsonFlag, Verbose, emit, finish_run, say
 from grindstone.home import Home
 from grindstone.settings import WarrantSettings
+from grindstone.text import minute
 from grindstone.workspace import Workspace
 from grindstone.workspace.errors import WorkspaceError
 
@@ -95,13 +96,14 @@ def history(
     refs = _reading(work_dir, agent_id).history()
     lines = [
         f"{'rollback' if ref.number is None else f'evo-{ref.number}':<8} {ref.commit[:10]}  "
-        f"{ref.at:%Y-%m-%d %H:%M}  {'rejected  ' if ref.rejected else ''}{ref.message}"
+        f"{minute(ref.at)}  {'rejected  ' if ref.rejected else ''}{ref.message}"
         for ref in refs
     ]
+    head = f"{'':<8} {'commit':<10}  at (UTC)"
     emit(
         [ref.model_dump(mode="json") for ref in refs],
         as_json=as_json,
-        text="\n".join(lines) or "No evolution yet.",
+        text="\n".join([head, *lines]) if lines else "No evolution yet.",
     )
 
 

@@ -8,6 +8,7 @@ import typer
 from grindstone.errors import InputError
 from grindstone.flows.cli.home import WorkDir
 from grindstone.flows.cli.output import JsonFlag, emit
+from grindstone.text import second
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -92,6 +93,7 @@ def _tell_orders(orders: "Sequence[GivenOrder]", run_key: str, *, as_json: bool)
     emit(
         [order.model_dump(mode="json", exclude_none=True) for order in orders],
         as_json=as_json,
-        text="\n".join(f"{order.at:%Y-%m-%d %H:%M:%S}  {order.sentence}" for order in orders)
-        or f"{run_key} was given no order.",
+        text="\n".join(["at (UTC)", *(f"{second(each.at)}  {each.sentence}" for each in orders)])
+        if orders
+        else f"{run_key} was given no order.",
     )

@@ -19,6 +19,7 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import StateType
 
 from grindstone.base import Frozen
+from grindstone.text import minute
 
 SCHEDULER_S = 75.0
 """How long the scheduler may take to make the runs of a schedule that is new or has changed.
@@ -55,9 +56,7 @@ class Schedules(Frozen):
             return "; ".join(told)
         if self.upcoming:
             due = sorted(self.upcoming.items(), key=lambda item: item[1])
-            told.append(
-                "next " + ", ".join(f"{name} {when:%Y-%m-%d %H:%M} UTC" for name, when in due)
-            )
+            told.append("next " + ", ".join(f"{name} {minute(when)} UTC" for name, when in due))
         if self.changed:
             told.append(f"runs are about to be made for {', '.join(self.changed)}")
         return "; ".join(told) or "none is switched on"

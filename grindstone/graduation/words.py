@@ -3,7 +3,7 @@
 from grindstone.graduation.decisions.exam import CaseResult, ExamResult
 from grindstone.graduation.decisions.review import Decision, Review
 from grindstone.graduation.evidence.readiness import Readiness
-from grindstone.report.words import money, table
+from grindstone.report.words import attempt_cost, table
 from grindstone.text import count
 
 NEXT = {
@@ -72,8 +72,7 @@ def case_line(case: CaseResult) -> str:
 
 def exam_cost(found: ExamResult) -> str:
     """Return what an exam cost, in words."""
-    unpriced = int(found.cost_usd is None and not found.rehearsal)
-    return money(found.cost_usd, unpriced, rehearsal=found.rehearsal)
+    return attempt_cost(found.cost_usd, len(found.cases), rehearsal=found.rehearsal)
 
 
 def exam_markdown(found: ExamResult) -> str:

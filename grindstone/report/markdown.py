@@ -21,7 +21,7 @@ from grindstone.report.words import (
     were,
 )
 from grindstone.settings import Profile
-from grindstone.text import count
+from grindstone.text import count, minute
 
 DETAIL_CHARS = 160
 BASES = {
@@ -131,9 +131,7 @@ def _facts(report: RunReport) -> str:
     lines[0] += f", {report.status})" if report.status else ")"
     lines.append(", ".join([who, *filter(None, how)]))
     if report.started_at:
-        lines.append(
-            f"{report.started_at:%Y-%m-%d %H:%M} UTC, {duration(report.duration_s)} of attempts"
-        )
+        lines.append(f"{minute(report.started_at)} UTC, {duration(report.duration_s)} of attempts")
     text = " · ".join(lines)
     if report.rehearsal:
         text += (

@@ -11,6 +11,7 @@ from grindstone.errors import InputError
 from grindstone.ledger import Ledger, queries
 from grindstone.records import Arm, Episode
 from grindstone.report.run_list import RunLine, find_run, list_runs
+from grindstone.report.words import money
 from grindstone.workspace import Workspace
 from grindstone.workspace.errors import WorkspaceError
 from grindstone.workspace.history import EvolutionRef
@@ -29,6 +30,8 @@ class TaskSide(Frozen):
     tests_passed: int | None
     tests_total: int | None
     cost_usd: float | None
+    cost: str
+    """The same in words, as reports have it."""
     duration_s: float
 
 
@@ -159,7 +162,7 @@ def diff_runs(ledger: Ledger, before: str, after: str) -> RunDiff:
     """
     first, second = find_side(ledger, before), find_side(ledger, after)
     lines = {line.run_key: line for line in list_runs(ledger, (first.run_key, second.run_key))}
-    old, new = _sides(ledger, first), _sides(ledger, second)
+    old, new = (_sides(ledger, side, lines[side.run_key]) for side in (first, second))
     changes = tuple(
         TaskChange(task_id=task, before=old.get(task), after=new.get(task))
         for task in sorted(old | new)
@@ -176,14 +179,15 @@ def diff_runs(ledger: Ledger, before: str, after: str) -> RunDiff:
     )
 
 
-def _sides(ledger: Ledger, side: DiffSide) -> dict[str, TaskSide]:
+def _sides(ledger: Ledger, side: DiffSide, run: RunLine) -> dict[str, TaskSide]:
     tasks = queries.by_task(side.attempts(ledger)).collect()
     rows: list[dict[str, Any]] = tasks.to_dicts()
-    return {row["task_id"]: TaskSide.model_validate(_chosen(row)) for row in rows}
+    return {row["task_id"]: _side(row, run) for row in rows}
 
 
-def _chosen(row: dict[str, Any]) -> dict[str, Any]:
-    return {name: row[name] for name in TaskSide.model_fields}
+def _side(row: dict[str, Any], run: RunLine) -> TaskSide:
+    cost = money(row["cost_usd"], row["unpriced"], rehearsal=run.rehearsal)
+    return TaskSide(cost=cost, **{name: row[name] for name in TaskSide.model_fields if name in row})
 
 
 def _between(

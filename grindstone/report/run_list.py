@@ -10,6 +10,7 @@ from grindstone.ledger import Ledger
 from grindstone.ledger.tables.runs import RUNNING, RunRow
 from grindstone.llm.calls import CallRecord
 from grindstone.records import Episode, Outcome
+from grindstone.report.words import money
 from grindstone.steering import steer_of
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ class RunLine(Frozen):
     """The sum of the known prices; None: no price is known."""
     unpriced: int
     """Calls without a known price."""
+    cost: str
+    """The same in words, as the report has it."""
     started_at: AwareDatetime
     ended_at: AwareDatetime | None
     """None while it runs."""
@@ -69,8 +72,8 @@ def list_runs(ledger: Ledger, run_keys: "Iterable[str] | None" = None) -> list[R
     lines = []
     for key, rows in states.items():
         first, last = min(rows, key=_sequence), max(rows, key=_sequence)
-        total, passed, errors = attempts.get(key, (0, 0, 0))
-        cost, unpriced = costs.get(key, (None, 0))
+        total, passed, errors, own = attempts.get(key, (0, 0, 0, None))
+        cost, unpriced = costs.get(key, (own, 0))
         lines.append(
             RunLine(
                 **last.model_dump(include={"run_key", "kind", "agent_id", "model", "rehearsal"}),
@@ -81,6 +84,7 @@ def list_runs(ledger: Ledger, run_keys: "Iterable[str] | None" = None) -> list[R
                 errors=errors,
                 cost_usd=cost,
                 unpriced=unpriced,
+                cost=money(cost, unpriced, rehearsal=last.rehearsal),
                 started_at=first.at,
                 ended_at=None if last.status == RUNNING else last.at,
             )
@@ -124,10 +128,10 @@ def _sequence(row: RunRow) -> int:
     return row.sequence
 
 
-def _attempts(ledger: Ledger) -> dict[str, tuple[int, int, int]]:
+def _attempts(ledger: Ledger) -> dict[str, tuple[int, int, int, float | None]]:
     import polars as pl
 
-    outcome = pl.col("outcome")
+    outcome, cost = pl.col("outcome"), pl.col("cost_usd")
     frame = (
         ledger.scan(Episode)
         .group_by("run_key")
@@ -135,10 +139,11 @@ def _attempts(ledger: Ledger) -> dict[str, tuple[int, int, int]]:
             pl.len(),
             (outcome == Outcome.PASSED.value).sum().alias("passed"),
             (outcome == Outcome.ERROR.value).sum().alias("errors"),
+            pl.when(cost.count() > 0).then(cost.sum()).alias("cost_usd"),
         )
         .collect()
     )
-    return {key: (total, passed, errors) for key, total, passed, errors in frame.iter_rows()}
+    return {key: tuple(counted) for key, *counted in frame.iter_rows()}
 
 
 def _costs(ledger: Ledger) -> dict[str, tuple[float | None, int]]:

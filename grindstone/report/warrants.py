@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from grindstone.ledger.tables.library import WarrantRow
-from grindstone.report.words import money, points, table
+from grindstone.report.words import attempt_cost, points, table
 from grindstone.text import count
 
 ORDER = ("helps", "unknown", "harmless", "never loaded", "harms")
@@ -41,15 +41,19 @@ def warrants_markdown(
                 _uses(row),
                 row.model,
                 f"{row.at:%Y-%m-%d}",
-                f"{count(row.attempts, 'attempt')}, {money(row.cost_usd)}",
+                f"{count(row.attempts, 'attempt')}, {_cost(row, rehearsal)}",
             ]
             for row in sorted(rows, key=lambda row: (ORDER.index(row.state), row.skill))
         ]
-        head = ("skill", "state", "lift", "tasks", "offered / loaded / followed", "model", "since")
-        parts.append(table((*head, "cost"), lines))
+        head = ("skill", "state", "lift", "tasks", "offered / loaded / followed", "model")
+        parts.append(table((*head, "since (UTC)", "cost"), lines))
     if doubts:
         parts.append("In doubt still: " + ", ".join(f"{n} ({w})" for n, w in doubts))
     return "\n\n".join(filter(None, parts)) + "\n"
+
+
+def _cost(row: WarrantRow, rehearsal: bool) -> str:
+    return attempt_cost(row.cost_usd, row.attempts, rehearsal=rehearsal)
 
 
 def _uses(row: WarrantRow) -> str:

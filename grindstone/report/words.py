@@ -52,16 +52,27 @@ def span(interval: Interval | None) -> str:
 
 
 NOTHING = "nothing"
-"""What a rehearsal costs, unless its tokens were priced as somebody's."""
+"""What a rehearsal costs, unless its tokens were priced as somebody's; and who asks no model."""
 
 
 def money(cost: float | None, unpriced: int = 0, *, rehearsal: bool = False) -> str:
     """Return dollars; says where a price is unknown, and where a rehearsal cost nothing."""
-    if cost is None and not unpriced:
-        return NOTHING if rehearsal else "-"
+    if not cost and not unpriced:
+        return NOTHING if rehearsal or cost is not None else "-"
     if cost is None:
         return "price unknown"
     return f"${cost:,.4f}" + (f" + price unknown of {count(unpriced, 'call')}" if unpriced else "")
+
+
+def attempt_cost(cost: float | None, tokens: int, *, rehearsal: bool) -> str:
+    """Return dollars of attempts as `money` does.
+
+    Args:
+        cost: Theirs; None: a price is unknown, or nothing was asked.
+        tokens: How many they used.
+        rehearsal: Whether a local program stood in for the model.
+    """
+    return money(cost, int(cost is None and tokens > 0 and not rehearsal), rehearsal=rehearsal)
 
 
 def duration(seconds: float) -> str:

@@ -44,6 +44,8 @@ class AttemptLine(Frozen):
     turns: int
     tokens: int
     cost_usd: float | None
+    cost: str
+    """The same in words, as reports have it."""
     duration_s: float
     started_at: AwareDatetime
     offered: tuple[str, ...]

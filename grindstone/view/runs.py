@@ -8,6 +8,7 @@ from grindstone.ledger.tables.runs import EvolutionRow, GateDecisionRow, Inciden
 from grindstone.records import Episode, Usage
 from grindstone.report.run_diff import run_parts
 from grindstone.report.run_list import find_run, list_runs
+from grindstone.report.words import attempt_cost
 from grindstone.steering import orders_of
 from grindstone.view.documents import AttemptLine, OrderLine, RunDocument, RunsDocument
 
@@ -74,11 +75,12 @@ def attempt_lines(
         .join(uses, on="episode_id", how="left")
         .with_columns(pl.col("offered", "loaded").fill_null([]))
         .sort("started_at", "episode_id")
-        .select(list(AttemptLine.model_fields))
+        .select([*(AttemptLine.model_fields.keys() - {"cost"}), "rehearsal"])
         .collect()
     )
     return tuple(_line(row) for row in frame.iter_rows(named=True))
 
 
 def _line(row: dict[str, Any]) -> AttemptLine:
-    return AttemptLine.model_validate(row)
+    cost = attempt_cost(row["cost_usd"], row["tokens"], rehearsal=row.pop("rehearsal"))
+    return AttemptLine.model_validate({**row, "cost": cost})

@@ -38,8 +38,8 @@ def test_a_line_says_an_outcome_whatever_its_sentence_begins_with() -> None:
         watch(Learned("evo-1", "one skill"))
         watch(Advanced(1, 2))
     lines = out.getvalue().splitlines()
-    assert all(re.fullmatch(r"[012]\d:[0-5]\d:[0-5]\d ", line[:9]) for line in lines), lines
-    assert [line[9:] for line in lines] == [
+    assert all(re.fullmatch(r"[012]\d:[0-5]\d:[0-5]\dZ ", line[:10]) for line in lines), lines
+    assert [line[10:] for line in lines] == [
         "The model is [played].",
         "✓ sum  cycle 2  passed: 3/3 tests",
         "⚠ [b]  error: passed away: no engine",
@@ -55,7 +55,7 @@ def test_once_a_minute_a_pipe_is_told_how_much_is_done(monkeypatch: pytest.Monke
         time.sleep(0.15)
         watch(Advanced(2, 9))
         watch(Advanced(3, 9))
-    assert [line[9:] for line in out.getvalue().splitlines()] == ["2 of 9 done"]
+    assert [line[10:] for line in out.getvalue().splitlines()] == ["2 of 9 done"]
 
 
 def spent(tokens: int, cost_usd: float | None) -> Spent:
@@ -87,7 +87,7 @@ def test_once_a_minute_a_pipe_is_told_turns_and_dollars(monkeypatch: pytest.Monk
         watch(spent(9_000, 0.02))
         watch(AttemptEnded("sum", Outcome.PASSED, "3/3 tests", 0, "e1"))
         watch(Advanced(1, 2))
-    assert [line[9:] for line in out.getvalue().splitlines()] == [
+    assert [line[10:] for line in out.getvalue().splitlines()] == [
         "turn 1 of sum, solving wages",
         "turn 1 of sum, solving wages · $0.02",
         "✓ sum  passed: 3/3 tests",
@@ -101,7 +101,7 @@ def test_a_pipe_hears_how_many_attempts_are_with_workers(monkeypatch: pytest.Mon
     with watcher(out) as watch:
         watch(SentAway(12))
         watch(spent(90_000, 0.0))
-    assert out.getvalue().splitlines()[-1][9:] == "12 attempts with workers · 90k tokens"
+    assert out.getvalue().splitlines()[-1][10:] == "12 attempts with workers · 90k tokens"
 
 
 class Terminal(io.StringIO):

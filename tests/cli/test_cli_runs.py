@@ -6,8 +6,9 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,13 @@ from grindstone.flows.cli import run_command
 from grindstone.home import Home
 from grindstone.ledger import Ledger
 from grindstone.ledger.tables.runs import RunRow
-from grindstone.records import Episode, Outcome, Purpose, Usage, utc_now
+from grindstone.llm import CallRecord
+from grindstone.records import Episode, Outcome, Purpose, Role, Usage, utc_now
+from grindstone.report.markdown import render_markdown
+from grindstone.report.run_diff import diff_runs
+from grindstone.report.run_report import build_report
 from grindstone.resources import bundled
+from grindstone.view.runs import run_document
 from grindstone.workspace import Workspace
 
 pytestmark = pytest.mark.commands
@@ -106,7 +112,85 @@ def test_runs_are_listed_with_how_they_went(home: Path, command: Callable[..., A
     assert {line["status"] for line in done.document} == {"completed"}
     assert command("runs", "--work-dir", home, "--agent-id", "b*", "--json").document == []
     text = command("runs", "--work-dir", home, "--status", "comp*").out
-    assert [line.split()[0] for line in text.splitlines()] == ["first", "second"]
+    [head, *lines] = text.splitlines()
+    assert head.index("started (UTC)") == lines[0].index(f"{utc_now():%Y-}")
+    assert [line.split()[0] for line in lines] == ["first", "second"]
+
+
+def test_times_are_told_in_utc_by_every_list(
+    command: Any, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = datetime(2026, 3, 1, 23, 30, tzinfo=timezone(timedelta(hours=-5)))
+    late = an_episode("late", "git-a", "c", started_at=at, ended_at=at, episode_id="late")
+    states = [a_state("late", n, status) for n, status in enumerate(("running", "completed"))]
+    ledger = Ledger(home)
+    ledger.append([late], run_key="late")
+    ledger.append([each.model_copy(update={"at": at}) for each in states], run_key="late")
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        place = ("--work-dir", str(home))
+        for words in (("runs",), ("episodes", "--run-key", "late"), ("episodes", "late")):
+            [head, *lines] = command(*words, *place).out.splitlines()
+            line = next(each for each in lines if "late" in each)
+            assert line.index("2026-03-02 04:30") == head.index("started (UTC)"), words
+        [told] = command("episodes", "--run-key", "late", *place, "--json").document
+        assert datetime.fromisoformat(told["started_at"]) == at, "with its offset"
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+@pytest.mark.parametrize(
+    ("rehearsal", "cost_usd", "tokens", "told"),
+    [
+        (True, None, 1_000, "nothing"),
+        (True, 0.46, 1_000, "$0.4600"),
+        (False, None, 1_000, "price unknown"),
+        (False, 0.25, 1_000, "$0.2500"),
+        (False, 0.0, 0, "nothing"),
+    ],
+)
+def test_what_a_run_cost_is_one_sentence_everywhere(
+    command: Any, tmp_path: Path, rehearsal: bool, cost_usd: float | None, tokens: int, told: str
+) -> None:
+    """In both lists, the report, the diff's side, and what the viewer shows."""
+    ledger = Ledger(tmp_path)
+    how = {"rehearsal": rehearsal, "cost_usd": cost_usd, "usage": Usage(input_tokens=tokens)}
+    for key in ("one", "other"):
+        row = an_episode(key, "git-a", "c", **how)
+        states = [a_state(key, n, status) for n, status in enumerate(("running", "completed"))]
+        ledger.append(
+            [each.model_copy(update={"rehearsal": rehearsal}) for each in states], run_key=key
+        )
+        ledger.append([row], run_key=key)
+        if tokens:
+            call = CallRecord(
+                call_id=key,
+                run_key=key,
+                role=Role.SOLVER,
+                scope=row.episode_id,
+                turn=0,
+                task_id="git-a",
+                model="some",
+                provider="messages",
+                usage=row.usage,
+                cost_usd=cost_usd,
+                rehearsal=rehearsal,
+                started_at=row.started_at,
+                duration_s=1.0,
+            )
+            ledger.append([call], run_key=key)
+    place = ("--work-dir", str(tmp_path))
+    assert told in command("runs", *place).out.splitlines()[1]
+    assert told in command("episodes", "--run-key", "one", *place).out.splitlines()[1]
+    assert f"| Cost | {told}" in render_markdown(build_report(ledger, "one"))
+    found = run_document(ledger, "one")
+    assert told in found.run.cost
+    assert [line.cost for line in found.attempts] == [told]
+    [task] = diff_runs(ledger, "one", "other").tasks
+    assert task.before is not None
+    assert told in task.before.cost
 
 
 def test_two_runs_differ_by_the_tasks_that_flipped_and_the_skill_between(

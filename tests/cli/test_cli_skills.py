@@ -43,12 +43,13 @@ def test_who_only_reads_leaves_a_persons_change_where_it_is(tmp_path: Path, work
 
 def test_history_tells_what_is_in_force_and_lists_rollbacks(tmp_path: Path, workspace: Workspace):
     said(tmp_path, "rollback", "pre-evo-1", "--reason", "on second thoughts")
-    [evolution, undone] = said(tmp_path, "history").splitlines()
+    [head, evolution, undone] = said(tmp_path, "history").splitlines()
+    assert "at (UTC)" in head
     assert evolution.startswith("evo-1") and "rejected" in evolution
     assert undone.startswith("rollback") and undone.endswith("Roll back to pre-evo-1")
     said(tmp_path, "rollback", "evo-1")
     lines = said(tmp_path, "history").splitlines()
-    assert len(lines) == 3
+    assert len(lines) == 1 + 3
     assert not any("rejected" in line for line in lines)
     listed = json.loads(said(tmp_path, "history", "--json"))
     assert [each["number"] for each in listed] == [1, None, None]

@@ -203,7 +203,7 @@ async def test_a_run_is_named_by_its_time_and_tasks_unless_a_person_named_it(pre
 
     async with get_client() as client:
         run = await client.read_flow_run(await naming(GrindSettings(agent_id="fred")))
-        assert re.fullmatch(r"grind eve · branch-sales \+2 · \d\d:\d\d", run.name)
+        assert re.fullmatch(r"grind eve · branch-sales \+2 · \d\d:\d\d UTC", run.name)
         typed = await client.create_flow_run(
             naming, parameters={"settings": GrindSettings()}, name="before the holidays"
         )

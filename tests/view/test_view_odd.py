@@ -50,6 +50,7 @@ def bare_episode(run_key: str, task: str, outcome: Outcome) -> Episode:
         purpose="grind",
         task_id=task,
         outcome=outcome,
+        rehearsal=True,
         error_cause="internal" if outcome is Outcome.ERROR else "",
         error_detail="<b>it broke</b>" if outcome is Outcome.ERROR else "",
         started_at=START,
@@ -150,6 +151,23 @@ def test_every_link_of_a_folder_leads_to_a_page(odd: Home, chromium: str, tmp_pa
         shown(page, index.as_uri() + "#/run/odd")
         text = page.inner_text("main")
         assert "added never-offered never-committed" in " ".join(text.split())
+
+
+def test_times_are_in_utc_and_a_rehearsal_cost_nothing_as_its_report_says(
+    odd: Home, viewer_of: Any
+) -> None:
+    with viewer_of(odd) as viewer:
+        far = {"timezoneId": "Asia/Tokyo"}
+        viewer.page.context.new_cdp_session(viewer.page).send("Emulation.setTimezoneOverride", far)
+        page = viewer.open("/episode/bare-failed")
+        facts = page.locator("dl.facts")
+        facts.get_by_text("Started (UTC)").wait_for()
+        told = facts.inner_text().splitlines()
+        assert told[told.index("Dollars") + 1] == "nothing"
+        assert f"{START:%Y-%m-%d %H:%M}" in told
+        page = viewer.open("/")
+        page.get_by_role("button", name="Started (UTC)").wait_for()
+        page.get_by_role("cell", name=f"{START + timedelta(days=2):%Y-%m-%d %H:%M}").wait_for()
 
 
 def test_odd_names_are_text_and_found(odd: Home, viewer_of: Any) -> None:

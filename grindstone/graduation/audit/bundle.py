@@ -48,6 +48,7 @@ from grindstone.graduation.registry import Registry
 from grindstone.graduation.rules.policy import Policy
 from grindstone.ledger import Ledger
 from grindstone.ledger.row import table_of
+from grindstone.text import minute
 
 if TYPE_CHECKING:
     from securesystemslib.signer import SSlibKey
@@ -370,7 +371,7 @@ def _claim(event: AuditEvent) -> str:
     after = event.to_level.value if event.to_level else "?"
     return (
         f"{event.agent_id} was promoted from {before} to {after} by {event.by} on "
-        f"{event.at:%Y-%m-%d %H:%M} UTC (event {event.sequence}), and its rows meet every criterion"
+        f"{minute(event.at)} UTC (event {event.sequence}), and its rows meet every criterion"
     )
 
 

@@ -8,6 +8,7 @@ from grindstone.ledger import Ledger
 from grindstone.ledger.recall import rows_of
 from grindstone.ledger.tables.autonomy import ComplianceRow, InterventionRow, RatingRow
 from grindstone.report.words import table
+from grindstone.text import minute
 
 SHOWN = 50
 """Rows of each kind that a page shows, the latest; it counts all."""
@@ -115,7 +116,7 @@ def remarks_markdown(found: Remarks, heading: str = "##") -> str:
             ("when (UTC)", "episode", "field", "was", "is", "why", "by"),
             [
                 (
-                    *(f"{row.at:%Y-%m-%d %H:%M}", row.episode_id, row.field, row.original),
+                    *(minute(row.at), row.episode_id, row.field, row.original),
                     *(row.correction, row.reason, row.by),
                 )
                 for row in found.corrections
@@ -134,7 +135,7 @@ def remarks_markdown(found: Remarks, heading: str = "##") -> str:
             ("when (UTC)", "episode", "of five stars", "by", "comment"),
             [
                 (
-                    *(f"{row.at:%Y-%m-%d %H:%M}", row.episode_id, f"{row.rating * 5:g}"),
+                    *(minute(row.at), row.episode_id, f"{row.rating * 5:g}"),
                     *(row.by, row.comment),
                 )
                 for row in found.ratings

@@ -8,6 +8,7 @@ from grindstone.graduation.audit.standing import agent_of
 from grindstone.graduation.registry import Registry
 from grindstone.graduation.rules.levels import Level
 from grindstone.report.words import table
+from grindstone.text import minute
 
 
 class ScopeStanding(Frozen):
@@ -46,7 +47,7 @@ def scope_levels_markdown(found: Sequence[ScopeStanding]) -> str:
             each.scope or "(elsewhere)",
             each.covers,
             each.level.value,
-            f"{each.since:%Y-%m-%d %H:%M}" if each.since else "",
+            minute(each.since) if each.since else "",
             "" if each.apart else "as elsewhere",
         )
         for each in found

@@ -20,6 +20,7 @@ from grindstone.graduation.audit.verify import Verification, verify
 from grindstone.graduation.evidence.readiness import NAMES, Readiness, rehearsal_note
 from grindstone.graduation.registry import Registry
 from grindstone.graduation.rules.levels import ORDER, Level
+from grindstone.text import minute
 
 if TYPE_CHECKING:
     import polars as pl
@@ -274,7 +275,7 @@ def _events(trail: Trail) -> str:
     rows = [
         (
             str(event.sequence),
-            f"{event.at:%Y-%m-%d %H:%M}",
+            minute(event.at),
             event.kind.value.replace("_", " "),
             _step(event),
             _safe(event.by),

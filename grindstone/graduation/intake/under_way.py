@@ -35,6 +35,7 @@ from grindstone.remote.store import AT_ONCE
 from grindstone.runs.lock import driven_elsewhere, held
 from grindstone.runs.remote_lock import Lost, RemoteLock
 from grindstone.sync import ender
+from grindstone.text import second
 
 GONE = "its process ended before it did: whether it was done is not known"
 
@@ -103,7 +104,7 @@ class CutOffAction(Frozen):
     def __str__(self) -> str:
         where = f"{self.row.tool} of {self.row.agent_id}, episode {self.row.episode_id}"
         state = "is at work" if self.at_work else "was begun and never closed"
-        return f"live action {where}: {state} (begun {self.row.at:%Y-%m-%d %H:%M:%S} UTC)"
+        return f"live action {where}: {state} (begun {second(self.row.at)} UTC)"
 
 
 @contextlib.asynccontextmanager

@@ -7,7 +7,7 @@ import { setQuery, usePlace } from "./place.js";
 import { AttemptInPrefect } from "./prefect.js";
 import { useOpen, useRaw, useSteps } from "./steps.js";
 import { Turn } from "./turn.js";
-import { count, duration, fixed, money, plural, standing, tests, time } from "./words.js";
+import { count, duration, fixed, plural, standing, tests, time } from "./words.js";
 
 const ALL_OPEN = 40; // a conversation of so many turns is unfolded at first
 const NAMED = 20; // failed tests that are named at first
@@ -72,9 +72,9 @@ const Facts = ({ found }) => html`<dl class="facts">
   <${Fact} name="Model">${found.attempt.model}<//>
   <${Fact} name="Turns">${found.attempt.turns}<//>
   <${Fact} name="Tokens">${count(found.attempt.tokens)}<//>
-  <${Fact} name="Dollars">${money(found.attempt.cost_usd) || "-"}<//>
+  <${Fact} name="Dollars">${found.attempt.cost}<//>
   <${Fact} name="Took">${duration(found.attempt.duration_s)}<//>
-  <${Fact} name="Started">${time(found.attempt.started_at)}<//>
+  <${Fact} name="Started (UTC)">${time(found.attempt.started_at)}<//>
   <${Fact} name="Beside it">${found.previous
     ? html`<${Link} to=${["episode", found.previous]}>previous<//> ` : ""}${found.previous
     ? html`<${Link} to=${["pair", found.previous, found.attempt.episode_id]}>compare<//> ` : ""}${found.following

@@ -4,7 +4,7 @@ import { html } from "./lib.js";
 import { useDocument } from "./data.js";
 import { Diff, Link, Outcome, Shown, Trail } from "./parts.js";
 import { Table } from "./table.js";
-import { duration, money, plural, time } from "./words.js";
+import { duration, moment, plural } from "./words.js";
 
 export function DiffPage({ before, after }) {
   const state = useDocument(["diff", before, after]);
@@ -35,10 +35,9 @@ const ending = (side) => (side?.passed == null ? "" : side.passed ? "passed" : "
 const Side = ({ of }) => {
   if (!of) return "not tried";
   if (of.passed == null) return "no score";
-  const cost = money(of.cost_usd);
   return html`<${Link} to=${["episode", of.episode_id]}><${Outcome} of=${ending(of)} /><//>${" "}
     <span class="soft">${of.tests_total ? `${of.tests_passed}/${of.tests_total} ` : ""}
-    ${duration(of.duration_s)} ${cost}</span>`;
+    ${duration(of.duration_s)} ${of.cost}</span>`;
 };
 
 function Changes({ found }) {
@@ -61,4 +60,4 @@ function Changes({ found }) {
 }
 
 const Run = ({ name, run, part }) => html`<p>${name}: <${Link} to=${["run", run.run_key]}>${run.run_key}<//>
-  ${part && `, ${part}`}, ${run.kind} of ${run.agent_id} with ${run.model}, ${time(run.started_at)}</p>`;
+  ${part && `, ${part}`}, ${run.kind} of ${run.agent_id} with ${run.model}, ${moment(run.started_at)}</p>`;

@@ -7,7 +7,7 @@ import { Why } from "./attempt.js";
 import { Link, Outcome, Shown, Trail } from "./parts.js";
 import { useOpen, useRaw, useSteps } from "./steps.js";
 import { Turn } from "./turn.js";
-import { count, duration, money, plural, standing } from "./words.js";
+import { count, duration, plural, standing } from "./words.js";
 
 const SHOWN = 200; // turns of one stretch
 
@@ -71,7 +71,7 @@ function Head({ found }) {
     <p><${Link} to=${["episode", attempt.episode_id]}><${Outcome} of=${attempt.outcome} />
       ${" "}${attempt.run_key} ${standing(attempt)}<//></p>
     <p class="soft">${plural(attempt.turns, "turn")}, ${count(attempt.tokens)} tokens,
-      ${" "}${duration(attempt.duration_s)} ${money(attempt.cost_usd)};
+      ${" "}${duration(attempt.duration_s)} ${attempt.cost};
       ${" "}${attempt.loaded.length ? `read ${attempt.loaded.join(", ")}` : "read no skill"}</p>
   </section>`;
 }

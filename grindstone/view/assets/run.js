@@ -8,7 +8,7 @@ import { address } from "./place.js";
 import { RunInPrefect } from "./prefect.js";
 import { Steer } from "./steer.js";
 import { Table } from "./table.js";
-import { count, duration, fixed, money, percent, seconds_between, standing, tests, time }
+import { count, duration, fixed, percent, seconds_between, standing, tests, time }
   from "./words.js";
 
 function columns(chosen, choose) {
@@ -33,13 +33,13 @@ function columns(chosen, choose) {
     { id: "tokens", name: "Tokens", number: true, example: "tokens>5000", value: (a) => a.tokens,
       cell: (a) => count(a.tokens) },
     { id: "cost", name: "Dollars", number: true, value: (a) => a.cost_usd,
-      cell: (a) => money(a.cost_usd) },
+      cell: (a) => a.cost },
     { id: "seconds", name: "Seconds", number: true, value: (a) => a.duration_s,
       cell: (a) => fixed(a.duration_s, 1) },
     { id: "skills", name: "Skills read", value: (a) => a.loaded.join(" "),
       cell: (a) => a.loaded.map((skill) => html`<${Link} class="chip"
         to=${["skill", a.agent_id, skill]}>${skill}<//> `) },
-    { id: "at", name: "Started", value: (a) => a.started_at, cell: (a) => time(a.started_at) },
+    { id: "at", name: "Started (UTC)", value: (a) => a.started_at, cell: (a) => time(a.started_at) },
   ];
 }
 
@@ -77,8 +77,8 @@ const Facts = ({ run }) => html`<dl class="facts">
   <${Fact} name="Passed">${run.passed} of ${run.attempts} attempts
     ${" "}(${percent(run.passed, run.attempts - run.errors) || "no score"})<//>
   <${Fact} name="Model">${run.model}${run.rehearsal && run.model !== "rehearsal" && " (rehearsal)"}<//>
-  <${Fact} name="Dollars">${run.rehearsal ? "rehearsal" : money(run.cost_usd) || "-"}<//>
-  <${Fact} name="Started">${time(run.started_at)}<//>
+  <${Fact} name="Dollars">${run.cost}<//>
+  <${Fact} name="Started (UTC)">${time(run.started_at)}<//>
   <${Fact} name="Took">${duration(seconds_between(run.started_at, run.ended_at)) || "running"}<//>
   <${RunInPrefect} run=${run} />
 </dl>`;

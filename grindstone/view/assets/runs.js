@@ -5,7 +5,7 @@ import { useDocument } from "./data.js";
 import { Link, Shown } from "./parts.js";
 import { address } from "./place.js";
 import { Table } from "./table.js";
-import { duration, money, percent, seconds_between, time } from "./words.js";
+import { duration, percent, seconds_between, time } from "./words.js";
 
 const columns = (chosen, choose) => [
   { id: "pair", name: "Pair", value: (run) => chosen.includes(run.run_key),
@@ -13,7 +13,7 @@ const columns = (chosen, choose) => [
       aria-label=${`Choose ${run.run_key}`} onChange=${() => choose(run.run_key)} />` },
   { id: "run", name: "Run", value: (run) => run.run_key,
     cell: (run) => html`<${Link} to=${["run", run.run_key]}>${run.run_key}<//>` },
-  { id: "at", name: "Started", value: (run) => run.started_at,
+  { id: "at", name: "Started (UTC)", value: (run) => run.started_at,
     cell: (run) => time(run.started_at) },
   { id: "kind", name: "Kind", value: (run) => run.kind },
   { id: "agent", name: "Agent", value: (run) => run.agent_id },
@@ -25,7 +25,7 @@ const columns = (chosen, choose) => [
     cell: (run) => `${run.passed}/${run.attempts} ${percent(run.passed, run.attempts - run.errors)}` },
   { id: "errors", name: "No score", number: true, value: (run) => run.errors },
   { id: "cost", name: "Dollars", number: true, value: (run) => run.cost_usd,
-    cell: (run) => (run.rehearsal ? "rehearsal" : money(run.cost_usd)) },
+    cell: (run) => run.cost },
   { id: "seconds", name: "Took", number: true, example: "seconds>60",
     value: (run) => seconds_between(run.started_at, run.ended_at),
     cell: (run) => duration(seconds_between(run.started_at, run.ended_at)) },

@@ -4,7 +4,7 @@ import { html } from "./lib.js";
 import { useDocument } from "./data.js";
 import { Diff, Fact, Link, Outcome, Shown } from "./parts.js";
 import { effectWords } from "./skills.js";
-import { plural, points, standing, time } from "./words.js";
+import { plural, points, standing, moment } from "./words.js";
 
 export function SkillPage({ agent, skill }) {
   const state = useDocument(["skill", agent, skill]);
@@ -40,7 +40,7 @@ function Skill({ found }) {
       <summary><strong>${version.change.number == null ? version.change.kind
         : `evo-${version.change.number}`}</strong> ${version.change.message}
         ${version.change.rejected && " (taken back)"}
-        ${" "}<span class="soft">${time(version.change.at)} ${version.change.step}</span></summary>
+        ${" "}<span class="soft">${moment(version.change.at)} ${version.change.step}</span></summary>
       <${Diff} text=${version.diff} /></details>`)}`;
 }
 

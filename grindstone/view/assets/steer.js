@@ -2,7 +2,7 @@
 
 import { html, useState } from "./lib.js";
 import { offline, send } from "./data.js";
-import { time } from "./words.js";
+import { moment } from "./words.js";
 
 const LIMITS = [
   ["max_workers", "Attempts at once", { min: 1, max: 64, step: 1 }],
@@ -39,5 +39,5 @@ export function Steer({ found }) {
       <button>Change</button></form>
     ${problem && html`<p class="problem" role="alert">${problem}</p>`}</section>`}
   ${orders.length > 0 && html`<h2>Orders</h2><ul class="plain">${orders.map((order) => html`<li>
-    ${time(order.at)} ${order.by} <span class="soft">(${order.via})</span>: ${order.told}</li>`)}</ul>`}`;
+    ${moment(order.at)} ${order.by} <span class="soft">(${order.via})</span>: ${order.told}</li>`)}</ul>`}`;
 }

@@ -6,10 +6,13 @@ import { plural } from "./words.js";
 
 const SHOWN = 200;
 
+// "Started (UTC)" is asked for as started:
+const keyed = (name) => name.toLowerCase().replace(/ \(.*/, "").replaceAll(" ", "-");
+
 // Words that a row must hold; `column:word`, `column>number` and `column<number` look at one,
 // which goes by its id or by its head, with hyphens.
 function conditions(text, columns) {
-  const named = columns.map((column) => [column.name.toLowerCase().replaceAll(" ", "-"), column]);
+  const named = columns.map((column) => [keyed(column.name), column]);
   const byId = new Map([...named, ...columns.map((column) => [column.id, column])]);
   return (text.match(/\S+/g) ?? []).map((term) => {
     const [, id, sign, wanted] = term.match(/^([\w-]+)([:<>])(.+)$/) ?? [];

@@ -3,7 +3,7 @@
 import { html } from "./lib.js";
 import { useDocument } from "./data.js";
 import { Link, Shown } from "./parts.js";
-import { MARKS, percent, time } from "./words.js";
+import { MARKS, percent, moment } from "./words.js";
 
 const [WIDTH, HEIGHT, MARGIN] = [720, 180, 34];
 const LATEST = 40; // runs that a task's row shows
@@ -31,7 +31,7 @@ function Curve({ agent }) {
     <polyline class="line" points=${points.map((each, i) => `${x(i)},${y(each.passed / each.tasks)}`).join(" ")} />
     ${points.map((each, i) => html`<a href=${`#/run/${encodeURIComponent(each.run_key)}`}
         aria-label=${`${each.run_key}: ${each.passed} of ${each.tasks}`}>
-      <title>${each.run_key} (${each.kind}) ${time(each.at)}: ${each.passed} of ${each.tasks}</title>
+      <title>${each.run_key} (${each.kind}) ${moment(each.at)}: ${each.passed} of ${each.tasks}</title>
       <line class="span" x1=${x(i)} x2=${x(i)} y1=${y(each.low)} y2=${y(each.high)} />
       <circle cx=${x(i)} cy=${y(each.passed / each.tasks)} r="4" /></a>`)}
   </svg>`;

@@ -18,10 +18,6 @@ export function points(ratio) {
   return ratio == null ? "" : `${ratio > 0 ? "+" : ""}${Math.round(100 * ratio)}`;
 }
 
-export function money(usd) {
-  return usd == null ? "" : `$${usd.toFixed(4)}`;
-}
-
 export function duration(seconds) {
   if (seconds == null) return "";
   if (seconds < 59.95) return `${seconds.toFixed(1)} s`;
@@ -31,13 +27,12 @@ export function duration(seconds) {
   return `${Math.floor(minutes / 60)} h ${String(minutes % 60).padStart(2, "0")} min`;
 }
 
+// In UTC, as reports and commands have it; who shows it says so once.
 export function time(iso) {
-  if (!iso) return "";
-  const at = new Date(iso);
-  const two = (n) => String(n).padStart(2, "0");
-  const day = `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}`;
-  return `${day} ${two(at.getHours())}:${two(at.getMinutes())}`;
+  return iso ? new Date(iso).toISOString().slice(0, 16).replace("T", " ") : "";
 }
+
+export const moment = (iso) => (iso ? `${time(iso)} UTC` : "");
 
 export const seconds_between = (from, to) => (to ? (new Date(to) - new Date(from)) / 1000 : null);
 
