@@ -25,6 +25,9 @@ from grindstone.settings import (
     ReleaseSettings,
     RouteSettings,
     RunSettings,
+    SearchOptions,
+    SuccessMode,
+    WarrantSettings,
 )
 
 S = TypeVar("S", bound=RunSettings)
@@ -152,12 +155,23 @@ def attempts_of(settings: RunSettings) -> tuple[int, int]:
     few = most = n
     match settings:
         case GrindSettings():
-            after = 2 * settings.trials * n if settings.compare else 0
-            few, most = n + after, n * settings.max_cycles + after
+            parts = _parts(settings, n)
+            besides = settings.impossible
+            besides += 2 * settings.trials * (parts.train + parts.held) if settings.compare else 0
+            batches = math.ceil(parts.train / settings.batch_size)
+            changes = batches * settings.max_cycles * (1 + settings.distill)
+            changes += batches * (settings.success_mode is SuccessMode.GATED_PROMOTION)
+            few = parts.train + besides
+            most = parts.train * settings.max_cycles + besides
+            most += _weighing(settings, changes, parts.held)
         case AdaptiveSettings():
-            held = round(n * settings.holdout_ratio)
-            few = min(settings.batch_size, n - held)
-            most = settings.max_cycles * (few + 2 * settings.gate_trials * held)
+            parts = _parts(settings, n)
+            each, besides = min(settings.batch_size, parts.train), settings.impossible
+            few = each * min(settings.max_cycles, settings.egl_window) + besides
+            most = each * settings.max_cycles + besides
+            most += _weighing(settings, settings.max_cycles, parts.held)
+        case WarrantSettings():
+            few, most = 0, settings.max_attempts
         case CalibrateSettings():
             few = most = 4 * settings.repeats * settings.gate_trials * _held(settings, n)
         case GateSettings():
@@ -169,6 +183,24 @@ def attempts_of(settings: RunSettings) -> tuple[int, int]:
             job = n * (2 * settings.trials + settings.max_cycles)
             few, most = 0, n * settings.trials + settings.max_jobs * job
     return few, most
+
+
+class _Parts(NamedTuple):
+    train: int
+    held: int
+
+
+def _parts(settings: GrindSettings | AdaptiveSettings, n: int) -> _Parts:
+    """Return how many of n tasks teach, and how many weigh changes; the sealed ones do neither."""
+    ratio = settings.holdout_ratio
+    held = max(1, round(n * ratio)) if ratio and n > 1 else 0
+    return _Parts(max(0, n - held - round(n * settings.sealed_ratio)), held)
+
+
+def _weighing(settings: SearchOptions, changes: int, held: int) -> int:
+    """Return how many attempts weigh that many changes at most, second looks included."""
+    looks = settings.gate_second_looks if settings.gate_rule == "higher" else 0
+    return 2 * settings.gate_trials * held * (changes + min(looks, changes))
 
 
 def _held(settings: GateSettings, n: int) -> int:
