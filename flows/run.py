@@ -309,6 +309,8 @@ async def _told_how_it_ends(runtime: Runtime) -> AsyncIterator[None]:
     """Note in the ledger how a run ended that could not say so itself."""
 
     async def end(status: Literal["failed", "interrupted"], note: str, publish: bool) -> None:
+        if runtime.displaced.is_set():
+            return  # who drives it now says how it ends
         await finish_run(runtime, status=status, note=note, publish=publish)
 
     try:

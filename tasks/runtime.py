@@ -7,6 +7,7 @@ on the same event loop. An attempt that was sent to another machine opens its ow
 import asyncio
 import contextlib
 import os
+import threading
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextvars import ContextVar
@@ -30,6 +31,7 @@ from grindstone.records import Episode, Role, Usage
 from grindstone.runs.incidents import spared
 from grindstone.runs.lock import sole_process
 from grindstone.runs.progress import Note, Progress, Spent, TurnEnded, Watcher, ignore
+from grindstone.runs.remote_lock import Lost
 from grindstone.runs.shared_budget import SharedBudget
 from grindstone.runs.steered import Steering
 from grindstone.sandbox import SandboxProvider, open_provider
@@ -85,6 +87,8 @@ class Runtime:
     booked: set[str] = field(default_factory=set)
     starting: set[str] = field(default_factory=set)
     scored: Mapping[str, Episode] = field(default_factory=dict)  # when the run was opened
+    displaced: threading.Event = field(default_factory=threading.Event)
+    """Set once another process drives the run, or may: what is the run's is left to that one."""
 
     @property
     def folder(self) -> RunFolder:
@@ -222,8 +226,9 @@ async def open_runtime(
     ledger = Ledger(home)
     async with contextlib.AsyncExitStack() as exits:
         await exits.enter_async_context(losses_kept(home, run_key, whole=whole))
+        displaced = threading.Event()
         if whole:
-            exits.enter_context(sole_process(folder, run_key, lost=ender(LOST)))
+            exits.enter_context(sole_process(folder, run_key, lost=_stepping_down(displaced)))
             await asyncio.to_thread(drop_torn_results, home, run_key)
             await exits.enter_async_context(tagged(run_key))
         workspace = await asyncio.to_thread(Workspace.open, home.workspace(agent_id))
@@ -244,7 +249,7 @@ async def open_runtime(
         budget = None
         if shared or await asyncio.to_thread(SharedBudget.is_kept, folder):
             budget = SharedBudget(folder, drives=whole)
-            exits.push_async_callback(budget.close)
+            exits.push_async_callback(_leave, budget, displaced)
         models = await exits.enter_async_context(
             open_models(
                 run_key=run_key,
@@ -273,6 +278,7 @@ async def open_runtime(
             after_episode=after_episode,
             calls=calls,
             scored=await asyncio.to_thread(scored_episodes, ledger, run_key),
+            displaced=displaced,
         )
         exits.push_async_callback(runtime.record_calls)
         if outlet is not None:
@@ -283,6 +289,23 @@ async def open_runtime(
             yield runtime
         finally:
             _CURRENT.reset(token)
+
+
+def _stepping_down(displaced: threading.Event) -> Lost:
+    """Return what ends a run whose lock is lost; what is the run's is another process's then."""
+    end = ender(LOST)
+
+    def lost(why: str) -> None:
+        displaced.set()
+        end(why)
+
+    return lost
+
+
+async def _leave(budget: SharedBudget, displaced: threading.Event) -> None:
+    if displaced.is_set():
+        budget.step_down()
+    await budget.close()
 
 
 async def _sweep(provider: SandboxProvider, labels: Mapping[str, str] | None = None) -> None:

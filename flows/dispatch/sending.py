@@ -78,7 +78,8 @@ async def attempt_in_slices(
                 await asyncio.sleep(sender.pause_s)
                 await sender.look()
         except BaseException:
-            await sender.call_off()
+            if not runtime.displaced.is_set():  # else they are another driver's by now
+                await sender.call_off()
             raise
         with contextlib.suppress(InfrastructureError):  # what is left hinders nobody
             await asyncio.to_thread(clear, runtime.folder.slices, _is_flow_run)

@@ -54,6 +54,12 @@ class Amount(Frozen):
         return Amount(tokens=max(self.tokens, other.tokens), usd=max(self.usd, other.usd))
 
 
+EVERYTHING = Amount(tokens=1e18, usd=1e15)
+"""More than any ceiling."""
+NOBODY = "nobody"
+"""The share that keeps what is free while nobody knows what others hold."""
+
+
 def limit_of(ceilings: Spending) -> Amount:
     """Return ceilings as an amount, infinite where there is none."""
     tokens, usd = ceilings.max_tokens_total, ceilings.max_cost_usd
@@ -187,11 +193,12 @@ def refusal(found: AskedBudget, expected: Amount, limit: Amount) -> BudgetExceed
         expected: By the call.
         limit: Of the run.
     """
-    if found.spent.tokens + found.held.tokens + expected.tokens > limit.tokens:
+    held = found.held.at_most((limit - found.spent).at_least(Amount()))
+    if found.spent.tokens + held.tokens + expected.tokens > limit.tokens:
         return BudgetExceededError.in_tokens(
-            found.spent.tokens, found.held.tokens, expected.tokens, limit.tokens
+            found.spent.tokens, held.tokens, expected.tokens, limit.tokens
         )
-    return BudgetExceededError.in_usd(found.spent.usd, found.held.usd, expected.usd, limit.usd)
+    return BudgetExceededError.in_usd(found.spent.usd, held.usd, expected.usd, limit.usd)
 
 
 def _sum(amounts: list[Amount]) -> Amount:

@@ -101,6 +101,18 @@ def clear(folder: Path, ended: Callable[[str], bool]) -> None:
     files_of(folder).sweep(folder, lambda path: path.suffix != _FENCE and ended(path.stem))
 
 
+def names(folder: Path) -> set[str]:
+    """Return the names under which signs of life are in a folder.
+
+    Raises:
+        InfrastructureError: The storage of a remote home did not answer.
+    """
+    mirror = mirror_of(folder)
+    if mirror is None:
+        return {path.name for path in folder.glob("*")}
+    return {Path(each.name).name for each in mirror.store.listed(mirror.name_of(folder))}
+
+
 def _fence_of(path: Path) -> Path:
     return path.with_suffix(_FENCE)
 

@@ -1,6 +1,7 @@
 """What a process knows of its own share of a run's ceilings, so that most calls ask nobody."""
 
 import math
+import re
 import threading
 import time
 from uuid import uuid4
@@ -8,6 +9,11 @@ from uuid import uuid4
 from grindstone.llm.budget import Spending
 from grindstone.runs import lease
 from grindstone.runs.account import Amount, InUse, limit_of
+
+
+def is_name(text: str) -> bool:
+    """Return whether something is called as a share is."""
+    return re.fullmatch("[0-9a-f]{32}", text) is not None
 
 
 class OwnShare:

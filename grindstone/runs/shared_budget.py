@@ -21,6 +21,8 @@ from grindstone.llm.journal import Journal
 from grindstone.remote.shared_record import SharedRecord
 from grindstone.runs import lease
 from grindstone.runs.account import (
+    EVERYTHING,
+    NOBODY,
     Account,
     Amount,
     AskedBudget,
@@ -30,7 +32,7 @@ from grindstone.runs.account import (
     limit_of,
     refusal,
 )
-from grindstone.runs.own_share import OwnShare
+from grindstone.runs.own_share import OwnShare, is_name
 from grindstone.sandbox.owner import this_process
 
 LOOK_S = 0.5
@@ -126,6 +128,10 @@ class SharedBudget:
         if self._wanted:
             self._tell_soon()
 
+    def step_down(self) -> None:
+        """Have this process drive the run no more: the shares of the others are another one's."""
+        self._drives = False
+
     async def close(self) -> None:
         """Settle what was spent and give back the rest."""
         self._over.set()
@@ -205,7 +211,7 @@ class SharedBudget:
         """
 
         def change(found: Account | None) -> Account:
-            account = found or Account()
+            account = found or self._begun()
             if self.payer not in account.shares:
                 self._settles |= found is None
                 account = self._joined(account)
@@ -221,6 +227,13 @@ class SharedBudget:
             if self._beat is None:
                 self._beat = threading.Thread(target=self._live, name="budget", daemon=True)
                 self._beat.start()
+
+    def _begun(self) -> Account:
+        """Return an account where there is none, or none any more."""
+        given = lease.names(self._folder.slices)
+        if self._has_joined or any(is_name(name) and name != self.payer for name in given):
+            return Account(shares={NOBODY: Share(granted=EVERYTHING)})
+        return Account()
 
     def _joined(self, account: Account) -> Account:
         """Return the account with a share of this process.
@@ -267,24 +280,27 @@ class SharedBudget:
         while not self._over.is_set():
             with contextlib.suppress(OSError, InfrastructureError):
                 lease.Sign(self._folder.pulse(self.payer)).write(str(number))
-                self._seen(self._record.read())
+                if not self._seen(self._record.read()) and not self._turn.locked():
+                    self._change(lambda account: account)  # its calls in flight count there, too
             if self._wanted and not self._turn.locked():
                 self._tell()
             number += 1
             self._over.wait(lease.BEAT_S)
 
-    def _seen(self, account: Account | None) -> None:
+    def _seen(self, account: Account | None) -> bool:
+        """Take in how the account is; return whether this process has a share in it."""
         if account is None or self.payer not in account.shares:
             self._own.missed()
-            return
+            return False
         self._own.seen()
         self._wanted = any(share.waits for share in account.others(self.payer))
+        return True
 
     def _leave(self) -> None:
         gone: set[str] = set()
 
         def work(found: Account | None) -> Account:
-            account = found or Account()
+            account = found or self._begun()
             if self._drives:
                 gone.update(account.shares)
                 return self._settled(account.without(*account.shares))

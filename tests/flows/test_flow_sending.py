@@ -187,6 +187,22 @@ async def test_what_attempts_with_workers_used_is_told_as_they_end(sender: Sende
     assert spent.cost_usd == pytest.approx(0.03)
 
 
+@pytest.mark.parametrize("displaced", [True, False])
+async def test_who_lost_the_run_to_another_process_leaves_it_the_slices(
+    sender: Sender, *, displaced: bool
+):
+    sending = asyncio.create_task(sender.send())
+    await sender.sent(1)
+    if displaced:
+        sender.runtime.displaced.set()
+    sending.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await sending
+    [run] = await sender.slices()
+    states = {StateType.SCHEDULED} if displaced else {StateType.CANCELLING, StateType.CANCELLED}
+    assert run.state_type in states
+
+
 async def test_a_slice_at_work_is_handed_what_waits(sender: Sender):
     wanted = sender.trials(3)
     sending = asyncio.create_task(sender.send(*wanted))
