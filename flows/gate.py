@@ -199,7 +199,7 @@ async def weighed(
                 gated = await _anchored(run, gated, after, held, gate_id=gate_id, cycle=cycle)
         if gated.accepted:
             return after
-        reason = gated.row.reason
+        weighed, reason = gated.comparison.n_pairs > 0, gated.row.reason
     except InternalError as error:  # what could not be weighed does not stand
         weighed, reason = False, str(error)
         run.note(reason)
@@ -350,7 +350,8 @@ async def roll_back(
         gate_id: Names the gate within the run.
         cycle: The run's cycle.
         reason: Why.
-        weighed: Whether the gate decided so; False where it could not weigh.
+        weighed: Whether the gate decided so by what it saw; False where it saw nothing, so that
+            the same change may be weighed another time.
     """
     step = f"{runtime.run_key}/{gate_id}/rollback"
 

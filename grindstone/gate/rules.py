@@ -163,13 +163,21 @@ class Higher(Frozen):
     threshold: float = Field(0.0, ge=0.0, le=1.0)
 
     def judge(self, seen: Evidence) -> RuleVerdict:
-        """Return accept when the mean is strictly above the baseline's, else reject."""
+        """Return accept when the mean is strictly above the baseline's, else reject.
+
+        It cannot tell where both are full: nothing could have scored higher there, so what was
+        seen is that the change did no harm.
+        """
         if seen.candidate_mean is None or seen.difference is None:
             return _nothing()
         fallen = _floor(seen, self.threshold)
         if fallen is not None:
             return fallen
         higher = seen.difference > 0
+        if not higher and seen.candidate_mean >= 1.0 and not seen.losses:
+            tasks = count(seen.n_tasks, "task")
+            reason = f"{tasks} passed before and after, and nothing could score higher there"
+            return RuleVerdict(verdict="cannot_tell", reason=reason)
         change = f"{100 * seen.difference:+.0f} points over {count(seen.n_tasks, 'task')}"
         return RuleVerdict(
             verdict="accept" if higher else "reject",

@@ -16,7 +16,7 @@ from grindstone.gate import (
     rule_of,
     simulate_campaigns,
 )
-from grindstone.gate.rules import near_edge
+from grindstone.gate.rules import CannotTell, decide, near_edge, settled
 
 
 def odds(**changes: object):
@@ -94,6 +94,19 @@ def test_higher_keeps_a_strictly_higher_mean_alone():
     assert judged.verdict == "accept"
     assert "while searching" in judged.reason
     assert rule.judge(compare_paired([])).verdict == "cannot_tell"
+
+
+def test_where_all_passed_before_nothing_can_be_higher_and_the_policy_decides():
+    rule = rule_of("higher")
+    full = [Pair(task_id=str(n), baseline=1.0, candidate=1.0) for n in range(3)]
+    decided = decide(rule, compare_paired(full), CannotTell.UNLESS_LOWER)
+    assert (decided.verdict, decided.accepted) == ("cannot_tell", True)
+    assert "nothing could score higher" in decided.reason
+    assert not decide(rule, compare_paired(full), CannotTell.REJECT).accepted
+    pending = [Pair(task_id="more", baseline=1.0)]
+    assert not settled(rule, full, pending), "harm can still show"
+    fell = [*full, Pair(task_id="more", baseline=1.0, candidate=0.0)]
+    assert rule.judge(compare_paired(fell)).verdict == "reject"
 
 
 @pytest.mark.parametrize("text", ["", "6", "6:1:2", "a:1", "6:.5", "6:.5,0:.6", "200:1", "6:nan"])

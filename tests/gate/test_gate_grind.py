@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.responses import JSONResponse, Response
 from support import harmful
 from support.harmful import in_one_category, seed_that_holds_out
-from support.wiretap import Wiretap
+from support.wiretap import Body, Wiretap
 
+from grindstone.benchmark import load_task
 from grindstone.errors import InputError
 from grindstone.flows.grind import grind
 from grindstone.ledger import Ledger
@@ -90,6 +92,38 @@ async def test_a_harmful_evolution_is_undone_and_not_weighed_twice(
     again = await grind(settings(tmp_path, tasks, EASY))
     assert len(tap.bodies) == asked, "a resumed run asks nothing again"
     assert again.report.gates == done.report.gates
+
+
+@pytest.mark.parametrize("seen", [True, False])
+async def test_a_change_that_no_gate_saw_is_weighed_when_it_comes_again(
+    tmp_path: Path, tasks: Path, tap: Wiretap, prefect_server: str, seen: bool
+):
+    """An outage during a gate says nothing about what it weighed."""
+    held = [load_task(tasks / name).instruction[:80] for name in EASY]
+    refused = {"type": "error", "error": {"type": "authentication_error", "message": "no key"}}
+    cycles: list[int] = []
+
+    def instead(body: Body) -> Response | None:
+        answer = harmful.evolver(body)
+        if answer is not None:
+            cycles.extend([1] * (len(body["messages"]) == 1))
+            return answer
+        asked = "".join(part["text"] for part in body["messages"][0]["content"])
+        at_a_gate = len(cycles) == 1 and any(text in asked for text in held)
+        return JSONResponse(refused, 401) if at_a_gate and not seen else None
+
+    tap.instead = instead
+    await grind(settings(tmp_path, tasks, EASY))
+    ledger = Ledger(tmp_path)
+    decisions = ledger.rows(GateDecisionRow, "run")
+    assert [(row.n_pairs, row.accepted) for row in decisions] == (
+        [(2, False)] if seen else [(0, False), (2, False)]
+    )
+    evolved = [row for row in ledger.rows(EvolutionRow, "run") if row.step == "evolve"]
+    assert [[each.rule for each in row.refusals] for row in evolved] == [
+        [],
+        ["rejected_before"] if seen else [],
+    ]
 
 
 async def test_without_a_gate_the_harm_stays(
