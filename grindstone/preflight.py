@@ -5,6 +5,7 @@ server, and the flows look again, since a form or a schedule may have started th
 """
 
 import errno
+import math
 import os
 import shutil
 import tempfile
@@ -21,10 +22,11 @@ from grindstone.competency.members import chosen_members
 from grindstone.competency.notation import dependency_of, keywords_of
 from grindstone.errors import InputError
 from grindstone.home import Home
-from grindstone.llm.prices import PriceList, is_priced
+from grindstone.llm.prices import PriceList, is_priced, no_price
 from grindstone.llm.providers import Provider, Resolved, resolve_model_id
 from grindstone.llm.service import Api, service_of
 from grindstone.resources import bundled
+from grindstone.runs.elsewhere import bring_rules
 from grindstone.runs.plan import check_resumable, choose_tasks
 from grindstone.runs.roster import require_agent
 from grindstone.settings import (
@@ -35,13 +37,16 @@ from grindstone.settings import (
     RouteSettings,
     RunSettings,
 )
-from grindstone.spending import MODELS
+from grindstone.spending import MODELS, real_models
 
 NEEDED_BYTES = 50_000_000
 """Free space without which a home is not begun in: a server's database and a small run."""
 
 MEASURES = frozenset({"compare", "gate-calibrate"})
 """What may begin an agent to measure it: the first one, or one whose seed is named."""
+
+CHECKED = frozenset({"grind", "adapt", "compete", "route"})
+"""What makes up a record: its attempts are held against the home's rules where they are made."""
 
 Look = Callable[[], object]
 
@@ -60,7 +65,7 @@ def preflight(kind: str, settings: RunSettings, environ: Mapping[str, str]) -> N
         OSError: The home cannot be written to, or its disk is full.
     """
     looks: list[Look] = [lambda: _models(settings, environ), lambda: _price_as(settings)]
-    looks += [lambda: _agent(settings, environ), lambda: PriceList.of_environment(environ)]
+    looks += [lambda: _agent(settings, environ), lambda: _priced(settings, environ)]
     if isinstance(settings, RouteSettings):
         looks += _route(settings)
     elif isinstance(settings, GraduationSettings):
@@ -68,6 +73,8 @@ def preflight(kind: str, settings: RunSettings, environ: Mapping[str, str]) -> N
     else:
         looks.append(lambda: check_resumable(kind, settings, choose_tasks(settings)[0]))
         looks.append(lambda: _seed(settings))
+    if kind in CHECKED:
+        looks.append(lambda: _rules(settings.home))
     if kind in MEASURES:
         looks.append(lambda: _measured(settings))
     elif kind == "warrant":
@@ -116,6 +123,19 @@ def _models(settings: RunSettings, environ: Mapping[str, str]) -> None:
             unusable.append(error)
     if unusable:
         raise InputError.together(unusable)
+
+
+def _priced(settings: RunSettings, environ: Mapping[str, str]) -> None:
+    own = PriceList.of_environment(environ)
+    if settings.max_cost_usd is None or not math.isfinite(settings.max_cost_usd):
+        return
+    try:
+        asked = real_models(settings, environ)
+    except InputError:  # told by `_models`
+        return
+    for model in asked:
+        if not is_priced(model, own):
+            raise no_price(model.model_id)
 
 
 def _agent(settings: RunSettings, environ: Mapping[str, str]) -> None:
@@ -233,6 +253,15 @@ def _graduation(kind: str, settings: GraduationSettings) -> None:
         load_case(registry.home, name)
     if settings.signing_key is not None and not settings.signing_key.is_file():
         raise InputError("signing_key", f"{settings.signing_key} is no file", "a PEM key")
+
+
+def _rules(home: Home) -> None:
+    """Look at a home's own rules, which each attempt is held against; bundled ones are sound."""
+    bring_rules(home)
+    if any(os.path.lexists(each) for each in (home.policies, home.constitution, home.approvers)):
+        from grindstone.graduation.registry import open_desk
+
+        open_desk(home)
 
 
 def _is_folder(field: str, folder: Path | None) -> None:

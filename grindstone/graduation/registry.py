@@ -323,14 +323,14 @@ def open_desk(
         clock: The present time.
 
     Raises:
-        InputError: A policy or rule pack cannot be used.
+        InputError: A policy or rule pack cannot be used, or one names a pack that there is not.
         InfrastructureError: The storage of a remote home did not answer.
     """
     ledger = home if isinstance(home, Ledger) else Ledger(home)
     bring_rules(ledger.home)
     rules = policies if policies is not None else _own(ledger.home.policies)
     packs = constitution if constitution is not None else _own(ledger.home.constitution)
-    return Registry(
+    found = Registry(
         home=ledger.home,
         ledger=ledger,
         chain=Chain(ledger.home),
@@ -339,6 +339,9 @@ def open_desk(
         clock=clock,
         approvers=load_approvers(ledger.home.approvers),
     )
+    for policy in found.policies if isinstance(rules, Path) else ():
+        found.demanded(policy)
+    return found
 
 
 def _own(folder: Path) -> Path | None:

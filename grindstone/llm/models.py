@@ -9,14 +9,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from grindstone.errors import InputError
 from grindstone.llm.budget import SharedCeilings, Spend, Spending, SpendMeter
 from grindstone.llm.calls import CallRecord
 from grindstone.llm.client import JournaledModel
 from grindstone.llm.journal import Journal
 from grindstone.llm.pace import Paces
 from grindstone.llm.paying import CallAccounting, OnCall
-from grindstone.llm.prices import PriceList
+from grindstone.llm.prices import PriceList, no_price
 from grindstone.llm.providers import Provider, Resolved, resolve_model_id
 from grindstone.llm.service import Service, service_of
 from grindstone.llm.timeouts import Timeouts
@@ -110,11 +109,7 @@ class Models:
         if not self._books.meter.capped_in_money or resolved.rehearsal:
             return
         if self._books.price(resolved, Usage(input_tokens=1)).usd is None:
-            raise InputError(
-                "max_cost_usd",
-                f"the price of {resolved.model_id} is unknown, so the ceiling cannot be kept",
-                "max_tokens_total instead, or a model with a known price",
-            )
+            raise no_price(resolved.model_id)
 
     async def _open_client(self, resolved: Resolved, region: str | None) -> "Asker":
         # The SDK and the price tables take a second each to import: off the loop.

@@ -144,6 +144,15 @@ def price_of(model: Resolved, usage: Usage, own: PriceList = NO_PRICES) -> Price
     return given or price(usage, model.name, model.provider, at=utc_now())
 
 
+def no_price(model_id: str) -> InputError:
+    """Return why a ceiling in dollars cannot stand for a model that nobody has a price of."""
+    return InputError(
+        "max_cost_usd",
+        f"the price of {model_id} is unknown, so the ceiling cannot be kept",
+        "max_tokens_total instead, or a model with a known price",
+    )
+
+
 def is_priced(model: Resolved, own: PriceList = NO_PRICES) -> bool:
     """Return whether anybody knows what the model's tokens cost today."""
     return price_of(model, Usage(input_tokens=1), own).usd is not None

@@ -18,6 +18,8 @@ from grindstone.graduation.registry import open_desk
 from grindstone.graduation.rules.people import load_approvers
 from grindstone.graduation.rules.policy import Policy, load_policies, load_policy, policy_for
 from grindstone.graduation.rules.scope import Scope, Subject
+from grindstone.preflight import preflight
+from grindstone.settings import GrindSettings, RouteSettings, RunSettings
 
 STEP = "min_episodes: 10, max_intervention_rate: 0, min_constitutional_score: 0.7"
 RULES = "name: p\nversion: '1'\nrules:\n- {id: A, title: t, %s}\n"
@@ -238,3 +240,19 @@ def test_a_tool_is_meant_whatever_the_case_of_its_letters(tmp_path: Path) -> Non
         actions=(Action(index=0, tool="quote", fields={"note": "a secret"}),),
     )
     assert len(evaluate(said, load_pack(path), demanded=True).violations) == 1
+
+
+@pytest.mark.parametrize("flow", ["grind", "route"])
+def test_a_run_begins_only_where_the_homes_own_rules_can_be_used(tmp_path: Path, flow: str) -> None:
+    kinds: dict[str, type[RunSettings]] = {"grind": GrindSettings, "route": RouteSettings}
+    settings = kinds[flow](work_dir=tmp_path, model_id="rehearsal")
+    own = tmp_path / "policies" / "own.yaml"
+    own.parent.mkdir()
+    for text, said in {
+        "name: own\npacks: [conduct, nope]\n": "policy own: packs: nope not found",
+        "name: own\nagent: ada\n": "own.yaml: agent",
+    }.items():
+        own.write_text(text)
+        with pytest.raises(InputError) as caught:
+            preflight(flow, settings, {})
+        assert said in str(caught.value)

@@ -106,6 +106,10 @@ def test_a_price_of_ones_own_counts_wherever_money_does(tmp_path: Path):
     wrong = {OWN_PRICES: '{"openai:qwen3": {"input": "dear"}}'}
     with pytest.raises(InputError, match=r"GRINDSTONE_PRICES: openai:qwen3\.input"):
         preflight("grind", GrindSettings(model_id="rehearsal", work_dir=tmp_path), wrong)
+    dear = settings.model_copy(update={"max_cost_usd": 3.0})
+    with pytest.raises(InputError, match=r"max_cost_usd: the price of .*openai:qwen3.* is unknown"):
+        preflight("grind", dear, {})
+    preflight("grind", dear, {OWN_PRICES: prices})
 
 
 def test_arguments_that_are_no_json_are_the_models_mistake_and_its_tool_refuses_them():
