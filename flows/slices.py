@@ -3,14 +3,13 @@
 import asyncio
 import contextlib
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from prefect import flow
 from prefect.context import FlowRunContext
 
-from grindstone.attempt.handing import Handing
+from grindstone.attempt.mailbox import SliceMailbox
 from grindstone.attempt.spec import AttemptSpec
-from grindstone.attempt.travelling import tell_end, unpack
+from grindstone.attempt.travelling import unpack
 from grindstone.base import Frozen
 from grindstone.benchmark import load_task
 from grindstone.errors import GrindstoneError, InfrastructureError, InputError
@@ -70,12 +69,12 @@ async def attempt_slice(work: AttemptSlice) -> None:
     context = FlowRunContext.get()
     own = context.flow_run if context else None
     async with contextlib.AsyncExitStack() as exits:
-        handing = None
+        mailbox = None
         if own is not None:
             pulse = home.run(first.run_key).pulse(str(own.id))
             await exits.enter_async_context(beating(pulse))
-            exits.enter_context(_leaving_word(pulse))
-            handing = Handing(pulse)
+            mailbox = SliceMailbox(pulse)
+            exits.enter_context(_leaving_word(mailbox))
         runtime = await exits.enter_async_context(
             open_runtime(
                 home=home,
@@ -93,10 +92,10 @@ async def attempt_slice(work: AttemptSlice) -> None:
                 rates=work.rates,
             )
         )
-        await _make(runtime, work, handing)
+        await _make(runtime, work, mailbox)
 
 
-async def _make(runtime: Runtime, work: AttemptSlice, handing: Handing | None) -> None:
+async def _make(runtime: Runtime, work: AttemptSlice, mailbox: SliceMailbox | None) -> None:
     """Make attempts, and those that are handed meanwhile, until there are no more."""
     parked, address = Parked(runtime.steering), work.address
 
@@ -114,11 +113,11 @@ async def _make(runtime: Runtime, work: AttemptSlice, handing: Handing | None) -
                 at_work, timeout=HANDED_S, return_when=asyncio.FIRST_COMPLETED
             )
             failed += [error for task in done if (error := task.exception()) is not None]
-            if handing is None or failed:
+            if mailbox is None or failed:
                 continue
-            if not at_work and await asyncio.to_thread(handing.close):
+            if not at_work and await asyncio.to_thread(mailbox.close):
                 return
-            for more in await asyncio.to_thread(_handed, handing):
+            for more in await asyncio.to_thread(_handed, mailbox):
                 at_work.add(asyncio.ensure_future(make(more)))
     finally:
         for task in at_work:
@@ -145,20 +144,20 @@ def require_own(work: AttemptSlice, specs: Sequence[AttemptSpec]) -> None:
             raise InputError(spec.label, "was handed to a slice it is none of", expected)
 
 
-def _handed(handing: Handing) -> list[tuple[AttemptSpec, ...]]:
+def _handed(mailbox: SliceMailbox) -> list[tuple[AttemptSpec, ...]]:
     """Return what was handed since; what storage does not tell is seen at the next look."""
     found = []
     with contextlib.suppress(InfrastructureError):
-        while specs := handing.take():
+        while specs := mailbox.take():
             found.append(specs)
     return found
 
 
 @contextlib.contextmanager
-def _leaving_word(pulse: Path) -> Iterator[None]:
+def _leaving_word(mailbox: SliceMailbox) -> Iterator[None]:
     """Tell who sent the slice why it ended: Prefect keeps an error on the machine that met it."""
     try:
         yield
     except GrindstoneError as error:
-        tell_end(pulse, error)
+        mailbox.tell_end(error)
         raise

@@ -18,10 +18,10 @@ from prefect import get_client
 from prefect.client.schemas.objects import State
 from prefect.states import araise_state_exception
 
-from grindstone.attempt.handing import Handing
+from grindstone.attempt.mailbox import SliceMailbox
 from grindstone.attempt.record import drop_recorded
 from grindstone.attempt.spec import AttemptSpec
-from grindstone.attempt.travelling import end_told, pack
+from grindstone.attempt.travelling import pack
 from grindstone.errors import GrindstoneError, InfrastructureError
 from grindstone.flows.attempt import PlannedAttempt, leave_unscored, told
 from grindstone.flows.dispatch.slice_pool import SlicePool
@@ -101,8 +101,7 @@ class _Away:
 
     def __init__(self, place: Path, sent: Iterable[AttemptSpec]) -> None:
         """Take the place of its signs of life, and what it was sent with."""
-        self.place = place
-        self.pulse, self.handing = Pulse(place), Handing(place)
+        self.pulse, self.mailbox = Pulse(place), SliceMailbox(place)
         self.means = [spec.means for spec in sent]
         self.items: Attempts = {}
         self.begun: float | None = None
@@ -140,7 +139,7 @@ class _Sender:
         for run in await self.pool.unfinished():
             specs = list(AttemptSlice.model_validate(run.parameters["work"]).attempts)
             away = _Away(self._place(run.id), specs)
-            while more := await asyncio.to_thread(away.handing.take):
+            while more := await asyncio.to_thread(away.mailbox.take):
                 specs += more
             away.items = self.todo.take([spec.episode_id for spec in specs])
             if away.items:
@@ -202,7 +201,7 @@ class _Sender:
                 continue
             specs = [item.spec for item in items.values()]
             await asyncio.to_thread(pack, self.runtime.home, specs)
-            if await asyncio.to_thread(away.handing.hand, specs):
+            if await asyncio.to_thread(away.mailbox.hand, specs):
                 away.items |= self.todo.take(items)
 
     async def look(self) -> None:
@@ -266,7 +265,7 @@ class _Sender:
             rows = await asyncio.to_thread(ledger.rows, Episode, key)
             self._settle(away, {row.episode_id: row for row in rows})
         left = self.todo.unsettled(away.items)
-        error = await _why_ended(state, away.place)
+        error = await _why_ended(state, away.mailbox)
         called_off = state.is_cancelled() and not isinstance(error, GrindstoneError)
         if called_off or not isinstance(error, Exception):
             raise error
@@ -306,16 +305,16 @@ def _is_flow_run(name: str) -> bool:
         return False
 
 
-async def _why_ended(state: State, place: Path) -> BaseException:
+async def _why_ended(state: State, mailbox: SliceMailbox) -> BaseException:
     """Return why a slice ended that has not done all it was given.
 
     Args:
         state: Its last one.
-        place: Of its signs of life, where it leaves word.
+        mailbox: Where it leaves word.
     """
     if state.is_completed():
         return RuntimeError("the slice ended without it")
-    said = await asyncio.to_thread(end_told, place)
+    said = await asyncio.to_thread(mailbox.told_end)
     if said is not None:
         return said
     try:

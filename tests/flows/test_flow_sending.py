@@ -24,9 +24,8 @@ from prefect.states import Completed, Running, Scheduled, exception_to_failed_st
 from prefect.workers.process import ProcessWorker
 from support.attempt_specs import spec_of
 
-from grindstone.attempt.handing import Handing
+from grindstone.attempt.mailbox import SliceMailbox
 from grindstone.attempt.run import error_episode
-from grindstone.attempt.travelling import tell_end
 from grindstone.benchmark import load_task
 from grindstone.errors import BudgetExceededError, Cause, InfrastructureError, InputError
 from grindstone.flows.attempt import PlannedAttempt
@@ -233,11 +232,11 @@ async def test_what_a_dead_process_had_handed_is_not_sent_again(
         tags=[run_tag(given.spec.run_key)],
     )
     pulse = sender.runtime.folder.pulse(str(before.id))
-    assert Handing(pulse).hand([handed.spec])
+    assert SliceMailbox(pulse).hand([handed.spec])
     two = sender._replace(settings=sender.settings.model_copy(update={"max_slices": 2}))
     working = asyncio.create_task(two.send(given, handed, other))
     sent = [run for run in await sender.sent(2) if run.id != before.id]
-    own = Handing(pulse)
+    own = SliceMailbox(pulse)
     handed_in_all = [spec for _ in range(2) for spec in own.take()]
     new = [s for r in sent for s in AttemptSlice.model_validate(r.parameters["work"]).attempts]
     working.cancel()
@@ -257,7 +256,7 @@ async def test_no_code_but_its_own_is_handed_to_a_slice(sender: Sender, tmp_path
     deployment = await sender.client.read_deployment_by_name("slice/slice")
     run = await sender.client.create_flow_run_from_deployment(deployment.id)
     foreign = other.spec.model_copy(update={"solver": solver})
-    assert Handing(sender.runtime.folder.pulse(str(run.id))).hand([foreign])
+    assert SliceMailbox(sender.runtime.folder.pulse(str(run.id))).hand([foreign])
     with pytest.raises(InputError, match="handed to a slice it is none of"):
         await run_flow_async(attempt_slice, flow_run=run, parameters={"work": work})
 
@@ -387,7 +386,7 @@ async def test_what_a_ceiling_stopped_is_sent_again_once_that_one_is_raised(send
     [sent] = await sender.sent(1)
     await order(max_tokens_total=10, paused=True)
     error = BudgetExceededError("it is spent", ceiling="max_tokens_total", limit=10)
-    tell_end(sender.runtime.folder.pulse(str(sent.id)), error)
+    SliceMailbox(sender.runtime.folder.pulse(str(sent.id))).tell_end(error)
     stopped = await exception_to_failed_state(error)
     await sender.client.set_flow_run_state(sent.id, stopped, force=True)
     await asyncio.sleep(1)
@@ -408,7 +407,7 @@ async def test_a_run_ends_by_a_ceiling_that_stays(sender: Sender):
     error = BudgetExceededError("it is spent", ceiling="max_tokens_total", limit=10)
     give_order(sender.runtime.folder, Order(max_tokens_total=10), by="ann@desk", via="cli")
     await sender.runtime.steering.look()
-    tell_end(sender.runtime.folder.pulse(str(sent.id)), error)
+    SliceMailbox(sender.runtime.folder.pulse(str(sent.id))).tell_end(error)
     stopped = await exception_to_failed_state(error)
     await sender.client.set_flow_run_state(sent.id, stopped, force=True)
     with pytest.raises(BudgetExceededError, match="it is spent"):

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from support.object_storage import Bucket, Spoiled
 
-from grindstone.attempt.handing import Handing
+from grindstone.attempt.mailbox import SliceMailbox
 from grindstone.attempt.record import drop_recorded
 from grindstone.attempt.spec import AttemptSpec, SolverSettings
-from grindstone.attempt.travelling import end_told, pack, tell_end, unpack
+from grindstone.attempt.travelling import pack, unpack
 from grindstone.benchmark import load_task
 from grindstone.errors import BudgetExceededError, Cause, InfrastructureError, InputError
 from grindstone.files import write_atomic
@@ -165,14 +165,14 @@ def test_a_task_that_nobody_sent_is_told(pair: Pair):
 def test_a_slice_is_handed_more_until_it_takes_no_more(pair: Pair, tmp_path: Path, shared: str):
     sent = spec_of(pair.here, bundled("examples/tasks") / "crlf-kit")
     homes = (pair.here, pair.there) if shared == "storage" else (Home.at(tmp_path / "h"),) * 2
-    sender, own = (Handing(home.run("r").pulse("s")) for home in homes)
+    sender, own = (SliceMailbox(home.run("r").pulse("s")) for home in homes)
     assert own.take() == ()
     more = [sent.model_copy(update={"trial": number}) for number in range(3)]
     assert sender.hand(more[:2])
     assert sender.hand(more[2:])
     assert not own.close(), "it was handed some that it has not taken"
     assert [[spec.trial for spec in own.take()] for _ in range(3)] == [[0, 1], [2], []]
-    later = Handing(homes[0].run("r").pulse("s"))  # of who goes on with the run
+    later = SliceMailbox(homes[0].run("r").pulse("s"))  # of who goes on with the run
     assert [len(later.take()) for _ in range(3)] == [2, 1, 0]
     assert own.close()
     assert not sender.hand(more)
@@ -207,12 +207,14 @@ def test_why_a_slice_ended_is_told_where_prefect_cannot(pair: Pair, tmp_path: Pa
             InputError.together([InputError("a", "b", "c"), InputError("d", "e", "f")]),
         ]
     ):
-        tell_end(there.run("r").pulse(str(number)), error)
-        told = end_told(here.run("r").pulse(str(number)))
+        SliceMailbox(there.run("r").pulse(str(number))).tell_end(error)
+        told = SliceMailbox(here.run("r").pulse(str(number))).told_end()
         assert (type(told), str(told)) == (type(error), str(error))
         assert isinstance(told, InputError) or (told.ceiling, told.limit) == ("max_cost_usd", 0.5)
-    tell_end(there.run("r").pulse("2"), InfrastructureError(Cause.IMAGE_BUILD, "x"))
-    assert end_told(here.run("r").pulse("2")) is None, "the attempts go to another worker"
+    SliceMailbox(there.run("r").pulse("2")).tell_end(InfrastructureError(Cause.IMAGE_BUILD, "x"))
+    assert SliceMailbox(here.run("r").pulse("2")).told_end() is None, (
+        "the attempts go to another worker"
+    )
 
 
 async def test_signs_of_life_are_seen_and_who_is_given_up_stops(
