@@ -167,6 +167,7 @@ def child(order: dict) -> None:
     from grindstone.benchmark import load_task
     from grindstone.flows.attempt import attempt_once
     from grindstone.records import Purpose
+    from grindstone.runs.allowance import Allowance
     from grindstone.runs.plan import open_workspace
     from grindstone.settings import RunSettings
     from grindstone.tasks.episode_check import episode_check
@@ -205,7 +206,7 @@ def child(order: dict) -> None:
             run_key=run_key,
             agent_id=settings.agent_id,
             sandbox="docker",
-            max_workers=width,
+            allowance=Allowance(max_workers=width),
             after_episode=episode_check(settings.home),
         ):
             began = time.perf_counter()

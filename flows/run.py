@@ -29,6 +29,7 @@ from grindstone.home import Home
 from grindstone.ledger import Ledger
 from grindstone.preflight import preflight
 from grindstone.records import Arm, Episode, Purpose
+from grindstone.runs.allowance import Allowance
 from grindstone.runs.elsewhere import bring_here
 from grindstone.runs.incidents import spared
 from grindstone.runs.orders import note_changed_settings
@@ -270,13 +271,15 @@ async def open_planned(planned: Planned, settings: S, blocks: BlockNames) -> Asy
         agent_id=settings.agent_id,
         sandbox=settings.sandbox,
         oci_runtime=settings.runtime,
-        model_block=blocks.model,
-        spending=settings.spending,
-        max_workers=settings.max_workers,
+        allowance=Allowance(
+            max_workers=settings.max_workers,
+            model_block=blocks.model,
+            spending=settings.spending,
+            rates=settings.rates,
+        ),
         watch=told_both(run_watcher(), standing.note),
         after_episode=episode_check(settings.home),
         shared=settings.dispatch == "deployment",
-        rates=settings.rates,
     ) as runtime:
         resolved = runtime.models.resolve(settings.model_id)
         runtime.note(resolved.reason)

@@ -15,8 +15,7 @@ from grindstone.benchmark import load_task
 from grindstone.errors import GrindstoneError, InfrastructureError, InputError
 from grindstone.flows.attempt import PlannedAttempt, attempt_all
 from grindstone.home import Home
-from grindstone.llm.budget import Spending
-from grindstone.llm.pace import Rates
+from grindstone.runs.allowance import Allowance
 from grindstone.runs.lease import beating
 from grindstone.runs.parked import Parked
 from grindstone.tasks.episode_check import episode_check
@@ -33,10 +32,7 @@ class AttemptSlice(Frozen):
     """Attempts of one run that travel together, with what a worker needs to make them."""
 
     attempts: tuple[AttemptSpec, ...]
-    at_once: int
-    model_block: str | None = None
-    spending: Spending = Spending()
-    rates: Rates = Rates()
+    allowance: Allowance
     address: str | None = None  # of a remote home: each machine has places of its own
 
     @property
@@ -82,14 +78,11 @@ async def attempt_slice(work: AttemptSlice) -> None:
                 agent_id=first.agent_id,
                 sandbox=first.solver.sandbox,
                 oci_runtime=first.solver.runtime,
-                model_block=work.model_block,
-                spending=work.spending,
-                max_workers=work.at_once,
+                allowance=work.allowance,
                 watch=run_log(),
                 after_episode=episode_check(home),
                 whole=False,
                 shared=True,
-                rates=work.rates,
             )
         )
         await _make(runtime, work, mailbox)

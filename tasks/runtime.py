@@ -24,10 +24,10 @@ from grindstone.home import Home, RunFolder
 from grindstone.ledger import Ledger
 from grindstone.ledger.recall import scored_episodes
 from grindstone.llm import CallRecord, Journal, Models, open_models
-from grindstone.llm.budget import Spending
-from grindstone.llm.pace import Paces, Rates
+from grindstone.llm.pace import Paces
 from grindstone.masking import Mask
 from grindstone.records import Episode, Role, Usage
+from grindstone.runs.allowance import Allowance
 from grindstone.runs.incidents import spared
 from grindstone.runs.lock import sole_process
 from grindstone.runs.progress import Note, Progress, Spent, TurnEnded, Watcher, ignore
@@ -193,14 +193,11 @@ async def open_runtime(
     agent_id: str,
     sandbox: Choice,
     oci_runtime: str | None = None,
-    model_block: str | None = None,
-    spending: Spending = Spending(),
-    max_workers: int = 1,
+    allowance: Allowance = Allowance(),
     watch: Watcher = ignore,
     after_episode: AfterEpisode | None = None,
     whole: bool = True,
     shared: bool = False,
-    rates: Rates = Rates(),
 ) -> AsyncIterator[Runtime]:
     """Open a run's resources, and sweep away what dead runs left behind, before and after.
 
@@ -210,14 +207,11 @@ async def open_runtime(
         agent_id: Whose workspace is meant.
         sandbox: Which provider.
         oci_runtime: Docker's OCI runtime.
-        model_block: A saved block with credentials; None for the environment's.
-        spending: The run's ceilings, and how its rehearsals are priced.
-        max_workers: How many attempts may run at once.
+        allowance: What its attempts may use.
         watch: Told what happens.
         after_episode: Called after each scored attempt.
         whole: False for a part of a run, which must leave the run's other parts alone.
         shared: Whether other processes of the run spend under its ceilings.
-        rates: How often each model may be asked, by all who use the Prefect server.
 
     Raises:
         InputError: Another process drives this run.
@@ -237,7 +231,12 @@ async def open_runtime(
         if whole:
             await _sweep(provider)
             exits.push_async_callback(_sweep, provider, run_labels(home.root, run_key))
-        steering = Steering(folder, max_workers=max_workers, spending=spending, tell=watch)
+        steering = Steering(
+            folder,
+            max_workers=allowance.max_workers,
+            spending=allowance.spending,
+            tell=watch,
+        )
         calls = await asyncio.to_thread(_journaled, folder.journal)
 
         def keep(call: CallRecord) -> None:
@@ -257,9 +256,9 @@ async def open_runtime(
                 spending=steering.ceilings,
                 ceilings=steering.look,
                 shared=budget,
-                paces=Paces(rates, ServerBucket),
+                paces=Paces(allowance.rates, ServerBucket),
                 on_call=keep,
-                environ=(environ := await credentials(model_block)),
+                environ=(environ := await credentials(allowance.model_block)),
                 mask=Mask.of({**os.environ, **environ}, passed_names(os.environ)),
             )
         )

@@ -30,6 +30,7 @@ from grindstone.flows.dispatch.worklist import Attempts, Worklist
 from grindstone.flows.slices import AttemptSlice
 from grindstone.ledger.recall import ScoredEpisodes
 from grindstone.records import Episode
+from grindstone.runs.allowance import Allowance
 from grindstone.runs.lease import LOST_S, Pulse, clear
 from grindstone.runs.progress import SentAway
 from grindstone.runs.slicing import SLICE_S, lacking, slice_size
@@ -249,10 +250,12 @@ class _Sender:
         work = AttemptSlice(
             attempts=tuple(specs),
             address=await asyncio.to_thread(pack, self.runtime.home, specs),
-            at_once=self.runtime.steering.max_workers,
-            model_block=self.model_block,
-            spending=self.runtime.steering.ceilings,
-            rates=self.settings.rates,
+            allowance=Allowance(
+                max_workers=self.runtime.steering.max_workers,
+                model_block=self.model_block,
+                spending=self.runtime.steering.ceilings,
+                rates=self.settings.rates,
+            ),
         )
         return await self.pool.send(work)
 

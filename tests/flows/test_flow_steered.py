@@ -23,6 +23,7 @@ from grindstone.ledger import Ledger
 from grindstone.ledger.tables.runs import RunRow
 from grindstone.records import Episode, Outcome
 from grindstone.report.run_list import list_runs
+from grindstone.runs.allowance import Allowance
 from grindstone.runs.orders import note_changed_settings, order_run
 from grindstone.runs.plan import open_workspace, plan_run
 from grindstone.runs.progress import Note, watching
@@ -204,7 +205,7 @@ async def test_a_slice_on_a_worker_reads_the_orders_of_its_run(tmp_path: Path, p
     specs = [spec_of(settings, trial=trial) for trial in range(2)]
     folder, ledger = settings.home.run("K"), Ledger(tmp_path)
     give_order(folder, Order(paused=True), by="ann@desk", via="cli")
-    work = asyncio.create_task(attempt_slice(AttemptSlice(attempts=specs, at_once=1)))
+    work = asyncio.create_task(attempt_slice(AttemptSlice(attempts=specs, allowance=Allowance())))
     await asyncio.sleep(6)
     assert not work.done() and not ledger.rows(Episode, "K")
     give_order(folder, Order(paused=False, max_workers=2), by="ann@desk", via="cli")

@@ -23,6 +23,7 @@ from grindstone.ledger import Ledger
 from grindstone.ledger.tables.autonomy import ComplianceRow
 from grindstone.records import Episode
 from grindstone.resources import bundled
+from grindstone.runs.allowance import Allowance
 from grindstone.runs.plan import kept_plan, open_workspace
 from grindstone.settings import CompetencySettings, GrindSettings
 from grindstone.tasks.dispatch import send_next
@@ -116,7 +117,7 @@ async def test_an_attempt_is_judged_where_it_is_made_by_the_policies_in_storage(
     home.mirror.store.put("policies/strict.yaml", POLICY)
     home.mirror.store.put("constitution/house.yaml", PACK)
     spec = spec_of(settings)
-    work = AttemptSlice(attempts=(spec,), at_once=1, address=pack(home, [spec]))
+    work = AttemptSlice(attempts=(spec,), allowance=Allowance(), address=pack(home, [spec]))
     machine("worker")
     await attempt_slice(work)
     machine("reader")
