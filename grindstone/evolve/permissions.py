@@ -17,7 +17,14 @@ from grindstone.skills.format import parse_skill, render
 from grindstone.skills.frontmatter import SkillError
 from grindstone.skills.unseen import unseen_characters
 from grindstone.untrusted import read_json
-from grindstone.workspace.changes import Change, Files, compare, skill_names, skill_of
+from grindstone.workspace.changes import (
+    Change,
+    FileEntry,
+    Files,
+    compare,
+    skill_names,
+    skill_of,
+)
 from grindstone.workspace.files import MEMORIES, MEMORY_KEYS, memory_of
 from grindstone.workspace.manifest import Manifest
 
@@ -144,23 +151,58 @@ def _joined_rule(before: Files, accepted: Sequence[Change], checks: Checks) -> l
     changed = {change.path: change.entry for change in accepted if change.entry is not None}
     if not changed or checks.leaks is None or len({*before, *changed}) < 2:
         return []
-    gone = {change.path for change in accepted}
-    kept = {path: entry for path, entry in before.items() if path not in gone}
-    if not reasons_of(checks.leaks, _TOGETHER, _joined({**kept, **changed})):
-        return []
-    if reasons_of(checks.leaks, _TOGETHER, _joined(before)):
-        return []  # it was so before
-    reason = "with the other files it holds what the right answer is made of"
-    return [RefusedChange(path=path, rule=ANSWERS_RULE, reason=reason) for path in sorted(changed)]
+    reason = ""
+    if len(_joined(changed)) > MAX_JOINED_CHARS // 2:
+        most = f"{MAX_JOINED_CHARS // 2:,} characters"
+        reason = f"with the other changes it is more text than is looked through at once ({most})"
+    elif _tell_together(before, changed, checks.leaks):
+        reason = "with the other files it holds what the right answer is made of"
+    return [
+        RefusedChange(path=path, rule=ANSWERS_RULE, reason=reason)
+        for path in sorted(changed)
+        if reason
+    ]
+
+
+def _tell_together(before: Files, changed: Files, leaks: Check) -> bool:
+    """Whether changed files tell something, with each other or with those that stay."""
+    kept = {path: entry for path, entry in before.items() if path not in changed}
+    for part in _parts(kept, MAX_JOINED_CHARS // 2):
+        if not reasons_of(leaks, _TOGETHER, _joined({**part, **changed})):
+            continue
+        if not reasons_of(leaks, _TOGETHER, _joined(part)):
+            return True
+        # What was told before hides nothing of what is told now: files that tell by themselves
+        # are left out, and where the others still do, the changes are looked at alone.
+        quiet = {
+            path: entry for path, entry in part.items() if not reasons_of(leaks, path, _text(entry))
+        }
+        if reasons_of(leaks, _TOGETHER, _joined(quiet)):
+            quiet = {}
+        if reasons_of(leaks, _TOGETHER, _joined({**quiet, **changed})):
+            return True
+    return False
+
+
+def _parts(files: Files, most_chars: int) -> list[Files]:
+    """Return files in parts of so many characters each; a longer file is one of its own."""
+    parts: list[dict[str, FileEntry]] = [{}]
+    size = 0
+    for path, entry in sorted(files.items()):
+        if parts[-1] and size + len(entry.content) > most_chars:
+            parts.append({})
+            size = 0
+        parts[-1][path] = entry
+        size += len(path) + len(entry.content)
+    return list(parts)
 
 
 def _joined(files: Files) -> str:
-    texts = (
-        f"{path}\n{entry.content.decode('utf-8', 'replace')}"
-        for path, entry in sorted(files.items())
-        if entry.content.count(b"\0") == 0
-    )
-    return "\n".join(texts)[:MAX_JOINED_CHARS]
+    return "\n".join(f"{path}\n{_text(entry)}" for path, entry in sorted(files.items()))
+
+
+def _text(entry: FileEntry) -> str:
+    return "" if b"\0" in entry.content else entry.content.decode("utf-8", "replace")
 
 
 def _unit(path: str) -> str:
@@ -196,9 +238,11 @@ def _file_rules(
         return [RefusedChange(path=change.path, rule=rule, reason=reason)]
     if scope.no_direct_answers and checks.leaks is not None:
         text = change.entry.content.decode("utf-8")
+        found = reasons_of(checks.leaks, change.path, text)
+        if not found and (read := _as_read(change.path, text)) != text:
+            found = reasons_of(checks.leaks, change.path, read)
         return [
-            RefusedChange(path=change.path, rule=ANSWERS_RULE, reason=reason)
-            for reason in reasons_of(checks.leaks, change.path, text)
+            RefusedChange(path=change.path, rule=ANSWERS_RULE, reason=reason) for reason in found
         ]
     return []
 
@@ -257,7 +301,13 @@ def _content_rule(path: str, content: bytes, manifest: Manifest) -> tuple[str, s
 
 
 def _as_read(path: str, text: str) -> str:
-    """Return a file's text as an agent reads it: of memories, what their escapes stand for."""
+    """Return a file's text with what an agent is shown of it once JSON and YAML are read."""
+    if path == f"skills/{skill_of(path)}/SKILL.md":
+        try:
+            skill = parse_skill(text)
+        except SkillError:
+            return text
+        return "\n".join((text, skill.description, *skill.metadata.values()))
     if path != MEMORIES:
         return text
     rows = [read_json(line) for line in text.split("\n") if line.strip()]

@@ -9,7 +9,7 @@ letters and digits with nothing between (`squeezed.py`). What is looked for:
   not be hit on by chance, several values of one of its records on one line, and long
   passages even where the task's own inputs state them.
 - Its columns, and most of its values, in whatever order (`answer_shape.py`).
-- Numbers that enclose such a value, or are that value rounded.
+- Numbers that enclose such a value, or are that value rounded or cut off.
 - Lines of the tests' source: one that asserts something, or three others, or 25 tokens in a row.
 
 How much is too much is a question of chance (`_threshold`): a stretch counts from about
@@ -167,9 +167,11 @@ class Secrets:
                 continue
             self._values.append(token.value)
             for decimals in range(4):
-                [rounded, *_] = tokens_of(f"{token.value:.{decimals}f}") or [token]
-                if rounded.bits >= bits:
-                    self._stretches[bits][(rounded.text,)] = reason
+                cut = math.trunc(token.value * 10**decimals) / 10**decimals
+                for near in (token.value, cut):
+                    [rounded, *_] = tokens_of(f"{near:.{decimals}f}") or [token]
+                    if rounded.bits >= bits:
+                        self._stretches[bits][(rounded.text,)] = reason
 
     def _within(self, reading: TextReading) -> Iterator[Leak]:
         tokens = reading.tokens

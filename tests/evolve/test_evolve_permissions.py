@@ -91,7 +91,7 @@ def changed(**files: FileEntry | None) -> dict:
             "skills/new/SKILL.md",
             entry('---\nname: new\ndescription: "When \\u202e x."\n---\n\ndo it\n'),
             ALL,
-            "skill_format",
+            "hidden_text",
         ),
         (
             "skills/old/SKILL.md",
@@ -226,6 +226,73 @@ def test_an_answer_in_two_files_or_two_steps_is_refused():
     assert [each.path for each in refusals] == ["skills/old/references/more.md"]
     harmless = {**later, "skills/old/references/more.md": entry("Look first.")}
     assert not review(kept, harmless, ALL, manifest=MANIFEST, checks=checks).refusals
+
+
+LONG = {
+    f"skills/a{number}/{name}": found
+    for number in range(2)
+    for name, found in (
+        ("SKILL.md", main(f"a{number}")),
+        ("references/log.md", entry("line of a log without a number\n" * 6_000)),
+    )
+}
+HALVES = {
+    "skills/new/SKILL.md": main("new", "Mind these: 8, 11, 12."),
+    "skills/new/references/more.md": entry("And then: 13, 11, 8, 17."),
+}
+
+
+@pytest.mark.parametrize(
+    ("kept", "more"),
+    [
+        pytest.param({}, LONG, id="behind long files of the same step"),
+        pytest.param(LONG, {}, id="behind a long library"),
+        pytest.param(
+            {"skills/other/SKILL.md": main("other", "Of 48213.57, say nothing.")},
+            {},
+            id="beside a file that tells something else",
+        ),
+        pytest.param(
+            {
+                "skills/one/SKILL.md": main("one", "It begins with quokka ridge"),
+                "skills/two/SKILL.md": main("two", "lighthouse and marmalade"),
+            },
+            {},
+            id="beside files that tell something else together",
+        ),
+    ],
+)
+def test_what_stands_beside_hides_no_answer_in_two_files(kept: dict, more: dict):
+    known = [
+        Known(test_sources={}, answers={"o.json": ANSWER}),
+        Known(test_sources={}, expected=("48213.57", "quokka ridge lighthouse marmalade")),
+    ]
+    checks, before = Checks(leaks=check_against(known)), {**BEFORE, **kept}
+    for halves, refused in ((HALVES, True), ({}, bool(more))):
+        after = {**before, **more, **halves}
+        found = review(before, after, ALL, manifest=MANIFEST, checks=checks).refusals
+        assert {each.rule for each in found} == ({"no_direct_answers"} if refused else set())
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        (
+            "skills/new/SKILL.md",
+            '---\nname: new\ndescription: "When the total is 482\\\n  13.57."\n---\n\ndo it\n',
+        ),
+        (
+            "skills/new/SKILL.md",
+            '---\nname: new\ndescription: When x.\nmetadata:\n  a: "482\\\n   13.57"\n---\n\nit\n',
+        ),
+        ("skills/new/SKILL.md", TEXT.format("new", "about 48213")),
+        ("skills/new/SKILL.md", TEXT.format("new", "about 48213.5")),
+    ],
+)
+def test_what_an_agent_reads_is_what_is_looked_at(path: str, text: str):
+    known = [Known(test_sources={}, answers={"o.txt": "48213.57"})]
+    checks = Checks(leaks=check_against(known))
+    assert rules(changed(**{path: entry(text)}), checks=checks) == {path: "no_direct_answers"}
 
 
 def test_an_executable_bit_is_a_change():
