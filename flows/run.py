@@ -22,7 +22,7 @@ from grindstone.errors import (
     InfrastructureError,
     InputError,
 )
-from grindstone.flows.attempt import PlannedAttempt, attempt_all
+from grindstone.flows.attempt import Enough, PlannedAttempt, attempt_all
 from grindstone.flows.dispatch.sending import attempt_in_slices
 from grindstone.flows.slices import DEPLOYMENT
 from grindstone.home import Home
@@ -151,11 +151,14 @@ class Run(Generic[S_co]):
         )
         return PlannedAttempt(spec, task)
 
-    async def attempt_all(self, wanted: Sequence[PlannedAttempt]) -> list[Episode]:
+    async def attempt_all(
+        self, wanted: Sequence[PlannedAttempt], enough: Enough | None = None
+    ) -> list[Episode]:
         """Make attempts side by side, here or on a work pool; see `attempt_all`."""
         if self.settings.dispatch == "deployment":
-            return await attempt_in_slices(self.runtime, wanted, self.settings, self.blocks.model)
-        return await attempt_all(self.runtime, wanted)
+            block = self.blocks.model
+            return await attempt_in_slices(self.runtime, wanted, self.settings, block, enough)
+        return await attempt_all(self.runtime, wanted, enough=enough)
 
     async def finish(self, *, note: str = "", converged: bool | None = None) -> Finished:
         """Close the run; see `finish_run`."""
