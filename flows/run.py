@@ -217,7 +217,7 @@ async def _opened(kind: str, settings: S, blocks: BlockNames, seed: str) -> Asyn
     planned = planned.model_copy(update={"tasks": parted.open})
     with spared("name of the run"):
         await name_run(settings.agent_id, [task.task_id for task in planned.tasks])
-    async with open_planned(planned, settings, blocks) as run:
+    async with open_planned(planned, settings, blocks, workspace) as run:
         for note in (*parted.notes, *_set_aside(workspace)):
             run.note(note)
         yield run
@@ -261,13 +261,16 @@ async def require_deployed(field: str, name: str) -> None:
 
 
 @contextlib.asynccontextmanager
-async def open_planned(planned: Planned, settings: S, blocks: BlockNames) -> AsyncIterator[Run[S]]:
+async def open_planned(
+    planned: Planned, settings: S, blocks: BlockNames, workspace: Workspace | None = None
+) -> AsyncIterator[Run[S]]:
     """Open the resources of a run that has a plan, and note that it runs.
 
     Args:
         planned: Its plan.
         settings: With the saved blocks applied.
         blocks: The saved blocks.
+        workspace: The agent's, where it is open already.
 
     Raises:
         InfrastructureError: As `open_run`.
@@ -290,6 +293,7 @@ async def open_planned(planned: Planned, settings: S, blocks: BlockNames) -> Asy
         watch=told_both(run_watcher(), standing.note),
         after_episode=episode_check(settings.home),
         shared=settings.dispatch == "deployment",
+        workspace=workspace,
     ) as runtime:
         resolved = runtime.models.resolve(settings.model_id)
         runtime.note(resolved.reason)

@@ -199,6 +199,7 @@ async def open_runtime(
     after_episode: AfterEpisode | None = None,
     whole: bool = True,
     shared: bool = False,
+    workspace: Workspace | None = None,
 ) -> AsyncIterator[Runtime]:
     """Open a run's resources, and sweep away what dead runs left behind, before and after.
 
@@ -213,6 +214,7 @@ async def open_runtime(
         after_episode: Called after each scored attempt.
         whole: False for a part of a run, which must leave the run's other parts alone.
         shared: Whether other processes of the run spend under its ceilings.
+        workspace: The agent's, where it is open already: opening it asks git a dozen times.
 
     Raises:
         InputError: Another process drives this run.
@@ -226,7 +228,8 @@ async def open_runtime(
             exits.enter_context(sole_process(folder, run_key, lost=_stepping_down(displaced)))
             await asyncio.to_thread(drop_torn_results, home, run_key)
             await exits.enter_async_context(tagged(run_key))
-        workspace = await asyncio.to_thread(Workspace.open, home.workspace(agent_id))
+        if workspace is None:
+            workspace = await asyncio.to_thread(Workspace.open, home.workspace(agent_id))
         provider = await open_provider(sandbox, oci_runtime)
         exits.push_async_callback(provider.close)
         if whole:

@@ -84,6 +84,7 @@ class Repository:
         """Take the folder that holds, or will hold, `.git`."""
         self.root = root
         self.git_dir = root / ".git"
+        self._trees: dict[str, str] = {}  # of commits asked for before; they stay the same
 
     def init(self) -> None:
         """Make an empty repository."""
@@ -143,6 +144,8 @@ class Repository:
         """
         if not name or name.startswith("-"):
             raise WorkspaceError(f"{self.root}: {name!r} is no commit; expected a tag or an id")
+        if name in self._trees:
+            return name
         return self.run("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}").strip()
 
     def has(self, ref: str) -> bool:
@@ -150,8 +153,11 @@ class Repository:
         return bool(self.run("for-each-ref", "--format=%(refname)", ref).strip())
 
     def tree_of(self, commit: str) -> str:
-        """Return the tree id of a commit."""
-        return self.run("rev-parse", "--verify", f"{commit}^{{tree}}").strip()
+        """Return the tree of a commit; both are whole ids."""
+        if commit not in self._trees:
+            found = self.run("rev-parse", "--verify", f"{commit}^{{tree}}").strip()
+            self._trees[commit] = found
+        return self._trees[commit]
 
     def tags(self) -> dict[str, str]:
         """Return every tag and the commit it stands for."""
