@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from pydantic import JsonValue
 
-from grindstone.digest import digest
+from grindstone.digest import canonical_json, digest
 from grindstone.evolve.copying import shown_files
 from grindstone.evolve.permissions import RefusedChange
 from grindstone.evolve.prompts import Observed
@@ -37,7 +37,7 @@ _TOLD = ("unlabelled", *(level.value for level in FeedbackLevel))  # the less, t
 class Rejected(NamedTuple):
     """A change that a gate had undone."""
 
-    identity: str
+    identities: frozenset[str]
     diff: str  # unified, cut where it is long
     told: str  # the most that whoever made it was told: unlabelled, or a feedback level
 
@@ -57,7 +57,7 @@ def rejected_changes(workspace: Workspace) -> tuple[Rejected, ...]:
         changes = compare(before, after)
         found.append(
             Rejected(
-                identity=identity(before, changes),
+                identities=identities(before, changes),
                 diff=_diff(before, changes),
                 told=_told_to(workspace, undone),
             )
@@ -89,10 +89,10 @@ def refuses_again(
     rejected: Sequence[Rejected], before: Files
 ) -> Callable[[Sequence[Change]], Sequence[RefusedChange]]:
     """Return the check that a change, taken as a whole, is none that was rejected before."""
-    known = {each.identity for each in rejected}
+    known = frozenset[str]().union(*(each.identities for each in rejected))
 
     def check(changes: Sequence[Change]) -> Sequence[RefusedChange]:
-        if not changes or identity(before, changes) not in known:
+        if not changes or known.isdisjoint(identities(before, changes)):
             return ()
         return [RefusedChange(path=each.path, rule=RULE, reason=_REASON) for each in changes]
 
@@ -109,17 +109,28 @@ def rejected_before(workspace: Workspace, texts: Mapping[str, str]) -> tuple[Ref
     return tuple(refuses_again(rejected, before)(compare(before, after)))
 
 
-def identity(before: Files, changes: Iterable[Change]) -> str:
-    """Return what makes a change the same as another: the files it leaves, versions apart."""
-    said: dict[str, JsonValue] = {
-        each.path: _said(each.path, each.entry)
-        for each in changes
-        if _said(each.path, each.entry) != _said(each.path, before.get(each.path))
-    }
-    return digest(said)
+def identities(before: Files, changes: Sequence[Change]) -> frozenset[str]:
+    """Return what makes a change the same as another, with which it shares one of these.
+
+    It is what the files it leaves say. Versions, white space that says nothing and the name of a
+    new skill are apart, also where its text speaks of it: by none of them does a rejected change
+    become another one, to be weighed until it has luck.
+    """
+    return frozenset(_identity(before, changes, names=names) for names in (False, True))
 
 
-def _said(path: str, entry: FileEntry | None) -> str:
+def _identity(before: Files, changes: Sequence[Change], *, names: bool) -> str:
+    said: list[JsonValue] = []
+    for each in changes:
+        skill = skill_of(each.path)
+        new = skill if skill and f"skills/{skill}/SKILL.md" not in before else None
+        now = _said(each.path, each.entry, new, names=names)
+        if now != _said(each.path, before.get(each.path), new, names=names):
+            said.append([each.path.replace(f"skills/{new}/", "skills/*/", 1), now])
+    return digest(sorted(said, key=canonical_json))
+
+
+def _said(path: str, entry: FileEntry | None, new: str | None, *, names: bool) -> str:
     if entry is None:
         return ""
     if path == f"skills/{skill_of(path)}/SKILL.md":
@@ -128,8 +139,18 @@ def _said(path: str, entry: FileEntry | None) -> str:
         except SkillError:
             pass
         else:
-            return skill.model_copy(update={"version": "", "body": skill.body.strip()}).digest
-    return digest([entry.content.decode("latin-1"), entry.executable])
+            words = {"description": _words(skill.description), "body": _words(skill.body)}
+            if new is not None:
+                if not names:
+                    words = {part: text.replace(new, "*") for part, text in words.items()}
+                words["name"] = "*"
+            return skill.model_copy(update={"version": "", **words}).digest
+    lines = (line.rstrip() for line in entry.content.decode("latin-1").split("\n"))
+    return digest(["\n".join(line for line in lines if line), entry.executable])
+
+
+def _words(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _diff(before: Files, changes: Iterable[Change]) -> str:

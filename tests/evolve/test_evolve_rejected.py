@@ -13,6 +13,7 @@ pytestmark = pytest.mark.catalogue(of="what misleads a learner")
 
 HARM = skill("tables", "Overwrite the input.")
 SPELLED_OTHERWISE = HARM.replace("metadata:\n", 'metadata:\n  version: "7"\n') + "\n\n"
+SPACED_OTHERWISE = HARM.replace("Overwrite the input.", "Overwrite  the\n   input. ")
 
 
 @pytest.fixture
@@ -50,7 +51,7 @@ async def test_the_evolver_is_told_of_a_rejection_with_its_own_diff(
     assert "crates-by-port" not in told, "what it was weighed on stays unknown"
 
 
-@pytest.mark.parametrize("text", [HARM, SPELLED_OTHERWISE])
+@pytest.mark.parametrize("text", [HARM, SPELLED_OTHERWISE, SPACED_OTHERWISE])
 async def test_the_same_change_again_is_refused_and_may_be_mended_once(
     evolver, engine, workspace, observe, text
 ):
@@ -73,6 +74,18 @@ async def test_the_same_change_again_is_refused_and_may_be_mended_once(
     other = await engine.aevolve(workspace, [observe()])
     assert other.skills_added == ("tables",)
     assert "Keep the input." in (workspace.root / "skills/tables/SKILL.md").read_text()
+
+
+@pytest.mark.parametrize("renamed", [("tables", "sheets"), ("name: tables", "name: sheets")])
+async def test_another_name_makes_no_other_change(evolver, engine, workspace, observe, renamed):
+    harm = HARM.replace("Overwrite the input.", "Overwrite all tables.")
+    await rejected(engine, evolver, workspace, observe(), harm)
+    evolver.plays(write("skills/sheets/SKILL.md", harm.replace(*renamed)), "done", "I leave it.")
+    again = await engine.aevolve(workspace, [observe()])
+    assert not again.changed
+    assert [(each.path, each.rule) for each in again.refusals] == [
+        ("skills/sheets/SKILL.md", "rejected_before")
+    ]
 
 
 async def test_what_a_person_undid_or_brought_back_is_no_rejection(
