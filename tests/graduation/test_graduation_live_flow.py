@@ -60,7 +60,7 @@ async def settings_at(home: Path, agent_id: str, level: str) -> GraduationSettin
 async def test_a_student_is_not_given_what_changes_something(
     prefect_server: str, tmp_path: Path
 ) -> None:
-    from grindstone.flows.graduate import live
+    from grindstone.flows.live import live
 
     ran: list[str] = []
     result = await live(WORK, tools(ran), await settings_at(tmp_path, "pupil", "STUDENT"))
@@ -73,7 +73,7 @@ async def test_a_student_is_not_given_what_changes_something(
 async def test_a_level_of_one_town_opens_its_work_alone(
     prefect_server: str, tmp_path: Path
 ) -> None:
-    from grindstone.flows.graduate import live
+    from grindstone.flows.live import live
 
     (tmp_path / "policies").mkdir()
     towns = "name: towns\nscopes: {woodstock: {tags: [woodstock]}}\n"
@@ -98,7 +98,7 @@ async def test_a_supervised_change_waits_and_is_done_only_when_approved(
 ) -> None:
     from prefect.flow_runs import resume_flow_run
 
-    from grindstone.flows.graduate import live
+    from grindstone.flows.live import live
 
     ran: list[str] = []
     settings = await settings_at(tmp_path, "clerk", "SUPERVISED")
@@ -133,7 +133,7 @@ async def test_a_supervised_change_waits_and_is_done_only_when_approved(
 
 
 async def test_silence_refuses(prefect_server: str, tmp_path: Path) -> None:
-    from grindstone.flows.graduate import live
+    from grindstone.flows.live import live
 
     ran: list[str] = []
     settings = await settings_at(tmp_path, "lone", "SUPERVISED")
@@ -146,7 +146,7 @@ async def test_silence_refuses(prefect_server: str, tmp_path: Path) -> None:
 
 async def test_what_ends_live_work_leaves_an_episode(prefect_server: str, tmp_path: Path) -> None:
     """A tool fails in a way nobody foresaw; another time the agent loses its level at work."""
-    from grindstone.flows.graduate import live
+    from grindstone.flows.live import live
 
     ran: list[str] = []
     settings = await settings_at(tmp_path, "doer", "AUTONOMOUS")

@@ -161,7 +161,7 @@ async def test_a_session_is_logged_by_many_and_becomes_an_episode_anywhere(
 async def test_an_agent_works_live_from_a_machine_that_has_nothing(
     home_at: GoTo, prefect_server: str
 ):
-    from grindstone.flows.graduate import live
+    from grindstone.flows.live import live
 
     async def price(arguments: Mapping[str, JsonValue]) -> str:
         return "9.99"
