@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from collections.abc import Callable
 from typing import Annotated, Any, TypeVar
 
 from prefect.blocks.core import Block
@@ -90,17 +91,20 @@ async def configure(settings: S, names: BlockNames) -> S:
         InputError: A named block is not saved, or holds what it cannot be used with.
     """
     decided: dict[str, Any] = {}
+    by: dict[str, str] = {}
     for field in TYPES:
         name = getattr(names, field)
         if name is None:
             continue
         block = await _load(field, name)
-        decided.update(
-            (key, value)
-            for key, value in block.settings().items()
-            if key in type(settings).model_fields
-        )
-    settings = type(settings).model_validate(settings.model_dump() | decided)
+        own = block.settings()
+        taken = {key: own[key] for key in own if key in type(settings).model_fields}
+        decided |= taken
+        by |= dict.fromkeys(taken, f"blocks.{field}.")
+    try:
+        settings = type(settings).model_validate(settings.model_dump() | decided)
+    except ValidationError as error:
+        raise _told(error, lambda place: by.get(place, "")) from error
     try:
         return await asyncio.to_thread(with_ceiling, settings, await credentials(names.model))
     except InputError:  # a model that cannot be used is told with everything else, by preflight
@@ -121,13 +125,30 @@ async def _load(field: str, name: str) -> Any:
     block_type = TYPES[field]
     try:
         return await block_type.aload(name)
-    except ValidationError as error:
-        raise InputError.together(
-            [
-                InputError(".".join(("blocks", field, *fault.place)), fault.problem, fault.expected)
-                for fault in faults(error)
-            ]
-        ) from error
+    except (ValidationError, RuntimeError) as error:
+        cause = error if isinstance(error, ValidationError) else error.__cause__
+        if not isinstance(cause, ValidationError):
+            raise
+        raise _told(cause, lambda _: f"blocks.{field}.") from error
     except ValueError as error:
         expected = f"a saved {block_type._block_type_name} block"
         raise InputError(f"blocks.{field}", f"no block named {name!r}", expected) from error
+
+
+def _told(error: ValidationError, whose: Callable[[str], str]) -> InputError:
+    """Return what is wrong with values, each under the name of the block that holds it.
+
+    Args:
+        error: What was found wrong.
+        whose: Given a field, returns what its name begins with.
+    """
+    return InputError.together(
+        [
+            InputError(
+                f"{whose(next(iter(fault.place), ''))}{'.'.join(fault.place)}" or "settings",
+                fault.problem,
+                fault.expected,
+            )
+            for fault in faults(error)
+        ]
+    )

@@ -17,7 +17,9 @@ class SandboxBlock(Block):
 
     sandbox: Choice = Field(AUTO, description=AUTO_HELP)
     max_workers: int = Field(2, ge=1, le=64, description="Attempts that run at once.")
-    timeout_multiplier: float = Field(1.0, gt=0, description="Scales every task's timeouts.")
+    timeout_multiplier: float = Field(
+        1.0, gt=0, le=1000.0, allow_inf_nan=False, description="Scales every task's timeouts."
+    )
 
     def settings(self) -> dict[str, Any]:
         """Return the run settings this block decides."""

@@ -14,7 +14,11 @@ class WorkspaceBlock(Block):
     _block_type_slug: ClassVar[str] = "grindstone-workspace"
     _description: ClassVar[str] = "An agent's workspace: prompts, skills, memory, under git."
 
-    agent_id: str = Field("skillbench", description="Folder below agents/ in the home.")
+    agent_id: str = Field(
+        "skillbench",
+        pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$",
+        description="Folder below agents/ in the home.",
+    )
     seed_workspace: Path | None = Field(None, description="Empty: the bundled one.")
 
     def settings(self) -> dict[str, Any]:

@@ -1,17 +1,29 @@
 """Every flow that attempts tasks lets any agent work, and asks any model."""
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from prefect.blocks.core import Block
 from pydantic import SecretStr
 from support.agents import black_box_agent
 
 from grindstone.agents.agent_file import load_agent
 from grindstone.agents.profiles import Profile
 from grindstone.agents.strands import StrandsSolver
-from grindstone.blocks import AgentBlock, BlockNames, ModelBlock, configure, credentials
+from grindstone.blocks import (
+    AgentBlock,
+    BenchmarkBlock,
+    BlockNames,
+    ModelBlock,
+    SandboxBlock,
+    WorkspaceBlock,
+    configure,
+    credentials,
+)
+from grindstone.errors import InputError
 from grindstone.flows.adapt import adapt
 from grindstone.flows.compare import compare
 from grindstone.flows.compete import compete
@@ -165,3 +177,39 @@ async def test_saved_blocks_say_who_works_and_hold_the_key(tmp_path: Path, prefe
     for wrong in ({}, {"agent": "codex", "solver": "a:b"}):
         with pytest.raises(ValueError, match="expected one of"):
             AgentBlock(**wrong)
+
+
+async def test_what_a_block_holds_wrongly_is_told_under_its_name(
+    tmp_path: Path, prefect_server: str
+):
+    async def saved(kind: type[Block], **values: Any) -> str:
+        """Save a block as its fields once allowed: what is saved is not looked at again."""
+        name = f"wrong-{kind.__name__.lower()}"
+        block = kind()
+        for field, value in values.items():
+            setattr(block, field, value)
+        await block.save(name, overwrite=True)
+        return name
+
+    names = BlockNames(
+        workspace=await saved(WorkspaceBlock, agent_id="Ä B"),
+        sandbox=await saved(SandboxBlock, max_workers=99, timeout_multiplier=5000.0),
+    )
+    for field, told in (
+        ("workspace", "blocks.workspace.agent_id: is 'Ä B'; expected text of the form"),
+        ("sandbox", "blocks.sandbox.timeout_multiplier: is 5000.0; expected at most 1000"),
+        ("sandbox", "blocks.sandbox.max_workers: is 99; expected at most 64"),
+    ):
+        with pytest.raises(InputError, match=re.escape(told)):
+            await configure(
+                AdaptiveSettings(work_dir=tmp_path),
+                names.model_copy(
+                    update={other: None for other in ("workspace", "sandbox") if other != field}
+                ),
+            )
+    await BenchmarkBlock(limit=3).save("few", overwrite=True)
+    given = AdaptiveSettings(work_dir=tmp_path, sealed_ratio=0.1).model_copy(
+        update={"holdout_ratio": 0.95}
+    )
+    with pytest.raises(InputError, match="holdout_ratio"):
+        await configure(given, BlockNames(benchmark="few"))
