@@ -22,7 +22,6 @@ from grindstone.report.model import IncidentLine
 from grindstone.runs.row import Ended, end_run
 from grindstone.settings import CompetencySettings
 from grindstone.settings.forms import COMPETE
-from grindstone.spending import left_after
 from grindstone.tasks.dispatch import send_next
 from grindstone.tasks.flow_runs import named, run_key_of
 from grindstone.tasks.lost_steps import losses_of
@@ -76,9 +75,7 @@ async def compete(
                 if estimate.exhausted(settings.min_episodes)
             ],
         )
-    trained: list[TrainingJob] = []
-    if not note:
-        note = await within_budget(_train_pending(jobs, settings, blocks, trained))
+    trained = () if note else await _train_pending(jobs, settings, blocks)
     async with open_run("compete", settings, blocks) as run:
         scorings = [first, await _score(run, domains, 1)] if trained else [first]
         if enqueued and not trained:
@@ -173,24 +170,15 @@ async def _score(run: Run[CompetencySettings], domains: Sequence[str], index: in
 
 
 async def _train_pending(
-    jobs: TrainingJobs,
-    settings: CompetencySettings,
-    blocks: BlockNames,
-    ended: list[TrainingJob],
-) -> None:
-    """Run the active jobs, those of loops before this one too; those that ended are added.
-
-    Raises:
-        BudgetExceededError: The ceilings, which are those of the scoring and all its trainings,
-            were reached; the job stays active.
-    """
+    jobs: TrainingJobs, settings: CompetencySettings, blocks: BlockNames
+) -> tuple[TrainingJob, ...]:
+    """Run the active jobs, those of loops before this one too; return those that ended."""
     if settings.train == "deployment":
         await send_next(jobs, settings, blocks)
     if settings.train != "inline":
-        return
-    paid = [settings.run_key or ""]
+        return ()
+    ended: list[TrainingJob] = []
     for job in await asyncio.to_thread(jobs.pending):
-        left = await asyncio.to_thread(left_after, settings, jobs.ledger, paid)
-        if await train(job, left, blocks) is not None:
+        if await train(job, settings, blocks) is not None:
             ended.append(job)
-        paid += [job.job_id, practice_key(job)]
+    return tuple(ended)

@@ -2,11 +2,26 @@
 
 import asyncio
 import contextlib
+import os
+import socket
 from collections.abc import Iterator, Sequence
+from typing import Annotated
 
 from prefect import flow
+from prefect.client.schemas.objects import FlowRun
 from prefect.context import FlowRunContext
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    TypeAdapter,
+    ValidationError,
+)
 
+from grindstone import __version__
 from grindstone.attempt.mailbox import SliceMailbox
 from grindstone.attempt.spec import AttemptSpec
 from grindstone.attempt.travelling import unpack
@@ -24,15 +39,23 @@ from grindstone.tasks.runtime import Runtime, open_runtime
 
 DEPLOYMENT = "slice/slice"
 """The deployment attempts are sent to when they run on a work pool."""
+WORKER = "prefect.worker.name"
+"""Label that a worker gives a run as it takes it."""
+EARLIER = "an earlier one"
+"""Version of a sender that does not say which."""
 HANDED_S = 2.0
 """Pause between two looks for more attempts."""
 
 
 class AttemptSlice(Frozen):
-    """Attempts of one run that travel together, with what a worker needs to make them."""
+    """Attempts of one run that travel together, with what a worker needs to make them.
+
+    `version` is the sender's Grindstone: workers of any other refuse the slice.
+    """
 
     attempts: tuple[AttemptSpec, ...]
     allowance: Allowance
+    version: str = __version__
     address: str | None = None  # of a remote home: each machine has places of its own
 
     @property
@@ -43,6 +66,60 @@ class AttemptSlice(Frozen):
         return f"{first.run_key} · {first.label}" + (f" and {others} more" if others else "")
 
 
+class ForeignSlice(BaseModel):
+    """A slice of another version, of which no more is known than where to say so."""
+
+    model_config = ConfigDict(extra="allow")
+
+    attempts: tuple[dict[str, JsonValue], ...] = ()
+    version: str = EARLIER
+    address: str | None = None
+
+    @property
+    def label(self) -> str:
+        """What a person reads of the slice in a list of runs."""
+        return f"a slice by Grindstone {self.version}"
+
+    def refusal(self, worker: str) -> InputError:
+        """Return why it is not made.
+
+        Args:
+            worker: Who was to make it.
+        """
+        problem = f"has Grindstone {__version__}, and the run that sent it attempts {self.version}"
+        if self.version == __version__:
+            problem = f"cannot read the attempts it was sent, though both sides are {__version__}"
+        return InputError(worker, problem, "the same Grindstone wherever a run is driven or made")
+
+
+def _with_version(work: object) -> object:
+    return {"version": EARLIER, **work} if isinstance(work, dict) else work
+
+
+def _written_as(work: "AttemptSlice | ForeignSlice") -> "AttemptSlice | ForeignSlice":
+    if work.version == __version__:
+        return work
+    return ForeignSlice.model_validate(work.model_dump(mode="json"))
+
+
+SentSlice = Annotated[
+    AttemptSlice | ForeignSlice,
+    Field(union_mode="left_to_right"),
+    BeforeValidator(_with_version),
+    AfterValidator(_written_as),
+]
+"""What a deployment run is sent: a slice of this version, or one that is refused."""
+
+
+def own_slice(sent: object) -> AttemptSlice | None:
+    """Return a slice from what was sent; None where another version of Grindstone did."""
+    try:
+        work = TypeAdapter[AttemptSlice | ForeignSlice](SentSlice).validate_python(sent)
+    except ValidationError:
+        return None
+    return work if isinstance(work, AttemptSlice) else None
+
+
 @flow(
     name="slice",
     flow_run_name="{work.label}",
@@ -50,20 +127,22 @@ class AttemptSlice(Frozen):
     result_serializer="json",
     cache_result_in_memory=False,
 )
-async def attempt_slice(work: AttemptSlice) -> None:
+async def attempt_slice(work: SentSlice) -> None:
     """Make some attempts of a run, and those it is handed meanwhile.
 
     Their episodes and trajectories go into the ledger.
 
     Raises:
         BudgetExceededError: A ceiling was reached; the attempts already begun have ended.
-        InputError: A task is broken, or changed since the run was planned; or attempts of others'
-            code were handed.
+        InputError: A task is broken, or changed since the run was planned; attempts of others'
+            code were handed; or another version of Grindstone has sent them.
     """
-    first = work.attempts[0]
-    home = Home.at(work.address or first.home)
     context = FlowRunContext.get()
     own = context.flow_run if context else None
+    if isinstance(work, ForeignSlice):
+        raise await asyncio.to_thread(_refused, work, own)
+    first = work.attempts[0]
+    home = Home.at(work.address or first.home)
     async with contextlib.AsyncExitStack() as exits:
         mailbox = None
         if own is not None:
@@ -86,6 +165,17 @@ async def attempt_slice(work: AttemptSlice) -> None:
             )
         )
         await _make(runtime, work, mailbox)
+
+
+def _refused(work: ForeignSlice, own: FlowRun | None) -> InputError:
+    """Return why a slice is refused, having told who sent it."""
+    named = own.labels.get(WORKER) if own is not None else None
+    error = work.refusal(f"worker {named or os.getpid()} on {socket.gethostname()}")
+    first = work.attempts[0] if work.attempts else {}
+    home, run_key = work.address or first.get("home"), first.get("run_key")
+    if own is not None and isinstance(home, str) and isinstance(run_key, str):
+        SliceMailbox(Home.at(home).run(run_key).pulse(str(own.id))).tell_end(error)
+    return error
 
 
 async def _make(runtime: Runtime, work: AttemptSlice, mailbox: SliceMailbox | None) -> None:

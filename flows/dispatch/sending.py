@@ -23,11 +23,11 @@ from grindstone.attempt.record import drop_recorded
 from grindstone.attempt.spec import AttemptSpec
 from grindstone.attempt.travelling import pack
 from grindstone.errors import GrindstoneError, InfrastructureError
-from grindstone.flows.attempt import Enough, PlannedAttempt, leave_unscored, told
+from grindstone.flows.attempt import PlannedAttempt, leave_unscored, told
 from grindstone.flows.dispatch.slice_pool import SlicePool
 from grindstone.flows.dispatch.slice_workers import SliceWorkers
 from grindstone.flows.dispatch.worklist import Attempts, Worklist
-from grindstone.flows.slices import AttemptSlice
+from grindstone.flows.slices import AttemptSlice, own_slice
 from grindstone.ledger.recall import ScoredEpisodes
 from grindstone.records import Episode
 from grindstone.runs.allowance import Allowance
@@ -50,7 +50,6 @@ async def attempt_in_slices(
     wanted: Sequence[PlannedAttempt],
     settings: RunSettings,
     model_block: str | None,
-    enough: Enough | None = None,
 ) -> list[Episode]:
     """Have workers make attempts; what kept one from a score costs that attempt alone.
 
@@ -59,10 +58,9 @@ async def attempt_in_slices(
         wanted: What to try, each once.
         settings: Of the run: how many at once, and in how large slices.
         model_block: Saved block with the credentials.
-        enough: What may leave out those that are not on their way; None: all are made.
 
     Returns:
-        The episodes of those that were made, in the order asked for.
+        Their episodes, in the order asked for.
 
     Raises:
         BudgetExceededError: A ceiling was reached; the attempts already begun have ended.
@@ -72,7 +70,7 @@ async def attempt_in_slices(
     todo = Worklist(wanted, runtime.steering)
     async with get_client() as client:
         pool = await SlicePool.of(client, runtime.run_key)
-        sender = _Sender(runtime, settings, model_block, pool, todo, enough or Enough())
+        sender = _Sender(runtime, settings, model_block, pool, todo)
         await sender.begin()
         try:
             while sender.goes_on():
@@ -85,7 +83,7 @@ async def attempt_in_slices(
                 await sender.call_off()
             raise
         with contextlib.suppress(InfrastructureError):  # what is left hinders nobody
-            await asyncio.to_thread(clear, runtime.folder.slices, sender.is_over)
+            await asyncio.to_thread(clear, runtime.folder.slices, _is_flow_run)
             scored = [name for name, row in todo.settled.items() if row.passed is not None]
             await asyncio.to_thread(drop_recorded, runtime.folder, scored)
         if todo.stopped_by is not None:
@@ -124,7 +122,6 @@ class _Sender:
     model_block: str | None
     pool: SlicePool
     todo: Worklist
-    enough: Enough
     away: dict[UUID, _Away] = field(default_factory=dict)
     taken: float = field(default_factory=time.monotonic)  # when a worker last had something
     scored: ScoredEpisodes = field(init=False)
@@ -139,15 +136,20 @@ class _Sender:
     async def begin(self) -> None:
         """Take what is in the ledger, then what a dead process has sent; the rest waits."""
         scored = await self._scored()
-        self._see(self.todo.settle(self.todo.take(scored), scored))
+        self.todo.settle(self.todo.take(scored), scored)
         for run in await self.pool.unfinished():
-            specs = list(AttemptSlice.model_validate(run.parameters["work"]).attempts)
+            work = own_slice(run.parameters.get("work"))
+            if work is None:
+                await asyncio.to_thread(Pulse(self._place(run.id)).give_up)
+                await self.pool.give_up(run.id, "Another version of Grindstone had sent it.")
+                continue
+            specs = list(work.attempts)
             away = _Away(self._place(run.id), specs)
             while more := await asyncio.to_thread(away.mailbox.take):
                 specs += more
             away.items = self.todo.take([spec.episode_id for spec in specs])
             if away.items:
-                self._add(run.id, away)
+                self.away[run.id] = away
 
     def goes_on(self) -> bool:
         """Return whether there is more to do, by the ceilings as they are now."""
@@ -163,8 +165,6 @@ class _Sender:
     async def give(self) -> None:
         """Send what waits, or hand it to slices at work, unless the run is paused."""
         steer = self.runtime.steering
-        if self.enough.met:
-            self.todo.leave_out()
         if self.todo.waiting and not steer.now.paused:
             slices = steer.now.max_slices or self.settings.max_slices or await self.pool.workers()
             await self._send_slices(slices)
@@ -180,14 +180,12 @@ class _Sender:
                 at_once=steer.max_workers,
                 attempt_s=self.todo.mean_s,
                 most=self._most,
-                sparing=self.enough.possible,
             )
             items = self.todo.next(size)
             specs = [item.spec for item in items.values()]
             run_id = await self._send(specs)
-            away = _Away(self._place(run_id), specs)
+            self.away[run_id] = away = _Away(self._place(run_id), specs)
             away.items = self.todo.take(items)
-            self._add(run_id, away)
 
     async def _hand_more(self, slices: int) -> None:
         """Hand more to slices at work that have little left.
@@ -197,14 +195,7 @@ class _Sender:
         at_once, attempt_s = self.runtime.steering.max_workers, self.todo.mean_s
         for away in list(self.away.values())[:slices]:
             left, waiting = len(self.todo.unsettled(away.items)), len(self.todo.waiting)
-            size = lacking(
-                left,
-                waiting,
-                slices=slices,
-                at_once=at_once,
-                attempt_s=attempt_s,
-                sparing=self.enough.possible,
-            )
+            size = lacking(left, waiting, slices=slices, at_once=at_once, attempt_s=attempt_s)
             if self._most is not None:
                 size = min(size, self._most - len(away.items))
             if size < 1 or not waiting or away.busy_s is None:
@@ -234,7 +225,6 @@ class _Sender:
                 continue
             if state.is_final():
                 del self.away[run.id]
-                self.runtime.slices.discard(str(run.id))
                 await self._end(away, state)
             elif state.is_scheduled():
                 away.pulse.renew()
@@ -255,17 +245,6 @@ class _Sender:
         """Cancel what is on its way."""
         if self.away:
             await self.pool.call_off(self.away)
-            self.runtime.slices.difference_update(map(str, self.away))
-
-    def is_over(self, name: str) -> bool:
-        """Return whether a name is that of a slice that has ended; others send of this run, too.
-
-        Who shares the budget has signs of life beside those of slices.
-        """
-        try:
-            return str(UUID(name)) == name and name not in self.runtime.slices
-        except ValueError:
-            return False
 
     @property
     def _most(self) -> int | None:
@@ -301,18 +280,11 @@ class _Sender:
         for item, lost in self.todo.end(left, error):
             episode = await leave_unscored(self.runtime, item, lost)
             self.todo.settled[episode.episode_id] = episode
-            self._see([episode])
 
     def _settle(self, away: _Away, found: dict[str, Episode]) -> None:
-        new = self.todo.settle(away.items, found)
-        for episode in new:
+        for episode in self.todo.settle(away.items, found):
             self.runtime.tell(told(episode))
             self.runtime.ended_elsewhere(episode)
-        self._see(new)
-
-    def _see(self, new: Iterable[Episode]) -> None:
-        for episode in new:
-            self.enough.see(episode)
 
     async def _give_up(self, run_id: UUID, why: str) -> None:
         self.away[run_id].pulse.give_up()
@@ -326,15 +298,19 @@ class _Sender:
                 f"pool {self.pool.name}? `prefect worker start --pool {self.pool.name}`"
             )
 
-    def _add(self, run_id: UUID, away: _Away) -> None:
-        self.away[run_id] = away
-        self.runtime.slices.add(str(run_id))
-
     def _place(self, run_id: UUID) -> Path:
         return self.runtime.folder.pulse(str(run_id))
 
     async def _scored(self) -> dict[str, Episode]:
         return await asyncio.to_thread(self.scored.now)
+
+
+def _is_flow_run(name: str) -> bool:
+    """Return whether a name is a slice's; who shares the budget has signs of life beside them."""
+    try:
+        return str(UUID(name)) == name
+    except ValueError:
+        return False
 
 
 async def _why_ended(state: State, mailbox: SliceMailbox) -> BaseException:

@@ -21,14 +21,18 @@ from prefect.client.schemas.filters import (
     WorkPoolFilter,
     WorkPoolFilterName,
 )
-from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.client.schemas.objects import TERMINAL_STATES, FlowRun, State, StateType
 from prefect.client.schemas.responses import DeploymentResponse
+from prefect.client.schemas.sorting import FlowRunSort
 from prefect.deployments import arun_deployment
 from prefect.states import Cancelling, Crashed
 
 from grindstone.flows.slices import DEPLOYMENT, AttemptSlice
 from grindstone.tasks.flow_runs import run_tag
 from grindstone.tasks.server_clock import server_ahead
+
+PAGE = 200
+"""As many runs as a Prefect server tells at once."""
 
 
 @dataclass(frozen=True)
@@ -99,9 +103,11 @@ class SlicePool:
 
     async def unfinished(self) -> list[FlowRun]:
         """Return slices of this run that have not ended, whoever sent them."""
+        going = [kind for kind in StateType if kind not in TERMINAL_STATES]
         filtered = FlowRunFilter(
             tags=FlowRunFilterTags(all_=[run_tag(self.run_key)]),
             deployment_id=FlowRunFilterDeploymentId(any_=[self.deployment.id]),
+            state=FlowRunFilterState(type=FlowRunFilterStateType(any_=going)),
         )
         runs = await self._runs(filtered)
         return [run for run in runs if run.state is not None and not run.state.is_final()]
@@ -121,4 +127,12 @@ class SlicePool:
                 await self.client.set_flow_run_state(run.id, Cancelling())
 
     async def _runs(self, filtered: FlowRunFilter) -> list[FlowRun]:
-        return await self.client.read_flow_runs(flow_run_filter=filtered)
+        """Return all that a filter lets through; the server tells so many at once."""
+        found: dict[UUID, FlowRun] = {}
+        while True:
+            more = await self.client.read_flow_runs(
+                flow_run_filter=filtered, sort=FlowRunSort.ID_DESC, limit=PAGE, offset=len(found)
+            )
+            found |= {run.id: run for run in more}
+            if len(more) < PAGE:
+                return list(found.values())

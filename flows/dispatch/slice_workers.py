@@ -22,8 +22,8 @@ from prefect.events.filters import (
 )
 from prefect.events.schemas.events import ResourceSpecification
 
-WORKER = "prefect.worker.name"
-"""Label that a worker gives a run as it takes it."""
+from grindstone.flows.slices import WORKER
+
 MISSED = 2
 """Heartbeats that may fail to come."""
 LATE_S = 5.0

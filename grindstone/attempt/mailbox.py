@@ -11,6 +11,8 @@ import contextlib
 from collections.abc import Iterable
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from grindstone.attempt.spec import AttemptSpec
 from grindstone.base import Frozen
 from grindstone.errors import BudgetExceededError, GrindstoneError, InputError
@@ -60,8 +62,10 @@ class SliceMailbox:
 
     def take(self) -> tuple[AttemptSpec, ...]:
         """Return the next attempts that were handed; none where there are none, or none yet."""
-        found = self._read(self._next)
-        handed = Handed() if found is None else Handed.model_validate_json(found)
+        found, handed = self._read(self._next), Handed()
+        if found is not None:
+            with contextlib.suppress(ValidationError):  # damaged: who sent it sends it again
+                handed = Handed.model_validate_json(found)
         if handed.attempts:
             self._number += 1
         return handed.attempts
@@ -80,7 +84,10 @@ class SliceMailbox:
     def told_end(self) -> GrindstoneError | None:
         """Return the error that the slice left word of; None where it left none."""
         said = self._read(self._end)
-        return None if said is None else SliceEnd.model_validate_json(said).error
+        if said is not None:
+            with contextlib.suppress(ValidationError):  # damaged: as if none was left
+                return SliceEnd.model_validate_json(said).error
+        return None
 
     def _claim(self, handed: Handed) -> bool:
         claimed = self._files.claim(self._next, handed.model_dump_json())

@@ -20,17 +20,19 @@ from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
 from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.flow_engine import run_flow_async
 from prefect.settings import PREFECT_API_AUTH_STRING
-from prefect.states import Completed, Running, Scheduled, exception_to_failed_state
+from prefect.states import Completed, Failed, Running, Scheduled, exception_to_failed_state
 from prefect.workers.process import ProcessWorker
 from support.attempt_specs import spec_of
 
+from grindstone import __version__
 from grindstone.attempt.mailbox import SliceMailbox
 from grindstone.attempt.run import error_episode
 from grindstone.benchmark import load_task
 from grindstone.errors import BudgetExceededError, Cause, InfrastructureError, InputError
-from grindstone.flows.attempt import Enough, PlannedAttempt
+from grindstone.flows.attempt import PlannedAttempt
 from grindstone.flows.dispatch import sending
 from grindstone.flows.dispatch.sending import attempt_in_slices
+from grindstone.flows.dispatch.slice_pool import PAGE, SlicePool
 from grindstone.flows.slices import AttemptSlice, attempt_slice, require_own
 from grindstone.llm import CallRecord
 from grindstone.records import Episode, Outcome, Role, Usage, utc_now
@@ -191,6 +193,77 @@ async def test_what_attempts_with_workers_used_is_told_as_they_end(sender: Sende
     assert spent.cost_usd == pytest.approx(0.03)
 
 
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"version": "9.0"}, f"has Grindstone {__version__}, and the run that sent it .* 9.0"),
+        ({"version": "9.0", "later": 1}, f"has Grindstone {__version__}, .* 9.0"),
+        (
+            {"later": 1},
+            f"cannot read .*, though both sides are {__version__}",
+        ),
+    ],
+    ids=["another version", "another form", "one version with two forms"],
+)
+async def test_a_worker_of_another_version_refuses_a_slice_in_one_sentence(
+    sender: Sender, change: dict[str, object], why: str
+):
+    sending = asyncio.create_task(sender.send())
+    [run] = await sender.sent(1)
+    with contextlib.suppress(Exception):  # Prefect keeps it on the worker
+        work = run.parameters["work"] | change
+        await run_flow_async(attempt_slice, flow_run=run, parameters={"work": work})
+    await sender.client.set_flow_run_state(run.id, Failed(), force=True)
+    with pytest.raises(InputError, match=f"^worker .*{why}") as caught:
+        async with asyncio.timeout(30):
+            await sending
+    assert len(str(caught.value).splitlines()) == 1
+    assert len(await sender.slices()) == 1, "it is not tried again in vain"
+    assert sender.runtime.ledger.rows(Episode) == [], "and costs no attempt"
+
+
+@pytest.mark.parametrize("change", [{"version": "0.0.1"}, {"later": 1}])
+async def test_what_another_version_had_sent_is_sent_anew(
+    sender: Sender, change: dict[str, object]
+):
+    spec = sender.item.spec
+    deployment = await sender.client.read_deployment_by_name("slice/slice")
+    sent = AttemptSlice(attempts=(spec,), allowance=Allowance()).model_dump(mode="json") | change
+    before = await sender.client.create_flow_run_from_deployment(
+        deployment.id, parameters={"work": sent}, state=Running(), tags=[run_tag(spec.run_key)]
+    )
+    sending = asyncio.create_task(sender.send())
+    await sender.sent(2)
+    sending.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await sending
+    gone = await sender.client.read_flow_run(before.id)
+    assert gone.state is not None
+    assert gone.state.message == "Another version of Grindstone had sent it."
+    assert sender.runtime.folder.pulse(str(before.id)).with_suffix(".given-up").exists()
+
+
+@pytest.mark.drill
+async def test_a_slice_on_its_way_is_seen_behind_hundreds_that_have_ended(sender: Sender):
+    tags, key = [run_tag(sender.runtime.run_key)], sender.runtime.run_key
+    deployment = await sender.client.read_deployment_by_name("slice/slice")
+    pool = await SlicePool.of(sender.client, key)
+
+    async def slices(count: int, state: State[None]) -> set[UUID]:
+        made = [
+            await sender.client.create_flow_run_from_deployment(
+                deployment.id, state=state, tags=tags
+            )
+            for _ in range(count)
+        ]
+        return {run.id for run in made}
+
+    going = await slices(2, Running())
+    ended = await slices(PAGE, Completed())
+    assert {run.id for run in await pool.unfinished()} == going
+    assert {run.id for run in await pool.slices(going | ended)} == going | ended
+
+
 @pytest.mark.parametrize("displaced", [True, False])
 async def test_who_lost_the_run_to_another_process_leaves_it_the_slices(
     sender: Sender, *, displaced: bool
@@ -287,43 +360,6 @@ async def test_a_slice_long_at_work_makes_room_for_others(
         await asyncio.sleep(0.1)
     assert [episode.passed for episode in await working] == [True] * 4
     assert len(done) > 1
-
-
-async def test_who_has_all_leaves_the_signs_of_another_ones_slices(sender: Sender):
-    first, second = (asyncio.create_task(sender.send(each)) for each in sender.trials(2))
-    runs = await sender.sent(2)
-    about = {run.id: AttemptSlice.model_validate(run.parameters["work"]) for run in runs}
-    done, going = sorted(runs, key=lambda run: about[run.id].attempts[0].trial)
-    sign = sender.runtime.folder.pulse(str(going.id))
-    given = {"parameters": {"work": about[going.id]}}
-    async with lease.beating(sign):
-        handed = SliceMailbox(sign)
-        assert handed.hand(about[going.id].attempts)
-        await run_flow_async(attempt_slice, flow_run=done, parameters={"work": about[done.id]})
-        await first
-        assert sign.exists()
-        assert SliceMailbox(sign).take(), "what it was handed is still there"
-        assert not sender.runtime.folder.pulse(str(done.id)).exists()
-    await run_flow_async(attempt_slice, flow_run=going, **given)
-    assert [episode.passed for episode in await second] == [True]
-
-
-async def test_what_is_not_needed_any_more_is_not_sent(sender: Sender):
-    seen: list[str] = []
-
-    def enough(episode: Episode) -> bool:
-        seen.append(episode.episode_id)
-        return len(seen) == 2
-
-    wanted = sender.trials(20)
-    send = attempt_in_slices(sender.runtime, wanted, sender.settings, None, Enough(enough))
-    working = asyncio.create_task(send)
-    [run] = await sender.sent(1)
-    work = AttemptSlice.model_validate(run.parameters["work"])
-    await run_flow_async(attempt_slice, flow_run=run, parameters={"work": work})
-    made = await working
-    assert len(seen) == len(made) < 20, "what was under way counts"
-    assert len(await sender.slices()) == 1
 
 
 class Worker(NamedTuple):

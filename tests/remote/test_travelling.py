@@ -179,6 +179,16 @@ def test_a_slice_is_handed_more_until_it_takes_no_more(pair: Pair, tmp_path: Pat
     assert not later.hand(more)
 
 
+def test_what_is_damaged_of_what_two_sides_leave_each_other_is_as_if_not_there(tmp_path: Path):
+    pulse = Home.at(tmp_path / "h").run("r").pulse("s")
+    pulse.parent.mkdir(parents=True)
+    pulse.with_suffix(".more-0").write_text('{"attempts": [')
+    pulse.with_suffix(".ended").write_text("{")
+    assert SliceMailbox(pulse).take() == ()
+    assert not SliceMailbox(pulse).close(), "and ends without it"
+    assert SliceMailbox(pulse).told_end() is None
+
+
 @pytest.mark.parametrize("shared", ["storage", "folder"])
 def test_what_a_killed_slice_left_of_an_attempt_in_the_ledger_is_removed(
     pair: Pair, tmp_path: Path, shared: str
