@@ -75,8 +75,12 @@ async def test_a_check_that_cannot_be_made_costs_no_attempt(
 
     told: list[Progress] = []
     (tmp_path / "policies").mkdir()
-    (tmp_path / "policies" / "bad.yaml").write_text("name: bad\nsteps: 5\n")
-    with watching(told.append):
+
+    def spoil(seen: Progress) -> None:  # once the run has looked at the rules
+        (tmp_path / "policies" / "bad.yaml").write_text("name: bad\nsteps: 5\n")
+        told.append(seen)
+
+    with watching(spoil):
         await grind(idle(tmp_path, agent_id="unchecked"))
     (made,) = Ledger(tmp_path).rows(Episode)
     assert made.outcome.value == "failed"

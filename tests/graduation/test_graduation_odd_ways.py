@@ -189,3 +189,27 @@ async def test_an_episode_told_twice_otherwise_is_refused(service_at: Make) -> N
     ):
         with pytest.raises(InputError, match=r"ep-1.*is kept already"):
             await service.record_episode(**work(1, **other))
+
+
+async def test_an_answer_that_could_not_count_is_refused(service_at: Make) -> None:
+    asked = {
+        ("ui", "INTERN", "api"): "channel",
+        ("none", "INTERN", "api"): "p asks nobody",
+        ("named", "AUTONOMOUS", "api"): "is not the next level up from STUDENT",
+        ("named", "STUDENT", "api"): "is not the next level up from STUDENT",
+    }
+    for (approval, target, channel), why in asked.items():
+        service = service_at(Policy(name="p", exam=FREE, approval=approval))
+        with pytest.raises(InputError, match=why):
+            await service.answer_proposal("ada", target, approved=True, by="Grace", channel=channel)
+
+
+async def test_a_name_that_may_not_validate_is_not_passed_over(service_at: Make) -> None:
+    """Though others have approved, the trail would be silent on who asked."""
+    service = service_at(Policy(name="p", exam=FREE))
+    await fill(service, 12)
+    await service.answer_proposal("ada", "INTERN", approved=True, by="Linus")
+    for name in ("ada", "n/a"):
+        with pytest.raises(RefusedError, match="validated_by"):
+            await service.promote_agent("ada", "INTERN", name)
+    await service.promote_agent("ada", "INTERN", "")

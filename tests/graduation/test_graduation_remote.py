@@ -71,8 +71,8 @@ def test_what_is_removed_there_holds_nowhere(home_at: GoTo):
     home = home_at("one")
     assert home.mirror is not None
     own = {
-        "policies/own.yaml": b"name: own\n",
-        "policies/more.yaml": b"name: more\nagents: [b]\n",
+        "policies/own.yaml": b"name: own\npacks: [own]\n",
+        "policies/more.yaml": b"name: more\nagents: [b]\npacks: [own]\n",
         "constitution/own.yaml": b"name: own\nversion: '1'\nrules:\n"
         b"  - {id: X, title: x, severity: minor, kind: forbidden_action}\n",
         "approvers.yaml": b"approvers: [{name: Grace}]\n",

@@ -26,6 +26,7 @@ class Approving(NamedTuple):
 
     counted: tuple[str, ...]
     refused: tuple[str, ...]  # one sentence each
+    passed_over: bool = False  # whether who asks for the promotion is among those
 
 
 def approving(
@@ -43,6 +44,7 @@ def approving(
     answers: list[str] = []
     named: list[str] = []
     refused: list[str] = []
+    passed_over = False
     for event in agent.approvals:
         if event.to_level is target and (
             policy.approval == "named" or event.evidence.get("channel") == "ui"
@@ -58,6 +60,7 @@ def approving(
             )
         except InputError as error:
             refused.append(str(error))
+            passed_over = True
         else:
             if not person.public_key:
                 named.append(person.name)
@@ -65,14 +68,15 @@ def approving(
                 refused.append(f"{person.name} has a key, and has not signed an answer")
     every = distinct([*answers, *named])
     if not (policy.separate_duties and every):
-        return Approving(every, tuple(refused))
+        return Approving(every, tuple(refused), passed_over)
     busy = worked_on(registry, agent.agent_id)
     refused += [
         f"{name} {busy[folded(name)]} the agent's work, and may not approve it as well"
         for name in every
         if folded(name) in busy
     ]
-    return Approving(tuple(each for each in every if folded(each) not in busy), tuple(refused))
+    free = tuple(each for each in every if folded(each) not in busy)
+    return Approving(free, tuple(refused), passed_over)
 
 
 def _still_given(registry: Registry, agent: Agent, event: AuditEvent) -> str:
@@ -130,7 +134,7 @@ def approval_met(
         return _refusal(registry, agent, policy, target)
     found = approving(registry, agent, policy, target, validated_by)
     needed = policy.approvers_needed.get(target, 1)
-    met = len(found.counted) >= needed
+    met = len(found.counted) >= needed and not found.passed_over
     asked = "no named human validates it"
     if policy.approval == "ui":
         asked = f"no human has approved {target.value} in the Prefect UI"
@@ -148,6 +152,22 @@ def approval_met(
         ),
         *_refusal(registry, agent, policy, target),
     )
+
+
+def refuse_channel(policy: Policy, channel: str) -> None:
+    """Refuse an approval that a policy would not count.
+
+    Raises:
+        InputError: It asks nobody, or in the UI alone.
+    """
+    if policy.approval == "none":
+        raise InputError("approval", f"policy {policy.name} asks nobody", "no answer")
+    if policy.approval == "ui" and channel != "ui":
+        raise InputError(
+            "channel",
+            f"is {channel}; policy {policy.name} counts approvals given in the UI alone",
+            "a run of graduate/graduate with `ask`, answered under Resume",
+        )
 
 
 def named_in_form(registry: Registry, agent_id: str, name: str, scope: str = "") -> str:

@@ -15,6 +15,7 @@ from grindstone.graduation.audit.standing import Agent, agent_of
 from grindstone.graduation.decisions.approval import (
     approval_met,
     approving,
+    refuse_channel,
     since_digest,
 )
 from grindstone.graduation.decisions.exam_pool import pool_of
@@ -167,11 +168,13 @@ def answer(
 
     Raises:
         InputError: Nobody is named, the person may not answer for the agent, or has a key that
-            did not sign the answer.
+            did not sign the answer; or it could not count: by its level, or its channel.
     """
     within = registry.scope_name(agent_id, scope)
     person = registry.person(by, "approve", agent_id, scope=within)
     name = person.name
+    if approved:
+        refuse_channel(registry.policy(agent_id, within), channel)
 
     def decide(events: tuple[AuditEvent, ...]) -> EventDraft:
         agent = agent_of(events, agent_id, within)
@@ -181,6 +184,10 @@ def answer(
                 agent_id, target.value, approved=approved, by=name, since=since, scope=within
             )
             check_signature(person, message, signature)
+        above = agent.level.above
+        if above is not target:
+            problem = f"{target.value} is not the next level up from {agent.level.value}"
+            raise InputError("to", problem, above.value if above else "no answer; none is above")
         said: dict[str, JsonValue] = {"channel": channel}
         if signature:
             said["signature"] = signature

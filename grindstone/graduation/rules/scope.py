@@ -100,7 +100,9 @@ class Scope(Frozen):
             if isinstance(wanted, int | float) and not isinstance(wanted, bool):
                 same = given.cast(pl.Float64, strict=False) == float(wanted)
             else:
-                same = given == pl.lit(str(wanted).lower() if isinstance(wanted, bool) else wanted)
+                same = given.fill_null("") == pl.lit(
+                    str(wanted).lower() if isinstance(wanted, bool) else wanted
+                )
             found &= same.fill_null(False)
         return found
 
