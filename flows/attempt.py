@@ -1,7 +1,7 @@
 """One agent tries one task once: the subflow everything else is composed of."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple, cast
 
@@ -35,6 +35,33 @@ class PlannedAttempt(NamedTuple):
 
     spec: AttemptSpec
     task: Task
+
+
+class Enough:
+    """Whether the attempts that have not begun may be left out; asked as each one ends.
+
+    Attributes:
+        met: Whether they may; once so, for good.
+        possible: Whether it can come to that.
+    """
+
+    def __init__(
+        self, asked: Callable[[Episode], bool] | None = None, *, possible: bool | None = None
+    ) -> None:
+        """Take who is asked.
+
+        Args:
+            asked: Told of the episode of what has ended; None: all are made.
+            possible: Whether it may ever say yes; None: where somebody is asked.
+        """
+        self._asked = asked
+        self.met = False
+        self.possible = asked is not None if possible is None else possible
+
+    def see(self, episode: Episode) -> None:
+        """Ask."""
+        if self._asked is not None:
+            self.met = self._asked(episode) or self.met
 
 
 @flow(
@@ -153,11 +180,18 @@ async def attempt_once(spec: AttemptSpec) -> Episode:
         spec: What to try; its identity is the cache key.
     """
     async with current_runtime().steering.slots:
-        return await kept(_attempt_once, spec.home, spec.run_key)(spec)
+        return await _made(spec)
+
+
+async def _made(spec: AttemptSpec) -> Episode:
+    return await kept(_attempt_once, spec.home, spec.run_key)(spec)
 
 
 async def attempt_all(
-    runtime: Runtime, wanted: Sequence[PlannedAttempt], parked: Parked | None = None
+    runtime: Runtime,
+    wanted: Sequence[PlannedAttempt],
+    parked: Parked | None = None,
+    enough: Enough | None = None,
 ) -> list[Episode]:
     """Make attempts side by side; what kept one from a score costs that attempt alone.
 
@@ -168,31 +202,35 @@ async def attempt_all(
         runtime: The run's resources.
         wanted: What to try, each once.
         parked: Where one without a score waits for an order; None: for these attempts alone.
+        enough: What may leave out those that have not begun; None: all are made.
 
     Returns:
-        Their episodes, in the order asked for.
+        The episodes of those that were made, in the order asked for.
 
     Raises:
         BudgetExceededError: A ceiling was reached; the attempts already begun have ended.
         InputError: A task is broken, or changed since the run was planned.
     """
-    steering = runtime.steering
+    steering, enough = runtime.steering, enough or Enough()
     parked = parked or Parked(steering)
     parked.begin(len(wanted))
 
-    async def once(item: PlannedAttempt) -> Episode:
+    async def once(item: PlannedAttempt) -> Episode | None:
         try:
-            # Here once more, for what the step itself stumbles over: an answer that is no
-            # episode, a result that cannot be kept.
-            with step_boundary(_step(item.spec), episode_id=item.spec.episode_id):
-                return await attempt_once(item.spec)
+            async with steering.slots:
+                if enough.met:
+                    return None
+                # Here once more, for what the step itself stumbles over: an answer that is no
+                # episode, a result that cannot be kept.
+                with step_boundary(_step(item.spec), episode_id=item.spec.episode_id):
+                    return await _made(item.spec)
         except InfrastructureError as error:
             return await leave_unscored(runtime, item, error)
 
     def is_lifted(stop: BudgetExceededError) -> bool:
         return lifted(stop, steering.ceilings)
 
-    async def one(item: PlannedAttempt) -> Episode:
+    async def one(item: PlannedAttempt) -> Episode | None:
         while True:
             seen = steering.now.retried
             try:
@@ -204,11 +242,14 @@ async def attempt_all(
             except BaseException:
                 parked.done()
                 raise
-            if episode.passed is not None:
+            if episode is None or episode.passed is not None:
                 parked.done()
-                return episode
+                break
             if not await parked.again(lambda: steering.now.retried > seen):  # noqa: B023
-                return episode
+                break
+        if episode is not None:
+            enough.see(episode)
+        return episode
 
     results = await asyncio.gather(*(one(item) for item in wanted), return_exceptions=True)
     for result in results:

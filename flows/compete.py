@@ -22,6 +22,7 @@ from grindstone.report.model import IncidentLine
 from grindstone.runs.row import Ended, end_run
 from grindstone.settings import CompetencySettings
 from grindstone.settings.forms import COMPETE
+from grindstone.spending import left_after
 from grindstone.tasks.dispatch import send_next
 from grindstone.tasks.flow_runs import named, run_key_of
 from grindstone.tasks.lost_steps import losses_of
@@ -75,7 +76,9 @@ async def compete(
                 if estimate.exhausted(settings.min_episodes)
             ],
         )
-    trained = () if note else await _train_pending(jobs, settings, blocks)
+    trained: list[TrainingJob] = []
+    if not note:
+        note = await within_budget(_train_pending(jobs, settings, blocks, trained))
     async with open_run("compete", settings, blocks) as run:
         scorings = [first, await _score(run, domains, 1)] if trained else [first]
         if enqueued and not trained:
@@ -170,15 +173,24 @@ async def _score(run: Run[CompetencySettings], domains: Sequence[str], index: in
 
 
 async def _train_pending(
-    jobs: TrainingJobs, settings: CompetencySettings, blocks: BlockNames
-) -> tuple[TrainingJob, ...]:
-    """Run the active jobs, those of loops before this one too; return those that ended."""
+    jobs: TrainingJobs,
+    settings: CompetencySettings,
+    blocks: BlockNames,
+    ended: list[TrainingJob],
+) -> None:
+    """Run the active jobs, those of loops before this one too; those that ended are added.
+
+    Raises:
+        BudgetExceededError: The ceilings, which are those of the scoring and all its trainings,
+            were reached; the job stays active.
+    """
     if settings.train == "deployment":
         await send_next(jobs, settings, blocks)
     if settings.train != "inline":
-        return ()
-    ended: list[TrainingJob] = []
+        return
+    paid = [settings.run_key or ""]
     for job in await asyncio.to_thread(jobs.pending):
-        if await train(job, settings, blocks) is not None:
+        left = await asyncio.to_thread(left_after, settings, jobs.ledger, paid)
+        if await train(job, left, blocks) is not None:
             ended.append(job)
-    return tuple(ended)
+        paid += [job.job_id, practice_key(job)]

@@ -2,7 +2,7 @@
 
 import asyncio
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Annotated, NamedTuple
 
 from prefect import flow
@@ -15,25 +15,22 @@ from grindstone.attempt.gate_decision import (
     open_still,
     record_gate,
 )
-from grindstone.attempt.gate_memory import ScoredAttempt, decided_before, made_before
+from grindstone.attempt.gate_memory import decided_before
 from grindstone.benchmark import Task
-from grindstone.benchmark.dataset import clusters_of, split
+from grindstone.benchmark.dataset import split
 from grindstone.blocks import BlockNames
 from grindstone.boundary import step_boundary
 from grindstone.errors import InternalError
-from grindstone.flows.attempt import PlannedAttempt
 from grindstone.flows.learning.batches import Learning
+from grindstone.flows.paired import attempts_of, compare_arms
 from grindstone.flows.run import Run, open_run, within_budget
-from grindstone.gate.rules import Rule, settled
-from grindstone.ledger.tables.runs import EvolutionRow, GatePairRow
-from grindstone.records import Arm, Purpose, utc_now
-from grindstone.report.gate_page import Gated, as_pair
+from grindstone.ledger.tables.runs import EvolutionRow
+from grindstone.records import utc_now
+from grindstone.report.gate_page import Gated
 from grindstone.report.markdown_gates import gate_headline
-from grindstone.runs.progress import Advanced
 from grindstone.settings import (
     GateOptions,
     GateSettings,
-    RunSettings,
 )
 from grindstone.settings.forms import GATE
 from grindstone.tasks.flow_runs import named
@@ -234,109 +231,6 @@ async def _anchored(
     anchoring = dataclasses.replace(run, settings=options.model_copy(update=rule))
     arms = Arms(baseline=start, candidate=after)
     return await weigh(anchoring, held, arms, gate_id=f"{gate_id}-anchor", cycle=cycle)
-
-
-AttemptPair = tuple[PlannedAttempt, PlannedAttempt]  # the baseline's attempt and the candidate's
-
-
-def attempts_of(
-    run: Run[RunSettings],
-    tasks: Sequence[Task],
-    arms: Arms,
-    *,
-    trials: Iterable[int],
-    cycle: int = 0,
-    purpose: Purpose = Purpose.GATE,
-) -> list[AttemptPair]:
-    """Return the attempts of a gate, all tasks of a trial before the next trial."""
-
-    def wanted(task: Task, arm: Arm, at: Snapshot, trial: int) -> PlannedAttempt:
-        return run.plan_attempt(task, at, purpose, arm=arm, trial=trial, cycle=cycle)
-
-    return [
-        (
-            wanted(task, Arm.BASELINE, arms.baseline, trial),
-            wanted(task, Arm.CANDIDATE, arms.candidate, trial),
-        )
-        for trial in trials
-        for task in tasks
-    ]
-
-
-async def compare_arms(
-    run: Run[RunSettings],
-    plan: Sequence[AttemptPair],
-    *,
-    gate_id: str,
-    until_settled: Rule | None,
-    reuse: bool = True,
-) -> list[GatePairRow]:
-    """Make the attempts of a plan, pair by pair, and may stop when the rest cannot matter.
-
-    Args:
-        run: The run they belong to.
-        plan: What to attempt.
-        gate_id: Names the gate within the run.
-        until_settled: The rule whose verdict ends the plan once it is settled; None: all of it.
-        reuse: Whether attempts that gates made before may stand for these.
-    """
-    specs = [wanted.spec for pair in plan for wanted in pair]
-    known: dict[str, ScoredAttempt] = {}
-    if reuse:
-        known = await asyncio.to_thread(made_before, run.ledger, specs)
-        if known:
-            told = f"{len(known)} of {len(specs)} attempts were made before and are reused"
-            run.note(told)
-    at_once = max(1, run.runtime.steering.max_workers // 2)
-    clusters = clusters_of({pair[0].task.task_id: pair[0].task for pair in plan}.values())
-
-    def row(pair: AttemptPair, *, open_ended: bool = False) -> GatePairRow:
-        cluster = clusters[pair[0].task.task_id]
-        return _row(pair, known, gate_id, cluster=cluster, open_ended=open_ended)
-
-    done: list[GatePairRow] = []
-    while len(done) < len(plan):
-        rest = [row(pair, open_ended=True) for pair in plan[len(done) :]]
-        pairs = [list(map(as_pair, rows)) for rows in (done, rest)]
-        if until_settled is not None and settled(until_settled, *pairs):
-            told = f"The remaining {len(rest)} pairs cannot change the verdict; left out"
-            run.note(told)
-            break
-        batch = plan[len(done) : len(done) + at_once]
-        missing = [each for pair in batch for each in pair if each.spec.episode_id not in known]
-        made = await run.attempt_all(missing)
-        for wanted, episode in zip(missing, made, strict=True):
-            known[wanted.spec.episode_id] = ScoredAttempt.of(episode)
-        done += [row(pair) for pair in batch]
-        run.tell(Advanced(len(done), len(plan)))
-    return done
-
-
-def _row(
-    pair: AttemptPair,
-    known: dict[str, ScoredAttempt],
-    gate_id: str,
-    *,
-    cluster: str,
-    open_ended: bool,
-) -> GatePairRow:
-    """Return a pair's row. Of one still to come, only the baseline's score may be known."""
-    first, second = pair
-    before = known.get(first.spec.episode_id, ScoredAttempt("", None))
-    after = known.get(second.spec.episode_id, ScoredAttempt("", None))
-    return GatePairRow(
-        run_key=first.spec.run_key,
-        gate_id=gate_id,
-        cycle=first.spec.cycle,
-        task_id=first.task.task_id,
-        category=first.task.category,
-        cluster=cluster,
-        trial=first.spec.trial,
-        baseline_episode_id=before.episode_id,
-        candidate_episode_id=after.episode_id,
-        baseline_score=before.score,
-        candidate_score=None if open_ended else after.score,
-    )
 
 
 async def roll_back(

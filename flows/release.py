@@ -15,7 +15,7 @@ from grindstone.base import Frozen
 from grindstone.benchmark import Task
 from grindstone.blocks import BlockNames, configure, credentials
 from grindstone.errors import InputError
-from grindstone.flows.gate import attempts_of, compare_arms
+from grindstone.flows.paired import attempts_of, compare_arms
 from grindstone.flows.run import Run, checked, open_planned, within_budget
 from grindstone.gate.power import sentence
 from grindstone.ledger import Ledger

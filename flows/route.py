@@ -301,7 +301,7 @@ async def _attempted(
             "model_id": strong or settings.model_id,
         }
     )
-    async with open_run("route", own, blocks) as run:
+    async with open_run("route", own, blocks, configured=True) as run:
         try:
             episode = await _attempt(run, task)
         except BudgetExceededError as error:

@@ -22,7 +22,7 @@ from grindstone.errors import (
     InfrastructureError,
     InputError,
 )
-from grindstone.flows.attempt import PlannedAttempt, attempt_all
+from grindstone.flows.attempt import Enough, PlannedAttempt, attempt_all
 from grindstone.flows.dispatch.sending import attempt_in_slices
 from grindstone.flows.slices import DEPLOYMENT
 from grindstone.home import Home
@@ -151,11 +151,14 @@ class Run(Generic[S_co]):
         )
         return PlannedAttempt(spec, task)
 
-    async def attempt_all(self, wanted: Sequence[PlannedAttempt]) -> list[Episode]:
+    async def attempt_all(
+        self, wanted: Sequence[PlannedAttempt], enough: Enough | None = None
+    ) -> list[Episode]:
         """Make attempts side by side, here or on a work pool; see `attempt_all`."""
         if self.settings.dispatch == "deployment":
-            return await attempt_in_slices(self.runtime, wanted, self.settings, self.blocks.model)
-        return await attempt_all(self.runtime, wanted)
+            block = self.blocks.model
+            return await attempt_in_slices(self.runtime, wanted, self.settings, block, enough)
+        return await attempt_all(self.runtime, wanted, enough=enough)
 
     async def finish(self, *, note: str = "", converged: bool | None = None) -> Finished:
         """Close the run; see `finish_run`."""
@@ -164,7 +167,12 @@ class Run(Generic[S_co]):
 
 @contextlib.asynccontextmanager
 async def open_run(
-    kind: str, settings: S, blocks: BlockNames, *, seed: str = "skillbench"
+    kind: str,
+    settings: S,
+    blocks: BlockNames,
+    *,
+    seed: str = "skillbench",
+    configured: bool = False,
 ) -> AsyncIterator[Run[S]]:
     """Plan a run or find its plan, open its resources, and note that it runs.
 
@@ -173,6 +181,7 @@ async def open_run(
         settings: As the user gave them.
         blocks: Saved blocks that decide some of them.
         seed: What a new agent's workspace is copied from, unless the settings say.
+        configured: Whether the settings are the later word: the blocks were applied to them.
 
     Raises:
         InputError: The settings, or the run key's own plan, do not allow it.
@@ -185,7 +194,8 @@ async def open_run(
     However it ends, the ledger has it: failed, or interrupted where it was called off. Its key
     resumes it.
     """
-    settings = await configure(settings, blocks)
+    if not configured:
+        settings = await configure(settings, blocks)
     await checked(kind, settings, blocks)
     settings = settings.model_copy(update={"run_key": run_key_of(kind, settings.run_key)})
     run_watcher()(RunNamed(settings.run_key or ""))
@@ -315,7 +325,9 @@ async def open_planned(
 async def _told_how_it_ends(runtime: Runtime) -> AsyncIterator[None]:
     """Note in the ledger how a run ended that could not say so itself."""
 
-    async def end(status: Literal["failed", "interrupted"], note: str, publish: bool) -> None:
+    async def end(
+        status: Literal["failed", "interrupted", "stopped"], note: str, publish: bool
+    ) -> None:
         if runtime.displaced.is_set():
             return  # who drives it now says how it ends
         await finish_run(runtime, status=status, note=note, publish=publish)
@@ -329,6 +341,9 @@ async def _told_how_it_ends(runtime: Runtime) -> AsyncIterator[None]:
     except CalledOffError as error:
         await end("interrupted", f"{error}; the same run key goes on", True)
         show_called_off()
+        raise
+    except BudgetExceededError as error:
+        await end("stopped", str(error), True)
         raise
     except GrindstoneError as error:
         await end("failed", str(error), False)

@@ -18,16 +18,25 @@ from grindstone.competency.training_outcome import (
     tell_tracker,
     weighed,
 )
-from grindstone.errors import GrindstoneError, InfrastructureError, InputError, InternalError
+from grindstone.errors import (
+    BudgetExceededError,
+    GrindstoneError,
+    InfrastructureError,
+    InputError,
+    InternalError,
+)
 from grindstone.flows.grind import grind
 from grindstone.flows.run import Run, open_run
+from grindstone.ledger import Ledger
 from grindstone.ledger.tables.runs import RunRow
 from grindstone.records import Arm, Episode, Purpose
 from grindstone.runs.plan import as_planned, choose_tasks, kept_plan, open_workspace
 from grindstone.runs.progress import current_watcher
 from grindstone.settings import CompetencySettings, GrindSettings, RunSettings, TaskSkillMode
 from grindstone.settings.forms import COMPETE
+from grindstone.spending import left_after
 from grindstone.tasks.dispatch import send_next
+from grindstone.tasks.lifecycle import Finished
 from grindstone.tasks.refusal import told_plainly
 from grindstone.tasks.turns import turn_with
 from grindstone.workspace import Snapshot
@@ -54,6 +63,7 @@ async def train(
 
     Raises:
         InfrastructureError: The job stays active and can be taken up again.
+        BudgetExceededError: Likewise, where whoever ordered it waits for it; a worker's has failed.
     """
     settings = await configure(settings, blocks)
     blocks = BlockNames(model=blocks.model)  # the others are applied; the job has its own tasks
@@ -102,6 +112,8 @@ async def _run(
     try:
         return await _train(jobs, job, settings, blocks)
     except GrindstoneError as error:
+        if isinstance(error, BudgetExceededError) and settings.train == "inline":
+            raise  # given more, it goes on
         if isinstance(error, InfrastructureError) and not isinstance(error, InternalError):
             raise  # another time it may go well
         await asyncio.to_thread(_undo, jobs, job, settings, str(error))
@@ -145,8 +157,10 @@ async def _train(
         if held:
             run.note(f"Held out of the training, and measured: {', '.join(sorted(held))}")
     practice = [name for name in names if name not in held]
-    await _practise(job, own.model_copy(update={"task_ids": practice}), blocks)
-    async with open_run("train", own, blocks) as run:
+    left = await asyncio.to_thread(left_after, own, jobs.ledger, [job.job_id])
+    await _practise(job, left.model_copy(update={"task_ids": practice}), blocks)
+    left = await asyncio.to_thread(left_after, own, jobs.ledger, [practice_key(job)])
+    async with open_run("train", left, blocks) as run:
         outcome = await _weigh(run, jobs, job, base, before, held)
         told = f"{job.domain}: {outcome.status}, {outcome.note}"
         run.note(told)
@@ -211,10 +225,13 @@ async def _practise(job: TrainingJob, settings: CompetencySettings, blocks: Bloc
         # The budget is for what one job adds: what the agent brought would use it up.
         asked = AdaptiveSettings(**common, max_skills=skills + AdaptiveSettings().max_skills)
         plan = kept_plan(settings.home, practice_key(job))
-        await adapt(asked if plan is None else as_planned(plan, asked), blocks)
-        return
-    # A task's own skill would be measured as the task's answer learned by heart.
-    await grind(GrindSettings(**common, task_skill_mode=TaskSkillMode.OFF), blocks)
+        done: Finished = await adapt(asked if plan is None else as_planned(plan, asked), blocks)
+    else:
+        # A task's own skill would be measured as the task's answer learned by heart.
+        done = await grind(GrindSettings(**common, task_skill_mode=TaskSkillMode.OFF), blocks)
+    if done.report.status == "stopped":
+        rows = await asyncio.to_thread(Ledger(settings.home).rows, RunRow, practice_key(job))
+        raise BudgetExceededError(max(rows, key=lambda row: row.sequence).note)
 
 
 def _skills(settings: CompetencySettings) -> int:

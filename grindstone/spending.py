@@ -1,14 +1,16 @@
 """What a run is expected to cost, and the ceiling that stands where nobody set one."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple, TypeVar
 
 from pydantic import Field, NonNegativeInt
 
 from grindstone.base import Frozen
+from grindstone.errors import BudgetExceededError
 from grindstone.ledger import Ledger
 from grindstone.ledger.tables.runs import RunRow
+from grindstone.llm.budget import SpendMeter
 from grindstone.llm.calls import CallRecord
 from grindstone.llm.prices import NO_PRICES, PriceList, is_priced, price_of
 from grindstone.llm.providers import Resolved, resolve_model_id
@@ -91,6 +93,36 @@ def ceiling_sentence(settings: RunSettings) -> str:
             "max_tokens_total sets another ceiling."
         )
     return "The run has no ceiling on what it spends."
+
+
+def left_after(settings: S, ledger: Ledger, run_keys: Iterable[str]) -> S:
+    """Return settings with the ceilings that are left when some runs are paid for by the same.
+
+    Args:
+        settings: With the ceilings of all.
+        ledger: Where the calls of the runs are.
+        run_keys: The runs.
+
+    Raises:
+        BudgetExceededError: Nothing is left.
+    """
+    meter = SpendMeter()
+    for run_key in run_keys:
+        for call in ledger.rows(CallRecord, run_key):
+            meter.seed(call)
+    spent = meter.spent()
+    used = {
+        "max_cost_usd": spent.cost_usd or 0.0,
+        "max_tokens_total": (spent.usage + spent.lost).total_tokens,
+    }
+    left = {}
+    for name, gone in used.items():
+        ceiling = getattr(settings, name)
+        left[name] = None if ceiling is None else ceiling - gone
+        if ceiling is not None and ceiling <= gone:
+            told = f"{name} {ceiling:,} is used up by what this command ran before"
+            raise BudgetExceededError(told, ceiling=name, limit=ceiling)
+    return settings.model_copy(update=left)
 
 
 class Expectation(Frozen):

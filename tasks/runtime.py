@@ -86,6 +86,7 @@ class Runtime:
     calls: Calls = field(default_factory=lambda: defaultdict(dict))
     booked: set[str] = field(default_factory=set)
     starting: set[str] = field(default_factory=set)
+    slices: set[str] = field(default_factory=set)  # names of those on their way, whoever sent them
     scored: Mapping[str, Episode] = field(default_factory=dict)  # when the run was opened
     displaced: threading.Event = field(default_factory=threading.Event)
     """Set once another process drives the run, or may: what is the run's is left to that one."""

@@ -23,7 +23,7 @@ from grindstone.attempt.record import drop_recorded
 from grindstone.attempt.spec import AttemptSpec
 from grindstone.attempt.travelling import pack
 from grindstone.errors import GrindstoneError, InfrastructureError
-from grindstone.flows.attempt import PlannedAttempt, leave_unscored, told
+from grindstone.flows.attempt import Enough, PlannedAttempt, leave_unscored, told
 from grindstone.flows.dispatch.slice_pool import SlicePool
 from grindstone.flows.dispatch.slice_workers import SliceWorkers
 from grindstone.flows.dispatch.worklist import Attempts, Worklist
@@ -50,6 +50,7 @@ async def attempt_in_slices(
     wanted: Sequence[PlannedAttempt],
     settings: RunSettings,
     model_block: str | None,
+    enough: Enough | None = None,
 ) -> list[Episode]:
     """Have workers make attempts; what kept one from a score costs that attempt alone.
 
@@ -58,9 +59,10 @@ async def attempt_in_slices(
         wanted: What to try, each once.
         settings: Of the run: how many at once, and in how large slices.
         model_block: Saved block with the credentials.
+        enough: What may leave out those that are not on their way; None: all are made.
 
     Returns:
-        Their episodes, in the order asked for.
+        The episodes of those that were made, in the order asked for.
 
     Raises:
         BudgetExceededError: A ceiling was reached; the attempts already begun have ended.
@@ -70,7 +72,7 @@ async def attempt_in_slices(
     todo = Worklist(wanted, runtime.steering)
     async with get_client() as client:
         pool = await SlicePool.of(client, runtime.run_key)
-        sender = _Sender(runtime, settings, model_block, pool, todo)
+        sender = _Sender(runtime, settings, model_block, pool, todo, enough or Enough())
         await sender.begin()
         try:
             while sender.goes_on():
@@ -83,7 +85,7 @@ async def attempt_in_slices(
                 await sender.call_off()
             raise
         with contextlib.suppress(InfrastructureError):  # what is left hinders nobody
-            await asyncio.to_thread(clear, runtime.folder.slices, _is_flow_run)
+            await asyncio.to_thread(clear, runtime.folder.slices, sender.is_over)
             scored = [name for name, row in todo.settled.items() if row.passed is not None]
             await asyncio.to_thread(drop_recorded, runtime.folder, scored)
         if todo.stopped_by is not None:
@@ -122,6 +124,7 @@ class _Sender:
     model_block: str | None
     pool: SlicePool
     todo: Worklist
+    enough: Enough
     away: dict[UUID, _Away] = field(default_factory=dict)
     taken: float = field(default_factory=time.monotonic)  # when a worker last had something
     scored: ScoredEpisodes = field(init=False)
@@ -136,7 +139,7 @@ class _Sender:
     async def begin(self) -> None:
         """Take what is in the ledger, then what a dead process has sent; the rest waits."""
         scored = await self._scored()
-        self.todo.settle(self.todo.take(scored), scored)
+        self._see(self.todo.settle(self.todo.take(scored), scored))
         for run in await self.pool.unfinished():
             work = own_slice(run.parameters.get("work"))
             if work is None:
@@ -149,7 +152,7 @@ class _Sender:
                 specs += more
             away.items = self.todo.take([spec.episode_id for spec in specs])
             if away.items:
-                self.away[run.id] = away
+                self._add(run.id, away)
 
     def goes_on(self) -> bool:
         """Return whether there is more to do, by the ceilings as they are now."""
@@ -165,6 +168,8 @@ class _Sender:
     async def give(self) -> None:
         """Send what waits, or hand it to slices at work, unless the run is paused."""
         steer = self.runtime.steering
+        if self.enough.met:
+            self.todo.leave_out()
         if self.todo.waiting and not steer.now.paused:
             slices = steer.now.max_slices or self.settings.max_slices or await self.pool.workers()
             await self._send_slices(slices)
@@ -180,12 +185,14 @@ class _Sender:
                 at_once=steer.max_workers,
                 attempt_s=self.todo.mean_s,
                 most=self._most,
+                sparing=self.enough.possible,
             )
             items = self.todo.next(size)
             specs = [item.spec for item in items.values()]
             run_id = await self._send(specs)
-            self.away[run_id] = away = _Away(self._place(run_id), specs)
+            away = _Away(self._place(run_id), specs)
             away.items = self.todo.take(items)
+            self._add(run_id, away)
 
     async def _hand_more(self, slices: int) -> None:
         """Hand more to slices at work that have little left.
@@ -195,7 +202,14 @@ class _Sender:
         at_once, attempt_s = self.runtime.steering.max_workers, self.todo.mean_s
         for away in list(self.away.values())[:slices]:
             left, waiting = len(self.todo.unsettled(away.items)), len(self.todo.waiting)
-            size = lacking(left, waiting, slices=slices, at_once=at_once, attempt_s=attempt_s)
+            size = lacking(
+                left,
+                waiting,
+                slices=slices,
+                at_once=at_once,
+                attempt_s=attempt_s,
+                sparing=self.enough.possible,
+            )
             if self._most is not None:
                 size = min(size, self._most - len(away.items))
             if size < 1 or not waiting or away.busy_s is None:
@@ -225,6 +239,7 @@ class _Sender:
                 continue
             if state.is_final():
                 del self.away[run.id]
+                self.runtime.slices.discard(str(run.id))
                 await self._end(away, state)
             elif state.is_scheduled():
                 away.pulse.renew()
@@ -245,6 +260,17 @@ class _Sender:
         """Cancel what is on its way."""
         if self.away:
             await self.pool.call_off(self.away)
+            self.runtime.slices.difference_update(map(str, self.away))
+
+    def is_over(self, name: str) -> bool:
+        """Return whether a name is that of a slice that has ended; others send of this run, too.
+
+        Who shares the budget has signs of life beside those of slices.
+        """
+        try:
+            return str(UUID(name)) == name and name not in self.runtime.slices
+        except ValueError:
+            return False
 
     @property
     def _most(self) -> int | None:
@@ -280,11 +306,18 @@ class _Sender:
         for item, lost in self.todo.end(left, error):
             episode = await leave_unscored(self.runtime, item, lost)
             self.todo.settled[episode.episode_id] = episode
+            self._see([episode])
 
     def _settle(self, away: _Away, found: dict[str, Episode]) -> None:
-        for episode in self.todo.settle(away.items, found):
+        new = self.todo.settle(away.items, found)
+        for episode in new:
             self.runtime.tell(told(episode))
             self.runtime.ended_elsewhere(episode)
+        self._see(new)
+
+    def _see(self, new: Iterable[Episode]) -> None:
+        for episode in new:
+            self.enough.see(episode)
 
     async def _give_up(self, run_id: UUID, why: str) -> None:
         self.away[run_id].pulse.give_up()
@@ -298,19 +331,15 @@ class _Sender:
                 f"pool {self.pool.name}? `prefect worker start --pool {self.pool.name}`"
             )
 
+    def _add(self, run_id: UUID, away: _Away) -> None:
+        self.away[run_id] = away
+        self.runtime.slices.add(str(run_id))
+
     def _place(self, run_id: UUID) -> Path:
         return self.runtime.folder.pulse(str(run_id))
 
     async def _scored(self) -> dict[str, Episode]:
         return await asyncio.to_thread(self.scored.now)
-
-
-def _is_flow_run(name: str) -> bool:
-    """Return whether a name is a slice's; who shares the budget has signs of life beside them."""
-    try:
-        return str(UUID(name)) == name
-    except ValueError:
-        return False
 
 
 async def _why_ended(state: State, mailbox: SliceMailbox) -> BaseException:

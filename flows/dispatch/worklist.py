@@ -70,8 +70,12 @@ class Worklist:
         return sum(took) / len(took) if took else None
 
     def episodes(self) -> list[Episode]:
-        """Return the episodes in the order asked for, when all are done."""
-        return [self.settled[name] for name in self._wanted]
+        """Return the episodes there are, in the order asked for."""
+        return [self.settled[name] for name in self._wanted if name in self.settled]
+
+    def leave_out(self) -> None:
+        """Have nothing wait any more: what is not on its way is not needed."""
+        self.waiting, self._capped = {}, {}
 
     def next(self, size: int, means: Collection[object] | None = None) -> Attempts:
         """Return the next that wait, as many as fit into one slice; they go on waiting.

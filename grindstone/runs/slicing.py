@@ -21,7 +21,13 @@ MOST_BYTES = 256_000
 
 
 def slice_size(
-    left: int, *, slices: int, at_once: int, attempt_s: float | None, most: int | None
+    left: int,
+    *,
+    slices: int,
+    at_once: int,
+    attempt_s: float | None,
+    most: int | None,
+    sparing: bool = False,
 ) -> int:
     """Return how many attempts the next slice holds, at least 1.
 
@@ -31,14 +37,22 @@ def slice_size(
         at_once: Attempts a slice makes side by side.
         attempt_s: Seconds an attempt takes, as seen so far; None: none was seen.
         most: The user's limit; None: what keeps a worker busy for `SLICE_S`.
+        sparing: Whether any of them may turn out not to be needed: no more than its places.
     """
     if most is None:
         most = _long(at_once, attempt_s)
-    return max(1, min(most, left, max(_share(left, slices), at_once)))
+    share = 0 if sparing else _share(left, slices)
+    return max(1, min(most, left, max(share, at_once)))
 
 
 def lacking(
-    unfinished: int, left: int, *, slices: int, at_once: int, attempt_s: float | None
+    unfinished: int,
+    left: int,
+    *,
+    slices: int,
+    at_once: int,
+    attempt_s: float | None,
+    sparing: bool = False,
 ) -> int:
     """Return how many more attempts to hand to a slice.
 
@@ -52,6 +66,7 @@ def lacking(
         slices: Slices that may be on their way together.
         at_once: Attempts it makes side by side.
         attempt_s: Seconds an attempt takes, as seen so far; None: none was seen.
+        sparing: As for `slice_size`.
     """
     ahead = at_once  # until it is known how long they take
     if attempt_s is not None:
@@ -59,7 +74,10 @@ def lacking(
         ahead = 0 if last else math.ceil(at_once * AHEAD_S / max(attempt_s, 0.1))
     if unfinished >= at_once + ahead:
         return 0
-    return max(at_once + ahead - unfinished, min(_long(at_once, attempt_s), _share(left, slices)))
+    needed = at_once + ahead - unfinished
+    if sparing:
+        return needed
+    return max(needed, min(_long(at_once, attempt_s), _share(left, slices)))
 
 
 def _long(at_once: int, attempt_s: float | None) -> int:

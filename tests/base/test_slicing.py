@@ -1,5 +1,7 @@
 """How many attempts travel together."""
 
+from typing import Any
+
 import pytest
 
 from grindstone.runs.slicing import MOST_BYTES, lacking, slice_size, that_fit
@@ -56,6 +58,13 @@ def test_where_much_is_left_a_slice_is_handed_what_it_does_alone_for_a_while():
     assert lacks(4, 1000, 10.0) == 48
     assert lacks(4, 100, 10.0) == 13, "its part of half of that"
     assert lacks(40, 1000, 10.0) == 0
+
+
+def test_what_may_not_be_needed_is_sent_and_handed_as_it_is_made():
+    about: dict[str, Any] = {"slices": 4, "at_once": 4, "attempt_s": 10.0, "sparing": True}
+    assert slice_size(1000, most=None, **about) == 4
+    assert lacking(4, 1000, **about) == 3
+    assert lacking(7, 1000, **about) == 0
 
 
 @pytest.mark.parametrize(

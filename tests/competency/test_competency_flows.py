@@ -249,3 +249,26 @@ async def test_a_review_waits_for_a_person(tmp_path: Path, prefect_server: str):
     assert (EventKind.TASK_REFUSED, "Ada", member) in trail
     assert (EventKind.TASK_APPROVED, "Ada", member) in trail
     assert allowed.decision.success is True
+
+
+async def test_the_strong_model_is_asked_beside_a_saved_block(
+    tmp_path: Path, prefect_server: str, rehearsal_url: str
+):
+    from grindstone.blocks import BlockNames, ModelBlock
+    from grindstone.flows.route import route
+
+    agent(tmp_path, "gitta", GIT)
+    await ModelBlock(model_id="rehearsal").save("usual", overwrite=True)
+    strong = f"openai:strong@{rehearsal_url}/v1"
+    settings = RouteSettings(
+        work_dir=tmp_path,
+        task="deleted-branch",
+        member=["gitta"],
+        strong_model_id=strong,
+        classifier=False,
+        approved_by="the test",
+    )
+    routed = await route(settings, BlockNames(model="usual"))
+    assert routed.decision.model_tier == "strong", "nobody has shown that he can do it"
+    (episode,) = Ledger(tmp_path).rows(Episode)
+    assert episode.model == strong

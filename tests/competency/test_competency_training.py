@@ -11,6 +11,7 @@ from grindstone.competency import TrainingJob, TrainingJobs
 from grindstone.ledger import Ledger
 from grindstone.ledger.tables.attempts import JudgeVerdictRow
 from grindstone.ledger.tables.runs import EvolutionRow, GateDecisionRow, RunRow
+from grindstone.llm import CallRecord
 from grindstone.records import Episode, Purpose
 from grindstone.settings import AdaptiveSettings, CompetencySettings
 from grindstone.workspace import Workspace
@@ -103,3 +104,31 @@ async def test_what_a_job_learned_that_was_called_off_is_taken_back(
     assert made.snapshot().tree == made.snapshot("seed").tree
     assert len(jobs.ledger.rows(Episode)) == attempts
     assert jobs.enqueue("legacy-build") is not None
+
+
+async def test_one_ceiling_holds_for_scoring_and_training(tmp_path: Path, prefect_server: str):
+    from grindstone.flows.compete import compete
+
+    made = agent(tmp_path, "ann")
+    ceiling = 70_000  # ends the practice
+    given = settings(
+        tmp_path, task_ids=["branch-sales"], max_cycles=3, held_out=0, max_tokens_total=ceiling
+    )
+    stopped = await compete(given)
+    ledger = Ledger(tmp_path)
+    calls = ledger.rows(CallRecord)
+    sizes = [(call.usage + call.lost).total_tokens for call in calls]
+    assert len({call.run_key for call in calls}) > 1, "the job has a run of its own"
+    assert sum(sizes) <= ceiling + max(sizes)
+    assert "max_tokens_total" in stopped.note
+    (job,) = stopped.jobs
+    practised = ledger.rows(RunRow, f"{job.job_id}-grind")
+    assert "max_tokens_total" in max(practised, key=lambda row: row.sequence).note
+    assert job.status == "running", "what was paid is kept for when there is more to spend"
+
+    done = await compete(given.model_copy(update={"max_tokens_total": 10 * ceiling}))
+    assert done.note == ""
+    assert [(each.job_id, each.status) for each in done.jobs] == [(job.job_id, "unproven")]
+    assert made.evolutions()
+    first = {call.call_id for call in calls if call.run_key.startswith(job.job_id)}
+    assert first <= {call.call_id for call in ledger.rows(CallRecord)}

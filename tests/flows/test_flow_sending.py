@@ -29,7 +29,7 @@ from grindstone.attempt.mailbox import SliceMailbox
 from grindstone.attempt.run import error_episode
 from grindstone.benchmark import load_task
 from grindstone.errors import BudgetExceededError, Cause, InfrastructureError, InputError
-from grindstone.flows.attempt import PlannedAttempt
+from grindstone.flows.attempt import Enough, PlannedAttempt
 from grindstone.flows.dispatch import sending
 from grindstone.flows.dispatch.sending import attempt_in_slices
 from grindstone.flows.dispatch.slice_pool import PAGE, SlicePool
@@ -360,6 +360,43 @@ async def test_a_slice_long_at_work_makes_room_for_others(
         await asyncio.sleep(0.1)
     assert [episode.passed for episode in await working] == [True] * 4
     assert len(done) > 1
+
+
+async def test_who_has_all_leaves_the_signs_of_another_ones_slices(sender: Sender):
+    first, second = (asyncio.create_task(sender.send(each)) for each in sender.trials(2))
+    runs = await sender.sent(2)
+    about = {run.id: AttemptSlice.model_validate(run.parameters["work"]) for run in runs}
+    done, going = sorted(runs, key=lambda run: about[run.id].attempts[0].trial)
+    sign = sender.runtime.folder.pulse(str(going.id))
+    given = {"parameters": {"work": about[going.id]}}
+    async with lease.beating(sign):
+        handed = SliceMailbox(sign)
+        assert handed.hand(about[going.id].attempts)
+        await run_flow_async(attempt_slice, flow_run=done, parameters={"work": about[done.id]})
+        await first
+        assert sign.exists()
+        assert SliceMailbox(sign).take(), "what it was handed is still there"
+        assert not sender.runtime.folder.pulse(str(done.id)).exists()
+    await run_flow_async(attempt_slice, flow_run=going, **given)
+    assert [episode.passed for episode in await second] == [True]
+
+
+async def test_what_is_not_needed_any_more_is_not_sent(sender: Sender):
+    seen: list[str] = []
+
+    def enough(episode: Episode) -> bool:
+        seen.append(episode.episode_id)
+        return len(seen) == 2
+
+    wanted = sender.trials(20)
+    send = attempt_in_slices(sender.runtime, wanted, sender.settings, None, Enough(enough))
+    working = asyncio.create_task(send)
+    [run] = await sender.sent(1)
+    work = AttemptSlice.model_validate(run.parameters["work"])
+    await run_flow_async(attempt_slice, flow_run=run, parameters={"work": work})
+    made = await working
+    assert len(seen) == len(made) < 20, "what was under way counts"
+    assert len(await sender.slices()) == 1
 
 
 class Worker(NamedTuple):

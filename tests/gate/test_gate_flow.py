@@ -208,7 +208,7 @@ async def test_infrastructure_errors_are_missing_pairs_and_early_stopping_leaves
     (tasks / "crlf-kit" / "tests" / "test.sh").write_text("#!/bin/sh\nexit 0\n")
     evolve(workspace, taught)
     done: GateFinished = await gate(
-        settings(tmp_path, tasks_dir=tasks, baseline="seed", gate_alpha=0.2)
+        settings(tmp_path, tasks_dir=tasks, baseline="seed", gate_alpha=0.2, max_workers=1)
     )
     assert done.gated is not None
     row = done.gated.row
@@ -218,6 +218,27 @@ async def test_infrastructure_errors_are_missing_pairs_and_early_stopping_leaves
     assert spoiled.baseline_score is spoiled.candidate_score is None
     assert spoiled.baseline_episode_id
     assert "errors-by-hour" not in {pair.task_id for pair in done.gated.pairs}
+
+
+async def test_a_slow_attempt_holds_up_no_other_pair(
+    tmp_path: Path, workspace: Workspace, prefect_server: str
+):
+    evolve(workspace, taught)
+    tasks = tmp_path / "tasks"
+    for number in range(3):
+        task = tasks / f"task-{number}"
+        shutil.copytree(bundled("examples/tasks") / "crlf-kit", task)
+        text = (task / "instruction.md").read_text()
+        (task / "instruction.md").write_text(f"{text}\nNo. {number}\n")
+    slow = tasks / "task-0" / "solution" / "solve.sh"
+    slow.write_text(f"{slow.read_text()}\nsleep 8\n")
+    every = {"tasks_dir": tasks, "task_ids": [], "native_profile": "oracle", "baseline": "seed"}
+    done = await gate(settings(tmp_path, run_key="slow", gate_early_stop=False, **every))
+    assert done.gated is not None
+    assert len(done.gated.pairs) == 3
+    made = Ledger(tmp_path).rows(Episode, "slow")
+    late = min(item.ended_at for item in made if item.task_id == "task-0")
+    assert min(item.started_at for item in made if item.task_id == "task-2") < late
 
 
 async def test_an_unknown_state_is_bad_input(
