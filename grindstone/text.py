@@ -1,5 +1,8 @@
-"""Text for people: counts with their nouns, and shortening that says so."""
+"""Text for people: counts with their nouns, shortening that says so; what a text is known by."""
 
+import hashlib
+import re
+import unicodedata
 from datetime import UTC, datetime
 
 SHOWN_CHARS = 10_000
@@ -43,3 +46,9 @@ def quoted(text: str) -> str:
     What ends a line anywhere, a form feed or a line separator too, begins a marked one here.
     """
     return "\n".join(f"| {line}" for line in text.splitlines())
+
+
+def fingerprint_of(text: str) -> str:
+    """Return the SHA-256 of a text's words, whatever stands between them and in whichever case."""
+    words = re.findall(r"\w+", unicodedata.normalize("NFKC", text).casefold())
+    return hashlib.sha256(" ".join(words).encode()).hexdigest()

@@ -8,9 +8,6 @@
   solution/solve.sh         optional; what the oracle runs
 """
 
-import hashlib
-import re
-import unicodedata
 from pathlib import Path
 
 from pydantic import Field, JsonValue, PositiveFloat
@@ -18,6 +15,7 @@ from pydantic import Field, JsonValue, PositiveFloat
 from grindstone.base import Frozen
 from grindstone.sandbox.network.rules import NetworkRules
 from grindstone.sandbox.protocol import Keep, Limits
+from grindstone.text import fingerprint_of
 
 
 class Artifact(Frozen):
@@ -89,8 +87,7 @@ class Task(Frozen):
     @property
     def fingerprint(self) -> str:
         """SHA-256 of the instruction's words: that of every copy, whatever its name and limits."""
-        words = re.findall(r"\w+", unicodedata.normalize("NFKC", self.instruction).casefold())
-        return hashlib.sha256(" ".join(words).encode()).hexdigest()
+        return fingerprint_of(self.instruction)
 
     @property
     def environment_dir(self) -> Path:

@@ -220,7 +220,7 @@ async def draft_from_success(
     def write(root: Path) -> WriterResult:
         if answered.skill is None:
             return _result(step, answered, written=())
-        change = support(root, answered.skill, task_id)
+        change = support(root, answered.skill, task_id, instruction)
         result = _result(step, answered, written=(change.key,) if change.kept else ())
         if not change.known:
             return result

@@ -1,11 +1,12 @@
 """Candidate skills and the tasks that support them.
 
 skills/_drafts/<key>.md      the draft, a SKILL.md whose name is the key
-skills/_drafts/<key>.json    {"supporters": [task ids, in the order they came]}
+skills/_drafts/<key>.json    {"supporters": [task ids, in the order they came],
+                              "texts": {task id: fingerprint of its instruction}}
 
 The two files come and go together. A draft becomes skills/<key>/SKILL.md when enough
-different tasks support it. Drafts are never offered to a solver. Nothing here commits:
-the workspace's writer does.
+different tasks support it; copies of a task are one. Drafts are never offered to a solver.
+Nothing here commits: the workspace's writer does.
 """
 
 import contextlib
@@ -18,6 +19,7 @@ from grindstone.skills.format import Skill, raise_version, read_skill, render
 from grindstone.skills.frontmatter import SkillError
 from grindstone.skills.library import DRAFTS, SKILL_FILE
 from grindstone.skills.rules import validate
+from grindstone.text import fingerprint_of
 from grindstone.untrusted import read_json
 
 
@@ -27,6 +29,13 @@ class Draft(Frozen):
     skill: Skill
     supporters: tuple[str, ...] = ()
     """The different tasks whose attempts taught it."""
+    texts: dict[str, str] = {}
+    """Their instructions' fingerprints, as far as they are known."""
+
+    @property
+    def support(self) -> int:
+        """How many tasks support it, copies of one counted once."""
+        return len({self.texts.get(task_id, task_id) for task_id in self.supporters})
 
     @property
     def key(self) -> str:
@@ -65,14 +74,16 @@ def read_drafts(root: Path) -> tuple[Draft, ...]:
         except SkillError:
             continue
         if skill.name == path.stem:
-            found.append(Draft(skill=skill, supporters=_supporters(path.with_suffix(".json"))))
+            supporters, texts = _support(path.with_suffix(".json"))
+            found.append(Draft(skill=skill, supporters=supporters, texts=texts))
     return tuple(found)
 
 
-def support(root: Path, skill: Skill, task_id: str) -> DraftChange:
+def support(root: Path, skill: Skill, task_id: str, instruction: str = "") -> DraftChange:
     """Keep a draft, or add a task to the supporters of the one there is.
 
-    The latest text stands. The same task again is no new support.
+    The latest text stands. The same task again is no new support; by its instruction a copy of it
+    is known as one.
 
     Raises:
         SkillError: The open format forbids the skill.
@@ -92,7 +103,11 @@ def support(root: Path, skill: Skill, task_id: str) -> DraftChange:
         kept = before.skill
     path = drafts_dir(root) / f"{skill.name}.md"
     write_atomic(path, render(kept))
-    text = json.dumps({"supporters": list(supporters)}, indent=2, ensure_ascii=False)
+    texts = before.texts if before is not None else {}
+    if instruction.strip():
+        texts = {**texts, task_id: fingerprint_of(instruction)}
+    kept_beside = {"supporters": list(supporters), **({"texts": texts} if texts else {})}
+    text = json.dumps(kept_beside, indent=2, ensure_ascii=False)
     write_atomic(path.with_suffix(".json"), f"{text}\n")
     return DraftChange(
         key=skill.name,
@@ -108,7 +123,7 @@ def promotable(root: Path, threshold: int) -> tuple[Draft, ...]:
     return tuple(
         draft
         for draft in read_drafts(root)
-        if len(set(draft.supporters)) >= threshold and not (root / "skills" / draft.key).exists()
+        if draft.support >= threshold and not (root / "skills" / draft.key).exists()
     )
 
 
@@ -139,10 +154,13 @@ def drop(root: Path, key: str) -> None:
         drafts_dir(root).rmdir()
 
 
-def _supporters(path: Path) -> tuple[str, ...]:
+def _support(path: Path) -> tuple[tuple[str, ...], dict[str, str]]:
     try:
         found = read_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return ()
-    listed = found.get("supporters", []) if isinstance(found, dict) else []
-    return tuple(dict.fromkeys(str(task) for task in listed)) if isinstance(listed, list) else ()
+        found = {}
+    kept = found if isinstance(found, dict) else {}
+    listed, texts = kept.get("supporters"), kept.get("texts")
+    supporters = dict.fromkeys(map(str, listed)) if isinstance(listed, list) else {}
+    known = texts.items() if isinstance(texts, dict) else ()
+    return tuple(supporters), {task: text for task, text in known if isinstance(text, str)}

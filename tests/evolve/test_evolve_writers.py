@@ -106,7 +106,7 @@ async def test_a_success_is_read_from_its_trajectory(evolver, model, workspace):
 
 async def drafted(evolver, model, workspace, task_id: str, text: str = "") -> None:
     evolver.plays(text or skill("tables"))
-    about = TASK | {"task_id": task_id}
+    about = TASK | {"task_id": task_id, "instruction": f"Total the ledger {task_id}."}
     await draft_from_success(workspace, model=model, **about, trajectory=attempt())
 
 

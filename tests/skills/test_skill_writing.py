@@ -116,6 +116,15 @@ def test_a_draft_and_its_supporters_stay_together_until_promotion(tmp_path):
         promote(tmp_path, ready)
 
 
+def test_copies_of_a_task_support_a_draft_once(tmp_path):
+    draft = Skill(name="log-work", description="When logs.", body="A")
+    support(tmp_path, draft, "t1", "Count the errors.")
+    assert support(tmp_path, draft, "copy", "count  the ERRORS").supporters == ("t1", "copy")
+    assert promotable(tmp_path, 2) == ()
+    support(tmp_path, draft, "t2", "Count the warnings.")
+    assert [each.supporters for each in promotable(tmp_path, 2)] == [("t1", "copy", "t2")]
+
+
 def test_torn_supporters_count_as_none_and_an_invalid_draft_is_refused(tmp_path):
     draft = Skill(name="log-work", description="When logs.", body="A")
     support(tmp_path, draft, "t1")
