@@ -130,7 +130,7 @@ async def _probe(
         if lacking.intersection(map(folded, domains_of(task, settings.domains_by)))
     ]
     shown = await asyncio.to_thread(practised_by, run.ledger, settings.agent_id)
-    fresh = [task for task in run.planned.tasks if task.task_id not in shown]
+    fresh = [t for t in run.planned.tasks if shown.isdisjoint((t.task_id, t.digest))]
     for name in domains:
         missing = known[name].unseen_missing(settings.min_episodes)
         tasks = [

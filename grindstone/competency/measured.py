@@ -34,6 +34,8 @@ EVER = datetime(1970, 1, 1, tzinfo=UTC)
 DECAY = 0.5
 """What is left of an attempt's weight by each step of the workspace, or by another model."""
 
+_MARKS = ("task_id", "task_digest")
+
 COLUMNS = (
     *("n_episodes", "n_passed", "weight", "score", "low", "high", "enough"),
     *("strength", "clean", "open_tasks", "clean_unseen", "mean_cost_usd"),
@@ -137,11 +139,16 @@ def measure(
     if per_snapshot:
         wanted.append(pl.col("workspace_tree").fill_null("").alias("snapshot"))
     counted = _of_lineage(episodes, leave_out, lineages or {})
-    counted = counted.join(practised(episodes), on=["agent_id", "task_id"], how="left")
+    known = practised(episodes)
+    for mark in _MARKS:
+        seen = known.select(
+            "agent_id", pl.col("mark").alias(mark), pl.lit(True).alias(f"by_{mark}")
+        )
+        counted = counted.join(seen, on=["agent_id", mark], how="left")
     frame = counted.select(
         *wanted,
         passed.alias("passed"),
-        pl.col("practised").is_null().alias("unseen"),
+        (pl.col("by_task_id").is_null() & pl.col("by_task_digest").is_null()).alias("unseen"),
         (weight * pl.col("standing")).alias("weight"),
         *("task_id", "ended_at", "cost_usd"),
     )
@@ -178,19 +185,20 @@ def measure(
 
 
 def practised(episodes: pl.LazyFrame) -> pl.LazyFrame:
-    """Return which tasks agents learned from: agent_id, task_id, and `practised`, always true."""
+    """Return which tasks agents learned from: agent_id, and `mark`, a task's id or its digest.
+
+    By its digest a copy is known under another name, by its id a task that was changed since.
+    """
     learning = [purpose.value for purpose in Purpose if purpose.practises]
-    return (
-        episodes.filter(pl.col("purpose").is_in(learning))
-        .select("agent_id", "task_id", pl.lit(True).alias("practised"))
-        .unique()
-    )
+    made = episodes.filter(pl.col("purpose").is_in(learning))
+    marks = [made.select("agent_id", pl.col(mark).alias("mark")) for mark in _MARKS]
+    return pl.concat(marks).filter(pl.col("mark") != "").unique()
 
 
 def practised_by(ledger: Ledger, agent_id: str) -> frozenset[str]:
-    """Return the tasks that an agent learned from."""
+    """Return the ids and the digests of the tasks that an agent learned from."""
     seen = practised(ledger.scan("episodes")).filter(pl.col("agent_id") == agent_id).collect()
-    return frozenset(seen["task_id"])
+    return frozenset(seen["mark"])
 
 
 def estimates(

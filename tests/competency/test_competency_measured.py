@@ -8,6 +8,7 @@ from support.agents import agent
 
 from grindstone.competency import estimates, measure
 from grindstone.competency.lineage import lineage_of, standing_trees
+from grindstone.competency.measured import practised_by
 from grindstone.competency.scoring import evidence_note
 from grindstone.competency.training_outcome import held_out, weighed
 from grindstone.home import Home
@@ -188,6 +189,18 @@ def test_mastery_is_shown_on_tasks_that_were_not_trained_on(tmp_path):
     seen = [episode(30, purpose=Purpose.ADAPT, task_id="held", ended_at=NOW - timedelta(days=9))]
     late = estimates(measured(tmp_path / "seen", [*trained, *held, *seen]), "ada")["sql"]
     assert (late.clean_unseen, late.mastered(3)) == (0, False)
+
+
+def test_a_copy_of_what_was_trained_on_shows_no_mastery(tmp_path):
+    trained = [episode(k, task_digest=f"d{k}") for k in range(3)]
+    copies = [
+        episode(20 + k, purpose=Purpose.TRAIN, task_id=f"copy-{k}", task_digest=f"d{k}")
+        for k in range(3)
+    ]
+    found = estimates(measured(tmp_path, [*trained, *copies]), "ada")["sql"]
+    assert (found.n_episodes, found.clean_unseen, found.mastered(3)) == (6, 0, False)
+    assert {"t0", "d0"} <= practised_by(Ledger(tmp_path), "ada")
+    assert "copy-0" not in practised_by(Ledger(tmp_path), "ada")
 
 
 def snapshot(tree: str) -> Snapshot:
