@@ -22,7 +22,10 @@ def rehearsal(
 
     Point the SDK at it: ANTHROPIC_BASE_URL=http://127.0.0.1:4499 ANTHROPIC_API_KEY=rehearsal
     """
+    from grindstone.errors import InputError
     from grindstone.rehearsal import run
 
+    if not host.strip():  # a socket takes that for all addresses of the machine
+        raise InputError("--host", "is empty", "an address, such as 127.0.0.1")
     say(f"Rehearsal server: ANTHROPIC_BASE_URL=http://{host}:{port} (Ctrl-C ends it)")
     run(host, port)

@@ -277,7 +277,9 @@ class GrindSettings(RunSettings, SearchOptions, IntegrityOptions, ConfirmOptions
     evolve_memory: bool = Field(False, description="Evolver may change memory files.")
     evolve_prompts: bool = Field(False, description="Evolver may change the system prompt.")
     evolve_tools: bool = Field(False, description="Evolver may create tools.")
-    distill: bool = Field(False, description="Rewrite skills over 200 lines or 6,000 bytes.")
+    distill: bool = Field(
+        False, description="After an evolution, rewrite skills over 200 lines or 6,000 bytes."
+    )
     feedback_level: FeedbackLevel = Field(
         FeedbackLevel.TESTS, description="How much verifier feedback the evolver sees."
     )

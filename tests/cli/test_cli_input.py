@@ -57,6 +57,7 @@ BEFORE_A_SERVER = [
     wrong("grind --seed-workspace /nope", "/nope"),
     wrong("grind --agent-id fresh --seed-workspace /nope", "/nope"),
     wrong("adapt --seed-workspace seeds/terminal", "--seed-workspace: ", "would be ignored"),
+    wrong("rehearsal --host ''", "--host: is empty"),
     wrong("adapt --calibrate-judge --trajectory-only no", "--calibrate-judge: there is no judge"),
     wrong("grind --dispatch deployment", "--dispatch: is deployment", "`grindstone up`"),
     wrong("compete --train deployment", "--train: is deployment", "`grindstone up`"),
