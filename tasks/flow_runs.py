@@ -70,7 +70,10 @@ def run_log() -> Watcher:
 
 
 def run_watcher() -> Watcher:
-    """Return who is told of a run's progress: the run's log, and who watches the command."""
+    """Return who is told of a run's progress: its log, where it is a flow's, and who watches."""
+    within = FlowRunContext.get()
+    if within is None:  # an examiner of code that runs no flow of its own
+        return current_watcher()
     return told_both(run_log(), current_watcher())
 
 

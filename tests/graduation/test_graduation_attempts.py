@@ -9,10 +9,12 @@ import httpx
 import pytest
 
 from grindstone.flows.serving.login import VARIABLE, as_header
+from grindstone.graduation import GraduationPolicy, GraduationService
 from grindstone.ledger import Ledger
 from grindstone.ledger.tables.autonomy import ComplianceRow
-from grindstone.records import Episode
-from grindstone.settings import GrindSettings, Profile
+from grindstone.records import Episode, Purpose, utc_now
+from grindstone.resources import bundled
+from grindstone.settings import GraduationSettings, GrindSettings, Profile
 
 pytestmark = [pytest.mark.server, pytest.mark.timeout(240)]
 
@@ -87,3 +89,26 @@ async def test_a_check_that_cannot_be_made_costs_no_attempt(
     assert not Ledger(tmp_path).rows(ComplianceRow)
     (note,) = [item.text for item in told if isinstance(item, Note) and "not checked" in item.text]
     assert "bad.yaml: steps" in note
+
+
+async def test_a_service_of_ones_own_examines_by_real_attempts(
+    prefect_server: str, tmp_path: Path
+) -> None:
+    """Outside of any flow, as examples/graduation/edge_cases.py does."""
+    from grindstone.flows.exam import examiner
+
+    settings = GraduationSettings(
+        work_dir=tmp_path, model_id="rehearsal", native_profile=Profile.NOP
+    )
+    policy = GraduationPolicy(name="p", rehearsals=True)
+    service = GraduationService(tmp_path, policies=[policy], examiner=examiner(settings))
+    await service.record_episode(
+        agent_id="bob", episode_id="failed", success=False, started_at=utc_now()
+    )
+    task = bundled("examples/tasks") / "crlf-kit"
+    await service.add_edge_case("failed", task, added_by="Grace")
+    found = await service.run_graduation_exam("ada")
+    assert (found["passed"], found["score"]) == (False, 0.0)
+    assert [each.purpose for each in Ledger(tmp_path).rows(Episode) if each.agent_id == "ada"] == [
+        Purpose.EXAM
+    ]
