@@ -192,7 +192,7 @@ def _verdicts(report: RunReport, pages: Mapping[str, str]) -> str:
     head = ["task", "category", "difficulty", *(f"cycle {n}" for n in cycles)]
     return (
         "## Verdicts\n\n"
-        + table([*head, "tests", "skills that helped", "cost"], rows, [len(head), len(head) + 2])
+        + table([*head, "tests", "skills it passed with", "cost"], rows, [len(head), len(head) + 2])
         + "\n\n✓ passed, ✗ failed, ⚠ infrastructure error (no score)"
     )
 
@@ -215,7 +215,7 @@ def _learned(report: RunReport) -> str:
             which = "one or more of " if each.of_a_batch else ""
             facts.append(f"taught by {which}{', '.join(each.learned_from)}")
         if each.helped:
-            facts.append(f"helped {', '.join(each.helped)}")
+            facts.append(f"{', '.join(each.helped)} passed with it")
         if each.effect:
             facts.append(
                 f"{points(each.effect.value)} points with it loaded "

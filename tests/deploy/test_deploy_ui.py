@@ -151,7 +151,7 @@ def test_report_table_curve_and_trajectory_are_read_in_the_ui(
 
     page.goto(report)
     follow(page, "verdict table")
-    page.get_by_text("skills that helped").wait_for()
+    page.get_by_text("skills it passed with").wait_for()
     text = shoot(page, screenshots / "verdicts.png")
     assert task in text
     assert "✗ ✓" in text
@@ -188,7 +188,7 @@ def test_the_newer_ui_shows_the_same(
     shoot(page, screenshots / "failed-attempts-v2.png")
     page.get_by_text("1 Flow run", exact=True).wait_for()
     read(page, f"{address}/{newest['verdicts-skillbench']}", "✗ ✓")
-    assert "skills that helped" in shoot(page, screenshots / "verdicts-v2.png")
+    assert "skills it passed with" in shoot(page, screenshots / "verdicts-v2.png")
     follow(page, "read it")
     page.get_by_text("passed: ").first.wait_for()
     assert page.url.startswith(f"{address}/")

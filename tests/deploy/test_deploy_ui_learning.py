@@ -60,7 +60,7 @@ def test_an_adaptive_runs_report_and_its_pages(up: Any, page: "Page", screenshot
 
     report = page.url
     follow(page, "verdict table")
-    page.get_by_text("skills that helped").wait_for()
+    page.get_by_text("skills it passed with").wait_for()
     text = shoot(page, screenshots / "adapt-verdicts.png")
     assert "✗ ✓" in text
     follow(page, "read it")

@@ -46,6 +46,13 @@ def test_what_was_learned_says_its_effect(run: Ledger) -> None:
     assert skill.effect.low < 1.0 == skill.effect.high
 
 
+def test_that_a_task_passed_with_a_skill_is_not_told_as_its_doing(run: Ledger) -> None:
+    text = render_markdown(build_report(run, RUN))
+    assert "skills it passed with" in text
+    assert "csv-totals, log-window passed with it" in text
+    assert "helped" not in text
+
+
 def test_tasks_shown_together_are_not_each_said_to_have_taught(run: Ledger) -> None:
     at = datetime(2026, 3, 1, tzinfo=UTC)
     shown = {"run_key": RUN, "agent_id": "skillbench", "task_ids": ("log-count", "csv-totals")}
