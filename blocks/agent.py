@@ -5,12 +5,13 @@ from typing import Any, ClassVar, Self
 from prefect.blocks.core import Block
 from pydantic import Field, model_validator
 
+from grindstone.blocks.plain import PlainForm
 from grindstone.settings import RunSettings
 
 NAMING = ("agent", "agent_command", "solver")
 
 
-class AgentBlock(Block):
+class AgentBlock(Block, PlainForm):
     """An agent that is none of Grindstone's own loops; one of its fields names it."""
 
     _block_type_name: ClassVar[str] = "Grindstone Agent"

@@ -6,8 +6,10 @@ from typing import Any, ClassVar
 from prefect.blocks.core import Block
 from pydantic import Field
 
+from grindstone.blocks.plain import PlainForm
 
-class BenchmarkBlock(Block):
+
+class BenchmarkBlock(Block, PlainForm):
     """A folder of task folders and the filters that pick some of them."""
 
     _block_type_name: ClassVar[str] = "Grindstone Benchmark"

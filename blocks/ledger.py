@@ -6,8 +6,10 @@ from typing import Any, ClassVar
 from prefect.blocks.core import Block
 from pydantic import Field, field_validator
 
+from grindstone.blocks.plain import PlainForm
 
-class LedgerBlock(Block):
+
+class LedgerBlock(Block, PlainForm):
     """The home folder of ledger, agents, runs and audit trail."""
 
     _block_type_name: ClassVar[str] = "Grindstone Ledger"

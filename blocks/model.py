@@ -5,12 +5,13 @@ from typing import Any, ClassVar
 from prefect.blocks.core import Block
 from pydantic import Field, SecretStr, field_validator
 
+from grindstone.blocks.plain import PlainForm
 from grindstone.errors import InputError
 from grindstone.llm.prices import OWN_PRICES, OwnPrice, PriceList
 from grindstone.llm.providers import AUTO, KNOWN_FORMS, provider_of
 
 
-class ModelBlock(Block):
+class ModelBlock(Block, PlainForm):
     """A model and its credentials; the key is stored encrypted and never shown."""
 
     _block_type_name: ClassVar[str] = "Grindstone Model"

@@ -5,10 +5,11 @@ from typing import Any, ClassVar
 from prefect.blocks.core import Block
 from pydantic import Field
 
+from grindstone.blocks.plain import PlainForm
 from grindstone.sandbox.registry import AUTO, AUTO_HELP, Choice
 
 
-class SandboxBlock(Block):
+class SandboxBlock(Block, PlainForm):
     """The sandbox engine and how much of it a run may use."""
 
     _block_type_name: ClassVar[str] = "Grindstone Sandbox"

@@ -6,8 +6,10 @@ from typing import Any, ClassVar
 from prefect.blocks.core import Block
 from pydantic import Field
 
+from grindstone.blocks.plain import PlainForm
 
-class WorkspaceBlock(Block):
+
+class WorkspaceBlock(Block, PlainForm):
     """An agent by its id, with the seed it is copied from the first time."""
 
     _block_type_name: ClassVar[str] = "Grindstone Workspace"

@@ -6,6 +6,7 @@ saved before there were groups goes on working, and so does who names a field di
 """
 
 import copy
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -13,6 +14,7 @@ from pydantic import BaseModel, GetJsonSchemaHandler
 
 Schema = dict[str, Any]
 
+_NAME = re.compile(r"\b[a-z]+(?:_[a-z]+)+\b")
 AS_USUAL = "As usual"
 CHANGE = "Change"
 
@@ -57,7 +59,8 @@ class SettingsForm:
         """
         model = copy.deepcopy(handler.resolve_ref_schema(handler(core_schema)))
         taken = model["properties"]
-        fields = {name: _plain(schema) for name, schema in copy.deepcopy(taken).items()}
+        titles = {name: schema.get("title", name) for name, schema in taken.items()}
+        fields = {name: _worded(each, titles) for name, each in plain_fields(model).items()}
         shown = {name: fields[name] for name in self.first}
         for group in self.groups:
             shown[group.name] = _folded(group, fields)
@@ -74,6 +77,18 @@ class SettingsForm:
             "patternProperties": {f"^{name}$": schema for name, schema in taken.items()},
             "additionalProperties": False,
         }
+
+
+def plain_fields(model: Schema) -> dict[str, Schema]:
+    """Return the fields of a model's schema as a form can draw them: each of one type."""
+    return {name: _plain(each) for name, each in copy.deepcopy(model["properties"]).items()}
+
+
+def _worded(schema: Schema, titles: Mapping[str, str]) -> Schema:
+    """Return a field's schema that speaks of other settings as the form shows them."""
+    told = schema.get("description", "")
+    worded = _NAME.sub(lambda found: titles.get(found[0], found[0]), told)
+    return schema | {"description": worded}
 
 
 def _folded(group: FieldGroup, fields: Mapping[str, Schema]) -> Schema:
@@ -110,7 +125,10 @@ def _plain(schema: Schema) -> Schema:
     if len(leaves) != 1 or schema.get("default") is not None:
         return schema
     kept = {name: value for name, value in schema.items() if name not in ("anyOf", "default")}
-    return {name: value for name, value in leaves[0].items() if name != "format"} | kept
+    leaf = dict(leaves[0])
+    if leaf.get("format") != "password":
+        leaf.pop("format", None)
+    return leaf | kept
 
 
 def flat(model: type[BaseModel], given: Any) -> Any:

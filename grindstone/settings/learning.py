@@ -10,7 +10,7 @@ from grindstone.agents.profiles import Profile
 from grindstone.errors import InputError
 from grindstone.gate.rules import RuleName
 from grindstone.resources import bundled
-from grindstone.settings.runs import Ratio, RunSettings, Settings
+from grindstone.settings.runs import PROFILE_HELP, Ratio, RunSettings, Settings
 from grindstone.settings.words import FeedbackLevel, SuccessMode, TaskSkillMode
 
 EVOLVER_AGENT = (
@@ -229,9 +229,7 @@ class AdaptiveSettings(RunSettings, SearchOptions, IntegrityOptions, ConfirmOpti
         True,
         description="With labels: refuse skills that hold expected values or test source.",
     )
-    native_profile: Profile = Field(
-        Profile.STRANDS, description="Solver profile; strands reads skills on demand."
-    )
+    native_profile: Profile = Field(Profile.STRANDS, description=PROFILE_HELP)
 
     def scope(self) -> EvolveScope:
         """Return what the evolver may change."""

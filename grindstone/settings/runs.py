@@ -36,12 +36,23 @@ _PROFILE_OF = {
 }
 """What a setting that names an agent makes of the profile."""
 
+PROFILE_HELP = (
+    "How the agent works: terminus2 types into a terminal; strands calls tools and reads skills on "
+    "demand; oracle plays the task's own solution; nop does nothing; cheater tries known ways to a "
+    "reward. A program or a solver of your own takes command or code by itself."
+)
 Ratio = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+_SPELT = {
+    **{"usd": "(USD)", "days": "(days)", "s": "(seconds)"},
+    **{"egl": "EGL", "api": "API", "url": "URL", "openai": "OpenAI", "aws": "AWS"},
+}
 
 
 def title(name: str, _: object = None) -> str:
     """Return a field's name as a form shows it."""
-    words = name.replace("_usd", " (USD)").replace("_", " ").replace("egl", "EGL")
+    words = " ".join(_SPELT.get(word, word) for word in name.split("_"))
     return words[0].upper() + words[1:]
 
 
@@ -172,7 +183,7 @@ class RunSettings(Settings):
     )
     region: str | None = Field(None, description="Cloud region for Bedrock and Vertex.")
     max_tokens: int = Field(16384, ge=1, description="Output tokens of one model answer.")
-    native_profile: Profile = Field(Profile.TERMINUS2, description="Solver profile.")
+    native_profile: Profile = Field(Profile.TERMINUS2, description=PROFILE_HELP)
     agent: str | None = Field(
         None,
         description="An agent's own program instead, as a file says or by a bundled one's name: "

@@ -1,13 +1,19 @@
 """Forms: what they show, what they take, and what was saved before they had groups."""
 
+import re
 from importlib import import_module
 from typing import Any, get_type_hints
 
 import pytest
+from prefect.blocks.core import Block
 from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
 
 from grindstone.blocks import BlockNames, LedgerBlock, ModelBlock
+from grindstone.blocks.agent import AgentBlock
+from grindstone.blocks.benchmark import BenchmarkBlock
+from grindstone.blocks.sandbox import SandboxBlock
+from grindstone.blocks.workspace import WorkspaceBlock
 from grindstone.resources import bundled
 from grindstone.settings import (
     AdaptiveSettings,
@@ -57,6 +63,7 @@ def refused(name: str, settings: dict[str, Any]) -> str:
     return ""
 
 
+BLOCKS = (AgentBlock, BenchmarkBlock, LedgerBlock, ModelBlock, SandboxBlock, WorkspaceBlock)
 SHOWN = [entry["name"] for entry in ENTRIES if entry["name"] not in INTERNAL]
 
 
@@ -172,3 +179,33 @@ def test_blocks_refuse_what_no_run_could_use():
     for known in ("auto", "rehearsal", "claude-opus-5-5", "openai:qwen3@http://127.0.0.1:1/v1"):
         assert re.match(pattern, known)
     assert not re.match(pattern, "gpt-nonsense")
+
+
+_RAW = re.compile(r"\b[a-z]+(?:_[a-z]+)+\b")
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_no_text_of_a_form_speaks_of_a_setting_by_its_name_in_code(name: str):
+    form = form_of(name)
+    fields = dict(form["properties"])
+    for field in form["properties"].values():
+        for leaf in field.get("anyOf", ()):
+            fields |= leaf.get("properties", {})
+    for field, schema in fields.items():
+        told = f"{schema.get('title', '')} {schema.get('description', '')}"
+        assert not {*_RAW.findall(told)} & {*RunSettings.model_fields, *fields}, (field, told)
+        assert not re.search(r" (s|usd|days)$", schema.get("title", "")), field
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_a_blocks_field_is_of_one_type_and_empty_is_none(block: type[Block]):
+    schema = block.model_json_schema()
+    for field, asks in schema["properties"].items():
+        assert "anyOf" not in asks, field
+        assert "_" not in asks["title"] and not re.search(r"Api|Url|Openai|Aws", asks["title"])
+    secret = {name for name, asks in schema["properties"].items() if asks.get("writeOnly")}
+    assert secret == set(schema["secret_fields"])
+    optional = {name for name, info in block.model_fields.items() if info.default is None}
+    needed = {LedgerBlock: {"work_dir": "/home"}, AgentBlock: {"agent": "codex"}}.get(block, {})
+    made = block(**dict.fromkeys(optional, "") | needed)
+    assert {getattr(made, name) for name in optional - needed.keys()} <= {None}
