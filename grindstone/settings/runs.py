@@ -165,7 +165,8 @@ class RunSettings(Settings):
     agent_id: str = Field(
         "skillbench",
         pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$",
-        description="The agent, by its id; its workspace is in the home, and evolves.",
+        description="The agent, by its id (a-z, 0-9, - and _); its workspace is in the home, and "
+        "evolves.",
     )
     seed_workspace: Path | None = Field(
         None, description="Starting workspace for a new agent. Empty: the bundled one."
