@@ -57,7 +57,6 @@ BEFORE_A_SERVER = [
     wrong("grind --seed-workspace /nope", "/nope"),
     wrong("grind --agent-id fresh --seed-workspace /nope", "/nope"),
     wrong("adapt --seed-workspace seeds/terminal", "--seed-workspace: ", "would be ignored"),
-    wrong("rehearsal --host ''", "--host: is empty"),
     wrong("adapt --calibrate-judge --trajectory-only no", "--calibrate-judge: there is no judge"),
     wrong("grind --dispatch deployment", "--dispatch: is deployment", "`grindstone up`"),
     wrong("compete --train deployment", "--train: is deployment", "`grindstone up`"),
@@ -341,3 +340,9 @@ def test_what_the_code_reads_with_the_prefix_is_no_unread_variable():
     models = [each for each in vars(settings).values() if hasattr(each, "model_fields")]
     fields = {name for model in models for name in model.model_fields}
     assert unread_variables(fields, dict.fromkeys(read, "x")) == []
+
+
+def test_a_rehearsal_does_not_listen_everywhere_for_want_of_an_address(home: Path):
+    done = run(home, wrong("rehearsal --host ''"))
+    assert done.returncode == 2
+    assert "--host: is empty" in done.stderr
