@@ -3,6 +3,7 @@
 `build_report` gathers the facts; `render_markdown`, `render_html` and `to_json` show them.
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from grindstone.benchmark.dataset import clusters_of
@@ -39,10 +40,10 @@ from grindstone.report.model import (
     TriedAgain,
     VerdictEntry,
 )
+from grindstone.steering import orders_of
 
 if TYPE_CHECKING:
     import polars as pl
-from grindstone.steering import orders_of
 
 
 def build_report(ledger: Ledger, run_key: str) -> RunReport:
@@ -51,8 +52,6 @@ def build_report(ledger: Ledger, run_key: str) -> RunReport:
     Raises:
         LedgerError: A part of the ledger is damaged.
     """
-    import polars as pl
-
     whole = ledger.scan(Episode, run_key).collect()
     episodes = queries.main_attempts(whole.lazy()).collect().lazy()
     uses = ledger.scan("skill_uses", run_key).collect().lazy()
@@ -98,10 +97,7 @@ def build_report(ledger: Ledger, run_key: str) -> RunReport:
         resolved_by_grinding=int(tasks["resolved_by_grinding"].sum()),
         by_category=_groups(tasks, "category"),
         by_difficulty=_groups(tasks, "difficulty"),
-        by_cycle=tuple(
-            CycleLine(**{name: line[name] for name in CycleLine.model_fields})
-            for line in queries.pass_rate_by_cycle(episodes).collect().to_dicts()
-        ),
+        by_cycle=_cycles(episodes),
         tasks=lines,
         costs=tuple(spent),
         cost_usd=sum(known) if known else _episode_cost(about, spent),
@@ -114,34 +110,13 @@ def build_report(ledger: Ledger, run_key: str) -> RunReport:
             effects,
         ),
         skill_effects=tuple(SkillEffect(**row) for row in effects.to_dicts()),
-        refused=tuple(
-            Refused(evo_number=evo.evo_number, path=each.path, rule=each.rule, reason=each.reason)
-            for evo in evolutions
-            for each in evo.refusals
-        ),
-        errors=tuple(
-            Spoiled(
-                episode_id=row["episode_id"],
-                task_id=row["task_id"],
-                cycle=row["cycle"],
-                cause=row["error_cause"],
-                detail=row["error_detail"],
-            )
-            for row in about.filter(pl.col("outcome") == Outcome.ERROR.value).to_dicts()
-        ),
-        doubted=tuple(
-            Doubted(**{name: row[name] for name in Doubted.model_fields})
-            for row in about.filter(pl.col("basis").fill_null("tests") != "tests").to_dicts()
-        ),
-        exposed_tasks=tuple(
-            sorted(about.filter(pl.col("exposed").fill_null(value=False))["task_id"].unique())
-        ),
+        refused=_refused(evolutions),
+        errors=_spoiled(about),
+        doubted=_doubted(about),
+        exposed_tasks=_exposed(about),
         planted=_planted(whole),
         tried_again=_tried_again(whole),
-        quarantined=tuple(
-            InQuarantine(**{name: getattr(row, name) for name in InQuarantine.model_fields})
-            for row in ledger.rows(QuarantineRow, run_key)
-        ),
+        quarantined=_quarantined(ledger.rows(QuarantineRow, run_key)),
         incidents=standing_of(ledger.rows(IncidentRow, run_key), whole),
         orders=tuple(orders_of(ledger.home.run(run_key))),
         left_out=last.left_out if last else (),
@@ -153,6 +128,62 @@ def build_report(ledger: Ledger, run_key: str) -> RunReport:
         gates=tuple(gates),
         gates_note=WHILE_SEARCHING if any(row.while_searching for row in gates) else "",
         comparison=compare_arms(whole.lazy(), clusters_of(ledger.rows(TaskPartRow, run_key))),
+    )
+
+
+def _cycles(episodes: "pl.LazyFrame") -> tuple[CycleLine, ...]:
+    return tuple(
+        CycleLine(**{name: line[name] for name in CycleLine.model_fields})
+        for line in queries.pass_rate_by_cycle(episodes).collect().to_dicts()
+    )
+
+
+def _refused(evolutions: Sequence[EvolutionRow]) -> tuple[Refused, ...]:
+    return tuple(
+        Refused(evo_number=evo.evo_number, path=each.path, rule=each.rule, reason=each.reason)
+        for evo in evolutions
+        for each in evo.refusals
+    )
+
+
+def _spoiled(attempts: "pl.DataFrame") -> tuple[Spoiled, ...]:
+    """Return the attempts that have an error in place of a score."""
+    import polars as pl
+
+    return tuple(
+        Spoiled(
+            episode_id=row["episode_id"],
+            task_id=row["task_id"],
+            cycle=row["cycle"],
+            cause=row["error_cause"],
+            detail=row["error_detail"],
+        )
+        for row in attempts.filter(pl.col("outcome") == Outcome.ERROR.value).to_dicts()
+    )
+
+
+def _doubted(attempts: "pl.DataFrame") -> tuple[Doubted, ...]:
+    """Return the attempts whose verdict rests on something else than the tests' word."""
+    import polars as pl
+
+    return tuple(
+        Doubted(**{name: row[name] for name in Doubted.model_fields})
+        for row in attempts.filter(pl.col("basis").fill_null("tests") != "tests").to_dicts()
+    )
+
+
+def _exposed(attempts: "pl.DataFrame") -> tuple[str, ...]:
+    """Return the tasks whose tests run the agent's programs as their own user."""
+    import polars as pl
+
+    exposed = attempts.filter(pl.col("exposed").fill_null(value=False))
+    return tuple(sorted(exposed["task_id"].unique()))
+
+
+def _quarantined(rows: Sequence[QuarantineRow]) -> tuple[InQuarantine, ...]:
+    return tuple(
+        InQuarantine(**{name: getattr(row, name) for name in InQuarantine.model_fields})
+        for row in rows
     )
 
 
