@@ -10,7 +10,7 @@ from grindstone.benchmark.dataset import Split, select, split
 from grindstone.benchmark.loading import Dataset, load_tasks
 from grindstone.benchmark.scoring import score_of
 from grindstone.benchmark.task import Task
-from grindstone.benchmark.variants import find_baked_skills, strip_skills
+from grindstone.benchmark.variants import strip_skills
 from grindstone.digest import digest_tree
 from grindstone.errors import InputError
 from grindstone.records import FailureClass, Verdict
@@ -157,10 +157,6 @@ class SkillBenchBenchmark:
             _require_same(pair)
             pairs.append(pair)
         return pairs
-
-    def has_own_skills(self, task: Task) -> bool:
-        """Return whether the task's image gets skills of its own."""
-        return bool(find_baked_skills(task))
 
     def evaluate(self, task: Task, verdict: Verdict) -> Evaluation:
         """Return what a verdict, given under the same score mode, is worth."""

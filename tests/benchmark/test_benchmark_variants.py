@@ -93,9 +93,9 @@ def test_dockerfile_grammar():
 def test_the_arm_without_skills_has_none(baked, tmp_path):
     root = baked.parent
     bare = SkillBenchBenchmark(root, holdout_ratio=0)
-    assert not any(bare.has_own_skills(task) for task in bare.get_tasks("all"))
+    assert not any(find_baked_skills(task) for task in bare.get_tasks("all"))
     rich = SkillBenchBenchmark(root, use_skills=True, holdout_ratio=0)
-    assert all(rich.has_own_skills(task) for task in rich.get_tasks())
+    assert all(find_baked_skills(task) for task in rich.get_tasks())
     (pair,) = bare.get_pairs()
     assert pair.with_skills.environment_digest != pair.without_skills.environment_digest
     assert pair.with_skills.instruction == pair.without_skills.instruction
