@@ -117,8 +117,8 @@ def test_two_folders_must_differ_in_skills_alone(write_task, tmp_path):
 
 
 def test_get_tasks(write_task, tmp_path):
-    for number in range(10):
-        write_task(f"t{number}")
+    for number in range(10):  # copies of one task stay together
+        write_task(f"t{number}", **{"instruction.md": f"Write {number} to /app/answer.\n"})
     benchmark = SkillBenchBenchmark(
         tasks_with_skills_dir=tmp_path / "tasks",
         use_skills=False,
