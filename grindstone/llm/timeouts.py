@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import Self
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, ValidationError
+from pydantic import ConfigDict, Field, NonNegativeFloat, PositiveFloat, ValidationError
 
 from grindstone.base import Frozen
 from grindstone.errors import InputError
@@ -15,6 +15,8 @@ PATIENCE = "GRINDSTONE_PATIENCE"
 
 class Timeouts(Frozen):
     """Time limits and pauses around one model call, all in seconds."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
 
     connect_s: PositiveFloat = Field(10.0, description="To open a connection.")
     stall_s: PositiveFloat = Field(
@@ -38,7 +40,9 @@ class Timeouts(Frozen):
             return cls.model_validate_json(environ.get(PATIENCE) or "{}")
         except ValidationError as error:
             expected = f"a JSON object of seconds, by {', '.join(cls.model_fields)}"
-            raise InputError(PATIENCE, str(error.errors()[0]["msg"]).lower(), expected) from error
+            first = error.errors()[0]
+            where = ".".join([PATIENCE, *map(str, first["loc"])])
+            raise InputError(where, str(first["msg"]).lower(), expected) from error
 
 
 def pause_before_retry(

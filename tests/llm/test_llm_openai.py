@@ -16,6 +16,7 @@ from grindstone.llm.chat import ChatAnswer
 from grindstone.llm.messages import INVALID_JSON, Message, Text, ToolResult, ToolSpec, ToolUse
 from grindstone.llm.prices import OWN_PRICES, PriceList, price_of
 from grindstone.llm.providers import resolve_model_id
+from grindstone.llm.timeouts import PATIENCE, Timeouts
 from grindstone.llm.wire import Accumulator
 from grindstone.preflight import preflight
 from grindstone.proxy.api import sse
@@ -153,3 +154,18 @@ async def test_who_answers_no_stream_is_told_with_what_he_said(
                 await model.complete(request(), site())
     assert caught.value.cause is Cause.MODEL_SERVER
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "field"),
+    [
+        ('{"stall_s": 0}', ".stall_s"),
+        ('{"stall": 3}', ".stall"),
+        ('{"stall_s": 1e999}', ".stall_s"),
+        ("[]", ""),
+    ],
+)
+def test_patience_that_cannot_be_had_names_its_field(given: str, field: str):
+    with pytest.raises(InputError) as caught:
+        Timeouts.of_environment({PATIENCE: given})
+    assert caught.value.where == f"GRINDSTONE_PATIENCE{field}"
