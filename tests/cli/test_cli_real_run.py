@@ -124,7 +124,7 @@ def test_episodes_are_listed_and_shown(real_run):
     assert {row["purpose"] for row in rows} == {"grind", "compare"}
     assert len(real_run("episodes", "--limit", "2", "--json").document) == 2
     listed = real_run("episodes").out
-    assert len(listed.splitlines()) == len(rows)
+    assert len(listed.splitlines()) == 1 + len(rows), "a head, and a line each"
     assert "compare  without" in listed
     first = next(row for row in rows if row["cycle"] == 1 and row["task_id"] == "branch-sales")
     shown = real_run("episodes", first["episode_id"][:10], "--json").document
