@@ -12,6 +12,9 @@ from grindstone.runs.plan import Planned
 from grindstone.settings import RunSettings
 from grindstone.steering import LIMITS, NO_CEILING, GivenOrder, Order, give_order, orders_of
 
+SLICING = ("slice_size", "max_slices")
+"""Orders that only a run on a work pool can follow."""
+
 
 def order_run(ledger: Ledger, run_key: str, order: Order, *, by: str, via: str) -> GivenOrder:
     """Give a run that goes on an order.
@@ -24,7 +27,8 @@ def order_run(ledger: Ledger, run_key: str, order: Order, *, by: str, via: str) 
         via: cli or viewer.
 
     Raises:
-        InputError: It has ended, or a ceiling in dollars could not be kept.
+        InputError: It has ended; a ceiling in dollars could not be kept; or it is about slices,
+            and the run sends none.
     """
     [line] = list_runs(ledger, [run_key])
     if not line.goes_on:
@@ -34,7 +38,17 @@ def order_run(ledger: Ledger, run_key: str, order: Order, *, by: str, via: str) 
     if capped and line.unpriced:
         problem = f"{line.unpriced} calls of {run_key} have no known price"
         raise InputError("max_cost_usd", problem, "max_tokens_total instead")
+    sliced = [name for name in SLICING if getattr(order, name) is not None]
+    if sliced and _latest(ledger, run_key).settings.get("dispatch") != "deployment":
+        problem = f"is about slices, and {run_key} makes its attempts itself"
+        raise InputError(sliced[0], problem, "a run with dispatch: deployment")
     return give_order(ledger.home.run(run_key), order, by=by, via=via)
+
+
+def _latest(ledger: Ledger, run_key: str) -> RunRow:
+    """Return how a run that has begun was last begun."""
+    begun = [row for row in ledger.rows(RunRow, run_key) if row.status == RUNNING]
+    return max(begun, key=lambda row: row.sequence)
 
 
 def note_changed_settings(ledger: Ledger, planned: Planned, settings: RunSettings) -> None:
@@ -43,10 +57,9 @@ def note_changed_settings(ledger: Ledger, planned: Planned, settings: RunSetting
     folder = ledger.home.run(key)
     if not planned.resumed or not orders_of(folder):
         return
-    begun = [row for row in ledger.rows(RunRow, key) if row.status == RUNNING]
-    if not begun:
+    if not any(row.status == RUNNING for row in ledger.rows(RunRow, key)):
         return
-    before = max(begun, key=lambda row: row.sequence).settings
+    before = _latest(ledger, key).settings
     now = settings.model_dump(mode="json", include=set(LIMITS))
     changed = {
         name: NO_CEILING.get(name) if value is None else value

@@ -214,6 +214,17 @@ async def test_a_slice_on_a_worker_reads_the_orders_of_its_run(tmp_path: Path, p
     assert max(one.started_at, two.started_at) < min(one.ended_at, two.ended_at)
 
 
+def test_a_run_that_sends_no_slices_takes_no_order_about_them(tmp_path: Path):
+    settings = GrindSettings(work_dir=tmp_path, run_key="K")
+    row = {"model": "m", "profile": "p", "sandbox": "s", "rehearsal": True}
+    ledger, planned = Ledger(tmp_path), plan_run("grind", settings, open_workspace(settings))
+    begin_run(ledger, planned, settings, **row)
+    told = "max_slices: is about slices, and K makes its attempts itself"
+    with pytest.raises(InputError, match=told):
+        order_run(ledger, "K", Order(max_slices=2), by="ann@desk", via="cli")
+    assert steer_of(settings.home.run("K")).last == 0
+
+
 def test_what_a_resumed_run_is_given_is_the_later_word(tmp_path: Path):
     settings = GrindSettings(work_dir=tmp_path, run_key="K", max_workers=2, max_cost_usd=5)
     workspace, ledger = open_workspace(settings), Ledger(tmp_path)
