@@ -189,7 +189,7 @@ def _verdict_row(line: TaskLine, page: str, *, rehearsal: bool) -> dict[str, Any
         "difficulty": line.difficulty,
         "cycles": " ".join(item.outcome.mark for item in line.attempts),
         "tests": f"{last.tests_passed}/{last.tests_total}" if last and last.tests_total else "",
-        "skills that helped": ", ".join(line.helped),
+        "skills it passed with": ", ".join(line.helped),
         "cost": money(line.cost_usd, line.unpriced_calls, rehearsal=rehearsal),
         "trajectory": f"[read it]({page})" if page else "",
     }

@@ -25,7 +25,7 @@ NO_SETTINGS = frozenset(
     }
 )
 """What else is read with the prefix, by the engine or by other commands."""
-_OF_OTHERS = re.compile(r"(KUBERNETES|DRILL|TEST)_|.*_(SERVICE_(HOST|PORT)|PORT)(_|$)")
+_OF_OTHERS = re.compile(r"(KUBERNETES|DRILL|REQUIRE|TEST)_|.*_(SERVICE_(HOST|PORT)|PORT)(_|$)")
 """The cluster's, the tests', and what a cluster tells its pods of a service of our name."""
 
 

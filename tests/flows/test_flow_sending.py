@@ -17,6 +17,7 @@ import pytest
 from prefect import get_client
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterTags
 from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.flow_engine import run_flow_async
 from prefect.settings import PREFECT_API_AUTH_STRING
@@ -73,9 +74,8 @@ class Sender(NamedTuple):
         return found
 
     async def slices(self) -> list[FlowRun]:
-        found = await self.client.read_flow_runs()
-        tag = run_tag(self.runtime.run_key)
-        return [run for run in found if tag in run.tags]
+        tags = FlowRunFilterTags(all_=[run_tag(self.runtime.run_key)])
+        return await self.client.read_flow_runs(flow_run_filter=FlowRunFilter(tags=tags))
 
 
 @pytest.fixture
