@@ -14,19 +14,21 @@ from grindstone.settings.autonomy import (
 from grindstone.settings.campaign import SimulateSettings
 from grindstone.settings.learning import (
     AdaptiveSettings,
-    CalibrateSettings,
-    CompareSettings,
     EvolveScope,
-    GateOptions,
-    GateSettings,
     GrindSettings,
     IntegrityOptions,
     OneTaskSettings,
+)
+from grindstone.settings.runs import Ratio, RunSettings, Settings, default_home, title
+from grindstone.settings.weighing import (
+    CalibrateSettings,
+    CompareSettings,
+    GateOptions,
+    GateSettings,
     ReleaseSettings,
     SearchOptions,
     WarrantSettings,
 )
-from grindstone.settings.runs import Ratio, RunSettings, Settings, default_home, title
 from grindstone.settings.words import (
     FeedbackLevel,
     ScoreMode,
