@@ -35,7 +35,7 @@ SHOWN_IN = {
     Cause.LEDGER_IO: "ledger/test_ledger_store.py",
     Cause.AGENT_BROKEN: "proxy/test_proxy_agents.py",
     Cause.REMOTE_HOME: "remote/test_remote_home.py",
-    Cause.WORKER_LOST: "flows/test_flow_sending.py",
+    Cause.WORKER_LOST: "flows/test_flow_sent_in_vain.py",
 }
 
 
