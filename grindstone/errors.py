@@ -197,7 +197,7 @@ POLICIES: MappingProxyType[Cause, ErrorPolicy] = MappingProxyType(
             RetryBy.TASK, 3, "the object storage of the home did not do what was asked"
         ),
         Cause.WORKER_LOST: ErrorPolicy(
-            RetryBy.SENDER, 3, "the worker that had the attempt ended before it"
+            RetryBy.SENDER, 4, "the worker that had the attempt ended before it"
         ),
         Cause.PREFECT_SERVER: ErrorPolicy(RetryBy.NOBODY, 1, "the Prefect server cannot be used"),
         Cause.INTERNAL: ErrorPolicy(

@@ -212,7 +212,7 @@ class _Sender:
             )
             if self._most is not None:
                 size = min(size, self._most - len(away.items))
-            if size < 1 or not waiting or away.busy_s is None:
+            if size < 1 or not waiting or away.busy_s is None or self.todo.is_alone(away.items):
                 continue
             if away.busy_s > SLICE_S and await self.pool.wanted_by_others():
                 continue

@@ -22,6 +22,10 @@ from grindstone.records import Episode
 from grindstone.runs.slicing import that_fit
 from grindstone.runs.steered import Steering, lifted
 
+BESIDE_OTHERS = 2
+"""Tries of an attempt beside others. One that ends its worker each time, by taking all its memory,
+say, takes those beside it along; after that many losses each of them is tried alone."""
+
 Attempts = dict[str, PlannedAttempt]
 """Attempts by the id of their episode, in the order they were asked for."""
 
@@ -82,16 +86,24 @@ class Worklist:
 
         Args:
             size: How many at the most.
-            means: Only those with one of these means (`AttemptSpec.means`).
+            means: Only those with one of these means (`AttemptSpec.means`), and that are not to be
+                alone: they join others.
         """
+        first = list(islice(self.waiting.items(), 1))
+        if means is None and self.is_alone(name for name, _ in first):
+            return dict(first)
         fit = (
             (name, item)
             for name, item in self.waiting.items()
-            if means is None or item.spec.means in means
+            if (means is None or item.spec.means in means) and not self.is_alone([name])
         )
         found = list(islice(fit, size))
         sizes = [len(item.spec.model_dump_json()) for _, item in found]
         return dict(found[: that_fit(sizes, size)])
+
+    def is_alone(self, names: Iterable[str]) -> bool:
+        """Return whether one of some attempts is tried without others beside it."""
+        return any(self._losses[name] >= BESIDE_OTHERS for name in names)
 
     def take(self, names: Iterable[str]) -> Attempts:
         """Have some wait no more, since they are on their way; return those that did wait."""

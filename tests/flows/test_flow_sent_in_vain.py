@@ -16,7 +16,7 @@ from prefect.client.schemas.actions import WorkPoolUpdate
 from prefect.client.schemas.objects import State, StateType
 from prefect.flow_engine import run_flow_async
 from prefect.settings import PREFECT_API_AUTH_STRING
-from prefect.states import Completed, Failed, Running
+from prefect.states import Completed, Crashed, Failed, Running
 from prefect.workers.process import ProcessWorker
 from support.sender import Sender, sending_to_nobody
 
@@ -30,6 +30,7 @@ from grindstone.flows.slices import AttemptSlice, attempt_slice
 from grindstone.records import Episode, Outcome
 from grindstone.runs import lease
 from grindstone.runs.allowance import Allowance
+from grindstone.steering import Order, give_order
 from grindstone.tasks.flow_runs import run_tag
 
 pytestmark = [pytest.mark.server, pytest.mark.bubblewrap, pytest.mark.timeout(120)]
@@ -43,7 +44,7 @@ async def sender(
         yield made
 
 
-async def test_an_attempt_is_an_error_when_three_workers_fell_silent(sender: Sender):
+async def test_an_attempt_is_an_error_when_four_workers_fell_silent(sender: Sender):
     over = asyncio.Event()
 
     async def take() -> None:  # as a worker does that is cut off as soon as it has begun
@@ -62,9 +63,28 @@ async def test_an_attempt_is_an_error_when_three_workers_fell_silent(sender: Sen
     assert (episode.outcome, episode.error_cause) == (Outcome.ERROR, Cause.WORKER_LOST)
     assert "no sign of life" in episode.error_detail
     runs = await sender.slices()
-    assert [run.state_name for run in runs] == ["Crashed"] * 3
+    assert [run.state_name for run in runs] == ["Crashed"] * 4
     given_up = {path.stem for path in (sender.runtime.folder.root / "slices").iterdir()}
     assert given_up == {str(run.id) for run in runs}, "should they live after all, they stop"
+
+
+async def test_an_attempt_that_ends_its_worker_takes_no_others_along(sender: Sender):
+    give_order(sender.runtime.folder, Order(max_workers=3), by="ann@desk", via="cli")
+    await sender.runtime.steering.look()  # all in one slice
+    working = asyncio.create_task(sender.send(*sender.trials(3)))
+    while not working.done():
+        for run in await sender.slices():
+            if run.state is None or not run.state.is_scheduled():
+                continue
+            work = AttemptSlice.model_validate(run.parameters["work"])
+            if any(spec.trial == 0 for spec in work.attempts):
+                await sender.client.set_flow_run_state(run.id, Crashed(), force=True)
+            else:
+                await run_flow_async(attempt_slice, flow_run=run, parameters={"work": work})
+        await asyncio.sleep(0.1)
+    culprit, *others = await working
+    assert (culprit.outcome, culprit.error_cause) == (Outcome.ERROR, Cause.WORKER_LOST)
+    assert [episode.passed for episode in others] == [True, True]
 
 
 async def test_what_a_dead_process_had_sent_is_waited_for(sender: Sender):

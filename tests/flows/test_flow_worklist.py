@@ -70,6 +70,19 @@ def test_what_is_lost_is_tried_as_often_as_the_table_of_errors_says(todo: Workli
     assert todo.stopped_by is None
 
 
+def test_what_was_lost_twice_is_tried_alone_and_joins_no_others(todo: Worklist):
+    first, second, third = todo.waiting
+    means = [item.spec.means for item in todo.waiting.values()]
+    for _ in range(2):
+        todo.end(todo.take([first, second]), RuntimeError("its worker fell silent"))
+    assert list(todo.next(3)) == [third]
+    todo.take([third])
+    assert todo.is_alone([first, third]) and not todo.is_alone([third])
+    assert todo.next(3, means) == {}
+    assert list(todo.take(todo.next(3))) == [first]
+    assert list(todo.take(todo.next(3))) == [second]
+
+
 async def test_what_a_ceiling_stopped_waits_again_once_that_one_is_raised(
     todo: Worklist, order: Give
 ):
