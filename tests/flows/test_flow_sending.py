@@ -1,7 +1,6 @@
 """What a run sends to a work pool, hands to slices at work, and leaves out."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -12,7 +11,7 @@ import pytest
 from prefect.client.schemas.objects import State
 from prefect.flow_engine import run_flow_async
 from prefect.states import Completed, Scheduled, exception_to_failed_state
-from support.sender import Sender, sending_to_nobody
+from support.sender import Sender
 
 from grindstone.attempt.mailbox import SliceMailbox
 from grindstone.attempt.run import error_episode
@@ -28,14 +27,6 @@ from grindstone.runs.progress import Progress, SentAway, Spent
 from grindstone.steering import Order, give_order
 
 pytestmark = [pytest.mark.server, pytest.mark.bubblewrap, pytest.mark.timeout(120)]
-
-
-@pytest.fixture
-async def sender(
-    tmp_path: Path, prefect_server: str, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Sender]:
-    async with sending_to_nobody(tmp_path, monkeypatch) as made:
-        yield made
 
 
 async def test_what_attempts_with_workers_used_is_told_as_they_end(sender: Sender):

@@ -18,7 +18,7 @@ from prefect.flow_engine import run_flow_async
 from prefect.settings import PREFECT_API_AUTH_STRING
 from prefect.states import Completed, Crashed, Failed, Running
 from prefect.workers.process import ProcessWorker
-from support.sender import Sender, sending_to_nobody
+from support.sender import Sender
 
 from grindstone import __version__
 from grindstone.attempt.mailbox import SliceMailbox
@@ -34,14 +34,6 @@ from grindstone.steering import Order, give_order
 from grindstone.tasks.flow_runs import run_tag
 
 pytestmark = [pytest.mark.server, pytest.mark.bubblewrap, pytest.mark.timeout(120)]
-
-
-@pytest.fixture
-async def sender(
-    tmp_path: Path, prefect_server: str, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Sender]:
-    async with sending_to_nobody(tmp_path, monkeypatch) as made:
-        yield made
 
 
 async def test_an_attempt_is_an_error_when_four_workers_fell_silent(sender: Sender):
