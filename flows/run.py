@@ -40,7 +40,7 @@ from grindstone.settings import CompetencySettings, EvolveScope, RunSettings
 from grindstone.settings.idle import idle
 from grindstone.spending import ceiling_sentence
 from grindstone.tasks.episode_check import episode_check
-from grindstone.tasks.flow_runs import given_to_a_worker, name_run, run_key_of, run_watcher
+from grindstone.tasks.flow_runs import given_to_a_worker, name_run, run_key_of, run_watcher, tag_run
 from grindstone.tasks.lifecycle import Finished, finish_run, run_step, start_run
 from grindstone.tasks.live_page import shown_live
 from grindstone.tasks.runtime import Runtime, open_runtime
@@ -194,14 +194,16 @@ async def open_run(
     However it ends, the ledger has it: failed, or interrupted where it was called off. Its key
     resumes it.
     """
+    key = run_key_of(kind, settings.run_key)
+    await tag_run(key)
     if not configured:
         settings = await configure(settings, blocks)
     await checked(kind, settings, blocks)
-    settings = settings.model_copy(update={"run_key": run_key_of(kind, settings.run_key)})
-    run_watcher()(RunNamed(settings.run_key or ""))
+    settings = settings.model_copy(update={"run_key": key})
+    run_watcher()(RunNamed(key))
     async with contextlib.AsyncExitStack() as turn:
         if settings.changes_agent:
-            asked = (settings.home, settings.agent_id, settings.run_key or "", run_watcher())
+            asked = (settings.home, settings.agent_id, key, run_watcher())
             await turn.enter_async_context(turn_with(*asked))
         async with _opened(kind, settings, blocks, seed) as run:
             yield run

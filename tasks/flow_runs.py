@@ -142,6 +142,15 @@ def run_tag(run_key: str) -> str:
     return f"run:{run_key}"
 
 
+async def tag_run(run_key: str) -> None:
+    """Tag the present flow run, before it waits for anything: whoever goes on finds it by that."""
+    context = FlowRunContext.get()
+    if context is not None and context.flow_run is not None:
+        run = context.flow_run
+        async with get_client() as client:
+            await client.update_flow_run(run.id, tags=sorted({*run.tags, run_tag(run_key)}))
+
+
 @contextlib.asynccontextmanager
 async def tagged(run_key: str) -> AsyncIterator[None]:
     """Tag what runs within, and close what a killed process of this run left open in Prefect.
@@ -169,6 +178,5 @@ async def tagged(run_key: str) -> AsyncIterator[None]:
                     message=f"The process ended; the run went on as {own.name}."
                 )
                 await client.set_flow_run_state(flow_run.id, gone, force=True)
-        await client.update_flow_run(own.id, tags=sorted({*own.tags, tag}))
     with tags(tag):
         yield

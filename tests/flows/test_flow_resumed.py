@@ -1,5 +1,9 @@
 """Going on with a run: torn results, a second process, flow runs of the dead."""
 
+import asyncio
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +14,7 @@ from grindstone.settings import GrindSettings, Profile
 pytestmark = [pytest.mark.server, pytest.mark.timeout(300)]
 
 
-def settings(home: Path) -> GrindSettings:
+def settings(home: Path, run_key: str = "K") -> GrindSettings:
     return GrindSettings(
         work_dir=home,
         task_ids=["plain-inventory"],
@@ -18,7 +22,7 @@ def settings(home: Path) -> GrindSettings:
         native_profile=Profile.ORACLE,
         task_skill_mode="off",
         success_mode="off",
-        run_key="K",
+        run_key=run_key,
     )
 
 
@@ -69,3 +73,46 @@ async def test_flow_runs_of_a_dead_process_are_closed(tmp_path: Path, prefect_se
     assert closed.is_crashed()
     assert untouched is not None
     assert untouched.is_running()
+
+
+WAITS = """
+import asyncio, sys
+from pathlib import Path
+from grindstone.flows.grind import grind
+from grindstone.settings import GrindSettings
+settings = GrindSettings(
+    work_dir=Path(sys.argv[1]), task_ids=["plain-inventory"], model_id="rehearsal", run_key="waits"
+)
+asyncio.run(grind(settings))
+"""
+
+
+async def test_the_flow_run_of_a_process_that_was_killed_while_it_waited_is_closed(
+    tmp_path: Path, prefect_server: str
+):
+    from prefect import get_client
+    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterTags
+
+    from grindstone.flows.grind import grind
+    from grindstone.home import Home
+    from grindstone.runs.turns import AgentTurn
+
+    ours = FlowRunFilter(tags=FlowRunFilterTags(all_=["run:waits"]))
+    turn = AgentTurn(Home.at(tmp_path), "skillbench", "another")
+    assert turn.take()
+    async with get_client() as client:
+        with turn:
+            command = (sys.executable, "-c", WAITS, str(tmp_path))
+            environment = os.environ | {"PREFECT_API_URL": prefect_server}
+            with subprocess.Popen(command, env=environment) as process:
+                while not (found := await client.read_flow_runs(flow_run_filter=ours)) or (
+                    found[0].state_name != "Waiting"
+                ):
+                    assert process.poll() is None
+                    await asyncio.sleep(0.2)
+                process.kill()
+        await grind(settings(tmp_path, "waits"))
+        left = (await client.read_flow_run(found[0].id)).state
+    assert left is not None
+    assert left.is_crashed()
+    assert "the run went on as grind" in str(left.message)
