@@ -16,7 +16,7 @@ from grindstone.evolve.behaviour import JudgedAttempt, observe_behaviour, recall
 from grindstone.evolve.engine import last_refusals
 from grindstone.evolve.observing import observe
 from grindstone.evolve.prompts import Observed
-from grindstone.evolve.record import evolution_rows
+from grindstone.evolve.record import LearningStep, evolution_rows
 from grindstone.ledger import Ledger
 from grindstone.ledger.recall import recall
 from grindstone.ledger.tables.runs import EvolutionRow
@@ -90,20 +90,18 @@ async def _evolve(spec: EvolveSpec) -> Evolved:
         else spec.base
     )
     evolved = Evolved(after=after, result=result.model_copy(update={"trajectory": None}))
-    rows = await asyncio.to_thread(
-        evolution_rows,
-        result,
-        await runtime.snapshot(after.commit),
+    made = LearningStep(
         run_key=spec.run_key,
         agent_id=runtime.agent_id,
-        before=spec.base,
-        after=after,
         batch=spec.batch,
         cycle=spec.cycle,
-        task_ids=_taught_by(observations),
+        before=spec.base,
+        after=after,
+        files=await runtime.snapshot(after.commit),
         cost_usd=runtime.cost_of(scope),
         started=started,
     )
+    rows = await asyncio.to_thread(evolution_rows, made, result, _taught_by(observations))
     for table in rows:
         await runtime.append(table)
     await runtime.record_calls()

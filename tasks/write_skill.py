@@ -21,7 +21,7 @@ from grindstone.evolve.behaviour import recall_behaviour
 from grindstone.evolve.guard import Answers, leak_guard
 from grindstone.evolve.observing import observe
 from grindstone.evolve.permissions import Check
-from grindstone.evolve.record import writing_rows
+from grindstone.evolve.record import LearningStep, writing_rows
 from grindstone.ledger.recall import recall
 from grindstone.llm.messages import Model
 from grindstone.records import utc_now
@@ -94,21 +94,19 @@ async def _write_skill(spec: WriteSpec) -> Written:
     after = (
         await asyncio.to_thread(runtime.workspace.snapshot, result.commit) if changed else spec.base
     )
-    rows = await asyncio.to_thread(
-        writing_rows,
-        result,
-        await runtime.snapshot(after.commit),
+    made = LearningStep(
         run_key=spec.run_key,
         agent_id=runtime.agent_id,
-        kind=spec.kind,
-        step=spec.step,
-        task_id=spec.task_id,
-        before=spec.base,
-        after=after,
         batch=spec.batch,
         cycle=spec.cycle,
+        before=spec.base,
+        after=after,
+        files=await runtime.snapshot(after.commit),
         cost_usd=runtime.cost_of(f"{spec.run_key}/{spec.step}"),
         started=started,
+    )
+    rows = await asyncio.to_thread(
+        writing_rows, made, result, kind=spec.kind, name=spec.step, task_id=spec.task_id
     )
     for table in rows:
         await runtime.append(table)
