@@ -179,6 +179,7 @@ async def _writer(
         instruction=about.instruction,
         category=about.category,
         trajectory=seen.trajectory,
+        twins=about.twins,
         step=step,
         leaks=leaks,
     )

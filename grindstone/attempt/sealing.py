@@ -1,9 +1,10 @@
 """Which tasks a run leaves alone, since a release alone may look at them.
 
 A task that a run sealed stays sealed in its home; one that a run learned from or chose changes
-by is never sealed. Both are known by digest and by the words of the instruction, so that another
-name, agent or folder changes nothing. The choice is made once per run, under a lock of the whole
-home and before any attempt, and a resumed run finds it in the ledger.
+by is never sealed. Both are known by digest, by the words of the instruction and by what decides
+them (`benchmark/twins.py`), so that another name, wording, agent or folder changes nothing. The
+choice is made once per run, under a lock of the whole home and before any attempt, and a resumed
+run finds it in the ledger.
 """
 
 import contextlib
@@ -45,7 +46,7 @@ class Parted(NamedTuple):
 
 
 class Marks(NamedTuple):
-    """What the runs of a home have done with tasks, by digest and fingerprint."""
+    """What the runs of a home have done with tasks, by their marks."""
 
     learned: frozenset[str]
     sealed: frozenset[str]
@@ -61,7 +62,7 @@ class Marks(NamedTuple):
 
 def marks_of(task: Task) -> frozenset[str]:
     """Return what a task is known by, whatever it is called."""
-    return frozenset((task.digest, task.fingerprint))
+    return frozenset((task.digest, task.fingerprint, *task.twins))
 
 
 @contextlib.contextmanager
@@ -84,7 +85,7 @@ def marks(ledger: Ledger, *, but: str = "") -> Marks:
     for row in ledger.rows(TaskPartRow):
         if row.run_key != but and row.part in ("sealed", "learned"):
             found = sealed if row.part == "sealed" else learned
-            found.update((row.task_digest, row.fingerprint))
+            found.update((row.task_digest, row.fingerprint, *row.twins))
     tried = (  # by runs that were made before parts were noted
         ledger.scan(Episode)
         .filter(pl.col("purpose").is_in(_LEARNED), pl.col("run_key") != but)
@@ -124,6 +125,7 @@ def part_tasks(kind: str, settings: RunSettings, run_key: str, tasks: Sequence[T
                     task_id=task.task_id,
                     task_digest=task.digest,
                     fingerprint=task.fingerprint,
+                    twins=task.twins,
                     cluster=task.cluster,
                     part="sealed"
                     if task.task_id in sealed

@@ -10,6 +10,7 @@ from typing import NamedTuple, Protocol, TypeVar
 from grindstone.benchmark.loading import TaskError
 from grindstone.benchmark.task import Task
 from grindstone.errors import InputError
+from grindstone.joined import joined
 
 
 class Split(NamedTuple):
@@ -150,27 +151,22 @@ class Marked(Protocol):
     def cluster(self) -> str: ...  # noqa: D102
     @property
     def fingerprint(self) -> str: ...  # noqa: D102
+    @property
+    def twins(self) -> tuple[str, ...]: ...  # noqa: D102
 
 
 _M = TypeVar("_M", bound=Marked)
 
 
 def units_of(tasks: Iterable[_M]) -> list[list[_M]]:
-    """Return tasks that stand or fall together: of one cluster, or of the same instruction.
+    """Return tasks that stand or fall together: of one cluster, in the same words, or twins.
 
-    A copy under another name is no second piece of evidence, whatever cluster it names.
+    A copy under another name or in other words is no second piece of evidence, whatever cluster
+    it names.
     """
-    by_mark: dict[str, list[_M]] = {}
-    for task in sorted(tasks, key=lambda task: task.task_id):
-        joined: list[_M] = []
-        for mark in _marks_of(task):
-            found = by_mark.get(mark, [])
-            joined += [other for other in found if other not in joined]
-        joined.append(task)
-        for other in joined:
-            by_mark.update(dict.fromkeys(_marks_of(other), joined))
-    distinct = {id(unit): unit for unit in by_mark.values()}
-    return sorted(distinct.values(), key=lambda unit: unit[0].task_id)
+    known = {task.task_id: task for task in sorted(tasks, key=lambda task: task.task_id)}
+    units = joined({name: _marks_of(task) for name, task in known.items()})
+    return [[known[name] for name in unit] for unit in units]
 
 
 def clusters_of(tasks: Iterable[Marked]) -> dict[str, str]:
@@ -180,7 +176,8 @@ def clusters_of(tasks: Iterable[Marked]) -> dict[str, str]:
 
 def _marks_of(task: Marked) -> tuple[str, ...]:
     named = f"cluster {task.cluster or task.task_id}"
-    return (named, f"text {task.fingerprint}") if task.fingerprint else (named,)
+    text = (f"text {task.fingerprint}",) if task.fingerprint else ()
+    return (named, *text, *(f"twin {mark}" for mark in task.twins))
 
 
 def _counts(sizes: dict[str, int], ratio: float) -> dict[str, int]:

@@ -17,6 +17,7 @@ from grindstone.benchmark.loaded import LoadedTasks, sign_of
 from grindstone.benchmark.misplaced import no_task_in
 from grindstone.benchmark.schema import EnvironmentSection, TaskFile
 from grindstone.benchmark.task import Task
+from grindstone.benchmark.twins import twins_of
 from grindstone.benchmark.unknown_keys import UnknownKey, unknown_keys
 from grindstone.digest import digest, digest_tree
 from grindstone.errors import InputError
@@ -170,12 +171,14 @@ def _assemble(
     for name in ("cluster", "collection"):
         _text(path.name, metadata, name)  # see Task.cluster
     environment, verifier = config.environment, config.verifier
+    environment_digest = digest_tree(path / "environment")
     separate = verifier.environment
     return Task(
         task_id=path.name,
         path=path,
         digest=_task_digest(path),
-        environment_digest=digest_tree(path / "environment"),
+        environment_digest=environment_digest,
+        twins=twins_of(path, config, environment_digest),
         instruction=instruction,
         title=_text(path.name, metadata, "title") or config.task.description,
         category=_text(path.name, metadata, "category") or config.category or "uncategorized",

@@ -37,6 +37,9 @@ class Task(Frozen):
     path: Path
     digest: str = Field(description="SHA-256 over the folder's files.")
     environment_digest: str = Field(description="SHA-256 over environment/ alone.")
+    twins: tuple[str, ...] = Field(
+        (), description="Digests that the same task in other words has too, see `twins.py`."
+    )
     instruction: str
     title: str = ""
     category: str = "uncategorized"

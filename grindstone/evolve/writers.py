@@ -181,6 +181,7 @@ async def draft_from_success(
     instruction: str,
     category: str,
     trajectory: Trajectory,
+    twins: Sequence[str] = (),
     step: str = "",
     leaks: Check | None = None,
 ) -> WriterResult:
@@ -193,6 +194,7 @@ async def draft_from_success(
         instruction: Its text.
         category: Its category.
         trajectory: What the agent did.
+        twins: Digests that the task in other words has too.
         step: As in `evolve_task_skill`.
         leaks: As in `evolve_task_skill`.
     """
@@ -220,7 +222,7 @@ async def draft_from_success(
     def write(root: Path) -> WriterResult:
         if answered.skill is None:
             return _result(step, answered, written=())
-        change = support(root, answered.skill, task_id, instruction)
+        change = support(root, answered.skill, task_id, instruction, twins)
         result = _result(step, answered, written=(change.key,) if change.kept else ())
         if not change.known:
             return result

@@ -2,9 +2,9 @@
 
 A release that looks at tasks for the k-th time gets the k-th share, alpha / (k (k + 1)), so the
 chance of one false gain or more over any number of releases on them is at most alpha (the
-union bound). Tasks are known by their marks, a digest of their files and a fingerprint of their
-text, so that another name or folder makes no new ones; looks that share a mark share an account,
-and so do those that are joined by a third.
+union bound). Tasks are known by their marks, digests of their files, their text and what decides
+them, so that another name, wording or folder makes no new ones; looks that share a mark share an
+account, and so do those that are joined by a third.
 """
 
 from collections.abc import Iterable, Sequence

@@ -2,19 +2,22 @@
 
 skills/_drafts/<key>.md      the draft, a SKILL.md whose name is the key
 skills/_drafts/<key>.json    {"supporters": [task ids, in the order they came],
-                              "texts": {task id: fingerprint of its instruction}}
+                              "marks": {task id: [what it and its copies are known by]}}
 
 The two files come and go together. A draft becomes skills/<key>/SKILL.md when enough
-different tasks support it; copies of a task are one. Drafts are never offered to a solver.
+different tasks support it; copies of a task, also in other words, are one. Drafts are never
+offered to a solver.
 Nothing here commits: the workspace's writer does.
 """
 
 import contextlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from grindstone.base import Frozen
 from grindstone.files import write_atomic
+from grindstone.joined import joined
 from grindstone.skills.format import Skill, raise_version, read_skill, render
 from grindstone.skills.frontmatter import SkillError
 from grindstone.skills.library import DRAFTS, SKILL_FILE
@@ -29,13 +32,13 @@ class Draft(Frozen):
     skill: Skill
     supporters: tuple[str, ...] = ()
     """The different tasks whose attempts taught it."""
-    texts: dict[str, str] = {}
-    """Their instructions' fingerprints, as far as they are known."""
+    marks: dict[str, tuple[str, ...]] = {}
+    """What they and copies of them are known by, as far as that is known."""
 
     @property
     def support(self) -> int:
         """How many tasks support it, copies of one counted once."""
-        return len({self.texts.get(task_id, task_id) for task_id in self.supporters})
+        return len(joined({task_id: self.marks.get(task_id, ()) for task_id in self.supporters}))
 
     @property
     def key(self) -> str:
@@ -74,16 +77,18 @@ def read_drafts(root: Path) -> tuple[Draft, ...]:
         except SkillError:
             continue
         if skill.name == path.stem:
-            supporters, texts = _support(path.with_suffix(".json"))
-            found.append(Draft(skill=skill, supporters=supporters, texts=texts))
+            supporters, marks = _support(path.with_suffix(".json"))
+            found.append(Draft(skill=skill, supporters=supporters, marks=marks))
     return tuple(found)
 
 
-def support(root: Path, skill: Skill, task_id: str, instruction: str = "") -> DraftChange:
+def support(
+    root: Path, skill: Skill, task_id: str, instruction: str = "", twins: Sequence[str] = ()
+) -> DraftChange:
     """Keep a draft, or add a task to the supporters of the one there is.
 
-    The latest text stands. The same task again is no new support; by its instruction a copy of it
-    is known as one.
+    The latest text stands. The same task again is no new support; by its instruction, or by its
+    twins' digests, a copy of it is known as one.
 
     Raises:
         SkillError: The open format forbids the skill.
@@ -103,10 +108,11 @@ def support(root: Path, skill: Skill, task_id: str, instruction: str = "") -> Dr
         kept = before.skill
     path = drafts_dir(root) / f"{skill.name}.md"
     write_atomic(path, render(kept))
-    texts = before.texts if before is not None else {}
-    if instruction.strip():
-        texts = {**texts, task_id: fingerprint_of(instruction)}
-    kept_beside = {"supporters": list(supporters), **({"texts": texts} if texts else {})}
+    marks = before.marks if before is not None else {}
+    words = (fingerprint_of(instruction),) if instruction.strip() else ()
+    if words or twins:
+        marks = {**marks, task_id: (*words, *twins)}
+    kept_beside = {"supporters": list(supporters), **({"marks": marks} if marks else {})}
     text = json.dumps(kept_beside, indent=2, ensure_ascii=False)
     write_atomic(path.with_suffix(".json"), f"{text}\n")
     return DraftChange(
@@ -154,13 +160,15 @@ def drop(root: Path, key: str) -> None:
         drafts_dir(root).rmdir()
 
 
-def _support(path: Path) -> tuple[tuple[str, ...], dict[str, str]]:
+def _support(path: Path) -> tuple[tuple[str, ...], dict[str, tuple[str, ...]]]:
     try:
         found = read_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         found = {}
     kept = found if isinstance(found, dict) else {}
-    listed, texts = kept.get("supporters"), kept.get("texts")
+    listed, marks = kept.get("supporters"), kept.get("marks")
     supporters = dict.fromkeys(map(str, listed)) if isinstance(listed, list) else {}
-    known = texts.items() if isinstance(texts, dict) else ()
-    return tuple(supporters), {task: text for task, text in known if isinstance(text, str)}
+    known = marks.items() if isinstance(marks, dict) else ()
+    return tuple(supporters), {
+        task: tuple(map(str, own)) for task, own in known if isinstance(own, list)
+    }

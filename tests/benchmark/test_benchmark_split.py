@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grindstone.benchmark.dataset import select, split
+from grindstone.benchmark.dataset import select, split, units_of
+from grindstone.benchmark.loading import load_task
 from grindstone.benchmark.task import Task
 from grindstone.errors import InputError
 
@@ -93,6 +94,36 @@ def test_another_seed_is_another_split():
 def test_a_split_once_made_stays():
     tasks = [task(f"t{number}", "ab"[number % 2]) for number in range(10)]
     assert ids(split(tasks, holdout_ratio=0.2, seed=42).holdout) == ["t0", "t7"]
+
+
+OTHER_WORDS = {"instruction.md": "The file /app/answer has to hold forty-two.\n"}
+OTHER_FILES = {"environment/Dockerfile": "FROM debian:bookworm-slim\nWORKDIR /app\nUSER root\n"}
+OTHER_TESTS = {"tests/test.sh": "#!/bin/bash\necho 0 > /logs/verifier/reward.txt\n"}
+OTHER_SOLUTION = {"solution/solve.sh": "#!/bin/bash\nprintf 42 > /app/answer\n"}
+OTHER_VARIABLE = {"task.toml": "[environment.env]\nVARIANT = 2\n"}
+NO_SOLUTION = {"solution/solve.sh": None}
+
+
+@pytest.mark.parametrize(
+    ("parts", "units"),
+    [
+        ({}, 1),
+        (OTHER_FILES, 1),
+        (OTHER_SOLUTION, 1),
+        (OTHER_TESTS, 2),
+        (OTHER_VARIABLE, 2),
+        (OTHER_FILES | OTHER_SOLUTION, 2),
+        (OTHER_FILES | NO_SOLUTION, 2),
+    ],
+)
+def test_the_same_task_in_other_words_is_one(write_task, parts, units):
+    """The same tests, of the same files or solved by the same solution, ask the same."""
+    tasks = [
+        load_task(write_task("answer")),
+        load_task(write_task("other", **OTHER_WORDS, **parts)),
+    ]
+    assert len(units_of(tasks)) == units
+    assert len({each.fingerprint for each in tasks}) == 2, "no word of it need be the same"
 
 
 @pytest.mark.parametrize("ratio", [-0.1, 1.0, float("nan")])

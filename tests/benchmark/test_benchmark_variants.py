@@ -118,7 +118,8 @@ def test_two_folders_must_differ_in_skills_alone(write_task, tmp_path):
 
 def test_get_tasks(write_task, tmp_path):
     for number in range(10):  # copies of one task stay together
-        write_task(f"t{number}", **{"instruction.md": f"Write {number} to /app/answer.\n"})
+        tests = {"tests/test.sh": f"#!/bin/bash\ngrep -x {number} /app/answer\n"}
+        write_task(f"t{number}", **{"instruction.md": f"Write {number} to /app/answer.\n"}, **tests)
     benchmark = SkillBenchBenchmark(
         tasks_with_skills_dir=tmp_path / "tasks",
         use_skills=False,

@@ -253,6 +253,7 @@ class Named(NamedTuple):
     task_id: str
     cluster: str
     fingerprint: str
+    twins: tuple[str, ...] = ()
 
 
 def named(name: str, text: str = "") -> Named:

@@ -61,6 +61,23 @@ def test_what_is_sealed_stays_so_for_every_run_of_the_home(tmp_path: Path):
         part(tmp_path, copies, "copies", sealed_ratio=0.0)
 
 
+def test_what_is_sealed_or_has_taught_is_known_in_other_words(tmp_path: Path):
+    tasks = [each.model_copy(update={"twins": (f"tests {each.task_id}",)}) for each in TASKS]
+    found = part(tmp_path, tasks)
+    worded = [
+        each.model_copy(
+            update={
+                "task_id": f"worded-{n}",
+                "digest": f"worded {n}",
+                "instruction": f"Please {n}.",
+            }
+        )
+        for n, each in enumerate(tasks)
+    ]
+    again = part(tmp_path, worded, "worded", sealed_ratio=0.9, holdout_ratio=0.05)
+    assert {each.twins for each in again.sealed} == {each.twins for each in found.sealed}
+
+
 def test_what_has_taught_is_never_sealed_under_whatever_name(tmp_path: Path):
     grind = GrindSettings(work_dir=tmp_path)
     part_tasks("grind", grind, "first", TASKS[:10])

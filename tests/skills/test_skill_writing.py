@@ -120,9 +120,11 @@ def test_copies_of_a_task_support_a_draft_once(tmp_path):
     draft = Skill(name="log-work", description="When logs.", body="A")
     support(tmp_path, draft, "t1", "Count the errors.")
     assert support(tmp_path, draft, "copy", "count  the ERRORS").supporters == ("t1", "copy")
-    assert promotable(tmp_path, 2) == ()
-    support(tmp_path, draft, "t2", "Count the warnings.")
-    assert [each.supporters for each in promotable(tmp_path, 2)] == [("t1", "copy", "t2")]
+    support(tmp_path, draft, "t2", "Count the warnings.", ["tests and files"])
+    assert promotable(tmp_path, 3) == ()
+    support(tmp_path, draft, "other-words", "How many warnings?", ["tests and files"])
+    assert promotable(tmp_path, 3) == ()
+    assert [len(each.supporters) for each in promotable(tmp_path, 2)] == [4]
 
 
 def test_torn_supporters_count_as_none_and_an_invalid_draft_is_refused(tmp_path):

@@ -57,7 +57,7 @@ def write_task(folder: Path, number: int) -> None:
         "instruction.md": f"Create the file /app/done that holds the word done. No. {number}.\n",
         "task.toml": '[metadata]\ncategory = "fleet"\n[environment]\nallow_internet = false\n',
         "environment/Dockerfile": "FROM debian:bookworm-slim\nWORKDIR /app\n",
-        "tests/test.sh": "#!/bin/bash\n"
+        "tests/test.sh": f"#!/bin/bash\n# No. {number}\n"
         'if [ "$(cat /app/done)" = done ]; then echo 1; else echo 0; fi'
         " > /logs/verifier/reward.txt\n",
     }

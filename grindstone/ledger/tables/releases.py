@@ -17,6 +17,7 @@ class TaskPartRow(Row):
     task_id: str
     task_digest: str
     fingerprint: str = Field("", description="SHA-256 of the words of its instruction.")
+    twins: tuple[str, ...] = Field((), description="Digests that the same task in other words has.")
     cluster: str = ""
     part: Literal["learned", "seen", "sealed", "quarantined"] = Field(
         description="learned: to learn from, or to choose changes by; seen: neither; sealed: "
@@ -33,7 +34,7 @@ class ExposureRow(Row):
     run_key: str
     query_id: str = Field(description="Digest of tasks, both trees, model, profile and trials.")
     agent_id: str = ""
-    marks: tuple[str, ...] = Field(description="Digests and fingerprints of the tasks.")
+    marks: tuple[str, ...] = Field(description="What the tasks and copies of them are known by.")
     n_clusters: NonNegativeInt
     nth: PositiveInt = Field(description="Looks at these tasks so far, this one included.")
     alpha: float = Field(description="Error rate of all looks together.")
