@@ -1,35 +1,27 @@
 """A run's report as Markdown that a person wants to read."""
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from grindstone.records import Outcome
 from grindstone.report.markdown_arms import comparison_headline, comparison_section
 from grindstone.report.markdown_confirmed import confirmed_section
+from grindstone.report.markdown_faults import (
+    errors_section,
+    incidents_section,
+    integrity_section,
+    left_out_section,
+)
 from grindstone.report.markdown_gates import gate_headline, gates_section
 from grindstone.report.markdown_orders import orders_section
-from grindstone.report.model import GroupLine, Planted, RunReport, TaskLine, VerdictEntry
-from grindstone.report.words import (
-    cell,
-    duration,
-    forged,
-    money,
-    percent,
-    points,
-    span,
-    table,
-    were,
+from grindstone.report.markdown_skills import (
+    anchor,
+    learned_section,
+    refused_section,
+    skill_use_section,
 )
-from grindstone.settings import Profile
+from grindstone.report.model import GroupLine, RunReport, TaskLine
+from grindstone.report.words import duration, money, percent, span, table, were
 from grindstone.text import count, minute
-
-DETAIL_CHARS = 160
-BASES = {
-    "void": "voided by the agent (worth 0)",
-    "disputed": "disputed (worth 0 unless trusted)",
-    "settled": "settled in a fresh sandbox",
-}
-"""What a score rests on besides the tests, as a person reads it."""
 
 LABEL_FREE = "adapt"
 """The kind of run that knows no verdicts while it learns, and so grinds nothing."""
@@ -88,36 +80,26 @@ def render_markdown(
     parts += [
         comparison_section(report, under_headline=report.n_tasks == 0),
         images.get("comparison", ""),
+        _verdicts(report, pages or {}),
+        images.get("verdicts", ""),
+        learned_section(report),
+        skill_use_section(report),
+        refused_section(report),
+        gates_section(report),
+        confirmed_section(report),
+        _groups(report),
+        images.get("categories", ""),
+        _egl(report),
+        images.get("egl", ""),
+        _costs(report),
+        images.get("cost", ""),
+        integrity_section(report),
+        errors_section(report),
+        incidents_section(report),
+        orders_section(report.orders),
+        left_out_section(report),
     ]
-    parts += [_verdicts(report, pages or {}), images.get("verdicts", "")]
-    parts += [_learned(report), _skill_use(report), _refused(report), gates_section(report)]
-    parts.append(confirmed_section(report))
-    parts += [_groups(report), images.get("categories", ""), _egl(report), images.get("egl", "")]
-    parts += [_costs(report), images.get("cost", ""), _integrity(report), _errors(report)]
-    parts += [_incidents(report), orders_section(report.orders), _left_out(report)]
     return "\n\n".join(part for part in parts if part) + "\n"
-
-
-def anchor(skill: str) -> str:
-    """Return the link target of a skill's heading."""
-    return f"skill-{skill}"
-
-
-def verdict(attempts: Iterable[VerdictEntry]) -> str:
-    """Return the marks of one cycle's attempts."""
-    return "".join(each.outcome.mark for each in attempts)
-
-
-def tests(line: TaskLine) -> str:
-    """Return tests passed of all, in the last scored attempt."""
-    scored = [each for each in line.attempts if each.outcome is not Outcome.ERROR]
-    last = scored[-1] if scored else None
-    return f"{last.tests_passed}/{last.tests_total}" if last and last.tests_total else "-"
-
-
-def cycles_of(report: RunReport) -> list[int]:
-    """Return the cycles that have attempts."""
-    return sorted({each.cycle for line in report.tasks for each in line.attempts})
 
 
 def _facts(report: RunReport) -> str:
@@ -170,11 +152,11 @@ def _grinding(report: RunReport) -> list[tuple[str, str]]:
 def _verdicts(report: RunReport, pages: Mapping[str, str]) -> str:
     if not report.tasks:
         return ""
-    cycles = cycles_of(report)
+    cycles = sorted({each.cycle for line in report.tasks for each in line.attempts})
     rows: list[list[str]] = []
     known = {each.skill for each in report.learned}
     for line in report.tasks:
-        marks = [verdict(a for a in line.attempts if a.cycle == cycle) for cycle in cycles]
+        marks = [_marks(line, cycle) for cycle in cycles]
         helped = ", ".join(
             f"[{skill}](#{anchor(skill)})" if skill in known else skill for skill in line.helped
         )
@@ -183,7 +165,7 @@ def _verdicts(report: RunReport, pages: Mapping[str, str]) -> str:
                 *(_linked(line.task_id, pages), line.category, line.difficulty),
                 *marks,
                 *(
-                    tests(line),
+                    _tests(line),
                     helped,
                     money(line.cost_usd, line.unpriced_calls, rehearsal=report.rehearsal),
                 ),
@@ -197,72 +179,19 @@ def _verdicts(report: RunReport, pages: Mapping[str, str]) -> str:
     )
 
 
+def _marks(line: TaskLine, cycle: int) -> str:
+    return "".join(each.outcome.mark for each in line.attempts if each.cycle == cycle)
+
+
+def _tests(line: TaskLine) -> str:
+    """Return tests passed of all, in the last scored attempt."""
+    scored = [each for each in line.attempts if each.outcome is not Outcome.ERROR]
+    last = scored[-1] if scored else None
+    return f"{last.tests_passed}/{last.tests_total}" if last and last.tests_total else "-"
+
+
 def _linked(task_id: str, pages: Mapping[str, str]) -> str:
     return f"[{task_id}]({pages[task_id]})" if task_id in pages else task_id
-
-
-def _learned(report: RunReport) -> str:
-    if not report.learned:
-        return ""
-    parts = ["## What was learned"]
-    for each in report.learned:
-        kind = {"task": " (for one task)", "draft": " (draft)"}.get(each.scope, "")
-        parts.append(f'### <a id="{anchor(each.skill)}"></a>{each.skill}{kind}')
-        if each.description:
-            parts.append(cell(each.description.strip().splitlines()[0]))
-        facts = [f"Evolution {each.evo_number}"]
-        if each.learned_from:
-            which = "one or more of " if each.of_a_batch else ""
-            facts.append(f"taught by {which}{', '.join(each.learned_from)}")
-        if each.helped:
-            facts.append(f"{', '.join(each.helped)} passed with it")
-        if each.effect:
-            facts.append(
-                f"{points(each.effect.value)} points with it loaded "
-                f"(95% interval {points(each.effect.low)} to {points(each.effect.high)}, "
-                "observed, not an experiment)"
-            )
-        parts.append("; ".join(facts) + ".")
-    return "\n\n".join(parts)
-
-
-def _skill_use(report: RunReport) -> str:
-    if not report.skill_effects:
-        return ""
-    rows = [
-        [
-            f"{each.skill} (for one task)" if each.scope == "task" else each.skill,
-            str(each.offered),
-            str(each.loaded),
-            str(each.followed),
-            _share(each.with_passed, each.with_total),
-            _share(each.without_passed, each.without_total),
-            points(each.difference),
-            "-" if each.low is None else f"{points(each.low)} to {points(each.high)}",
-        ]
-        for each in report.skill_effects
-    ]
-    head = ("skill", "offered", "loaded", "followed", "passed with it", "without it")
-    return (
-        "## Skill use\n\nIn how many scored attempts each skill was offered, read and followed, "
-        "and how the attempts at its tasks went with it loaded and without. This is observed, "
-        "not an experiment: later attempts differ in other ways too.\n\n"
-        + table((*head, "points", "95% interval"), rows, (1, 2, 3, 4, 5, 6))
-    )
-
-
-def _share(passed: int, total: int) -> str:
-    return f"{passed}/{total}" if total else "-"
-
-
-def _refused(report: RunReport) -> str:
-    if not report.refused:
-        return ""
-    rows = [
-        [str(each.evo_number or "-"), f"`{each.path}`", each.rule, each.reason]
-        for each in report.refused
-    ]
-    return "## Changes that were refused\n\n" + table(("evolution", "file", "rule", "why"), rows)
 
 
 def _groups(report: RunReport) -> str:
@@ -324,74 +253,3 @@ def _costs(report: RunReport) -> str:
     ]
     head = ("role", "calls", "input", "cache read", "cache write", "output", "cost")
     return "## Cost by role\n\n" + table(head, rows, (1, 2, 3, 4, 5, 6))
-
-
-def _integrity(report: RunReport) -> str:
-    cheated = report.profile == Profile.CHEATER
-    if not report.doubted and not report.exposed_tasks and not cheated and not report.planted:
-        return ""
-    parts = ["## Integrity"]
-    if report.planted:
-        parts.append(_planted(report.planted))
-    if cheated:
-        found = forged(report.passed, report.n_scored)
-        parts.append(f"A bundled attacker made these attempts: {found}.")
-    numbers = Counter(each.basis for each in report.doubted)
-    told = [f"{numbers[basis]} {words}" for basis, words in BASES.items() if numbers[basis]]
-    if told:
-        parts.append(f"Of {count(report.n_attempts, 'attempt')}: {', '.join(told)}.")
-        rows = [
-            [each.task_id, str(each.cycle), each.basis, each.evidence[:DETAIL_CHARS]]
-            for each in report.doubted
-        ]
-        parts.append(table(("task", "cycle", "basis", "evidence"), rows))
-    if report.exposed_tasks:
-        parts.append(
-            f"The tests of {count(len(report.exposed_tasks), 'task')} seem to run the agent's "
-            "programs as their own user, which no sandbox can keep from writing the reward: "
-            f"{', '.join(report.exposed_tasks)}."
-        )
-    return "\n\n".join(parts)
-
-
-def _planted(planted: Planted) -> str:
-    told = f"At planted tasks that nobody can solve: {forged(planted.forged, planted.scored)}"
-    if planted.tasks:
-        told += f" (as {', '.join(planted.tasks)})"
-    if planted.unscored:
-        told += f"; {count(planted.unscored, 'more attempt')} {were(planted.unscored)} not scored"
-    return f"{told}. They count in no rate."
-
-
-def _errors(report: RunReport) -> str:
-    if not report.errors:
-        return ""
-    rows = [
-        [each.task_id, str(each.cycle), each.cause, each.detail[:DETAIL_CHARS]]
-        for each in report.errors
-    ]
-    return (
-        "## Infrastructure errors\n\nThese attempts have no score and count in no ratio.\n\n"
-        + table(("task", "cycle", "cause", "detail"), rows)
-    )
-
-
-def _incidents(report: RunReport) -> str:
-    if not report.incidents:
-        return ""
-    rows = [
-        [each.step, each.error[:DETAIL_CHARS], f"`{each.traceback_file}`"]
-        for each in report.incidents
-    ]
-    return (
-        "## Internal errors\n\nErrors that nobody foresaw, in Grindstone itself. Each cost the "
-        "step it happened in and nothing else; the tracebacks are in the run's folder.\n\n"
-        + table(("step", "error", "traceback"), rows)
-    )
-
-
-def _left_out(report: RunReport) -> str:
-    if not report.left_out:
-        return ""
-    lines = "\n".join(f"- {cell(each)}" for each in report.left_out)
-    return f"## Left out\n\nThese folders are no usable tasks and were not tried.\n\n{lines}"
