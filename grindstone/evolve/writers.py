@@ -11,20 +11,18 @@ import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 from pydantic import Field
 
 from grindstone.base import Frozen
 from grindstone.digest import canonical_json
-from grindstone.evolve.checks import check_format, unseen_in
-from grindstone.evolve.permissions import Check, RefusedChange, reasons_of
+from grindstone.evolve.asked_skill import TRIES, AskedSkill, ask_skill, leaking, unfit
+from grindstone.evolve.permissions import Check, RefusedChange
 from grindstone.evolve.rejected import rejected_before
 from grindstone.files import write_atomic
-from grindstone.llm.messages import CallSite, Message, Model, Request, Text
+from grindstone.llm.messages import CallSite, Model
 from grindstone.observe.compression import compress
 from grindstone.observe.observation import LabelledObservation, UnlabelledObservation
-from grindstone.prompts import filled
 from grindstone.records import Role, Trajectory, Usage
 from grindstone.skills.distill import apply_distillation, distillation_prompt, needs_distillation
 from grindstone.skills.drafts import (
@@ -38,14 +36,10 @@ from grindstone.skills.drafts import (
 from grindstone.skills.format import Skill, read_skill, render
 from grindstone.skills.frontmatter import SkillError
 from grindstone.skills.library import SKILL_FILE
-from grindstone.skills.prompting import Prompt
-from grindstone.skills.quality import check_quality
 from grindstone.skills.success import apply_success, success_prompt
 from grindstone.skills.task_skill import apply_task_skill, task_skill_prompt, write_task_skill
 from grindstone.workspace.workspace import Workspace
 
-TRIES = 2
-_MAX_OUTPUT_TOKENS = 8192
 _TRAJECTORY_TOKENS = 6_000
 
 
@@ -63,12 +57,6 @@ class WriterResult(Frozen):
     usage: Usage = Usage()
     commit: str = ""
     done_before: bool = False
-
-
-class _Answered(NamedTuple):
-    skill: Skill | None
-    refusals: tuple[RefusedChange, ...]  # of the last answer; none where it can be used
-    usage: Usage
 
 
 async def evolve_task_skill(
@@ -108,7 +96,7 @@ async def evolve_task_skill(
         existing=existing,
         observation=observation.to_markdown() if observation is not None else "",
     )
-    answered = await _ask(
+    answered = await ask_skill(
         model,
         prompt,
         CallSite(
@@ -116,7 +104,7 @@ async def evolve_task_skill(
         ),
         f"task_skills/{task_id}/{SKILL_FILE}",
         lambda answer: apply_task_skill(task_id, answer, existing=existing),
-        lambda skill, path: _leaking(skill, path, leaks),
+        lambda skill, path: leaking(skill, path, leaks),
     )
 
     def write(root: Path) -> WriterResult:
@@ -143,15 +131,15 @@ async def distill_bloated(
     bloated = [skill for skill in skills if needs_distillation(skill)]
     if not bloated:
         return WriterResult(step=step)
-    answers: dict[str, _Answered] = {}
+    answers: dict[str, AskedSkill] = {}
     for place, skill in enumerate(bloated):
-        answers[skill.name] = await _ask(
+        answers[skill.name] = await ask_skill(
             model,
             distillation_prompt(skill),
             CallSite(role=Role.DISTILLATION, scope=step or "distill", turn=place * TRIES),
             f"skills/{skill.name}/{SKILL_FILE}",
             partial(apply_distillation, skill),
-            lambda shorter, path: _leaking(shorter, path, leaks),
+            lambda shorter, path: leaking(shorter, path, leaks),
         )
 
     def write(root: Path) -> WriterResult:
@@ -208,7 +196,7 @@ async def draft_from_success(
         skills=await asyncio.to_thread(_general_skills, workspace.root),
         drafts=await asyncio.to_thread(read_drafts, workspace.root),
     )
-    answered = await _ask(
+    answered = await ask_skill(
         model,
         prompt,
         CallSite(
@@ -216,7 +204,7 @@ async def draft_from_success(
         ),
         drafts_dir(Path()).as_posix(),
         lambda answer: apply_success(answer, category=category),
-        lambda skill, _: _unfit(skill, leaks),
+        lambda skill, _: unfit(skill, leaks),
     )
 
     def write(root: Path) -> WriterResult:
@@ -264,79 +252,6 @@ async def promote_drafts(
     return await _commit(workspace, "promote", step, write, evolution=True)
 
 
-async def _ask(
-    model: Model,
-    prompt: Prompt,
-    site: CallSite,
-    path: str,
-    read: Callable[[str], Skill | None],
-    judge: Callable[[Skill, str], Sequence[RefusedChange]],
-) -> _Answered:
-    """Ask for a skill; once more, with the reasons, when the answer cannot be used.
-
-    Args:
-        model: Who answers.
-        prompt: What is asked.
-        site: On whose behalf.
-        path: Where the skill would be kept; named in refusals.
-        read: The skill an answer spells; None where it says there is nothing to write.
-        judge: What is wrong with it.
-    """
-    messages = [Message(role="user", content=(Text(text=prompt.user),))]
-    usage = Usage()
-    refusals: tuple[RefusedChange, ...] = ()
-    for attempt in range(TRIES):
-        request = Request(
-            system=prompt.system, messages=tuple(messages), max_tokens=_MAX_OUTPUT_TOKENS
-        )
-        response = await model.complete(
-            request, site.model_copy(update={"turn": site.turn + attempt})
-        )
-        usage = usage + response.usage
-        try:
-            if response.stop_reason not in ("end_turn", "stop_sequence"):
-                raise SkillError("answer", f"ended with {response.stop_reason}", "a whole answer")
-            skill = read(response.text)
-            refusals = tuple(judge(skill, path)) if skill is not None else ()
-            if not refusals:
-                return _Answered(skill, (), usage)
-        except SkillError as error:
-            refusals = (RefusedChange(path=path, rule="skill_format", reason=str(error)),)
-        said = response.text.strip() or "(no text)"
-        problem = "; ".join(each.reason for each in refusals)
-        again = filled("evolve", "answer_again", problem=problem)
-        messages += [
-            Message(role="assistant", content=(Text(text=said),)),
-            Message(role="user", content=(Text(text=again),)),
-        ]
-    return _Answered(None, refusals, usage)
-
-
-def _leaking(skill: Skill, path: str, leaks: Check | None) -> list[RefusedChange]:
-    text = render(skill)
-    reasons = reasons_of(leaks, path, text) if leaks is not None else ()
-    return [
-        *(RefusedChange(path=path, rule="hidden_text", reason=each) for each in unseen_in(skill)),
-        *(RefusedChange(path=path, rule="no_direct_answers", reason=reason) for reason in reasons),
-    ]
-
-
-def _unfit(skill: Skill, leaks: Check | None) -> list[RefusedChange]:
-    """Judge a draft as a skill of the library, which it may become."""
-    path = f"skills/{skill.name}/{SKILL_FILE}"
-    return [
-        *(
-            RefusedChange(path=path, rule="skill_format", reason=reason)
-            for reason in check_format(path, render(skill))
-        ),
-        *(
-            RefusedChange(path=path, rule="quality", reason=violation.message)
-            for violation in check_quality(skill, max_chars=None)
-        ),
-        *_leaking(skill, path, leaks),
-    ]
-
-
 def _task_skill(workspace: Workspace, task_id: str) -> Skill | None:
     path = workspace.library.task_folder(task_id) / SKILL_FILE
     return read_skill(path, f"task_skills/{task_id}/{SKILL_FILE}") if path.is_file() else None
@@ -354,7 +269,7 @@ def _general_skills(root: Path) -> tuple[Skill, ...]:
     return tuple(found)
 
 
-def _result(step: str, answered: _Answered, *, written: tuple[str, ...]) -> WriterResult:
+def _result(step: str, answered: AskedSkill, *, written: tuple[str, ...]) -> WriterResult:
     return WriterResult(
         step=step, written=written, refusals=answered.refusals, usage=answered.usage
     )
