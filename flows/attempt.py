@@ -46,17 +46,17 @@ class Enough:
     """
 
     def __init__(
-        self, asked: Callable[[Episode], bool] | None = None, *, possible: bool | None = None
+        self, asked: Callable[[Episode], bool] | None = None, *, possible: bool = True
     ) -> None:
         """Take who is asked.
 
         Args:
             asked: Told of the episode of what has ended; None: all are made.
-            possible: Whether it may ever say yes; None: where somebody is asked.
+            possible: False: it is told alone, and never says yes.
         """
         self._asked = asked
         self.met = False
-        self.possible = asked is not None if possible is None else possible
+        self.possible = possible and asked is not None
 
     def see(self, episode: Episode) -> None:
         """Ask."""

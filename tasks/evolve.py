@@ -197,15 +197,6 @@ def _taught_by(observations: Sequence[Observed]) -> tuple[str, ...]:
 
 
 def _in_words(result: EvolutionResult) -> str:
-    parts = [
-        f"{verb} {', '.join(names)}"
-        for verb, names in (
-            ("added", result.skills_added),
-            ("changed", result.skills_changed),
-            ("removed", result.skills_removed),
-            ("edited", result.others_changed),
-        )
-        if names
-    ]
+    changed = result.in_words("added", "changed", "removed", "edited")
     refused = f"{len(result.refusals)} refused" if result.refusals else ""
-    return "; ".join([*parts, refused] if refused else parts) or "no change"
+    return "; ".join(filter(None, [changed, refused])) or "no change"

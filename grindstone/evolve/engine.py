@@ -28,9 +28,7 @@ from grindstone.evolve.propose import evolve_copy
 from grindstone.evolve.rejected import rejected_changes, shown_diffs, told_by
 from grindstone.evolve.result import EvolutionResult
 from grindstone.llm.messages import CallSite, Model
-from grindstone.observe.observation import (
-    render_observations,
-)
+from grindstone.observe.observation import render_observations
 from grindstone.records import Role
 from grindstone.sandbox.protocol import SandboxProvider
 from grindstone.settings import SuccessMode
@@ -297,15 +295,5 @@ def _skill_lines(files: Files) -> list[SkillLine]:
 
 
 def _message(result: EvolutionResult) -> str:
-    parts = [
-        f"{verb} {', '.join(names)}"
-        for verb, names in (
-            ("add", result.skills_added),
-            ("change", result.skills_changed),
-            ("remove", result.skills_removed),
-            ("edit", result.others_changed),
-        )
-        if names
-    ]
-    what = "; ".join(parts) or "no change"
+    what = result.in_words("add", "change", "remove", "edit") or "no change"
     return f"Evolution {result.evo_number}: {what}"

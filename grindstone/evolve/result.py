@@ -32,22 +32,21 @@ class EvolutionResult(Frozen):
     @property
     def changed(self) -> bool:
         """Whether anything in the workspace differs."""
-        return bool(
-            self.skills_added or self.skills_changed or self.skills_removed or self.others_changed
-        )
+        return bool(self.n_mutations)
 
     @property
     def n_mutations(self) -> int:
         """Skills added, changed or removed, and other files changed."""
-        return sum(
-            len(part)
-            for part in (
-                self.skills_added,
-                self.skills_changed,
-                self.skills_removed,
-                self.others_changed,
-            )
-        )
+        return sum(map(len, self._mutations))
+
+    @property
+    def _mutations(self) -> tuple[tuple[str, ...], ...]:
+        return (self.skills_added, self.skills_changed, self.skills_removed, self.others_changed)
+
+    def in_words(self, *verbs: str) -> str:
+        """Return what changed; the verbs are for adding, changing, removing and editing."""
+        pairs = zip(verbs, self._mutations, strict=True)
+        return "; ".join(f"{verb} {', '.join(names)}" for verb, names in pairs if names)
 
     def __getitem__(self, key: str) -> JsonValue:
         """Return a field as plain JSON; KeyError where there is none."""
