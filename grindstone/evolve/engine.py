@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from grindstone.agents.agent_file import AgentFile
-from grindstone.evolve.applying import apply, mutations, with_versions
+from grindstone.evolve.applying import Mutations, apply, mutations, with_versions
 from grindstone.evolve.checks import checks_for
 from grindstone.evolve.config import EvolveConfig
 from grindstone.evolve.copying import shown_files
@@ -24,7 +24,7 @@ from grindstone.evolve.past import (
 )
 from grindstone.evolve.permissions import Check, RefusedChange
 from grindstone.evolve.prompts import SkillLine, step_prompt
-from grindstone.evolve.propose import evolve_copy
+from grindstone.evolve.propose import Proposal, evolve_copy
 from grindstone.evolve.rejected import rejected_changes, shown_diffs, told_by
 from grindstone.evolve.result import EvolutionResult
 from grindstone.llm.messages import CallSite, Model
@@ -205,28 +205,16 @@ class EvolutionEngine:
                 command_log=command_log,
                 agent=self._agent,
             )
-            model_id, rehearsal = model.model_id, model.rehearsal
-        changes = with_versions(before, evolved.changes)
-        moved = mutations(before, changes)
-        skills_before = skill_names(before)
-        result = EvolutionResult(
-            evo_number=number,
-            step=step,
-            skills_before=len(skills_before),
-            skills_after=len(skills_before) + len(moved.added) - len(moved.removed),
-            skills_added=moved.added,
-            skills_changed=moved.changed,
-            skills_removed=moved.removed,
-            others_changed=moved.others,
-            refusals=evolved.refusals,
-            told=told_by(observations),
-            usage=evolved.usage,
-            model=model_id,
-            rehearsal=rehearsal,
-            stop_reason=evolved.trajectory.stop_reason.value,
-            tag=f"evo-{number}",
-            trajectory=evolved.trajectory,
-        )
+            changes = with_versions(before, evolved.changes)
+            result = _result_of(
+                evolved,
+                mutations(before, changes),
+                number=number,
+                step=step,
+                skills_before=len(skill_names(before)),
+                told=told_by(observations),
+                model=model,
+            )
         # Beside the history and before the commit: whoever finds the step finds the rest.
         await asyncio.to_thread(keep, opened, result)
         ref = await asyncio.to_thread(
@@ -292,6 +280,37 @@ def _skill_lines(files: Files) -> list[SkillLine]:
         else:
             lines.append(SkillLine(name=name, description=" ".join(skill.description.split())))
     return lines
+
+
+def _result_of(
+    evolved: Proposal,
+    moved: Mutations,
+    *,
+    number: int,
+    step: str,
+    skills_before: int,
+    told: str,
+    model: Model,
+) -> EvolutionResult:
+    """Return what an evolution came to, before it is committed."""
+    return EvolutionResult(
+        evo_number=number,
+        step=step,
+        skills_before=skills_before,
+        skills_after=skills_before + len(moved.added) - len(moved.removed),
+        skills_added=moved.added,
+        skills_changed=moved.changed,
+        skills_removed=moved.removed,
+        others_changed=moved.others,
+        refusals=evolved.refusals,
+        told=told,
+        usage=evolved.usage,
+        model=model.model_id,
+        rehearsal=model.rehearsal,
+        stop_reason=evolved.trajectory.stop_reason.value,
+        tag=f"evo-{number}",
+        trajectory=evolved.trajectory,
+    )
 
 
 def _message(result: EvolutionResult) -> str:
