@@ -24,7 +24,7 @@ from grindstone.benchmark import (
     grade_task,
     load_task,
     score_of,
-    start_spec,
+    start_task,
 )
 from grindstone.errors import Cause, InfrastructureError, InputError
 from grindstone.llm.calls import CallRecord
@@ -237,8 +237,7 @@ async def _start(spec: AttemptSpec, task: Task, provider: SandboxProvider) -> Sa
     if agent is not None:
         build = await asyncio.to_thread(with_agent, build, agent)
     image = await provider.build(build)
-    wanted = start_spec(task, image, labels=_labels(spec))
-    return await provider.start(wanted.model_copy(update={"listens": agent is not None}))
+    return await start_task(task, provider, image, labels=_labels(spec), listens=agent is not None)
 
 
 def _labels(spec: AttemptSpec) -> dict[str, str]:

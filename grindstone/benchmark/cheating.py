@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from grindstone.base import Frozen
-from grindstone.benchmark.environment import start_spec
 from grindstone.benchmark.recheck import grade_task
 from grindstone.benchmark.separate_verifier import carried
+from grindstone.benchmark.starting import start_task
 from grindstone.benchmark.task import Task
 from grindstone.errors import InfrastructureError
 from grindstone.sandbox.protocol import SandboxProvider
@@ -100,7 +100,7 @@ async def _try(
     score_mode: ScoreMode,
     labels: Mapping[str, str] | None,
 ) -> Cheat | None:
-    sandbox = await provider.start(start_spec(task, image, labels=labels))
+    sandbox = await start_task(task, provider, image, labels=labels)
     reward, passed, detail = None, False, ""
     try:
         if separate and carried(task, sandbox.workdir) is None:

@@ -12,9 +12,10 @@ from pydantic import NonNegativeFloat
 
 from grindstone.base import Frozen
 from grindstone.benchmark.cheating import Cheat, try_cheating
-from grindstone.benchmark.environment import build_spec, start_spec
+from grindstone.benchmark.environment import build_spec
 from grindstone.benchmark.linting import LintFinding, lint_task
 from grindstone.benchmark.recheck import grade_task
+from grindstone.benchmark.starting import start_task
 from grindstone.benchmark.task import Task
 from grindstone.benchmark.verifier import cap
 from grindstone.boundary import step_boundary
@@ -198,7 +199,7 @@ async def _try(
     began = time.monotonic()
     try:
         with step_boundary(f"{name} at {task.task_id}"):
-            sandbox = await provider.start(start_spec(task, image, labels=labels))
+            sandbox = await start_task(task, provider, image, labels=labels)
             try:
                 printed = await solve(task, sandbox)
                 verdict = await grade_task(

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import NamedTuple, Protocol, TypeVar
 
-from grindstone.benchmark.loading import TaskError
+from grindstone.benchmark.folder import TaskError
 from grindstone.benchmark.task import Task
 from grindstone.errors import InputError
 from grindstone.joined import joined

@@ -10,6 +10,10 @@ from grindstone.dockerfile import parse_copy
 
 UNKNOWN_KEY = "unknown-key"
 
+_SHELL = re.compile(
+    r"\[?\s*[\"']?(/usr)?(/bin/)?(ba|da)?sh[\"']?(\s*,\s*[\"']-\w+[\"'])?\s*\]?|\[\s*\]"
+)
+
 
 def _is_test(file: Path) -> bool:
     content = file.read_bytes()
@@ -116,6 +120,20 @@ def _private_answers(source: TaskSource) -> Iterator[LintFinding]:
         )
 
 
+def _entrypoint(source: TaskSource) -> Iterator[LintFinding]:
+    stage = [line for line in source.dockerfile if line.keyword in ("FROM", "ENTRYPOINT")]
+    last = stage[-1] if stage else None
+    if last is None or last.keyword != "ENTRYPOINT" or _SHELL.fullmatch(last.value.strip()):
+        return
+    yield LintFinding(
+        severity="warning",
+        rule="entrypoint",
+        file=f"{DOCKERFILE}:{last.first_line + 1}",
+        message="names an ENTRYPOINT, which is not run: sandboxes begin with no program",
+        remedy="start what it starts in [environment.healthcheck]",
+    )
+
+
 def _separate(source: TaskSource) -> Iterator[LintFinding]:
     if source.task.separate_verifier and not source.task.artifacts:
         yield LintFinding(
@@ -144,5 +162,6 @@ RULES: tuple[Rule, ...] = (
     _missing_sources,
     _baked,
     _private_answers,
+    _entrypoint,
     _separate,
 )

@@ -4,53 +4,37 @@ import datetime
 import hashlib
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from pydantic import JsonValue, ValidationError
 
 from grindstone.benchmark.environ import missing_variables, passed, resolve
 from grindstone.benchmark.exposure import exposed_by
+from grindstone.benchmark.folder import (
+    TaskError,
+    check_links,
+    is_task,
+    missing_parts,
+    read_text,
+    several_steps,
+    walk,
+)
 from grindstone.benchmark.leftovers import what_to_keep
 from grindstone.benchmark.loaded import LoadedTasks, sign_of
 from grindstone.benchmark.misplaced import no_task_in
 from grindstone.benchmark.schema import EnvironmentSection, TaskFile
 from grindstone.benchmark.task import Task
 from grindstone.benchmark.twins import twins_of
-from grindstone.benchmark.unknown_keys import UnknownKey, unknown_keys
+from grindstone.benchmark.unknown_keys import unknown_keys
 from grindstone.digest import digest, digest_tree
 from grindstone.errors import InputError
 from grindstone.sandbox.protocol import Limits
 from grindstone.untrusted import UntrustedError, read_toml
 from grindstone.validation import faults
 
-TEXT_LIMIT_BYTES = 2_000_000
-"""No instruction.md or task.toml is longer; more is a mistake, and would go to a model."""
-
 _LOADED = LoadedTasks()
-
-
-class TaskError(InputError):
-    """A task folder that cannot be used.
-
-    Attributes:
-        task_id: The folder's name.
-        file: The file at fault, relative to the folder.
-        field: The dotted key in task.toml; empty where the file as a whole is meant.
-    """
-
-    def __init__(self, task_id: str, file: str, field: str, problem: str, expected: str) -> None:
-        where = f"{task_id}/{file}" + (f": {field}" if field else "")
-        super().__init__(where, problem, expected)
-        self.task_id = task_id
-        self.file = file
-        self.field = field
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Survive pickling."""
-        given = (self.task_id, self.file, self.field, self.problem, self.expected)
-        return type(self), given, {"also": self.also}
 
 
 class Dataset(NamedTuple):
@@ -73,9 +57,12 @@ def load_tasks(root: Path | str, *, environ: Mapping[str, str] | None = None) ->
     root = Path(root)
     if not root.is_dir():
         raise InputError(str(root), "no such folder", "a folder of task folders")
-    folders = [root] if _looks_like_task(root) else sorted(p for p in root.iterdir() if _is_task(p))
+    if is_task(root):
+        folders = [root]
+    else:
+        folders = sorted(p for p in root.iterdir() if not p.name.startswith(".") and is_task(p))
     if not folders:
-        raise no_task_in(root, _looks_like_task)
+        raise no_task_in(root, is_task)
     tasks: list[Task] = []
     broken: list[TaskError] = []
     for folder in folders:
@@ -104,7 +91,7 @@ def load_task(path: Path | str, *, environ: Mapping[str, str] | None = None) -> 
     if not task_id.isprintable() or "\\" in task_id:
         raise TaskError(repr(task_id), "", "", "an unusable name", "printable characters")
     environ = passed(os.environ) if environ is None else environ
-    sign = sign_of(_walk(str(path)), environ)
+    sign = sign_of(walk(str(path)), environ)
     task = _LOADED.get(str(path), sign)
     if task is None:
         task = _read_task(task_id, path, environ)
@@ -113,12 +100,8 @@ def load_task(path: Path | str, *, environ: Mapping[str, str] | None = None) -> 
 
 
 def _read_task(task_id: str, path: Path, environ: Mapping[str, str]) -> Task:
-    _check_links(task_id, path)
-    instruction = _read_text(task_id, path, "instruction.md")
-    if not instruction.strip():
-        raise TaskError(task_id, "instruction.md", "", "is empty", "what the agent is to do")
-    config, unknown = _read_config(task_id, path)
-    _require_parts(task_id, path, config)
+    check_links(task_id, path)
+    instruction, config, warnings = _read_files(task_id, path)
     env_tables = {
         "environment.env": config.environment.env,
         "agent.env": config.agent.env,
@@ -140,7 +123,7 @@ def _read_task(task_id: str, path: Path, environ: Mapping[str, str]) -> Task:
         path,
         instruction,
         config,
-        warnings=tuple(f"{key.field} {key.problem}" for key in unknown),
+        warnings=warnings,
         env=resolve(config.environment.env, environ),
         agent_env=resolve(config.agent.env, environ),
         verifier_env=resolve(env_tables["verifier.env"], environ),
@@ -203,40 +186,40 @@ def _assemble(
         verifier_limits=_limits(separate) if separate else None,
         verifier_network=verifier.network_beside(environment),
         artifacts=tuple(entry.to_artifact() for entry in config.artifacts),
+        healthcheck=environment.healthcheck.to_check() if environment.healthcheck else None,
+        collect=tuple(hook.to_hook() for hook in verifier.collect),
         warnings=warnings,
     )
 
 
-def _is_task(path: Path) -> bool:
-    return not path.name.startswith(".") and path.is_dir() and _looks_like_task(path)
-
-
-def _looks_like_task(path: Path) -> bool:
-    files = ("instruction.md", "task.toml")
-    folders = ("environment", "tests")
-    return any((path / name).is_file() for name in files) or any(
-        (path / name / inner).is_file()
-        for name, inner in zip(folders, ("Dockerfile", "test.sh"), strict=True)
-    )
-
-
-def _read_text(task_id: str, path: Path, name: str) -> str:
-    file = path / name
-    if not file.is_file():
-        raise TaskError(task_id, name, "", "is missing", "the file")
-    if file.stat().st_size > TEXT_LIMIT_BYTES:
-        raise TaskError(task_id, name, "", "is too long", f"at most {TEXT_LIMIT_BYTES} bytes")
+def _read_files(task_id: str, path: Path) -> tuple[str, TaskFile, tuple[str, ...]]:
+    """Return the instruction, task.toml, and what of it has no effect; all faults told at once."""
+    if (steps := several_steps(task_id, path)) is not None:
+        raise steps
+    faults: list[InputError] = []
+    instruction, config = "", None
+    warnings: tuple[str, ...] = ()
     try:
-        return file.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise TaskError(
-            task_id, name, "", f"is not UTF-8 at byte {error.start}", "UTF-8 text"
-        ) from error
+        instruction = read_text(task_id, path, "instruction.md")
+        if not instruction.strip():
+            problem, expected = "is empty", "what the agent is to do"
+            faults.append(TaskError(task_id, "instruction.md", "", problem, expected))
+    except TaskError as error:
+        faults.append(error)
+    try:
+        config, warnings = _read_config(task_id, path)
+    except TaskError as error:
+        faults.append(error)
+    has_image = config is not None and config.environment.docker_image is not None
+    faults += missing_parts(task_id, path, has_image=has_image)
+    if faults or config is None:
+        raise TaskError.together(faults)
+    return instruction, config, warnings
 
 
-def _read_config(task_id: str, path: Path) -> tuple[TaskFile, tuple[UnknownKey, ...]]:
-    """Return task.toml, and the keys in it that change nothing."""
-    text = _read_text(task_id, path, "task.toml")
+def _read_config(task_id: str, path: Path) -> tuple[TaskFile, tuple[str, ...]]:
+    """Return task.toml, and what of it has no effect, a sentence each."""
+    text = read_text(task_id, path, "task.toml")
     try:
         document = read_toml(text)
     except UntrustedError as error:
@@ -250,85 +233,7 @@ def _read_config(task_id: str, path: Path) -> tuple[TaskFile, tuple[UnknownKey, 
         wrong += [(".".join(item.place), item.problem, item.expected) for item in faults(error)]
     if wrong or config is None:
         raise TaskError.together([TaskError(task_id, "task.toml", *fault) for fault in wrong])
-    return config, unknown
-
-
-def _require_parts(task_id: str, path: Path, config: TaskFile) -> None:
-    dockerfile = path / "environment" / "Dockerfile"
-    if config.environment.docker_image is None:
-        if not dockerfile.is_file():
-            raise TaskError(
-                task_id,
-                "environment/Dockerfile",
-                "",
-                "is missing",
-                "a Dockerfile, or environment.docker_image in task.toml",
-            )
-        lines = dockerfile.read_text(errors="replace").splitlines()
-        if not any(line.lstrip().upper().startswith("FROM ") for line in lines):
-            raise TaskError(
-                task_id, "environment/Dockerfile", "", "has no FROM line", "a base image"
-            )
-    # Harbor reads this name alone; other compose files are material the agent works on.
-    if (path / "environment" / "docker-compose.yaml").is_file():
-        raise TaskError(
-            task_id,
-            "environment/docker-compose.yaml",
-            "",
-            "asks for several containers",
-            "a task of one container",
-        )
-    if not (path / "tests" / "test.sh").is_file():
-        raise TaskError(
-            task_id, "tests/test.sh", "", "is missing", "a script that writes the reward"
-        )
-    if (path / "solution").exists() and not (path / "solution" / "solve.sh").is_file():
-        raise TaskError(
-            task_id, "solution/solve.sh", "", "is missing", "a script, or no solution/ at all"
-        )
-
-
-def _check_links(task_id: str, path: Path) -> None:
-    """Make sure that a task is the same folder wherever it is copied to."""
-    root = os.path.realpath(path)
-    for entry in _walk(str(path)):
-        relative = os.path.relpath(entry.path, path)
-        if not _is_text(entry.name):
-            raise TaskError(task_id, repr(relative), "", "has a name that is no text", "UTF-8")
-        if entry.is_symlink():
-            target, said = os.path.realpath(entry.path), Path(entry.path).readlink()
-            if target != root and not target.startswith(root + os.sep):
-                raise TaskError(
-                    task_id, relative, "", "is a link out of the task", "links that stay within"
-                )
-            if _leaves(Path(relative).parent / said):
-                problem = f"is a link by way of what is outside of the task, {str(said)!r}"
-                raise TaskError(task_id, relative, "", problem, "a link relative to where it lies")
-        elif not (entry.is_file() or entry.is_dir()):
-            raise TaskError(task_id, relative, "", "is a special file", "files and folders")
-
-
-def _is_text(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _leaves(way: Path) -> bool:
-    """Return whether a way from a task's folder leads out of it, links left aside."""
-    return way.is_absolute() or Path(os.path.normpath(way)).parts[:1] == (os.pardir,)
-
-
-def _walk(folder: str) -> Iterator[os.DirEntry[str]]:
-    with os.scandir(folder) as entries:
-        for entry in sorted(entries, key=lambda found: found.name):
-            if entry.name == ".git":
-                continue
-            yield entry
-            if entry.is_dir(follow_symlinks=False):
-                yield from _walk(entry.path)
+    return config, (*(f"{key.field} {key.problem}" for key in unknown), *config.unheeded)
 
 
 def _task_digest(path: Path) -> str:

@@ -15,8 +15,9 @@ out of a score: the tests are run again in a fresh sandbox that gets the agent's
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from grindstone.benchmark.environment import build_spec, start_spec
+from grindstone.benchmark.environment import build_spec
 from grindstone.benchmark.separate_verifier import carried, grade_separately
+from grindstone.benchmark.starting import start_task
 from grindstone.benchmark.task import Task
 from grindstone.benchmark.verifier import cap, grade
 from grindstone.errors import Cause, InfrastructureError
@@ -54,6 +55,8 @@ async def grade_task(
             sandbox's or provider's own.
         InputError: As `grade_separately`, for a task that asks for a separate verifier.
     """
+    for hook in task.collect:  # a collection that fails shows in the tests, or nowhere
+        await sandbox.exec(hook.command, timeout_s=hook.timeout_s)
     hearing = _Hearing(task, sandbox, provider, score_mode, labels)
     if task.separate_verifier or (separate and carried(task, sandbox.workdir) is not None):
         return await hearing.apart(trust_disputed=trust_disputed)
@@ -147,7 +150,7 @@ class _Hearing(NamedTuple):
     async def _untouched(self) -> None:
         """Run the tests where the agent never was; raises where they give no verdict there."""
         image = await self.provider.build(build_spec(self.task))
-        fresh = await self.provider.start(start_spec(self.task, image, labels=self.labels))
+        fresh = await start_task(self.task, self.provider, image, labels=self.labels)
         try:
             await grade(self.task, fresh, score_mode=self.score_mode)
         finally:

@@ -2,8 +2,8 @@
 
 Harbor's rule: reward.json when it is there, an object whose numbers are rewards; else
 reward.txt, one number. The reward is the key "reward"; without it reward.txt, and without
-that the only number of the object. Several numbers and no "reward" are refused rather
-than averaged: nobody said what they weigh.
+that the only number of the object. Where it is the reward, true is 1 and false is 0. Several
+numbers and no "reward" are refused rather than averaged: nobody said what they weigh.
 """
 
 import json
@@ -47,12 +47,12 @@ def _from_json(files: Mapping[str, bytes]) -> float:
         value = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise RewardError(f"{REWARD_JSON} is not JSON: {_shown(content)}") from error
-    if _is_number(value):
+    if isinstance(value, bool | int | float):
         return _checked(value, REWARD_JSON)
     if not isinstance(value, dict):
         raise RewardError(f"{REWARD_JSON} is neither an object nor a number: {_shown(content)}")
     if "reward" in value:
-        if not _is_number(value["reward"]):
+        if not isinstance(value["reward"], bool | int | float):
             raise RewardError(f"{REWARD_JSON}: reward is {value['reward']!r}, not a number")
         return _checked(value["reward"], f"{REWARD_JSON}: reward")
     if REWARD_TEXT in files:

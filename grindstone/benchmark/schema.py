@@ -9,7 +9,7 @@ scores that mean nothing.
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -19,17 +19,21 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    NonNegativeFloat,
     PositiveFloat,
     StrictBool,
+    StrictInt,
     StrictStr,
     model_validator,
 )
 
-from grindstone.benchmark.task import Artifact
+from grindstone.benchmark.task import Artifact, CollectHook, Healthcheck
 from grindstone.sandbox.network.rules import NetworkMode, NetworkRules
 
 _SIZE = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[KMGT]?)I?B?", re.IGNORECASE)
 _MB_PER_UNIT = {"": 1.0, "K": 1 / 1024, "M": 1.0, "G": 1024.0, "T": 1024.0 * 1024}
+
+_ROOTS: frozenset[str | int | None] = frozenset({None, "", "root", "0", 0})
 
 _A_SIZE = "a size such as '2G', '512M' or a number of MB"
 
@@ -73,6 +77,18 @@ def _scalar_text(value: object) -> object:
     return str(value) if isinstance(value, int | float) else value
 
 
+def _the_only_service(value: str | None) -> str | None:
+    if value not in (None, "main"):
+        raise ValueError(f"is {value!r}; expected 'main', the one container there is")
+    return value
+
+
+def _relative(value: str) -> str:
+    if value.startswith("/") or ".." in value.split("/"):
+        raise ValueError(f"is {value!r}; expected a relative path, without ..")
+    return value
+
+
 SizeMb = Annotated[int, BeforeValidator(parse_size_mb)]
 Number = Annotated[PositiveFloat, BeforeValidator(_a_number), AfterValidator(_finite)]
 EnvText = Annotated[StrictStr, BeforeValidator(_scalar_text)]
@@ -80,6 +96,9 @@ EnvName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 Env = dict[EnvName, EnvText]
 AllowedHost = Annotated[StrictStr, AfterValidator(NetworkRules.check_host)]
 AbsolutePath = Annotated[StrictStr, Field(pattern=r"^/")]
+User = StrictStr | StrictInt | None
+Service = Annotated[StrictStr | None, AfterValidator(_the_only_service)]
+HostPath = Annotated[StrictStr, AfterValidator(_relative)]
 
 
 _NETWORKS: Mapping[str, NetworkMode] = {
@@ -117,6 +136,28 @@ class _NetworkSection(_Section):
         return self
 
 
+class HealthcheckSection(_Section):
+    """[environment.healthcheck]."""
+
+    command: Annotated[StrictStr, Field(min_length=1)]
+    interval_sec: Number = 5.0
+    timeout_sec: Number = 30.0
+    start_period_sec: Annotated[NonNegativeFloat, BeforeValidator(_a_number)] = 0.0
+    start_interval_sec: Number = 5.0
+    retries: int = Field(3, gt=0)
+
+    def to_check(self) -> Healthcheck:
+        """Return it as the task keeps it."""
+        return Healthcheck(
+            command=self.command,
+            interval_s=self.interval_sec,
+            timeout_s=self.timeout_sec,
+            start_period_s=self.start_period_sec,
+            start_interval_s=self.start_interval_sec,
+            retries=self.retries,
+        )
+
+
 class EnvironmentSection(_NetworkSection):
     """[environment], and [verifier.environment] of a separate verifier."""
 
@@ -127,10 +168,13 @@ class EnvironmentSection(_NetworkSection):
     storage_mb: SizeMb | None = Field(None, validation_alias=AliasChoices("storage_mb", "storage"))
     pids: int | None = Field(None, gt=0, validation_alias=AliasChoices("pids", "pids_limit"))
     gpus: int = Field(0, ge=0)
+    tpu: Any = None
     allow_internet: StrictBool | None = None
     mcp_servers: list[Any] = []
     env: Env = {}
     workdir: AbsolutePath | None = None
+    skills_dir: StrictStr | None = None
+    healthcheck: HealthcheckSection | None = None
     keep_processes: StrictBool | None = None  # ours: what the agent left runs on beside the tests
     os: StrictStr = "linux"
 
@@ -141,10 +185,23 @@ class EnvironmentSection(_NetworkSection):
             mode="none" if self.allow_internet is False else "public"
         )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _sizes_agree(cls, data: Any) -> Any:
+        for old, new in (("memory", "memory_mb"), ("storage", "storage_mb")):
+            if isinstance(data, dict) and old in data and new in data:
+                one, other = data[old], data[new]
+                if parse_size_mb(one) != parse_size_mb(other):
+                    problem = f"is {one!r}, and {new} {other!r}"
+                    raise ValueError(f"{old}: {problem}; expected one of them, or the same twice")
+        return data
+
     @model_validator(mode="after")
     def _provided(self) -> "EnvironmentSection":
         if self.gpus:
             raise ValueError("gpus: asks for a GPU; expected 0, sandboxes have none")
+        if self.tpu is not None:
+            raise ValueError("tpu: asks for a TPU; expected none, sandboxes have none")
         if self.mcp_servers:
             raise ValueError("mcp_servers: asks for MCP servers; expected an empty list")
         if self.os.lower() != "linux":
@@ -157,6 +214,20 @@ class AgentSection(_NetworkSection):
 
     timeout_sec: Number | None = None
     env: Env = {}
+    user: User = None
+
+
+class CollectSection(_Section):
+    """[[verifier.collect]]."""
+
+    command: Annotated[StrictStr, Field(min_length=1)]
+    service: Service = None
+    timeout_sec: Number = 60.0
+    user: User = None
+
+    def to_hook(self) -> CollectHook:
+        """Return it as the task keeps it."""
+        return CollectHook(command=self.command, timeout_s=self.timeout_sec)
 
 
 class VerifierSection(_NetworkSection):
@@ -166,6 +237,8 @@ class VerifierSection(_NetworkSection):
     env: Env = {}
     environment_mode: Literal["shared", "separate"] | None = None
     environment: EnvironmentSection | None = None
+    collect: list[CollectSection] = []
+    user: User = None
 
     @model_validator(mode="after")
     def _modes_agree(self) -> "VerifierSection":
@@ -206,11 +279,13 @@ class ArtifactEntry(_Section):
     """One entry of `artifacts`."""
 
     source: AbsolutePath
-    destination: AbsolutePath | None = None
+    destination: HostPath | None = None  # in Harbor's folder of a trial; the verifier's is `source`
+    exclude: tuple[StrictStr, ...] = ()
+    service: Service = None
 
     def to_artifact(self) -> Artifact:
         """Return it as the task keeps it."""
-        return Artifact(source=self.source, destination=self.destination or "")
+        return Artifact(source=self.source, exclude=self.exclude)
 
 
 class TaskFile(_Section):
@@ -230,6 +305,24 @@ class TaskFile(_Section):
     category: StrictStr | None = None
     difficulty: StrictStr | None = None
     tags: list[StrictStr] = []
+
+    @property
+    def unheeded(self) -> tuple[str, ...]:
+        """What Harbor heeds and nothing does here, a sentence each."""
+        told = [
+            f"{field} is {user!r} and has no effect: everything in a sandbox runs as root"
+            for field, user in self._users()
+            if user not in _ROOTS
+        ]
+        if self.environment.skills_dir:
+            told.append("environment.skills_dir has no effect: skills are those of the workspace")
+        return tuple(told)
+
+    def _users(self) -> Iterator[tuple[str, str | int | None]]:
+        yield "agent.user", self.agent.user
+        yield "verifier.user", self.verifier.user
+        for index, hook in enumerate(self.verifier.collect):
+            yield f"verifier.collect.{index}.user", hook.user
 
     @model_validator(mode="after")
     def _provided(self) -> "TaskFile":

@@ -8,8 +8,10 @@ Folders and regular files are carried over with their modes; links are not.
 
 import asyncio
 import shlex
+import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
 from grindstone.benchmark.environment import verifier_build_spec, verifier_start_spec
@@ -71,9 +73,9 @@ async def grade_separately(
     with tempfile.TemporaryDirectory(prefix="grindstone-artifacts-") as folder:
         holds = Path(folder)
         fetched = [
-            (artifact.target, kept)
+            (artifact.source, kept)
             for index, artifact in enumerate(sources)
-            if (kept := await _fetch(sandbox, artifact.source, holds / str(index))) is not None
+            if (kept := await _fetch(sandbox, artifact, holds / str(index))) is not None
         ]
         verifier = await provider.start(verifier_start_spec(task, image, labels=labels))
         try:
@@ -102,13 +104,15 @@ def carried(task: Task, workdir: str) -> tuple[Artifact, ...] | None:
     return (Artifact(source=workdir), Artifact(source=COLLECTED))
 
 
-async def _fetch(sandbox: Sandbox, source: str, target: Path) -> Path | None:
+async def _fetch(sandbox: Sandbox, artifact: Artifact, target: Path) -> Path | None:
     """Copy a file or folder to the host; None where the agent left neither."""
-    quoted = shlex.quote(source)
+    source, quoted = artifact.source, shlex.quote(artifact.source)
     seen = await sandbox.exec(f"[ -d {quoted} ] && [ ! -L {quoted} ]", timeout_s=60)
     if seen.exit_code == 0:
         await asyncio.to_thread(target.mkdir)
         await sandbox.copy_out(source, target, max_bytes=CARRIED_BYTES)
+        if artifact.exclude:
+            await asyncio.to_thread(_leave_out, target, artifact.exclude)
         return target
     content = await sandbox.read_file(source, max_bytes=CARRIED_BYTES)
     if content is None:
@@ -117,6 +121,19 @@ async def _fetch(sandbox: Sandbox, source: str, target: Path) -> Path | None:
     executable = await sandbox.exec(f"[ -x {quoted} ]", timeout_s=60)
     await asyncio.to_thread(target.chmod, 0o755 if executable.exit_code == 0 else 0o644)
     return target
+
+
+def _leave_out(folder: Path, patterns: Sequence[str]) -> None:
+    """Remove what tar's --exclude would leave out: a pattern fits from any folder on down."""
+    for path in sorted(folder.rglob("*")):
+        names = path.relative_to(folder).parts
+        ends = ["/".join(names[start:]) for start in range(len(names))]
+        if not any(fnmatchcase(end, pattern) for end in ends for pattern in patterns):
+            continue
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 async def _lay(verifier: Sandbox, kept: Path, target: str) -> None:

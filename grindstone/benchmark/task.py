@@ -10,7 +10,7 @@
 
 from pathlib import Path
 
-from pydantic import Field, JsonValue, PositiveFloat
+from pydantic import Field, JsonValue, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from grindstone.base import Frozen
 from grindstone.sandbox.network.rules import NetworkRules
@@ -19,15 +19,30 @@ from grindstone.text import fingerprint_of
 
 
 class Artifact(Frozen):
-    """A path that a separate verifier gets from the agent's sandbox."""
+    """A path of the agent's sandbox that a separate verifier finds at the same place."""
 
     source: str = Field(description="Absolute path of a file or folder inside.")
-    destination: str = Field("", description="Where the verifier finds it; empty: the same path.")
+    exclude: tuple[str, ...] = Field(
+        (), description="What of a folder stays behind, as tar's --exclude takes it."
+    )
 
-    @property
-    def target(self) -> str:
-        """Where it is laid in the verifier's sandbox."""
-        return self.destination or self.source
+
+class Healthcheck(Frozen):
+    """A command that must end with 0 before the agent begins; Docker's rules."""
+
+    command: str
+    interval_s: PositiveFloat = Field(5.0, description="Between two tries.")
+    timeout_s: PositiveFloat = Field(30.0, description="Of one try.")
+    start_period_s: NonNegativeFloat = Field(0.0, description="Failures in it do not count.")
+    start_interval_s: PositiveFloat = Field(5.0, description="Between two tries in it.")
+    retries: PositiveInt = Field(3, description="Failures in a row that are one too many.")
+
+
+class CollectHook(Frozen):
+    """A command that is run once the agent has ended, before anything of its is taken along."""
+
+    command: str
+    timeout_s: PositiveFloat = 60.0
 
 
 class Task(Frozen):
@@ -74,6 +89,8 @@ class Task(Frozen):
     artifacts: tuple[Artifact, ...] = Field(
         (), description="What a separate verifier gets; none declared: the working folder."
     )
+    collect: tuple[CollectHook, ...] = Field((), description="Run before the tests are.")
+    healthcheck: Healthcheck | None = Field(None, description="Passed before the agent begins.")
     warnings: tuple[str, ...] = Field(
         (), description="What of task.toml has no effect, a sentence each."
     )

@@ -33,7 +33,11 @@ LIMITS = frozenset(
 _ONLINE = frozenset({"allow_internet", "network_mode", "network"})
 _NETWORK_WORDS = {"internet", "network", "offline", "online", "egress", "firewall", "hosts"}
 _FREE_FORM = {"metadata", "env"}
-_HARBORS_OWN = frozenset({"version", "schema_version", "source", "user", "skills_dir"})
+_DESCRIBING = {"task"}
+"""Sections that say what a task is called; only a key that resembles one of theirs is told of."""
+_HARBORS_OWN = frozenset(
+    {"version", "schema_version", "source", "authors", "gpu_types", "multi_step_reward_strategy"}
+)
 """Keys that Harbor knows, and that change nothing here."""
 
 _ALIKE = 0.8  # difflib's ratio: one letter missing, doubled, swapped or wrong in a short word
@@ -69,7 +73,9 @@ def _unknown(
             if inner is not None and key not in _FREE_FORM and isinstance(value, dict):
                 yield from _unknown(inner, value, f"{field}.")
         elif key not in _HARBORS_OWN:
-            yield _judged(key, known, prefix, field)
+            judged = _judged(key, known, prefix, field)
+            if judged.nearest or prefix.rstrip(".") not in _DESCRIBING:
+                yield judged
 
 
 def _judged(

@@ -19,8 +19,9 @@ from pydantic import ValidationError
 from grindstone.base import Frozen
 from grindstone.benchmark.checking import run_solution
 from grindstone.benchmark.environ import passed_names
-from grindstone.benchmark.environment import build_spec, start_spec
+from grindstone.benchmark.environment import build_spec
 from grindstone.benchmark.recheck import grade_task
+from grindstone.benchmark.starting import start_task
 from grindstone.benchmark.task import Task
 from grindstone.errors import Cause, InfrastructureError
 from grindstone.files import write_atomic
@@ -111,7 +112,7 @@ def _kept(path: Path) -> AnswerKey | None:
 async def _untouched(
     task: Task, image: str, provider: SandboxProvider, labels: Mapping[str, str] | None
 ) -> AnswerKey:
-    sandbox = await provider.start(start_spec(task, image, labels=labels))
+    sandbox = await start_task(task, provider, image, labels=labels)
     try:
         said = values_said(await _graded(task, sandbox, provider, labels))
     finally:
@@ -122,7 +123,7 @@ async def _untouched(
 async def _solved(
     task: Task, image: str, provider: SandboxProvider, labels: Mapping[str, str] | None
 ) -> AnswerKey:
-    sandbox = await provider.start(start_spec(task, image, labels=labels))
+    sandbox = await start_task(task, provider, image, labels=labels)
     try:
         before = await _texts(sandbox)
         await sandbox.exec(f": > {_MARK}; sleep 0.05", timeout_s=_LISTING_TIMEOUT_S)

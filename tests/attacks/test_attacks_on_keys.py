@@ -6,7 +6,8 @@ import pytest
 
 from grindstone.agents.replay import remembering
 from grindstone.benchmark.environ import PASS_ENV, pass_on, passed
-from grindstone.benchmark.loading import TaskError, load_task, load_tasks
+from grindstone.benchmark.folder import TaskError
+from grindstone.benchmark.loading import load_task, load_tasks
 from grindstone.errors import InputError
 from grindstone.llm.messages import Response, Text
 from grindstone.llm.paying import masked_response

@@ -30,6 +30,9 @@ def sealed(output="", exit_code=0, timed_out=False, **files):
         ({"reward.json": '{"speed": 7}', "reward.txt": "0.75"}, 0.75),
         ({"reward.json": '{"accuracy": 0.5, "note": "x", "ok": true}'}, 0.5),
         ({"reward.json": "1"}, 1.0),
+        ({"reward.json": '{"reward": true}', "reward.txt": "0"}, 1.0),
+        ({"reward.json": '{"reward": false}'}, 0.0),
+        ({"reward.json": "true"}, 1.0),
     ],
 )
 def test_rewards(files, reward):
@@ -52,7 +55,7 @@ def test_rewards(files, reward):
         {"reward.json": "[" * 100_000},
         {"reward.json": "[1]"},
         {"reward.json": "{}"},
-        {"reward.json": '{"reward": true}'},
+        {"reward.json": '{"reward": null}'},
         {"reward.json": '{"reward": "1"}'},
         {"reward.json": '{"reward": NaN}'},
         {"reward.json": '{"reward": 1e999}'},

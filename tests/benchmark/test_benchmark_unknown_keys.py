@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from grindstone.benchmark import load_task, load_tasks
+from grindstone.benchmark.folder import TaskError
 from grindstone.benchmark.linting import lint_task
-from grindstone.benchmark.loading import TaskError
 from grindstone.resources import bundled
 
 
