@@ -9,7 +9,6 @@ by an earlier action. Nothing is ever executed. A variable set earlier in the sa
 filled in; any other stays as it is written.
 """
 
-import posixpath
 import re
 import shlex
 from collections.abc import Iterable, Sequence
@@ -17,7 +16,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from grindstone.graduation.constitution.blank_variables import blank_variables
-from grindstone.graduation.constitution.embedded import file_run, handed_on, running, supplied
+from grindstone.graduation.constitution.embedded import handed_on, supplied
 from grindstone.graduation.constitution.shell_command import (
     SHELLS,
     Command,
@@ -25,6 +24,7 @@ from grindstone.graduation.constitution.shell_command import (
     WrittenFile,
     interpreter,
 )
+from grindstone.graduation.constitution.shell_files import MAX_SCRIPT_BYTES, KnownFiles
 from grindstone.graduation.constitution.shell_tree import (
     descend,
     parser,
@@ -34,12 +34,10 @@ from grindstone.graduation.constitution.shell_tree import (
     text_of,
 )
 from grindstone.graduation.constitution.shell_words import ansi_c, braced, printed, unwrapped
-from grindstone.graduation.constitution.stdin_programs import makefile_of
 
 if TYPE_CHECKING:
     from tree_sitter import Node
 
-MAX_SCRIPT_BYTES = 200_000
 MAX_NESTING = 6
 MAX_VISITS = 50_000
 """Parts of a script that are looked at, those of functions and loops each time."""
@@ -64,12 +62,12 @@ def read_scripts(pieces: tuple[str | WrittenFile, ...]) -> tuple[Script, ...]:
         pieces: The scripts, and files that were written between them; an empty script for each
             of those is among what is returned.
     """
-    files: dict[str, str] = {}
+    files = KnownFiles()
     found = []
     blank = blank_variables(each if isinstance(each, str) else each.content for each in pieces)
     for piece in pieces:
         if isinstance(piece, WrittenFile):
-            files[posixpath.normpath(piece.path)] = piece.content
+            files.put(piece)
             found.append(Script((), whole=True))
             continue
         source = piece.encode("utf-8", "replace")
@@ -88,7 +86,7 @@ def read_scripts(pieces: tuple[str | WrittenFile, ...]) -> tuple[Script, ...]:
 class _Reader:
     """Reads one script, with the files that are known beside it."""
 
-    def __init__(self, files: dict[str, str], within: int = 0) -> None:
+    def __init__(self, files: KnownFiles, within: int = 0) -> None:
         self.found: list[Command] = []
         self.unread = False
         self._within = within  # substitutions that it is inside of
@@ -190,7 +188,7 @@ class _Reader:
                     reads=(*command.reads, *reads),
                     document=command.document or document,
                 )
-                self._keep(self.found[at], given)
+                self._files.keep(self.found[at], given)
                 self._open(self.found[at], depth)
             return last
         words: list[str] = []
@@ -229,9 +227,9 @@ class _Reader:
             folder=self._folder,
             through=bare.through,
         )
-        command = self._of_files(command)
+        command = self._files.run_by(command)
         self.found.append(command)
-        self._keep(command, given)
+        self._files.keep(command, given)
         self._enter(command, depth)
         self._open(command, depth)
         for each in piped:  # cat <<E | sh
@@ -259,35 +257,6 @@ class _Reader:
         if redirect.type == "herestring_redirect" and redirect.named_children:
             return self._word(redirect.named_children[-1])
         return ""
-
-    def _of_files(self, command: Command) -> Command:
-        """Return a command with the script of a known file that it runs as its document."""
-        made = makefile_of(command)
-        known = (self._known(command.path(each)) for each in made or (file_run(command),) if each)
-        content = next((each for each in known if each is not None), None)
-        if content is None:
-            return command
-        return command._replace(document=content) if made else running(command, content)
-
-    def _known(self, path: str) -> str | None:
-        """Return a known file's content; where one of two paths is relative, by how it ends."""
-        path = posixpath.normpath(path)
-        known = self._files.get(path)
-        alike = [
-            each for each in self._files if each.endswith(f"/{path}") or path.endswith(f"/{each}")
-        ]
-        return self._files[alike[-1]] if alike and known is None else known
-
-    def _keep(self, command: Command, given: str | None) -> None:
-        """Note what a command writes into files."""
-        text = printed(command.words, command.document or given)
-        if text is None and command.program != "cat":
-            return
-        targets = [*command.writes, *(command.operands if command.program == "tee" else ())]
-        for path in targets:
-            place = posixpath.normpath(command.path(path))
-            before = self._files.get(place, "")
-            self._files[place] = (before + "\n" + (text or ""))[-MAX_SCRIPT_BYTES:].strip("\n")
 
     def _enter(self, command: Command, depth: int) -> None:
         """Follow what changes how later words are read."""
@@ -380,7 +349,7 @@ class _Reader:
         """Return what $(…) prints where that is known, else its text."""
         if self._within >= MAX_SUBSTITUTED:
             return text_of(node)
-        reader = _Reader(dict(self._files), self._within + 1)
+        reader = _Reader(self._files.copy(), self._within + 1)
         reader._variables = dict(self._variables)
         inner = text_of(node).removeprefix("$(").removesuffix(")").strip("`")
         if len(inner) > MAX_SUBSTITUTION:
