@@ -8,7 +8,7 @@ the port from its sandbox, reads a thing. All that is ever written are orders to
 import asyncio
 import hmac
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import quote
@@ -24,6 +24,8 @@ from grindstone.view.downloads import run_download
 from grindstone.view.posting import MOST_BYTES, foreign, take_order
 from grindstone.view.site import Site
 from grindstone.view.tail import watch
+
+Answer = Callable[[Request], Awaitable[Response]]
 
 ASSETS = Path(__file__).parent / "assets"
 
@@ -59,28 +61,29 @@ def viewer_app(site: Site, expected: str, *, by: str = "viewer") -> Starlette:
         by: Whom an order is said to come from.
     """
 
-    def refused(request: Request) -> Response | None:
-        given = request.headers.get("authorization", "")
-        if hmac.compare_digest(given.encode(), expected.encode()):
-            return None
-        # No WWW-Authenticate: the page asks for the login itself.
-        return _problem(HTTPStatus.UNAUTHORIZED, "the home's login is needed")
+    def guarded(answer: Answer, wrong: HTTPStatus = HTTPStatus.NOT_FOUND) -> Answer:
+        """Let those alone ask who have the login; what is wrong with a question is a problem."""
+
+        async def asked(request: Request) -> Response:
+            given = request.headers.get("authorization", "")
+            if not hmac.compare_digest(given.encode(), expected.encode()):
+                # No WWW-Authenticate: the page asks for the login itself.
+                return _problem(HTTPStatus.UNAUTHORIZED, "the home's login is needed")
+            try:
+                return await answer(request)
+            except InputError as error:
+                return _problem(wrong, str(error))
+            except GrindstoneError as error:
+                return _problem(HTTPStatus.INTERNAL_SERVER_ERROR, str(error))
+
+        return asked
 
     async def document(request: Request) -> Response:
-        if (no := refused(request)) is not None:
-            return no
         address, query = request.path_params["address"], dict(request.query_params)
-        try:
-            found = await asyncio.to_thread(site.document, address, query)
-        except InputError as error:
-            return _problem(HTTPStatus.NOT_FOUND, str(error))
-        except GrindstoneError as error:
-            return _problem(HTTPStatus.INTERNAL_SERVER_ERROR, str(error))
+        found = await asyncio.to_thread(site.document, address, query)
         return Response(found, media_type="application/json", headers=HEADERS)
 
     async def order(request: Request) -> Response:
-        if (no := refused(request)) is not None:
-            return no
         if why := foreign(request.headers):
             return _problem(HTTPStatus.FORBIDDEN, why)
         body = b""
@@ -89,28 +92,17 @@ def viewer_app(site: Site, expected: str, *, by: str = "viewer") -> Starlette:
             if len(body) > MOST_BYTES:
                 return _problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "an order is short")
         key = request.path_params["run_key"]
-        try:
-            given = await asyncio.to_thread(take_order, site.ledger, key, body, by)
-        except InputError as error:
-            return _problem(HTTPStatus.CONFLICT, str(error))
+        given = await asyncio.to_thread(take_order, site.ledger, key, body, by)
         return Response(given.model_dump_json(), media_type="application/json", headers=HEADERS)
 
     async def download(request: Request) -> Response:
-        if (no := refused(request)) is not None:
-            return no
         names = request.path_params["run_key"], request.path_params["form"]
-        try:
-            found = await asyncio.to_thread(run_download, site.ledger, *names)
-        except InputError as error:
-            return _problem(HTTPStatus.NOT_FOUND, str(error))
+        found = await asyncio.to_thread(run_download, site.ledger, *names)
         named = f"attachment; filename*=UTF-8''{quote(found.name)}"
         headers = HEADERS | {"Content-Disposition": named}
         return Response(found.content, media_type="application/octet-stream", headers=headers)
 
-    async def events(request: Request) -> Response:
-        if (no := refused(request)) is not None:
-            return no
-
+    async def events(_: Request) -> Response:
         async def lines() -> AsyncIterator[str]:
             async for keys in watch(site.home):
                 yield f"event: changed\ndata: {json.dumps(keys)}\n\n"
@@ -120,10 +112,12 @@ def viewer_app(site: Site, expected: str, *, by: str = "viewer") -> Starlette:
 
     return Starlette(
         routes=[
-            Route("/api/events", events),
-            Route("/api/run/{run_key}/orders", order, methods=["POST"]),
-            Route("/api/run/{run_key}/download/{form}", download),
-            Route("/api/{address:path}", document),
+            Route("/api/events", guarded(events)),
+            Route(
+                "/api/run/{run_key}/orders", guarded(order, HTTPStatus.CONFLICT), methods=["POST"]
+            ),
+            Route("/api/run/{run_key}/download/{form}", guarded(download)),
+            Route("/api/{address:path}", guarded(document)),
             Mount("/", _Assets(directory=ASSETS, html=True)),
         ]
     )

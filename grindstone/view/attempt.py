@@ -39,6 +39,9 @@ TITLE_CHARS = 160
 SHOWN_CHARS = 40_000
 """Of one output; the download has all of it."""
 
+_NOTHING = Trajectory(steps=(), stop_reason=StopReason.SUBMITTED)
+"""What is shown as done of an attempt that left no trajectory."""
+
 
 def find_episode(ledger: Ledger, start: str) -> Episode:
     """Return the one attempt whose id is given, or begins so.
@@ -77,12 +80,11 @@ def attempt_document(ledger: Ledger, episode_id: str, level: FeedbackLevel) -> A
     same_task = ledger.scan(Episode, episode.run_key).filter(pl.col("task_id") == episode.task_id)
     beside = attempt_lines(ledger, same_task, episode.run_key)
     at = next(i for i, line in enumerate(beside) if line.episode_id == key)
-    seen = recall(ledger, episode.run_key, [key])
-    steps = seen[0].trajectory.steps if seen else ()
-    trajectory = Trajectory(steps=steps, stop_reason=StopReason.SUBMITTED)
+    seen = _recalled(ledger, episode)
+    trajectory = seen.trajectory if seen else _NOTHING
     calls = calls_of(trajectory)
     repeated = _repeated(calls)
-    uses = seen[0].uses if seen else ()
+    uses = seen.uses if seen else ()
     loads = [
         SkillLoad(skill=use.skill, steps=loading_steps(trajectory, use.skill))
         for use in uses
@@ -93,18 +95,18 @@ def attempt_document(ledger: Ledger, episode_id: str, level: FeedbackLevel) -> A
     return AttemptDocument(
         attempt=beside[at],
         level=level.value,
-        feedback=_feedback(episode, seen[0], level) if seen else None,
+        feedback=_feedback(episode, seen, level) if seen else None,
         evidence=episode.evidence,
         error_detail=episode.error_detail,
         judge=judged[0] if judged else None,
         stop_reason=episode.stop_reason,
-        submission=seen[0].trajectory.submission if seen else "",
+        submission=trajectory.submission,
         skills=uses,
         loads=tuple(load for load in loads if load.steps),
         first_error=errors[0] if errors else None,
         errors=errors,
         repeated=repeated,
-        turns=_turns(steps, calls, loads, repeated),
+        turns=_turns(trajectory.steps, calls, loads, repeated),
         chunk=CHUNK,
         previous=beside[at - 1].episode_id if at else None,
         following=beside[at + 1].episode_id if at + 1 < len(beside) else None,
@@ -154,12 +156,12 @@ def whole_document(ledger: Ledger, episode_id: str, level: FeedbackLevel) -> Who
         InputError: There is no such attempt.
     """
     episode = find_episode(ledger, episode_id)
-    seen = recall(ledger, episode.run_key, [episode.episode_id])
+    seen = _recalled(ledger, episode)
     return WholeAttempt(
         episode=episode,
-        trajectory=seen[0].trajectory if seen else None,
-        feedback=_feedback(episode, seen[0], level) if seen else None,
-        skills=seen[0].uses if seen else (),
+        trajectory=seen.trajectory if seen else None,
+        feedback=_feedback(episode, seen, level) if seen else None,
+        skills=seen.uses if seen else (),
     )
 
 
@@ -170,10 +172,15 @@ def atif_document(ledger: Ledger, episode_id: str) -> "dict[str, JsonValue]":
         InputError: There is no such attempt, or it has no trajectory.
     """
     episode = find_episode(ledger, episode_id)
-    seen = recall(ledger, episode.run_key, [episode.episode_id])
-    if not seen:
+    seen = _recalled(ledger, episode)
+    if seen is None:
         raise InputError(episode.episode_id, "has no trajectory", "an attempt with a score")
-    return to_atif(episode, seen[0].trajectory)
+    return to_atif(episode, seen.trajectory)
+
+
+def _recalled(ledger: Ledger, episode: Episode) -> Recalled | None:
+    """Return what an attempt left beside its episode; None where it has no score."""
+    return next(iter(recall(ledger, episode.run_key, [episode.episode_id])), None)
 
 
 def _feedback(episode: Episode, seen: Recalled, level: FeedbackLevel) -> Feedback:
