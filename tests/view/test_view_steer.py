@@ -10,7 +10,7 @@ from support.viewer_home import keep_state, make_home
 from grindstone.home import Home
 from grindstone.ledger import Ledger
 from grindstone.settings import FeedbackLevel
-from grindstone.steering import orders_of
+from grindstone.steering import Order, give_order, orders_of
 from grindstone.view.app import viewer_app
 from grindstone.view.folder import write_folder
 from grindstone.view.site import Site
@@ -109,6 +109,7 @@ class TestButtons:
         page = viewer.open("/run/early")
         page.get_by_role("heading", name="Attempts").wait_for()
         assert page.get_by_role("button", name="Pause").count() == 0
+        give_order(home.run("now"), Order(paused=True), by="ann@desk", via="cli")
         index = write_folder(home, ("now",), tmp_path / "pages", level=FeedbackLevel.TESTS)
         page.goto(f"{index.as_uri()}#/run/now")
         page.get_by_role("heading", name="Orders").wait_for()
