@@ -28,8 +28,7 @@ from grindstone.digest import digest
 from grindstone.errors import Cause, InfrastructureError
 from grindstone.llm.volatile import masked
 from grindstone.masking import NO_MASK, Mask
-from grindstone.sandbox.network.rules import NetworkRules
-from grindstone.sandbox.protocol import ExecResult, Keep, Sandbox, SealedResult
+from grindstone.sandbox.protocol import ExecResult, Sandbox, SealedResult, SealedSpec
 from grindstone.sandbox.registry import Kind
 
 _LONGEST_THOUGHT_S = 60.0
@@ -145,31 +144,9 @@ class ReplayingSandbox:
         """Copy a folder out."""
         await self._sandbox.copy_out(source, target, max_bytes=max_bytes)
 
-    async def exec_sealed(
-        self,
-        command: str,
-        *,
-        timeout_s: float,
-        inputs: Mapping[str, Path],
-        log_dir: str,
-        cwd: str | None = None,
-        env: Mapping[str, str] | None = None,
-        max_output_bytes: int = 4_000_000,
-        keep: Keep = "nothing",
-        network: NetworkRules | None = None,
-    ) -> SealedResult:
+    async def exec_sealed(self, spec: SealedSpec) -> SealedResult:
         """Run a sealed command."""
-        return await self._sandbox.exec_sealed(
-            command,
-            timeout_s=timeout_s,
-            inputs=inputs,
-            log_dir=log_dir,
-            cwd=cwd,
-            env=env,
-            max_output_bytes=max_output_bytes,
-            keep=keep,
-            network=network,
-        )
+        return await self._sandbox.exec_sealed(spec)
 
     async def listen(self, port: int) -> socket.socket:
         """Return a socket that listens inside."""

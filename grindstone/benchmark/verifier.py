@@ -19,7 +19,7 @@ from grindstone.benchmark.scoring import is_pass
 from grindstone.benchmark.task import Task
 from grindstone.errors import Cause, InfrastructureError
 from grindstone.records import Verdict
-from grindstone.sandbox.protocol import Sandbox, SealedResult
+from grindstone.sandbox.protocol import Sandbox, SealedResult, SealedSpec
 from grindstone.settings import ScoreMode
 from grindstone.text import shorten
 
@@ -66,14 +66,16 @@ async def run_tests(
         InfrastructureError: As `grade`.
     """
     sealed = await sandbox.exec_sealed(
-        _command(task),
-        timeout_s=task.verifier_timeout_s,
-        inputs={TESTS: tests_dir} if tests_dir is not None else {},
-        log_dir=LOGS,
-        cwd=cwd,
-        keep=task.keep,
-        network=task.verifier_network,
-        env={"TEST_DIR": TESTS, **task.verifier_env},
+        SealedSpec(
+            command=_command(task),
+            timeout_s=task.verifier_timeout_s,
+            inputs={TESTS: tests_dir} if tests_dir is not None else {},
+            log_dir=LOGS,
+            cwd=cwd,
+            keep=task.keep,
+            network=task.verifier_network,
+            env={"TEST_DIR": TESTS, **task.verifier_env},
+        )
     )
     return read_verdict(sealed, timeout_s=task.verifier_timeout_s, score_mode=score_mode)
 

@@ -7,5 +7,6 @@ from .protocol import Limits as Limits
 from .protocol import Sandbox as Sandbox
 from .protocol import SandboxProvider as SandboxProvider
 from .protocol import SealedResult as SealedResult
+from .protocol import SealedSpec as SealedSpec
 from .protocol import StartSpec as StartSpec
 from .provider import open_provider as open_provider

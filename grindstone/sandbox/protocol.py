@@ -96,6 +96,24 @@ class StartSpec(Frozen):
     labels: dict[str, str] = Field({}, description="Beside the ones that make it reapable.")
 
 
+class SealedSpec(Frozen):
+    """A command that is to run sealed off from what ran in its sandbox before."""
+
+    command: str = Field(description="A bash command line.")
+    timeout_s: PositiveFloat
+    inputs: dict[str, Path] = Field(description="Absolute folder inside → folder on the host.")
+    log_dir: str = Field(description="Absolute folder inside, whose files are returned.")
+    cwd: str | None = None
+    env: dict[str, str] = {}
+    max_output_bytes: PositiveInt = 4_000_000
+    keep: Keep = Field("nothing", description="What goes on running beside it.")
+    network: NetworkRules | None = Field(
+        None,
+        description="In force meanwhile, in place of the sandbox's own rules; a sandbox that was "
+        "started without a network has none whatever it says.",
+    )
+
+
 class Sandbox(Protocol):
     """A running sandbox. Every method may raise InfrastructureError, and nothing else."""
 
@@ -150,27 +168,13 @@ class Sandbox(Protocol):
         """
         ...
 
-    async def exec_sealed(
-        self,
-        command: str,
-        *,
-        timeout_s: float,
-        inputs: Mapping[str, Path],
-        log_dir: str,
-        cwd: str | None = None,
-        env: Mapping[str, str] | None = None,
-        max_output_bytes: int = 4_000_000,
-        keep: Keep = "nothing",
-        network: NetworkRules | None = None,
-    ) -> SealedResult:
+    async def exec_sealed(self, spec: SealedSpec) -> SealedResult:
         """End what runs in the sandbox, then run a command in a mount namespace of its own.
 
-        Each of `inputs` (absolute folder inside → folder on the host) is copied to a fresh
-        private file system laid over that path, and `log_dir` is fresh, private and empty;
-        the sandbox's other users may not enter them. What `keep` leaves running neither sees
-        these nor can write to them. The files left in `log_dir` are returned.
-        `network` is in force while it runs, in place of the sandbox's own rules; a sandbox that
-        was started without a network has none whatever it says.
+        Each of the inputs is copied to a fresh private file system laid over its path, and the
+        log folder is fresh, private and empty; the sandbox's other users may not enter them. What
+        is kept running neither sees these nor can write to them. The files left in the log folder
+        are returned.
         """
         ...
 

@@ -18,7 +18,7 @@ from grindstone.sandbox.disk import DiskWatch, Taken
 from grindstone.sandbox.network.doors import PORT
 from grindstone.sandbox.network.proxy import Proxy, Visit
 from grindstone.sandbox.network.rules import NetworkRules
-from grindstone.sandbox.protocol import ExecResult, Keep, Limits, SealedResult
+from grindstone.sandbox.protocol import ExecResult, Keep, Limits, SealedResult, SealedSpec
 from grindstone.sandbox.registry import Kind
 from grindstone.sandbox.usage import kills_in
 from grindstone.sandbox.wire import END, LEFT, RunnerOutput, file_record, folder_records
@@ -190,43 +190,31 @@ class RemoteSandbox(ABC):
                 return kills_in(content.decode(errors="replace"))
         return 0
 
-    async def exec_sealed(
-        self,
-        command: str,
-        *,
-        timeout_s: float,
-        inputs: Mapping[str, Path],
-        log_dir: str,
-        cwd: str | None = None,
-        env: Mapping[str, str] | None = None,
-        max_output_bytes: int = 4_000_000,
-        keep: Keep = "nothing",
-        network: NetworkRules | None = None,
-    ) -> SealedResult:
+    async def exec_sealed(self, spec: SealedSpec) -> SealedResult:
         """End what runs already, then run a command in a mount namespace of its own."""
-        command = await self._shortened(command)
-        options = [*self._options(timeout_s, max_output_bytes, cwd), *KEEP_OPTIONS[keep]]
+        command, most = await self._shortened(spec.command), spec.max_output_bytes
+        options = [*self._options(spec.timeout_s, most, spec.cwd), *KEEP_OPTIONS[spec.keep]]
 
         def records() -> Iterable[bytes]:
-            for target, source in inputs.items():
+            for target, source in spec.inputs.items():
                 yield from folder_records(source, target)
             yield END
 
         began = time.monotonic()
         try:
-            with self._ruled_by(network):
+            with self._ruled_by(spec.network):
                 answer = await self._talk(
-                    ["seal", *options, log_dir, *inputs, "--", "bash", "-c", command],
+                    ["seal", *options, spec.log_dir, *spec.inputs, "--", "bash", "-c", command],
                     give=records(),
-                    env=env,
-                    wait_s=timeout_s + MOVE_TIMEOUT_S,
-                    room=max_output_bytes + LOG_BYTES,
+                    env=spec.env,
+                    wait_s=spec.timeout_s + MOVE_TIMEOUT_S,
+                    room=most + LOG_BYTES,
                     sealing=True,
                 )
         except RunnerTimeout as late:
-            run = _result(late.answer, began, max_output_bytes, exit_code=124)
+            run = _result(late.answer, began, most, exit_code=124)
             return SealedResult(run, late.answer.files, late.answer.note)
-        run = _result(answer, began, max_output_bytes)
+        run = _result(answer, began, most)
         return SealedResult(run, answer.files, answer.note)
 
     def _ruled_by(self, network: NetworkRules | None) -> AbstractContextManager[None]:

@@ -12,7 +12,7 @@ import pytest
 from support.internet import HOST_SECRET, METADATA, PRIVATE, PRIVATE_6, PUBLIC, internet
 from support.sandboxes import Start
 
-from grindstone.sandbox import Sandbox
+from grindstone.sandbox import Sandbox, SealedSpec
 from grindstone.sandbox.network.rules import NetworkRules
 
 pytestmark = pytest.mark.skipif(
@@ -234,12 +234,14 @@ async def test_the_tests_have_a_network_of_their_own(
         "none": NetworkRules(mode="none"),
     }.items():
         told[name] = await sandbox.exec_sealed(
-            fetching + "; cat /tmp/held",
-            timeout_s=60,
-            inputs={"/tests": tmp_path},
-            log_dir="/logs/verifier",
-            network=rules,
-            keep="all",
+            SealedSpec(
+                command=fetching + "; cat /tmp/held",
+                timeout_s=60,
+                inputs={"/tests": tmp_path},
+                log_dir="/logs/verifier",
+                network=rules,
+                keep="all",
+            )
         )
     after = await sandbox.exec(fetching, timeout_s=60)
     await sandbox.close()

@@ -1,8 +1,9 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from grindstone.sandbox import Sandbox
+from grindstone.sandbox import Sandbox, SealedSpec
 
 FORGER = """
 (while :; do
@@ -25,6 +26,11 @@ cat /logs/verifier/reward.txt
 """
 
 
+def sealed(command: str, tests: Path, *, timeout_s: float = 30, **more: Any) -> SealedSpec:
+    place = {"inputs": {"/tests": tests}, "log_dir": "/logs/verifier"}
+    return SealedSpec(command=command, timeout_s=timeout_s, **place, **more)
+
+
 @pytest.fixture
 def tests_dir(tmp_path: Path) -> Path:
     folder = tmp_path / "tests"
@@ -37,13 +43,7 @@ def tests_dir(tmp_path: Path) -> Path:
 async def test_a_live_forger_gains_nothing(sandbox: Sandbox, tests_dir: Path) -> None:
     await sandbox.exec(FORGER, timeout_s=10)
     for _ in range(2):
-        result = await sandbox.exec_sealed(
-            "bash /tests/test.sh",
-            timeout_s=30,
-            inputs={"/tests": tests_dir},
-            log_dir="/logs/verifier",
-            keep="all",
-        )
+        result = await sandbox.exec_sealed(sealed("bash /tests/test.sh", tests_dir, keep="all"))
         assert result.run.output == "fresh\n0\n"
         assert result.files == {"reward.txt": b"0\n"}
 
@@ -66,12 +66,7 @@ async def test_what_lies_in_the_way_does_not_matter(
     sandbox: Sandbox, tests_dir: Path, trick: str
 ) -> None:
     await sandbox.exec(f"mkdir /forged; echo 1 >/forged/reward.txt; {trick}", timeout_s=10)
-    result = await sandbox.exec_sealed(
-        "bash /tests/test.sh",
-        timeout_s=30,
-        inputs={"/tests": tests_dir},
-        log_dir="/logs/verifier",
-    )
+    result = await sandbox.exec_sealed(sealed("bash /tests/test.sh", tests_dir))
     assert result.run.output == "fresh\n0\n"
     assert result.files == {"reward.txt": b"0\n"}
 
@@ -90,12 +85,13 @@ async def test_the_agents_processes_see_nothing_of_it(sandbox: Sandbox, tests_di
     """
     await sandbox.exec(spy, timeout_s=10)
     result = await sandbox.exec_sealed(
-        "cat /tests/answer; cd /tests; sleep 1.5; ls /logs/verifier; echo log >/logs/verifier/log",
-        timeout_s=30,
-        inputs={"/tests": tests_dir},
-        log_dir="/logs/verifier",
-        keep="all",
-        env={"KEY": "CANARY"},
+        sealed(
+            "cat /tests/answer; cd /tests; sleep 1.5; ls /logs/verifier;"
+            " echo log >/logs/verifier/log",
+            tests_dir,
+            keep="all",
+            env={"KEY": "CANARY"},
+        )
     )
     assert result.run.output == "CANARY"
     assert result.files == {"log": b"log\n"}
@@ -117,11 +113,9 @@ async def test_a_service_left_running_is_reached(sandbox: Sandbox, tmp_path: Pat
     ask = "import urllib.request as r; print(r.urlopen('http://127.0.0.1:8123/page').read())"
     (tmp_path / "ask.py").write_text(ask)
     result = await sandbox.exec_sealed(
-        "python3 /tests/ask.py; echo from-verifier >/srv/www/note",
-        timeout_s=30,
-        inputs={"/tests": tmp_path},
-        log_dir="/logs/verifier",
-        keep="listening",
+        sealed(
+            "python3 /tests/ask.py; echo from-verifier >/srv/www/note", tmp_path, keep="listening"
+        )
     )
     assert "served" in result.run.output
     assert await sandbox.read_file("/srv/www/note") == b"from-verifier\n"
@@ -130,11 +124,11 @@ async def test_a_service_left_running_is_reached(sandbox: Sandbox, tmp_path: Pat
 @pytest.mark.catalogue(each_case=True)
 async def test_only_regular_files_come_back(sandbox: Sandbox, tmp_path: Path) -> None:
     result = await sandbox.exec_sealed(
-        "cd /logs/verifier; mkdir sub; echo a >sub/a; ln -s /etc/passwd link; mkfifo pipe;"
-        " ln -s / root; head -c 40000000 /dev/zero >large; echo small >small",
-        timeout_s=30,
-        inputs={"/tests": tmp_path},
-        log_dir="/logs/verifier",
+        sealed(
+            "cd /logs/verifier; mkdir sub; echo a >sub/a; ln -s /etc/passwd link; mkfifo pipe;"
+            " ln -s / root; head -c 40000000 /dev/zero >large; echo small >small",
+            tmp_path,
+        )
     )
     assert result.files == {"sub/a": b"a\n", "small": b"small\n"}
 
@@ -142,10 +136,11 @@ async def test_only_regular_files_come_back(sandbox: Sandbox, tmp_path: Path) ->
 @pytest.mark.catalogue(each_case=True)
 async def test_time_runs_out_for_a_sealed_command_too(sandbox: Sandbox, tmp_path: Path) -> None:
     result = await sandbox.exec_sealed(
-        "echo begun; echo 0.5 >/logs/verifier/reward.txt; setsid sleep 1011 & sleep 1012",
-        timeout_s=1,
-        inputs={"/tests": tmp_path},
-        log_dir="/logs/verifier",
+        sealed(
+            "echo begun; echo 0.5 >/logs/verifier/reward.txt; setsid sleep 1011 & sleep 1012",
+            tmp_path,
+            timeout_s=1,
+        )
     )
     assert result.run.timed_out
     assert result.run.output == "begun\n"
@@ -161,11 +156,13 @@ async def test_inputs_below_a_folder_the_agent_works_in(sandbox: Sandbox, tmp_pa
     (tmp_path / "hidden").write_text("x")
     await sandbox.exec("mkdir -p /app/tests; echo mine >/app/file; ln -s file /app/l", timeout_s=5)
     result = await sandbox.exec_sealed(
-        "cat l; ls tests; echo changed >file",
-        timeout_s=10,
-        cwd="/app",
-        inputs={"/app/tests": tmp_path},
-        log_dir="/app/logs",
+        SealedSpec(
+            command="cat l; ls tests; echo changed >file",
+            timeout_s=10,
+            cwd="/app",
+            inputs={"/app/tests": tmp_path},
+            log_dir="/app/logs",
+        )
     )
     assert result.run.output == "mine\nhidden\n"
     assert await sandbox.read_file("/app/file") == b"changed\n"
@@ -177,10 +174,11 @@ async def test_the_sealed_command_has_no_power_over_the_machine(
     sandbox: Sandbox, tmp_path: Path
 ) -> None:
     result = await sandbox.exec_sealed(
-        "mount -t tmpfs none /mnt; unshare -m true; echo x >/proc/sys/kernel/core_pattern;"
-        " mknod /dev/sda b 8 0; grep CapEff /proc/self/status",
-        timeout_s=10,
-        inputs={"/tests": tmp_path},
-        log_dir="/logs/verifier",
+        sealed(
+            "mount -t tmpfs none /mnt; unshare -m true; echo x >/proc/sys/kernel/core_pattern;"
+            " mknod /dev/sda b 8 0; grep CapEff /proc/self/status",
+            tmp_path,
+            timeout_s=10,
+        )
     )
     assert result.run.output.splitlines()[-1].split()[1] == "00000010000000eb"
