@@ -16,7 +16,7 @@ from uuid import UUID
 
 from prefect import get_client
 from prefect.client.schemas.objects import State
-from prefect.states import araise_state_exception
+from prefect.states import Crashed, araise_state_exception
 
 from grindstone.attempt.mailbox import SliceMailbox
 from grindstone.attempt.record import drop_recorded
@@ -43,6 +43,8 @@ LAST_LOOK_S = 0.3
 """The same, where all of it has its episode and the slices have only to end."""
 START_S = 5 * LOST_S
 """How long a worker that lives may take to start a slice's process."""
+DELETED: State[None] = Crashed(message="It is not on the Prefect server any more.")
+"""How a slice ended that somebody deleted, or that a restored database does not know."""
 
 
 async def attempt_in_slices(
@@ -129,7 +131,8 @@ class _Sender:
     taken: float = field(default_factory=time.monotonic)  # when a worker last had something
     scored: ScoredEpisodes = field(init=False)
     workers: SliceWorkers = field(init=False)
-    alone: bool = False  # whether it was told that no worker comes
+    asked: float = 0.0  # when it was last asked why no worker takes anything
+    told: str = ""  # what came of that
 
     def __post_init__(self) -> None:
         """Have read nothing yet."""
@@ -232,20 +235,21 @@ class _Sender:
         if any(run.state is not None and run.state.is_pending() for run in runs):
             await self.workers.look()
         scored = await self._scored()  # read last: what is final has written all it will
+        for run_id in self.away.keys() - {run.id for run in runs}:
+            self._settle(self.away[run_id], scored)
+            await self._end(run_id, DELETED)
         for run in runs:
             away, state = self.away[run.id], run.state
             self._settle(away, scored)
             if state is None:
                 continue
             if state.is_final():
-                del self.away[run.id]
-                self.runtime.slices.discard(str(run.id))
-                await self._end(away, state)
+                await self._end(run.id, state)
             elif state.is_scheduled():
                 away.pulse.renew()
-                self._tell_alone()
+                await self._tell_waiting()
             else:
-                self.taken = time.monotonic()
+                self.taken, self.told = time.monotonic(), ""
                 if state.is_running() and away.begun is None:
                     away.begun = self.taken
                 silent_s = away.pulse.silent_s()
@@ -290,14 +294,22 @@ class _Sender:
         )
         return await self.pool.send(work)
 
-    async def _end(self, away: _Away, state: State) -> None:
-        """Settle what a slice left that has ended."""
+    async def _end(self, run_id: UUID, state: State) -> None:
+        """Settle what a slice left that has ended.
+
+        Who says that it has ended need not be its process, which may live, or be begun again by
+        *Retry*: it is to stop before what it left is made elsewhere.
+        """
+        away = self.away.pop(run_id)
+        self.runtime.slices.discard(str(run_id))
         if not self.todo.unsettled(away.items):
             return
         if state.is_completed():  # what has no score has an error in the ledger
             ledger, key = self.runtime.ledger, self.runtime.run_key
             rows = await asyncio.to_thread(ledger.rows, Episode, key)
             self._settle(away, {row.episode_id: row for row in rows})
+        elif not state.is_cancelled():
+            await asyncio.to_thread(away.pulse.give_up)
         left = self.todo.unsettled(away.items)
         error = await _why_ended(state, away.mailbox)
         called_off = state.is_cancelled() and not isinstance(error, GrindstoneError)
@@ -320,16 +332,18 @@ class _Sender:
             self.enough.see(episode)
 
     async def _give_up(self, run_id: UUID, why: str) -> None:
-        self.away[run_id].pulse.give_up()
+        await asyncio.to_thread(self.away[run_id].pulse.give_up)
         await self.pool.give_up(run_id, why)
 
-    def _tell_alone(self) -> None:
-        if not self.alone and time.monotonic() - self.taken > LOST_S:
-            self.alone = True
-            self.runtime.note(
-                f"No worker has taken an attempt for {LOST_S:.0f} seconds: is one running for the "
-                f"pool {self.pool.name}? `prefect worker start --pool {self.pool.name}`"
-            )
+    async def _tell_waiting(self) -> None:
+        """Tell why nothing is taken, where that is so for long, and again where it changes."""
+        now = time.monotonic()
+        if now - max(self.taken, self.asked) <= LOST_S:
+            return
+        self.asked, why = now, await self.pool.why_waiting()
+        if why != self.told:
+            self.told = why
+            self.runtime.note(f"No worker has taken an attempt for {now - self.taken:.0f} s: {why}")
 
     def _add(self, run_id: UUID, away: _Away) -> None:
         self.away[run_id] = away

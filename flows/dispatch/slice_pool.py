@@ -25,12 +25,16 @@ from prefect.client.schemas.objects import TERMINAL_STATES, FlowRun, State, Stat
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.deployments import arun_deployment
+from prefect.exceptions import ObjectNotFound
 from prefect.states import Cancelling, Crashed
 
+from grindstone.errors import Cause, InfrastructureError
 from grindstone.flows.slices import DEPLOYMENT, AttemptSlice
 from grindstone.tasks.flow_runs import run_tag
 from grindstone.tasks.server_clock import server_ahead
 
+DEFAULT_QUEUE = "default"
+"""Prefect's name of the queue that a pool begins with."""
 PAGE = 200
 """As many runs as a Prefect server tells at once."""
 
@@ -47,8 +51,15 @@ class SlicePool:
 
     @classmethod
     async def of(cls, client: PrefectClient, run_key: str) -> "SlicePool":
-        """Find the pool by the deployment of slices."""
-        deployment = await client.read_deployment_by_name(DEPLOYMENT)
+        """Find the pool by the deployment of slices.
+
+        Raises:
+            InfrastructureError: The deployment is gone from the server.
+        """
+        try:
+            deployment = await client.read_deployment_by_name(DEPLOYMENT)
+        except ObjectNotFound as error:
+            raise _gone() from error
         return cls(client, deployment, run_key, await server_ahead(client))
 
     @property
@@ -63,6 +74,35 @@ class SlicePool:
             return 1
         found = await self.client.read_workers_for_work_pool(self.name, worker_filter=online)
         return max(1, len(found))
+
+    async def why_waiting(self) -> str:
+        """Return what keeps workers from what was sent, and what lets them have it."""
+        name = self.name
+        try:
+            if name is None:
+                return f"the deployment {DEPLOYMENT} has no work pool"
+            pool = await self.client.read_work_pool(name)
+            queue = await self.client.read_work_queue_by_name(
+                self.deployment.work_queue_name or DEFAULT_QUEUE, work_pool_name=name
+            )
+            there = await self.client.read_deployment_by_name(DEPLOYMENT)
+        except ObjectNotFound:
+            return f"the deployment {DEPLOYMENT}, its work pool or its queue is gone"
+        if pool.is_paused:
+            return f"the work pool {name} is paused; `prefect work-pool resume {name}`"
+        if queue.is_paused:
+            resume = f"`prefect work-queue resume {queue.name} --pool {name}`"
+            return f"the work queue {queue.name} of the pool {name} is paused; {resume}"
+        limits = {
+            f"work pool {name}": (pool.active_slots, pool.concurrency_limit),
+            f"work queue {queue.name}": (queue.active_slots, queue.concurrency_limit),
+        }
+        if (limit := there.global_concurrency_limit) is not None:
+            limits[f"deployment {DEPLOYMENT}"] = (limit.active_slots, limit.limit)
+        for whose, (used, most) in limits.items():
+            if most is not None and (used or 0) >= most:
+                return f"the {whose} has a concurrency limit of {most}, and {used or 0} are taken"
+        return f"is one running? `prefect worker start --pool {name}`"
 
     async def wanted_by_others(self) -> bool:
         """Return whether a run of somebody else waits for a worker of the pool."""
@@ -79,11 +119,15 @@ class SlicePool:
         return any(run_tag(self.run_key) not in run.tags for run in found)
 
     async def send(self, work: AttemptSlice) -> UUID:
-        """Send a slice; return the id of its flow run. Cancelled meanwhile, it is called off."""
+        """Send a slice; return the id of its flow run. Cancelled meanwhile, it is called off.
+
+        Raises:
+            InfrastructureError: The deployment is gone from the server.
+        """
         key = uuid4().hex
         try:
             run = await arun_deployment(
-                self.deployment.id,
+                DEPLOYMENT,  # by name: it may be laid down anew meanwhile
                 client=self.client,
                 parameters={"work": work.model_dump(mode="json")},
                 timeout=0,
@@ -91,6 +135,8 @@ class SlicePool:
                 idempotency_key=key,
                 tags=[run_tag(self.run_key)],
             )
+        except ObjectNotFound as error:
+            raise _gone() from error
         except asyncio.CancelledError:
             named = FlowRunFilterIdempotencyKey(any_=[key])
             await self._cancel(FlowRunFilter(idempotency_key=named))
@@ -136,3 +182,11 @@ class SlicePool:
             found |= {run.id: run for run in more}
             if len(more) < PAGE:
                 return list(found.values())
+
+
+def _gone() -> InfrastructureError:
+    told = (
+        f"it has no deployment {DEPLOYMENT} any more; `grindstone up` or `prefect deploy` lays it "
+        "down, and the same run key goes on"
+    )
+    return InfrastructureError(Cause.PREFECT_SERVER, told)

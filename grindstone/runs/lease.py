@@ -1,8 +1,8 @@
 """Whether what was sent elsewhere still lives, by a file that it keeps writing anew.
 
 No clock is compared between machines: who waits notes on its own clock when the file last
-changed. Who is given up by the one that waits finds its file removed, and stops; one that had not
-written any finds another one that says so, whenever it begins.
+changed. Who is given up by the one that waits finds its file removed, or another one that says so,
+and stops, whenever it begins.
 """
 
 import asyncio
@@ -46,10 +46,9 @@ class Pulse:
         self._since = time.monotonic()
 
     def give_up(self) -> None:
-        """Have what was sent stop, should it live after all."""
-        if self._seen is None:
-            self._fence.write("")
-        else:
+        """Have what was sent stop, should it live after all, or be begun once more."""
+        self._fence.write("")
+        if self._seen is not None:
             self._sign.remove()
 
 

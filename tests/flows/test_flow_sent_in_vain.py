@@ -92,14 +92,11 @@ async def test_what_a_dead_process_had_sent_is_waited_for(sender: Sender):
     )
 
     async def finish() -> None:
-        pulse = sender.runtime.folder.pulse(str(before.id))
-        pulse.parent.mkdir(parents=True)
-        for number in range(15):  # three times as long as silence is borne
-            pulse.write_text(str(number))
-            await asyncio.sleep(0.1)
-        error = InfrastructureError(Cause.IMAGE_BUILD, "as the worker saw it")
-        await sender.runtime.append([error_episode(spec, task, error, error.cause.value)])
-        await sender.client.set_flow_run_state(before.id, Completed(), force=True)
+        async with lease.beating(sender.runtime.folder.pulse(str(before.id))):
+            await asyncio.sleep(1.5)  # three times as long as silence is borne
+            error = InfrastructureError(Cause.IMAGE_BUILD, "as the worker saw it")
+            await sender.runtime.append([error_episode(spec, task, error, error.cause.value)])
+            await sender.client.set_flow_run_state(before.id, Completed(), force=True)
 
     elsewhere = asyncio.create_task(finish())
     [episode] = await sender.send()
