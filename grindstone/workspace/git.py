@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from grindstone.errors import InputError
 from grindstone.workspace.errors import WorkspaceError
 
 if TYPE_CHECKING:
@@ -34,8 +35,12 @@ _CONFIG = {
     "tag.gpgSign": "false",
     "gc.auto": "0",
     "init.defaultBranch": BRANCH,
+    "log.showSignature": "false",
     "safe.directory": "*",
+    "submodule.recurse": "false",
 }
+_NO_PROGRAMS = ("--no-ext-diff", "--no-textconv")
+"""Of what shows differences: a history names programs for it in its configuration."""
 
 
 class Commit(NamedTuple):
@@ -102,8 +107,16 @@ class Repository:
         """Have others see what lies beside the history, if there are others."""
 
     def isolate(self) -> None:
-        """Switch off what a tracked .gitattributes or .gitignore would do."""
+        """Switch off what a tracked .gitattributes or .gitignore would do.
+
+        Raises:
+            InputError: Something in the history's own folder is a link: what is written to it, or
+                removed from it, would be elsewhere.
+        """
         info = self.git_dir / "info"
+        for path in (self.git_dir, *self.git_dir.glob("*"), *info.glob("*")):
+            if path.is_symlink():
+                raise InputError(str(path), "is a link", "a history that lies in its own folder")
         info.mkdir(exist_ok=True)
         for name, content in (("attributes", _ATTRIBUTES), ("exclude", f"/{EVOLUTION}/\n")):
             path = info / name
@@ -118,13 +131,20 @@ class Repository:
         """
         from git.exc import GitCommandError, GitCommandNotFound
 
-        command = ["git", *arguments]
+        name, *rest = arguments
+        plain = _NO_PROGRAMS if name in ("diff", "show") else ()
+        command = ["git", name, *plain, *rest]
+        # A fetch is of a bundle, which is a file; nothing else reaches further than the folder.
+        reach = {"GIT_ALLOW_PROTOCOL": "file" if name == "fetch" else "none"}
         try:
             with tempfile.TemporaryFile() as given:
                 given.write((stdin or "").encode())
                 given.seek(0)
                 output = self._git.execute(
-                    command, istream=given, env=self._environment, strip_newline_in_stdout=False
+                    command,
+                    istream=given,
+                    env=self._environment | reach,
+                    strip_newline_in_stdout=False,
                 )
         except GitCommandNotFound as error:
             raise WorkspaceError("git: is not installed; expected git on the PATH") from error
@@ -261,6 +281,7 @@ class Repository:
             "GIT_CONFIG_NOSYSTEM": "1",
             "GIT_CONFIG_PARAMETERS": "",
             "GIT_TERMINAL_PROMPT": "0",
+            "GIT_NO_LAZY_FETCH": "1",
             "GIT_OPTIONAL_LOCKS": "0",
             "GIT_LITERAL_PATHSPECS": "0",
             "GIT_AUTHOR_NAME": "Grindstone",

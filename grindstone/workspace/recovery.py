@@ -25,8 +25,8 @@ def recover(repository: Repository) -> str:
             a repository of its own that would be lost.
     """
     kept = ""
-    repository.drop_stale_locks()
     repository.isolate()
+    repository.drop_stale_locks()
     _attach(repository)
     _finish_refs(repository)
     _check_tree(repository)
