@@ -58,6 +58,11 @@ KILLS_TEST = "echo 'echo 1 > /logs/verifier/reward.txt; kill -9 $PPID' > build.s
 TEXT_PAYS = "echo 'echo 1 > /logs/verifier/reward.txt' > build.sh"
 
 NOBODY_IS_ROOT = "sed -i 's/^nobody:x:[0-9]*:/nobody:x:0:/' /etc/passwd; " + TEXT_PAYS
+ACCOUNT = (
+    "grep -v ^nobody /etc/passwd > p; printf '{0}' >> p; cat p > /etc/passwd; rm p; " + TEXT_PAYS
+)
+UNENDED = ACCOUNT.format("nobody:x:0:0::/:/bin/sh")
+INDENTED = ACCOUNT.format(" nobody:x:0:0::/:/bin/sh\\n")
 DROPPED = """\
 su nobody -s /bin/bash -c 'bash /app/build.sh'
 [ -e /logs/verifier/reward.txt ] || echo 0 > /logs/verifier/reward.txt
@@ -70,6 +75,8 @@ WAYS = {
     "a reward, and the end of test.sh": (KILLS_TEST, RUNS_IT),
     "a reward that the report contradicts": (TEXT_PAYS, REPORTED),
     "an account that tests drop to, made root's": (NOBODY_IS_ROOT, DROPPED),
+    "the same on a line without an end": (UNENDED, DROPPED),
+    "the same on an indented line": (INDENTED, DROPPED),
 }
 
 
