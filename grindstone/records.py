@@ -310,7 +310,7 @@ class Episode(Frozen):
     basis: Basis = "tests"
     evidence: str = Field("", description="Why the score does not rest on the tests alone.")
     exposed: bool = Field(
-        False, description="The task's tests run the agent's programs as their own user."
+        False, description="The task's tests seem to lend the agent's programs their rights."
     )
     memory_mb: NonNegativeInt = Field(0, description="Promised to the sandbox; 0: not recorded.")
     memory_limit_mb: NonNegativeInt = Field(

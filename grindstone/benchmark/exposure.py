@@ -1,12 +1,16 @@
-"""Whether a task's tests run programs of the agent's with their own rights.
+"""Whether a task's tests lend programs of the agent's their own rights.
 
 Linux tells users apart, and not the programs of one user: what the tests run as themselves can
-read them and write the reward. This reads the tests' text, and is a finding, not a proof.
+read them and write the reward. So can a process of the agent that is kept beside tests which run
+something as another user: becoming that user opens the program's view of the tests, and root
+again, it reads and writes there. This reads the tests' text, and is a finding, not a proof.
 """
 
 import re
 from pathlib import Path
 from typing import NamedTuple
+
+from grindstone.sandbox.protocol import Keep
 
 _RUNS = re.compile(
     r"""
@@ -31,21 +35,28 @@ _LIMIT_BYTES = 1_000_000
 
 
 class Exposure(NamedTuple):
-    """Where the tests run what may be the agent's."""
+    """Where the tests run what may be the agent's, or open themselves to what is kept of it."""
 
     file: str  # relative to the task's folder
     line: str
+    to_kept: bool = False  # to processes that are kept, by a program run as another user
 
 
-def exposed_by(task_dir: Path) -> Exposure | None:
-    """Return the first place where the tests seem to run the agent's programs as themselves."""
+def exposed_by(task_dir: Path, keep: Keep) -> Exposure | None:
+    """Return the first place where the tests seem to lend the agent's programs their rights.
+
+    Args:
+        task_dir: The task's folder.
+        keep: What of the agent's processes may run beside the tests.
+    """
     for file in sorted((task_dir / "tests").rglob("*")):
         if not file.is_file() or file.stat().st_size > _LIMIT_BYTES:
             continue
         text = file.read_text(errors="replace")
-        if _DROPS.search(text):
-            continue
-        if file.suffix == ".py":
+        dropped = _DROPS.search(text)
+        if dropped:
+            found = dropped if keep != "nothing" else None
+        elif file.suffix == ".py":
             found = _PYTHON_RUNS.search(text) or _IMPORTS.search(text)
         elif file.suffix == ".sh":
             found = _RUNS.search(text)
@@ -55,5 +66,6 @@ def exposed_by(task_dir: Path) -> Exposure | None:
             begin = text.rfind("\n", 0, found.end() - 1) + 1
             end = text.find("\n", found.end() - 1)
             line = text[begin : end if end >= 0 else None].strip()
-            return Exposure(file.relative_to(task_dir).as_posix(), line[:120])
+            name = file.relative_to(task_dir).as_posix()
+            return Exposure(name, line[:120], to_kept=found is dropped)
     return None

@@ -204,8 +204,18 @@ def _shadowed(source: TaskSource) -> Iterator[LintFinding]:
 
 
 def _exposed(source: TaskSource) -> Iterator[LintFinding]:
-    found = exposed_by(source.task.path)
-    if found is not None:
+    task = source.task
+    found = exposed_by(task.path, "nothing" if task.separate_verifier else task.keep)
+    if found is not None and found.to_kept:
+        yield LintFinding(
+            severity="note",
+            rule="runs-beside-kept",
+            file=found.file,
+            message="runs a program as another user while processes of the agent are kept, which"
+            f" lets those read the tests and write the reward: {found.line}",
+            remedy="keep_processes = false in [environment], or no other user",
+        )
+    elif found is not None:
         yield LintFinding(
             severity="note",
             rule="runs-agents-programs",

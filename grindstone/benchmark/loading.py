@@ -156,6 +156,7 @@ def _assemble(
     environment, verifier = config.environment, config.verifier
     environment_digest = digest_tree(path / "environment")
     separate = verifier.environment
+    keep = what_to_keep(environment.keep_processes, path / "tests")
     return Task(
         task_id=path.name,
         path=path,
@@ -179,8 +180,8 @@ def _assemble(
         agent_env=agent_env,
         verifier_env=verifier_env,
         solution_env=solution_env,
-        keep=what_to_keep(environment.keep_processes, path / "tests"),
-        exposed=exposed_by(path) is not None,
+        keep=keep,
+        exposed=exposed_by(path, "nothing" if verifier.separate else keep) is not None,
         separate_verifier=verifier.separate,
         verifier_image=separate.docker_image if separate else None,
         verifier_limits=_limits(separate) if separate else None,

@@ -38,8 +38,8 @@ def integrity_section(report: RunReport) -> str:
         parts.append(table(("task", "cycle", "basis", "evidence"), rows))
     if report.exposed_tasks:
         parts.append(
-            f"The tests of {count(len(report.exposed_tasks), 'task')} seem to run the agent's "
-            "programs as their own user, which no sandbox can keep from writing the reward: "
+            f"The tests of {count(len(report.exposed_tasks), 'task')} seem to lend the agent's "
+            "programs their rights, which no sandbox can keep from writing the reward: "
             f"{', '.join(report.exposed_tasks)}."
         )
     return "\n\n".join(parts)

@@ -173,7 +173,7 @@ def _doubted(attempts: "pl.DataFrame") -> tuple[Doubted, ...]:
 
 
 def _exposed(attempts: "pl.DataFrame") -> tuple[str, ...]:
-    """Return the tasks whose tests run the agent's programs as their own user."""
+    """Return the tasks whose tests seem to lend the agent's programs their rights."""
     import polars as pl
 
     exposed = attempts.filter(pl.col("exposed").fill_null(value=False))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from grindstone.benchmark import check_task, load_task
+from grindstone.benchmark import check_task, lint_task, load_task
 from grindstone.benchmark.cheating import ways
 from grindstone.gate.exact import at_most
 from grindstone.resources import bundled
@@ -43,6 +43,33 @@ async def test_tests_that_run_the_agents_program_as_themselves_are_found(provide
     assert "own-programs" in paying
     assert "reward-files" not in paying
     assert any(found.rule == "runs-agents-programs" for found in report.findings)
+
+
+BESIDE_KEPT = "curl localhost:8000\nsu nobody -s /bin/sh -c id\necho 0 > /logs/verifier/reward.txt\n"
+
+
+@pytest.mark.parametrize(
+    ("toml", "told"),
+    [
+        ("", True),
+        ("[environment]\nkeep_processes = true\n", True),
+        ("[environment]\nkeep_processes = false\n", False),
+        ('[verifier]\nenvironment_mode = "separate"\n', False),
+    ],
+)
+def test_tests_that_open_themselves_to_what_is_kept_are_found(tmp_path, toml, told):
+    files = {
+        "instruction.md": "Serve at port 8000.\n",
+        "task.toml": toml,
+        "environment/Dockerfile": "FROM debian:bookworm-slim\nWORKDIR /app\n",
+        "tests/test.sh": BESIDE_KEPT,
+    }
+    for name, text in files.items():
+        (tmp_path / "serving" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "serving" / name).write_text(text)
+    task = load_task(tmp_path / "serving")
+    assert task.exposed is told
+    assert any(found.rule == "runs-beside-kept" for found in lint_task(task)) is told
 
 
 BUNDLED = sorted(folder.name for folder in bundled("examples/tasks").iterdir() if folder.is_dir())

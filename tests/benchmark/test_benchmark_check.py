@@ -67,6 +67,11 @@ NET = "[environment]\nallow_internet = false\n"
             "cwd-on-path",
             "note",
         ),
+        (
+            {"tests/test.sh": "curl localhost; su nobody -c id; echo > /logs/verifier/reward.txt"},
+            "runs-beside-kept",
+            "note",
+        ),
     ],
 )
 def test_lint(write_task, parts, rule, severity):
