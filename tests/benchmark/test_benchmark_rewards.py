@@ -187,6 +187,7 @@ FILE = (
         b"<testsuites><broken",
         b"<html/>",
         b"",
+        pytest.param(b"<testsuite>" * 5_000 + b"</testsuite>" * 5_000, id="deep"),
     ],
 )
 def test_xml_that_is_passed_over(content):
