@@ -25,6 +25,22 @@ def shorten(text: str, limit: int = SHOWN_CHARS, *, head_share: float = 0.5) -> 
     return f"{text[:head]}\n[… {left_out} characters left out …]\n{text[len(text) - tail :]}"
 
 
+_ORDERS = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def obeyed_by_none(text: str) -> str:
+    r"""Return a text with what a terminal would obey, or turn round, written out as `\x1b` is.
+
+    Line feeds and tabs stay.
+    """
+    return _ORDERS.sub(_written_out, text.replace("\r\n", "\n"))
+
+
+def _written_out(order: re.Match[str]) -> str:
+    number = ord(order[0])
+    return f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}"
+
+
 def count(n: int, noun: str) -> str:
     """Return a number with its noun, in the plural where it is one."""
     return f"{n} {noun}{'' if n == 1 else 's'}"

@@ -43,6 +43,7 @@ def run_command() -> int:
         from grindstone.flows.cli.ending import end, ending_of
         from grindstone.flows.cli.output import drop_output
         from grindstone.flows.cli.usage import usage_ending
+        from grindstone.text import obeyed_by_none
 
     as_json = "--json" in sys.argv
     try:
@@ -57,5 +58,5 @@ def run_command() -> int:
         if isinstance(error, OSError):
             drop_output()
         if ending.kind == "internal":
-            traceback.print_exc()
+            sys.stderr.write(obeyed_by_none(traceback.format_exc()))
         return end(ending, as_json=as_json)

@@ -20,6 +20,7 @@ from grindstone.errors import (
     RefusedError,
 )
 from grindstone.flows.cli.output import drop_output, emit
+from grindstone.text import obeyed_by_none
 
 _REMEDIES = {
     errno.ENOSPC: "free space on that disk",
@@ -80,7 +81,7 @@ def end(ending: Ending, *, as_json: bool) -> int:
         The exit code.
     """
     for sentence in ending.sentences:
-        sys.stderr.write(f"grindstone: {sentence}\n")
+        sys.stderr.write(f"grindstone: {obeyed_by_none(sentence)}\n")
     sys.stderr.flush()
     if as_json:
         document: dict[str, Any] = {

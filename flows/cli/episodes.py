@@ -10,7 +10,7 @@ import typer
 
 from grindstone.errors import InputError
 from grindstone.flows.cli.home import WorkDir, known_agent
-from grindstone.flows.cli.output import JsonFlag, emit, on_terminal
+from grindstone.flows.cli.output import JsonFlag, emit
 from grindstone.ledger import Ledger
 from grindstone.ledger.recall import one_of
 from grindstone.records import Episode, Outcome
@@ -150,4 +150,4 @@ def _show(ledger: Ledger, found: Episode, steps: range | None, errors: bool, as_
         text = f"{verdict_markdown(seen[0].verdict, words=True)}\n\n{trajectory_markdown(shown)}"
     if told := remarks_markdown(said):
         text = f"{told}\n\n{text}"
-    emit(document, as_json=as_json, text=f"{HEAD}\n{_line(found)}\n\n{on_terminal(text)}")
+    emit(document, as_json=as_json, text=f"{HEAD}\n{_line(found)}", page=text)

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 import typer
 from pydantic import BaseModel
 
+from grindstone.text import obeyed_by_none
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -21,23 +23,28 @@ JsonFlag = Annotated[
     bool, typer.Option("--json", help="Print one JSON document on standard output.")
 ]
 _ANCHOR_OR_PICTURE = re.compile(r'<a id="[^"]*"></a>|^!\[[^]]*\]\([^)]*\)$', re.MULTILINE)
+_BEYOND_ASCII = re.compile("[\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""What terminals obey or turn round by, and JSON leaves as it is."""
+
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show what happens inside.")]
 
 
 def say(text: str) -> None:
     """Tell the person something; never part of a program's result."""
-    sys.stderr.write(text.rstrip("\n") + "\n")
+    sys.stderr.write(obeyed_by_none(text).rstrip("\n") + "\n")
     sys.stderr.flush()
 
 
-def emit(document: BaseModel | Any, *, as_json: bool, text: str) -> None:
-    """Print the result: the document as JSON, or its text."""
+def emit(document: BaseModel | Any, *, as_json: bool, text: str = "", page: str = "") -> None:
+    """Print the result: the document as JSON, or its text, and a page of Markdown after it."""
     if as_json:
         plain = document.model_dump(mode="json") if isinstance(document, BaseModel) else document
         unicode = sys.stdout.encoding.lower().startswith("utf")
-        sys.stdout.write(json.dumps(plain, indent=2, ensure_ascii=not unicode) + "\n")
+        written = json.dumps(plain, indent=2, ensure_ascii=not unicode)
+        sys.stdout.write(_BEYOND_ASCII.sub(lambda each: f"\\u{ord(each[0]):04x}", written) + "\n")
     else:
-        sys.stdout.write(text.rstrip("\n") + "\n")
+        parts = (obeyed_by_none(text).rstrip("\n"), _on_terminal(page).rstrip("\n"))
+        sys.stdout.write("\n\n".join(filter(None, parts)) + "\n")
     sys.stdout.flush()
 
 
@@ -48,9 +55,10 @@ def drop_output(descriptor: int = 1) -> None:
     os.close(nowhere)
 
 
-def on_terminal(markdown: str) -> str:
+def _on_terminal(page: str) -> str:
     """Return Markdown as a terminal shows it; in a pipe it stays Markdown."""
-    if not sys.stdout.isatty():
+    markdown = obeyed_by_none(page)
+    if not markdown or not sys.stdout.isatty():
         return markdown
     from io import StringIO
     from shutil import get_terminal_size
@@ -96,7 +104,7 @@ def tell_run(
     """
     page = finished.folder / "report.md"
     printed = finished.report if document is None else document
-    emit(printed, as_json=as_json, text=on_terminal(page.read_text("utf-8") + more))
+    emit(printed, as_json=as_json, page=page.read_text("utf-8") + more)
     say(f"Report: {os.path.relpath(page)}")
     say(f"Next: {next_command(finished)}")
     finish_run(finished.report, allow_broken=allow_broken)

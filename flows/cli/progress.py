@@ -33,6 +33,7 @@ from grindstone.runs.progress import (
     sentence,
 )
 from grindstone.runs.standing import AtWork
+from grindstone.text import obeyed_by_none
 
 COUNT_S = 60.0
 """Least time between two lines in a pipe that only say how far the run is."""
@@ -65,7 +66,7 @@ def watcher(stream: TextIO) -> Iterator[Watcher]:
             if not isinstance(event, Advanced):
                 _line(bar.console, event)
             at_work.note(event)
-            bar.update(whole, description=at_work.told())
+            bar.update(whole, description=obeyed_by_none(at_work.told()))
             match event:
                 case RunBegan(tasks=total) if total:
                     bar.update(whole, total=total, completed=0)
@@ -134,13 +135,13 @@ def _in_lines(console: Console) -> Watcher:
         elif time.monotonic() - said_at >= COUNT_S:
             said_at = time.monotonic()
             told = " · ".join(filter(None, (done, at_work.told(), spent)))
-            console.print(Text(now + told), soft_wrap=True)
+            console.print(Text(now + obeyed_by_none(told)), soft_wrap=True)
 
     return watch
 
 
 def _line(console: Console, event: Progress, *, at: str = "") -> None:
-    if not (told := sentence(event)):
+    if not (told := obeyed_by_none(sentence(event))):
         return
     line = Text(f"{at}{told}")
     if isinstance(event, AttemptEnded):

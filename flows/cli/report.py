@@ -7,7 +7,7 @@ import typer
 
 from grindstone.errors import InputError
 from grindstone.flows.cli.home import WorkDir, host_path
-from grindstone.flows.cli.output import JsonFlag, emit, on_terminal, say
+from grindstone.flows.cli.output import JsonFlag, emit, say
 from grindstone.ledger import Ledger
 from grindstone.text import count
 
@@ -57,7 +57,7 @@ def report(
         say(f"Wrote {_write_pages(ledger, built, html, words=words)}")
     if export is not None:
         _export(ledger, key, export, formats)
-    emit(built, as_json=as_json, text=on_terminal(render_markdown(built)))
+    emit(built, as_json=as_json, page=render_markdown(built))
 
 
 def _write_pages(ledger: Ledger, report: "RunReport", html: Path, *, words: bool) -> Path:

@@ -76,7 +76,7 @@ class Task(Frozen):
         "nothing", description="What the agent left running that may run on beside the tests."
     )
     exposed: bool = Field(
-        False, description="The tests seem to lend the agent's programs their rights; see `exposure`."
+        False, description="The tests seem to lend the agent's programs their rights."
     )
     separate_verifier: bool = Field(
         False, description="Grade in a fresh container that gets the agent's files only."

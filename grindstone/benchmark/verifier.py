@@ -31,7 +31,7 @@ OUTPUT_LIMIT = 100_000
 _TAIL = 1_500
 _ACCOUNTS = (
     # As the system's library reads it: an indented line counts, and a last one without an end.
-    "if [ -f /etc/passwd ]; then while IFS=: read -r name _ uid _ || [ -n \"$name\" ]; do "
+    'if [ -f /etc/passwd ]; then while IFS=: read -r name _ uid _ || [ -n "$name" ]; do '
     'case ${name#"${name%%[![:space:]]*}"} in '
     "nobody|daemon|bin|sys|games|mail|www-data) "
     'if [ "$uid" -eq 0 ] 2>/dev/null; then echo "the account $name is root\'s" >&2; exit 1; fi;; '

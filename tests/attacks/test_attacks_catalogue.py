@@ -45,7 +45,7 @@ async def test_tests_that_run_the_agents_program_as_themselves_are_found(provide
     assert any(found.rule == "runs-agents-programs" for found in report.findings)
 
 
-BESIDE_KEPT = "curl localhost:8000\nsu nobody -s /bin/sh -c id\necho 0 > /logs/verifier/reward.txt\n"
+BESIDE_KEPT = "curl localhost:8000\nsu nobody -c id\necho 0 > /logs/verifier/reward.txt\n"
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,8 @@ DRIVER = "git config diff.evil.textconv \"$EVIL\"; echo '* diff=evil' > .git/inf
 RUN = {
     "whom a signature is shown by": SIGNED,
     "a promised object, by a command": (
-        MISSING + 'git config remote.origin.url "ext::$EVIL x"; git config protocol.ext.allow always'
+        MISSING + 'git config remote.origin.url "ext::$EVIL x"\n'
+        "git config protocol.ext.allow always"
     ),
     "a promised object, over ssh": (
         MISSING + 'git config remote.origin.url ssh://host/x; git config core.sshCommand "$EVIL"'
@@ -71,7 +72,7 @@ def by_stranger(workspace: Workspace, commands: str) -> Path:
     """Work on a workspace as a stranger; return where whatever was started leaves a mark."""
     mark = workspace.root.parent / "started"
     evil = workspace.root.parent / "evil"
-    evil.write_text(f"#!/bin/sh\necho \"$0 $*\" >> {mark}\nexit 1\n")
+    evil.write_text(f'#!/bin/sh\necho "$0 $*" >> {mark}\nexit 1\n')
     evil.chmod(0o755)
     shell = ["bash", "-euc", commands]
     environment = {**os.environ, "EVIL": str(evil)}
