@@ -5,14 +5,13 @@ episode, verdict or test result takes part, so what is built from a `Behaviour` 
 label, whatever it is built for.
 """
 
-from collections import defaultdict
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from grindstone.base import Frozen
 from grindstone.benchmark import Task
 from grindstone.ledger import Ledger
-from grindstone.ledger.recall import rows_of
+from grindstone.ledger.recall import by_episode, rows_of
 from grindstone.ledger.tables.attempts import SkillUseRow, StepRow, TrajectoryRow, trajectory_of
 from grindstone.observe.observation import JudgeVerdict, UnlabelledObservation, observe_unlabelled
 from grindstone.records import Trajectory
@@ -38,12 +37,8 @@ class Behaviour(NamedTuple):
 def recall_behaviour(ledger: Ledger, run_key: str, episode_ids: Sequence[str]) -> list[Behaviour]:
     """Return attempts in the order of their ids; those that left no trajectory are left out."""
     ends = {row.episode_id: row for row in rows_of(ledger, TrajectoryRow, run_key, episode_ids)}
-    steps: defaultdict[str, list[StepRow]] = defaultdict(list)
-    for step in rows_of(ledger, StepRow, run_key, episode_ids):
-        steps[step.episode_id].append(step)
-    uses: defaultdict[str, list[SkillUseRow]] = defaultdict(list)
-    for use in rows_of(ledger, SkillUseRow, run_key, episode_ids):
-        uses[use.episode_id].append(use)
+    steps = by_episode(ledger, StepRow, run_key, episode_ids)
+    uses = by_episode(ledger, SkillUseRow, run_key, episode_ids)
     return [
         Behaviour(
             key,

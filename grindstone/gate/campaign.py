@@ -133,8 +133,47 @@ def simulate_campaigns(plan: Campaign, *, campaigns: int = 2000, seed: int = 1) 
     import numpy as np
 
     draw = np.random.default_rng(seed)
-    searched = plan.tasks - plan.sealed
     start = draw.uniform(size=(campaigns, plan.tasks + POPULATION))
+    search = _search(draw, start, plan)
+    best, attempts = search.best, search.attempts
+    truth = 100 * (best[:, plan.tasks :].mean(axis=1) - start[:, plan.tasks :].mean(axis=1))
+    released, claimed = np.zeros(campaigns), np.zeros(campaigns, dtype=bool)
+    if plan.sealed:
+        sealed = slice(plan.tasks - plan.sealed, plan.tasks)
+        change = draw.binomial(plan.trials, best[:, sealed]) - draw.binomial(
+            plan.trials, start[:, sealed]
+        )
+        attempts += 2 * plan.sealed * plan.trials
+        released = _points(change, plan.trials)
+        claimed = _p_values(change).better <= _release_level(plan)
+    unchanged = (best == start).all(axis=1)
+    better = (truth > 0) & ~unchanged
+    return CampaignOdds(
+        true_gain=float(truth.mean()),
+        search_gain=float(search.seen_gain.mean()),
+        released_gain=float(released.mean()) if plan.sealed else None,
+        claims=float(claimed.mean()),
+        false_claims=float((claimed & ~better).mean()),
+        right_claims=float((claimed & better).mean()),
+        ends_worse=float((truth < 0).mean()),
+        attempts=float(attempts.mean()),
+        campaigns=campaigns,
+    )
+
+
+class _Search(NamedTuple):
+    """What the campaigns came to before anything is claimed."""
+
+    best: "Rates"
+    seen_gain: "Rates"  # points, summed over what was kept
+    attempts: "Rates"
+
+
+def _search(draw: "np.random.Generator", start: "Rates", plan: Campaign) -> _Search:
+    """Propose changes to every campaign's best state, and keep what its gate accepts."""
+    import numpy as np
+
+    campaigns, searched = len(start), plan.tasks - plan.sealed
     best = start.copy()
     measure = _Measure(draw, searched, plan.trials)
     origin = baseline = measure(best)
@@ -165,28 +204,7 @@ def simulate_campaigns(plan: Campaign, *, campaigns: int = 2000, seed: int = 1) 
         attempts += np.where(kept & searching, searched * plan.trials, 0)
         baseline = np.where(kept[:, None], anew, baseline)
         more_of_best = np.where(kept[:, None], -1, more_of_best)
-    truth = 100 * (best[:, plan.tasks :].mean(axis=1) - start[:, plan.tasks :].mean(axis=1))
-    released, claimed = np.zeros(campaigns), np.zeros(campaigns, dtype=bool)
-    if plan.sealed:
-        change = draw.binomial(plan.trials, best[:, searched : plan.tasks]) - draw.binomial(
-            plan.trials, start[:, searched : plan.tasks]
-        )
-        attempts += 2 * plan.sealed * plan.trials
-        released = _points(change, plan.trials)
-        claimed = _p_values(change).better <= _release_level(plan)
-    unchanged = (best == start).all(axis=1)
-    better = (truth > 0) & ~unchanged
-    return CampaignOdds(
-        true_gain=float(truth.mean()),
-        search_gain=float(seen_gain.mean()),
-        released_gain=float(released.mean()) if plan.sealed else None,
-        claims=float(claimed.mean()),
-        false_claims=float((claimed & ~better).mean()),
-        right_claims=float((claimed & better).mean()),
-        ends_worse=float((truth < 0).mean()),
-        attempts=float(attempts.mean()),
-        campaigns=campaigns,
-    )
+    return _Search(best, seen_gain, attempts)
 
 
 def _release_level(plan: Campaign) -> float:

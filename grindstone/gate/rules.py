@@ -96,8 +96,6 @@ class Threshold(Frozen):
 
     def judge(self, seen: Evidence) -> RuleVerdict:
         """Return accept or reject; cannot_tell only without a single score."""
-        if seen.candidate_mean is None:
-            return _nothing()
         return _floor(seen, self.threshold) or RuleVerdict(
             verdict="accept",
             reason=f"the mean {seen.candidate_mean:.2f} is at least {self.threshold:.2f}",
@@ -117,11 +115,8 @@ class NoRegression(Frozen):
 
     def judge(self, seen: Evidence) -> RuleVerdict:
         """Return reject when worse at alpha or below the threshold, else accept."""
-        if seen.candidate_mean is None:
-            return _nothing()
-        fallen = _floor(seen, self.threshold)
-        if fallen is not None:
-            return fallen
+        if (low := _floor(seen, self.threshold)) is not None:
+            return low
         if seen.p_worse <= self.alpha:
             return RuleVerdict(verdict="reject", reason=f"worse: {_shown(seen, seen.p_worse)}")
         return _too_few(seen, self.alpha) or RuleVerdict(
@@ -139,11 +134,8 @@ class Improvement(Frozen):
 
     def judge(self, seen: Evidence) -> RuleVerdict:
         """Return accept when better at alpha and not below the threshold, else reject."""
-        if seen.candidate_mean is None:
-            return _nothing()
-        fallen = _floor(seen, self.threshold)
-        if fallen is not None:
-            return fallen
+        if (low := _floor(seen, self.threshold)) is not None:
+            return low
         if seen.p_better <= self.alpha:
             return RuleVerdict(verdict="accept", reason=f"better: {_shown(seen, seen.p_better)}")
         return _too_few(seen, self.alpha) or RuleVerdict(
@@ -170,9 +162,8 @@ class Higher(Frozen):
         """
         if seen.candidate_mean is None or seen.difference is None:
             return _nothing()
-        fallen = _floor(seen, self.threshold)
-        if fallen is not None:
-            return fallen
+        if (low := _floor(seen, self.threshold)) is not None:
+            return low
         higher = seen.difference > 0
         if not higher and seen.candidate_mean >= 1.0 and not seen.losses:
             tasks = count(seen.n_tasks, "task")
@@ -274,8 +265,11 @@ def _nothing() -> RuleVerdict:
 
 
 def _floor(seen: Evidence, threshold: float) -> RuleVerdict | None:
+    """Return the answer where the candidate's mean alone gives it: there is none, or it is low."""
     mean = seen.candidate_mean
-    if mean is None or mean >= threshold:
+    if mean is None:
+        return _nothing()
+    if mean >= threshold:
         return None
     return RuleVerdict(verdict="reject", reason=f"the mean {mean:.2f} is below {threshold:.2f}")
 

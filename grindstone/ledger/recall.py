@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 R = TypeVar("R", bound=BaseModel)
+E = TypeVar("E", StepRow, TestResultRow, SkillUseRow)
 
 
 class Recalled(NamedTuple):
@@ -44,6 +45,16 @@ def rows_of(
 
     frame = ledger.scan(row, run_key).filter(pl.col("episode_id").is_in(sorted(episode_ids)))
     return _models(row, frame)
+
+
+def by_episode(
+    ledger: Ledger, row: type[E], run_key: str | None, episode_ids: Collection[str]
+) -> defaultdict[str, list[E]]:
+    """Return the same by their episodes; one without rows has an empty list."""
+    found: defaultdict[str, list[E]] = defaultdict(list)
+    for each in rows_of(ledger, row, run_key, episode_ids):
+        found[each.episode_id].append(each)
+    return found
 
 
 def one_of(rows: Sequence[Episode], start: str, where: str) -> Episode:
@@ -132,15 +143,9 @@ def recall(ledger: Ledger, run_key: str, episode_ids: Sequence[str]) -> list[Rec
     episodes = {row.episode_id: row for row in rows_of(ledger, Episode, run_key, wanted)}
     ends = {row.episode_id: row for row in rows_of(ledger, TrajectoryRow, run_key, wanted)}
     verdicts = {row.episode_id: row for row in rows_of(ledger, VerdictRow, run_key, wanted)}
-    steps: defaultdict[str, list[StepRow]] = defaultdict(list)
-    for step in rows_of(ledger, StepRow, run_key, wanted):
-        steps[step.episode_id].append(step)
-    tests: defaultdict[str, list[TestResultRow]] = defaultdict(list)
-    for test in rows_of(ledger, TestResultRow, run_key, wanted):
-        tests[test.episode_id].append(test)
-    uses: defaultdict[str, list[SkillUseRow]] = defaultdict(list)
-    for use in rows_of(ledger, SkillUseRow, run_key, wanted):
-        uses[use.episode_id].append(use)
+    steps = by_episode(ledger, StepRow, run_key, wanted)
+    tests = by_episode(ledger, TestResultRow, run_key, wanted)
+    uses = by_episode(ledger, SkillUseRow, run_key, wanted)
     return [
         Recalled(
             episode=episodes[key],

@@ -75,14 +75,19 @@ def build_report(ledger: Ledger, run_key: str) -> RunReport:
     known = [line.cost_usd for line in spent if line.cost_usd is not None]
     last = states[-1] if states else None
     example = about.row(0, named=True) if about.height else {}
+
+    def told(name: str) -> str:
+        """Return what the run says of itself; where it does not, what its attempts say."""
+        return getattr(last, name, "") or example.get(name, "")
+
     return RunReport(
         run_key=run_key,
         kind=last.kind if last else example.get("purpose", ""),
         status=last.present_status if last else "",
-        agent_id=(last.agent_id if last else "") or example.get("agent_id", ""),
-        model=(last.model if last else "") or example.get("model", ""),
-        profile=(last.profile if last else "") or example.get("profile", ""),
-        sandbox=(last.sandbox if last else "") or example.get("sandbox", ""),
+        agent_id=told("agent_id"),
+        model=told("model"),
+        profile=told("profile"),
+        sandbox=told("sandbox"),
         rehearsal=bool(about["rehearsal"].any()) or any(state.rehearsal for state in states),
         started_at=about["started_at"].min(),
         ended_at=about["ended_at"].max(),
