@@ -38,6 +38,7 @@ from grindstone.tasks.events import tell_episode
 from grindstone.tasks.flow_runs import named, run_key_of
 from grindstone.tasks.graduation import open_service, seal_changes
 from grindstone.tasks.publish_autonomy import publish_trail
+from grindstone.workspace import Workspace
 
 Check = Callable[[LiveResult], Awaitable[bool]]
 """Tells whether live work was done as it was asked for."""
@@ -125,20 +126,9 @@ async def live(
                 standing=partial(_standing, registry, task, begun),
             )
             try:
-                async with open_models(
-                    run_key=key,
-                    journal_dir=settings.home.run(key).journal,
-                    spending=settings.spending,
-                    environ=environ,
-                ) as models:
-                    result = await work_live(
-                        toolbox,
-                        model=models.get(model.model_id, settings.region),
-                        scope=key,
-                        instruction=instruction,
-                        system_prompt=workspace.files.system_prompt(),
-                        skills=SkillLibrary(workspace.files.root).skills(),
-                    )
+                result = await _worked(
+                    toolbox, key, instruction, workspace, settings, model=model, environ=environ
+                )
                 ended = result.trajectory.stop_reason.value == "submitted"
                 done = ended if check is None else await check(result)
             except BaseException as error:
@@ -149,6 +139,33 @@ async def live(
             await _keep(service, task, finished, known, settings)
         await publish_trail(await service.trail(agent_id))
     return result
+
+
+async def _worked(
+    toolbox: LiveToolbox,
+    key: str,
+    instruction: str,
+    workspace: Workspace,
+    settings: GraduationSettings,
+    *,
+    model: Resolved,
+    environ: Mapping[str, str],
+) -> LiveResult:
+    """Let the agent work with its tools, until it says that it is done or something ends it."""
+    async with open_models(
+        run_key=key,
+        journal_dir=settings.home.run(key).journal,
+        spending=settings.spending,
+        environ=environ,
+    ) as models:
+        return await work_live(
+            toolbox,
+            model=models.get(model.model_id, settings.region),
+            scope=key,
+            instruction=instruction,
+            system_prompt=workspace.files.system_prompt(),
+            skills=SkillLibrary(workspace.files.root).skills(),
+        )
 
 
 def _lapse_changed(registry: Registry, agent_id: str, model: Resolved) -> AgentIdentity:
