@@ -8,7 +8,7 @@ from pydantic import Field, SecretStr, field_validator
 from grindstone.blocks.plain import PlainForm
 from grindstone.errors import InputError
 from grindstone.llm.prices import OWN_PRICES, OwnPrice, PriceList
-from grindstone.llm.providers import AUTO, KNOWN_FORMS, provider_of
+from grindstone.llm.providers import AUTO, ModelId, check_form
 
 
 class ModelBlock(Block, PlainForm):
@@ -18,9 +18,8 @@ class ModelBlock(Block, PlainForm):
     _block_type_slug: ClassVar[str] = "grindstone-model"
     _description: ClassVar[str] = "A model that solves, evolves or judges, with its credentials."
 
-    model_id: str = Field(
+    model_id: ModelId = Field(
         AUTO,
-        json_schema_extra={"pattern": KNOWN_FORMS},
         description="claude-…, us.anthropic.…, claude-…@…, openai:NAME or messages:NAME with @URL "
         "for another address, rehearsal, or auto.",
     )
@@ -36,8 +35,8 @@ class ModelBlock(Block, PlainForm):
     vertex_project: str | None = Field(None, description="Google Cloud project for Vertex.")
     aws_access_key_id: SecretStr | None = Field(None, description="For Bedrock.")
     aws_secret_access_key: SecretStr | None = Field(None, description="For Bedrock.")
-    evolver_model_id: str | None = Field(None, description="Empty: the solver's model evolves.")
-    judge_model_id: str | None = Field(None, description="Empty: the solver's model judges.")
+    evolver_model_id: ModelId | None = Field(None, description="Empty: the solver's model evolves.")
+    judge_model_id: ModelId | None = Field(None, description="Empty: the solver's model judges.")
     prices: dict[str, OwnPrice] = Field(
         {},
         description="US dollars per million tokens by model id, before those of the price tables: "
@@ -52,11 +51,11 @@ class ModelBlock(Block, PlainForm):
     @field_validator("model_id", "evolver_model_id", "judge_model_id")
     @classmethod
     def _is_of_a_known_form(cls, given: str | None) -> str | None:
-        if given not in (None, "", AUTO):
+        if given not in (None, ""):
             try:
-                provider_of(given)
+                check_form("the id", given)
             except InputError as error:
-                raise ValueError(str(error)) from error
+                raise ValueError(f"{error.problem}; expected {error.expected}") from error
         return given
 
     def settings(self) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from grindstone.competency.notation import dependency_of, keywords_of
 from grindstone.errors import InputError
 from grindstone.home import Home
 from grindstone.llm.prices import PriceList, is_priced, no_price
-from grindstone.llm.providers import Provider, Resolved, resolve_model_id
+from grindstone.llm.providers import Provider, Resolved, check_form, resolve_model_id
 from grindstone.llm.service import Api, service_of
 from grindstone.resources import bundled
 from grindstone.runs.elsewhere import bring_rules
@@ -113,16 +113,18 @@ def require_room(home: Home) -> None:
 
 
 def _models(settings: RunSettings, environ: Mapping[str, str]) -> None:
-    unusable: list[InputError] = []
-    for choice in dict.fromkeys(getattr(settings, name, None) for name in MODELS):
+    unusable: dict[str, InputError] = {}  # by the sentence: two settings may name one model
+    for name in MODELS:
+        choice = getattr(settings, name, None)
         if choice is None:
             continue
         try:
+            check_form(name, choice)
             resolve_model_id(choice, environ)
         except InputError as error:
-            unusable.append(error)
+            unusable[error.sentence] = error
     if unusable:
-        raise InputError.together(unusable)
+        raise InputError.together(list(unusable.values()))
 
 
 def _priced(settings: RunSettings, environ: Mapping[str, str]) -> None:

@@ -12,7 +12,7 @@ import types
 from collections.abc import Callable, Mapping
 from enum import Enum
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
 import typer
 from pydantic import ValidationError
@@ -46,6 +46,8 @@ def _plain(annotation: Any) -> Any:
     if get_origin(annotation) in (Union, types.UnionType):
         inner = [item for item in get_args(annotation) if item is not type(None)]
         return _plain(inner[0])
+    if get_origin(annotation) is Annotated:
+        return _plain(get_args(annotation)[0])
     return annotation
 
 

@@ -51,7 +51,7 @@ def report(
     if words and (html is None or html.suffix == ".html"):
         raise InputError("--words", "is for a folder, which is not given", "--html FOLDER too")
     ledger = Ledger(work_dir.absolute())
-    key = latest_run(ledger) if run_key is None else find_run(ledger, run_key)
+    key = find_run(ledger, run_key) if run_key else latest_run(ledger)
     built = build_report(ledger, key)
     if html is not None:
         say(f"Wrote {_write_pages(ledger, built, html, words=words)}")

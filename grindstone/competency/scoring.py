@@ -11,6 +11,7 @@ from grindstone.competency.notation import dependency_of
 from grindstone.ledger import Ledger
 from grindstone.ledger.tables.autonomy import CompetencyRow
 from grindstone.records import utc_now
+from grindstone.report.words import money
 from grindstone.settings import CompetencySettings
 
 
@@ -64,7 +65,7 @@ def evidence_note(estimate: Estimate, settings: CompetencySettings) -> str:
 
 
 def _price(attempts: int, cost: float | None) -> str:
-    return "" if cost is None else f", about ${attempts * cost:.2f}"
+    return f", about {money(attempts * cost)}" if cost else ""
 
 
 def score_agent(

@@ -12,6 +12,7 @@ from grindstone.digest import digest
 from grindstone.ledger import Ledger
 from grindstone.ledger.tables.autonomy import OutcomeRow
 from grindstone.records import Episode
+from grindstone.report.words import money
 from grindstone.text import count
 from grindstone.workspace import Snapshot, Workspace
 
@@ -95,7 +96,7 @@ def weighed(
     if shown.after < shown.before or trained.after <= trained.before:
         return _ended("unhelpful", shown, note)
     cost = _mean_cost(after)
-    price = "" if cost is None else f", an attempt costs about ${cost:.2f}"
+    price = f", an attempt costs about {money(cost)}" if cost else ""
     missing = f"a rise on held-out tasks is missing: more of them, or more trials{price}"
     return _ended("unproven", shown, f"{note}; {missing}")
 

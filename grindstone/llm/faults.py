@@ -138,9 +138,19 @@ def _of_type(failure: Exception) -> Cause:
 
 
 def described(failure: Exception) -> str:
-    """Return a failure's type and words, or its cause's where it has one."""
+    """Return a failure's type and words, or its cause's where it has one, behind who was asked."""
     reason = failure.__cause__ or failure
-    return f"{type(reason).__name__}: {reason}" if str(reason) else type(reason).__name__
+    words = f"{type(reason).__name__}: {reason}" if str(reason) else type(reason).__name__
+    return f"{_asked(failure)}{words}"
+
+
+def _asked(failure: Exception) -> str:
+    """Return the address a failed request was for, without path and password."""
+    try:
+        request = getattr(failure, "request", None)
+    except RuntimeError:  # httpx2's word for none
+        return ""
+    return f"{request.url.copy_with(userinfo=b'', raw_path=b'')}: " if request else ""
 
 
 def _retry_after_s(headers: Mapping[str, str]) -> float | None:

@@ -16,7 +16,7 @@ from grindstone.llm.journal import Journal
 from grindstone.llm.pace import Paces
 from grindstone.llm.paying import CallAccounting, OnCall
 from grindstone.llm.prices import PriceList, no_price
-from grindstone.llm.providers import Provider, Resolved, resolve_model_id
+from grindstone.llm.providers import ADDRESSES, Provider, Resolved, resolve_model_id
 from grindstone.llm.service import Service, service_of
 from grindstone.llm.timeouts import Timeouts
 from grindstone.masking import Mask
@@ -24,10 +24,6 @@ from grindstone.records import Usage
 
 if TYPE_CHECKING:
     from grindstone.llm.clients import Asker
-
-
-REHEARSAL_URL = "GRINDSTONE_REHEARSAL_URL"
-"""Names a rehearsal server that runs already, as `grindstone rehearsal` starts one."""
 
 
 class Models:
@@ -44,7 +40,7 @@ class Models:
         self._books = books
         self._exits = exits
         self._environ = environ
-        self._rehearsal_url = rehearsal_url or environ.get(REHEARSAL_URL)
+        self._rehearsal_url = rehearsal_url or environ.get(ADDRESSES[Provider.REHEARSAL])
         self._starting = asyncio.Lock()
         self._models: dict[tuple[str, str | None], JournaledModel] = {}
 

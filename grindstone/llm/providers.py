@@ -16,6 +16,10 @@ import re
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import WithJsonSchema
 
 from grindstone.base import Frozen
 from grindstone.errors import InputError
@@ -24,32 +28,28 @@ REHEARSAL = "rehearsal"
 AUTO = "auto"
 
 _REGION = r"(?:@(?P<region>[a-z]+(?:-[a-z]+)*-?\d+|global))?"
+_HOST = r"(?:\[[0-9A-Fa-f:.]+\]|[^\s@/?#:\[\]\\]+)(?::\d{1,5})?"
+_PATH = r"(?:/[^\s@?#\\]*)?"
+_ADDRESS = re.compile(rf"^https?://(?:[^\s@/]*@)?{_HOST}{_PATH}$")
 _BEDROCK = re.compile(
-    rf"^(?P<name>(?:[a-z]{{2,8}}(?:-[a-z]+)?\.)?anthropic\.[a-z0-9][^@]*){_REGION}$"
+    rf"^(?P<name>(?:[a-z]{{2,8}}(?:-[a-z]+)?\.)?anthropic\.[a-z0-9][^\s@]*){_REGION}$"
 )
-_BEDROCK_ARN = re.compile(r"^arn:aws[a-z-]*:bedrock:(?P<region>[a-z0-9-]+):")
+_BEDROCK_ARN = re.compile(r"^arn:aws[a-z-]*:bedrock:(?P<region>[a-z0-9-]+):\S+$")
 _VERTEX = re.compile(rf"^(?P<name>claude-[a-z0-9.-]+@[a-z0-9-]+){_REGION}$")
 _ANTHROPIC = re.compile(r"^claude-[a-z0-9.-]+$")
 _NAMED = re.compile(
-    r"^(?P<kind>openai|messages):(?P<name>[^\s@]+(?:@(?!https?://)[^\s@]+)*)"
-    r"(?:@(?P<url>https?://[^\s@]+))?$"
+    r"^(?P<kind>openai|messages):(?P<name>[^\s@]+(?:@[^\s@:/]+)*)"
+    rf"(?:@(?P<url>https?://{_HOST}{_PATH}))?$"
 )
 KNOWN_FORMS = (
-    "^("
-    + "|".join(
-        [REHEARSAL, AUTO]
-        + [
-            re.sub(r"\(\?P<\w+>", "(?:", form.pattern.removeprefix("^").removesuffix("$"))
-            for form in (_ANTHROPIC, _BEDROCK, _VERTEX, _NAMED)
-        ]
-        + [r"arn:aws[a-z-]*:bedrock:.*"]
-    )
-    + ")$"
+    r"^(auto|rehearsal|claude-\S+|\S*anthropic\.\S+|arn:aws\S+|"
+    r"(openai|messages):[^\s@]+(@[^\s@:/]+)*(@https?://[^\s@]+)?)$"
 )
-"""The same for a form in a browser, which has no names for groups."""
+"""About the same for a form, which shows it to a person who gave something else."""
 _KNOWN = (
     "claude-… (Anthropic), us.anthropic.… or an ARN (Bedrock), claude-…@… (Vertex), "
-    "openai:NAME or messages:NAME with @URL for another address, rehearsal (offline) or auto"
+    "openai:NAME or messages:NAME with @URL (http://… or https://…) for another address, "
+    "rehearsal (offline) or auto"
 )
 _REHEARSED = (
     "It can do tasks like the bundled ones (tables of old systems, rotated logs, work lost in git, "
@@ -127,8 +127,32 @@ def resolve_model_id(choice: str, environ: Mapping[str, str]) -> Resolved:
         environ: Where credentials are looked for; `os.environ` as a rule.
 
     Raises:
-        InputError: The id is of no known form, or its provider has no credentials.
+        InputError: The id is of no known form, its provider has no credentials, or the variable
+            that says where it answers names no address.
     """
+    resolved = _resolve(choice, environ)
+    if resolved.base_url is None:
+        _check_address(ADDRESSES[resolved.provider], environ)
+    return resolved
+
+
+def _check_address(variable: str, environ: Mapping[str, str]) -> None:
+    given = environ.get(variable)
+    if given and not _is_address(given):
+        problem = "is no address" if "@" in given else f"is {given!r}"  # a password is not shown
+        raise InputError(variable, problem, "an address such as http://HOST:PORT or https://HOST")
+
+
+def _is_address(given: str) -> bool:
+    if not _ADDRESS.fullmatch(given):
+        return False
+    try:
+        return urlsplit(given).port != 0
+    except ValueError:  # a port above 65535, or what stands in brackets is no address
+        return False
+
+
+def _resolve(choice: str, environ: Mapping[str, str]) -> Resolved:
     if choice == REHEARSAL:
         reason = f"The model is the offline rehearsal server, as asked: no real model. {_REHEARSED}"
         return Resolved(model_id=REHEARSAL, provider=Provider.REHEARSAL, reason=reason)
@@ -161,15 +185,37 @@ def provider_of(model_id: str) -> Provider:
     """
     if model_id == REHEARSAL:
         return Provider.REHEARSAL
-    if found := _NAMED.match(model_id):
-        return Provider(found["kind"])
-    if _BEDROCK_ARN.match(model_id) or _BEDROCK.match(model_id):
+    if found := _NAMED.fullmatch(model_id):
+        if found["url"] is None or _is_address(found["url"]):
+            return Provider(found["kind"])
+    elif _BEDROCK_ARN.fullmatch(model_id) or _BEDROCK.fullmatch(model_id):
         return Provider.BEDROCK
-    if _VERTEX.match(model_id):
+    elif _VERTEX.fullmatch(model_id):
         return Provider.VERTEX
-    if _ANTHROPIC.match(model_id):
+    elif _ANTHROPIC.fullmatch(model_id):
         return Provider.ANTHROPIC
     raise InputError(f"model {model_id!r}", "is of no known form", _KNOWN)
+
+
+def check_form(where: str, model_id: str) -> None:
+    """Look whether a model's id can be one; `auto` is.
+
+    Args:
+        where: What it was given as.
+        model_id: The id.
+
+    Raises:
+        InputError: It is of no known form.
+    """
+    if model_id != AUTO:
+        try:
+            provider_of(model_id)
+        except InputError as error:
+            raise InputError(where, f"{model_id!r} {error.problem}", error.expected) from error
+
+
+ModelId = Annotated[str, WithJsonSchema({"type": "string", "pattern": KNOWN_FORMS})]
+"""A model's id in settings: a form refuses one of no known form, and so does the server."""
 
 
 def region_of_arn(model_id: str) -> str | None:
@@ -185,7 +231,7 @@ def _served(choice: str, provider: Provider, environ: Mapping[str, str]) -> Reso
         InputError: No address is known, or OpenAI's own is meant and there is no key.
     """
     resolved = Resolved(model_id=choice, provider=provider, reason="")
-    variable, keys = _SERVED[provider]
+    variable, keys = ADDRESSES[provider], _SERVED[provider]
     url = resolved.base_url or environ.get(variable)
     if url is None and (provider is Provider.MESSAGES or not _first(keys, environ)):
         needed = f"{choice}@https://… or {variable} in the environment"
@@ -197,9 +243,20 @@ def _served(choice: str, provider: Provider, environ: Mapping[str, str]) -> Reso
     return resolved.model_copy(update={"reason": reason})
 
 
-_SERVED: Mapping[Provider, tuple[str, tuple[str, ...]]] = {
-    Provider.OPENAI: ("OPENAI_BASE_URL", ("OPENAI_API_KEY",)),
-    Provider.MESSAGES: ("ANTHROPIC_BASE_URL", _ANTHROPIC_KEYS),
+ADDRESSES: Mapping[Provider, str] = {
+    Provider.ANTHROPIC: "ANTHROPIC_BASE_URL",
+    Provider.MESSAGES: "ANTHROPIC_BASE_URL",
+    Provider.BEDROCK: "ANTHROPIC_BEDROCK_BASE_URL",
+    Provider.VERTEX: "ANTHROPIC_VERTEX_BASE_URL",
+    Provider.OPENAI: "OPENAI_BASE_URL",
+    Provider.REHEARSAL: "GRINDSTONE_REHEARSAL_URL",
+}
+"""The variable that says where a provider answers, for an id that does not say so; for the
+rehearsal it names a server that runs already, as `grindstone rehearsal` starts one."""
+
+_SERVED: Mapping[Provider, tuple[str, ...]] = {
+    Provider.OPENAI: ("OPENAI_API_KEY",),
+    Provider.MESSAGES: _ANTHROPIC_KEYS,
 }
 
 _NAMES: Mapping[Provider, str] = {

@@ -15,7 +15,7 @@ from grindstone.errors import Cause, InfrastructureError, InputError
 from grindstone.llm.asking import REHEARSAL_HEADER, Inquiry, StreamedAnswer
 from grindstone.llm.faults import ServiceFault, described
 from grindstone.llm.messages import Request
-from grindstone.llm.providers import Provider, Resolved
+from grindstone.llm.providers import ADDRESSES, Provider, Resolved
 from grindstone.llm.service import MESSAGES_PATH, Api, Service
 from grindstone.llm.timeouts import Timeouts
 from grindstone.llm.wire import Accumulator, to_wire
@@ -198,7 +198,7 @@ def _bedrock(
     return anthropic.AsyncAnthropicBedrock(
         **({"api_key": token} if token else signing),
         aws_region=region,
-        base_url=environ.get("ANTHROPIC_BEDROCK_BASE_URL") or None,
+        base_url=environ.get(ADDRESSES[Provider.BEDROCK]) or None,
         **common,
     )
 
@@ -233,6 +233,6 @@ def _vertex(
         project_id=project,
         region=region or environ.get("CLOUD_ML_REGION") or "global",
         credentials=credentials,
-        base_url=environ.get("ANTHROPIC_VERTEX_BASE_URL") or None,
+        base_url=environ.get(ADDRESSES[Provider.VERTEX]) or None,
         **common,
     )

@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from grindstone.errors import InputError
-from grindstone.llm.providers import Provider, Resolved
+from grindstone.llm.providers import ADDRESSES, Provider, Resolved
 
 MESSAGES_PATH = "/v1/messages"
 ANTHROPIC_URL = "https://api.anthropic.com"
@@ -52,17 +52,17 @@ def service_of(
     """
     match resolved.provider:
         case Provider.REHEARSAL:
-            url = rehearsal_url or ""
+            url = (rehearsal_url or "").rstrip("/")
             urls = {Api.MESSAGES: f"{url}{MESSAGES_PATH}"} | _openai_urls(f"{url}/v1")
             return Service(resolved.name, urls, {"x-api-key": "rehearsal"}, direct=True)
         case Provider.ANTHROPIC | Provider.MESSAGES:
-            url = resolved.base_url or environ.get("ANTHROPIC_BASE_URL") or ANTHROPIC_URL
+            url = resolved.base_url or environ.get(ADDRESSES[resolved.provider]) or ANTHROPIC_URL
             headers = {"anthropic-version": ANTHROPIC_VERSION, **_anthropic_key(resolved, environ)}
             return Service(
                 resolved.name, {Api.MESSAGES: f"{url.rstrip('/')}{MESSAGES_PATH}"}, headers
             )
         case Provider.OPENAI:
-            url = resolved.base_url or environ.get("OPENAI_BASE_URL") or OPENAI_URL
+            url = resolved.base_url or environ.get(ADDRESSES[resolved.provider]) or OPENAI_URL
             key = environ.get("OPENAI_API_KEY") or NO_KEY
             return Service(
                 resolved.name,

@@ -100,13 +100,16 @@ def find_run(ledger: Ledger, run_key: str) -> str:
             the row is gone, what may help is said.
     """
     keys = ledger.runs("runs")
+    latest = ", ".join(sorted(keys)[-5:]) or "none yet"
+    if not run_key:
+        raise InputError("run key", "is empty", f"one of this home's runs ({latest})")
     fits = [run_key] if run_key in keys else [key for key in keys if key.startswith(run_key)]
-    if len(fits) == 1 and run_key:
+    if len(fits) == 1:
         return fits[0]
-    if fits and run_key:
+    if fits:
         shown = ", ".join(sorted(fits)[:5])
         raise InputError(run_key, f"fits {len(fits)} runs ({shown})", "one run's key, or its start")
-    if run_key and (run_key in ledger.runs("episodes") or ledger.home.run(run_key).root.is_dir()):
+    if run_key in ledger.runs("episodes") or ledger.home.run(run_key).root.is_dir():
         raise InputError(
             run_key,
             "has left its traces here, and no row in the ledger's table runs, which is missing or "
@@ -114,8 +117,7 @@ def find_run(ledger: Ledger, run_key: str) -> str:
             f"{ledger.root / 'runs'} put back; or the command that made the run, "
             f"with --run-key {run_key}: it writes the row anew and repeats no attempt it finds",
         )
-    shown = ", ".join(sorted(keys)[-5:]) or "none yet"
-    raise InputError(run_key, "is no run of this home", f"one of its runs ({shown})")
+    raise InputError(run_key, "is no run of this home", f"one of its runs ({latest})")
 
 
 def _status(ledger: Ledger, last: RunRow) -> str:

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from grindstone.llm.providers import ModelId
 from grindstone.settings.runs import RunSettings, Settings, WorkFolder, default_home
 
 
@@ -60,7 +61,7 @@ class CompetencySettings(RunSettings):
         description="Share of a domain's tasks that a training is measured by and never trains on; "
         "of one task alone none.",
     )
-    evolver_model_id: str | None = Field(None, description="Empty: the solver's model.")
+    evolver_model_id: ModelId | None = Field(None, description="Empty: the solver's model.")
 
 
 class RouteSettings(RunSettings):
@@ -92,7 +93,7 @@ class RouteSettings(RunSettings):
     environment_dir: Path | None = Field(
         None, description="Folder with a Dockerfile that free text runs in. Empty: plain Python."
     )
-    strong_model_id: str | None = Field(
+    strong_model_id: ModelId | None = Field(
         None, description="Model for tasks whose member has a high deficit."
     )
     exploration: float = Field(
@@ -164,7 +165,7 @@ class GraduationSettings(RunSettings):
     approval_timeout_s: int = Field(
         86_400, ge=1, description="Seconds an approval is waited for; then it counts as refused."
     )
-    judge_model_id: str | None = Field(
+    judge_model_id: ModelId | None = Field(
         None, description="Model that decides judged rules. Empty: they stay undecided."
     )
     judge_agent: str | None = Field(

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from grindstone.agents.profiles import Profile
 from grindstone.errors import InputError
+from grindstone.llm.providers import ModelId
 from grindstone.resources import bundled
 from grindstone.settings.runs import PROFILE_HELP, RunSettings, Settings
 from grindstone.settings.weighing import SearchOptions
@@ -115,9 +116,9 @@ class AdaptiveSettings(RunSettings, SearchOptions, IntegrityOptions, ConfirmOpti
     egl_window: int = Field(3, ge=1, description="Cycles in a row that must be stable.")
     max_cycles: int = Field(10, ge=1, description="The run ends after so many cycles at most.")
     max_skill_chars: int = Field(2000, ge=200, description="Longest SKILL.md accepted.")
-    judge_model_id: str | None = Field(None, description="Empty: the solver's model.")
+    judge_model_id: ModelId | None = Field(None, description="Empty: the solver's model.")
     judge_agent: str | None = Field(None, description=JUDGE_AGENT)
-    evolver_model_id: str | None = Field(None, description="Empty: the solver's model.")
+    evolver_model_id: ModelId | None = Field(None, description="Empty: the solver's model.")
     evolver_agent: str | None = Field(None, description=EVOLVER_AGENT)
     feedback_level: FeedbackLevel = Field(
         FeedbackLevel.TESTS, description="What the evolver sees when trajectory_only is off."
@@ -190,7 +191,7 @@ class GrindSettings(RunSettings, SearchOptions, IntegrityOptions, ConfirmOptions
         description="What a first-attempt pass teaches: off, draft_only, gated_promotion.",
     )
     promotion_threshold: int = Field(1, ge=1, description="Tasks that must support a draft.")
-    evolver_model_id: str | None = Field(None, description="Empty: the solver's model.")
+    evolver_model_id: ModelId | None = Field(None, description="Empty: the solver's model.")
     evolver_agent: str | None = Field(None, description=EVOLVER_AGENT)
     egl_threshold: float = Field(0.05, ge=0, description="EGL below this counts as stable.")
     egl_window: int = Field(3, ge=1, description="Cycles in a row that must be stable.")

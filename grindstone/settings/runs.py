@@ -23,6 +23,7 @@ from grindstone.files import from_home
 from grindstone.home import Home
 from grindstone.llm.budget import Spending
 from grindstone.llm.pace import Rates
+from grindstone.llm.providers import ModelId
 from grindstone.remote.place import folder_of
 from grindstone.sandbox.protocol import DEFAULT_HEADROOM
 from grindstone.sandbox.registry import AUTO, AUTO_HELP, Choice
@@ -176,7 +177,7 @@ class RunSettings(Settings):
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$",
         description="The same key again resumes that run. Empty: a new key is made.",
     )
-    model_id: str = Field(
+    model_id: ModelId = Field(
         "auto",
         description="Solver model: claude-… (Anthropic), us.anthropic.… (Bedrock), claude-…@… "
         "(Vertex), openai:NAME or messages:NAME, with @URL for another address, rehearsal "

@@ -50,10 +50,16 @@ BEFORE_A_SERVER = [
     wrong("grind --category zz", "--category: no task has 'zz'"),
     wrong("grind", "GRINDSTONE_CATEGORY: no task has 'zz'", GRINDSTONE_CATEGORY="zz"),
     wrong("grind", "TASK_IDS: no task has 'a'", "no task has 'b'", TASK_IDS="a,b"),
-    wrong("grind --model-id gpt-5 --evolver-model-id x", "model 'gpt-5'", "model 'x'"),
+    wrong(
+        "grind --model-id gpt-5 --evolver-model-id x",
+        "--model-id: 'gpt-5'",
+        "--evolver-model-id: 'x'",
+    ),
     wrong("grind --model-id claude-opus-5-5", "no credentials for the Anthropic API"),
     wrong("grind --rehearsal-price-as gpt-4", "--rehearsal-price-as: no price of 'gpt-4' is known"),
-    wrong("grind --tasks-dir /nope --model-id gpt-5", "/nope: no such folder", "model 'gpt-5'"),
+    wrong(
+        "grind --tasks-dir /nope --model-id gpt-5", "/nope: no such folder", "--model-id: 'gpt-5'"
+    ),
     wrong("grind --seed-workspace /nope", "/nope"),
     wrong("grind --agent-id fresh --seed-workspace /nope", "/nope"),
     wrong("adapt --seed-workspace seeds/terminal", "--seed-workspace: ", "would be ignored"),
@@ -61,7 +67,24 @@ BEFORE_A_SERVER = [
     wrong("grind --dispatch deployment", "--dispatch: is deployment", "`grindstone up`"),
     wrong("compete --train deployment", "--train: is deployment", "`grindstone up`"),
     wrong("compete --domains a,a --dependency a:b=.", "--dependency: cannot read 'a:b=.'"),
-    wrong("adapt --judge-model-id gpt-5", "model 'gpt-5': is of no known form"),
+    wrong("adapt --judge-model-id gpt-5", "--judge-model-id: 'gpt-5' is of no known form"),
+    wrong(
+        "grind --model-id openai:x@localhost:1 --evolver-model-id openai:x@http://host:port",
+        "--model-id: 'openai:x@localhost:1' is of no known form",
+        "--evolver-model-id: 'openai:x@http://host:port' is of no known form",
+    ),
+    wrong(
+        "grind --model-id x", "GRINDSTONE_EVOLVER_MODEL_ID: 'y'", GRINDSTONE_EVOLVER_MODEL_ID="y"
+    ),
+    wrong(
+        "grind --model-id rehearsal",
+        "GRINDSTONE_REHEARSAL_URL: is 'localhost:8765'; expected",
+        GRINDSTONE_REHEARSAL_URL="localhost:8765",
+    ),
+    wrong("episodes --sort foo", "--sort: is 'foo'; expected one of started, task"),
+    wrong("steer ''", "run key: is empty; expected one of this home's runs"),
+    wrong("report ''", "has no run yet; expected a home with a run"),
+    wrong("audit rate X --by G --stars x", "--stars: is 'x'; expected a number"),
     wrong("gate run --baseline nosuch", "--baseline: 'nosuch' is no state of it"),
     wrong("gate run --candidate x", "GRINDSTONE_BASELINE: 'y'", GRINDSTONE_BASELINE="y"),
     wrong("gate run --baseline nosuch --candidate neither", "--baseline: 'n", "--candidate: 'n"),
@@ -80,7 +103,11 @@ BEFORE_A_SERVER = [
     wrong("route errors-by-hour --member gitta --member logan", "--member: gitta", "logan is no"),
     wrong("route x --keywords y --tasks-dir /nope", "--keywords: is 'y'"),
     wrong("review --policies-dir /nope", "/nope: no such folder"),
-    wrong("review --judge-model-id gpt-5 --constitution-dir /nope", "model 'gpt-5'", "/nope: no"),
+    wrong(
+        "review --judge-model-id gpt-5 --constitution-dir /nope",
+        "--judge-model-id: 'gpt-5'",
+        "/nope: no",
+    ),
     wrong("exam run --cases nosuch", "edge case nosuch: does not exist"),
     wrong("promote --signing-key /nope", "--signing-key: /nope is no file"),
 ]
@@ -111,7 +138,7 @@ ELSEWHERE = [
     wrong("grind surplus", "unexpected extra argument"),
     wrong("skills shw x", "Did you mean 'show'?"),
     wrong("check --sandbox podman", "there is no 'podman'"),
-    wrong("check --limit -1", "'--limit'"),
+    wrong("check --limit -1", "--limit: is '-1'; expected at least 0"),
     wrong("check --tasks-dir /nope", "/nope: no such folder"),
     wrong("report nosuch", "nosuch: is no run of this home"),
     wrong("report --format pdf", "unknown format 'pdf'", "--format: is for --export"),
@@ -183,7 +210,7 @@ def test_truth_is_spelled_in_many_ways(home: Path):
 def test_variables_of_others_steer_nothing(home: Path):
     others = {"TRIALS": "abc", "SANDBOX": "podman", "COMPARE": "x", "REGION": "y", "CATEGORY": "z"}
     done = run(home, wrong("grind --model-id gpt-5", **others))
-    assert done.stderr.startswith("grindstone: model 'gpt-5'")
+    assert done.stderr.startswith("grindstone: --model-id: 'gpt-5'")
     assert len(done.stderr.splitlines()) == 1
 
 
@@ -325,7 +352,7 @@ def test_a_variable_that_nothing_reads_is_told(home: Path):
         "GRINDSTONE_MAX_CYCLE is no setting's variable and has no effect; did you mean "
         "GRINDSTONE_MAX_CYCLES?",
     ]
-    assert told[2].startswith("grindstone: model 'gpt-5'")
+    assert told[2].startswith("grindstone: --model-id: 'gpt-5'")
 
 
 def test_what_the_code_reads_with_the_prefix_is_no_unread_variable():

@@ -181,7 +181,11 @@ def test_mastery_is_shown_on_tasks_that_were_not_trained_on(tmp_path):
     asked = CompetencySettings(min_episodes=3, target_index=0.5)
     priced = found.model_copy(update={"mean_cost_usd": 0.5})
     told = evidence_note(priced, asked)
-    assert "3 more passes at such tasks are missing, about $1.50" in told
+    assert "3 more passes at such tasks are missing, about $1.5000" in told
+    free = evidence_note(found.model_copy(update={"mean_cost_usd": 0.0}), asked)
+    assert free.endswith("3 more passes at such tasks are missing")
+    cheap = evidence_note(found.model_copy(update={"mean_cost_usd": 0.001}), asked)
+    assert cheap.endswith("are missing, about $0.0030")
     held = [episode(20 + k, purpose=Purpose.TRAIN, task_id="held") for k in range(3)]
     again = estimates(measured(tmp_path / "held", [*trained, *held]), "ada")["sql"]
     assert again.mastered(3)

@@ -1,5 +1,7 @@
 """Which provider answers for which id, and what is said when none can."""
 
+import json
+import re
 import subprocess
 import sys
 
@@ -7,9 +9,12 @@ import pytest
 from support.model_service import MODEL, request, site
 
 from grindstone import rehearsal as rehearsal_room
-from grindstone.errors import InputError
+from grindstone.blocks import ModelBlock
+from grindstone.errors import InfrastructureError, InputError
 from grindstone.llm import Provider, resolve_model_id
 from grindstone.llm.budget import Spending
+from grindstone.llm.providers import KNOWN_FORMS
+from grindstone.settings import AdaptiveSettings, GraduationSettings, RouteSettings
 
 KEY = {"ANTHROPIC_API_KEY": "k"}
 
@@ -40,12 +45,82 @@ def test_the_id_names_the_provider(model_id, provider):
     assert (resolved.model_id, resolved.provider) == (model_id, provider)
     assert resolved.rehearsal == (provider is Provider.REHEARSAL)
     assert model_id in resolved.reason or resolved.rehearsal
+    assert re.search(KNOWN_FORMS, model_id)
 
 
 @pytest.mark.parametrize("model_id", ["gpt-9", "", "claude", "Claude-opus-5", "claude-x@", "a b"])
 def test_an_unknown_id_says_what_is_known(model_id):
     with pytest.raises(InputError, match="rehearsal"):
         resolve_model_id(model_id, KEY)
+
+
+ADDRESSES = {
+    "OPENAI_BASE_URL": "openai:gpt",
+    "ANTHROPIC_BASE_URL": "claude-opus-5-5",
+    "ANTHROPIC_BEDROCK_BASE_URL": "us.anthropic.claude-opus-5-5",
+    "ANTHROPIC_VERTEX_BASE_URL": "claude-opus-5-5@default",
+    "GRINDSTONE_REHEARSAL_URL": "rehearsal",
+}
+NO_ADDRESSES = [
+    *("localhost:8765", "http://", "http:///v1", "http://:80", "http://host:99999", "ftp://host"),
+    *(
+        "http://host:port/v1",
+        "http://[::1/v1",
+        "http://host?a=b",
+        "http://host#at",
+        "http://a b",
+    ),
+]
+
+
+@pytest.mark.parametrize("address", NO_ADDRESSES)
+def test_an_id_whose_address_is_none_is_of_no_known_form(address):
+    for kind in ("openai", "messages"):
+        with pytest.raises(InputError, match=f"model '{kind}:x@"):
+            resolve_model_id(f"{kind}:x@{address}", KEY | {"OPENAI_API_KEY": "k"})
+
+
+@pytest.mark.parametrize(
+    "model_id", ["gpt-5", "openai:x@localhost:1", "openai:x@ftp://host", "a b"]
+)
+def test_a_form_refuses_what_is_of_no_known_form(model_id):
+    assert not re.search(KNOWN_FORMS, model_id)
+    for settings in (AdaptiveSettings, RouteSettings, GraduationSettings, ModelBlock):
+        fields = settings.model_json_schema()["properties"]
+        named = [field for name, field in fields.items() if name.endswith("model_id")]
+        assert named
+        assert all(KNOWN_FORMS in json.dumps(each).replace("\\\\", "\\") for each in named)
+
+
+@pytest.mark.parametrize("model_id", ["claude-x\n", "us.anthropic.claude sonnet", "openai:x\n"])
+def test_an_id_has_no_blanks(model_id):
+    with pytest.raises(InputError, match="is of no known form"):
+        resolve_model_id(model_id, KEY | {"OPENAI_API_KEY": "k"})
+
+
+@pytest.mark.parametrize("address", NO_ADDRESSES)
+@pytest.mark.parametrize("variable", ADDRESSES)
+def test_a_variable_whose_address_is_none_is_named(variable, address):
+    keys = dict.fromkeys(("ANTHROPIC_API_KEY", "OPENAI_API_KEY"), "k")
+    with pytest.raises(InputError, match=f"{variable}: .*; expected .*http"):
+        resolve_model_id(ADDRESSES[variable], keys | {variable: address})
+
+
+def test_a_variable_with_a_password_is_refused_without_showing_it():
+    environ = KEY | {"ANTHROPIC_BASE_URL": "http://me:s3cret@gateway:port"}
+    with pytest.raises(InputError, match="ANTHROPIC_BASE_URL") as refused:
+        resolve_model_id("claude-opus-5-5", environ)
+    assert "s3cret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["http://127.0.0.1:8765", "https://gateway/", "http://[::1]:80/v1", "http://me:pw@host/x"],
+)
+def test_a_variable_names_an_address(address):
+    for variable, model_id in ADDRESSES.items():
+        keys = KEY | {"OPENAI_API_KEY": "k"}
+        assert resolve_model_id(model_id, keys | {variable: address}).model_id == model_id
 
 
 def test_missing_credentials_say_what_to_set():
@@ -87,6 +162,20 @@ async def test_the_rehearsal_server_never_gets_the_users_key(service, opened):
         assert model.rehearsal
         assert models.spent().unpriced_calls == 1
     assert "sk-ant-secret" not in str(service.headers)
+
+
+async def test_a_variable_that_names_the_rehearsal_may_end_in_a_slash(opened):
+    async with (
+        rehearsal_room.serve() as url,
+        opened("", environ={"GRINDSTONE_REHEARSAL_URL": f"{url}/"}) as models,
+    ):
+        assert (await models.get("rehearsal").complete(request(), site())).content
+
+
+async def test_a_service_that_is_not_there_is_named_by_its_address(opened):
+    async with opened("", environ={"GRINDSTONE_REHEARSAL_URL": "http://127.0.0.1:1"}) as models:
+        with pytest.raises(InfrastructureError, match=r"http://127\.0\.0\.1:1\b"):
+            await models.get("rehearsal").complete(request(), site())
 
 
 async def test_a_rehearsal_server_is_started_when_none_is_given(opened):
