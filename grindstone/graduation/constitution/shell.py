@@ -108,8 +108,8 @@ class _Reader:
     ) -> tuple[str, ...]:
         """Read a node and return the programs that are its last ones, for a pipeline."""
         self._visits += 1
-        self.unread = self.unread or self._visits > MAX_VISITS
         if depth > MAX_NESTING or self._visits > MAX_VISITS:
+            self.unread = True
             return ()
         if node.type == "variable_assignment":
             self._assign(node, depth)
@@ -274,7 +274,7 @@ class _Reader:
         elif program in self._aliases and depth < MAX_NESTING:
             script = f"{self._aliases[program]} {shlex.join(command.arguments)}"
             self.read(script.encode(), depth + 1)
-        elif program in self._functions:
+        elif program in self._functions and depth < MAX_NESTING:  # its body was read where it is
             self._place(command.arguments)
             self._visit(self._functions[program], depth + 1, command.fed_by)
 
@@ -285,9 +285,10 @@ class _Reader:
 
     def _open(self, command: Command, depth: int) -> None:
         """Read the scripts that a command hands to a shell."""
-        if depth >= MAX_NESTING:
-            return
         for script in handed_on(command):
+            if depth >= MAX_NESTING:
+                self.unread = True
+                return
             self.read(script.encode("utf-8", "replace"), depth + 1)
         if interpreter(command.program) in SHELLS and not command.code and not command.operands:
             self.unread = self.unread or bool(_HIDES & set(command.fed_by))
