@@ -1,6 +1,7 @@
 """Steps that write skills outside the evolver: a task's own, shorter ones, drafts, promotions."""
 
 import asyncio
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -18,9 +19,8 @@ from grindstone.evolve import (
 )
 from grindstone.evolve.answers import ANSWERS
 from grindstone.evolve.behaviour import recall_behaviour
-from grindstone.evolve.guard import Answers, leak_guard
+from grindstone.evolve.guard import Answers, Guard, leak_guard
 from grindstone.evolve.observing import observe
-from grindstone.evolve.permissions import Check
 from grindstone.evolve.record import LearningStep, writing_rows
 from grindstone.ledger.recall import recall
 from grindstone.llm.messages import Model
@@ -84,12 +84,8 @@ class Written(Frozen):
 async def _write_skill(spec: WriteSpec) -> Written:
     runtime = current_runtime()
     started = utc_now()
-    leaks = None
-    if spec.no_direct_answers and spec.kind != "promote":  # a draft was guarded when it was written
-        answers = Answers(runtime.provider, spec.home / ANSWERS, spec.labels)
-        leaks = await leak_guard(spec.task_dirs.values(), answers)
     model = runtime.models.get(spec.model_id, spec.region)
-    result = await _writer(spec, runtime, model, leaks)
+    result = await _writer(spec, runtime, model)
     changed = bool(result.written or result.promoted)
     after = (
         await asyncio.to_thread(runtime.workspace.snapshot, result.commit) if changed else spec.base
@@ -148,15 +144,16 @@ def _in_words(spec: WriteSpec, result: WriterResult, names: str) -> tuple[str, s
     return f"evo-{result.evo_number}", f"{done} {names}"
 
 
-async def _writer(
-    spec: WriteSpec, runtime: Runtime, model: Model, leaks: Check | None
-) -> WriterResult:
+async def _writer(spec: WriteSpec, runtime: Runtime, model: Model) -> WriterResult:
     step = f"{spec.run_key}/{spec.step}"
-    if spec.kind == "distill":
-        return await distill_bloated(runtime.workspace, model=model, step=step, leaks=leaks)
-    if spec.kind == "promote":
+    if spec.kind == "promote":  # a draft was guarded when it was written
         threshold = spec.promotion_threshold
         return await promote_drafts(runtime.workspace, threshold=threshold, step=step)
+    answers = Answers(runtime.provider, spec.home / ANSWERS, spec.labels)
+    guard = Guard(partial(leak_guard, spec.task_dirs.values(), answers))
+    leaks = guard if spec.no_direct_answers else None
+    if spec.kind == "distill":
+        return await distill_bloated(runtime.workspace, model=model, step=step, leaks=leaks)
     about = load_task(spec.task_dirs[spec.task_id])
     ids = [spec.episode_id] if spec.episode_id else []
     if spec.kind == "task_skill":

@@ -1,10 +1,11 @@
 """Asking a model for one skill; once more, with the reasons, when the answer cannot be used."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
 from grindstone.evolve.checks import check_format, unseen_in
-from grindstone.evolve.permissions import Check, RefusedChange, reasons_of
+from grindstone.evolve.guard import Guard
+from grindstone.evolve.permissions import RefusedChange
 from grindstone.llm.messages import CallSite, Message, Model, Request, Text
 from grindstone.prompts import filled
 from grindstone.records import Usage
@@ -32,7 +33,7 @@ async def ask_skill(
     site: CallSite,
     path: str,
     read: Callable[[str], Skill | None],
-    judge: Callable[[Skill, str], Sequence[RefusedChange]],
+    judge: Callable[[Skill, str], Awaitable[Sequence[RefusedChange]]],
 ) -> AskedSkill:
     """Ask for a skill; once more, with the reasons, when the answer cannot be used.
 
@@ -59,7 +60,7 @@ async def ask_skill(
             if response.stop_reason not in ("end_turn", "stop_sequence"):
                 raise SkillError("answer", f"ended with {response.stop_reason}", "a whole answer")
             skill = read(response.text)
-            refusals = tuple(judge(skill, path)) if skill is not None else ()
+            refusals = tuple(await judge(skill, path)) if skill is not None else ()
             if not refusals:
                 return AskedSkill(skill, (), usage)
         except SkillError as error:
@@ -74,17 +75,16 @@ async def ask_skill(
     return AskedSkill(None, refusals, usage)
 
 
-def leaking(skill: Skill, path: str, leaks: Check | None) -> list[RefusedChange]:
+async def leaking(skill: Skill, path: str, leaks: Guard | None) -> list[RefusedChange]:
     """Judge a skill by what it must not hold: hidden text, and answers where that is checked."""
-    text = render(skill)
-    reasons = reasons_of(leaks, path, text) if leaks is not None else ()
+    reasons = await leaks.reasons(path, render(skill)) if leaks is not None else ()
     return [
         *(RefusedChange(path=path, rule="hidden_text", reason=each) for each in unseen_in(skill)),
         *(RefusedChange(path=path, rule="no_direct_answers", reason=reason) for reason in reasons),
     ]
 
 
-def unfit(skill: Skill, leaks: Check | None) -> list[RefusedChange]:
+async def unfit(skill: Skill, leaks: Guard | None) -> list[RefusedChange]:
     """Judge a draft as a skill of the library, which it may become."""
     path = f"skills/{skill.name}/{SKILL_FILE}"
     return [
@@ -96,5 +96,5 @@ def unfit(skill: Skill, leaks: Check | None) -> list[RefusedChange]:
             RefusedChange(path=path, rule="quality", reason=violation.message)
             for violation in check_quality(skill, max_chars=None)
         ),
-        *leaking(skill, path, leaks),
+        *await leaking(skill, path, leaks),
     ]

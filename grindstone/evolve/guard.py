@@ -1,7 +1,7 @@
 """What a skill must not give away, of the tasks it was learned on."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,7 +10,7 @@ from grindstone.benchmark.task import Task
 from grindstone.errors import InputError
 from grindstone.evolve.answers import AnswerKey, answer_key, values_said
 from grindstone.evolve.config import EvolveConfig
-from grindstone.evolve.permissions import Check
+from grindstone.evolve.permissions import Check, reasons_of
 from grindstone.evolve.prompts import Observed
 from grindstone.observe.observation import LabelledObservation
 from grindstone.sandbox.protocol import SandboxProvider
@@ -29,6 +29,27 @@ class Answers(NamedTuple):
     provider: SandboxProvider
     kept_in: Path | None = None
     labels: Mapping[str, str] | None = None
+
+
+class Guard:
+    """A check that is made when there is a text to check.
+
+    Making one takes seconds where the tasks' solutions have not been run before, and most
+    answers to what a pass teaches are that it teaches nothing.
+
+    Args:
+        make: Makes the check, once.
+    """
+
+    def __init__(self, make: Callable[[], Awaitable[Check]]) -> None:
+        self._make = make
+        self._check: Check | None = None
+
+    async def reasons(self, path: str, text: str) -> Sequence[str]:
+        """Return what is wrong with a text; see `reasons_of`."""
+        if self._check is None:
+            self._check = await self._make()
+        return reasons_of(self._check, path, text)
 
 
 async def leak_guard(

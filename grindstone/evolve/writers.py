@@ -17,7 +17,8 @@ from pydantic import Field
 from grindstone.base import Frozen
 from grindstone.digest import canonical_json
 from grindstone.evolve.asked_skill import TRIES, AskedSkill, ask_skill, leaking, unfit
-from grindstone.evolve.permissions import Check, RefusedChange
+from grindstone.evolve.guard import Guard
+from grindstone.evolve.permissions import RefusedChange
 from grindstone.evolve.rejected import rejected_before
 from grindstone.files import write_atomic
 from grindstone.llm.messages import CallSite, Model
@@ -68,7 +69,7 @@ async def evolve_task_skill(
     category: str,
     observation: LabelledObservation | UnlabelledObservation | None = None,
     step: str = "",
-    leaks: Check | None = None,
+    leaks: Guard | None = None,
 ) -> WriterResult:
     """Write a task's own skill, or improve it after a failure.
 
@@ -118,7 +119,7 @@ async def evolve_task_skill(
 
 
 async def distill_bloated(
-    workspace: Workspace, *, model: Model, step: str = "", leaks: Check | None = None
+    workspace: Workspace, *, model: Model, step: str = "", leaks: Guard | None = None
 ) -> WriterResult:
     """Shorten every general skill of more than 200 lines or 6,000 bytes; one commit for all.
 
@@ -171,7 +172,7 @@ async def draft_from_success(
     trajectory: Trajectory,
     twins: Sequence[str] = (),
     step: str = "",
-    leaks: Check | None = None,
+    leaks: Guard | None = None,
 ) -> WriterResult:
     """Draft a skill from what an agent did right, or add the task to a draft's supporters.
 

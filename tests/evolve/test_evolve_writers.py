@@ -9,6 +9,8 @@ from grindstone.evolve import (
     evolve_task_skill,
     promote_drafts,
 )
+from grindstone.evolve.guard import Guard
+from grindstone.evolve.permissions import Check
 from grindstone.skills.drafts import read_drafts
 
 TASK = {"task_id": "ledger-1", "instruction": "Import the ledger.", "category": "data"}
@@ -47,12 +49,18 @@ async def test_a_written_step_is_not_written_again(evolver, model, workspace):
 
 
 async def test_an_answer_that_leaks_is_asked_for_again_and_then_dropped(evolver, model, workspace):
-    def leaks(_path: str, text: str) -> list[str]:
-        return ["holds a number the tests compare with"] if "73918" in text else []
+    made = []
+
+    async def guard() -> Check:
+        made.append("guard")
+        return lambda _path, text: (
+            ["holds a number the tests compare with"] if "73918" in text else []
+        )
 
     before = workspace.snapshot()
     evolver.plays(skill("a", "It is 73918."), skill("a", "Still 73918."))
-    result = await evolve_task_skill(workspace, model=model, **TASK, leaks=leaks)
+    result = await evolve_task_skill(workspace, model=model, **TASK, leaks=Guard(guard))
+    assert made == ["guard"]
     assert result.written == () and result.commit == ""
     assert [(each.path, each.rule, each.reason) for each in result.refusals] == [
         (
@@ -154,8 +162,14 @@ async def test_no_draft_is_promoted_into_a_full_library(evolver, model, workspac
     assert (workspace.root / "skills/_drafts/tables.md").is_file()
 
 
-async def test_nothing_to_carry_over_changes_nothing(evolver, model, workspace):
+async def test_nothing_to_carry_over_changes_nothing_and_runs_no_solution(
+    evolver, model, workspace
+):
+    async def guard() -> Check:
+        raise AssertionError("there is no text to check")
+
     evolver.plays("NOTHING")
     before = workspace.snapshot()
-    await draft_from_success(workspace, model=model, **TASK, trajectory=attempt())
+    about = TASK | {"trajectory": attempt(), "leaks": Guard(guard)}
+    await draft_from_success(workspace, model=model, **about)
     assert workspace.snapshot() == before
