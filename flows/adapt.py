@@ -11,7 +11,6 @@ from grindstone.benchmark import Task
 from grindstone.blocks import BlockNames
 from grindstone.digest import digest
 from grindstone.evolve.behaviour import JudgedAttempt
-from grindstone.flows.gate import shares_of, weighed
 from grindstone.flows.learning.batches import (
     count_cycles,
     end_batch,
@@ -22,6 +21,7 @@ from grindstone.flows.learning.batches import (
 from grindstone.flows.learning.confirmation import PlaceInRun, confirmed, labelled, quarantined_by
 from grindstone.flows.learning.planting import attempt_impossible
 from grindstone.flows.run import Run, open_run, within_budget
+from grindstone.flows.weighing import shares_of, weighed
 from grindstone.ledger.tables.runs import CycleNote
 from grindstone.observe.calibration import Calibration
 from grindstone.observe.judge import PASSING_SCORE

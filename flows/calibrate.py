@@ -15,9 +15,9 @@ from grindstone.blocks import BlockNames
 from grindstone.digest import digest
 from grindstone.files import write_atomic
 from grindstone.flows.attempt import PlannedAttempt
-from grindstone.flows.gate import holdout
 from grindstone.flows.paired import AttemptPair, attempts_of, compare_arms
 from grindstone.flows.run import Run, open_run, within_budget
+from grindstone.flows.weighing import holdout
 from grindstone.gate.calibration import GateCalibration, summarise
 from grindstone.gate.rules import RuleName, Verdict, rule_of
 from grindstone.report.gate_page import REHEARSED

@@ -9,8 +9,6 @@ from prefect import flow
 from grindstone.benchmark import Task
 from grindstone.blocks import BlockNames
 from grindstone.errors import InputError
-from grindstone.flows.compare import both_arms
-from grindstone.flows.gate import Shares, shares_of, weighed
 from grindstone.flows.learning.batches import (
     count_cycles,
     end_batch,
@@ -20,7 +18,9 @@ from grindstone.flows.learning.batches import (
 )
 from grindstone.flows.learning.confirmation import Lessons, PlaceInRun, confirmed
 from grindstone.flows.learning.planting import attempt_impossible
+from grindstone.flows.paired import both_arms
 from grindstone.flows.run import Run, open_run, within_budget
+from grindstone.flows.weighing import Shares, shares_of, weighed
 from grindstone.ledger.tables.runs import CycleNote
 from grindstone.records import Episode, Purpose
 from grindstone.runs.batches import (

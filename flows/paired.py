@@ -1,4 +1,4 @@
-"""The same tasks and trials in both arms of a comparison, until the rest cannot matter."""
+"""The same tasks and trials in both arms of a comparison, ended where the rest cannot matter."""
 
 import asyncio
 from collections.abc import Iterable, Sequence
@@ -8,6 +8,7 @@ from grindstone.attempt.arms import Arms
 from grindstone.attempt.gate_memory import ScoredAttempt, made_before
 from grindstone.benchmark import Task
 from grindstone.benchmark.dataset import clusters_of
+from grindstone.benchmark.skillbench import TaskPair
 from grindstone.flows.attempt import Enough, PlannedAttempt
 from grindstone.flows.run import Run
 from grindstone.gate.rules import Rule, settled
@@ -44,6 +45,43 @@ def attempts_of(
         for trial in trials
         for task in tasks
     ]
+
+
+async def both_arms(
+    run: Run[RunSettings], pairs: Sequence[TaskPair], snapshot: Snapshot, *, trials: int
+) -> list[Episode]:
+    """Attempt every task `trials` times in each arm.
+
+    The arm without is offered no skill and loses those its image brings; prompt, memory and
+    everything else is the same. The arms take turns, so that a service that slows down or
+    gives way during the run does so to both.
+
+    Args:
+        run: The run.
+        pairs: The tasks, for the arm with and the arm without.
+        snapshot: The workspace both arms have.
+        trials: Attempts per task and arm.
+
+    Raises:
+        BudgetExceededError: A ceiling was reached.
+        InputError: A task is broken, or changed since the run was planned.
+    """
+    solvers = {
+        arm: run.solver.model_copy(update={"with_skills": arm is Arm.WITH})
+        for arm in (Arm.WITH, Arm.WITHOUT)
+    }
+    total = 2 * trials * len(pairs)
+    run.note(f"With against without skills: {count(total, 'attempt')}")
+    return await run.attempt_all(
+        [
+            run.plan_attempt(
+                task, snapshot, Purpose.COMPARE, arm=arm, trial=trial, solver=solvers[arm]
+            )
+            for trial in range(trials)
+            for pair in pairs
+            for arm, task in ((Arm.WITH, pair.with_skills), (Arm.WITHOUT, pair.without_skills))
+        ]
+    )
 
 
 async def compare_arms(

@@ -23,8 +23,8 @@ from grindstone.errors import (
     InputError,
 )
 from grindstone.flows.attempt import Enough, PlannedAttempt, attempt_all
+from grindstone.flows.dispatch.attempt_slice import DEPLOYMENT
 from grindstone.flows.dispatch.sending import attempt_in_slices
-from grindstone.flows.slices import DEPLOYMENT
 from grindstone.home import Home
 from grindstone.ledger import Ledger
 from grindstone.preflight import preflight

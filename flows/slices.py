@@ -5,119 +5,27 @@ import contextlib
 import os
 import socket
 from collections.abc import Iterator, Sequence
-from typing import Annotated
 
 from prefect import flow
 from prefect.client.schemas.objects import FlowRun
 from prefect.context import FlowRunContext
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    JsonValue,
-    TypeAdapter,
-    ValidationError,
-)
 
-from grindstone import __version__
 from grindstone.attempt.mailbox import SliceMailbox
 from grindstone.attempt.spec import AttemptSpec
 from grindstone.attempt.travelling import unpack
-from grindstone.base import Frozen
 from grindstone.benchmark import load_task
 from grindstone.errors import GrindstoneError, InfrastructureError, InputError
 from grindstone.flows.attempt import PlannedAttempt, attempt_all
+from grindstone.flows.dispatch.attempt_slice import WORKER, AttemptSlice, ForeignSlice, SentSlice
 from grindstone.home import Home
-from grindstone.runs.allowance import Allowance
 from grindstone.runs.lease import beating
 from grindstone.runs.parked import Parked
 from grindstone.tasks.episode_check import episode_check
 from grindstone.tasks.flow_runs import run_log
 from grindstone.tasks.runtime import Runtime, open_runtime
 
-DEPLOYMENT = "slice/slice"
-"""The deployment attempts are sent to when they run on a work pool."""
-WORKER = "prefect.worker.name"
-"""Label that a worker gives a run as it takes it."""
-EARLIER = "an earlier one"
-"""Version of a sender that does not say which."""
 HANDED_S = 2.0
 """Pause between two looks for more attempts."""
-
-
-class AttemptSlice(Frozen):
-    """Attempts of one run that travel together, with what a worker needs to make them.
-
-    `version` is the sender's Grindstone: workers of any other refuse the slice.
-    """
-
-    attempts: tuple[AttemptSpec, ...]
-    allowance: Allowance
-    version: str = __version__
-    address: str | None = None  # of a remote home: each machine has places of its own
-
-    @property
-    def label(self) -> str:
-        """What a person reads of the slice in a list of runs."""
-        first = self.attempts[0]
-        others = len(self.attempts) - 1
-        return f"{first.run_key} · {first.label}" + (f" and {others} more" if others else "")
-
-
-class ForeignSlice(BaseModel):
-    """A slice of another version, of which no more is known than where to say so."""
-
-    model_config = ConfigDict(extra="allow")
-
-    attempts: tuple[dict[str, JsonValue], ...] = ()
-    version: str = EARLIER
-    address: str | None = None
-
-    @property
-    def label(self) -> str:
-        """What a person reads of the slice in a list of runs."""
-        return f"a slice by Grindstone {self.version}"
-
-    def refusal(self, worker: str) -> InputError:
-        """Return why it is not made.
-
-        Args:
-            worker: Who was to make it.
-        """
-        problem = f"has Grindstone {__version__}, and the run that sent it attempts {self.version}"
-        if self.version == __version__:
-            problem = f"cannot read the attempts it was sent, though both sides are {__version__}"
-        return InputError(worker, problem, "the same Grindstone wherever a run is driven or made")
-
-
-def _with_version(work: object) -> object:
-    return {"version": EARLIER, **work} if isinstance(work, dict) else work
-
-
-def _written_as(work: "AttemptSlice | ForeignSlice") -> "AttemptSlice | ForeignSlice":
-    if work.version == __version__:
-        return work
-    return ForeignSlice.model_validate(work.model_dump(mode="json"))
-
-
-SentSlice = Annotated[
-    AttemptSlice | ForeignSlice,
-    Field(union_mode="left_to_right"),
-    BeforeValidator(_with_version),
-    AfterValidator(_written_as),
-]
-"""What a deployment run is sent: a slice of this version, or one that is refused."""
-
-
-def own_slice(sent: object) -> AttemptSlice | None:
-    """Return a slice from what was sent; None where another version of Grindstone did."""
-    try:
-        work = TypeAdapter[AttemptSlice | ForeignSlice](SentSlice).validate_python(sent)
-    except ValidationError:
-        return None
-    return work if isinstance(work, AttemptSlice) else None
 
 
 @flow(

@@ -4,6 +4,7 @@ import importlib
 import logging
 import os
 import sys
+from copy import copy
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import typer
@@ -18,6 +19,7 @@ from grindstone.settings import RunSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
+    from contextlib import AbstractContextManager
 
     from prefect import Flow
 
@@ -125,7 +127,6 @@ async def _watched(
     begun: list[str],
 ) -> T:
     from prefect.logging.handlers import APILogHandler
-    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
     from grindstone.flows.cli.lost_server import noticing
     from grindstone.flows.cli.progress import watcher
@@ -133,20 +134,34 @@ async def _watched(
     from grindstone.runs.progress import watching
     from grindstone.tasks.server_loss import telling_server_loss
 
-    # A heartbeat thread is joined in steps of a second at every flow's end, and nobody
-    # watches a run of the command line for being a zombie.
+    noted = copy(flow)  # `with_options` would make the schema of its parameters once more
+    noted.on_running_hooks = [*flow.on_running_hooks, note_process]
     with (
-        temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}),
+        _no_heartbeat(),
         watcher(sys.stderr) as watch,
         watching(_noting(watch, begun)),
     ):
         async with noticing(api_url):
             try:
                 with telling_server_loss():
-                    result: T = await flow.with_options(on_running=[note_process])(settings, **more)
+                    result: T = await noted(settings, **more)
             finally:  # a server of its own ends before the process does
                 await APILogHandler.aflush()
     return result
+
+
+def _no_heartbeat() -> "AbstractContextManager[object]":
+    """Return a context in which flows send no signs of life.
+
+    The thread that sends them is joined in steps of a second at every flow's end, and nobody
+    watches a run of the command line for being a zombie. Prefect's `temporary_settings` would
+    read the environment and all files again.
+    """
+    from prefect.context import get_settings_context
+
+    now = get_settings_context()
+    flows = now.settings.flows.model_copy(update={"heartbeat_frequency": None})
+    return now.model_copy(update={"settings": now.settings.model_copy(update={"flows": flows})})
 
 
 def _noting(watch: "Watcher", begun: list[str]) -> "Watcher":

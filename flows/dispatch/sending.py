@@ -24,10 +24,10 @@ from grindstone.attempt.spec import AttemptSpec
 from grindstone.attempt.travelling import pack
 from grindstone.errors import GrindstoneError, InfrastructureError
 from grindstone.flows.attempt import Enough, PlannedAttempt, leave_unscored, told
+from grindstone.flows.dispatch.attempt_slice import AttemptSlice, own_slice
 from grindstone.flows.dispatch.slice_pool import SlicePool
 from grindstone.flows.dispatch.slice_workers import SliceWorkers
 from grindstone.flows.dispatch.worklist import Attempts, Worklist
-from grindstone.flows.slices import AttemptSlice, own_slice
 from grindstone.ledger.recall import ScoredEpisodes
 from grindstone.records import Episode
 from grindstone.runs.allowance import Allowance

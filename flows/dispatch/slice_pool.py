@@ -29,7 +29,7 @@ from prefect.exceptions import ObjectNotFound
 from prefect.states import Cancelling, Crashed
 
 from grindstone.errors import Cause, InfrastructureError
-from grindstone.flows.slices import DEPLOYMENT, AttemptSlice
+from grindstone.flows.dispatch.attempt_slice import DEPLOYMENT, AttemptSlice
 from grindstone.tasks.flow_runs import run_tag
 from grindstone.tasks.server_clock import server_ahead
 

@@ -18,8 +18,9 @@ from grindstone.attempt.run import error_episode
 from grindstone.errors import BudgetExceededError, Cause, InfrastructureError, InputError
 from grindstone.flows.attempt import Enough
 from grindstone.flows.dispatch import sending
+from grindstone.flows.dispatch.attempt_slice import AttemptSlice
 from grindstone.flows.dispatch.sending import attempt_in_slices
-from grindstone.flows.slices import AttemptSlice, attempt_slice, require_own
+from grindstone.flows.slices import attempt_slice, require_own
 from grindstone.llm import CallRecord
 from grindstone.records import Episode, Role, Usage, utc_now
 from grindstone.runs.allowance import Allowance

@@ -25,8 +25,9 @@ from grindstone.attempt.mailbox import SliceMailbox
 from grindstone.attempt.run import error_episode
 from grindstone.errors import Cause, InfrastructureError, InputError
 from grindstone.flows.dispatch import sending
+from grindstone.flows.dispatch.attempt_slice import AttemptSlice
 from grindstone.flows.dispatch.slice_pool import PAGE, SlicePool
-from grindstone.flows.slices import AttemptSlice, attempt_slice
+from grindstone.flows.slices import attempt_slice
 from grindstone.records import Episode, Outcome
 from grindstone.runs import lease
 from grindstone.runs.allowance import Allowance

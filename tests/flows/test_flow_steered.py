@@ -16,8 +16,9 @@ from support.cli_runs import Command
 from support.wiretap import Wiretap, role_of
 
 from grindstone.errors import CalledOffError, InputError
+from grindstone.flows.dispatch.attempt_slice import AttemptSlice
 from grindstone.flows.grind import grind
-from grindstone.flows.slices import AttemptSlice, attempt_slice
+from grindstone.flows.slices import attempt_slice
 from grindstone.home import Home
 from grindstone.ledger import Ledger
 from grindstone.ledger.tables.runs import RunRow

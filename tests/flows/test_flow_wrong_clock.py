@@ -20,7 +20,7 @@ import asyncio
 from datetime import UTC, datetime
 from prefect import get_client
 from grindstone.flows.dispatch.slice_pool import SlicePool
-from grindstone.flows.slices import DEPLOYMENT, AttemptSlice
+from grindstone.flows.dispatch.attempt_slice import DEPLOYMENT, AttemptSlice
 from grindstone.tasks.server_clock import server_ahead
 
 async def main():

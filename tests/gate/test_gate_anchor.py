@@ -7,8 +7,8 @@ from prefect import flow
 from support.teaching import evolve, harmful, taught
 
 from grindstone.blocks import BlockNames
-from grindstone.flows.gate import weighed
 from grindstone.flows.run import open_run
+from grindstone.flows.weighing import weighed
 from grindstone.ledger import Ledger
 from grindstone.ledger.tables.runs import GateDecisionRow
 from grindstone.records import Episode

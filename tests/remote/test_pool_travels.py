@@ -16,7 +16,8 @@ from support.attempt_specs import spec_of
 from grindstone.attempt.travelling import pack
 from grindstone.blocks import BlockNames
 from grindstone.competency import TrainingJobs
-from grindstone.flows.slices import AttemptSlice, attempt_slice
+from grindstone.flows.dispatch.attempt_slice import AttemptSlice
+from grindstone.flows.slices import attempt_slice
 from grindstone.flows.train import train
 from grindstone.home import Home
 from grindstone.ledger import Ledger

@@ -6,7 +6,7 @@ from starlette.responses import Response
 from support.wiretap import Answering, Body, role_of, spoken
 
 from grindstone.benchmark import load_tasks
-from grindstone.flows.gate import holdout
+from grindstone.flows.weighing import holdout
 from grindstone.settings import GateOptions
 
 NAME = "convert-and-count"
