@@ -208,10 +208,11 @@ async def draft_from_success(
         lambda skill, _: unfit(skill, leaks),
     )
 
+    if (skill := answered.skill) is None:
+        return _result(step, answered, written=())
+
     def write(root: Path) -> WriterResult:
-        if answered.skill is None:
-            return _result(step, answered, written=())
-        change = support(root, answered.skill, task_id, instruction, twins)
+        change = support(root, skill, task_id, instruction, twins)
         result = _result(step, answered, written=(change.key,) if change.kept else ())
         if not change.known:
             return result

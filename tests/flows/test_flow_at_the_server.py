@@ -14,7 +14,8 @@ from prefect.states import Crashed, Failed, Running
 from support.sender import Sender
 
 from grindstone.errors import InfrastructureError
-from grindstone.flows.slices import AttemptSlice, attempt_slice
+from grindstone.flows.dispatch.attempt_slice import AttemptSlice
+from grindstone.flows.slices import attempt_slice
 from grindstone.runs import lease
 from grindstone.runs.progress import Note, Progress
 
