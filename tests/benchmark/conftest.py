@@ -4,12 +4,14 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
+from support.sandboxes import provider
 
 from grindstone.benchmark.environment import build_spec, start_spec
 from grindstone.benchmark.loading import load_task
 from grindstone.benchmark.task import Task
 from grindstone.sandbox.protocol import Sandbox, SandboxProvider
-from grindstone.sandbox.provider import open_provider
+
+__all__ = ["provider"]
 
 TEST_SH = """\
 #!/bin/bash
@@ -41,19 +43,6 @@ def write_task(tmp_path: Path) -> WriteTask:
         return folder
 
     return write
-
-
-@pytest.fixture(
-    params=[
-        pytest.param("docker", marks=pytest.mark.docker),
-        pytest.param("bubblewrap", marks=pytest.mark.bubblewrap),
-    ]
-)
-async def provider(request: pytest.FixtureRequest) -> AsyncIterator[SandboxProvider]:
-    opened = await open_provider(request.param)
-    assert opened.kind == request.param
-    yield opened
-    await opened.close()
 
 
 StartTask = Callable[[Task | Path], "AsyncIterator[Sandbox]"]

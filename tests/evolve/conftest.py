@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from evolve_script import Evolver, attempt
 from support.model_service import QUICK, serving
+from support.sandboxes import provider
 
 from grindstone.llm import open_models
 from grindstone.llm.messages import Model
@@ -16,6 +17,8 @@ from grindstone.resources import bundled
 from grindstone.sandbox import SandboxProvider, open_provider, probe
 from grindstone.settings import FeedbackLevel
 from grindstone.workspace.workspace import Workspace
+
+__all__ = ["provider"]
 
 
 @pytest.fixture
@@ -31,18 +34,6 @@ async def model(evolver: Evolver, tmp_path: Path) -> AsyncIterator[Model]:
         run_key="run", journal_dir=tmp_path / "journal", environ=environ, patience=QUICK
     ) as models:
         yield models.get("claude-evolver-1")
-
-
-@pytest.fixture(
-    params=[
-        pytest.param("docker", marks=pytest.mark.docker),
-        pytest.param("bubblewrap", marks=pytest.mark.bubblewrap),
-    ]
-)
-async def provider(request: pytest.FixtureRequest) -> AsyncIterator[SandboxProvider]:
-    opened = await open_provider(request.param)
-    yield opened
-    await opened.close()
 
 
 @pytest.fixture

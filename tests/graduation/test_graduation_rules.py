@@ -11,7 +11,7 @@ import pytest
 
 from grindstone.graduation.constitution.material import Action
 from grindstone.graduation.constitution.pack import load_packs
-from grindstone.graduation.constitution.shell import read_script
+from grindstone.graduation.constitution.shell import read_scripts
 
 PACKS = load_packs()
 
@@ -58,7 +58,8 @@ def test_a_cent_too_much_is_a_breach() -> None:
 
 def test_a_script_that_cannot_be_parsed_is_undecided_where_it_looks_bad() -> None:
     broken = "if then ) ( rm -rf / <<<"
-    assert not read_script(broken).whole
+    [script] = read_scripts((broken,))
+    assert not script.whole
     case = CORPUS.Case(
         "conduct",
         "CONDUCT-WIPE",

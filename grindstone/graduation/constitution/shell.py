@@ -49,14 +49,11 @@ _EXPANSIONS = ("simple_expansion", "expansion", "command_substitution")
 _QUOTED = ("string", "raw_string", "ansi_c_string")
 
 
-def read_script(text: str) -> Script:
-    """Parse a script; what is longer than can be read counts as not whole."""
-    return read_scripts((text,))[0]
-
-
 @lru_cache(maxsize=64)
 def read_scripts(pieces: tuple[str | WrittenFile, ...]) -> tuple[Script, ...]:
     """Parse scripts that ran one after another, each with the files that were written before.
+
+    What is longer than can be read counts as not whole.
 
     Args:
         pieces: The scripts, and files that were written between them; an empty script for each

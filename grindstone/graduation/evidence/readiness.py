@@ -150,7 +150,8 @@ def readiness_score(
         "supervision": supervision,
         "skill_diversity": skill_diversity,
     }
-    return sum(weight * given[name] for name, weight in WEIGHTS.items())
+    parts = components_of({name: ReadinessPart(ratio, "") for name, ratio in given.items()})
+    return sum(part.weighted for part in parts)
 
 
 def assess(
