@@ -10,9 +10,9 @@ from grindstone.blocks import BlockNames, configure
 from grindstone.boundary import step_boundary
 from grindstone.errors import Cause, InfrastructureError
 from grindstone.flows.run import checked, open_planned
-from grindstone.graduation.decisions.edge_cases import EdgeCase, case_task, load_case
+from grindstone.graduation.decisions.edge_cases import EdgeCase, case_task
 from grindstone.graduation.decisions.exam import Examiner, ExamResult, examine
-from grindstone.graduation.decisions.exam_pool import pool_of
+from grindstone.graduation.decisions.exam_pool import named_cases, pool_of
 from grindstone.graduation.rules.levels import Level
 from grindstone.graduation.words import case_line, exam_line
 from grindstone.records import Episode, Outcome, Purpose
@@ -62,7 +62,7 @@ async def _exam(settings: GraduationSettings, blocks: BlockNames, key: str) -> E
             registry.target_of, settings.agent_id, settings.target, scope
         )
         if settings.cases:
-            cases = tuple(load_case(registry.home, name) for name in settings.cases)
+            cases = await asyncio.to_thread(named_cases, registry, settings.cases)
         else:
             policy = registry.policy(settings.agent_id, scope)
             pool = await asyncio.to_thread(pool_of, registry, policy, settings.agent_id)

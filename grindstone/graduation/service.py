@@ -12,10 +12,10 @@ from grindstone.graduation.audit.trail import Trail, trail_of
 from grindstone.graduation.constitution.checking import check
 from grindstone.graduation.constitution.pack import Pack
 from grindstone.graduation.decisions.by_hand import release_skill, reset_capability
-from grindstone.graduation.decisions.edge_cases import EdgeCase, add_case, load_case
+from grindstone.graduation.decisions.edge_cases import EdgeCase, add_case
 from grindstone.graduation.decisions.enrolment import enrol
 from grindstone.graduation.decisions.exam import Examiner, examine
-from grindstone.graduation.decisions.exam_pool import pool_of, retire_case
+from grindstone.graduation.decisions.exam_pool import named_cases, pool_of, retire_case
 from grindstone.graduation.decisions.promotion import answer, demote, promote
 from grindstone.graduation.decisions.review import Review, review
 from grindstone.graduation.evidence.readiness import Readiness
@@ -296,7 +296,7 @@ class GraduationService(RecordKeeper):
         if edge_case_episodes is None:
             cases = (await asyncio.to_thread(pool_of, self.registry, policy, agent_id)).cases
         else:
-            cases = tuple(load_case(self.registry.home, each) for each in edge_case_episodes)
+            cases = await asyncio.to_thread(named_cases, self.registry, edge_case_episodes)
         if cases and self.examiner is None:
             raise InputError(
                 "examiner",

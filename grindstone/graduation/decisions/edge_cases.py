@@ -15,7 +15,7 @@ from pydantic import AwareDatetime, ValidationError
 
 from grindstone.base import Frozen
 from grindstone.benchmark import Task, load_task
-from grindstone.digest import SHORT, digest_tree
+from grindstone.digest import SHORT, digest, digest_tree
 from grindstone.errors import InputError
 from grindstone.graduation.audit.event import AuditEvent, EventDraft, EventKind
 from grindstone.graduation.registry import Registry
@@ -61,17 +61,26 @@ def load_case(home: Home, case_id: str) -> EdgeCase:
         InputError: There is none, or it is damaged.
     """
     known = case_ids(home)
+    if case_id in known:
+        return _read(home, case_id)
     for name in known:
-        path = cases_folder(home) / name / "case.json"
-        try:
-            case = EdgeCase.model_validate_json(path.read_bytes())
-        except ValidationError as error:
-            raise InputError(str(path), "is damaged", "an edge case as it was added") from error
-        if case_id in (case.case_id, case.episode_id):
+        if (case := _read(home, name)).episode_id == case_id:
             return case
     raise InputError(
         f"edge case {case_id}", "does not exist", f"one of {', '.join(known) or 'none so far'}"
     )
+
+
+def _read(home: Home, name: str) -> EdgeCase:
+    """Read the case of a folder, which bears its id: none answers for another."""
+    path = cases_folder(home) / name / "case.json"
+    try:
+        case = EdgeCase.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise InputError(str(path), "is damaged", "an edge case as it was added") from error
+    if case.case_id != name:
+        raise InputError(f"{path}: case_id", f"is {case.case_id!r}", f"its folder's name, {name}")
+    return case
 
 
 def case_task(home: Home, case: EdgeCase) -> Task:
@@ -133,7 +142,8 @@ def add_case(
     if case.case_id not in case_ids(registry.home):
         _lay(registry.home, case, task)
     kept = load_case(registry.home, case.case_id)
-    registry.chain.append(lambda events: None if _is_added(events, kept) else _event(case))
+    case_task(registry.home, kept)  # who adds it answers for what lies there
+    registry.chain.append(lambda events: None if _is_added(events, kept) else _event(kept, adder))
     return kept
 
 
@@ -163,12 +173,16 @@ def _lay(home: Home, case: EdgeCase, task: Task) -> None:
                 raise  # not that another process was first
 
 
-def _event(case: EdgeCase) -> EventDraft:
+def _event(case: EdgeCase, by: str) -> EventDraft:
     return EventDraft(
         kind=EventKind.CASE_ADDED,
         subject=case.case_id,
-        by=case.added_by,
+        by=by,
         reason=case.description or f"{case.agent_id} failed on {case.task_id}",
-        evidence={"episode_id": case.episode_id, "task_digest": case.task_digest},
+        evidence={
+            "episode_id": case.episode_id,
+            "task_digest": case.task_digest,
+            "case_digest": digest(case),
+        },
         at=case.added_at,
     )

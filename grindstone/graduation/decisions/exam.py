@@ -43,6 +43,7 @@ class ExamResult(Frozen):
     target: Level
     scope: str = ""  # the part of the work; empty: all of it
     passed: bool
+    failed: bool = False  # neither: it is unfinished, or there was nothing to attempt
     score: float  # 0 to 100: the share of cases passed
     cases: tuple[CaseResult, ...]
     cost_usd: float | None  # None: a price is unknown
@@ -90,7 +91,9 @@ async def examine(
     pool = pool_of(registry, policy, agent_id)
     if lost := pool.lacking(policy, agent_id):
         raise InputError(f"exam of {agent_id}", lost, "all the edge cases that were added")
+    cases = tuple({case.case_id: case for case in cases}.values())  # one is no two
     episodes = list(await examiner(agent_id, cases)) if cases else []
+    _refuse_others(agent_id, cases, episodes)
     results = tuple(_result(case, episode) for case, episode in zip(cases, episodes, strict=True))
     lacking = "" if cases else why_no_case(registry, policy, pool, agent_id)
     result = _verdict(agent_id, target, policy, results, episodes, lacking)
@@ -103,9 +106,39 @@ async def examine(
         model=_only({each.model for each in made if each.model}),
         program=_only({program_of(each.profile) for each in made} - {""}),
     )
+    tree = identity.workspace_tree or result.workspace_tree  # the workspace may be elsewhere
+    identity = identity.model_copy(update={"workspace_tree": tree})
     registry.chain.append(lambda events: _event(registry, events, policy, result, identity, pool))
     registry.chain.append(lambda events: restoring(registry, events, agent_id, within))
     return result
+
+
+def _refuse_others(
+    agent_id: str,
+    cases: Sequence[EdgeCase],
+    episodes: Sequence["Episode | InfrastructureError"],
+) -> None:
+    """Refuse what an examiner of somebody's own passes off as attempts.
+
+    Raises:
+        InputError: There is not one attempt of the agent at each case.
+    """
+    if len(episodes) != len(cases):
+        said = f"gave {len(episodes)} attempts for {len(cases)} cases"
+        raise InputError("examiner", said, "one for each case, in order")
+    made = [each for each in episodes if isinstance(each, Episode)]
+    if len({each.episode_id for each in made}) < len(made):
+        raise InputError("examiner", "gave one attempt for several cases", "one for each case")
+    for case, each in zip(cases, episodes, strict=True):
+        if not isinstance(each, Episode):
+            continue
+        task = (each.task_id, each.task_digest or case.task_digest)
+        if each.agent_id != agent_id or task != (case.task_id, case.task_digest):
+            raise InputError(
+                "examiner",
+                f"gave an attempt of {each.agent_id} at {each.task_id} for {case.case_id}",
+                f"one of {agent_id} at {case.task_id}",
+            )
 
 
 def _only(found: set[str]) -> str:
@@ -143,9 +176,16 @@ def _verdict(
     share = done / len(results) if results else 0.0
     unfinished = sum(each.passed is None for each in results)
     enough = len(results) >= policy.exam.min_cases
-    passed = enough and not unfinished and share >= policy.exam.pass_mark - 1e-9
+    mark = policy.exam.pass_mark - 1e-9
+    failed = bool(results) and (done + unfinished) / len(results) < mark  # whatever the rest does
+    passed = enough and not unfinished and share >= mark
     if not results:
         reason = f"{lacking}; without cases no exam is passed"
+    elif unfinished and failed:
+        reason = (
+            f"{len(results) - done - unfinished} of {len(results)} cases failed, which rules out "
+            f"the mark of {policy.exam.pass_mark:.0%}; {unfinished} could not be run"
+        )
     elif unfinished:
         reason = f"{unfinished} of {len(results)} cases could not be run; the exam is unfinished"
     elif not enough:
@@ -157,6 +197,7 @@ def _verdict(
         target=target,
         scope=policy.holds_in,
         passed=passed,
+        failed=failed,
         score=share * 100,
         cases=results,
         cost_usd=sum(known) if len(known) == len(costs) else None,
@@ -186,6 +227,7 @@ def _event(
         policy_digest=policy.digest,
         evidence={
             "passed": result.passed,
+            "failed": result.failed,
             "score": result.score,
             "cases": [case.case_id for case in result.cases],
             "trained_on": list(pool.trained_on),

@@ -9,12 +9,14 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
+from grindstone.digest import digest
 from grindstone.errors import InputError
 from grindstone.graduation.audit.event import AuditEvent, EventDraft, EventKind
 from grindstone.graduation.decisions.edge_cases import EdgeCase, case_ids, case_task, load_case
 from grindstone.graduation.registry import Registry
 from grindstone.graduation.rules.policy import Policy
 from grindstone.graduation.rules.scope import Scope, Subject
+from grindstone.home import Home
 from grindstone.ledger.recall import rows_of
 from grindstone.records import Episode, Purpose
 from grindstone.text import count
@@ -75,22 +77,60 @@ def pool_of(registry: Registry, policy: Policy, agent_id: str) -> ExamPool:
 
 def gone_cases(registry: Registry, events: Sequence[AuditEvent]) -> tuple[str, ...]:
     """Return the ids of cases that were added, never retired, and are not in the home so."""
-    added = _added(events)
-    there = {
-        name
+    asked = _added(events).keys() - retired_cases(events)
+    there = {case.case_id for case in _standing(registry, events)}
+    return tuple(sorted(asked - there))
+
+
+def named_cases(registry: Registry, names: Sequence[str]) -> tuple[EdgeCase, ...]:
+    """Return the cases of those ids, or of those failed episodes; each once.
+
+    Raises:
+        InputError: There is none of that name that was added, stands and is as it was added.
+    """
+    events = registry.chain.events()
+    standing = _standing(registry, events)
+    by_name = {case.episode_id: case for case in reversed(standing)}
+    by_name |= {case.case_id: case for case in standing}
+    for name in names:
+        if name not in by_name:
+            known = load_case(registry.home, name).case_id  # or there is none at all
+            problem = "was never added"
+            if known in retired_cases(events):
+                problem = "was retired"
+            elif known in _added(events):
+                problem = "was changed"
+            there = ", ".join(case.case_id for case in standing) or "none so far"
+            raise InputError(f"edge case {known}", problem, f"one of {there}")
+    return tuple({by_name[name].case_id: by_name[name] for name in names}.values())
+
+
+def _added(events: Sequence[AuditEvent]) -> dict[str, AuditEvent]:
+    """Return the event of each added case: what a named human vouched for."""
+    return {event.subject: event for event in events if event.kind is EventKind.CASE_ADDED}
+
+
+def _standing(registry: Registry, events: Sequence[AuditEvent]) -> list[EdgeCase]:
+    """Return the cases that were added, never retired, and lie in the home as they were added."""
+    added, out = _added(events), retired_cases(events)
+    return [
+        case
         for name in case_ids(registry.home)
-        if name in added and load_case(registry.home, name).task_digest == added[name]
-    }
-    return tuple(sorted(added.keys() - retired_cases(events) - there))
+        if name in added and name not in out
+        if (case := _as_added(registry.home, name, added[name])) is not None
+    ]
 
 
-def _added(events: Sequence[AuditEvent]) -> dict[str, str]:
-    """Return the digest of each added case's task: of the files that a named human vouched for."""
-    return {
-        event.subject: str(event.evidence.get("task_digest"))
-        for event in events
-        if event.kind is EventKind.CASE_ADDED
-    }
+def _as_added(home: Home, name: str, event: AuditEvent) -> EdgeCase | None:
+    try:
+        case = load_case(home, name)
+        case_task(home, case)
+    except InputError:
+        return None
+    said = event.evidence
+    kept = said.get("case_digest", digest(case))  # the first events do not tell it
+    same = (said.get("task_digest"), said.get("episode_id"), kept)
+    return case if same == (case.task_digest, case.episode_id, digest(case)) else None
 
 
 def retired_cases(events: Sequence[AuditEvent]) -> set[str]:
@@ -181,12 +221,8 @@ def _counts(policy: Policy, case_id: str) -> bool:
 
 
 def _of_policy(registry: Registry, policy: Policy, events: Sequence[AuditEvent]) -> list[EdgeCase]:
-    names = [name for name in case_ids(registry.home) if _counts(policy, name)]
-    out = retired_cases(events)
-    cases = [load_case(registry.home, name) for name in names if name not in out]
     # What lies there without an event, or otherwise than it says, was added by nobody.
-    added = _added(events)
-    cases = [case for case in cases if added.get(case.case_id) == case.task_digest]
+    cases = [case for case in _standing(registry, events) if _counts(policy, case.case_id)]
     return [case for case in cases if _concerns(registry, case, policy.scope)]
 
 

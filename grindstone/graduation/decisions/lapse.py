@@ -9,7 +9,8 @@ from collections.abc import Mapping
 
 from grindstone.graduation.audit.event import AuditEvent, EventDraft, EventKind
 from grindstone.graduation.audit.standing import Agent, agent_of
-from grindstone.graduation.decisions.retakes import failed_before, stated_identity
+from grindstone.graduation.decisions.exam_standing import exams_for
+from grindstone.graduation.decisions.retakes import stated_identity
 from grindstone.graduation.evidence.identity import AgentIdentity, identities_of, identity_of
 from grindstone.graduation.registry import Registry
 from grindstone.graduation.rules.levels import Level
@@ -96,38 +97,30 @@ def restoring(
     registry: Registry, events: tuple[AuditEvent, ...], agent_id: str, scope: str
 ) -> EventDraft | None:
     """Return the event that gives a lapsed level back; None where no exam has earned it."""
-    agent, policy = agent_of(events, agent_id, scope), registry.policy(agent_id)
+    agent, policy = agent_of(events, agent_id, scope), registry.policy(agent_id, scope)
     if agent.lapsed_from is None:
         return None
-    present = identity_of(registry, agent_id)
-    for event in agent.exams:
-        stated = stated_identity(event)
-        # What the agent was examined with: later work may not say yet.
-        now = present.model_copy(
-            update={
-                "model": stated.model or present.model,
-                "program": stated.program or present.program,
-            }
-        )
-        counts = event.evidence.get("passed") is True and event.to_level is agent.lapsed_from
-        rehearsed = event.evidence.get("rehearsal") is True and not policy.rehearsals
-        by_luck = failed_before(agent.exams, event) > policy.exam.retakes
-        if counts and not rehearsed and not by_luck and not stated.differs(now, policy.lapse_on):
-            return EventDraft(
-                kind=EventKind.RESTORED,
-                agent_id=agent_id,
-                from_level=agent.level,
-                to_level=agent.lapsed_from,
-                scope=scope,
-                by=SYSTEM,
-                reason=f"examined again as it is now (event {event.sequence})",
-                policy=policy.name,
-                policy_digest=policy.digest,
-                evidence={
-                    "agent": now.model_dump(mode="json"),
-                    "exams": [event.sequence],
-                    **registry.drawn(agent),
-                },
-                at=registry.clock(),
-            )
-    return None
+    found = exams_for(registry, agent, policy, agent.lapsed_from, as_examined=True)
+    if not found.met:
+        return None
+    event, present = found.counted[0], identity_of(registry, agent_id)
+    stated = stated_identity(event)
+    runs = {"model": stated.model or present.model, "program": stated.program or present.program}
+    now = present.model_copy(update=runs)
+    return EventDraft(
+        kind=EventKind.RESTORED,
+        agent_id=agent_id,
+        from_level=agent.level,
+        to_level=agent.lapsed_from,
+        scope=scope,
+        by=SYSTEM,
+        reason=f"examined again as it is now (event {event.sequence})",
+        policy=policy.name,
+        policy_digest=registry.policy(agent_id).digest,
+        evidence={
+            "agent": now.model_dump(mode="json"),
+            "exams": [event.sequence],
+            **registry.drawn(agent),
+        },
+        at=registry.clock(),
+    )

@@ -18,9 +18,8 @@ from grindstone.graduation.decisions.approval import (
     refuse_channel,
     since_digest,
 )
-from grindstone.graduation.decisions.exam_pool import pool_of
+from grindstone.graduation.decisions.exam_standing import exams_for, is_rehearsed
 from grindstone.graduation.decisions.lapse import SYSTEM
-from grindstone.graduation.decisions.retakes import failed_before, stated_identity
 from grindstone.graduation.evidence.identity import identity_of
 from grindstone.graduation.evidence.readiness import Readiness
 from grindstone.graduation.evidence.requirements import Criterion, Requirement
@@ -267,41 +266,33 @@ def _examined(
 ) -> Sequence[Requirement]:
     if not policy.exam.required:
         return ()
-    pool = pool_of(registry, policy, agent.agent_id)
-    wanted, lost = {case.case_id for case in pool.cases}, pool.lacking(policy, agent.agent_id)
-    all_passed = [event for event in agent.exams if _passed(event, target, wanted)]
-    present = identity_of(registry, agent.agent_id)
-    changed = {
-        event.sequence: stated_identity(event).differs(present, policy.lapse_on)
-        for event in all_passed
-    }
-    unchanged = [event for event in all_passed if not changed[event.sequence]]
-    failed = {event.sequence: failed_before(agent.exams, event) for event in unchanged}
-    passed = [event for event in unchanged if failed[event.sequence] <= policy.exam.retakes]
-    rehearsed = [event for event in passed if event.evidence.get("rehearsal") is True]
-    enough = len(wanted) >= policy.exam.min_cases
-    met = enough and not lost and len(passed) > (0 if policy.rehearsals else len(rehearsed))
-    observed = f"{len(agent.exams)} since the last change of level, {len(passed)} of them passed"
+    found = exams_for(registry, agent, policy, target)
+    rehearsed = [event for event in found.by_merit if is_rehearsed(event)]
+    unchanged = [event for event in found.passed if not found.changed[event.sequence]]
+    observed = (
+        f"{len(agent.exams)} since the last change of level, {len(found.by_merit)} of them passed"
+    )
     if rehearsed:
         observed += f", {len(rehearsed)} of those as a rehearsal"
-    if lost:
-        gap = lost
-    elif not enough:
+    if found.lacking:
+        gap = found.lacking
+    elif not found.enough:
         gap = (
-            f"there are {len(wanted)} edge cases to be examined on that it never trained on (at "
+            f"there are {found.wanted} edge cases to be examined on that it never trained on (at "
             f"least {policy.exam.min_cases}); without cases no exam is passed"
         )
-    elif unchanged and not passed:
+    elif unchanged and not found.by_merit:
         last = unchanged[-1].sequence
         gap = (
             f"the exam for {target.value} (event {last}) was passed after the very same agent had "
-            f"failed it {failed[last]} times, of which {policy.exam.retakes} are forgiven; it "
-            "counts again once the agent has learned something or runs with another model"
+            f"failed it {found.failed[last]} times, of which {policy.exam.retakes} are forgiven; "
+            "it counts again once the agent has learned something or runs with another model"
         )
-    elif all_passed and not passed:
-        parts = ", ".join(changed[all_passed[-1].sequence])
+    elif found.passed and not found.by_merit:
+        last = found.passed[-1].sequence
+        parts = ", ".join(found.changed[last])
         gap = (
-            f"the exam for {target.value} (event {all_passed[-1].sequence}) was passed with other "
+            f"the exam for {target.value} (event {last}) was passed with other "
             f"{parts} than the agent has now"
         )
     elif rehearsed:
@@ -310,22 +301,16 @@ def _examined(
             "offline stand-in or a task's own solution took it"
         )
     else:
-        gap = f"no exam for {target.value} over all {len(wanted)} edge cases has been passed"
+        gap = f"no exam for {target.value} over all {found.wanted} edge cases has been passed"
     return (
         Requirement(
             name=Criterion.EXAM.value,
-            required=f"a passed exam on all {len(wanted)} edge cases",
+            required=f"a passed exam on all {found.wanted} edge cases",
             observed=observed,
-            met=met,
-            gap="" if met else gap,
+            met=found.met,
+            gap="" if found.met else gap,
         ),
     )
-
-
-def _passed(event: AuditEvent, target: Level, wanted: set[str]) -> bool:
-    cases = event.evidence.get("cases")
-    tried = {str(case) for case in cases} if isinstance(cases, list) else set()
-    return event.evidence.get("passed") is True and event.to_level is target and wanted <= tried
 
 
 def _named(

@@ -2,7 +2,8 @@
 
 Who may sit an exam until luck passes it passes it sooner or later. A failed one is forgiven as
 often as the policy says (`exam.retakes`); after that the agent must be another: have learned
-something, or run with another model or program. An unfinished exam was not failed.
+something, or run with another model or program. What is not known of it is no change. An
+unfinished exam was not failed, unless what failed in it rules the mark out.
 """
 
 from collections.abc import Sequence
@@ -23,14 +24,17 @@ def failed_before(exams: Sequence[AuditEvent], passed: AuditEvent) -> int:
         each.sequence < passed.sequence
         and each.to_level is passed.to_level
         and each.evidence.get("passed") is False
-        and _finished(each)
+        and _failed(each)
         and _very_same(stated_identity(each), stated_identity(passed))
         for each in exams
     )
 
 
-def _finished(exam: AuditEvent) -> bool:
-    results = exam.evidence.get("results")
+def _failed(exam: AuditEvent) -> bool:
+    told = exam.evidence.get("failed")
+    if isinstance(told, bool):
+        return told
+    results = exam.evidence.get("results")  # the first events do not tell it
     return (
         isinstance(results, list)
         and bool(results)
@@ -39,6 +43,4 @@ def _finished(exam: AuditEvent) -> bool:
 
 
 def _very_same(one: AgentIdentity, other: AgentIdentity) -> bool:
-    tree = one.workspace_tree
-    known = bool(tree) and tree == other.workspace_tree
-    return known and not one.differs(other, ("model", "program"))
+    return not one.differs(other, ("model", "program", "workspace_tree"))
