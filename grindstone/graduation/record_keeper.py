@@ -126,11 +126,12 @@ class RecordKeeper:
         """Make an episode of a session that `log_session` wrote, and check it at once.
 
         Raises:
-            InputError: There is no such session, or it has not ended.
+            InputError: There is no such session, it has not ended, or it is kept as other work.
         """
         work = await asyncio.to_thread(
             work_of_session, self.registry.home, session_id, agent_id=agent_id, title=title
         )
+        await asyncio.to_thread(refuse_other_telling, self.registry, work)
         return await self.record_work(work)
 
     async def after_episode(self, episode: Episode) -> tuple[str, ...]:

@@ -84,7 +84,8 @@ def agent_name(agent_id: str) -> str:
     Raises:
         InputError: It is blank, overlong, climbs out of a folder or holds what nobody sees.
     """
-    hidden = any(unicodedata.category(each)[0] == "C" for each in agent_id)
+    kinds = [unicodedata.category(each) for each in agent_id]
+    hidden = any(kind[0] == "C" or kind in ("Zl", "Zp") for kind in kinds)
     climbs = {".", ".."} & set(re.split(r"[/\\]", agent_id))
     if not agent_id.strip() or agent_id != agent_id.strip() or hidden or climbs:
         raise InputError("agent_id", f"is {agent_id!r}", "a name of printable characters")

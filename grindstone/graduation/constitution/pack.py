@@ -2,15 +2,17 @@
 
 import re
 from functools import cached_property
+from itertools import combinations
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field, FiniteFloat, ValidationError, field_validator, model_validator
 
-from grindstone.base import Frozen
+from grindstone.base import Frozen, Written
 from grindstone.digest import digest
 from grindstone.errors import InputError
 from grindstone.graduation.constitution.deeds import Deed
+from grindstone.graduation.constitution.endless import endless
 from grindstone.graduation.constitution.facts import Facts, load_facts
 from grindstone.graduation.constitution.identifiers import Kind
 from grindstone.graduation.constitution.knowledge import FUNCTIONS, Knowledge
@@ -28,13 +30,23 @@ def _pattern(value: Text) -> Text:
         re.compile(value or "")
     except re.error as error:
         raise ValueError(f"{value!r} is no regular expression: {error}") from error
+    if endless(value or ""):
+        raise ValueError(f"{value!r} repeats a repeat, and may take for ever over a text")
     return value
 
 
-class Base(Frozen):
+def _telling(value: Text) -> Text:
+    """Refuse a pattern that any text has, and so says nothing of it."""
+    _pattern(value)
+    if value is not None and re.search(value, ""):
+        raise ValueError(f"{value!r} is found in any text, the empty one too")
+    return value
+
+
+class Base(Frozen, Written):
     """What every rule says of itself."""
 
-    id: str = Field(min_length=1)
+    id: str = Field(pattern=r"^\S(.*\S)?$")
     title: str
     severity: Severity = "major"
     source: str = Field("", description="Law, standard or house rule it comes from.")
@@ -100,9 +112,10 @@ class PatternRule(Base):
     pattern: str
     must: Literal["not_appear", "appear"] = "not_appear"
     where: Where = "anywhere"
-    tools: str | None = Field(None, description="Only in calls of tools like this.")
+    tools: str | None = Field(None, min_length=1, description="Only in calls of tools like this.")
 
-    _compiles = field_validator("pattern", "tools")(_pattern)
+    _compiles = field_validator("tools")(_pattern)
+    _tells = field_validator("pattern")(_telling)
 
 
 class RequiredStepRule(Base):
@@ -112,18 +125,19 @@ class RequiredStepRule(Base):
     step: str = Field(description="Pattern of the step's tool, arguments or words.")
     before: str | None = Field(None, description="Pattern of what it must come before.")
 
-    _compiles = field_validator("step", "before")(_pattern)
+    _tells = field_validator("step", "before")(_telling)
 
 
 class ForbiddenActionRule(Base):
     """A call that must not be made."""
 
     kind: Literal["forbidden_action"]
-    tool: str = Field(".*", description="Pattern of the whole tool name.")
+    tool: str = Field(".*", min_length=1, description="Pattern of the whole tool name.")
     arguments: str = Field(".*", description="Pattern found in the arguments.")
     unless: str | None = Field(None, description="Pattern of an earlier step that allows it.")
 
-    _compiles = field_validator("tool", "arguments", "unless")(_pattern)
+    _compiles = field_validator("tool", "arguments")(_pattern)
+    _tells = field_validator("unless")(_telling)
 
 
 class SalesTaxRule(Base):
@@ -146,7 +160,7 @@ class RecipientRule(Base):
     kind: Literal["recipient"]
     unless: str | None = Field(None, description="Pattern of a step up to it that allows it.")
 
-    _compiles = field_validator("unless")(_pattern)
+    _tells = field_validator("unless")(_telling)
 
 
 class ShellRule(Base):
@@ -177,7 +191,7 @@ Rule = Annotated[
 ]
 
 
-class RulePack(Frozen):
+class RulePack(Frozen, Written):
     """A domain's rules.
 
     A pack applies when the agent's policy names it, when whoever filed the episode labelled it
@@ -198,7 +212,7 @@ class RulePack(Frozen):
     @field_validator("signs")
     @classmethod
     def _compile(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(_pattern(each) for each in value)
+        return tuple(_telling(each) for each in value)
 
     @model_validator(mode="after")
     def _is_whole(self) -> "RulePack":
@@ -211,7 +225,22 @@ class RulePack(Frozen):
             )
             if asks and not self.facts:
                 raise ValueError(f"facts: {rule.id} asks the facts, and the pack names none")
+        for one, other in combinations(self.rules, 2):
+            if _contradict(one, other):
+                raise ValueError(f"rules: nothing meets both {one.id} and {other.id}")
         return self
+
+
+def _contradict(one: "Rule", other: "Rule") -> bool:
+    """Tell whether two rules ask for the opposite in the same words, or of the same field."""
+    if isinstance(one, PatternRule) and isinstance(other, PatternRule):
+        both = (one.pattern, one.tools, one.where) == (other.pattern, other.tools, other.where)
+        return both and one.must != other.must
+    if isinstance(one, NumericRule) and isinstance(other, NumericRule):
+        if one.expected is None or other.expected is None or not {*one.values} & {*other.values}:
+            return False
+        return abs(one.expected - other.expected) > one.tolerance + other.tolerance
+    return False
 
 
 class Pack(Frozen):

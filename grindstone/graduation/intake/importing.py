@@ -80,7 +80,11 @@ def import_file(registry: Registry, path: Path, *, by: str) -> ImportReport:
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             where = ".".join(str(part) for part in first["loc"])
-            refused.append(RefusedRow(row=number, field=where, problem=first["msg"]))
+            refused.append(
+                RefusedRow(
+                    row=number, field=where, problem=first["msg"].removeprefix("Value error, ")
+                )
+            )
             continue
         try:
             refuse_claims(work, agents, now)

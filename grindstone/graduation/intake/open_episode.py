@@ -8,8 +8,9 @@ from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 
+from grindstone.base import Written
 from grindstone.errors import InputError
 from grindstone.graduation.intake.recording import Edit, Moment, Work
 from grindstone.ledger.tables.autonomy import InterventionRow
@@ -19,7 +20,7 @@ COUNTED = "(counted, not detailed)"
 """The field of a correction that was counted and not described."""
 
 
-class OpenEpisode(BaseModel):
+class OpenEpisode(Written):
     """A piece of work as it is being told; `GraduationService.keep_episode` keeps it."""
 
     model_config = ConfigDict(validate_assignment=True, extra="forbid")

@@ -27,13 +27,32 @@ def refuse_claims(work: Work, agents: Collection[str], now: datetime) -> None:
     Raises:
         InputError: It is such work; names the field.
     """
-    if work.started_at > max(now, utc_now()) + AHEAD:
-        raise InputError("started_at", f"is {work.started_at}, in the future", "when it began")
+    refuse_to_come("started_at", work.started_at, now, "when it began")
+    refuse_to_come("ended_at", work.ended_at, now, "when it ended")
+    for deed in work.actions:
+        refuse_to_come("actions: at", deed.at, now, "when it was done")
+    for edit in work.human_edits:
+        refuse_to_come("human_edits: timestamp", edit.timestamp, now, "when it was corrected")
     every = {work.agent_id, *agents}
     for rating in work.ratings:
         refuse_raters(rating, every)
+    for field in ("verified_by", "capability"):
+        if not isinstance(work.metadata.get(field), str | None):
+            said = f"is {work.metadata[field]!r}"
+            raise InputError(f"metadata: {field}", said, "a name, or no such field")
     for name in (work.verified_by, str(work.metadata.get("verified_by") or "")):
-        refuse_agents(name, every, "verified_by")
+        if name:
+            refuse_agents(named_human(name, "verified_by"), every, "verified_by")
+
+
+def refuse_to_come(where: str, moment: datetime | None, now: datetime, expected: str) -> None:
+    """Refuse a moment that is still to come; where the present time is set back, ours counts.
+
+    Raises:
+        InputError: It is; names the field.
+    """
+    if moment is not None and moment > max(now, utc_now()) + AHEAD:
+        raise InputError(where, f"is {moment}, in the future", expected)
 
 
 def vouched_for(work: Work) -> bool:

@@ -3,7 +3,12 @@
 from pydantic import ValidationError
 
 from grindstone.errors import InputError
-from grindstone.graduation.intake.plausible import refuse_claims, refuse_raters, vouched_for
+from grindstone.graduation.intake.plausible import (
+    refuse_claims,
+    refuse_raters,
+    refuse_to_come,
+    vouched_for,
+)
 from grindstone.graduation.intake.recording import (
     Edit,
     Rating,
@@ -29,7 +34,11 @@ def as_work(fields: dict[str, object]) -> Work:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"episode: {where}", first["msg"], "a field of Work") from error
+        raise InputError(
+            f"episode: {where}".removesuffix(": "),
+            first["msg"].removeprefix("Value error, "),
+            "a field of Work",
+        ) from error
 
 
 def record(registry: Registry, work: Work, *, purpose: Purpose) -> Episode:
@@ -48,6 +57,7 @@ def record(registry: Registry, work: Work, *, purpose: Purpose) -> Episode:
 def correct(registry: Registry, episode_id: str, edit: Edit) -> Episode:
     """Keep one correction of an episode; return the episode."""
     episode = registry.episode(episode_id)
+    refuse_to_come("timestamp", edit.timestamp, registry.clock(), "when it was corrected")
     row = edit_row(episode, edit, now=registry.clock())
     registry.ledger.append([row], run_key=episode.run_key)
     return episode

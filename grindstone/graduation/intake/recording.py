@@ -1,6 +1,7 @@
 """Bringing live work into the ledger: episodes, sessions, corrections, ratings."""
 
 import json
+import unicodedata
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +17,7 @@ from pydantic import (
     ValidationError,
 )
 
-from grindstone.base import Frozen
+from grindstone.base import Frozen, Written
 from grindstone.digest import digest
 from grindstone.errors import InputError
 from grindstone.graduation.audit.standing import agent_name
@@ -42,8 +43,12 @@ from grindstone.records import (
     Trajectory,
 )
 from grindstone.remote.mirror import mirror_of
+from grindstone.untrusted import UntrustedError, read_json
 
 STARS = 5
+ID_CHARS = 200
+UNSEEN = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
+MOST_CORRECTIONS = 1_000_000
 
 
 def _agent(name: str) -> str:
@@ -64,7 +69,28 @@ Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 """A time with a zone, as the ledger can keep it."""
 
 
-class Edit(Frozen):
+def _to_keep(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """Refuse what the ledger could not keep, or give back otherwise."""
+    try:
+        read_json(json.dumps(value, ensure_ascii=False).encode())
+    except (UnicodeEncodeError, UntrustedError, RecursionError) as error:
+        said = "holds half a character" if isinstance(error, UnicodeEncodeError) else str(error)
+        raise ValueError(said) from error
+    return value
+
+
+Record = Annotated[dict[str, JsonValue], AfterValidator(_to_keep)]
+"""Fields of somebody's own, as JSON has them."""
+
+
+def _id(value: str) -> str:
+    seen = all(unicodedata.category(each) not in UNSEEN for each in value)
+    if value != value.strip() or len(value) > ID_CHARS or not seen:
+        raise ValueError(f"is no id of at most {ID_CHARS} printable characters")
+    return value
+
+
+class Edit(Frozen, Written):
     """One correction a human made."""
 
     field: str
@@ -75,16 +101,16 @@ class Edit(Frozen):
     timestamp: Moment | None = Field(None, description="Empty: when it is recorded.")
 
 
-class RecordedAction(Frozen):
+class RecordedAction(Frozen, Written):
     """One thing the agent did or said."""
 
     tool: str = ""
-    fields: dict[str, JsonValue] = {}
+    fields: Record = {}
     text: str = ""
     at: Moment | None = None
 
 
-class Rating(Frozen):
+class Rating(Frozen, Written):
     """A person's rating."""
 
     rated_by: str = Field(min_length=1)
@@ -92,11 +118,11 @@ class Rating(Frozen):
     comment: str = ""
 
 
-class Work(Frozen):
+class Work(Frozen, Written):
     """An episode as whoever saw it tells it; the shape of an imported row."""
 
     agent_id: Annotated[str, AfterValidator(_agent)]
-    episode_id: str = ""
+    episode_id: Annotated[str, AfterValidator(_id)] = ""
     title: str = ""
     success: bool
     started_at: Moment
@@ -106,13 +132,15 @@ class Work(Frozen):
     tags: tuple[str, ...] = ()
     category: str = ""
     difficulty: str = ""
-    metadata: dict[str, JsonValue] = {}
+    metadata: Record = {}
     actions: tuple[RecordedAction, ...] = ()
     skills: tuple[str, ...] = ()
     confidence: float | None = Field(None, ge=0.0, le=1.0)
     constitutional_score: float | None = Field(None, ge=0.0, le=1.0)
     human_intervention_count: NonNegativeInt | None = Field(
-        None, description="All corrections; the detailed ones in human_edits are among them."
+        None,
+        le=MOST_CORRECTIONS,
+        description="All corrections; the detailed ones in human_edits are among them.",
     )
     human_edits: tuple[Edit, ...] = ()
     ratings: tuple[Rating, ...] = ()
@@ -269,7 +297,7 @@ def _trajectory(work: Work, now: datetime) -> Trajectory:
 # Sessions: what happened, line by line, while it happened.
 
 
-class SessionEnd(Frozen):
+class SessionEnd(Frozen, Written):
     """The line that closes a session: all of `Work` that was not told before."""
 
     type: Literal["end"]
@@ -280,7 +308,7 @@ class SessionEnd(Frozen):
     tags: tuple[str, ...] = ()
     category: str = ""
     difficulty: str = ""
-    metadata: dict[str, JsonValue] = {}
+    metadata: Record = {}
     skills: tuple[str, ...] = ()
     verified_by: str = ""
     at: Moment

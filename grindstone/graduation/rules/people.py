@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from pydantic import Field, JsonValue, ValidationError, field_validator
 
-from grindstone.base import Frozen
+from grindstone.base import Frozen, Written
 from grindstone.digest import canonical_json
 from grindstone.errors import InputError
 from grindstone.graduation.rules.files import input_error, read_yaml, refuse_ending
@@ -45,7 +45,7 @@ NOBODY = frozenset(
 """Names that stand for no person."""
 
 
-class Approver(Frozen):
+class Approver(Frozen, Written):
     """A person who may answer for agents."""
 
     name: str = Field(description="As it goes into the trail.")

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt, ValidationError, field_validator, model_validator
 
-from grindstone.base import Frozen
+from grindstone.base import Frozen, Written
 from grindstone.digest import digest
 from grindstone.errors import InputError
 from grindstone.graduation.rules.capabilities import CapabilityRule
@@ -26,15 +26,19 @@ UNAIDED = tuple(profile.value for profile in Profile if not profile.aided)
 """A task's own solution, nobody at all, an attacker: none of them is the agent."""
 
 
+MOST = 1_000_000_000
+"""More episodes than any agent has."""
+
+
 def is_rehearsal(episode: Episode) -> bool:
     """Whether another than the agent played an episode."""
     return episode.rehearsal or episode.profile in UNAIDED
 
 
-class Criteria(Frozen):
+class Criteria(Frozen, Written):
     """What an agent must have shown before a step."""
 
-    min_episodes: int = Field(ge=1, description="Completed episodes in scope.")
+    min_episodes: int = Field(ge=1, le=MOST, description="Completed episodes in scope.")
     max_intervention_rate: Ratio = Field(
         description="Largest share of episodes a human corrected at least once."
     )
@@ -47,6 +51,7 @@ class Criteria(Frozen):
     latest: int | None = Field(
         None,
         ge=1,
+        le=MOST,
         description="The rates are those of this many latest episodes. Empty: min_episodes.",
     )
 
@@ -56,7 +61,7 @@ class Criteria(Frozen):
         return max(self.latest or 0, self.min_episodes)
 
 
-class Group(Frozen):
+class Group(Frozen, Written):
     """A part of the record that must meet the step's criteria by itself, as a province does."""
 
     name: str = Field(min_length=1)
@@ -74,7 +79,7 @@ class PromotionStep(Criteria):
 
     groups: tuple[Group, ...] = ()
     groups_min_episodes: int | None = Field(
-        None, ge=1, description="Episodes per group. Empty: min_episodes."
+        None, ge=1, le=MOST, description="Episodes per group. Empty: min_episodes."
     )
 
     @model_validator(mode="after")
@@ -104,7 +109,7 @@ DEFAULT_STEPS: dict[Level, PromotionStep] = {
 SCOPE_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 
 
-class ExamRule(Frozen):
+class ExamRule(Frozen, Written):
     """Whether and how edge cases are examined before a promotion."""
 
     required: bool = Field(True, description="No promotion without a passed exam.")
@@ -122,7 +127,7 @@ class ExamRule(Frozen):
     )
 
 
-class WatchRule(Frozen):
+class WatchRule(Frozen, Written):
     """The rate of clean runs that live agents must hold, asked after every episode."""
 
     levels: tuple[Level, ...] = Field((Level.AUTONOMOUS,), description="Who is watched.")
@@ -143,7 +148,7 @@ class WatchRule(Frozen):
     )
 
 
-class DemotionRule(Frozen):
+class DemotionRule(Frozen, Written):
     """What takes a level away."""
 
     on_critical_breach: bool = True
@@ -166,7 +171,7 @@ Part = Literal["model", "program", "prompts", "tools", "skills"]
 """A part of an agent that its level may hang on."""
 
 
-class Policy(Frozen):
+class Policy(Frozen, Written):
     """All rules that govern some agents' autonomy."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")
@@ -238,6 +243,10 @@ class Policy(Frozen):
             raise ValueError(f"streaks: give exactly {', '.join(REQUIRED_RUNS)}")
         if not self.packs:
             raise ValueError("packs: at least one rule pack is needed")
+        if twice := {name for name in self.packs if self.packs.count(name) > 1}:
+            raise ValueError(f"packs: {min(twice)} is named twice")
+        if blank := [each for each in self.agents if each != each.strip()]:
+            raise ValueError(f"agents: no agent's name begins or ends as {blank[0]!r} does")
         if Level.STUDENT in self.approvers_needed:
             raise ValueError("approvers_needed: nothing steps up to STUDENT")
         if self.approval == "none" and (self.approvers_needed or self.separate_duties):
