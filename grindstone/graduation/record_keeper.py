@@ -149,6 +149,16 @@ class RecordKeeper:
         levels = own_levels(self.registry, episode.agent_id)
         return tuple(event.reason for event in follow_up(self.registry, episode, levels))
 
+    def _follow_imported(self, run_key: str) -> None:
+        """Note what each agent of a file earned or lost by it."""
+        import polars as pl
+
+        of_each = pl.col("episode_id").last()
+        rows = self.registry.ledger.scan(Episode, run_key).group_by("agent_id").agg(of_each)
+        ids = rows.collect()["episode_id"].to_list()
+        for episode in rows_of(self.registry.ledger, Episode, run_key, ids):
+            self._followed_up(episode)
+
     async def record_intervention(
         self,
         episode_id: str,
@@ -177,7 +187,8 @@ class RecordKeeper:
     ) -> None:
         """Keep a person's rating of an episode, in stars of five."""
         rating = Rating(rated_by=rated_by, stars=stars, comment=comment)
-        await asyncio.to_thread(rate, self.registry, episode_id, rating)
+        episode = await asyncio.to_thread(rate, self.registry, episode_id, rating)
+        await asyncio.to_thread(self._followed_up, episode)
 
     async def import_episodes(self, path: Path, *, by: str) -> ImportReport:
         """Take over another system's episodes, all of a file or none, and check them."""
@@ -188,4 +199,5 @@ class RecordKeeper:
                 unchecked_episodes, self.registry, agents, judged=self.judge is not None
             ):
                 await check(self.registry, rest, judge=self.judge)
+            await asyncio.to_thread(self._follow_imported, report.run_key)
         return report

@@ -29,7 +29,7 @@ from grindstone.home import Home
 from grindstone.ledger import Ledger
 from grindstone.ledger.recall import rows_of
 from grindstone.records import Episode, Outcome, utc_now
-from grindstone.runs.elsewhere import bring_rules
+from grindstone.runs.elsewhere import bring_approvers, bring_rules
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,17 @@ class Registry:
     policies: tuple[Policy, ...]
     packs: dict[str, Pack]
     clock: Callable[[], datetime] = field(default=utc_now)
-    approvers: Approvers = field(default_factory=Approvers)
+
+    @property
+    def approvers(self) -> Approvers:
+        """The people the home knows now: who was taken off the list answers for nothing more.
+
+        Raises:
+            InputError: The file cannot be used.
+            InfrastructureError: The storage of a remote home did not answer.
+        """
+        bring_approvers(self.home)
+        return load_approvers(self.home.approvers)
 
     def person(
         self, name: str, role: Role, agent_id: str = "", where: str = "by", *, scope: str = ""
@@ -337,8 +347,8 @@ def open_desk(
         policies=load_policies(rules) if rules is None or isinstance(rules, Path) else tuple(rules),
         packs=load_packs(packs) if packs is None or isinstance(packs, Path) else dict(packs),
         clock=clock,
-        approvers=load_approvers(ledger.home.approvers),
     )
+    load_approvers(ledger.home.approvers)  # refused here, before any work is done
     for policy in found.policies if isinstance(rules, Path) else ():
         found.demanded(policy)
     return found

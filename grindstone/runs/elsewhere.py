@@ -32,11 +32,20 @@ def bring_rules(home: Home) -> None:
     """
     if home.mirror is None:
         return
-    if not home.mirror.refresh(home.approvers):
-        home.approvers.unlink(missing_ok=True)
+    bring_approvers(home)
     for folder in (home.policies, home.constitution):
         home.mirror.level(folder)
     home.mirror.pull(home.edge_cases)
+
+
+def bring_approvers(home: Home) -> None:
+    """Have the list here of who may answer, as storage has it.
+
+    Raises:
+        InfrastructureError: The storage did not answer.
+    """
+    if home.mirror is not None and not home.mirror.refresh(home.approvers):
+        home.approvers.unlink(missing_ok=True)
 
 
 def show_elsewhere(home: Home, run_key: str) -> None:

@@ -3,22 +3,34 @@
 import json
 import random
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from graduation_support import promotion
+from graduation_support import fill, promotion
+from securesystemslib.dsse import Envelope
+from securesystemslib.signer import CryptoSigner
 from typer.testing import CliRunner
 
 from grindstone.errors import InputError
 from grindstone.flows.cli.app import app
 from grindstone.graduation import GraduationService
-from grindstone.graduation.audit.bundle import verify_bundle, write_bundle
+from grindstone.graduation.audit.bundle import (
+    PAYLOAD_TYPE,
+    PREDICATE_TYPE,
+    STATEMENT_TYPE,
+    verify_bundle,
+    write_bundle,
+)
 from grindstone.graduation.audit.counted_rows import (
     root_of,
 )
 from grindstone.graduation.audit.event import AuditEvent
 from grindstone.graduation.audit.merkle import leaf
-from grindstone.graduation.audit.signing import make_keys
+from grindstone.graduation.audit.evidence_check import check_evidence
+from grindstone.graduation.audit.signing import make_keys, private_key_of
+from grindstone.graduation.rules.levels import Level
+from grindstone.graduation.rules.policy import ExamRule, Policy, PromotionStep
 
 
 @pytest.fixture
@@ -132,3 +144,29 @@ async def test_no_bundle_of_what_is_no_promotion_or_was_changed(
         part.unlink()
     with pytest.raises(InputError, match="12 rows are not as counted"):
         write_bundle(promoted.registry, promotion(promoted).sequence, signer, tmp_path / "out")
+
+
+@pytest.mark.parametrize("subject", [None, [1], [{}], [{"name": "rows.jsonl"}], "everything"])
+def test_a_signed_statement_of_anything_else_is_a_finding(
+    subject: object, signer: Path, tmp_path: Path
+) -> None:
+    kind = {"_type": STATEMENT_TYPE, "predicateType": PREDICATE_TYPE}
+    for stated in (kind | {"subject": subject}, kind, [1], None):
+        envelope = Envelope(json.dumps(stated).encode(), PAYLOAD_TYPE, {})
+        envelope.sign(CryptoSigner(private_key_of(signer)))
+        (tmp_path / "promotion.dsse.json").write_text(json.dumps(envelope.to_dict()))
+        found = verify_bundle(tmp_path, signer.with_name("signer.pem.pub"))
+        assert not found.valid and len(found.problems) == 1
+
+
+async def test_a_promotion_rests_on_rows_of_any_name(
+    service_at: Callable[..., GraduationService],
+) -> None:
+    criteria = {"min_episodes": 2, "max_intervention_rate": 1, "min_constitutional_score": 0}
+    step = PromotionStep.model_validate(criteria)
+    policy = Policy(name="p", steps={Level.INTERN: step}, exam=ExamRule(required=False))
+    service = service_at(policy)
+    await fill(service, 3, skills=["a\u2028b", "c\u0085d", "e\rf"])
+    await service.promote_agent("ada", "INTERN", "Grace")
+    found = check_evidence(service.registry, service.registry.chain.events())
+    assert found.intact, found.lines()

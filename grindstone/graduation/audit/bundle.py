@@ -145,9 +145,12 @@ def verify_bundle(folder: Path, public_key: Path | None = None) -> BundleCheck:
     statement = _opened(folder, key, problems)
     event: AuditEvent | None = None
     if statement is not None:
-        problems += _files(folder, statement)
-        if not problems:
-            event = _check_content(folder, statement, problems)
+        try:
+            problems += _files(folder, statement)
+            if not problems:
+                event = _check_content(folder, statement, problems)
+        except (AttributeError, KeyError, TypeError) as error:
+            problems.append(f"is no bundle of a promotion: {type(error).__name__}: {error}")
     notes = (
         ()
         if public_key is not None
@@ -232,6 +235,8 @@ def _opened(folder: Path, key: "SSlibKey", problems: list[str]) -> dict[str, Any
         envelope = Envelope.from_dict(json.loads((folder / ENVELOPE).read_bytes()))
         envelope.verify([key], 1)
         statement = json.loads(envelope.payload)
+        if not isinstance(statement, dict):
+            raise FormatError("it holds no statement")
     except (VerificationError, FormatError, ValueError, KeyError, TypeError) as error:
         problems.append(f"{ENVELOPE}: was changed, or another key signed it: {error}")
         return None

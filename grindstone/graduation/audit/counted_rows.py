@@ -223,7 +223,7 @@ def read_list(content: bytes, seal: RowsSeal, where: str) -> dict[Place, str]:
     """
     found: dict[Place, str] = {}
     try:
-        for line in content.decode().splitlines():
+        for line in filter(None, content.decode().split("\n")):
             *place, mark = read_json(line)
             found[tuple(map(str, place))] = str(mark)
         fits = root_of(found) == seal.root

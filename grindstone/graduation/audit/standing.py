@@ -13,6 +13,7 @@ from grindstone.base import Frozen
 from grindstone.errors import InputError
 from grindstone.graduation.audit.event import AuditEvent, EventKind
 from grindstone.graduation.rules.levels import Level
+from grindstone.graduation.rules.people import same_person
 from grindstone.graduation.rules.scope import Scope, Subject
 
 AGENT_ID_CHARS = 128
@@ -162,7 +163,7 @@ def _after(agent: Agent, event: AuditEvent) -> Agent:  # noqa: PLR0911 - one lin
     if kind is EventKind.EXAMINED:
         return agent.model_copy(update={"exams": (*agent.exams, event)})
     if kind is EventKind.APPROVED:
-        others = tuple(each for each in agent.refusals if each.by != event.by)
+        others = tuple(each for each in agent.refusals if not same_person(each.by, event.by))
         said = {"answers": (*agent.answers, event), "approvals": (*agent.approvals, event)}
         return agent.model_copy(update={**said, "refusals": others, "proposals": ()})
     if kind is EventKind.REFUSED:

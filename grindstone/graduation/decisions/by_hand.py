@@ -1,6 +1,8 @@
 """What a named human does by hand: resets a capability, releases a skill."""
 
+from grindstone.errors import InputError, RefusedError
 from grindstone.graduation.audit.event import AuditEvent, EventDraft, EventKind
+from grindstone.graduation.evidence.skill_levels import own_levels
 from grindstone.graduation.registry import Registry
 
 
@@ -10,8 +12,13 @@ def reset_capability(
     """Set a capability back to nothing, its count included.
 
     Raises:
-        InputError: Nobody is named.
+        InputError: Nobody is named, or the agent has no such capability.
     """
+    own = own_levels(registry, agent_id).capabilities
+    known = {each.capability for each in own} | {*registry.agent(agent_id).capability_levels}
+    if capability not in known:
+        there = ", ".join(sorted(known)) or "none so far"
+        raise InputError("capability", f"{agent_id} has no {capability!r}", f"one of {there}")
     return _note(registry, EventKind.CAPABILITY_RESET, agent_id, capability, by, reason)
 
 
@@ -22,7 +29,18 @@ def release_skill(
 
     Raises:
         InputError: Nobody is named.
+        RefusedError: The skill has not earned it.
     """
+    own = {each.skill: each for each in own_levels(registry, agent_id).skills}
+    found = own.get(skill)
+    if found is None:
+        there = ", ".join(own) or "none so far"
+        raise InputError("skill", f"{agent_id} has used no {skill!r}", f"one of {there}")
+    if not found.earned:
+        raise RefusedError(
+            f"skill {skill} of {agent_id} is not released: it has {found.streak} clean runs in a "
+            f"row of the {found.required} that it takes"
+        )
     return _note(registry, EventKind.SKILL_RELEASED, agent_id, skill, by, reason)
 
 

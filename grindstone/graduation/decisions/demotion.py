@@ -1,5 +1,6 @@
 """Losing a level: the grounds for it, and what follows from them."""
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
@@ -14,7 +15,7 @@ from grindstone.graduation.evidence.record import CRITICAL_SCORE, Recent
 from grindstone.graduation.evidence.requirements import criteria_met
 from grindstone.graduation.registry import Registry
 from grindstone.graduation.rules.levels import Level
-from grindstone.graduation.rules.policy import Policy, WatchRule
+from grindstone.graduation.rules.policy import Policy, PromotionStep, WatchRule
 from grindstone.graduation.rules.streaks import CLEAN_SCORE
 
 if TYPE_CHECKING:
@@ -115,9 +116,25 @@ def _grounds(frame: "pl.DataFrame", level: Level, policy: Policy) -> Grounds:
             for item in held
             if not item.met and item.name in ("intervention_rate", "constitutional_score")
         ]
+        grounds += _too_many_failed(recent, step, level)
     if rule.watch is not None and level in rule.watch.levels:
         grounds += _watched(frame, rule.watch)
     return tuple(grounds)
+
+
+def _too_many_failed(recent: Recent, step: PromotionStep, level: Level) -> Grounds:
+    """Return whether more failed than may, however the rest of the latest episodes turns out.
+
+    The rate itself says little at first: the first failure of five would be 20%.
+    """
+    failed = recent.episodes - recent.succeeded
+    allowed = math.floor((1 - step.min_success_rate) * step.considered + 1e-9)
+    if not step.min_success_rate or failed <= allowed:
+        return ()
+    return (
+        f"the criteria of {level.value} no longer hold: {failed} of the latest {recent.episodes} "
+        f"episodes failed (at most {allowed} of {step.considered} may)",
+    )
 
 
 def _watched(frame: "pl.DataFrame", rule: WatchRule) -> Grounds:

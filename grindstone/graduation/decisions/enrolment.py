@@ -1,5 +1,6 @@
 """Taking an agent over at a level: on its record, or on two people's word."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from pydantic import JsonValue
@@ -7,11 +8,12 @@ from pydantic import JsonValue
 from grindstone.errors import InputError, RefusedError
 from grindstone.graduation.audit.event import AuditEvent, EventDraft, EventKind
 from grindstone.graduation.audit.standing import Agent, agent_name, agent_of
+from grindstone.graduation.decisions.approval import worked_on
 from grindstone.graduation.evidence.identity import identity_of
 from grindstone.graduation.evidence.readiness import Readiness
 from grindstone.graduation.registry import Registry
 from grindstone.graduation.rules.levels import Level
-from grindstone.graduation.rules.people import same_person
+from grindstone.graduation.rules.people import folded, same_person
 
 
 def enrol(
@@ -49,7 +51,7 @@ def enrol(
             raise InputError("second", f"is {second!r} as well", "another person than `by`")
     evidence: dict[str, JsonValue] = {"name": name} if name else {}
     if level is not Level.STUDENT:
-        evidence |= _grounds(registry, agent, level, two=len(people) > 1, reason=reason)
+        evidence |= _grounds(registry, agent, level, people, reason=reason)
         evidence |= {"agent": identity_of(registry, agent_id).model_dump(mode="json")}
 
     def decide(events: tuple[AuditEvent, ...]) -> EventDraft:
@@ -73,15 +75,26 @@ def enrol(
 
 
 def _grounds(
-    registry: Registry, agent: Agent, level: Level, *, two: bool, reason: str
+    registry: Registry, agent: Agent, level: Level, people: Sequence[str], *, reason: str
 ) -> dict[str, JsonValue]:
     """Return what the level rests on."""
     if not reason.strip():
         raise InputError("reason", "is empty", f"why {agent.label} is {level.value} from the start")
     found = _readiness(registry, agent, level)
     said = found.model_dump(mode="json", exclude={"recommendation"})
-    if two:
+    if len(people) > 1:
         return {"grounds": "two people", "readiness": said}
+    policy = registry.policy(agent.agent_id, agent.scope)
+    if (needed := policy.approvers_needed.get(level, 1)) > 1:
+        raise RefusedError(
+            f"{agent.label} is not enrolled as {level.value}: policy {policy.name} asks for "
+            f"{needed} people there, and `second` names none"
+        )
+    if policy.separate_duties and (did := worked_on(registry, agent.agent_id).get(folded(*people))):
+        raise RefusedError(
+            f"{agent.label} is not enrolled as {level.value}: {people[0]} {did} its work, and a "
+            "second person (`second`) is asked for"
+        )
     if not found.ready:
         listed = "\n".join(f"  - {gap}" for gap in found.gaps)
         raise RefusedError(

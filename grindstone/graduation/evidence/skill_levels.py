@@ -243,7 +243,8 @@ def capability_standing(name: str, found: Standing) -> CapabilityStanding:
 
 
 def _skill_moves(agent: Agent, skill: SkillStanding) -> bool:
-    return _is_autonomous(skill) != (skill.skill in agent.promoted_skills)
+    lost = skill.skill in agent.released_skills and not skill.earned
+    return lost or _is_autonomous(skill) != (skill.skill in agent.promoted_skills)
 
 
 def _is_autonomous(skill: SkillStanding) -> bool:

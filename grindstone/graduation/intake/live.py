@@ -9,7 +9,7 @@ import json
 from collections.abc import Awaitable, Callable, Container, Mapping, Sequence
 from typing import NamedTuple
 
-from pydantic import Field, JsonValue
+from pydantic import Field, JsonValue, ValidationError
 
 from grindstone.agents.conversation import Conversation
 from grindstone.agents.limits import Meter
@@ -17,7 +17,7 @@ from grindstone.agents.loop import CallResult, converse
 from grindstone.agents.protocol import Brief, Effort
 from grindstone.agents.recorder import Recorder
 from grindstone.base import Frozen
-from grindstone.errors import RefusedError
+from grindstone.errors import InputError, RefusedError
 from grindstone.graduation.intake.live_actions import LiveActions
 from grindstone.graduation.intake.recording import RecordedAction
 from grindstone.graduation.rules.levels import (
@@ -52,6 +52,7 @@ SUBMIT = ToolSpec(
         "required": ["message"],
     },
 )
+LOAD_SKILL = "load_skill"
 COMPLAINTS = (ValueError, KeyError, OSError)
 """What a tool raises to tell the agent that a call cannot be done; anything else is a fault."""
 
@@ -118,6 +119,9 @@ class LiveToolbox:
         actions: Where each action is written down before it runs; None: nowhere.
         standing: Asked before each action: where the level is lower than at the start the task
             ends there. None: the level is taken as given.
+
+    Raises:
+        InputError: Two tools have one name, one has a name that is taken, or no class of action.
     """
 
     def __init__(
@@ -135,7 +139,7 @@ class LiveToolbox:
         self._level = level
         self._own = dict(capability_levels or {})
         self._approve = approve
-        self._tools = {tool.spec.name: tool for tool in tools}
+        self._tools = _by_name(tools)
         self._actions, self._standing = actions, standing
         self.refused: list[str] = []
         self.refused_calls: set[str] = set()
@@ -199,16 +203,21 @@ class LiveToolbox:
     async def _act(self, tool: LiveTool, use: ToolUse) -> ToolOutput:
         actions = self._actions
         position = 0
+        try:
+            deed = RecordedAction(tool=use.name, fields=use.input, at=utc_now())
+        except ValidationError as error:
+            problem = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
+            return self._refuse(use, f"{use.name} cannot be recorded: {problem}")
         if actions is not None:
             position = await actions.begin(
                 use, level=self.level_of(tool), capability=tool.capability
             )
-        self.deeds.append(RecordedAction(tool=use.name, fields=use.input, at=utc_now()))
+        self.deeds.append(deed)
         if tool.capability:
             self.capabilities[tool.capability] = None
         status, told = "cut off", ""
         try:
-            told = await tool.handler(use.input)
+            told = _as_text(await tool.handler(use.input))
             status = "done"
         except COMPLAINTS as error:  # the tool's complaint is an answer
             status, told = "complained", f"{use.name}: {error}"
@@ -240,6 +249,29 @@ class LiveToolbox:
         return ToolOutput(call_id=use.id, content=f"Not done: {why}.", is_error=True)
 
 
+def _by_name(tools: Sequence[LiveTool]) -> dict[str, LiveTool]:
+    """Return tools by their names, which are all they are told apart by."""
+    found: dict[str, LiveTool] = {}
+    for tool in tools:
+        name = tool.spec.name
+        if name in (SUBMIT.name, LOAD_SKILL):
+            raise InputError(f"tool {name}", "has a name that is taken", "another one")
+        if name in found:
+            raise InputError(f"tool {name}", "is there twice", "a name for each tool")
+        if not isinstance(tool.action, ActionClass):
+            known = ", ".join(each.name for each in ActionClass)
+            raise InputError(f"tool {name}: action", f"is {tool.action!r}", f"one of {known}")
+        found[name] = tool
+    return found
+
+
+def _as_text(told: object) -> str:
+    """Return what a tool told; whatever else it returned is spelled, for what it did is done."""
+    if isinstance(told, str):
+        return told
+    return "" if told is None else str(told)
+
+
 class _UntilSubmitted:
     """A live toolbox with a call that ends the work."""
 
@@ -257,7 +289,7 @@ class _UntilSubmitted:
     def _load_skill(self) -> ToolSpec:
         listed = "\n".join(f"- {each.name}: {each.description}" for each in self._skills.values())
         return ToolSpec(
-            name="load_skill",
+            name=LOAD_SKILL,
             description=f"Read one of your skills:\n{listed}",
             input_schema={
                 "type": "object",
@@ -269,11 +301,11 @@ class _UntilSubmitted:
     async def run(self, use: ToolUse) -> CallResult:
         if use.name == SUBMIT.name:
             stated = use.input.get("confidence")
-            if isinstance(stated, int | float) and 0 <= stated <= 1:
-                self.confidence = float(stated)
+            if isinstance(stated, int | float) and not isinstance(stated, bool):
+                self.confidence = float(stated) if 0 <= stated <= 1 else self.confidence
             output = ToolOutput(call_id=use.id, content="Submitted.")
             return CallResult(output, output.content, submitted=str(use.input.get("message", "")))
-        skill = self._skills.get(str(use.input.get("name"))) if use.name == "load_skill" else None
+        skill = self._skills.get(str(use.input.get("name"))) if use.name == LOAD_SKILL else None
         if skill is not None:
             self.loaded[skill.name] = None
             return CallResult(ToolOutput(call_id=use.id, content=skill.body), skill.body)

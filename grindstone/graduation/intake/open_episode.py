@@ -12,7 +12,8 @@ from pydantic import ConfigDict, Field, ValidationError
 
 from grindstone.base import Written
 from grindstone.errors import InputError
-from grindstone.graduation.intake.recording import Edit, Moment, Work
+from grindstone.graduation.intake.fields import Moment
+from grindstone.graduation.intake.recording import Edit, Work
 from grindstone.ledger.tables.autonomy import InterventionRow
 from grindstone.records import Episode, utc_now
 

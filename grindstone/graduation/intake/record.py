@@ -63,8 +63,8 @@ def correct(registry: Registry, episode_id: str, edit: Edit) -> Episode:
     return episode
 
 
-def rate(registry: Registry, episode_id: str, rating: Rating) -> None:
-    """Keep a person's rating of an episode.
+def rate(registry: Registry, episode_id: str, rating: Rating) -> Episode:
+    """Keep a person's rating of an episode; return the episode.
 
     Raises:
         InputError: There is no such episode, or the rating is no person's.
@@ -73,3 +73,4 @@ def rate(registry: Registry, episode_id: str, rating: Rating) -> None:
     refuse_raters(rating, {episode.agent_id, *registry.agent_names()})
     row = rating_row(episode, rating, now=registry.clock())
     registry.ledger.append([row], run_key=episode.run_key)
+    return episode

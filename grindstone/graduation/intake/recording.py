@@ -1,17 +1,13 @@
 """Bringing live work into the ledger: episodes, sessions, corrections, ratings."""
 
 import json
-import unicodedata
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import (
-    AfterValidator,
-    AwareDatetime,
     Field,
-    JsonValue,
     NonNegativeInt,
     TypeAdapter,
     ValidationError,
@@ -20,7 +16,7 @@ from pydantic import (
 from grindstone.base import Frozen, Written
 from grindstone.digest import digest
 from grindstone.errors import InputError
-from grindstone.graduation.audit.standing import agent_name
+from grindstone.graduation.intake.fields import AgentId, EpisodeId, Moment, Record
 from grindstone.graduation.registry import Registry
 from grindstone.graduation.rules.scope import Subject
 from grindstone.home import Home
@@ -43,51 +39,9 @@ from grindstone.records import (
     Trajectory,
 )
 from grindstone.remote.mirror import mirror_of
-from grindstone.untrusted import UntrustedError, read_json
 
 STARS = 5
-ID_CHARS = 200
-UNSEEN = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
 MOST_CORRECTIONS = 1_000_000
-
-
-def _agent(name: str) -> str:
-    try:
-        return agent_name(name)
-    except InputError as error:
-        raise ValueError(str(error)) from error
-
-
-def _in_utc(value: datetime) -> datetime:
-    try:
-        return value.astimezone(UTC)
-    except OverflowError as error:
-        raise ValueError("is beyond the years 1 to 9999 in UTC") from error
-
-
-Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
-"""A time with a zone, as the ledger can keep it."""
-
-
-def _to_keep(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    """Refuse what the ledger could not keep, or give back otherwise."""
-    try:
-        read_json(json.dumps(value, ensure_ascii=False).encode())
-    except (UnicodeEncodeError, UntrustedError, RecursionError) as error:
-        said = "holds half a character" if isinstance(error, UnicodeEncodeError) else str(error)
-        raise ValueError(said) from error
-    return value
-
-
-Record = Annotated[dict[str, JsonValue], AfterValidator(_to_keep)]
-"""Fields of somebody's own, as JSON has them."""
-
-
-def _id(value: str) -> str:
-    seen = all(unicodedata.category(each) not in UNSEEN for each in value)
-    if value != value.strip() or len(value) > ID_CHARS or not seen:
-        raise ValueError(f"is no id of at most {ID_CHARS} printable characters")
-    return value
 
 
 class Edit(Frozen, Written):
@@ -121,8 +75,8 @@ class Rating(Frozen, Written):
 class Work(Frozen, Written):
     """An episode as whoever saw it tells it; the shape of an imported row."""
 
-    agent_id: Annotated[str, AfterValidator(_agent)]
-    episode_id: Annotated[str, AfterValidator(_id)] = ""
+    agent_id: AgentId
+    episode_id: EpisodeId = ""
     title: str = ""
     success: bool
     started_at: Moment

@@ -1,0 +1,66 @@
+"""Tools of live work: each by its own name and class, and closed whatever it returns."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+
+from grindstone.errors import InputError
+from grindstone.graduation import GraduationService
+from grindstone.graduation.intake.live import LiveTool, LiveToolbox, _UntilSubmitted
+from grindstone.graduation.intake.live_actions import LiveActions
+from grindstone.graduation.rules.levels import ActionClass, Level
+from grindstone.ledger.tables.autonomy import LiveActionRow
+from grindstone.llm.messages import ToolSpec, ToolUse
+
+ServiceAt = Callable[..., GraduationService]
+
+
+def tool(name: str, returned: Any = "done", action: Any = ActionClass.PRESENT) -> LiveTool:
+    async def handler(given: Mapping[str, Any]) -> Any:
+        return returned
+
+    return LiveTool(ToolSpec(name=name, description="It acts.", input_schema={}), action, handler)
+
+
+@pytest.mark.parametrize("returned, told", [(None, ""), ({"ok": True}, "{'ok': True}"), (3, "3")])
+async def test_an_action_is_closed_whatever_its_tool_returns(
+    returned: Any, told: str, service_at: ServiceAt
+) -> None:
+    registry = service_at().registry
+    actions = LiveActions(registry, episode_id="one", run_key="live", agent_id="ada")
+    box = LiveToolbox("ada", Level.STUDENT, [tool("look", returned)], actions=actions)
+    assert (await box.run(ToolUse(id="1", name="look", input={}))).content == told
+    phases = [(row.phase, row.status) for row in registry.ledger.rows(LiveActionRow)]
+    assert sorted(phases) == [("begun", ""), ("ended", "done")]
+
+
+async def test_a_call_that_cannot_be_recorded_is_not_run(service_at: ServiceAt) -> None:
+    registry = service_at().registry
+    actions = LiveActions(registry, episode_id="one", run_key="live", agent_id="ada")
+    box = LiveToolbox("ada", Level.STUDENT, [tool("look")], actions=actions)
+    said = await box.run(ToolUse(id="1", name="look", input={"x": "\ud800"}))
+    assert "cannot be recorded: holds half a character" in said.content
+    assert not registry.ledger.rows(LiveActionRow) and not box.deeds
+
+
+@pytest.mark.parametrize(
+    "tools, said",
+    [
+        ([tool("file", action=ActionClass.CHANGE), tool("file")], "tool file: is there twice"),
+        ([tool("submit")], "tool submit: has a name that is taken"),
+        ([tool("load_skill")], "tool load_skill: has a name that is taken"),
+        ([tool("file", action=0)], "tool file: action: is 0"),
+        ([tool("file", action=True)], "tool file: action: is True"),
+    ],
+)
+def test_tools_that_could_be_taken_for_others_are_refused(tools: list[LiveTool], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        LiveToolbox("ada", Level.STUDENT, tools)
+
+
+async def test_a_truth_value_is_no_confidence() -> None:
+    box = _UntilSubmitted(LiveToolbox("ada", Level.STUDENT, []))
+    given = {"message": "done", "confidence": True}
+    await box.run(ToolUse(id="1", name="submit", input=given))
+    assert box.confidence is None
