@@ -26,8 +26,8 @@ from grindstone.graduation.audit.counted_rows import (
     root_of,
 )
 from grindstone.graduation.audit.event import AuditEvent
-from grindstone.graduation.audit.merkle import leaf
 from grindstone.graduation.audit.evidence_check import check_evidence
+from grindstone.graduation.audit.merkle import leaf
 from grindstone.graduation.audit.signing import make_keys, private_key_of
 from grindstone.graduation.rules.levels import Level
 from grindstone.graduation.rules.policy import ExamRule, Policy, PromotionStep
