@@ -8,13 +8,13 @@ from collections.abc import Iterator, Mapping
 
 from pydantic import JsonValue
 
-from grindstone.graduation.constitution.reading import MAX_DEPTH
+from grindstone.untrusted import MAX_DEPTH
 
 _WORD = re.compile(r"[^\W\d_]+")
 _DASHES = re.compile(r"(?<=\w)[\u2010-\u2013\u2212\u2043\ufe63\uff0d](?=\w)")
 _ENCODED = re.compile(r"(?<![\w+/])[A-Za-z0-9+/]{20,}={0,2}(?![\w+/])")
-MAX_DECODED = 50
-"""Encoded stretches of one text that are read."""
+MAX_LAYERS = 3
+"""How often what was decoded is decoded again."""
 
 
 def as_seen(text: str) -> str:
@@ -43,15 +43,17 @@ def all_as_seen(value: JsonValue, depth: int = 0) -> JsonValue:
     return value
 
 
-def decoded(text: str) -> Iterator[str]:
-    """Yield the words that stretches of base64 in a text stand for."""
-    for found in list(_ENCODED.finditer(text))[:MAX_DECODED]:
+def decoded(text: str, layer: int = 1) -> Iterator[str]:
+    """Yield the words that stretches of base64 in a text stand for, and those within them."""
+    for found in _ENCODED.finditer(text):
         try:
             words = base64.b64decode(found[0] + "=" * (-len(found[0]) % 4)).decode("utf-8")
         except (binascii.Error, ValueError):
             continue
         if words.isprintable() or "\n" in words:
             yield as_seen(words)
+            if layer < MAX_LAYERS:
+                yield from decoded(words, layer + 1)
 
 
 def _seen(letter: str) -> str:

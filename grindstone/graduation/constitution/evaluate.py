@@ -119,12 +119,15 @@ def evaluate(
         return Compliance(
             **base, applies=False, score=1.0, note="does not apply: nothing in it calls for it"
         )
-    knowledge = pack.knowledge
+    knowledge, unread = pack.knowledge, material.unread
+    material = material.readable
     findings = [_check(rule, material, knowledge, answers or {}) for rule in pack.rules.rules]
     violations = tuple(each for finding in findings for each in finding.violations)
     undecided = tuple(finding.undecided for finding in findings if finding.undecided)
     if not material.is_read:
         undecided = ("the episode's steps were not recorded", *undecided)
+    if unread:
+        undecided = (unread, *undecided)
     broken = {each.rule: each.severity for each in violations}
     score: float | None = math.prod(LEFT[severity] for severity in broken.values())
     if undecided and score and demanded:

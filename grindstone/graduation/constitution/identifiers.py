@@ -30,7 +30,7 @@ _BIRTH = re.compile(
     rf"\d{{1,2}} {_MONTH},? \d{{4}})",
     re.I,
 )
-_MAIL = re.compile(r"\b[\w.+-]+@[\w-]+(\.[\w-]+)*\.[a-z]{2,}\b", re.I)
+_MAIL = re.compile(r"(?<![\w.+-])[\w.+-]+@[\w-]+(\.[\w-]+)*\.[a-z]{2,}\b", re.I)
 _PATIENT = re.compile(
     r"\b(patient|his|her|their|client|mr|mrs|ms|mother|father|wife|husband|daughter|son)\b", re.I
 )
@@ -153,10 +153,9 @@ def _contacts(text: str) -> Iterator[Identifier]:
 
 def _names(text: str) -> Iterator[Identifier]:
     for sentence in _SENTENCE.split(text):
-        for found in _NAME.finditer(sentence):
-            if {found[1], found[2]} & _NO_NAME or _STREET.search(found[0]):
-                continue
-            if _STREET.search(sentence) and _CONDITION.search(sentence):
+        told_on = _CONDITION.search(sentence) and _STREET.search(sentence)
+        for found in _NAME.finditer(sentence) if told_on else ():
+            if not ({found[1], found[2]} & _NO_NAME or _STREET.search(found[0])):
                 yield Identifier(found[0].strip(), certain=True)
                 break
         patient = _PATIENT_NAME.search(sentence)

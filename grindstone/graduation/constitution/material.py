@@ -11,7 +11,7 @@ from pydantic import JsonValue, field_validator
 from grindstone.base import Frozen
 from grindstone.digest import canonical_json
 from grindstone.graduation.constitution.as_seen import all_as_seen, as_seen
-from grindstone.graduation.constitution.reading import opened, snaked
+from grindstone.graduation.constitution.reading import READ_CHARS, cut, is_deep, opened, snaked
 from grindstone.records import Episode, StepKind, Trajectory
 
 SPOKEN = frozenset({"submit", "final_answer", "answer", "finish", "respond", "reply", "present"})
@@ -37,6 +37,18 @@ class Action(Frozen):
     @classmethod
     def _fields_as_seen(cls, value: JsonValue) -> JsonValue:
         return all_as_seen(value)
+
+    @property
+    def name(self) -> str:
+        """The action as a message names it."""
+        return self.tool or "what was said"
+
+    @property
+    def beginning(self) -> "Action":
+        """The action with as much of its texts as is read."""
+        left = [READ_CHARS // 2]  # fields are told twice: as written, and in snake case
+        fields = {name: cut(each, left) for name, each in self.fields.items()}
+        return self.model_copy(update={"text": self.text[:READ_CHARS], "fields": fields})
 
     @property
     def all_text(self) -> str:
@@ -77,6 +89,28 @@ class Material(Frozen):
     def is_read(self) -> bool:
         """Whether anything is known of what the agent did or said."""
         return bool(self.actions)
+
+    @cached_property
+    def unread(self) -> str:
+        """Why not all of it is held against the rules; empty where it is."""
+        for action in self.carriers():
+            if is_deep(action.fields):
+                return f"{action.name} nests deeper than is read"
+            if len(action.all_text) > READ_CHARS:
+                return f"{action.name} holds more than the {READ_CHARS:,} characters that are read"
+        return ""
+
+    @cached_property
+    def readable(self) -> "Material":
+        """The same, with each action's beginning where it is longer than is read."""
+        if not self.unread:
+            return self
+        return self.model_copy(
+            update={
+                "actions": tuple(each.beginning for each in self.actions),
+                "metadata": Action(fields=self.metadata).beginning.fields,
+            }
+        )
 
     def carriers(self) -> Iterable[Action]:
         """Return the actions, and the metadata as an action of its own."""

@@ -7,8 +7,10 @@ from decimal import Decimal, InvalidOperation
 
 from pydantic import JsonValue
 
-MAX_DEPTH = 20
-"""Nesting beyond which nothing is read; no tool call of sense goes there."""
+from grindstone.untrusted import MAX_DEPTH
+
+READ_CHARS = 240_000
+"""Of one action: as much as a judge is shown of a whole record."""
 
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _GAP = re.compile(r"[\s\-.]+")
@@ -61,6 +63,27 @@ def opened(value: JsonValue) -> JsonValue:
         except (ValueError, RecursionError):
             return value
         return found if isinstance(found, dict | list) else value
+    return value
+
+
+def is_deep(value: JsonValue, depth: int = 0) -> bool:
+    """Whether a value, with the JSON that its strings hold, nests deeper than is read."""
+    value = opened(value)
+    if not isinstance(value, dict | list):
+        return False
+    inside = value.values() if isinstance(value, dict) else value
+    return depth > MAX_DEPTH - 2 or any(is_deep(each, depth + 1) for each in inside)
+
+
+def cut(value: JsonValue, left: list[int]) -> JsonValue:
+    """Return a value whose strings have together no more characters than are left."""
+    if isinstance(value, str):
+        value = value[: left[0]]
+        left[0] -= len(value)
+    elif isinstance(value, Mapping):
+        return {name: cut(each, left) for name, each in value.items()}
+    elif isinstance(value, list):
+        return [cut(each, left) for each in value]
     return value
 
 

@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from pydantic import JsonValue
 
-from grindstone.graduation.constitution.reading import MAX_DEPTH, Number, number, opened, snaked
+from grindstone.graduation.constitution.reading import Number, number, opened, snaked
+from grindstone.untrusted import MAX_DEPTH
 
 _TAX = r"(?:sales_)?(?:tax|hst|gst|pst|qst|rst|tvh|tps|tvp|tvq)"
 _RATE = re.compile(rf"^(?:applied_|combined_|total_)?({_TAX})_?(?:rate|percent|percentage|pct)$")

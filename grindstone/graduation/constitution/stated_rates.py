@@ -25,7 +25,7 @@ _TAXES = (
     r"HST|GST|PST|QST|RST|TVQ|TPS|TVH|"
     r"(?:harmonized |provincial |retail |federal )?sales tax(?:es)?"
 )
-_SHARE = r"(\d+(?:\.\d+)?)\s?(?:%|per\s?cent\b|percent\b)"
+_SHARE = r"(?<!\d)(\d{1,9}(?:\.\d{1,9})?)\s?(?:%|per\s?cent\b|percent\b)"
 _STATED = (
     re.compile(rf"{_SHARE}\)?\s*(?:for |of |in |as )?(?:the )?({_TAXES})\b", re.I),
     re.compile(
