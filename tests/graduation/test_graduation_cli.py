@@ -19,7 +19,7 @@ async def home(tmp_path: Path) -> Path:
     service = GraduationService(tmp_path)
     await fill(service, 3)
     await service.enrol_agent("ada", "INTERN", by="Grace", second="Linus", reason="came so")
-    await service.reset_capability("ada", "query", by="Grace", reason="a test")
+    await service.enrol_agent("bob", "STUDENT", by="Grace", reason="a test")
     return tmp_path
 
 
