@@ -25,6 +25,7 @@ def shorten(text: str, limit: int = SHOWN_CHARS, *, head_share: float = 0.5) -> 
     return f"{text[:head]}\n[… {left_out} characters left out …]\n{text[len(text) - tail :]}"
 
 
+_TAG = re.compile(r"<(?=[A-Za-z/!?])")
 _ORDERS = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
@@ -39,6 +40,29 @@ def obeyed_by_none(text: str) -> str:
 def _written_out(order: re.Match[str]) -> str:
     number = ord(order[0])
     return f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}"
+
+
+def one_line(text: str) -> str:
+    """Return a text of others for a place in a line of ours, which it cannot end."""
+    return " ".join(text.split())
+
+
+def inert(text: str) -> str:
+    """Return a text of others for a page of Markdown, which loads and draws nothing for it.
+
+    Pictures would tell another machine who reads the page, and so would HTML.
+    """
+    return _TAG.sub("&lt;", text.replace("![", "!\\["))
+
+
+def code_span(text: str) -> str:
+    """Return a text of others as code in a line of Markdown, which it cannot leave."""
+    inner = one_line(text)
+    longest = max((len(run) for run in re.findall(r"`+", inner)), default=0)
+    if not longest:
+        return f"`{inner}`"
+    fence = "`" * (longest + 1)
+    return f"{fence} {inner} {fence}"
 
 
 def count(n: int, noun: str) -> str:

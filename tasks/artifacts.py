@@ -21,6 +21,7 @@ from prefect.context import get_run_context
 from prefect.exceptions import MissingContextError
 from prefect.settings import get_current_settings
 
+from grindstone.report.words import table
 from grindstone.runs.incidents import spared
 from grindstone.tasks.flow_runs import run_tag
 
@@ -127,9 +128,7 @@ async def publish_table(key: str, rows: Sequence[dict[str, Any]], *, description
 
 
 def _as_markdown(rows: Sequence[dict[str, Any]]) -> str:
-    cells = [[str(cell).replace("|", "\\|") for cell in row.values()] for row in rows]
-    lines = [list(rows[0]), ["---"] * len(rows[0]), *cells]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return table(list(rows[0]), [[str(value) for value in row.values()] for row in rows])
 
 
 def _in_a_run() -> bool:

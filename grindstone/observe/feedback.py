@@ -17,7 +17,7 @@ from grindstone.base import Frozen
 from grindstone.observe.masking import known_paths, mask_message, mask_output, strip_parameters
 from grindstone.records import FailureClass, Verdict
 from grindstone.settings import FeedbackLevel
-from grindstone.text import shorten
+from grindstone.text import one_line, shorten
 
 TestStatus = Literal["passed", "failed", "skipped", "error"]
 
@@ -78,7 +78,7 @@ class Feedback(Frozen):
     def to_markdown(self) -> str:
         """Return the feedback as a person or a model reads it."""
         lines = [
-            f"- category: {self.category}",
+            f"- category: {one_line(self.category)}",
             f"{FAILURE_CLASS}{self.failure_class.value}",
         ]
         if self.reward is not None:
@@ -89,12 +89,15 @@ class Feedback(Frozen):
         if failing:
             lines.append("- tests that did not pass:")
             lines += [
-                f"  - `{test.name}` {test.status}" + (f" x{test.count}" if test.count > 1 else "")
+                f"  - `{one_line(test.name)}` {test.status}"
+                + (f" x{test.count}" if test.count > 1 else "")
                 for test in failing
             ]
         passing = [test.name for test in self.tests if test.status == "passed"]
         if passing:
-            lines.append("- tests that passed: " + ", ".join(f"`{name}`" for name in passing))
+            lines.append(
+                "- tests that passed: " + ", ".join(f"`{one_line(name)}`" for name in passing)
+            )
         if self.output:
             title = "verifier output"
             if self.level is FeedbackLevel.MASKED:

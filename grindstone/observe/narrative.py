@@ -3,7 +3,7 @@
 import re
 
 from grindstone.records import Step, StepKind, ToolCall, ToolOutput, Trajectory, Verdict
-from grindstone.text import shorten
+from grindstone.text import code_span, inert, one_line, shorten
 
 OUTPUT_CHARS = 3_000
 """Most characters of one command's output that are shown; the ledger has all of it."""
@@ -38,10 +38,10 @@ def verdict_markdown(verdict: Verdict, *, words: bool = False) -> str:
     parts = [f"**Verdict:** reward {verdict.reward:.2f}"]
     if verdict.tests:
         parts[0] += f", {verdict.tests_passed} of {len(verdict.tests)} tests passed"
-    parts += [f"**In doubt:** {doubt}" for doubt in verdict.evidence]
+    parts += [f"**In doubt:** {one_line(inert(doubt))}" for doubt in verdict.evidence]
     for test in verdict.tests:
         if test.status != "passed":
-            parts.append(f"✗ `{test.name}` {test.status}")
+            parts.append(f"✗ {code_span(test.name)} {test.status}")
             parts += [_words(test.message)] * (words and bool(test.message))
     said = verdict.output.strip()
     if words and said and not verdict.passed and not any(test.message for test in verdict.tests):
@@ -72,7 +72,9 @@ def _step(step: Step, previous: Step | None) -> str:
     if step.reasoning:
         parts.append(_quoted(step.reasoning))
     if step.message:
-        parts.append(_quoted(step.message) if step.kind is StepKind.AGENT else step.message.strip())
+        parts.append(
+            _quoted(step.message) if step.kind is StepKind.AGENT else inert(step.message.strip())
+        )
     outputs = {output.call_id: output for output in step.outputs}
     for call in step.calls:
         parts.append(_call(call, outputs.get(call.call_id)))
@@ -102,7 +104,7 @@ def _call(call: ToolCall, output: ToolOutput | None) -> str:
         asked = _fenced(command.rstrip("\n"), "bash")
     else:
         shown = ", ".join(f"{name}={value!r}" for name, value in call.arguments.items())
-        asked = f"`{call.name}({shown[:500]})`"
+        asked = code_span(f"{call.name}({shown[:500]})")
     if output is None:
         return f"{asked}\n\n*not run*"
     return (
@@ -120,7 +122,7 @@ def _ending(output: ToolOutput) -> str:
 
 
 def _quoted(text: str) -> str:
-    return "\n".join(f"> {line}" for line in text.strip().splitlines())
+    return "\n".join(f"> {line}" for line in inert(text).strip().splitlines())
 
 
 def _fenced(text: str, language: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
-from pydantic import Field, NonNegativeInt, PrivateAttr, TypeAdapter
+from pydantic import Field, NonNegativeInt, PrivateAttr, TypeAdapter, field_validator
 
 from grindstone.base import Frozen
 from grindstone.observe.calls import calls_of
@@ -18,6 +18,7 @@ from grindstone.observe.feedback import Feedback, build_feedback
 from grindstone.observe.signals import Signals, extract_signals
 from grindstone.records import FailureClass, Trajectory, Verdict
 from grindstone.settings import FeedbackLevel
+from grindstone.text import one_line
 
 TRAJECTORY_TOKENS = 2_000
 
@@ -39,6 +40,11 @@ class JudgeVerdict(Frozen):
     outcome: str = Field(description="One sentence.")
     failure_reason: str = Field("", description="What went wrong; empty from a score of 7 on.")
 
+    @field_validator("category", "outcome", "failure_reason")
+    @classmethod
+    def _one_line(cls, value: str) -> str:
+        return one_line(value)
+
 
 class _Observation(Frozen):
     task_id: str
@@ -53,12 +59,13 @@ class _Observation(Frozen):
 
     def _facts(self) -> list[str]:
         offered = ", ".join(self.skills_offered) or "none"
-        return [
+        facts = [
             f"{CATEGORY}{self.category}",
             *([f"- difficulty: {self.difficulty}"] if self.difficulty else []),
             f"{OFFERED}{offered}",
             *([f"{LOADED}{', '.join(self.skills_loaded)}"] if self.skills_loaded else []),
         ]
+        return [one_line(fact) for fact in facts]
 
     def _body(self) -> list[str]:
         return [
@@ -102,7 +109,7 @@ class UnlabelledObservation(_Observation):
     def summary(self) -> str:
         """Return one line for the list of earlier tasks."""
         judged = f", judged {self.judgement.score}/10" if self.judgement is not None else ""
-        return (
+        return one_line(
             f"{self.task_id} [{self.category}]{judged}, {self.signals.n_errors} errors, "
             f"{self.signals.n_tool_calls} tool calls"
         )
@@ -161,7 +168,7 @@ class LabelledObservation(_Observation):
         if failed:
             more = f" and {len(failed) - 8} more" if len(failed) > 8 else ""
             parts.append("not passed: " + ", ".join(failed[:8]) + more)
-        return ", ".join(parts)
+        return one_line(", ".join(parts))
 
     def unlabelled(self) -> UnlabelledObservation:
         """Return the same attempt without its feedback."""

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from grindstone.gate.exact import at_most
 from grindstone.ledger.intervals import Interval
-from grindstone.text import count
+from grindstone.text import count, one_line
 
 if TYPE_CHECKING:
     from grindstone.report.model import IncidentLine
@@ -19,8 +19,9 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], numbers: Sequence[
 
 
 def cell(text: str) -> str:
-    """Return text that cannot break out of its table cell."""
-    return " ".join(text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").split())
+    """Return text that cannot break out of its table cell, nor have the page load a picture."""
+    escaped = text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
+    return one_line(escaped.replace("![", "!\\["))
 
 
 def lost(incidents: Sequence["IncidentLine"]) -> str:
