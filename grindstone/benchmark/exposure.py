@@ -19,6 +19,11 @@ _RUNS = re.compile(
     (?:
         (?:bash|sh|python3?|node|ruby|perl|php|java|lua|Rscript|source|\.)\s+(?:-[\w=]+\s+)*
         (?!-)["']?(?!\$?\{?TEST_DIR|/tests/|/usr/|/dev/)[\w./${}~-]*\.(?:sh|py|js|rb|pl|php|jar|lua|R)\b
+      | (?:source|\.)\s+
+        (?!["']?(?:\$\{?(?:TEST_DIR|HOME)|~/\.|/root/\.|/tests/|/usr/|/etc/|/dev/))["']?[\w./${}~-]+
+      | (?:uv|pdm|poetry|pipenv|hatch|bundle)\s+(?:run|exec)\s
+      | git\s+(?:-[Cc]\s*\S+\s+|--\S+\s+)*                     # its hooks, filters and drivers
+        (?:status|add|commit|checkout|switch|diff|log|show|stash|merge|rebase|reset|restore)\b
       | (?:make|cargo|npm|npx|yarn|go|mvn|gradle|cmake|dotnet)\s+(?:run|test|build|-|\w)
       | \./[\w./-]+
       | /(?:app|root|home|srv|workspace|work|code|src|tmp)/[\w./-]+(?:\s|$|[;&|)])

@@ -15,9 +15,9 @@ from starlette.types import Receive, Scope, Send
 from grindstone.llm.service import Api
 from grindstone.proxy.api import BadBody, Body, ProxiedApi
 from grindstone.proxy.chat import ChatApi
-from grindstone.proxy.forwarding import PASSED_ON, PassedRefusal, Received, answer
+from grindstone.proxy.forwarding import PassedRefusal, Received, answer
 from grindstone.proxy.messages import MessagesApi
-from grindstone.proxy.reach import kept_inside
+from grindstone.proxy.reach import kept_inside, told_beside
 from grindstone.proxy.responses import ResponsesApi
 from grindstone.proxy.session import Session, SessionEnded
 
@@ -247,7 +247,7 @@ class _Stream(StreamingResponse):
 async def _count(session: Session, request: Request, client: httpx2.AsyncClient) -> Response:
     """Return how long a prompt is: as the service counts it, else by its size; it costs nothing."""
     body = kept_inside(await _asked(session, request, MessagesApi()))
-    headers = {name: request.headers[name] for name in PASSED_ON if name in request.headers}
+    headers = told_beside(request.headers)
     url = f"{session.service.urls[Api.MESSAGES]}/count_tokens"
     content = json.dumps(body).encode()
     counted = len(content) // BYTES_PER_TOKEN

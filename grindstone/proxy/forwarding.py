@@ -15,11 +15,8 @@ from grindstone.llm.messages import Response
 from grindstone.llm.sse import HttpInquiry
 from grindstone.proxy.api import BadBody, Body, ProxiedApi, whole
 from grindstone.proxy.identity import call_key
-from grindstone.proxy.reach import kept_inside
+from grindstone.proxy.reach import kept_inside, told_beside
 from grindstone.proxy.session import Exchange, Session
-
-PASSED_ON = ("anthropic-beta", "openai-beta")
-"""Headers of a program's request that the service is told."""
 
 OURS_TO_MEND = frozenset({401, 402, 403, 407})
 _OURS_TO_MEND = frozenset(
@@ -98,7 +95,7 @@ async def answer(
                 session.service.urls[api.api],
                 content,
                 lambda: api.streamed(len(content)),
-                headers={name: headers[name] for name in PASSED_ON if name in headers},
+                headers=told_beside(headers),
             )
             size = RequestSize(len(content), api.most_tokens(body))
             try:

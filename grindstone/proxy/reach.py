@@ -31,6 +31,10 @@ SERVICES_TOOLS = (
 
 _KEPT_THERE = ("file_id", "file_url")
 
+_PASSED_ON = ("anthropic-beta", "openai-beta")
+_DEAR = ("context-1m", "fast-mode")
+"""How the names of features begin that have a price of their own."""
+
 
 def kept_inside(body: Body) -> Body:
     """Return a request without what reaches further than the sandbox.
@@ -45,6 +49,7 @@ def kept_inside(body: Body) -> Body:
         raise BadBody("n is not taken: ask once for each answer")
     for part in _parts(body):
         _require_whole(part)
+    _keep_no_longer(body)
     left = {name: value for name, value in body.items() if name not in LEFT_OUT}
     tools = left.get("tools")
     if isinstance(tools, list):
@@ -55,9 +60,36 @@ def kept_inside(body: Body) -> Body:
     return left
 
 
+def told_beside(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return what the service is told of a request's headers: features, but for dear ones."""
+    told = {}
+    for name in _PASSED_ON:
+        given = (each.strip() for each in headers.get(name, "").split(","))
+        if kept := ",".join(each for each in given if each and not each.startswith(_DEAR)):
+            told[name] = kept
+    return told
+
+
+def _keep_no_longer(body: Body) -> None:
+    """Have nothing kept for longer than usual, at its price: the request is changed."""
+    waiting: list[Any] = [body]
+    while waiting:
+        found = waiting.pop()
+        if isinstance(found, dict):
+            keeping = found.get("cache_control")
+            if isinstance(keeping, dict) and keeping.get("type") == "ephemeral":
+                keeping.pop("ttl", None)
+            waiting += found.values()
+        elif isinstance(found, list):
+            waiting += found
+
+
 def _services(tool: Any) -> bool:
-    kind = tool.get("type") if isinstance(tool, dict) else None
-    return isinstance(kind, str) and kind.startswith(SERVICES_TOOLS)
+    if not isinstance(tool, dict):
+        return False
+    kind, place = tool.get("type"), tool.get("environment")
+    elsewhere = isinstance(place, dict) and place.get("type") != "local"
+    return isinstance(kind, str) and (kind.startswith(SERVICES_TOOLS) or elsewhere)
 
 
 def _parts(body: Body) -> Iterator[Mapping[str, Any]]:
@@ -81,6 +113,8 @@ def _require_whole(part: Mapping[str, Any]) -> None:
     image, source = part.get("image_url"), part.get("source")
     address = image.get("url") if isinstance(image, dict) else image
     named = [name for name in _KEPT_THERE if part.get(name)]
+    if part.get("type") == "item_reference":
+        named.append("item_reference")
     if isinstance(source, dict) and source.get("type") in ("url", "file"):
         named.append(f"source of type {source['type']}")
     if isinstance(address, str) and not address.startswith("data:"):

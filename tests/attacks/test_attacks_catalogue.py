@@ -9,6 +9,7 @@ import pytest
 
 from grindstone.benchmark import check_task, lint_task, load_task
 from grindstone.benchmark.cheating import ways
+from grindstone.benchmark.exposure import exposed_by
 from grindstone.gate.exact import at_most
 from grindstone.resources import bundled
 
@@ -70,6 +71,41 @@ def test_tests_that_open_themselves_to_what_is_kept_are_found(tmp_path, toml, to
     task = load_task(tmp_path / "serving")
     assert task.exposed is told
     assert any(found.rule == "runs-beside-kept" for found in lint_task(task)) is told
+
+
+THEIRS = {
+    "make": "make -C /app test",
+    "a repository's hooks and drivers": "git -C /app status --porcelain",
+    "an environment of theirs": "source /app/venv/bin/activate",
+    "the same by a point": ". .venv/bin/activate && true",
+    "a runner of scripts": "uv run solve",
+}
+"""Lines of test.sh that run what the agent may have written."""
+
+
+@pytest.mark.parametrize("line", THEIRS.values(), ids=THEIRS)
+def test_lines_that_run_what_is_the_agents_are_found(tmp_path, line):
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "test.sh").write_text(f"set -e\n{line}\n")
+    found = exposed_by(tmp_path, "nothing")
+    assert found is not None
+    assert found.line == line
+
+
+OURS = (
+    "source /tests/env.sh",
+    ". /etc/os-release",
+    "git clone https://host/x /tmp/x",
+    "uv pip list",
+    "source $HOME/.local/bin/env",
+)
+
+
+@pytest.mark.parametrize("line", OURS)
+def test_lines_that_run_nothing_of_the_agents_are_not(tmp_path, line):
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "test.sh").write_text(f"set -e\n{line}\n")
+    assert exposed_by(tmp_path, "nothing") is None
 
 
 BUNDLED = sorted(folder.name for folder in bundled("examples/tasks").iterdir() if folder.is_dir())

@@ -162,6 +162,37 @@ async def test_the_provider_is_given_no_other_way_to_spend(service: Service, ent
     assert service.bodies[-1]["tools"] == search[1:]
 
 
+async def test_nothing_is_asked_at_another_price_than_is_booked(service: Service, enter: Enter):
+    """What is kept an hour costs more to keep, and so does what needs a larger window."""
+    dear = {"cache_control": {"type": "ephemeral", "ttl": "1h"}}
+    turn = {"role": "user", "content": [{"type": "text", "text": "x", **dear}]}
+    tool = {"name": "t", "input_schema": {"type": "object"}, **dear}
+    body = asked("x") | {"messages": [turn], "tools": [tool], **dear}
+    body["system"] = [{"type": "text", "text": "y", **dear}]
+    betas = "a-beta, context-1m-2025-08-07,fast-mode-2026-02-01, b-beta"
+    async with enter() as inside:
+        await inside.ask(body, **{"anthropic-beta": betas})
+    (sent,), (heard,) = service.bodies, service.headers
+    assert "ttl" not in json.dumps(sent)
+    assert sent["messages"][0]["content"][0]["cache_control"] == {"type": "ephemeral"}
+    assert heard["anthropic-beta"] == "a-beta,b-beta"
+
+
+async def test_nothing_that_the_service_keeps_or_runs_is_reached(service: Service, enter: Enter):
+    service.reply = lambda _: JSONResponse({"error": {"message": "no"}}, 400)
+    async with enter(kind="openai") as inside:
+        headers = {"x-api-key": inside.session.token}
+        kept = {"model": "the-model", "input": [{"type": "item_reference", "id": "msg_1"}]}
+        referred = await inside.client.post("/v1/responses", json=kept, headers=headers)
+        there = {"type": "shell", "environment": {"type": "container_auto"}}
+        here = {"type": "shell", "environment": {"type": "local"}}
+        tools = {"model": "the-model", "input": "x", "tools": [there, here]}
+        await inside.client.post("/v1/responses", json=tools, headers=headers)
+    assert "item_reference" in referred.json()["error"]["message"]
+    (body,) = service.bodies
+    assert body["tools"] == [here]
+
+
 # Ceilings
 
 
