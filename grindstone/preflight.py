@@ -106,8 +106,11 @@ def require_room(home: Home) -> None:
         OSError: It cannot, or next to nothing is free on its disk.
     """
     home.root.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=home, prefix=".room-"):
-        pass
+    try:
+        with tempfile.NamedTemporaryFile(dir=home, prefix=".room-"):
+            pass
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(home)) from error
     if shutil.disk_usage(home).free < NEEDED_BYTES:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(home))
 

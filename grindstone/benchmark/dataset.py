@@ -65,7 +65,7 @@ def select(
             if any(fits(getattr(task, attribute), value) for value in wanted)
         ]
     if not chosen:
-        faults = "; ".join(map(str, broken[:3]))
+        faults = "; ".join([fault.sentence for error in broken for fault in error.each][:3])
         problem = f"none is left ({faults})" if faults else "none is left"
         raise InputError("tasks", problem, "at least one task that loads and matches")
     return tuple(chosen[:limit] if limit else chosen)

@@ -226,6 +226,21 @@ def test_a_place_that_cannot_be_written_to(home: Path):
     assert done.returncode in {2, 3}
 
 
+def test_a_home_that_cannot_be_written_to_is_named_itself(home: Path):
+    if subprocess.run(["unshare", "--mount", "true"], check=False).returncode:
+        pytest.skip("mounts need privileges")
+    script = 'mount --bind "$1" "$1" && mount -o remount,ro,bind "$1" && shift && exec "$@"'
+    command = (COMMAND, "grind", "--model-id", "rehearsal", "--work-dir", home)
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", script, "sh", home, *command],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    told = f"grindstone: {home}: read-only file system; expected a place that can be written to; "
+    assert (done.returncode, done.stderr[: len(told)]) == (3, told)
+
+
 def test_an_output_that_is_full(home: Path):
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
