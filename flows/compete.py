@@ -184,11 +184,11 @@ async def _train_pending(
         BudgetExceededError: The ceilings, which are those of the scoring and all its trainings,
             were reached; the job stays active.
     """
+    paid = [settings.run_key or ""]
     if settings.train == "deployment":
-        await send_next(jobs, settings, blocks)
+        await send_next(jobs, settings, blocks, paid)
     if settings.train != "inline":
         return
-    paid = [settings.run_key or ""]
     for job in await asyncio.to_thread(jobs.pending):
         left = await asyncio.to_thread(left_after, settings, jobs.ledger, paid)
         if await train(job, left, blocks) is not None:

@@ -2,8 +2,6 @@
 
 import asyncio
 import contextlib
-import os
-import socket
 from collections.abc import Iterator, Sequence
 
 from prefect import flow
@@ -16,13 +14,14 @@ from grindstone.attempt.travelling import unpack
 from grindstone.benchmark import load_task
 from grindstone.errors import GrindstoneError, InfrastructureError, InputError
 from grindstone.flows.attempt import PlannedAttempt, attempt_all
-from grindstone.flows.dispatch.attempt_slice import WORKER, AttemptSlice, ForeignSlice, SentSlice
+from grindstone.flows.dispatch.attempt_slice import AttemptSlice, ForeignSlice, SentSlice
 from grindstone.home import Home
 from grindstone.runs.lease import beating
 from grindstone.runs.parked import Parked
 from grindstone.tasks.episode_check import episode_check
 from grindstone.tasks.flow_runs import run_log
 from grindstone.tasks.runtime import Runtime, open_runtime
+from grindstone.tasks.versions import refusal
 
 HANDED_S = 2.0
 """Pause between two looks for more attempts."""
@@ -77,8 +76,7 @@ async def attempt_slice(work: SentSlice) -> None:
 
 def _refused(work: ForeignSlice, own: FlowRun | None) -> InputError:
     """Return why a slice is refused, having told who sent it."""
-    named = own.labels.get(WORKER) if own is not None else None
-    error = work.refusal(f"worker {named or os.getpid()} on {socket.gethostname()}")
+    error = refusal("attempts", work.version)
     first = work.attempts[0] if work.attempts else {}
     home, run_key = work.address or first.get("home"), first.get("run_key")
     if own is not None and isinstance(home, str) and isinstance(run_key, str):

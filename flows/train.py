@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 from prefect import flow
+from prefect.context import FlowRunContext
 
 from grindstone.benchmark import Task
 from grindstone.blocks import BlockNames, configure
@@ -31,14 +32,16 @@ from grindstone.ledger import Ledger
 from grindstone.ledger.tables.runs import RunRow
 from grindstone.records import Arm, Episode, Purpose
 from grindstone.runs.plan import as_planned, choose_tasks, kept_plan, open_workspace
-from grindstone.runs.progress import current_watcher
+from grindstone.runs.progress import Note, current_watcher
 from grindstone.settings import CompetencySettings, GrindSettings, RunSettings, TaskSkillMode
 from grindstone.settings.forms import COMPETE
 from grindstone.spending import left_after
 from grindstone.tasks.dispatch import send_next
+from grindstone.tasks.flow_runs import run_watcher
 from grindstone.tasks.lifecycle import Finished
 from grindstone.tasks.refusal import told_plainly
 from grindstone.tasks.turns import turn_with
+from grindstone.tasks.versions import OR_UNREADABLE, require_own_version
 from grindstone.workspace import Snapshot
 
 STANDS = ("done", "unproven")
@@ -46,25 +49,44 @@ STANDS = ("done", "unproven")
 ANY: dict[str, object] = {"category": [], "difficulty": [], "task_ids": [], "limit": None}
 
 
-@flow(name="train", flow_run_name="train {job.domain}", cache_result_in_memory=False)
+def _name() -> str:
+    context = FlowRunContext.get()
+    job = ((context.parameters if context else None) or {}).get("job")
+    return f"train {getattr(job, 'domain', 'what another version sent')}"
+
+
+@flow(name="train", flow_run_name=_name, cache_result_in_memory=False)
 @told_plainly
 async def train(
-    job: TrainingJob,
-    settings: Annotated[CompetencySettings, COMPETE] = CompetencySettings(),
-    blocks: BlockNames = BlockNames(),
+    job: Annotated[TrainingJob, OR_UNREADABLE],
+    settings: Annotated[CompetencySettings, COMPETE, OR_UNREADABLE] = CompetencySettings(),
+    blocks: Annotated[BlockNames, OR_UNREADABLE] = BlockNames(),
+    paid: tuple[str, ...] = (),
+    version: str = "",
 ) -> TrainingOutcome | None:
     """Train an agent in one domain; a workspace that does no better afterwards is not kept.
 
     The same job again goes on where it was ended. On a work pool the agent's next job is sent
     when this one has ended.
 
+    Args:
+        job: What to train.
+        settings: Of the scoring run that ordered it, whose ceilings are those of all it orders.
+        blocks: Saved blocks of that run.
+        paid: Runs that were paid for by the same ceilings before.
+        version: Of Grindstone, where the job was sent; a worker of another refuses it. Empty: it
+            is not told, as where a person begins it.
+
     Returns:
-        None when another training of this agent is running, or the job has ended.
+        None when another training of this agent is running, the job has ended, or a ceiling ended
+        it on a worker: it then stays active, unless the job alone has used it up before.
 
     Raises:
+        InputError: Another version of Grindstone sent it; the job stays active.
         InfrastructureError: The job stays active and can be taken up again.
-        BudgetExceededError: Likewise, where whoever ordered it waits for it; a worker's has failed.
+        BudgetExceededError: Likewise, where whoever ordered it waits for it.
     """
+    require_own_version(version, "a training", job, settings, blocks)
     settings = await configure(settings, blocks)
     blocks = BlockNames(model=blocks.model)  # the others are applied; the job has its own tasks
     jobs = TrainingJobs(settings.home, job.agent_id, kind=job.kind)
@@ -74,12 +96,20 @@ async def train(
                 return None
             watch = current_watcher()
             async with turn_with(settings.home, job.agent_id, job.job_id, watch):
-                outcome = await _run(jobs, job, settings, blocks)
+                left = await asyncio.to_thread(left_after, settings, jobs.ledger, paid)
+                outcome = await _run(jobs, job, left, blocks)
             jobs.finish(job, outcome)
+    except BudgetExceededError as error:
+        if settings.train == "inline":
+            raise  # given more, it goes on
+        run_watcher()(
+            Note(f"{job.domain} stays ordered, for a scoring with more to spend: {error}")
+        )
+        return None
     except InfrastructureError:
-        await _send_next(jobs, settings, blocks, job)
+        await _send_next(jobs, settings, blocks, job, paid)
         raise
-    await _send_next(jobs, settings, blocks, job)
+    await _send_next(jobs, settings, blocks, job, paid)
     return outcome
 
 
@@ -96,10 +126,19 @@ def domains_of(task: Task, by: str) -> Sequence[str]:
 
 
 async def _send_next(
-    jobs: TrainingJobs, settings: CompetencySettings, blocks: BlockNames, job: TrainingJob
+    jobs: TrainingJobs,
+    settings: CompetencySettings,
+    blocks: BlockNames,
+    job: TrainingJob,
+    paid: Sequence[str],
 ) -> None:
-    if settings.train == "deployment":
-        await send_next(jobs, settings, blocks, after=job)
+    if settings.train != "deployment":
+        return
+    paid = (*paid, job.job_id, practice_key(job))
+    try:
+        await send_next(jobs, settings, blocks, paid, after=job)
+    except BudgetExceededError as error:
+        run_watcher()(Note(f"No other training is sent: {error}"))
 
 
 async def _run(
@@ -108,11 +147,19 @@ async def _run(
     """Run a job to its end; whatever keeps it from that leaves nothing half learned."""
     if jobs.cancelled(job):
         return await _called_off(jobs, job, settings, "before it trained")
+    own = (job.job_id, practice_key(job))
     jobs.start(job)
+    try:
+        if settings.train == "deployment":  # it would be sent, and stopped, for ever
+            await asyncio.to_thread(left_after, settings, jobs.ledger, own)
+    except BudgetExceededError as error:
+        await asyncio.to_thread(_undo, jobs, job, settings, str(error))
+        told = f"it alone has used what a scoring may spend: {error}"
+        return TrainingOutcome(status="failed", note=told[:500])
     try:
         return await _train(jobs, job, settings, blocks)
     except GrindstoneError as error:
-        if isinstance(error, BudgetExceededError) and settings.train == "inline":
+        if isinstance(error, BudgetExceededError):
             raise  # given more, it goes on
         if isinstance(error, InfrastructureError) and not isinstance(error, InternalError):
             raise  # another time it may go well

@@ -1,6 +1,7 @@
 """Training jobs sent to a work pool."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -8,12 +9,14 @@ from typing import Any
 from prefect import get_client
 from prefect.deployments import arun_deployment
 
+from grindstone import __version__
 from grindstone.agents.agent_file import agent_everywhere
 from grindstone.blocks import BlockNames
 from grindstone.competency.jobs import TrainingJob, TrainingJobs
 from grindstone.runs.plan import choose_tasks
 from grindstone.runs.task_set import is_sent, put_tasks
 from grindstone.settings import CompetencySettings
+from grindstone.spending import left_after
 from grindstone.tasks.server_clock import server_ahead
 
 DEPLOYMENT = "train/train"
@@ -25,6 +28,7 @@ async def send_next(
     jobs: TrainingJobs,
     settings: CompetencySettings,
     blocks: BlockNames,
+    paid: Sequence[str],
     *,
     after: TrainingJob | None = None,
 ) -> None:
@@ -38,17 +42,21 @@ async def send_next(
         jobs: An agent's.
         settings: Of the scoring run that ordered the jobs.
         blocks: Saved blocks of that run.
+        paid: Runs that were paid for by its ceilings already.
         after: The job that has just ended, well or badly.
 
     Raises:
+        BudgetExceededError: Nothing is left of the ceilings; no job is sent.
         InfrastructureError: The storage of a remote home did not take what the jobs need.
     """
+    others = [job for job in await asyncio.to_thread(jobs.pending) if job != after]
+    if not others:
+        return
+    await asyncio.to_thread(left_after, settings, jobs.ledger, paid)
     sent = await asyncio.to_thread(_as_sent, settings)
     async with get_client() as client:  # Prefect would leave open the one that it makes itself
         due = datetime.now(UTC) + await server_ahead(client)
-        for job in await asyncio.to_thread(jobs.pending):
-            if after is not None and job.job_id == after.job_id:
-                continue
+        for job in others:
             run = await arun_deployment(
                 DEPLOYMENT,
                 client,
@@ -56,6 +64,8 @@ async def send_next(
                     "job": job.model_dump(mode="json"),
                     "settings": sent,
                     "blocks": blocks.model_dump(mode="json"),
+                    "paid": [*paid],
+                    "version": __version__,
                 },
                 timeout=0,
                 scheduled_time=due,

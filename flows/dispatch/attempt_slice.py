@@ -16,15 +16,11 @@ from pydantic import (
 from grindstone import __version__
 from grindstone.attempt.spec import AttemptSpec
 from grindstone.base import Frozen
-from grindstone.errors import InputError
 from grindstone.runs.allowance import Allowance
+from grindstone.tasks.versions import EARLIER
 
 DEPLOYMENT = "slice/slice"
 """The deployment attempts are sent to when they run on a work pool."""
-WORKER = "prefect.worker.name"
-"""Label that a worker gives a run as it takes it."""
-EARLIER = "an earlier one"
-"""Version of a sender that does not say which."""
 
 
 class AttemptSlice(Frozen):
@@ -59,17 +55,6 @@ class ForeignSlice(BaseModel):
     def label(self) -> str:
         """What a person reads of the slice in a list of runs."""
         return f"a slice by Grindstone {self.version}"
-
-    def refusal(self, worker: str) -> InputError:
-        """Return why it is not made.
-
-        Args:
-            worker: Who was to make it.
-        """
-        problem = f"has Grindstone {__version__}, and the run that sent it attempts {self.version}"
-        if self.version == __version__:
-            problem = f"cannot read the attempts it was sent, though both sides are {__version__}"
-        return InputError(worker, problem, "the same Grindstone wherever a run is driven or made")
 
 
 def _with_version(work: object) -> object:

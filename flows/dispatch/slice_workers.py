@@ -22,7 +22,7 @@ from prefect.events.filters import (
 )
 from prefect.events.schemas.events import ResourceSpecification
 
-from grindstone.flows.dispatch.attempt_slice import WORKER
+from grindstone.tasks.versions import WORKER
 
 MISSED = 2
 """Heartbeats that may fail to come."""

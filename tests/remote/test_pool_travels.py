@@ -89,7 +89,7 @@ async def test_a_training_needs_nothing_of_the_machine_that_ordered_it(
     jobs = TrainingJobs(settings.home, "trainee")
     ordered = jobs.enqueue("legacy-build", data_path=str(here / "tasks") if own == "job" else "")
     assert ordered is not None
-    await send_next(jobs, settings, BlockNames())
+    await send_next(jobs, settings, BlockNames(), [])
     deployment = await client.read_deployment_by_name("train/train")
     runs = [run for run in await client.read_flow_runs() if run.deployment_id == deployment.id]
     [sent] = [run for run in runs if run.parameters["settings"]["work_dir"] == address]
