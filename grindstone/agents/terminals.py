@@ -53,16 +53,15 @@ async def has_tmux(sandbox: Sandbox, meter: Meter) -> bool:
 
 _TMUX = "tmux -u -L grindstone -f /dev/null"
 _PANE = "-t grindstone"
+_ROWS = 40
 _HISTORY_LINES = 5_000
 _CAPTURE = f"{_TMUX} capture-pane -p -S - {_PANE}"
-_SCREEN_MARK = "\x1e"
-_LOOK = f"{_CAPTURE} && printf '{_SCREEN_MARK}' && {_TMUX} capture-pane -p {_PANE}"
 _OPEN = (
     "export TERM=xterm-256color SHELL=/bin/bash; "
     # On a busy machine tmux may give up on a server that it has just started.
     f"tries=0; until {_TMUX} has-session {_PANE} 2>/dev/null || "
     f"{_TMUX} start-server \\; set-option -g history-limit {_HISTORY_LINES} \\; "
-    "new-session -d -x 160 -y 40 -s grindstone -c {workdir} bash; do "
+    f"new-session -d -x 160 -y {_ROWS} -s grindstone -c {{workdir}} bash; do "
     "tries=$((tries + 1)); [ $tries -lt 3 ] || exit 1; sleep 0.5; done; "
     f'for try in {{{{1..40}}}}; do [ -n "$({_CAPTURE})" ] && break; sleep 0.05; done'
 )
@@ -71,23 +70,30 @@ _KEY = re.compile(
     r"|PageUp|PageDown|PPage|NPage|DC|IC|F[1-9][0-2]?)"
 )
 _SETTLE = rf"""
-place() {{ {_TMUX} display-message -p {_PANE} '#{{pane_pid}} #{{history_size}}:#{{cursor_y}}'; }}
+look() {{
+  mapfile -t screen < <({_TMUX} display-message -p {_PANE} \
+    '#{{pane_pid}} #{{history_size}}:#{{cursor_y}}' \; capture-pane -p {_PANE})
+  now=${{screen[0]}}; [ -n "$now" ]
+}}
 process() {{ {{ read -r line < "$1"; }} 2>/dev/null || return 1; fields=(${{line##*) }}); }}
 idle() {{
-  now=$(place); [ "$now" != "$before" ] || return 1
+  look; [ "$now" != "$before" ] || return 1
   process "/proc/$pid/stat" && [ "${{fields[0]}}" = S ] && [ "${{fields[5]}}" = "$pid" ] || return 1
   for other in /proc/[0-9]*/stat; do
     if process "$other" && [ "${{fields[2]}}" = "$pid" ] && [ "$other" != "/proc/$pid/stat" ]; then
       return 1
     fi
   done
-  [[ $({_TMUX} capture-pane -p {_PANE} -S "${{now#*:}}" -E "${{now#*:}}") =~ [\$#%\>]\ ?$ ]]
+  [[ ${{screen[${{now#*:}} + 1]}} =~ [\$#%\>]\ ?$ ]]
 }}
-clock() {{ echo $(($(date +%s%N) / 1000000)); }}
-before=$(place) || exit 1; pid=${{before% *}}
+clock() {{
+  ms=${{EPOCHREALTIME/[.,]/}}; ms=${{ms%???}}  # bash 5; an older one asks a program
+  [ -n "$ms" ] || ms=$(($(date +%s%N) / 1000000))
+}}
+look || exit 1; before=$now; pid=${{before% *}}
 SEND || exit 1
-end=$(($(clock) + MILLISECONDS)); calm=0; nap=30
-while [ "$(clock)" -lt "$end" ] && [ "$calm" -lt 2 ]; do
+clock; end=$((ms + MILLISECONDS)); calm=0; nap=30
+while clock; [ "$ms" -lt "$end" ] && [ "$calm" -lt 2 ]; do
   sleep "0.0$nap"
   if idle; then calm=$((calm + 1)); nap=20; else calm=0; [ $nap -ge 90 ] || nap=$((nap + 10)); fi
 done
@@ -116,7 +122,7 @@ class TmuxTerminal:
     async def open(self) -> str:
         """Start the session and return its screen."""
         script = _OPEN.format(workdir=shlex.quote(self._sandbox.workdir))
-        run = await self._sandbox.exec(f"{script}; {_LOOK}", timeout_s=_GRACE_S * 2)
+        run = await self._sandbox.exec(f"{script}; {_CAPTURE}", timeout_s=_GRACE_S * 2)
         if run.exit_code != 0:
             raise InfrastructureError(Cause.SANDBOX_IO, f"tmux did not start: {run.output[-500:]}")
         self._seen = ""
@@ -133,7 +139,7 @@ class TmuxTerminal:
                 continue
             run = await self._send(command.text, wait_s)
             outputs.append(ToolOutput(call_id=call_id, content="", duration_s=run.duration_s))
-        run = run or await self._sandbox.exec(_LOOK, timeout_s=_GRACE_S)
+        run = run or await self._sandbox.exec(_CAPTURE, timeout_s=_GRACE_S)
         shown = self._read(run.output) if run.exit_code == 0 else await self._reopen()
         if outputs:
             outputs[-1] = outputs[-1].model_copy(
@@ -158,7 +164,7 @@ class TmuxTerminal:
             send, stdin = f"{_TMUX} send-keys {_PANE} {shlex.quote(text)}", None
         elif text:
             # A pasted buffer takes any text of any length; line feeds arrive as Enter.
-            send = f"{_TMUX} load-buffer -b typed - && {_TMUX} paste-buffer -d -b typed {_PANE}"
+            send = f"{_TMUX} load-buffer -b typed - \\; paste-buffer -d -b typed {_PANE}"
             stdin = text.encode(errors="replace")
         else:
             send, stdin = f"{_TMUX} has-session {_PANE}", None
@@ -168,13 +174,13 @@ class TmuxTerminal:
         else:
             script = f"{send} && sleep {wait_s:.3f} || exit 1"
         return await self._sandbox.exec(
-            f"{{ {script}\n}} >/dev/null 2>&1; {_LOOK}", timeout_s=wait_s + _GRACE_S, stdin=stdin
+            f"{{ {script}\n}} >/dev/null 2>&1; {_CAPTURE}", timeout_s=wait_s + _GRACE_S, stdin=stdin
         )
 
     def _read(self, output: str) -> str:
-        whole, _, screen = output.partition(_SCREEN_MARK)
-        new = new_output(self._seen, whole)
-        self._seen = whole
+        new = new_output(self._seen, output)
+        self._seen = output
+        screen = "\n".join(output.split("\n")[-_ROWS - 1 :])  # the last one is empty
         if new is None or not new.strip():
             return f"Current terminal screen:\n{screen.rstrip()}\n"
         return f"New terminal output:\n{new.rstrip()}\n"
