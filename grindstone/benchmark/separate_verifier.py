@@ -13,10 +13,11 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
+from posixpath import normpath
 
 from grindstone.benchmark.environment import verifier_build_spec, verifier_start_spec
 from grindstone.benchmark.task import Artifact, Task
-from grindstone.benchmark.verifier import TESTS, run_tests
+from grindstone.benchmark.verifier import LOGS, TESTS, run_tests
 from grindstone.errors import InputError
 from grindstone.records import Verdict
 from grindstone.sandbox.protocol import Sandbox, SandboxProvider
@@ -79,9 +80,9 @@ async def grade_separately(
         ]
         verifier = await provider.start(verifier_start_spec(task, image, labels=labels))
         try:
+            own_tests = await verifier.read_file(f"{TESTS}/test.sh") is not None
             for target, kept in fetched:
                 await _lay(verifier, kept, target)
-            own_tests = await verifier.read_file(f"{TESTS}/test.sh") is not None
             # A verifier's own image may start elsewhere; the tests mean the agent's folder.
             there = await verifier.exec(f"[ -d {shlex.quote(sandbox.workdir)} ]", timeout_s=60)
             return await run_tests(
@@ -96,12 +97,21 @@ async def grade_separately(
 
 
 def carried(task: Task, workdir: str) -> tuple[Artifact, ...] | None:
-    """Return what a fresh sandbox gets; None where nothing tells the agent's files apart."""
+    """Return what a fresh sandbox gets; None where nothing tells the agent's files apart.
+
+    What lies where the tests are, or their verdict, is left there: it would be taken for theirs.
+    """
     if task.artifacts:
-        return (*task.artifacts, Artifact(source=COLLECTED))
-    if str(PurePosixPath(workdir)) in _SYSTEM:
+        declared = tuple(each for each in task.artifacts if not _is_the_tests(each.source))
+        return (*declared, Artifact(source=COLLECTED))
+    if str(PurePosixPath(workdir)) in _SYSTEM or _is_the_tests(workdir):
         return None
     return (Artifact(source=workdir), Artifact(source=COLLECTED))
+
+
+def _is_the_tests(path: str) -> bool:
+    place = PurePosixPath(normpath("/" + path.lstrip("/")))
+    return any(place.is_relative_to(own) for own in (TESTS, LOGS))
 
 
 async def _fetch(sandbox: Sandbox, artifact: Artifact, target: Path) -> Path | None:

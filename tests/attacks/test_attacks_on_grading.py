@@ -162,6 +162,17 @@ async def test_tests_and_rewards_are_closed_to_other_users(attacked):
     assert (await attacked("", DROPS)).reward == 1
 
 
+@pytest.mark.catalogue
+async def test_an_agent_brings_no_tests_along(attacked):
+    """Not even where a task has it work in the tests' folder."""
+    commands = "echo 'echo 1 > /logs/verifier/reward.txt' > /tests/test.sh"
+    for toml in ("", 'artifacts = ["/tests"]'):
+        verdict = await attacked(
+            commands, PLAIN, toml=toml, environment='workdir = "/tests"', separate=True
+        )
+        assert verdict.reward == 0, verdict
+
+
 VOIDS = {
     "a file too large to carry": "head -c 210000000 /dev/zero > big; mkfifo answer",
     "the tests wait for ever": "mkfifo answer",
