@@ -1,8 +1,10 @@
+import contextlib
 from pathlib import Path
 
 import pytest
 
-from grindstone.sandbox import Sandbox
+from grindstone.sandbox import Sandbox, StartSpec, open_provider
+from grindstone.sandbox.bubblewrap import host
 
 REFUSED = {
     "mounting": "mount -t tmpfs none /mnt",
@@ -59,6 +61,23 @@ async def test_the_hosts_files_are_not_there(sandbox: Sandbox, tmp_path: Path) -
     assert "PYTEST_CURRENT_TEST" not in outside.output
     assert "$y$" not in outside.output
     assert "$6$" not in outside.output
+
+
+@pytest.mark.bubblewrap
+@pytest.mark.catalogue(each_case=True)
+async def test_the_hosts_settings_are_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = "usr/share/common-licenses"
+    assert "usr/local/etc" in host.HIDDEN
+    for hidden, there in (((), True), ((shown,), False)):
+        monkeypatch.setattr(host, "HIDDEN", hidden)
+        async with contextlib.AsyncExitStack() as stack:
+            provider = await open_provider("bubblewrap")
+            stack.push_async_callback(provider.close)
+            sandbox = await provider.start(StartSpec(image="host", name="test"))
+            stack.push_async_callback(sandbox.close)
+            found = await sandbox.exec(f"ls /{shown}; echo x > /{shown}/mine", timeout_s=5)
+            assert bool(found.output.strip()) is there, found
+            assert (await sandbox.read_file(f"/{shown}/mine")) == b"x\n"
 
 
 @pytest.mark.catalogue(each_case=True)

@@ -152,6 +152,8 @@ class Box:
             lower = [layer / slot for layer in self._layers if (layer / slot).is_dir()]
             if self._host.mode == "rootless" and name and (self._host.folders / name).is_dir():
                 lower.append(self._host.folders / name)
+            if name and (self._host.hidden / name).is_dir():
+                lower.append(self._host.hidden / name)
             lower.append(Path("/", name) if name else self._host.skeleton)
             lines += [
                 f"mkdir -p upper/{slot} work/{slot}",

@@ -26,6 +26,10 @@ SYSTEM = ("bin", "lib", "lib32", "lib64", "libx32", "sbin", "usr")
 OVERLAID = (*SYSTEM, "var/lib/dpkg", "var/lib/apt")
 """Folders of the host below a writable layer (the package manager's records among them)."""
 
+HIDDEN = ("usr/local/etc",)
+"""Folders below those that hold the machine's own settings, which may have keys in them (an npmrc):
+they are empty inside."""
+
 ETC = (
     *("adduser.conf", "alternatives", "apt", "bash.bashrc", "bindresvport.blacklist"),
     *("ca-certificates", "ca-certificates.conf", "debconf.conf", "debian_version", "default"),
@@ -58,6 +62,7 @@ class Host(NamedTuple):
     skeleton: Path  # the lowest layer of a sandbox's root
     runner: Path  # the folder shown at RUNNER_DIR
     folders: Path  # rootless: empty, for the sandbox's root to own
+    hidden: Path  # empty, in the place of what is below
 
 
 def mode() -> Mode:
@@ -104,6 +109,7 @@ def prepare() -> Host:
             *((name, data, False) for name, data in files.items()),
             *((name, b"link:" + os.fsencode(target), False) for name, target in links.items()),
             *((name, b"folder", False) for name in EMPTY),
+            *((name, b"hidden", False) for name in _hidden()),
             ("runner", content, True),
         ]
     )[:SHORT]
@@ -121,7 +127,7 @@ def prepare() -> Host:
                 remove_tree(building)
     except OSError as error:
         raise InfrastructureError(Cause.SANDBOX_START, f"{base}: {error}") from error
-    return Host(mode(), made / "root", made / "runner", made / "folders")
+    return Host(mode(), made / "root", made / "runner", made / "folders", made / "hidden")
 
 
 def _write(where: Path, files: dict[str, bytes], links: dict[str, str], runner: bytes) -> None:
@@ -148,9 +154,22 @@ def _write(where: Path, files: dict[str, bytes], links: dict[str, str], runner: 
     root.chmod(0o755)
     for name in _owned():
         (where / "folders" / name).mkdir(parents=True, exist_ok=True)
+    opaque = "trusted.overlay.opaque" if mode() == "root" else "user.overlay.opaque"
+    for name in _hidden():
+        (where / "hidden" / name).mkdir(parents=True)
+        os.setxattr(where / "hidden" / name, opaque, b"y")
     (where / "runner/root").mkdir(parents=True)
     (where / "runner/runner").write_bytes(runner)
     (where / "runner/runner").chmod(0o755)
+
+
+def _hidden() -> list[str]:
+    """Return what is hidden, as far as it is there and nothing on the way to it is a link."""
+    return [name for name in HIDDEN if Path("/", name).is_dir() and _is_itself(Path("/", name))]
+
+
+def _is_itself(path: Path) -> bool:
+    return path.resolve() == path
 
 
 def _owned() -> list[str]:
