@@ -7,6 +7,7 @@ was faster.
 """
 
 import contextlib
+import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from grindstone.errors import Cause, InfrastructureError
 from grindstone.extras import from_extra
+from grindstone.remote.aws_profile import of_profile
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
@@ -24,6 +26,7 @@ AT_ONCE = 16
 PATIENCE = timedelta(minutes=3)
 """How long a request is tried again; the library's own ten tries may be over in four seconds."""
 _TRIES = 1000
+_EXPIRED = "<Code>ExpiredToken</Code>"
 
 
 class StoredObject(NamedTuple):
@@ -50,7 +53,7 @@ class Store:
     """The objects below an address such as `s3://bucket/prefix`."""
 
     def __init__(self, url: str, patience: timedelta = PATIENCE) -> None:
-        """Take the address; credentials come from the environment, as the cloud's own tools do.
+        """Take the address; credentials come from the environment, or from AWS's own file.
 
         Args:
             url: The address.
@@ -65,7 +68,9 @@ class Store:
         from obstore.store import from_url
 
         return from_url(
-            self.url, retry_config={"max_retries": _TRIES, "retry_timeout": self._patience}
+            self.url,
+            retry_config={"max_retries": _TRIES, "retry_timeout": self._patience},
+            credential_provider=of_profile(os.environ) if self.url.startswith("s3:") else None,
         )
 
     def get(self, name: str) -> bytes | None:
@@ -213,7 +218,9 @@ class Store:
         try:
             yield
         except (BaseError, OSError, ValueError) as error:
-            said = " ".join(str(error).split())[:300]
+            said = " ".join(str(error).split())
+            expired = "its credentials have expired: " if _EXPIRED in said else ""
+            said = expired + said[:300]
             raise InfrastructureError(
                 Cause.REMOTE_HOME, f"{self.url}: cannot {what} {name}: {said}"
             ) from error

@@ -100,6 +100,8 @@ class Spoiled:
     """
 
     refusing: int | None = None
+    expired: tuple[str, int] | None = None
+    """An access key, and the status of the answers to its requests: its session is over."""
     refused_verbs: frozenset[str] = frozenset(("GET", "PUT", "POST", "DELETE", "HEAD"))
 
     def __init__(self, bucket: Bucket, *, rate: float, seed: int, host: str = "127.0.0.1") -> None:
@@ -151,6 +153,8 @@ class Spoiled:
         status, headers, answer = 503, {}, b"<Error><Code>SlowDown</Code></Error>"
         if self.refusing is not None and asked.command in self.refused_verbs:
             status, answer = self.refusing, b"<Error><Code>AccessDenied</Code></Error>"
+        elif self.expired and f"={self.expired[0]}/" in asked.headers.get("authorization", ""):
+            status, answer = self.expired[1], b"<Error><Code>ExpiredToken</Code></Error>"
         elif not (spoil and before):
             upstream = http.client.HTTPConnection(*self._upstream, timeout=60)
             upstream.request(asked.command, asked.path, content, dict(asked.headers.items()))
