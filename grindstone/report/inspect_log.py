@@ -5,7 +5,7 @@ sample, an attempt at the same task another epoch of it. inspect_ai is imported 
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import sqrt
 from pathlib import Path
 from typing import Any
@@ -54,60 +54,74 @@ def log_documents(ledger: Ledger, run_key: str) -> dict[str, dict[str, Any]]:
     for test in ledger.rows(TestResultRow, run_key):
         if test.status not in ("passed", "skipped"):
             failed[test.episode_id].append(test.name)
-    documents = {}
-    for arm, episodes in arms.items():
-        seen = {
-            each.episode.episode_id: each.trajectory
-            for each in recall(ledger, run_key, [row.episode_id for row in episodes])
-        }
-        tries: Counter[str] = Counter()
-        samples = []
-        for episode in episodes:
-            tries[episode.task_id] += 1
-            samples.append(
-                _sample(
-                    episode,
-                    tries[episode.task_id],
-                    seen.get(episode.episode_id),
-                    failed[episode.episode_id],
-                )
-            )
-        usage = sum((episode.usage for episode in episodes), start=Usage())
-        documents[arm] = {
-            "version": 2,
-            "status": STATUS.get(last.present_status, "cancelled"),
-            "eval": {
-                "run_id": run_key,
-                "created": began,
-                "task": f"{last.kind}{f' {arm}' if arm else ''}",
-                "task_id": f"{run_key}{arm}",
-                "dataset": {
-                    "name": "grindstone",
-                    "samples": len(tries),
-                    "sample_ids": sorted(tries),
-                },
-                "model": last.model or "none",
-                "solver": last.profile or None,
-                "config": {"epochs": max(tries.values())},
-                "packages": {"grindstone": __version__},
-                "metadata": {
-                    "run_key": run_key,
-                    "agent_id": last.agent_id,
-                    "arm": arm,
-                    "rehearsal": last.rehearsal,
-                },
+    return {
+        arm: _log(last, began, arm, episodes, _samples(ledger, run_key, episodes, failed))
+        for arm, episodes in arms.items()
+    }
+
+
+def _samples(
+    ledger: Ledger, run_key: str, episodes: Sequence[Episode], failed: Mapping[str, Sequence[str]]
+) -> list[dict[str, Any]]:
+    """Return a sample for each attempt; an attempt at the same task is another epoch of it."""
+    seen = {
+        each.episode.episode_id: each.trajectory
+        for each in recall(ledger, run_key, [row.episode_id for row in episodes])
+    }
+    tries: Counter[str] = Counter()
+    samples = []
+    for episode in episodes:
+        tries[episode.task_id] += 1
+        key = episode.episode_id
+        samples.append(_sample(episode, tries[episode.task_id], seen.get(key), failed.get(key, ())))
+    return samples
+
+
+def _log(
+    last: RunRow,
+    began: str,
+    arm: str,
+    episodes: Sequence[Episode],
+    samples: Sequence[dict[str, Any]],
+) -> dict[str, Any]:
+    """Return the log of one arm of a run, by the run's last state and when it began."""
+    tries = Counter(episode.task_id for episode in episodes)
+    usage = sum((episode.usage for episode in episodes), start=Usage())
+    document: dict[str, Any] = {
+        "version": 2,
+        "status": STATUS.get(last.present_status, "cancelled"),
+        "eval": {
+            "run_id": last.run_key,
+            "created": began,
+            "task": f"{last.kind}{f' {arm}' if arm else ''}",
+            "task_id": f"{last.run_key}{arm}",
+            "dataset": {
+                "name": "grindstone",
+                "samples": len(tries),
+                "sample_ids": sorted(tries),
             },
-            "results": _results(episodes),
-            "stats": {
-                "started_at": began,
-                "completed_at": last.at.isoformat(),
-                "model_usage": {last.model: _usage(usage)} if last.model else {},
+            "model": last.model or "none",
+            "solver": last.profile or None,
+            "config": {"epochs": max(tries.values())},
+            "packages": {"grindstone": __version__},
+            "metadata": {
+                "run_key": last.run_key,
+                "agent_id": last.agent_id,
+                "arm": arm,
+                "rehearsal": last.rehearsal,
             },
-            "samples": samples,
-        }
-        if documents[arm]["status"] == "error":
-            documents[arm]["error"] = _error(last.note)
-    return documents
+        },
+        "results": _results(episodes),
+        "stats": {
+            "started_at": began,
+            "completed_at": last.at.isoformat(),
+            "model_usage": {last.model: _usage(usage)} if last.model else {},
+        },
+        "samples": samples,
+    }
+    if document["status"] == "error":
+        document["error"] = _error(last.note)
+    return document
 
 
 def _sample(
