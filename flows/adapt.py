@@ -131,7 +131,7 @@ async def _one_cycle(
         snapshot = await _proposals(run, snapshot, cycle, good, by_id)
     new_skills = 0
     if worth_it and run.within(options.scope()).allows_anything:
-        evolved = await evolve(_evolution(run, snapshot, cycle, episodes, judged, by_id))
+        evolved = await evolve(_evolution(run, snapshot, cycle, episodes, judged, by_id, held))
         gate_id = f"cycle-{cycle}"
         snapshot = await weighed(run, snapshot, evolved.after, held, gate_id=gate_id, cycle=cycle)
         new_skills = len(evolved.result.skills_added) if snapshot == evolved.after else 0
@@ -215,6 +215,7 @@ def _evolution(
     episodes: Sequence[Episode],
     judged: Sequence[JudgedAttempt],
     tasks: dict[str, Task],
+    held: Sequence[Task],
 ) -> EvolveSpec:
     options = run.settings
     shown = [item.episode_id for item in episodes if options.trajectory_only or not item.passed]
@@ -227,6 +228,7 @@ def _evolution(
         cycle=cycle,
         episode_ids=shown,
         tasks=tasks.values(),
+        held=held,
         # Drafts are shown to the evolver under this mode alone; adapt promotes none by itself.
         success_mode=SuccessMode.GATED_PROMOTION if options.solver_proposed else SuccessMode.OFF,
         judged=judged if options.trajectory_only else None,

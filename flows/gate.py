@@ -7,6 +7,8 @@ from prefect import flow
 
 from grindstone.attempt.arms import Arms, arms_of, keep_arms, kept_arms
 from grindstone.blocks import BlockNames
+from grindstone.evolve.weighing import Weighing
+from grindstone.flows.learning.batches import weighing_of
 from grindstone.flows.run import open_run, within_budget
 from grindstone.flows.weighing import holdout, roll_back, weigh
 from grindstone.report.gate_page import Gated
@@ -42,7 +44,8 @@ async def gate(
             nonlocal restored
             decided.append(await weigh(run, tasks, arms, gate_id="gate"))
             if run.settings.roll_back:
-                restored = await _restore_if_present(run.runtime, decided[0], arms)
+                weighing = weighing_of(run, tasks)
+                restored = await _restore_if_present(run.runtime, decided[0], arms, weighing)
 
         note = await within_budget(work())
         done = await run.finish(note=note)
@@ -54,7 +57,9 @@ async def gate(
         )
 
 
-async def _restore_if_present(runtime: Runtime, gated: Gated, arms: Arms) -> bool:
+async def _restore_if_present(
+    runtime: Runtime, gated: Gated, arms: Arms, weighing: Weighing | None
+) -> bool:
     """Roll back a rejected candidate that is the workspace's present state.
 
     Where infrastructure kept every attempt from a score, nothing was found out about it.
@@ -67,7 +72,14 @@ async def _restore_if_present(runtime: Runtime, gated: Gated, arms: Arms) -> boo
         runtime.note(told)
         return False
     row = gated.row
-    await roll_back(runtime, arms, gate_id=row.gate_id, cycle=row.cycle, reason=row.reason)
+    await roll_back(
+        runtime,
+        arms,
+        gate_id=row.gate_id,
+        cycle=row.cycle,
+        reason=row.reason,
+        weighing=weighing,
+    )
     return True
 
 

@@ -211,15 +211,19 @@ async def _learn(
     if cycle == 1 and scope.allows_skills and settings.success_mode is not SuccessMode.OFF:
         snapshot = await _drafts(run, snapshot, batch, passed, tasks)
         if passed and settings.success_mode is SuccessMode.GATED_PROMOTION:
-            spec = writing_of(run, snapshot, "promote", batch=batch, cycle=cycle, tasks=tasks)
+            spec = writing_of(
+                run, snapshot, "promote", batch=batch, cycle=cycle, tasks=tasks, held=held
+            )
             threshold = {"promotion_threshold": settings.promotion_threshold}
             made = await write_skill(spec.model_copy(update=threshold))
             await keep(made.after, len(made.result.promoted), "promote")
     if failed and scope.allows_anything:
-        evolved = await evolve(_evolution(run, snapshot, batch, cycle, failed, tasks))
+        evolved = await evolve(_evolution(run, snapshot, batch, cycle, failed, tasks, held))
         await keep(evolved.after, len(evolved.result.skills_added), "evolve")
         if settings.distill and scope.allows_skills:
-            spec = writing_of(run, snapshot, "distill", batch=batch, cycle=cycle, tasks=tasks)
+            spec = writing_of(
+                run, snapshot, "distill", batch=batch, cycle=cycle, tasks=tasks, held=held
+            )
             shorter = await write_skill(spec)
             await keep(shorter.after, 0, "distill")
     return snapshot, gained
@@ -299,6 +303,7 @@ def _evolution(
     cycle: int,
     failed: Sequence[Episode],
     tasks: Sequence[Task],
+    held: Sequence[Task],
 ) -> EvolveSpec:
     run.tell(LearningBegan(f"from {len(failed)} failed"))
     return evolution_of(
@@ -309,5 +314,6 @@ def _evolution(
         cycle=cycle,
         episode_ids=[item.episode_id for item in failed],
         tasks=tasks,
+        held=held,
         success_mode=run.settings.success_mode,
     )

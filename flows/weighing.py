@@ -18,7 +18,9 @@ from grindstone.benchmark import Task
 from grindstone.benchmark.dataset import split
 from grindstone.boundary import step_boundary
 from grindstone.errors import InternalError
-from grindstone.flows.learning.batches import Learning
+from grindstone.evolve.rejected import lapsed_rejection
+from grindstone.evolve.weighing import Weighing
+from grindstone.flows.learning.batches import Learning, weighing_of
 from grindstone.flows.paired import attempts_of, compare_arms
 from grindstone.flows.run import Run
 from grindstone.ledger.tables.runs import EvolutionRow
@@ -29,7 +31,7 @@ from grindstone.settings import GateOptions, GateSettings
 from grindstone.tasks.publish import publish_gate
 from grindstone.tasks.runtime import Runtime
 from grindstone.text import count
-from grindstone.workspace import Snapshot
+from grindstone.workspace import Snapshot, Workspace
 
 Gating = GateSettings | Learning
 
@@ -74,6 +76,7 @@ async def weigh(
     *,
     gate_id: str,
     cycle: int = 0,
+    known: str = "",
 ) -> Gated:
     """Attempt tasks in both arms until the verdict is settled; decide, record and show it.
 
@@ -85,6 +88,7 @@ async def weigh(
         arms: Before and after.
         gate_id: Names the gate within the run.
         cycle: The run's cycle.
+        known: What is known of the change from before; told with the reason.
 
     Raises:
         BudgetExceededError: A ceiling was reached.
@@ -116,6 +120,7 @@ async def weigh(
         cycle=cycle,
         n_clusters=n_clusters(tasks),
         said=said,
+        known=known,
     )
     gated = gated.model_copy(update=about)
     await publish_gate(run.runtime, gated)
@@ -141,22 +146,31 @@ async def weighed(
     if not held or before.tree == after.tree:
         return after
     arms = Arms(baseline=before, candidate=after)
-    weighed = True
+    weighing = weighing_of(run, held)
     try:
         with step_boundary(f"gate {gate_id}"):
-            gated = await weigh(run, held, arms, gate_id=gate_id, cycle=cycle)
+            known = await asyncio.to_thread(_rejected_before, run.workspace, arms, weighing)
+            gated = await weigh(run, held, arms, gate_id=gate_id, cycle=cycle, known=known)
         if gated.accepted:
             with step_boundary(f"gate {gate_id}, against the start"):
                 gated = await _anchored(run, gated, after, held, gate_id=gate_id, cycle=cycle)
         if gated.accepted:
             return after
-        weighed, reason = gated.comparison.n_pairs > 0, gated.row.reason
+        reason = gated.row.reason
+        if not gated.comparison.n_pairs:
+            weighing = None
     except InternalError as error:  # what could not be weighed does not stand
-        weighed, reason = False, str(error)
+        weighing, reason = None, str(error)
         run.note(reason)
     return await roll_back(
-        run.runtime, arms, gate_id=gate_id, cycle=cycle, reason=reason, weighed=weighed
+        run.runtime, arms, gate_id=gate_id, cycle=cycle, reason=reason, weighing=weighing
     )
+
+
+def _rejected_before(workspace: Workspace, arms: Arms, weighing: Weighing | None) -> str:
+    if weighing is None:
+        return ""
+    return lapsed_rejection(workspace, arms.baseline.commit, arms.candidate.commit, weighing)
 
 
 async def _anchored(
@@ -188,7 +202,13 @@ async def _anchored(
 
 
 async def roll_back(
-    runtime: Runtime, arms: Arms, *, gate_id: str, cycle: int, reason: str, weighed: bool = True
+    runtime: Runtime,
+    arms: Arms,
+    *,
+    gate_id: str,
+    cycle: int,
+    reason: str,
+    weighing: Weighing | None,
 ) -> Snapshot:
     """Restore the baseline's files by a new commit, and note which evolutions were rejected.
 
@@ -198,8 +218,8 @@ async def roll_back(
         gate_id: Names the gate within the run.
         cycle: The run's cycle.
         reason: Why.
-        weighed: Whether the gate decided so by what it saw; False where it saw nothing, so that
-            the same change may be weighed another time.
+        weighing: What the gate weighed on; None where it saw nothing, so that the same change
+            may be weighed another time.
     """
     step = f"{runtime.run_key}/{gate_id}/rollback"
 
@@ -207,7 +227,8 @@ async def roll_back(
         workspace = runtime.workspace
         kept = workspace.standing(arms.baseline.commit)
         undone = [n for n in workspace.standing(arms.candidate.commit) if n not in kept]
-        ref = workspace.rollback(arms.baseline.commit, reason=reason, step=step, weighed=weighed)
+        told = weighing.told if weighing is not None else ""
+        ref = workspace.rollback(arms.baseline.commit, reason=reason, step=step, weighed=told)
         rows = [
             EvolutionRow(
                 run_key=runtime.run_key,

@@ -6,11 +6,12 @@ from collections.abc import Iterable, Sequence
 from grindstone.agents.agent_file import load_agent
 from grindstone.benchmark import Task
 from grindstone.evolve.behaviour import JudgedAttempt
+from grindstone.evolve.weighing import Weighing, tasks_mark
 from grindstone.flows.run import Run
 from grindstone.ledger.tables.runs import BatchRow, CycleNote
 from grindstone.runs.batches import finish_batch, finished_batches
 from grindstone.runs.stability import Stability
-from grindstone.settings import AdaptiveSettings, GrindSettings, SuccessMode
+from grindstone.settings import AdaptiveSettings, GateSettings, GrindSettings, SuccessMode
 from grindstone.tasks.evolve import EvolveSpec
 from grindstone.tasks.write_skill import WriteKind, WriteSpec
 from grindstone.workspace import Snapshot
@@ -55,6 +56,20 @@ async def end_batch(
     )
 
 
+def weighing_of(run: Run[Learning | GateSettings], held: Sequence[Task]) -> Weighing | None:
+    """Return what a run's gate weighs changes on; None where it has no tasks for it."""
+    if not held:
+        return None
+    return Weighing(
+        run_key=run.key,
+        model=run.solver.model_id,
+        profile=run.solver.profile.value,
+        tasks=tasks_mark(held),
+        rule=run.settings.gate_rule,
+        trials=run.settings.gate_trials,
+    )
+
+
 def evolution_of(
     run: Run[Learning],
     at: Snapshot,
@@ -64,6 +79,7 @@ def evolution_of(
     cycle: int,
     episode_ids: Iterable[str],
     tasks: Iterable[Task],
+    held: Sequence[Task],
     success_mode: SuccessMode,
     judged: Sequence[JudgedAttempt] | None = None,
 ) -> EvolveSpec:
@@ -77,6 +93,7 @@ def evolution_of(
         cycle: Of the run.
         episode_ids: The attempts it is shown.
         tasks: Their tasks.
+        held: The tasks the change is weighed on.
         success_mode: Whether it is shown drafts.
         judged: Given: behaviour alone is shown, with the judge's word.
     """
@@ -96,6 +113,7 @@ def evolution_of(
         cycle=cycle,
         success_mode=success_mode,
         evolver=load_agent(settings.evolver_agent) if settings.evolver_agent else None,
+        weighing=weighing_of(run, held),
         judged=None if judged is None else tuple(judged),
     )
 
@@ -108,6 +126,7 @@ def writing_of(
     batch: int,
     cycle: int,
     tasks: Iterable[Task],
+    held: Sequence[Task] = (),
     task_id: str = "",
     episode_id: str = "",
 ) -> WriteSpec:
@@ -120,6 +139,7 @@ def writing_of(
         batch: Of the run.
         cycle: Of the run.
         tasks: The task it is about first; the answers of all are kept out.
+        held: The tasks the change is weighed on, where it is.
         task_id: The task it is about; empty for all.
         episode_id: The attempt it learns from; empty: the task's text alone.
     """
@@ -134,6 +154,7 @@ def writing_of(
         feedback_level=settings.feedback_level,
         no_direct_answers=settings.no_direct_answers,
         task_dirs={task.task_id: task.path for task in tasks},
+        weighing=weighing_of(run, held),
         task_id=task_id,
         episode_id=episode_id,
         batch=batch,

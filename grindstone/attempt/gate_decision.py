@@ -66,6 +66,7 @@ def record_gate(
     cycle: int,
     n_clusters: int,
     said: str,
+    known: str = "",
 ) -> Gated:
     """Decide on what was seen, and keep the pairs and the decision.
 
@@ -82,11 +83,14 @@ def record_gate(
         cycle: The run's cycle, 0 for none.
         n_clusters: Clusters of the tasks that were planned.
         said: What was said before it ran.
+        known: What is known of the change from before; told with the reason.
     """
     rule = gate_rule(options)
     tests = rule.direction in ("drop", "rise")
     seen = compare_paired(as_pair(pair) for pair in pairs)
     decision = decide(rule, seen, CannotTell(options.gate_on_cannot_tell))
+    if known:
+        decision = decision.model_copy(update={"reason": f"{decision.reason}; {known}"})
     row = _row(run_key, options, arms, seen, decision, gate_id=gate_id, cycle=cycle).model_copy(
         update={
             "p_value": {"drop": seen.p_worse, "rise": seen.p_better}.get(rule.direction),

@@ -3,8 +3,8 @@ from .engine import AEvolveEngine as AEvolveEngine
 from .engine import EvolutionEngine as EvolutionEngine
 from .permissions import RefusedChange as RefusedChange
 from .result import EvolutionResult as EvolutionResult
+from .result import WriterResult as WriterResult
 from .session import SessionLimits as SessionLimits
-from .writers import WriterResult as WriterResult
 from .writers import distill_bloated as distill_bloated
 from .writers import draft_from_success as draft_from_success
 from .writers import evolve_task_skill as evolve_task_skill

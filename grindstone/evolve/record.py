@@ -5,8 +5,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from grindstone.evolve.result import EvolutionResult
-from grindstone.evolve.writers import WriterResult
+from grindstone.evolve.result import EvolutionResult, WriterResult
 from grindstone.ledger.tables.runs import EvolutionRow, Refusal, SkillRow
 from grindstone.records import utc_now
 from grindstone.skills import Skill, SkillLibrary, render
@@ -37,6 +36,7 @@ class LearningStep(NamedTuple):
         added: tuple[str, ...],
         changed: tuple[str, ...],
         removed: tuple[str, ...] = (),
+        others: tuple[str, ...] = (),
     ) -> EvolutionRow:
         """Return the step's row, with the general skills it added, changed and removed."""
         now = utc_now()
@@ -55,6 +55,7 @@ class LearningStep(NamedTuple):
             skills_added=added,
             skills_changed=changed,
             skills_removed=removed,
+            others_changed=others,
             refusals=tuple(
                 Refusal(path=item.path, rule=item.rule, reason=item.reason)
                 for item in result.refusals
@@ -104,6 +105,7 @@ def evolution_rows(made: LearningStep, result: EvolutionResult, task_ids: tuple[
         added=result.skills_added,
         changed=result.skills_changed,
         removed=result.skills_removed,
+        others=result.others_changed,
     )
     touched = made.skills((*result.skills_added, *result.skills_changed))
     return [row], [made.skill_row(skill, task_ids, result.evo_number) for skill in touched]

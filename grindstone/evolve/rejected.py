@@ -2,7 +2,8 @@
 
 They are read from the workspace's history: a rollback that a gate asked for undid exactly
 the change between the commit it restored and the one before it. A change that a later
-rollback brought back counts as rejected no longer.
+rollback brought back counts as rejected no longer, and a rejection lapses with what it was
+weighed on (`weighing.py`).
 """
 
 import difflib
@@ -16,6 +17,7 @@ from grindstone.digest import canonical_json, digest
 from grindstone.evolve.copying import shown_files
 from grindstone.evolve.permissions import RefusedChange
 from grindstone.evolve.prompts import Observed
+from grindstone.evolve.weighing import Weighing, changed_since, parse_weighing
 from grindstone.observe.observation import LabelledObservation
 from grindstone.settings import FeedbackLevel
 from grindstone.skills.format import parse_skill
@@ -40,11 +42,44 @@ class Rejected(NamedTuple):
     identities: frozenset[str]
     diff: str  # unified, cut where it is long
     told: str  # the most that whoever made it was told: unlabelled, or a feedback level
+    weighing: Weighing | None  # None: not known
+    lapsed: str  # what has changed since, in words; empty: it holds
 
 
-def rejected_changes(workspace: Workspace) -> tuple[Rejected, ...]:
-    """Return the changes that gates rejected, the first one first."""
-    in_force = set(workspace.standing())
+def rejected_changes(workspace: Workspace, now: Weighing | None = None) -> tuple[Rejected, ...]:
+    """Return the changes that gates rejected and that are refused still, the first one first.
+
+    Args:
+        workspace: Its history tells them.
+        now: What a change would be weighed on; None: on nothing.
+    """
+    return tuple(each for each in _rejected(workspace, now, "HEAD") if not each.lapsed)
+
+
+def lapsed_rejection(workspace: Workspace, before: str, after: str, now: Weighing) -> str:
+    """Say that a change was rejected before, and what changed since; empty where it was not.
+
+    Args:
+        workspace: Its history tells them.
+        before: The commit the change was made on.
+        after: The commit that made it.
+        now: What it is weighed on.
+    """
+    lapsed = [each for each in _rejected(workspace, now, before) if each.lapsed and each.weighing]
+    if not lapsed:
+        return ""
+    files = _files(workspace, before)
+    own = identities(files, compare(files, _files(workspace, after)))
+    for each in reversed(lapsed):
+        if each.weighing is not None and not own.isdisjoint(each.identities):
+            then = each.weighing.run_key
+            return f"the same change was rejected in run {then}; since then {each.lapsed}"
+    return ""
+
+
+def _rejected(workspace: Workspace, now: Weighing | None, base: str) -> list[Rejected]:
+    in_force = set(workspace.standing(base))
+    present = _files(workspace, base)
     found: list[Rejected] = []
     for ref in workspace.history():
         if not ref.weighed:
@@ -54,15 +89,17 @@ def rejected_changes(workspace: Workspace) -> tuple[Rejected, ...]:
         if undone and in_force.issuperset(undone):
             continue
         before, after = _files(workspace, ref.restores), _files(workspace, ref.before)
-        changes = compare(before, after)
+        changes, weighing = compare(before, after), parse_weighing(ref.weighed)
         found.append(
             Rejected(
                 identities=identities(before, changes),
                 diff=_diff(before, changes),
                 told=_told_to(workspace, undone),
+                weighing=weighing,
+                lapsed=changed_since(weighing, now, other_library=before != present),
             )
         )
-    return tuple(found)
+    return found
 
 
 def shown_diffs(rejected: Iterable[Rejected], observations: Sequence[Observed]) -> tuple[str, ...]:
@@ -99,9 +136,17 @@ def refuses_again(
     return check
 
 
-def rejected_before(workspace: Workspace, texts: Mapping[str, str]) -> tuple[RefusedChange, ...]:
-    """Return the refusals of files that somebody is about to write, by path; none where new."""
-    rejected = rejected_changes(workspace)
+def rejected_before(
+    workspace: Workspace, texts: Mapping[str, str], now: Weighing | None
+) -> tuple[RefusedChange, ...]:
+    """Return the refusals of files that somebody is about to write, by path; none where new.
+
+    Args:
+        workspace: Where they are to be written.
+        texts: What is to be written.
+        now: As in `rejected_changes`.
+    """
+    rejected = rejected_changes(workspace, now)
     if not rejected or not texts:
         return ()
     before = _files(workspace, "HEAD")

@@ -1,4 +1,4 @@
-"""What one evolution did to a workspace."""
+"""What one evolution, or a writer outside of one, did to a workspace."""
 
 from pydantic import Field, JsonValue, NonNegativeInt
 
@@ -54,3 +54,19 @@ class EvolutionResult(Frozen):
             raise KeyError(key)
         value: JsonValue = self.model_dump(mode="json", include={key})[key]
         return value
+
+
+class WriterResult(Frozen):
+    """What one of the writers did."""
+
+    step: str = ""
+    written: tuple[str, ...] = Field((), description="Skills, drafts or tasks whose text changed.")
+    promoted: tuple[str, ...] = Field((), description="Drafts that became general skills.")
+    supporters: dict[str, tuple[str, ...]] = Field(
+        {}, description="Of each promoted draft: the tasks that taught it."
+    )
+    refusals: tuple[RefusedChange, ...] = Field((), description="What was not used, and why.")
+    evo_number: int = Field(0, description="Of an evolution; 0: the general library is as it was.")
+    usage: Usage = Usage()
+    commit: str = ""
+    done_before: bool = False

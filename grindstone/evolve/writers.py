@@ -12,14 +12,13 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from pydantic import Field
-
-from grindstone.base import Frozen
 from grindstone.digest import canonical_json
 from grindstone.evolve.asked_skill import TRIES, AskedSkill, ask_skill, leaking, unfit
 from grindstone.evolve.guard import Guard
 from grindstone.evolve.permissions import RefusedChange
 from grindstone.evolve.rejected import rejected_before
+from grindstone.evolve.result import WriterResult
+from grindstone.evolve.weighing import Weighing
 from grindstone.files import write_atomic
 from grindstone.llm.messages import CallSite, Model
 from grindstone.observe.compression import compress
@@ -42,22 +41,6 @@ from grindstone.skills.task_skill import apply_task_skill, task_skill_prompt, wr
 from grindstone.workspace.workspace import Workspace
 
 _TRAJECTORY_TOKENS = 6_000
-
-
-class WriterResult(Frozen):
-    """What one of the writers did."""
-
-    step: str = ""
-    written: tuple[str, ...] = Field((), description="Skills, drafts or tasks whose text changed.")
-    promoted: tuple[str, ...] = Field((), description="Drafts that became general skills.")
-    supporters: dict[str, tuple[str, ...]] = Field(
-        {}, description="Of each promoted draft: the tasks that taught it."
-    )
-    refusals: tuple[RefusedChange, ...] = Field((), description="What was not used, and why.")
-    evo_number: int = Field(0, description="Of an evolution; 0: the general library is as it was.")
-    usage: Usage = Usage()
-    commit: str = ""
-    done_before: bool = False
 
 
 async def evolve_task_skill(
@@ -119,12 +102,17 @@ async def evolve_task_skill(
 
 
 async def distill_bloated(
-    workspace: Workspace, *, model: Model, step: str = "", leaks: Guard | None = None
+    workspace: Workspace,
+    *,
+    model: Model,
+    step: str = "",
+    leaks: Guard | None = None,
+    weighing: Weighing | None = None,
 ) -> WriterResult:
     """Shorten every general skill of more than 200 lines or 6,000 bytes; one commit for all.
 
     A skill whose shorter version cannot be used stays as it is. Arguments and errors are
-    those of `evolve_task_skill`.
+    those of `evolve_task_skill`, and the last one of `promote_drafts`.
     """
     if (done := await _done(workspace, step)) is not None:
         return done
@@ -150,7 +138,7 @@ async def distill_bloated(
             if answered.skill is not None
         }
         refusals = [each for answered in answers.values() for each in answered.refusals]
-        again = rejected_before(workspace, texts)
+        again = rejected_before(workspace, texts, weighing)
         for path, text in texts.items() if not again else ():
             write_atomic(root / path, text)
         usage = sum((answered.usage for answered in answers.values()), start=Usage())
@@ -226,7 +214,12 @@ async def draft_from_success(
 
 
 async def promote_drafts(
-    workspace: Workspace, *, threshold: int = 1, max_skills: int | None = None, step: str = ""
+    workspace: Workspace,
+    *,
+    threshold: int = 1,
+    max_skills: int | None = None,
+    step: str = "",
+    weighing: Weighing | None = None,
 ) -> WriterResult:
     """Make general skills of the drafts that have enough support; one evolution for all.
 
@@ -235,6 +228,7 @@ async def promote_drafts(
         threshold: Different tasks that must support a draft.
         max_skills: No draft is promoted into a library that has as many.
         step: As in `evolve_task_skill`.
+        weighing: What the change will be weighed on: one rejected on the same is not made.
     """
     if (done := await _done(workspace, step)) is not None:
         return done
@@ -243,7 +237,7 @@ async def promote_drafts(
         room = None if max_skills is None else max(0, max_skills - len(_general_skills(root)))
         chosen = promotable(root, threshold)[:room]
         texts = {f"skills/{each.key}/{SKILL_FILE}": promoted_text(each) for each in chosen}
-        again = rejected_before(workspace, texts)
+        again = rejected_before(workspace, texts, weighing)
         for draft in chosen if not again else ():
             promote(root, draft)
         promoted = {draft.key: draft.supporters for draft in chosen if not again}

@@ -23,7 +23,9 @@ class EvolutionRef(Frozen):
         False, description="Whether a rollback undid it, and none since has not."
     )
     restores: str = Field("", description="Of a rollback: the commit whose files it restored.")
-    weighed: bool = Field(False, description="Of a rollback: whether a gate decided it.")
+    weighed: str = Field(
+        "", description="Of a rollback that a gate decided: what it weighed on, as it told it."
+    )
     at: AwareDatetime
 
 
@@ -50,7 +52,7 @@ def refs_of(repository: Repository, commits: Iterable[Commit]) -> list[Evolution
                 changed=before != commit.tree,
                 rejected=f"rejected-evo-{number}" in tags,
                 restores=commit.trailers.get("restores", ""),
-                weighed=bool(commit.trailers.get("weighed")),
+                weighed=commit.trailers.get("weighed", ""),
                 at=commit.at,
             )
         )

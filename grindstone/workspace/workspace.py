@@ -255,7 +255,7 @@ class Workspace:
             return self._refs(self.repository.log("-1", commit))[0]
 
     def rollback(
-        self, to: str, *, reason: str = "", step: str = "", weighed: bool = False
+        self, to: str, *, reason: str = "", step: str = "", weighed: str = ""
     ) -> EvolutionRef:
         """Restore the tracked files of a commit, by a new commit; evolution/ stays.
 
@@ -263,7 +263,7 @@ class Workspace:
             to: A tag such as pre-evo-3, or a commit id.
             reason: Goes into the message.
             step: As in `commit_evolution`: done before, it is not done again.
-            weighed: Whether a gate asks for it, having weighed what is undone.
+            weighed: What a gate that asks for it weighed on, in one line; empty: no gate does.
 
         Returns:
             The new commit. Evolutions it undoes are tagged rejected-evo-N; those it brings
@@ -281,7 +281,7 @@ class Workspace:
             standing = standing_after(self.repository.log(head, target))
             tree = self.repository.tree_of(target)
             message = f"Roll back to {to}" + (f"\n\n{reason}" if reason else "")
-            more = {"Restores": target} | ({"Weighed": "rejected"} if weighed else {})
+            more = {"Restores": target} | ({"Weighed": weighed} if weighed else {})
             commit = self.repository.commit_tree(
                 tree, head, message, _trailers("rollback", step, more)
             )

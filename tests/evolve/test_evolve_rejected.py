@@ -6,6 +6,7 @@ import pytest
 from evolve_script import Evolver, attempt, skill, write
 
 from grindstone.evolve import EvolutionEngine, EvolveConfig
+from grindstone.evolve.weighing import Weighing
 from grindstone.observe.observation import observe_unlabelled
 from grindstone.settings import FeedbackLevel
 
@@ -33,7 +34,7 @@ async def rejected(engine: EvolutionEngine, evolver: Evolver, workspace, seen, t
     made = await engine.aevolve(workspace, [seen])
     assert made.skills_added == ("tables",)
     workspace.rollback(
-        f"pre-evo-{made.evo_number}", reason="worse on task crates-by-port", weighed=True
+        f"pre-evo-{made.evo_number}", reason="worse on task crates-by-port", weighed="rejected"
     )
 
 
@@ -88,6 +89,55 @@ async def test_another_name_makes_no_other_change(evolver, engine, workspace, ob
     ]
 
 
+THEN = Weighing(
+    run_key="first", model="model-a", profile="strands", tasks="aa", rule="higher", trials=1
+)
+
+
+@pytest.mark.parametrize(
+    ("now", "refused"),
+    [
+        ({}, True),
+        ({"run_key": "second"}, True),
+        ({"run_key": "second", "model": "model-b"}, False),
+        ({"run_key": "second", "profile": "terminus2"}, False),
+        ({"run_key": "second", "tasks": "bb"}, False),
+        ({"run_key": "second", "rule": "no_regression"}, False),
+        ({"run_key": "second", "trials": 3}, False),
+        ({"run_key": "second", "trials": 0}, True),
+        (None, True),
+    ],
+)
+async def test_a_refusal_lapses_with_what_was_weighed_on(
+    evolver, engine, workspace, observe, now, refused
+):
+    evolver.plays(write("skills/tables/SKILL.md", HARM))
+    await engine.aevolve(workspace, [observe()])
+    workspace.rollback("pre-evo-1", weighed=THEN.told)
+    weighing = None if now is None else THEN.model_copy(update=now)
+    evolver.plays(write("skills/tables/SKILL.md", HARM), "done", "I leave it.")
+    again = await engine.aevolve(workspace, [observe()], weighing=weighing)
+    assert again.changed is not refused
+    told = first_words(evolver).partition("## Weighed and rejected before")[2]
+    assert ("Overwrite the input" in told) is refused, "who is shown it is told that it is refused"
+
+
+@pytest.mark.parametrize("run_key", ["first", "second"])
+async def test_another_library_lets_a_later_run_weigh_again(
+    evolver, engine, workspace, observe, run_key
+):
+    """In one run the library changes with each acceptance, and a change is weighed once."""
+    evolver.plays(write("skills/tables/SKILL.md", HARM))
+    await engine.aevolve(workspace, [observe()])
+    workspace.rollback("pre-evo-1", weighed=THEN.told)
+    evolver.plays(write("skills/ports/SKILL.md", skill("ports", "Count by port.")))
+    await engine.aevolve(workspace, [observe()])
+    evolver.plays(write("skills/tables/SKILL.md", HARM), "done", "I leave it.")
+    weighing = THEN.model_copy(update={"run_key": run_key})
+    again = await engine.aevolve(workspace, [observe()], weighing=weighing)
+    assert again.changed is (run_key == "second")
+
+
 async def test_what_a_person_undid_or_brought_back_is_no_rejection(
     evolver, engine, workspace, observe
 ):
@@ -96,7 +146,7 @@ async def test_what_a_person_undid_or_brought_back_is_no_rejection(
     workspace.rollback("pre-evo-1")
     evolver.plays(write("skills/tables/SKILL.md", HARM))
     assert (await engine.aevolve(workspace, [observe()])).changed
-    workspace.rollback("pre-evo-2", weighed=True)
+    workspace.rollback("pre-evo-2", weighed="rejected")
     workspace.rollback("evo-2")
     evolver.plays("Nothing to learn.")
     await engine.aevolve(workspace, [observe()])

@@ -138,7 +138,7 @@ async def test_a_draft_is_promoted_at_its_threshold_as_an_evolution(evolver, mod
 async def test_a_promotion_that_a_gate_rejected_is_not_made_again(evolver, model, workspace):
     await drafted(evolver, model, workspace, "t-1")
     assert (await promote_drafts(workspace)).promoted == ("tables",)
-    workspace.rollback("pre-evo-1", weighed=True)
+    workspace.rollback("pre-evo-1", weighed="rejected")
     tree = workspace.snapshot().tree
     again = await promote_drafts(workspace)
     assert again.promoted == () and again.evo_number == 0

@@ -16,6 +16,7 @@ from grindstone.flows.grind import grind
 from grindstone.ledger import Ledger
 from grindstone.ledger.tables.runs import EglRow, EvolutionRow, GateDecisionRow
 from grindstone.records import Episode, Purpose
+from grindstone.report.markdown import render_markdown
 from grindstone.resources import bundled
 from grindstone.settings import GrindSettings
 from grindstone.workspace import Workspace
@@ -92,6 +93,28 @@ async def test_a_harmful_evolution_is_undone_and_not_weighed_twice(
     again = await grind(settings(tmp_path, tasks, EASY))
     assert len(tap.bodies) == asked, "a resumed run asks nothing again"
     assert again.report.gates == done.report.gates
+
+
+async def test_a_refusal_lapses_with_what_the_change_was_weighed_on(
+    tmp_path: Path, tasks: Path, tap: Wiretap, prefect_server: str
+):
+    tap.instead = harmful.evolver
+    once = {"max_cycles": 1}
+    await grind(settings(tmp_path, tasks, EASY, **once))
+    await grind(settings(tmp_path, tasks, EASY, run_key="again", **once))
+    ledger = Ledger(tmp_path)
+    assert not ledger.rows(GateDecisionRow, "again"), "nothing has changed: refused"
+
+    inventory = tasks / "plain-inventory" / "instruction.md"
+    inventory.write_text(inventory.read_text() + "\nMind the header.\n")
+    done = await grind(settings(tmp_path, tasks, EASY, run_key="other-tasks", **once))
+    [gate] = ledger.rows(GateDecisionRow, "other-tasks")
+    assert not gate.accepted
+    assert "the same change was rejected in run run; since then the held-out tasks changed" in (
+        render_markdown(done.report)
+    )
+    done = await grind(settings(tmp_path, tasks, EASY, run_key="same-again", **once))
+    assert not done.report.gates, "the last verdict on these tasks stands"
 
 
 @pytest.mark.parametrize("seen", [True, False])

@@ -171,7 +171,7 @@ def test_rollback_restores_every_byte_and_keeps_history_and_log(workspace):
 def test_what_is_rejected_is_what_is_not_in_force(workspace):
     for text in ("one", "two"):
         evolve(workspace, text)
-    undone = workspace.rollback("pre-evo-1", reason="holdout fell", weighed=True)
+    undone = workspace.rollback("pre-evo-1", reason="holdout fell", weighed="rejected")
     assert workspace.standing() == ()
     back = workspace.rollback("evo-1")
     assert workspace.standing() == (1,)
@@ -183,7 +183,7 @@ def test_what_is_rejected_is_what_is_not_in_force(workspace):
     # Back to a commit that is itself a rollback: nothing was in force there.
     workspace.rollback(undone.commit)
     assert [ref.rejected for ref in workspace.evolutions()] == [True, True, True]
-    assert [(ref.number, ref.weighed) for ref in workspace.history()] == [
+    assert [(ref.number, bool(ref.weighed)) for ref in workspace.history()] == [
         (1, False),
         (2, False),
         (None, True),
