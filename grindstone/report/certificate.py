@@ -12,7 +12,8 @@ from grindstone.digest import canonical_json
 from grindstone.gate.signflip import grid_of
 from grindstone.ledger.tables.releases import ReleaseRow
 from grindstone.ledger.tables.runs import GatePairRow
-from grindstone.report.words import table
+from grindstone.report.words import percent, table
+from grindstone.text import count
 
 
 class CertifiedPair(Frozen):
@@ -115,12 +116,31 @@ def release_headline(row: ReleaseRow) -> str:
         return "No gain is announced: no sealed task has a score on both sides."
     low, high = 100 * (row.interval_low or 0.0), 100 * (row.interval_high or 0.0)
     seen = (
-        f"{100 * row.difference:+.0f} points on {row.n_tasks} sealed tasks "
+        f"{100 * row.difference:+.0f} points on {count(row.n_tasks, 'sealed task')} "
         f"(95% interval {low:+.0f} to {high:+.0f}; p = {row.p_better:.2g} at {row.level:.2%})"
     )
     if row.claimed:
         return f"Gain: {seen}."
     return f"No gain is announced; measured {seen}."
+
+
+def release_facts(row: ReleaseRow) -> str:
+    """Return what a release rests on, for the report of its run."""
+    rows = [
+        ("before → after", f"{percent(row.baseline_mean)} → {percent(row.candidate_mean)}"),
+        ("better / worse / same", f"{row.wins} / {row.losses} / {row.ties}"),
+        ("pairs", f"{row.n_pairs}, {row.n_missing} without both scores"),
+        ("look", f"{row.nth}, with {row.level:.2%} of {row.alpha:.0%} for all"),
+    ]
+    about = (
+        f"While searching, changes went through {_gates(row.gates)} on other tasks, whose figures "
+        "claim nothing. Every trial stands in `certificate.md`."
+    )
+    return f"## Release\n\n{about}\n\n{table(('', ''), rows)}"
+
+
+def _gates(n: int) -> str:
+    return count(n, "gate")
 
 
 def certificate_markdown(found: Certificate) -> str:
@@ -133,7 +153,7 @@ def certificate_markdown(found: Certificate) -> str:
         f"- over all releases on these tasks, a gain is announced falsely with a chance of at "
         f"most {found.error_rate:.0%}; this is look {found.nth_release_on_these_tasks} at them and "
         f"has {found.level:.2%} of it\n"
-        f"- while searching, changes went through {found.gates_while_searching} gates on other "
+        f"- while searching, changes went through {_gates(found.gates_while_searching)} on other "
         "tasks, whose figures claim nothing\n"
         f"- model {found.model}, profile {found.profile}, {found.trials} trials a task and state\n"
         f"- from {found.baseline_commit[:12]} (tree {found.baseline_tree[:12]}) to "

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from grindstone.records import Outcome
+from grindstone.report.certificate import release_facts, release_headline
 from grindstone.report.markdown_arms import comparison_headline, comparison_section
 from grindstone.report.markdown_confirmed import confirmed_section
 from grindstone.report.markdown_faults import (
@@ -23,8 +24,8 @@ from grindstone.report.model import GroupLine, RunReport, TaskLine
 from grindstone.report.words import duration, money, percent, span, table, were
 from grindstone.text import count, minute
 
-LABEL_FREE = "adapt"
-"""The kind of run that knows no verdicts while it learns, and so grinds nothing."""
+GRIND, RELEASE = "grind", "release"
+"""The kinds of runs that try failed tasks again, and that look at sealed ones."""
 
 
 def headline(report: RunReport) -> str:
@@ -38,6 +39,10 @@ def headline(report: RunReport) -> str:
 
 def _finding(report: RunReport) -> str:
     start = "Rehearsal: " if report.rehearsal else ""
+    if report.release is not None:
+        return start + release_headline(report.release).rstrip(".")
+    if report.kind == RELEASE:
+        return f"{start}This release has not ended: nothing is announced"
     if report.comparison is not None and report.n_tasks == 0:
         return start + comparison_headline(report.comparison)
     if report.n_scored == 0 and report.gates:
@@ -50,10 +55,13 @@ def _finding(report: RunReport) -> str:
 
 
 def _how(report: RunReport) -> str:
-    if report.kind == LABEL_FREE:
-        return ""
-    if not report.needed_grinding:
-        return ", all at first sight" if report.passed == report.n_scored else ""
+    alike = report.passed == report.first_passed
+    if report.kind and report.kind != GRIND and not alike:
+        whose = "its" if report.n_scored == 1 else "their"
+        return f" at {whose} last attempt, {report.first_passed} at the first"
+    if (report.kind and report.kind != GRIND) or not report.needed_grinding:
+        every = report.passed == report.n_scored and alike
+        return ", all at first sight" if every else ""
     return (
         f"; {report.needed_grinding} needed grinding and {report.resolved_by_grinding} of them "
         f"{were(report.resolved_by_grinding)} resolved"
@@ -75,11 +83,12 @@ def render_markdown(
     """
     images = images or {}
     parts = [f"# {headline(report)}", _facts(report)]
-    if report.n_tasks or (report.comparison is None and not report.gates):
+    if report.n_tasks or not (report.comparison or report.gates or report.kind == RELEASE):
         parts += [_numbers(report), images.get("pass_rate", "")]
     parts += [
         comparison_section(report, under_headline=report.n_tasks == 0),
         images.get("comparison", ""),
+        release_facts(report.release) if report.release is not None else "",
         _verdicts(report, pages or {}),
         images.get("verdicts", ""),
         learned_section(report),
@@ -141,7 +150,7 @@ def _numbers(report: RunReport) -> str:
 
 
 def _grinding(report: RunReport) -> list[tuple[str, str]]:
-    if report.kind == LABEL_FREE:
+    if report.kind and report.kind != GRIND:
         return []
     return [
         ("Needed grinding", str(report.needed_grinding)),

@@ -10,8 +10,8 @@ def anchor(skill: str) -> str:
 
 
 def learned_section(report: RunReport) -> str:
-    """Return each skill the run learned, and from what; empty for none."""
-    if not report.learned:
+    """Return each skill the run learned, and from what, and other files it changed."""
+    if not (report.learned or report.edited):
         return ""
     parts = ["## What was learned"]
     for each in report.learned:
@@ -32,6 +32,9 @@ def learned_section(report: RunReport) -> str:
                 "observed, not an experiment)"
             )
         parts.append("; ".join(facts) + ".")
+    if report.edited:
+        edited = [(each.path, ", ".join(map(str, each.evolutions))) for each in report.edited]
+        parts.append(table(("file beside the skills", "changed by evolution"), edited))
     return "\n\n".join(parts)
 
 

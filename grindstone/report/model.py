@@ -4,6 +4,7 @@ from pydantic import AwareDatetime
 
 from grindstone.base import Frozen
 from grindstone.ledger.intervals import Interval
+from grindstone.ledger.tables.releases import ReleaseRow
 from grindstone.ledger.tables.runs import EglRow, GateDecisionRow
 from grindstone.records import Outcome
 from grindstone.report.comparison import Comparison
@@ -73,6 +74,13 @@ class CostLine(Frozen):
     cache_write_tokens: int
     cost_usd: float | None
     unpriced: int
+
+
+class EditedFile(Frozen):
+    """A file beside the skills that changes which stand have touched."""
+
+    path: str
+    evolutions: tuple[int, ...]
 
 
 class LearnedSkill(Frozen):
@@ -229,6 +237,9 @@ class RunReport(Frozen):
     gates_note: str = ""
     """What the gates' figures are worth, where there is anything to say."""
     comparison: Comparison | None = None
+    release: ReleaseRow | None = None
+    """What a release said of its sealed tasks."""
+    edited: tuple[EditedFile, ...] = ()
 
     @property
     def duration_s(self) -> float:

@@ -10,7 +10,7 @@ from grindstone.benchmark.dataset import clusters_of
 from grindstone.ledger import queries
 from grindstone.ledger.intervals import Interval, wilson
 from grindstone.ledger.store import Ledger
-from grindstone.ledger.tables.releases import TaskPartRow
+from grindstone.ledger.tables.releases import ReleaseRow, TaskPartRow
 from grindstone.ledger.tables.runs import (
     EglRow,
     EvolutionRow,
@@ -28,6 +28,7 @@ from grindstone.report.model import (
     CostLine,
     CycleLine,
     Doubted,
+    EditedFile,
     GroupLine,
     InQuarantine,
     LearnedSkill,
@@ -45,6 +46,9 @@ from grindstone.steering import orders_of
 if TYPE_CHECKING:
     import polars as pl
 
+TWO_SIDED = frozenset({"gate", "gate-calibrate", "release"})
+"""Kinds of runs that attempt tasks with two states of an agent and nothing else."""
+
 
 def build_report(ledger: Ledger, run_key: str) -> RunReport:
     """Return the report of a run; a run without rows gives an empty one.
@@ -53,13 +57,16 @@ def build_report(ledger: Ledger, run_key: str) -> RunReport:
         LedgerError: A part of the ledger is damaged.
     """
     whole = ledger.scan(Episode, run_key).collect()
-    episodes = queries.main_attempts(whole.lazy()).collect().lazy()
+    states = sorted(ledger.rows(RunRow, run_key), key=lambda row: row.sequence)
+    last = states[-1] if states else None
+    main = queries.main_attempts(whole.lazy()).collect()
+    # Attempts of two states of an agent are no tasks' verdicts.
+    episodes = (main.clear() if last and last.kind in TWO_SIDED else main).lazy()
     uses = ledger.scan("skill_uses", run_key).collect().lazy()
     calls = ledger.scan("calls", run_key).collect().lazy()
     tasks = queries.by_task(episodes).collect()
     every = episodes.sort(*queries.ORDER, "episode_id").collect()
     about = every if every.height else whole.sort(*queries.ORDER, "episode_id")
-    states = sorted(ledger.rows(RunRow, run_key), key=lambda row: row.sequence)
     evolutions = sorted(
         ledger.rows(EvolutionRow, run_key), key=lambda row: (row.evo_number, row.at)
     )
@@ -71,9 +78,8 @@ def build_report(ledger: Ledger, run_key: str) -> RunReport:
     lines = _task_lines(tasks, every, _helpers(every, uses), queries.costs(calls, "task_id"))
     egl = sorted(ledger.rows(EglRow, run_key), key=lambda row: row.index)
     effects = queries.skill_effects(episodes, uses).collect()
-    gates = sorted(ledger.rows(GateDecisionRow, run_key), key=lambda row: row.cycle)
+    gates = sorted(ledger.rows(GateDecisionRow, run_key), key=lambda row: row.at)
     known = [line.cost_usd for line in spent if line.cost_usd is not None]
-    last = states[-1] if states else None
     example = about.row(0, named=True) if about.height else {}
 
     def told(name: str) -> str:
@@ -133,6 +139,18 @@ def build_report(ledger: Ledger, run_key: str) -> RunReport:
         gates=tuple(gates),
         gates_note=WHILE_SEARCHING if any(row.while_searching for row in gates) else "",
         comparison=compare_arms(whole.lazy(), clusters_of(ledger.rows(TaskPartRow, run_key))),
+        release=next(iter(ledger.rows(ReleaseRow, run_key)), None),
+        edited=_edited(standing),
+    )
+
+
+def _edited(standing: Sequence[EvolutionRow]) -> tuple[EditedFile, ...]:
+    found: dict[str, set[int]] = {}
+    for row in standing:
+        for path in row.others_changed:
+            found.setdefault(path, set()).add(row.evo_number)
+    return tuple(
+        EditedFile(path=path, evolutions=tuple(sorted(found[path]))) for path in sorted(found)
     )
 
 

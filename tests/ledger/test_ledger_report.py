@@ -161,7 +161,9 @@ def test_a_rehearsal_cost_nothing_and_what_else_has_no_price_is_unknown(run: Led
 
 def test_a_run_without_labels_ground_nothing(run: Ledger) -> None:
     report = build_report(run, RUN).model_copy(update={"kind": "adapt"})
-    assert headline(report) == "Rehearsal: 3 of 4 tasks passed; 1 without a score"
+    assert headline(report) == (
+        "Rehearsal: 3 of 4 tasks passed at their last attempt, 2 at the first; 1 without a score"
+    )
     assert "rinding" not in render_markdown(report)
 
 

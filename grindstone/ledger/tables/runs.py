@@ -115,6 +115,7 @@ class EvolutionRow(Row):
     skills_added: tuple[str, ...] = ()
     skills_changed: tuple[str, ...] = ()
     skills_removed: tuple[str, ...] = ()
+    others_changed: tuple[str, ...] = Field((), description="Files of prompts, memory, tools.")
     refusals: tuple[Refusal, ...] = ()
     usage: Usage = Usage()
     cost_usd: float | None = Field(None, ge=0.0, description="None: price unknown.")
