@@ -105,6 +105,7 @@ def measure(
     min_episodes: int = 5,
     leave_out: Collection[Purpose] = (),
     lineages: Mapping[str, Sequence[str]] | None = None,
+    parts: pl.LazyFrame | None = None,
 ) -> pl.DataFrame:
     """Return competency per agent and domain.
 
@@ -123,6 +124,7 @@ def measure(
         leave_out: Purposes whose attempts do not count.
         lineages: By agent the states of its workspace that stand, the present one first. An agent
             that is not there is measured by all its attempts.
+        parts: `Ledger.scan("task_parts")`, by which copies of a task in other words are known.
 
     Returns:
         Rows sorted by agent and domain: agent_id, [snapshot,] domain, n_episodes, n_passed,
@@ -139,7 +141,7 @@ def measure(
     if per_snapshot:
         wanted.append(pl.col("workspace_tree").fill_null("").alias("snapshot"))
     counted = _of_lineage(episodes, leave_out, lineages or {})
-    known = practised(episodes)
+    known = practised(episodes, parts)
     for mark in _MARKS:
         seen = known.select(
             "agent_id", pl.col("mark").alias(mark), pl.lit(True).alias(f"by_{mark}")
@@ -184,21 +186,37 @@ def measure(
     )
 
 
-def practised(episodes: pl.LazyFrame) -> pl.LazyFrame:
+def practised(episodes: pl.LazyFrame, parts: pl.LazyFrame | None = None) -> pl.LazyFrame:
     """Return which tasks agents learned from: agent_id, and `mark`, a task's id or its digest.
 
-    By its digest a copy is known under another name, by its id a task that was changed since.
+    By its digest a copy is known under another name, by its id a task that was changed since, and
+    by what runs noted of their tasks (`parts`) a copy whose words or files differ.
     """
     learning = [purpose.value for purpose in Purpose if purpose.practises]
     made = episodes.filter(pl.col("purpose").is_in(learning))
     marks = [made.select("agent_id", pl.col(mark).alias("mark")) for mark in _MARKS]
+    if parts is not None:
+        marks.append(_copies(made.select("agent_id", "task_digest").unique(), parts))
     return pl.concat(marks).filter(pl.col("mark") != "").unique()
+
+
+def _copies(practised: pl.LazyFrame, parts: pl.LazyFrame) -> pl.LazyFrame:
+    """Return the digests of tasks that are practised ones in other words, or other files."""
+    twins = pl.col("twins").fill_null(pl.lit([], dtype=pl.List(pl.String)))
+    known = (
+        parts.select("task_digest", pl.concat_list("fingerprint", twins).alias("kin"))
+        .explode("kin")
+        .filter(pl.col("kin").fill_null("") != "")
+        .unique()
+    )
+    kin = practised.join(known, on="task_digest").select("agent_id", "kin").unique()
+    return kin.join(known, on="kin").select("agent_id", pl.col("task_digest").alias("mark"))
 
 
 def practised_by(ledger: Ledger, agent_id: str) -> frozenset[str]:
     """Return the ids and the digests of the tasks that an agent learned from."""
-    seen = practised(ledger.scan("episodes")).filter(pl.col("agent_id") == agent_id).collect()
-    return frozenset(seen["mark"])
+    seen = practised(ledger.scan("episodes"), ledger.scan("task_parts"))
+    return frozenset(seen.filter(pl.col("agent_id") == agent_id).collect()["mark"])
 
 
 def estimates(

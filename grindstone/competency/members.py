@@ -50,14 +50,16 @@ def members_of(
 ) -> list[MemberProfile]:
     """Return the agents to choose from, each as its attempts and its routed tasks show it.
 
-    A tracker starts from what the ledger's attempts measure, and moves with every routed task.
+    A tracker starts from what the ledger's attempts measure, and moves with every outcome it was
+    told of: routed tasks, and what trainings left. An attempt is one or the other.
 
     Raises:
         InputError: There is no agent, one is named twice, or nobody has heard of one.
     """
     names = chosen_members(ledger, settings.member)
+    told = ledger.scan("outcomes").select("episode_id")
     table = measure(
-        ledger.scan("episodes"),
+        ledger.scan("episodes").join(told, on="episode_id", how="anti"),
         base=settings.base,
         prior_strength=settings.prior_strength,
         half_life_days=settings.half_life_days,

@@ -36,6 +36,7 @@ def measure_agent(
         half_life_days=settings.half_life_days,
         min_episodes=settings.min_episodes,
         lineages=lineages_of(ledger.home, [agent_id]),
+        parts=ledger.scan("task_parts"),
     )
     found = estimates(table, agent_id, domains)
     return {name: found[name] for name in domains}

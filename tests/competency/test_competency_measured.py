@@ -9,12 +9,16 @@ from support.agents import agent
 from grindstone.competency import estimates, measure
 from grindstone.competency.lineage import lineage_of, standing_trees
 from grindstone.competency.measured import practised_by
+from grindstone.competency.members import members_of
+from grindstone.competency.outcomes import OutcomeLog
 from grindstone.competency.scoring import evidence_note
 from grindstone.competency.training_outcome import held_out, weighed
 from grindstone.home import Home
 from grindstone.ledger import Ledger
+from grindstone.ledger.tables.autonomy import OutcomeRow
+from grindstone.ledger.tables.releases import TaskPartRow
 from grindstone.records import Episode, Outcome, Purpose
-from grindstone.settings import CompetencySettings
+from grindstone.settings import CompetencySettings, RouteSettings
 from grindstone.workspace import Snapshot
 
 NOW = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
@@ -205,6 +209,57 @@ def test_a_copy_of_what_was_trained_on_shows_no_mastery(tmp_path):
     assert (found.n_episodes, found.clean_unseen, found.mastered(3)) == (6, 0, False)
     assert {"t0", "d0"} <= practised_by(Ledger(tmp_path), "ada")
     assert "copy-0" not in practised_by(Ledger(tmp_path), "ada")
+
+
+def test_a_task_in_other_words_shows_no_mastery_either(tmp_path):
+    ledger = Ledger(tmp_path)
+    for k in range(3):
+        for name in (f"t{k}", f"worded-{k}"):
+            part = TaskPartRow(
+                run_key="r",
+                task_id=name,
+                task_digest=f"digest {name}",
+                fingerprint=f"words {name}",
+                twins=(f"tests {k}",),
+                part="learned" if name[0] == "t" else "seen",
+            )
+            ledger.append([part], run_key="r")
+    trained = [episode(k, task_digest=f"digest t{k}") for k in range(3)]
+    worded = [
+        episode(
+            20 + k, purpose=Purpose.TRAIN, task_id=f"worded-{k}", task_digest=f"digest worded-{k}"
+        )
+        for k in range(3)
+    ]
+    ledger.append([*trained, *worded], run_key="r")
+    parts = ledger.scan(TaskPartRow)
+    found = estimates(measure(ledger.scan(Episode), as_of=NOW, parts=parts), "ada")["sql"]
+    assert (found.n_episodes, found.clean_unseen, found.mastered(3)) == (6, 0, False)
+    assert "digest worded-0" in practised_by(ledger, "ada")
+
+
+def test_an_attempt_that_a_tracker_was_told_of_counts_once(tmp_path):
+    """Trainings tell the router of their attempts, which the ledger measures, too."""
+    ledger, log = Ledger(tmp_path), OutcomeLog(Ledger(tmp_path), "ada")
+    earlier = [episode(k, "failed", purpose=Purpose.TRAIN) for k in range(4)]
+    told = [episode(10 + k, purpose=Purpose.TRAIN, arm="candidate") for k in range(3)]
+    ledger.append([*earlier, *told], run_key="r")
+    [alone] = members_of(ledger, RouteSettings(work_dir=tmp_path, member=["ada"]), ["sql"])
+    assert alone.tracker.competency("sql") == pytest.approx(10 * (3 + 1) / (7 + 2))
+    for each in told:
+        log.append(
+            OutcomeRow(
+                outcome_id=each.episode_id,
+                domain="sql",
+                success=True,
+                agent_id="ada",
+                episode_id=each.episode_id,
+                at=NOW,
+            )
+        )
+    [member] = members_of(ledger, RouteSettings(work_dir=tmp_path, member=["ada"]), ["sql"])
+    seed = 10 * 1 / (4 + 2)
+    assert member.tracker.competency("sql") == pytest.approx(0.7**3 * seed + (1 - 0.7**3) * 10)
 
 
 def snapshot(tree: str) -> Snapshot:
