@@ -21,6 +21,7 @@ from grindstone.errors import InternalError
 from grindstone.evolve.rejected import lapsed_rejection
 from grindstone.evolve.weighing import Weighing
 from grindstone.flows.learning.batches import Learning, weighing_of
+from grindstone.flows.learning.unweighed import bring_back, take_away
 from grindstone.flows.paired import attempts_of, compare_arms
 from grindstone.flows.run import Run
 from grindstone.ledger.tables.runs import EvolutionRow
@@ -147,6 +148,8 @@ async def weighed(
         return after
     arms = Arms(baseline=before, candidate=after)
     weighing = weighing_of(run, held)
+    if not await asyncio.to_thread(bring_back, run.runtime, arms, gate_id):
+        return await asyncio.to_thread(run.workspace.snapshot)
     try:
         with step_boundary(f"gate {gate_id}"):
             known = await asyncio.to_thread(_rejected_before, run.workspace, arms, weighing)
@@ -162,6 +165,9 @@ async def weighed(
     except InternalError as error:  # what could not be weighed does not stand
         weighing, reason = None, str(error)
         run.note(reason)
+    except BaseException:  # a ceiling, a person or an outage ended the run
+        take_away(run.runtime, arms, gate_id)
+        raise
     return await roll_back(
         run.runtime, arms, gate_id=gate_id, cycle=cycle, reason=reason, weighing=weighing
     )

@@ -71,7 +71,8 @@ def build_report(ledger: Ledger, run_key: str) -> RunReport:
         ledger.rows(EvolutionRow, run_key), key=lambda row: (row.evo_number, row.at)
     )
     # Number 0 is no evolution's: drafts and tasks' own skills, each of which stands by itself.
-    undone = {row.evo_number for row in evolutions if not row.accepted} - {0}
+    latest = {row.evo_number: row.accepted for row in sorted(evolutions, key=lambda row: row.at)}
+    undone = {number for number, stands in latest.items() if not stands} - {0}
     standing = [row for row in evolutions if row.evo_number not in undone]
     overall = queries.pass_ratio(tasks.lazy()).collect().row(0, named=True)
     spent = [CostLine(**line) for line in queries.costs(calls, "role").collect().to_dicts()]

@@ -1,5 +1,6 @@
 """A grind with a gate keeps nothing that does harm; without one it does."""
 
+import asyncio
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,13 @@ from support.wiretap import Body, Wiretap
 
 from grindstone.benchmark import load_task
 from grindstone.errors import InputError
+from grindstone.evolve.rejected import rejected_changes
 from grindstone.flows.grind import grind
 from grindstone.ledger import Ledger
 from grindstone.ledger.tables.runs import EglRow, EvolutionRow, GateDecisionRow
 from grindstone.records import Episode, Purpose
 from grindstone.report.markdown import render_markdown
+from grindstone.report.run_report import build_report
 from grindstone.resources import bundled
 from grindstone.settings import GrindSettings
 from grindstone.workspace import Workspace
@@ -93,6 +96,43 @@ async def test_a_harmful_evolution_is_undone_and_not_weighed_twice(
     again = await grind(settings(tmp_path, tasks, EASY))
     assert len(tap.bodies) == asked, "a resumed run asks nothing again"
     assert again.report.gates == done.report.gates
+
+
+async def test_what_a_gate_has_not_weighed_to_its_end_does_not_stand(
+    tmp_path: Path, tasks: Path, tap: Wiretap, prefect_server: str
+):
+    """A run that ends within a gate may never go on, and others begin with the workspace."""
+    held = [load_task(tasks / name).instruction[:80] for name in EASY]
+    running: list[asyncio.Task[Any]] = []
+    evolved: list[bool] = []
+
+    def instead(body: Body) -> Response | None:
+        answer = harmful.evolver(body)
+        if answer is not None:
+            evolved.append(True)
+            return answer
+        asked = "".join(part["text"] for part in body["messages"][0]["content"])
+        if evolved and running and any(text in asked for text in held):
+            running.pop().cancel()
+        return None
+
+    tap.instead = instead
+    running.append(asyncio.create_task(grind(settings(tmp_path, tasks, EASY, max_cycles=1))))
+    with pytest.raises(BaseException):  # noqa: B017 - as Prefect words a cancellation
+        await asyncio.shield(running[0])
+    workspace = workspace_of(tmp_path)
+    assert not running, "it was called off within the gate"
+    assert harmful.NAME not in workspace.library.names()
+    assert workspace.snapshot().tree == workspace.snapshot("seed").tree
+    report = build_report(Ledger(tmp_path), "run")
+    assert not report.gates
+    assert not report.learned
+
+    done = await grind(settings(tmp_path, tasks, EASY, max_cycles=1))
+    assert [(gate.accepted, gate.n_pairs) for gate in done.report.gates] == [(False, 2)]
+    assert workspace.snapshot().tree == workspace.snapshot("seed").tree
+    assert len(rejected_changes(workspace)) == 1, "what was weighed is known, not an empty change"
+    assert len(evolved) == 2, "the evolution was not made again"
 
 
 async def test_a_refusal_lapses_with_what_the_change_was_weighed_on(
