@@ -15,6 +15,7 @@ from grindstone.report.markdown_faults import (
 from grindstone.report.markdown_gates import gate_headline, gates_section
 from grindstone.report.markdown_orders import orders_section
 from grindstone.report.markdown_skills import (
+    GRIND,
     anchor,
     learned_section,
     refused_section,
@@ -24,8 +25,8 @@ from grindstone.report.model import GroupLine, RunReport, TaskLine
 from grindstone.report.words import duration, money, percent, span, table, were
 from grindstone.text import count, minute
 
-GRIND, RELEASE = "grind", "release"
-"""The kinds of runs that try failed tasks again, and that look at sealed ones."""
+RELEASE = "release"
+"""The kind of run that looks at sealed tasks."""
 
 
 def headline(report: RunReport) -> str:

@@ -3,6 +3,9 @@
 from grindstone.report.model import RunReport
 from grindstone.report.words import cell, points, table
 
+GRIND = "grind"
+"""The kind of run that tries failed tasks again."""
+
 
 def anchor(skill: str) -> str:
     """Return the link target of a skill's heading."""
@@ -14,6 +17,8 @@ def learned_section(report: RunReport) -> str:
     if not (report.learned or report.edited):
         return ""
     parts = ["## What was learned"]
+    flattered = "observed, and flattered: only what failed is tried again"
+    observed = flattered if report.kind == GRIND else "observed, not an experiment"
     for each in report.learned:
         kind = {"task": " (for one task)", "draft": " (draft)"}.get(each.scope, "")
         parts.append(f'### <a id="{anchor(each.skill)}"></a>{each.skill}{kind}')
@@ -29,7 +34,7 @@ def learned_section(report: RunReport) -> str:
             facts.append(
                 f"{points(each.effect.value)} points with it loaded "
                 f"(95% interval {points(each.effect.low)} to {points(each.effect.high)}, "
-                "observed, not an experiment)"
+                f"{observed})"
             )
         parts.append("; ".join(facts) + ".")
     if report.edited:
@@ -56,10 +61,16 @@ def skill_use_section(report: RunReport) -> str:
         for each in report.skill_effects
     ]
     head = ("skill", "offered", "loaded", "followed", "passed with it", "without it")
+    why = "later attempts differ in other ways too"
+    if report.kind == GRIND:
+        why = (
+            "a grind tries again what failed, so the attempts before a skill are failures, and a "
+            "skill that does nothing seems to do something"
+        )
     return (
         "## Skill use\n\nIn how many scored attempts each skill was offered, read and followed, "
         "and how the attempts at its tasks went with it loaded and without. This is observed, "
-        "not an experiment: later attempts differ in other ways too.\n\n"
+        f"not an experiment: {why}. `grindstone compare` and `skills audit` are experiments.\n\n"
         + table((*head, "points", "95% interval"), rows, (1, 2, 3, 4, 5, 6))
     )
 

@@ -5,8 +5,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from grindstone.ledger.store import Ledger
+from grindstone.ledger.tables.attempts import SkillUseRow
 from grindstone.ledger.tables.releases import ReleaseRow
-from grindstone.ledger.tables.runs import EvolutionRow, GateDecisionRow, RunRow
+from grindstone.ledger.tables.runs import EvolutionRow, GateDecisionRow, RunRow, SkillRow
 from grindstone.records import Arm, Episode, Outcome, Purpose
 from grindstone.report.markdown import render_markdown
 from grindstone.report.run_report import build_report
@@ -80,6 +81,23 @@ def test_only_a_grind_speaks_of_grinding(ledger: Ledger, kind: str) -> None:
     text = render_markdown(build_report(ledger, RUN))
     assert text.startswith("# 0 of 1 task passed at its last attempt, 1 at the first")
     assert "rinding" not in text
+
+
+@pytest.mark.parametrize("kind", ["grind", "adapt"])
+def test_what_a_grind_flatters_is_said(ledger: Ledger, kind: str) -> None:
+    """It tries again what failed, so a skill that does nothing looks as if it helped."""
+    begun(ledger, kind)
+    purpose = Purpose.GRIND if kind == "grind" else Purpose.ADAPT
+    attempts(ledger, purpose, "failed", "passed", arms=(Arm.NONE, Arm.NONE))
+    used = SkillUseRow(episode_id="e1", skill="idle", loaded=True)
+    learned = SkillRow(run_key=RUN, skill="idle", skill_digest="d", evo_number=1)
+    ledger.append([used], run_key=RUN)
+    ledger.append([learned], run_key=RUN)
+    text = render_markdown(build_report(ledger, RUN))
+    flatters = kind == "grind"
+    assert ("tries again what failed" in text) is flatters
+    assert ("observed, and flattered" in text) is flatters
+    assert ("later attempts differ in other ways too" in text) is not flatters
 
 
 def test_gates_stand_in_the_order_in_which_they_decided(ledger: Ledger) -> None:
