@@ -84,7 +84,10 @@ async def _all_batches(run: GrindRun, planned: Planned) -> Snapshot:
     ratio = run.settings.holdout_ratio
     shares = shares_of(run) if ratio else Shares(planned.tasks, ())
     if ratio and not shares.held:
-        raise InputError("holdout_ratio", f"is {ratio}, and there is one task", "0, or more tasks")
+        have = "there is one task"
+        if len(planned.tasks) > 1:
+            have = f"the {len(planned.tasks)} tasks are copies of one, or one cluster"
+        raise InputError("holdout_ratio", f"is {ratio}, and {have}", "0, or more tasks")
     stability = Stability(run.settings.egl_threshold, run.settings.egl_window)
     at_once = run.settings.max_workers
     if size < min(at_once, len(shares.train)):

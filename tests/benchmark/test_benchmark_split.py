@@ -96,8 +96,9 @@ def test_a_split_once_made_stays():
     assert ids(split(tasks, holdout_ratio=0.2, seed=42).holdout) == ["t0", "t7"]
 
 
+MATERIAL = {"environment/table.csv": "a,b\n40,2\n"}
 OTHER_WORDS = {"instruction.md": "The file /app/answer has to hold forty-two.\n"}
-OTHER_FILES = {"environment/Dockerfile": "FROM debian:bookworm-slim\nWORKDIR /app\nUSER root\n"}
+OTHER_FILES = {"environment/table.csv": "a,b\n41,1\n"}
 OTHER_TESTS = {"tests/test.sh": "#!/bin/bash\necho 0 > /logs/verifier/reward.txt\n"}
 OTHER_SOLUTION = {"solution/solve.sh": "#!/bin/bash\nprintf 42 > /app/answer\n"}
 OTHER_VARIABLE = {"task.toml": "[environment.env]\nVARIANT = 2\n"}
@@ -118,12 +119,19 @@ NO_SOLUTION = {"solution/solve.sh": None}
 )
 def test_the_same_task_in_other_words_is_one(write_task, parts, units):
     """The same tests, of the same files or solved by the same solution, ask the same."""
+    one = load_task(write_task("answer", **MATERIAL))
+    other = load_task(write_task("other", **MATERIAL | OTHER_WORDS | parts))
+    assert len(units_of([one, other])) == units
+    assert one.fingerprint != other.fingerprint, "no word of it need be the same"
+
+
+def test_questions_with_one_answer_are_not_one_task(write_task):
+    """Where there is nothing to work on, all of the task is in its words."""
     tasks = [
-        load_task(write_task("answer")),
-        load_task(write_task("other", **OTHER_WORDS, **parts)),
+        load_task(write_task(f"q{n}", **{"instruction.md": f"Is {n} even? Write 42 if so.\n"}))
+        for n in range(3)
     ]
-    assert len(units_of(tasks)) == units
-    assert len({each.fingerprint for each in tasks}) == 2, "no word of it need be the same"
+    assert len(units_of(tasks)) == 3
 
 
 @pytest.mark.parametrize("ratio", [-0.1, 1.0, float("nan")])
