@@ -169,7 +169,7 @@ class Higher(Frozen):
             tasks = count(seen.n_tasks, "task")
             reason = f"{tasks} passed before and after, and nothing could score higher there"
             return RuleVerdict(verdict="cannot_tell", reason=reason)
-        change = f"{100 * seen.difference:+.0f} points over {count(seen.n_tasks, 'task')}"
+        change = f"{100 * seen.difference:+.0f} points over {_counted(seen)}"
         return RuleVerdict(
             verdict="accept" if higher else "reject",
             reason=f"{'higher' if higher else 'not higher'} while searching: {change}",
@@ -288,6 +288,13 @@ def _too_few(seen: Evidence, alpha: float) -> RuleVerdict | None:
 def _shown(seen: Evidence, p_value: float) -> str:
     change = 0.0 if seen.difference is None else 100 * seen.difference
     return (
-        f"{change:+.0f} points over {count(seen.n_tasks, 'task')} "
+        f"{change:+.0f} points over {_counted(seen)} "
         f"({seen.wins} better, {seen.losses} worse, {seen.ties} same), p = {p_value:.3f}"
     )
+
+
+def _counted(seen: Evidence) -> str:
+    """Return how many tasks were seen, and in how many clusters where that is another number."""
+    if seen.n_clusters == seen.n_tasks:
+        return count(seen.n_tasks, "task")
+    return f"{count(seen.n_tasks, 'task')} in {count(seen.n_clusters, 'cluster')}"

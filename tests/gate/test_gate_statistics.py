@@ -38,6 +38,15 @@ def pairs_of(*scores: tuple[float | None, float | None]) -> list[Pair]:
     return [Pair(task_id=f"t{i}", baseline=b, candidate=c) for i, (b, c) in enumerate(scores)]
 
 
+def test_a_reason_names_the_clusters_that_were_counted():
+    alone = [Pair(task_id=f"t{n}", baseline=0, candidate=1) for n in range(6)]
+    pairs = [Pair(task_id=f"p{n}", cluster=str(n // 2), baseline=0, candidate=1) for n in range(12)]
+    for name in ("higher", "no_regression", "improvement"):
+        judged = [rule_of(name).judge(compare_paired(seen)).reason for seen in (alone, pairs)]
+        assert "over 6 tasks" in judged[0]
+        assert "over 12 tasks in 6 clusters" in judged[1]
+
+
 @given(st.lists(st.floats(-1, 1).map(lambda x: round(x, 2)), min_size=1, max_size=9))
 @settings(deadline=None)
 def test_sign_flip_is_the_enumeration_of_all_signs(differences: list[float]):
