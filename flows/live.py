@@ -1,6 +1,8 @@
 """Live work under permissions: the tools an agent's level allows, kept as an episode."""
 
 import asyncio
+import json
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 
@@ -219,11 +221,18 @@ async def _keep(
 
 
 def _question(what: Ask) -> str:
-    lines = "\n".join(f"- **{name}**: `{value}`" for name, value in what.arguments.items())
+    lines = "\n".join(f"- {_code(name)}: {_code(value)}" for name, value in what.arguments.items())
     return (
         f"## {what.agent_id} ({what.level.value}) wants to run `{what.tool}`\n\n{lines}\n\n"
         "It changes something outside. Nothing happens until you answer."
     )
+
+
+def _code(value: JsonValue) -> str:
+    """Return an argument as code of one line, of which nothing the agent wrote leads out."""
+    told = json.dumps(value, ensure_ascii=False)
+    fence = "`" * (1 + max(map(len, re.findall("`+", told)), default=0))
+    return f"{fence} {told} {fence}"
 
 
 def _action(what: Ask, said: Answer) -> EventDraft:

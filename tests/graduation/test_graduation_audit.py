@@ -270,3 +270,14 @@ def test_a_clock_set_back_makes_no_event_older_than_the_one_before(tmp_path: Pat
 def test_times_without_a_zone_are_refused() -> None:
     with pytest.raises(ValueError, match="timezone"):
         EventDraft(kind=EventKind.PROMOTED, by="Grace", at=datetime(2026, 1, 1))
+
+
+@pytest.mark.parametrize("name", ["000002.json", "head.json", "../audit-end.json"])
+def test_a_folder_in_the_place_of_a_file_is_a_finding(name: str, tmp_path: Path) -> None:
+    path = chain_of(tmp_path, 2).folder / name
+    path.unlink()
+    path.mkdir()
+    found = verify(Chain(tmp_path))
+    assert not found.intact and "cannot be read: Is a directory" in found.problem
+    with pytest.raises(AuditError, match="cannot be read"):
+        Chain(tmp_path).events()

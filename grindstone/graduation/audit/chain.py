@@ -121,6 +121,8 @@ class Chain:
             return Head.model_validate_json(path.read_bytes())
         except FileNotFoundError:
             return Head()
+        except OSError as error:
+            raise AuditError(f"{path}: cannot be read: {error.strerror}") from error
         except ValidationError as error:
             raise AuditError(f"{path}: is damaged; expected a number and a digest") from error
 
@@ -179,9 +181,11 @@ def read_event(path: Path, previous: AuditEvent | None) -> AuditEvent:
     Raises:
         AuditError: It is not what was written there.
     """
-    content = path.read_bytes()
     try:
+        content = path.read_bytes()
         event = AuditEvent.model_validate_json(content)
+    except OSError as error:
+        raise AuditError(f"{path}: cannot be read: {error.strerror}") from error
     except ValidationError as error:
         raise AuditError(f"{path}: was changed: it is no event any more") from error
     if event.file() != content or digest_of(event) != event.digest:

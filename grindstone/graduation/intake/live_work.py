@@ -6,6 +6,7 @@ from pydantic import JsonValue
 
 from grindstone.graduation.intake.live import Answered, LiveResult, LiveToolbox, done_so_far
 from grindstone.graduation.intake.recording import Edit, RecordedAction, Work
+from grindstone.graduation.rules.people import NOBODY
 from grindstone.records import utc_now
 
 
@@ -63,9 +64,12 @@ def named_capability(metadata: dict[str, JsonValue], used: Sequence[str]) -> dic
 
 
 def _edits(approvals: Sequence[Answered]) -> tuple[Edit, ...]:
-    """Return refusals as corrections: a person who refuses an action corrects the agent."""
+    """Return refusals as corrections: a person who refuses an action corrects the agent.
+
+    An answer that nobody gave in time corrects nothing.
+    """
     return tuple(
         Edit(field="action", reason=each.reason, corrected_by=each.by)
         for each in approvals
-        if not each.approved
+        if not each.approved and each.by not in NOBODY
     )
