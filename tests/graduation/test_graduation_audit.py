@@ -281,3 +281,9 @@ def test_a_folder_in_the_place_of_a_file_is_a_finding(name: str, tmp_path: Path)
     assert not found.intact and "cannot be read: Is a directory" in found.problem
     with pytest.raises(AuditError, match="cannot be read"):
         Chain(tmp_path).events()
+
+
+@pytest.mark.parametrize("number", ["²", "-1", "1" * 20, ""])
+def test_an_anchor_begins_with_a_number(number: str) -> None:
+    with pytest.raises(InputError, match="--anchor"):
+        parse_anchor(f"{number}:{'0' * 64}")

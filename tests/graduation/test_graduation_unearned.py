@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -120,3 +121,25 @@ async def test_failures_beyond_what_the_level_forgives_cost_it_though_none_follo
     # Two of ten may fail: the third failure, in the fifth episode, is one too many.
     assert levels == [Level.SUPERVISED] * 4 + [Level.INTERN] * 2
     assert "3 of the latest 5 episodes failed" in service.registry.chain.events()[-1].reason
+
+
+async def test_a_level_that_was_given_before_the_model_was_known_lapses_with_it(
+    service_at: ServiceAt, clock: Clock
+) -> None:
+    service = service_at(policy())
+    await fill(service, 3)
+    await service.promote_agent("ada", "INTERN", "Grace")
+    levels = []
+    for number, model in enumerate(("one", "one", "another"), start=100):
+        clock.now += timedelta(days=1)
+        await service.record_episode(**work(number, model=model) | {"started_at": clock.now})
+        await service.review(["ada"])
+        levels.append(service.registry.agent("ada").level)
+    assert levels == [Level.INTERN, Level.INTERN, Level.STUDENT]
+
+
+async def test_a_correction_says_what_was_wrong(service_at: ServiceAt) -> None:
+    service = service_at()
+    await service.record_episode(**work(1))
+    with pytest.raises(InputError, match="field: is empty"):
+        await service.record_intervention("ep-1", field=" ")

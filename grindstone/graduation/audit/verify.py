@@ -90,8 +90,8 @@ def parse_anchor(text: str) -> Head:
     Raises:
         InputError: It is none.
     """
-    number, colon, mark = text.partition(":")
-    if not (colon and number.isdigit() and re.fullmatch("[0-9a-f]{64}", mark)):
+    number, _, mark = text.partition(":")
+    if not re.fullmatch("[0-9]{1,12}:[0-9a-f]{64}", text):
         raise InputError("--anchor", f"is {text!r}", "a number, a colon and 64 hex digits")
     return Head(sequence=int(number), digest=mark)
 

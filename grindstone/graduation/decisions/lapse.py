@@ -11,7 +11,12 @@ from grindstone.graduation.audit.event import AuditEvent, EventDraft, EventKind
 from grindstone.graduation.audit.standing import Agent, agent_of
 from grindstone.graduation.decisions.exam_standing import exams_for
 from grindstone.graduation.decisions.retakes import stated_identity
-from grindstone.graduation.evidence.identity import AgentIdentity, identities_of, identity_of
+from grindstone.graduation.evidence.identity import (
+    AgentIdentity,
+    first_runs,
+    identities_of,
+    identity_of,
+)
 from grindstone.graduation.registry import Registry
 from grindstone.graduation.rules.levels import Level
 
@@ -34,7 +39,13 @@ def lapse_reason(registry: Registry, agent: Agent, present: AgentIdentity) -> st
     bound, since = bound_identity(agent)
     if not agent.stands_apart:
         return ""  # the level is that of everything, and lapses there
-    parts = bound.differs(present, registry.policy(agent.agent_id).lapse_on)
+    policy = registry.policy(agent.agent_id)
+    if since and not bound.model and agent.since is not None:
+        # Nobody knew with what it ran: the level is held by what it was first seen to run with.
+        seen = first_runs(registry, policy, agent.agent_id, agent.since)
+        runs = {"model": seen.model, "program": bound.program or seen.program}
+        bound = bound.model_copy(update=runs)
+    parts = bound.differs(present, policy.lapse_on)
     if not parts:
         return ""
     told = ", ".join(

@@ -1,7 +1,8 @@
 """Which agent a level, an exam or a record speaks of: model, program, prompts, tools, skills."""
 
 from collections.abc import Collection
-from typing import NamedTuple
+from datetime import datetime
+from typing import TYPE_CHECKING, NamedTuple
 
 from grindstone.agents.profiles import Profile
 from grindstone.base import Frozen
@@ -9,6 +10,9 @@ from grindstone.digest import digest
 from grindstone.graduation.registry import Registry
 from grindstone.graduation.rules.policy import UNAIDED, Policy
 from grindstone.workspace.git import Repository
+
+if TYPE_CHECKING:
+    import polars as pl
 
 
 class AgentIdentity(Frozen):
@@ -87,18 +91,12 @@ def runs_of(registry: Registry, policy: Policy, agent_ids: Collection[str]) -> d
 
     from grindstone.records import Episode
 
-    played = ~(pl.col("rehearsal").fill_null(False) | pl.col("profile").is_in(UNAIDED))
     order = ("started_at", "episode_id")
     told = pl.col("profile").fill_null("") != ""
     profile = pl.col("profile").filter(told)
     latest = (
         registry.ledger.scan(Episode)
-        .filter(
-            pl.col("agent_id").is_in(list(agent_ids))
-            & pl.col("purpose").is_in([each.value for each in policy.purposes])
-            & (pl.col("model") != "")
-            & (pl.lit(policy.rehearsals) | played)
-        )
+        .filter(_names_a_model(policy, agent_ids))
         .group_by("agent_id")
         .agg(
             pl.col("model").sort_by(*order).last(),
@@ -107,6 +105,37 @@ def runs_of(registry: Registry, policy: Policy, agent_ids: Collection[str]) -> d
         .collect()
     )
     return {name: Runs(model, program_of(how or "")) for name, model, how in latest.iter_rows()}
+
+
+def first_runs(registry: Registry, policy: Policy, agent_id: str, since: datetime) -> Runs:
+    """Return what an agent ran with in its first counted episode since a time that tells it."""
+    import polars as pl
+
+    from grindstone.records import Episode
+
+    rows = (
+        registry.ledger.scan(Episode)
+        .filter(_names_a_model(policy, [agent_id]) & (pl.col("started_at") >= since))
+        .sort("started_at", "episode_id")
+        .head(1)
+        .select("model", pl.col("profile").fill_null(""))
+        .collect()
+        .rows()
+    )
+    return Runs(rows[0][0], program_of(rows[0][1])) if rows else Runs()
+
+
+def _names_a_model(policy: Policy, agent_ids: Collection[str]) -> "pl.Expr":
+    """Return which episodes count and name the model they were done with."""
+    import polars as pl
+
+    played = ~(pl.col("rehearsal").fill_null(False) | pl.col("profile").is_in(UNAIDED))
+    return (
+        pl.col("agent_id").is_in(list(agent_ids))
+        & pl.col("purpose").is_in([each.value for each in policy.purposes])
+        & (pl.col("model") != "")
+        & (pl.lit(policy.rehearsals) | played)
+    )
 
 
 def _workspace(registry: Registry, agent_id: str) -> dict[str, str]:

@@ -55,8 +55,14 @@ def record(registry: Registry, work: Work, *, purpose: Purpose) -> Episode:
 
 
 def correct(registry: Registry, episode_id: str, edit: Edit) -> Episode:
-    """Keep one correction of an episode; return the episode."""
+    """Keep one correction of an episode; return the episode.
+
+    Raises:
+        InputError: There is no such episode, or it says not what was wrong, or a day to come.
+    """
     episode = registry.episode(episode_id)
+    if not edit.field.strip():
+        raise InputError("field", "is empty", "what was wrong")
     refuse_to_come("timestamp", edit.timestamp, registry.clock(), "when it was corrected")
     row = edit_row(episode, edit, now=registry.clock())
     registry.ledger.append([row], run_key=episode.run_key)
