@@ -10,7 +10,8 @@ from pydantic import ValidationError
 from grindstone.errors import InputError
 from grindstone.graduation.constitution.endless import endless
 from grindstone.graduation.constitution.pack import load_pack
-from grindstone.graduation.rules.policy import Policy
+from grindstone.graduation.rules.people import Approver, Approvers
+from grindstone.graduation.rules.policy import Policy, policy_for
 
 STEP = {"min_episodes": 10, "max_intervention_rate": 0.5, "min_constitutional_score": 0.5}
 
@@ -90,3 +91,11 @@ def test_a_repeat_that_nothing_parts_is_endless(pattern: str) -> None:
 def test_a_repeat_that_something_parts_is_let_pass(pattern: str) -> None:
     assert not endless(pattern)
     re.compile(pattern).search("ab " * 10_000)
+
+
+def test_a_name_in_brackets_is_a_name() -> None:
+    wide, own = Policy(name="wide", agents=("sales*",)), Policy(name="own", agents=("sales[1]",))
+    assert policy_for("sales[1]", (wide, own)) == own
+    assert policy_for("sales1", (wide, own)) == wide
+    one = Approvers(approvers=(Approver(name="Grace", scopes=("sales[1]",)),))
+    assert one.person("Grace", "approve", "sales[1]").name == "Grace"

@@ -1,6 +1,7 @@
 """The files people write rules in: policies, rule packs, facts, approvers."""
 
 from copy import deepcopy
+from fnmatch import fnmatchcase
 from functools import lru_cache
 from pathlib import Path
 
@@ -32,6 +33,11 @@ def _parsed(text: str) -> object:
     from ruamel.yaml import YAML
 
     return limited_yaml(text, YAML(typ="safe").load)  # by libyaml, in a quarter of the time
+
+
+def names(pattern: str, name: str) -> bool:
+    """Whether a pattern means a name; one that is spelled like it does, brackets and all."""
+    return pattern == name or fnmatchcase(name, pattern)
 
 
 def rule_files(folder: Path, what: str) -> list[Path]:

@@ -16,7 +16,6 @@ import base64
 import binascii
 import unicodedata
 from collections.abc import Collection, Sequence
-from fnmatch import fnmatchcase
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
@@ -26,7 +25,7 @@ from pydantic import Field, JsonValue, ValidationError, field_validator
 from grindstone.base import Frozen, Written
 from grindstone.digest import canonical_json
 from grindstone.errors import InputError
-from grindstone.graduation.rules.files import input_error, read_yaml, refuse_ending
+from grindstone.graduation.rules.files import input_error, names, read_yaml, refuse_ending
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -97,13 +96,13 @@ class Approvers(Frozen):
         if role not in entry.roles:
             allowed = ", ".join(entry.roles)
             raise InputError(where, f"{found} may not {role}", f"somebody who may; not {allowed}")
-        if agent_id and not any(fnmatchcase(agent_id, each) for each in entry.scopes):
+        if agent_id and not any(names(each, agent_id) for each in entry.scopes):
             raise InputError(
                 where,
                 f"{found} does not answer for {agent_id}",
                 f"one of its approvers; {found} answers for {', '.join(entry.scopes)}",
             )
-        if agent_id and not any(fnmatchcase(scope, each) for each in entry.work_scopes):
+        if agent_id and not any(names(each, scope) for each in entry.work_scopes):
             raise InputError(
                 where,
                 f"{found} does not answer for {agent_id} in {scope or 'all its work'}",
@@ -126,10 +125,10 @@ def load_approvers(path: Path) -> Approvers:
         found = Approvers.model_validate(read_yaml(path))
     except ValidationError as error:
         raise input_error(path, error, "approvers as docs/graduation.md describes them") from error
-    names = [folded(each.name) for each in found.approvers]
-    if twice := {name for name in names if names.count(name) > 1}:
+    people = [folded(each.name) for each in found.approvers]
+    if twice := {name for name in people if people.count(name) > 1}:
         raise InputError(str(path), f"{min(twice)} is named twice", "each person once")
-    if not names:
+    if not people:
         raise InputError(str(path), "names nobody", "at least one approver, or no file")
     keys: dict[bytes, str] = {}
     for each in found.approvers:

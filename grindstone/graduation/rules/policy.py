@@ -4,7 +4,6 @@ A policy is a YAML file; every field has a default, and a field nobody knows is 
 """
 
 import re
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -14,7 +13,7 @@ from grindstone.base import Frozen, Written
 from grindstone.digest import digest
 from grindstone.errors import InputError
 from grindstone.graduation.rules.capabilities import CapabilityRule
-from grindstone.graduation.rules.files import input_error, read_yaml, rule_files
+from grindstone.graduation.rules.files import input_error, names, read_yaml, rule_files
 from grindstone.graduation.rules.levels import Level
 from grindstone.graduation.rules.scope import Scope
 from grindstone.graduation.rules.streaks import REQUIRED_RUNS
@@ -84,10 +83,10 @@ class PromotionStep(Criteria):
 
     @model_validator(mode="after")
     def _has_its_groups(self) -> "PromotionStep":
-        names = [group.name for group in self.groups]
-        if twice := {name for name in names if names.count(name) > 1}:
+        called = [group.name for group in self.groups]
+        if twice := {name for name in called if called.count(name) > 1}:
             raise ValueError(f"groups: two are called {min(twice)}")
-        if self.groups_min_episodes is not None and not names:
+        if self.groups_min_episodes is not None and not called:
             raise ValueError("groups_min_episodes: there are no groups")
         return self
 
@@ -312,7 +311,7 @@ class Policy(Frozen, Written):
 
     def governs(self, agent_id: str) -> bool:
         """Whether the policy is meant for an agent."""
-        return any(fnmatchcase(agent_id, pattern) for pattern in self.agents)
+        return any(names(pattern, agent_id) for pattern in self.agents)
 
 
 GraduationPolicy = Policy
@@ -340,8 +339,8 @@ def load_policies(folder: Path | None = None) -> tuple[Policy, ...]:
     """
     root = folder or bundled("examples/policies")
     policies = tuple(load_policy(path) for path in rule_files(root, "policies"))
-    names = [policy.name for policy in policies]
-    if twice := {name for name in names if names.count(name) > 1}:
+    called = [policy.name for policy in policies]
+    if twice := {name for name in called if called.count(name) > 1}:
         raise InputError(str(root), f"two policies are called {min(twice)}", "one of each name")
     ruled: dict[str, str] = {}
     for policy in policies:
@@ -358,7 +357,7 @@ def policy_for(agent_id: str, policies: tuple[Policy, ...]) -> Policy:
     An agent's own name wins, else the pattern with most letters of it.
     """
     matching = [
-        (max(_closeness(each) for each in policy.agents if fnmatchcase(agent_id, each)), index)
+        (max(_closeness(each, agent_id) for each in policy.agents if names(each, agent_id)), index)
         for index, policy in enumerate(policies)
         if policy.governs(agent_id)
     ]
@@ -367,7 +366,7 @@ def policy_for(agent_id: str, policies: tuple[Policy, ...]) -> Policy:
     return policies[max(matching, key=lambda item: (item[0], -item[1]))[1]]
 
 
-def _closeness(pattern: str) -> tuple[bool, int]:
-    """Return whether a pattern is a name, and how many characters it says."""
+def _closeness(pattern: str, agent_id: str) -> tuple[bool, int]:
+    """Return whether a pattern is the agent's name, and how many characters it says."""
     said = re.sub(r"\[[^]]+\]|[*?]", "", pattern)
-    return said == pattern, len(said)
+    return pattern == agent_id, len(said)
