@@ -112,6 +112,7 @@ class StopReason(StrEnum):
     TOKEN_LIMIT = "token_limit"
     FORMAT_ERRORS = "format_errors"  # too many unusable answers in a row
     REFUSED = "refused"  # the model declined
+    PROGRAM_FAILED = "program_failed"  # an agent's own program ended with an error
 
 
 class Trajectory(Frozen):
@@ -147,7 +148,7 @@ class FailureClass(StrEnum):
     NONE = "none"
     TEST_FAIL = "test_fail"
     AGENT_TIMEOUT = "agent_timeout"
-    NOT_SUBMITTED = "not_submitted"  # ended at a limit of steps, tokens or format errors
+    NOT_SUBMITTED = "not_submitted"  # ended at a limit of steps, tokens or format errors, or broke
 
 
 Basis = Literal["tests", "settled", "disputed", "void"]

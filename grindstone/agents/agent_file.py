@@ -1,9 +1,11 @@
 """An agent of others as data: how it is installed, called, told of its model, and understood."""
 
+import re
+from difflib import get_close_matches
 from functools import cache
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, PositiveInt, ValidationError
+from pydantic import AfterValidator, Field, PositiveInt, ValidationError, field_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -33,6 +35,27 @@ PLACEHOLDERS = {
 """What may stand in the values of `env` and `files`, and in `command`."""
 
 
+_MEANT = frozenset({"prompt", "instruction", "task", "system", "key", "api_key", "url", "address"})
+"""What people call them otherwise; a shell's or a program's own braces are let be."""
+
+
+def _filled_in(text: str) -> str:
+    known = [name.strip("{}") for name in PLACEHOLDERS]
+    for name in re.findall(r"(?<!\$)\{([a-z][a-z_-]*)\}", text):
+        if name not in known and (name in _MEANT or get_close_matches(name, known, cutoff=0.75)):
+            raise ValueError(f"{{{name}}} is not filled in; expected {', '.join(PLACEHOLDERS)}")
+    return text
+
+
+def _inside(path: str) -> str:
+    if not path.startswith(("/", "~/", "{workdir}/")):
+        raise ValueError(f"{path!r} is no absolute path; expected /…, ~/… or {{workdir}}/…")
+    return path
+
+
+FilledText = Annotated[str, AfterValidator(_filled_in)]
+
+
 class ToolWord(Frozen):
     """What a tool of the agent's comes to in our words."""
 
@@ -53,11 +76,13 @@ class AgentFile(Frozen):
     install: tuple[str, ...] = Field(
         (), description="Shell commands of an image layer, run as root; the network is there."
     )
-    command: str = Field(
+    command: FilledText = Field(
         min_length=1, description="A shell command line, run once per attempt in the task's folder."
     )
-    env: dict[str, str] = Field({}, description="Variables; see `PLACEHOLDERS`.")
-    files: dict[str, str] = Field({}, description="Absolute path to content; likewise.")
+    env: dict[str, FilledText] = Field({}, description="Variables; see `PLACEHOLDERS`.")
+    files: dict[str, str] = Field(
+        {}, description="Path to content; ~ is the program's home, and both are filled in likewise."
+    )
     skills: str = Field(
         "", description="A folder its skills go to, beside the four where all agents find them."
     )
@@ -67,10 +92,23 @@ class AgentFile(Frozen):
         None, description="Model calls of one attempt; empty: the run's max_steps."
     )
 
+    @field_validator("files", "skills")
+    @classmethod
+    def _lie_inside(cls, value: Any) -> Any:
+        for path in value if isinstance(value, dict) else [value]:
+            if path:
+                _inside(path)
+        return value
+
     @property
     def label(self) -> str:
         """Its name and version, and a digest: another file is another agent."""
         return " ".join(filter(None, [self.name, self.version, digest(self)[:8]]))
+
+
+def at_home(path: str) -> str:
+    """Return a path inside, with ~ as the program's home."""
+    return f"{HOME}{path[1:]}" if path.startswith("~/") else path
 
 
 @cache

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import shlex
 
-from grindstone.agents.agent_file import FOLDER, HOME, AgentFile
+from grindstone.agents.agent_file import FOLDER, HOME, AgentFile, at_home
 from grindstone.agents.protocol import Brief
 from grindstone.agents.recorder import OnStep, Recorder
 from grindstone.agents.sandbox_skills import PLACES
@@ -90,9 +90,11 @@ class CommandSolver:
         }
         files = {f"{FOLDER}/{name}": text.encode() for name, text in texts.items()}
         for path, text in self._agent.files.items():
-            files[path] = self._filled(text, sandbox, session).encode()
+            place = self._filled(at_home(path), sandbox, session)
+            files[place] = self._filled(text, sandbox, session).encode()
         await sandbox.write_files(files)
-        if (place := self._agent.skills) and place not in PLACES:
+        place = self._filled(at_home(self._agent.skills), sandbox, session)
+        if place and place not in PLACES:
             there = shlex.quote(place)
             await sandbox.exec(
                 f"mkdir -p {there} && cp -a {PLACES[0]}/. {there}/ 2>/dev/null; true",
@@ -150,10 +152,11 @@ class CommandSolver:
     def _ended(self, brief: Brief, session: Session, run: ExecResult | None) -> Trajectory:
         if session.failure is not None:
             raise session.failure
-        if run is not None and run.exit_code != 0 and not session.exchanges and not run.timed_out:
-            told = run.output[-TAIL:].strip() or "it said nothing"
+        words = (run.output[-TAIL:].strip() if run is not None else "") or "it said nothing"
+        broke = run is not None and run.exit_code != 0 and not run.timed_out
+        if run is not None and broke and not session.exchanges:
             raise InfrastructureError(
-                Cause.AGENT_BROKEN, f"{self._agent.name}: exit code {run.exit_code}: {told}"
+                Cause.AGENT_BROKEN, f"{self._agent.name}: exit code {run.exit_code}: {words}"
             )
         record = Recorder(self._on_step)
         if session.opening is not None:
@@ -162,5 +165,11 @@ class CommandSolver:
         last = record_traffic(record, session, self._agent.tools)
         if session.limit is not None:
             return record.finish(session.limit, last)
-        timed_out = run is not None and run.timed_out
-        return record.finish(StopReason.TIME_LIMIT if timed_out else StopReason.SUBMITTED, last)
+        if run is not None and run.timed_out:
+            return record.finish(StopReason.TIME_LIMIT, last)
+        if run is not None and broke:
+            told = f"[{self._agent.name} ended with exit code {run.exit_code}; it said last:]"
+            return record.finish(StopReason.PROGRAM_FAILED, f"{last}\n\n{told}\n{words}".strip())
+        if not session.exchanges:
+            last = f"[{self._agent.name} asked its model nothing; it said last:]\n{words}"
+        return record.finish(StopReason.SUBMITTED, last)

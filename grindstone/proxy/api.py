@@ -78,8 +78,8 @@ class ProxiedApi(Protocol):
         """Return what an answer says."""
         ...
 
-    def events(self, answer: Body) -> Iterator[bytes]:
-        """Yield an answer as the stream of events it would have come as."""
+    def events(self, answer: Body, asked: Body) -> Iterator[bytes]:
+        """Yield an answer as the stream of events it would have come as; `asked` is the request."""
         ...
 
     def error(self, kind: str, message: str) -> Body:

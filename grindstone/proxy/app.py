@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 
 import httpx2
 from starlette.applications import Starlette
@@ -12,12 +13,11 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from grindstone.llm.service import Api
 from grindstone.proxy.api import BadBody, Body, ProxiedApi
 from grindstone.proxy.chat import ChatApi
 from grindstone.proxy.forwarding import PassedRefusal, Received, answer
 from grindstone.proxy.messages import MessagesApi
-from grindstone.proxy.reach import kept_inside, told_beside
+from grindstone.proxy.reach import kept_inside, reckoned_bytes, told_beside
 from grindstone.proxy.responses import ResponsesApi
 from grindstone.proxy.session import Session, SessionEnded
 
@@ -51,7 +51,15 @@ _ROUTES: dict[str, ProxiedApi] = {
     "/v1/responses": ResponsesApi(),
     "/responses": ResponsesApi(),
 }
-_COUNT = "/v1/messages/count_tokens"
+_COUNTS: dict[str, tuple[ProxiedApi, str, Body]] = {
+    "/v1/messages/count_tokens": (MessagesApi(), "count_tokens", {}),
+    "/v1/responses/input_tokens": (
+        ResponsesApi(),
+        "input_tokens",
+        {"object": "response.input_tokens"},
+    ),
+}
+"""Where a prompt's tokens are counted: by which API, where below its address, and as what."""
 
 
 class _Refused(Exception):  # noqa: N818 - an answer
@@ -70,8 +78,17 @@ def app_of(session: Session, client: httpx2.AsyncClient) -> Starlette:
 
         return endpoint
 
-    async def count(request: Request) -> Response:
-        return await _guarded(MessagesApi(), lambda: _count(session, request, client))
+    def counting(api: ProxiedApi, path: str, shown: Body) -> Callable[[Request], Any]:
+        async def endpoint(request: Request) -> Response:
+            return await _guarded(api, lambda: _count(session, api, path, shown, request, client))
+
+        return endpoint
+
+    async def lost(request: Request, error: Exception) -> Response:
+        ways = ", ".join([*_ROUTES, *_COUNTS, "/v1/models"])
+        told = f"grindstone: {request.method} {request.url.path} leads nowhere; there are {ways}"
+        body = MessagesApi().error("not_found_error", told)
+        return JSONResponse(body, getattr(error, "status_code", 404), headers=FINAL)
 
     async def models(request: Request) -> Response:
         shown = {"id": session.model, "type": "model", "object": "model", "owned_by": "grindstone"}
@@ -86,11 +103,12 @@ def app_of(session: Session, client: httpx2.AsyncClient) -> Starlette:
     return Starlette(
         routes=[
             *(Route(path, at(api), methods=["POST"]) for path, api in _ROUTES.items()),
-            Route(_COUNT, count, methods=["POST"]),
+            *(Route(path, counting(*told), methods=["POST"]) for path, told in _COUNTS.items()),
             Route("/v1/models", models),
             Route("/v1/models/{name:path}", models),
             Route("/", health, methods=["GET", "HEAD"]),
-        ]
+        ],
+        exception_handlers={404: lost, 405: lost},
     )
 
 
@@ -130,6 +148,10 @@ async def _asked(session: Session, request: Request, api: ProxiedApi) -> Body:
 
 async def _read(session: Session, request: Request) -> Body:
     too_large = _Refused(413, "request_too_large", f"more than {LARGEST_BODY} bytes")
+    packed = request.headers.get("content-encoding", "identity")
+    if packed != "identity":
+        told = f"content-encoding: {packed} is not taken, send the JSON as it is"
+        raise _Refused(415, "invalid_request_error", told)
     told = request.headers.get("content-length", "0")
     if not told.isdecimal() or int(told[:20]) > LARGEST_BODY:
         raise too_large
@@ -170,7 +192,7 @@ async def _answer(
     except BaseException:
         over.set()
         raise
-    return _Stream(session, api, asking, over)
+    return _Stream(session, api, asking, over, body)
 
 
 class _Whole(JSONResponse):
@@ -204,11 +226,13 @@ class _Stream(StreamingResponse):
         api: ProxiedApi,
         asking: "asyncio.Task[Received]",
         over: asyncio.Event,
+        asked: Body,
     ) -> None:
         self._session = session
         self._api = api
         self._asking = asking
         self._over = over
+        self._asked = asked
         super().__init__(self._events(), media_type="text/event-stream")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -232,7 +256,7 @@ class _Stream(StreamingResponse):
             events = self._api.error_events("invalid_request_error", str(bad))
         else:
             together = bytearray()  # each piece that is sent costs more than what is in it
-            for event in self._api.events(received.body):
+            for event in self._api.events(received.body, self._asked):
                 together += event
                 if len(together) >= SENT_BYTES:
                     yield bytes(together)
@@ -244,17 +268,24 @@ class _Stream(StreamingResponse):
             yield event
 
 
-async def _count(session: Session, request: Request, client: httpx2.AsyncClient) -> Response:
+async def _count(
+    session: Session,
+    api: ProxiedApi,
+    path: str,
+    shown: Body,
+    request: Request,
+    client: httpx2.AsyncClient,
+) -> Response:
     """Return how long a prompt is: as the service counts it, else by its size; it costs nothing."""
-    body = kept_inside(await _asked(session, request, MessagesApi()))
+    body = kept_inside(await _asked(session, request, api))
     headers = told_beside(request.headers)
-    url = f"{session.service.urls[Api.MESSAGES]}/count_tokens"
+    url = f"{session.service.urls[api.api]}/{path}"
     content = json.dumps(body).encode()
-    counted = len(content) // BYTES_PER_TOKEN
+    counted = reckoned_bytes(body, len(content)) // BYTES_PER_TOKEN
     if session.may_count():
         with contextlib.suppress(httpx2.HTTPError, ValueError, TypeError, KeyError):
             headers["content-type"] = "application/json"
             told = await client.post(url, content=content, headers=headers)
             if told.status_code == 200:
                 counted = int(told.json()["input_tokens"])
-    return JSONResponse({"input_tokens": counted})
+    return JSONResponse(shown | {"input_tokens": counted})

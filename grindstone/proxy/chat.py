@@ -13,6 +13,7 @@ from grindstone.llm.chat_stream import JOINED, ChatStream
 from grindstone.llm.messages import Response
 from grindstone.llm.service import Api
 from grindstone.proxy.api import (
+    BadBody,
     Body,
     FirstWords,
     Heard,
@@ -54,6 +55,8 @@ class ChatApi:
 
     def outgoing(self, body: Body) -> Body:
         """Return the request, streamed, with the usage at its end."""
+        if body.get("functions") or body.get("function_call"):
+            raise BadBody("functions are not taken: name them as tools")
         options = {**(body.get("stream_options") or {}), "include_usage": True}
         return body | {"stream": True, "stream_options": options}
 
@@ -98,8 +101,11 @@ class ChatApi:
             ),
         )
 
-    def events(self, answer: Body) -> Iterator[bytes]:
-        """Yield chunks: each choice's parts, its reason to end, the usage, and the end."""
+    def events(self, answer: Body, asked: Body) -> Iterator[bytes]:
+        """Yield chunks: each choice's parts, its reason to end, the usage if asked, and the end.
+
+        The usage's chunk has no choice, which breaks programs that did not ask for it.
+        """
         head = {
             name: value for name, value in answer.items() if name not in {"choices", "usage"}
         } | {"object": "chat.completion.chunk"}
@@ -108,7 +114,8 @@ class ChatApi:
             for delta, ended in [(d, None) for d in deltas] + [({}, choice["finish_reason"])]:
                 piece = {"index": choice["index"], "delta": delta, "finish_reason": ended}
                 yield sse(head | {"choices": [piece], "usage": None})
-        yield sse(head | {"choices": [], "usage": answer["usage"]})
+        if (asked.get("stream_options") or {}).get("include_usage"):
+            yield sse(head | {"choices": [], "usage": answer["usage"]})
         yield b"data: [DONE]\n\n"
 
     def error(self, kind: str, message: str) -> Body:

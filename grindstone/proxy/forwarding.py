@@ -15,7 +15,7 @@ from grindstone.llm.messages import Response
 from grindstone.llm.sse import HttpInquiry
 from grindstone.proxy.api import BadBody, Body, ProxiedApi, whole
 from grindstone.proxy.identity import call_key
-from grindstone.proxy.reach import kept_inside, told_beside
+from grindstone.proxy.reach import kept_inside, reckoned_bytes, told_beside
 from grindstone.proxy.session import Exchange, Session
 
 OURS_TO_MEND = frozenset({401, 402, 403, 407})
@@ -67,7 +67,7 @@ async def answer(
     """
     body = kept_inside(body)
     try:
-        identity = digest(api.identity(body))
+        identity = await asyncio.to_thread(lambda: digest(api.identity(body)))
         opening, heard = api.opening(body), api.heard(body)
         outgoing = api.outgoing(body)
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
@@ -90,14 +90,15 @@ async def answer(
         response = await session.calls.recall(key, site)
         if response is None:
             content = await asyncio.to_thread(_encoded, outgoing)
+            reckoned = reckoned_bytes(body, len(content))
             inquiry = HttpInquiry(
                 client,
                 session.service.urls[api.api],
                 content,
-                lambda: api.streamed(len(content)),
+                lambda: api.streamed(reckoned),
                 headers=told_beside(headers),
             )
-            size = RequestSize(len(content), api.most_tokens(body))
+            size = RequestSize(reckoned, api.most_tokens(body))
             try:
                 response = await session.calls.pay(inquiry, site, key, size=size)
             except (InfrastructureError, BudgetExceededError) as error:

@@ -99,7 +99,7 @@ class MessagesApi:
             ),
         )
 
-    def events(self, answer: Body) -> Iterator[bytes]:
+    def events(self, answer: Body, asked: Body) -> Iterator[bytes]:
         """Yield message_start, the blocks with their deltas, and the end."""
         usage = answer.get("usage") or {}
         opening = answer | {"content": [], "stop_reason": None, "stop_sequence": None}

@@ -161,7 +161,7 @@ class ResponsesApi:
                     )
         return Said("\n".join(texts), "\n".join(filter(None, thoughts)), tuple(calls))
 
-    def events(self, answer: Body) -> Iterator[bytes]:
+    def events(self, answer: Body, asked: Body) -> Iterator[bytes]:
         """Yield the response's beginning, its items with the deltas of their text, and its end."""
         begun = answer | {"status": "in_progress", "output": [], "usage": None}
         ended = "incomplete" if answer.get("status") == "incomplete" else "completed"

@@ -69,18 +69,19 @@ async def _sse(reply: Reply) -> AsyncIterator[bytes]:
 def _as_openai(
     translated: Callable[[dict[str, Any]], dict[str, Any]],
     worded: Callable[[dict[str, Any]], dict[str, Any]],
-    streamed: Callable[[dict[str, Any]], Iterator[bytes]],
+    streamed: Callable[[dict[str, Any], dict[str, Any]], Iterator[bytes]],
 ) -> Callable[[Request], Awaitable[Response]]:
     """Return an endpoint of one of OpenAI's APIs, which asks and answers as the Messages one."""
 
     async def endpoint(request: Request) -> Response:
-        body = translated(await _body(request))
+        given = await _body(request)
+        body = translated(given)
         asked = parse(body)
         reply = compose(asked, answer(asked), tokens.of_request(body), digest(body))
         told, headers = worded(reply.message()), _headers(f"req_rehearsal_{digest(body)}")
         if asked.stream:
             return StreamingResponse(
-                streamed(told), media_type="text/event-stream", headers=headers
+                streamed(told, given), media_type="text/event-stream", headers=headers
             )
         return JSONResponse(told, headers=headers)
 

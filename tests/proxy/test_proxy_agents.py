@@ -243,6 +243,43 @@ def test_what_is_wrong_with_a_file_is_named(tmp_path: Path):
         load_agent(str(tmp_path / "nowhere.yaml"))
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("files: {notes/x: a}", "mine.yaml: files: 'notes/x' is no absolute path; expected"),
+        ("files: {'{wrkdir}/x': a}", "mine.yaml: files: '{wrkdir}/x' is no absolute path"),
+        ("skills: my/skills", "mine.yaml: skills: 'my/skills' is no absolute path; expected"),
+        ("env: {KEY: '{api_key}'}", "mine.yaml: env.KEY: {api_key} is not filled in; expected"),
+        ("command: 'x {prompt}'", "mine.yaml: command: {prompt} is not filled in; expected"),
+        ("env: {A: '{base-url}'}", "mine.yaml: env.A: {base-url} is not filled in; expected"),
+    ],
+)
+def test_what_would_not_be_filled_in_or_found_is_named(tmp_path: Path, text: str, told: str):
+    path = tmp_path / "mine.yaml"
+    begun = "" if text.startswith("command") else "command: run\n"
+    path.write_text(f"name: mine\n{begun}{text}\n")
+    with pytest.raises(InputError) as caught:
+        load_agent(str(path))
+    assert told in str(caught.value)
+
+
+def test_braces_of_a_shells_or_programs_own_are_let_be(tmp_path: Path):
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        "name: mine\ncommand: awk '{print}' x{a,b} ${HOME} {instruction_file}\n"
+        "env: {JSON: '{\"key\": 1}'}\nskills: ~/.mine/skills\n"
+        "files: {/x.py: 'f\"{prompt} {key}\"'}\n"
+    )
+    assert load_agent(str(path)).skills == "~/.mine/skills"
+
+
+def test_an_empty_file_is_no_agent(tmp_path: Path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("")
+    with pytest.raises(InputError, match=r"mine\.yaml: .*expected"):
+        load_agent(str(path))
+
+
 def test_what_names_an_agent_is_its_profile():
     assert GrindSettings(agent="codex").native_profile is Profile.COMMAND
     assert GrindSettings(agent_command="x").native_profile is Profile.COMMAND

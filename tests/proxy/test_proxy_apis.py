@@ -1,16 +1,21 @@
 """The three APIs: a body taken apart into events and put together again is the same body."""
 
+import base64
+import gzip
 import json
 from typing import Any
 
 import pytest
-from starlette.responses import Response, StreamingResponse
-from support.model_proxy import Enter, events_in
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from support.model_proxy import Enter, asked, events_in
 from support.model_service import Service
 
+from grindstone.llm.budget import RequestSize, SpendMeter
+from grindstone.llm.service import Api
 from grindstone.proxy.api import ProxiedApi, sse, whole
 from grindstone.proxy.chat import ChatApi
 from grindstone.proxy.messages import MessagesApi
+from grindstone.proxy.reach import reckoned_bytes
 from grindstone.proxy.responses import ResponsesApi
 from grindstone.records import Usage
 
@@ -95,6 +100,7 @@ RESPONSE = {
         "input_tokens_details": {"cached_tokens": 3},
     },
 }
+WITH_USAGE: dict[str, Any] = {"stream_options": {"include_usage": True}}
 BODIES: list[tuple[ProxiedApi, dict[str, Any]]] = [
     (MessagesApi(), MESSAGE),
     (ChatApi(), COMPLETION),
@@ -105,7 +111,7 @@ BODIES: list[tuple[ProxiedApi, dict[str, Any]]] = [
 @pytest.mark.parametrize(("api", "body"), BODIES, ids=lambda value: getattr(value, "api", ""))
 def test_events_add_up_to_the_body_they_were_made_of(api: ProxiedApi, body: dict[str, Any]):
     answer = api.streamed(0)
-    events = list(api.events(body))
+    events = list(api.events(body, WITH_USAGE))
     for event in events_in(b"".join(events).decode()):
         answer.add(event)
     assert answer.complete
@@ -153,7 +159,7 @@ async def test_openais_apis_pass_whole_streamed_and_replayed(
     body: dict[str, Any],
 ):
     def reply(_: dict[str, Any]) -> Response:
-        return StreamingResponse(api.events(body), media_type="text/event-stream")
+        return StreamingResponse(api.events(body, WITH_USAGE), media_type="text/event-stream")
 
     service.reply = reply
     for _ in range(2):  # the second time out of the journal
@@ -162,14 +168,123 @@ async def test_openais_apis_pass_whole_streamed_and_replayed(
             plain = await inside.client.post(path, json=asked, headers=headers)
             assert plain.json() == body
             streamed = asked | {"stream": True, "tools": [{"name": "x", "type": "function"}]}
+            streamed |= WITH_USAGE if api.api is Api.CHAT else {}
             events = await inside.client.post(path, json=streamed, headers=headers)
             told = events_in(events.text)
-            assert told == events_in(b"".join(api.events(body)).decode())
+            assert told == events_in(b"".join(api.events(body, WITH_USAGE)).decode())
     assert len(service.bodies) == 2
     assert all(each["stream"] is True for each in service.bodies)
     assert inside.session.opening is not None
     assert inside.session.opening == ("Be brief.", "go")
     assert [each.replayed for each in inside.session.exchanges] == [True, True]
+
+
+@pytest.mark.parametrize("asked", [{}, {"stream_options": None}, WITH_USAGE])
+async def test_a_chunk_without_a_choice_comes_to_who_asked_for_usage_alone(
+    service: Service, enter: Enter, asked: dict[str, Any]
+):
+    def reply(_: dict[str, Any]) -> Response:
+        events = ChatApi().events(COMPLETION, WITH_USAGE)
+        return StreamingResponse(events, media_type="text/event-stream")
+
+    service.reply = reply
+    async with enter(kind="openai") as inside:
+        headers = {"authorization": f"Bearer {inside.session.token}"}
+        body = CHAT_ASKED | {"stream": True} | asked
+        given = await inside.client.post("/v1/chat/completions", json=body, headers=headers)
+    told = events_in(given.text)
+    assert [bool(chunk.get("usage")) for chunk in told if not chunk["choices"]] == (
+        [True] if asked == WITH_USAGE else []
+    )
+    assert inside.session.exchanges[0].usage.input_tokens > 0
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "told"),
+    [
+        ("/v1/chat/completions", CHAT_ASKED | {"functions": [{"name": "x"}]}, "tools"),
+        ("/v1/chat/completions", CHAT_ASKED | {"function_call": "auto"}, "tools"),
+    ],
+)
+async def test_what_is_not_taken_is_named_with_what_is(
+    service: Service, enter: Enter, path: str, body: dict[str, Any], told: str
+):
+    async with enter(kind="openai") as inside:
+        headers = {"authorization": f"Bearer {inside.session.token}"}
+        given = await inside.client.post(path, json=body, headers=headers)
+    assert given.status_code == 400
+    assert told in given.json()["error"]["message"]
+    assert service.bodies == []
+
+
+async def test_a_packed_request_is_refused_by_its_header(service: Service, enter: Enter):
+    async with enter() as inside:
+        headers = {"x-api-key": inside.session.token, "content-encoding": "gzip"}
+        packed = gzip.compress(json.dumps(asked("go")).encode())
+        given = await inside.client.post("/v1/messages", content=packed, headers=headers)
+    assert given.status_code == 415
+    assert "content-encoding" in given.json()["error"]["message"]
+
+
+async def test_a_path_that_leads_nowhere_names_those_that_lead_somewhere(enter: Enter):
+    async with enter() as inside:
+        lost = await inside.client.post("/v1/v1/messages", json=asked("go"))
+        wrong = await inside.client.get("/v1/messages")
+    assert (lost.status_code, wrong.status_code) == (404, 405)
+    assert "POST /v1/v1/messages leads nowhere" in lost.json()["error"]["message"]
+    assert "/v1/chat/completions" in lost.json()["error"]["message"]
+    assert "GET /v1/messages" in wrong.json()["error"]["message"]
+
+
+async def test_responses_have_their_tokens_counted_too(service: Service, enter: Enter):
+    service.reply = lambda _: JSONResponse({"object": "response.input_tokens", "input_tokens": 12})
+    async with enter(kind="openai") as inside:
+        headers = {"authorization": f"Bearer {inside.session.token}"}
+        given = await inside.client.post(
+            "/v1/responses/input_tokens", json=RESPONSES_ASKED, headers=headers
+        )
+    assert given.json() == {"object": "response.input_tokens", "input_tokens": 12}
+    assert service.paths[-1].endswith("/responses/input_tokens")
+    assert inside.session.exchanges == []
+
+
+PICTURE = base64.b64encode(b"x" * 1_500_000).decode()
+PICTURES: list[tuple[ProxiedApi, dict[str, Any]]] = [
+    (
+        MessagesApi(),
+        {
+            "type": "image",
+            "source": {"type": "base64", "media_type": "image/png", "data": PICTURE},
+        },
+    ),
+    (
+        MessagesApi(),
+        {
+            "type": "tool_result",
+            "tool_use_id": "t",
+            "content": [{"type": "image", "source": {"type": "base64", "data": PICTURE}}],
+        },
+    ),
+    (
+        ChatApi(),
+        {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PICTURE}"}},
+    ),
+    (
+        ResponsesApi(),
+        {"type": "input_image", "image_url": f"data:image/png;base64,{PICTURE}"},
+    ),
+]
+
+
+@pytest.mark.parametrize(("api", "block"), PICTURES)
+def test_a_picture_is_not_reckoned_by_its_bytes(api: ProxiedApi, block: dict[str, Any]):
+    message = {"role": "user", "content": [block]}
+    body = {"model": "m", "messages": [message], "input": [message]}
+    content = len(json.dumps(body))
+    assert reckoned_bytes(body, content) < content - 1_900_000
+    expected, most = SpendMeter().guess(RequestSize(reckoned_bytes(body, content), 100))
+    assert 1_500 < expected.input_tokens < 20_000
+    assert most.input_tokens > expected.input_tokens
 
 
 async def test_an_api_the_model_does_not_speak_is_named(enter: Enter):
@@ -250,4 +365,4 @@ async def test_a_refusal_inside_a_stream_is_the_programs_business(
 
 def stream_of_body(path: str) -> Response:
     api, body = (ResponsesApi(), RESPONSE) if "responses" in path else (ChatApi(), COMPLETION)
-    return StreamingResponse(api.events(body), media_type="text/event-stream")
+    return StreamingResponse(api.events(body, WITH_USAGE), media_type="text/event-stream")

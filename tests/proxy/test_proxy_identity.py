@@ -1,13 +1,18 @@
 """What makes two requests the same: attacked from both sides, through each of the three APIs."""
 
+import asyncio
+import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from support.model_proxy import Enter, asked
+from support.model_service import Service
 
 from grindstone.digest import digest
 from grindstone.proxy.api import ProxiedApi
 from grindstone.proxy.chat import ChatApi
+from grindstone.proxy.identity import settled_piece, settled_text
 from grindstone.proxy.messages import MessagesApi
 from grindstone.proxy.responses import ResponsesApi
 
@@ -150,3 +155,26 @@ def test_tools_are_known_by_their_names_and_results_by_their_calls(api: ProxiedA
     else:
         last["content"][0]["content"] = "other"
     assert known(api, body) == known(api, shown)
+
+
+def test_a_long_text_is_settled_piece_by_piece():
+    rows = [f"row {i} at 12:{i % 60:02d}, session id abcdef{i:06d}" for i in range(20_000)]
+    text = "\n".join(rows)
+    whole, known = settled_text(text), settled_piece.cache_info()
+    assert settled_text(f"{text}\nand one more") == f"{whole}\nand one more"
+    assert settled_piece.cache_info().misses - known.misses < 5, "what it begins with is known"
+    assert whole == "\n".join(settled_text(row) for row in rows)
+    assert settled_text("x" * 100_000) == "x" * 100_000
+
+
+async def test_a_long_conversation_keeps_nobody_else_waiting(service: Service, enter: Enter):
+    text = "\n".join(f"line {i}, 12:{i % 60:02d}, value {i * 7}" for i in range(60_000))
+    longest, began = 0.0, time.monotonic()
+    async with enter() as inside:
+        asking = asyncio.create_task(inside.ask(asked(text)))
+        while not asking.done():
+            at = time.monotonic()
+            await asyncio.sleep(0.001)
+            longest = max(longest, time.monotonic() - at)
+        assert (await asking).status_code == 200
+    assert longest < (time.monotonic() - began) / 3

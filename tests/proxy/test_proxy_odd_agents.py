@@ -112,6 +112,57 @@ async def test_one_that_ends_with_an_error_before_it_asked_has_no_score(
     assert caught.value.cause is Cause.AGENT_BROKEN
 
 
+@pytest.mark.parametrize(
+    ("ending", "code", "told"),
+    [
+        ("exit 3", 3, "out of ideas"),
+        ("kill -9 $$", 137, "out of ideas"),
+        ("python3 -c 'raise ValueError(\"no choice\")'", 1, "ValueError: no choice"),
+    ],
+)
+async def test_one_that_ends_with_an_error_once_it_asked_is_said_to(
+    start: Start, service: Service, models: Models, ending: str, code: int, told: str
+):
+    service.reply = says("echo one")
+    agent = program(f"( bash /root/.agent/loop.sh; echo out of ideas; {ending} )")
+    if ending.startswith("kill"):
+        agent = program(f"bash -c 'bash /root/.agent/loop.sh; echo out of ideas; {ending}'")
+    done = await tried(agent, start, service, models)
+    assert done.stop_reason is StopReason.PROGRAM_FAILED
+    assert f"exit code {code}" in done.submission
+    assert told in done.submission
+    assert [step.kind.value for step in done.steps][-2:] == ["agent", "agent"]
+
+
+async def test_what_one_said_that_asked_nothing_is_told(
+    start: Start, service: Service, models: Models
+):
+    done = await tried(quick_agent("echo usage: my-agent TASK"), start, service, models)
+    assert done.stop_reason is StopReason.SUBMITTED
+    assert "asked its model nothing" in done.submission
+    assert "usage: my-agent TASK" in done.submission
+
+
+async def test_one_that_needs_a_terminal_has_one_by_script(
+    start: Start, service: Service, models: Models
+):
+    service.reply = says("tty")
+    agent = program("script -qec '[ -t 0 ] && [ -t 1 ] && bash /root/.agent/loop.sh' /dev/null")
+    done = await tried(agent, start, service, models)
+    assert done.stop_reason is StopReason.SUBMITTED
+    assert done.submission == "Done."
+
+
+async def test_files_lie_at_home_and_in_the_tasks_folder(
+    start: Start, service: Service, models: Models
+):
+    agent = quick_agent("cat ~/.mine/rules.md AGENTS.md; exit 1").model_copy(
+        update={"files": {"~/.mine/rules.md": "at home", "{workdir}/AGENTS.md": "in {workdir}"}}
+    )
+    with pytest.raises(InfrastructureError, match=r"at homein /"):
+        await tried(agent, start, service, models)
+
+
 async def test_one_that_hangs_is_ended_by_the_clock(start: Start, service: Service, models: Models):
     began = time.monotonic()
     done = await tried(
