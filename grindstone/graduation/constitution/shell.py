@@ -13,7 +13,7 @@ import re
 import shlex
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from grindstone.graduation.constitution.blank_variables import blank_variables
 from grindstone.graduation.constitution.embedded import handed_on, supplied
@@ -80,6 +80,19 @@ def read_scripts(pieces: tuple[str | WrittenFile, ...]) -> tuple[Script, ...]:
     return tuple(found)
 
 
+class _Redirects(NamedTuple):
+    """What redirections write and read, and the document they give."""
+
+    writes: tuple[str, ...]
+    reads: tuple[str, ...]
+    document: str
+
+    def beside(self, other: "_Redirects") -> "_Redirects":
+        """Return both; of two documents the first is read."""
+        document = self.document or other.document
+        return _Redirects(self.writes + other.writes, self.reads + other.reads, document)
+
+
 class _Reader:
     """Reads one script, with the files that are known beside it."""
 
@@ -116,8 +129,8 @@ class _Reader:
         if node.type == "pipeline":
             return self._pipeline(node, depth, fed_by, given)
         if node.type == "file_redirect":  # $(< file)
-            _, reads, _ = self._redirected([node])
-            self.found.append(Command(words=(), reads=tuple(reads), folder=self._folder))
+            reads = self._redirected([node]).reads
+            self.found.append(Command(words=(), reads=reads, folder=self._folder))
             return ()
         if node.type == "for_statement":
             return self._loop(node, depth, fed_by)
@@ -171,19 +184,19 @@ class _Reader:
     ) -> tuple[str, ...]:
         redirects = [each for each in node.named_children if each.type.endswith("_redirect")]
         body = node.child_by_field_name("body") if node.type == "redirected_statement" else node
-        writes, reads, document = self._redirected(redirects)
+        to = self._redirected(redirects)
         piped = [
             each for part in redirects for each in part.named_children if each.type == "pipeline"
         ]
         if body is not None and body.type != "command":
             start = len(self.found)
-            last = self._visit(body, depth, fed_by, document or given)
+            last = self._visit(body, depth, fed_by, to.document or given)
             for at in range(start, len(self.found))[-1:]:
                 command = self.found[at]
                 self.found[at] = command._replace(
-                    writes=(*command.writes, *writes),
-                    reads=(*command.reads, *reads),
-                    document=command.document or document,
+                    writes=command.writes + to.writes,
+                    reads=command.reads + to.reads,
+                    document=command.document or to.document,
                 )
                 self._files.keep(self.found[at], given)
                 self._open(self.found[at], depth)
@@ -192,8 +205,7 @@ class _Reader:
         parts = [] if body is None else list(body.named_children)
         own = [each for each in parts if each.type.endswith("_redirect")]
         if body is not node:
-            more = self._redirected(own)
-            writes, reads, document = writes + more[0], reads + more[1], document or more[2]
+            to = to.beside(self._redirected(own))
         runs, reveals = [], []
         for child in parts:
             if child.type == "variable_assignment":
@@ -211,13 +223,14 @@ class _Reader:
                 self._visit(inner, depth + 1, ())
                 runs += [each.program for each in self.found[start:]]
         bare = unwrapped(tuple(words))
-        if "xargs" in bare.through and (document or given):
-            bare = bare._replace(words=supplied(bare.words, document or given or "", words))
+        told = to.document or given or ""
+        if "xargs" in bare.through and told:
+            bare = bare._replace(words=supplied(bare.words, told, words))
         command = Command(
             words=bare.words,
-            writes=tuple(writes),
-            reads=tuple(reads),
-            document=document or (given or ""),
+            writes=to.writes,
+            reads=to.reads,
+            document=told,
             fed_by=fed_by,
             runs=(*runs, *(each for name in reveals for each in self._tainted.get(name, ()))),
             reveals=tuple(reveals),
@@ -230,11 +243,12 @@ class _Reader:
         self._enter(command, depth)
         self._open(command, depth)
         for each in piped:  # cat <<E | sh
-            self._visit(each, depth, (*fed_by, command.program), printed(command.words, document))
+            self._visit(
+                each, depth, (*fed_by, command.program), printed(command.words, to.document)
+            )
         return (command.program,)
 
-    def _redirected(self, parts: Sequence["Node"]) -> tuple[list[str], list[str], str]:
-        """Return what redirections write and read, and the document they give."""
+    def _redirected(self, parts: Sequence["Node"]) -> _Redirects:
         writes: list[str] = []
         reads: list[str] = []
         document = ""
@@ -245,7 +259,7 @@ class _Reader:
                 if target is not None:
                     sign = text_of(redirect).lstrip("012")
                     (reads if sign.startswith("<") else writes).extend(self._words(target))
-        return writes, reads, document
+        return _Redirects(tuple(writes), tuple(reads), document)
 
     def _document(self, redirect: "Node") -> str:
         bodies = [*descend(redirect, "heredoc_body")]
