@@ -13,7 +13,7 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Written(BaseModel):
+class PlainNumbers(BaseModel):
     """Of a record that people write: `true` and `false` are no numbers."""
 
     @model_validator(mode="before")

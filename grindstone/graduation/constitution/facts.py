@@ -11,7 +11,7 @@ from typing import Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from grindstone.base import Frozen, Written
+from grindstone.base import Frozen, PlainNumbers
 from grindstone.graduation.rules.files import input_error, read_yaml
 
 Relation = Literal["levies", "lies_in", "is_a", "free_of"]
@@ -29,7 +29,7 @@ WORDS = ("buyer", "supply")
 """What may be stated of a sale beyond place and item: numbers, and nodes of that kind."""
 
 
-class Source(Frozen, Written):
+class Source(Frozen, PlainNumbers):
     """Where a fact is written."""
 
     title: str
@@ -37,7 +37,7 @@ class Source(Frozen, Written):
     as_of: dt.date = Field(description="When it was last compared with its source.")
 
 
-class Node(Frozen, Written):
+class Node(Frozen, PlainNumbers):
     """A thing facts speak of."""
 
     id: str
@@ -46,7 +46,7 @@ class Node(Frozen, Written):
     names: tuple[str, ...] = Field((), description="Words by which a text means it.")
 
 
-class Fact(Frozen, Written):
+class Fact(Frozen, PlainNumbers):
     """One sentence: subject, relation, object."""
 
     subject: str

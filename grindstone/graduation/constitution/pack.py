@@ -8,7 +8,7 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field, FiniteFloat, ValidationError, field_validator, model_validator
 
-from grindstone.base import Frozen, Written
+from grindstone.base import Frozen, PlainNumbers
 from grindstone.digest import digest
 from grindstone.errors import InputError
 from grindstone.graduation.constitution.deeds import Deed
@@ -43,7 +43,7 @@ def _telling(value: Text) -> Text:
     return value
 
 
-class Base(Frozen, Written):
+class Base(Frozen, PlainNumbers):
     """What every rule says of itself."""
 
     id: str = Field(pattern=r"^\S(.*\S)?$")
@@ -191,7 +191,7 @@ Rule = Annotated[
 ]
 
 
-class RulePack(Frozen, Written):
+class RulePack(Frozen, PlainNumbers):
     """A domain's rules.
 
     A pack applies when the agent's policy names it, when whoever filed the episode labelled it

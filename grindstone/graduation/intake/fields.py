@@ -43,7 +43,7 @@ def _to_keep(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
     return value
 
 
-Record = Annotated[dict[str, JsonValue], AfterValidator(_to_keep)]
+JsonFields = Annotated[dict[str, JsonValue], AfterValidator(_to_keep)]
 """Fields of somebody's own, as JSON has them."""
 
 

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from pydantic import ConfigDict, Field, ValidationError
 
-from grindstone.base import Written
+from grindstone.base import PlainNumbers
 from grindstone.errors import InputError
 from grindstone.graduation.intake.fields import Moment
 from grindstone.graduation.intake.recording import Edit, Work
@@ -21,7 +21,7 @@ COUNTED = "(counted, not detailed)"
 """The field of a correction that was counted and not described."""
 
 
-class OpenEpisode(Written):
+class OpenEpisode(PlainNumbers):
     """A piece of work as it is being told; `GraduationService.keep_episode` keeps it."""
 
     model_config = ConfigDict(validate_assignment=True, extra="forbid")

@@ -13,10 +13,10 @@ from pydantic import (
     ValidationError,
 )
 
-from grindstone.base import Frozen, Written
+from grindstone.base import Frozen, PlainNumbers
 from grindstone.digest import digest
 from grindstone.errors import InputError
-from grindstone.graduation.intake.fields import AgentId, EpisodeId, Moment, Record
+from grindstone.graduation.intake.fields import AgentId, EpisodeId, JsonFields, Moment
 from grindstone.graduation.registry import Registry
 from grindstone.graduation.rules.scope import Subject
 from grindstone.home import Home
@@ -44,7 +44,7 @@ STARS = 5
 MOST_CORRECTIONS = 1_000_000
 
 
-class Edit(Frozen, Written):
+class Edit(Frozen, PlainNumbers):
     """One correction a human made."""
 
     field: str
@@ -55,16 +55,16 @@ class Edit(Frozen, Written):
     timestamp: Moment | None = Field(None, description="Empty: when it is recorded.")
 
 
-class RecordedAction(Frozen, Written):
+class RecordedAction(Frozen, PlainNumbers):
     """One thing the agent did or said."""
 
     tool: str = ""
-    fields: Record = {}
+    fields: JsonFields = {}
     text: str = ""
     at: Moment | None = None
 
 
-class Rating(Frozen, Written):
+class Rating(Frozen, PlainNumbers):
     """A person's rating."""
 
     rated_by: str = Field(min_length=1)
@@ -72,7 +72,7 @@ class Rating(Frozen, Written):
     comment: str = ""
 
 
-class Work(Frozen, Written):
+class Work(Frozen, PlainNumbers):
     """An episode as whoever saw it tells it; the shape of an imported row."""
 
     agent_id: AgentId
@@ -86,7 +86,7 @@ class Work(Frozen, Written):
     tags: tuple[str, ...] = ()
     category: str = ""
     difficulty: str = ""
-    metadata: Record = {}
+    metadata: JsonFields = {}
     actions: tuple[RecordedAction, ...] = ()
     skills: tuple[str, ...] = ()
     confidence: float | None = Field(None, ge=0.0, le=1.0)
@@ -251,7 +251,7 @@ def _trajectory(work: Work, now: datetime) -> Trajectory:
 # Sessions: what happened, line by line, while it happened.
 
 
-class SessionEnd(Frozen, Written):
+class SessionEnd(Frozen, PlainNumbers):
     """The line that closes a session: all of `Work` that was not told before."""
 
     type: Literal["end"]
@@ -262,7 +262,7 @@ class SessionEnd(Frozen, Written):
     tags: tuple[str, ...] = ()
     category: str = ""
     difficulty: str = ""
-    metadata: Record = {}
+    metadata: JsonFields = {}
     skills: tuple[str, ...] = ()
     verified_by: str = ""
     at: Moment

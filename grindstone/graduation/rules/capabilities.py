@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 from pydantic import Field, model_validator
 
-from grindstone.base import Frozen, Written
+from grindstone.base import Frozen, PlainNumbers
 from grindstone.graduation.rules.levels import ORDER, Level
 
 
-class CapabilityRule(Frozen, Written):
+class CapabilityRule(Frozen, PlainNumbers):
     """When a capability rises and falls."""
 
     intern: int = Field(5, ge=1, description="Verified successes for INTERN.")

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from pydantic import Field, JsonValue, ValidationError, field_validator
 
-from grindstone.base import Frozen, Written
+from grindstone.base import Frozen, PlainNumbers
 from grindstone.digest import canonical_json
 from grindstone.errors import InputError
 from grindstone.graduation.rules.files import input_error, names, read_yaml, refuse_ending
@@ -44,7 +44,7 @@ NOBODY = frozenset(
 """Names that stand for no person."""
 
 
-class Approver(Frozen, Written):
+class Approver(Frozen, PlainNumbers):
     """A person who may answer for agents."""
 
     name: str = Field(description="As it goes into the trail.")

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt, ValidationError, field_validator, model_validator
 
-from grindstone.base import Frozen, Written
+from grindstone.base import Frozen, PlainNumbers
 from grindstone.digest import digest
 from grindstone.errors import InputError
 from grindstone.graduation.rules.capabilities import CapabilityRule
@@ -34,7 +34,7 @@ def is_rehearsal(episode: Episode) -> bool:
     return episode.rehearsal or episode.profile in UNAIDED
 
 
-class Criteria(Frozen, Written):
+class Criteria(Frozen, PlainNumbers):
     """What an agent must have shown before a step."""
 
     min_episodes: int = Field(ge=1, le=MOST, description="Completed episodes in scope.")
@@ -60,7 +60,7 @@ class Criteria(Frozen, Written):
         return max(self.latest or 0, self.min_episodes)
 
 
-class Group(Frozen, Written):
+class Group(Frozen, PlainNumbers):
     """A part of the record that must meet the step's criteria by itself, as a province does."""
 
     name: str = Field(min_length=1)
@@ -108,7 +108,7 @@ DEFAULT_STEPS: dict[Level, PromotionStep] = {
 SCOPE_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 
 
-class ExamRule(Frozen, Written):
+class ExamRule(Frozen, PlainNumbers):
     """Whether and how edge cases are examined before a promotion."""
 
     required: bool = Field(True, description="No promotion without a passed exam.")
@@ -126,7 +126,7 @@ class ExamRule(Frozen, Written):
     )
 
 
-class WatchRule(Frozen, Written):
+class WatchRule(Frozen, PlainNumbers):
     """The rate of clean runs that live agents must hold, asked after every episode."""
 
     levels: tuple[Level, ...] = Field((Level.AUTONOMOUS,), description="Who is watched.")
@@ -147,7 +147,7 @@ class WatchRule(Frozen, Written):
     )
 
 
-class DemotionRule(Frozen, Written):
+class DemotionRule(Frozen, PlainNumbers):
     """What takes a level away."""
 
     on_critical_breach: bool = True
@@ -170,7 +170,7 @@ Part = Literal["model", "program", "prompts", "tools", "skills"]
 """A part of an agent that its level may hang on."""
 
 
-class Policy(Frozen, Written):
+class Policy(Frozen, PlainNumbers):
     """All rules that govern some agents' autonomy."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic import Field, JsonValue, field_validator
 
-from grindstone.base import Frozen, Written
+from grindstone.base import Frozen, PlainNumbers
 
 if TYPE_CHECKING:
     import polars as pl
@@ -30,7 +30,7 @@ class Subject(NamedTuple):
     metadata: Mapping[str, JsonValue] = MappingProxyType({})
 
 
-class Scope(Frozen, Written):
+class Scope(Frozen, PlainNumbers):
     """A selection of episodes; every condition that is given must hold, all are optional."""
 
     categories: tuple[str, ...] = Field((), description="One of these categories (domains).")
