@@ -7,7 +7,7 @@ that fails this twice is put in quarantine, and told.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from grindstone.benchmark import Task
@@ -58,11 +58,18 @@ async def confirmed(
     if not run.settings.confirm_failures:
         return Lessons(list(made), frozenset())
     by_id = {task.task_id: task for task in tasks}
-    found = await asyncio.gather(*(_one(run, item, by_id[item.task_id], place) for item in made))
-    bad = frozenset(
-        item.task_id for item, lesson in zip(made, found, strict=True) if lesson == "quarantine"
-    )
-    return Lessons([lesson for lesson in found if isinstance(lesson, Episode)], bad)
+    signs = await asyncio.gather(*(_signs(run, item) for item in made))
+    lessons = {item.episode_id: item for item in made}
+    doubted = [_Doubted(*each) for each in zip(made, signs, strict=True) if each[1]]
+    for number in range(1, run.settings.confirm_failures + 1):
+        doubted = await _tried_again(run, doubted, by_id, place, number, lessons)
+    faults = await _faults(run, [by_id[each.failed.task_id] for each in doubted], place)
+    bad = [each for each in doubted if each.failed.task_id in faults]
+    for each in bad:
+        task = by_id[each.failed.task_id]
+        await _put_aside(run, task, each.signs, faults[task.task_id])
+        del lessons[each.failed.episode_id]
+    return Lessons([*lessons.values()], frozenset(each.failed.task_id for each in bad))
 
 
 async def quarantined_by(run: Run[Learning]) -> frozenset[str]:
@@ -76,27 +83,52 @@ def labelled(run: Run[Learning]) -> bool:
     return not getattr(run.settings, "trajectory_only", False)
 
 
-async def _one(
-    run: Run[Learning], failed: Episode, task: Task, place: PlaceInRun
-) -> Episode | str | None:
-    """Return the attempt that teaches in a failure's place; None, or quarantine, where none."""
-    signs = await _signs(run, failed)
-    if not signs:
-        return failed
-    for number in range(1, run.settings.confirm_failures + 1):
-        told = f"{failed.task_id} failed, perhaps for its surroundings ({signs[0]}): tried again"
-        run.note(told)
-        [again] = await run.attempt_all([_again(run, task, place, number)])
+class _Doubted(NamedTuple):
+    """A failure that may be its surroundings'."""
+
+    failed: Episode
+    signs: tuple[str, ...]
+
+
+async def _tried_again(
+    run: Run[Learning],
+    doubted: Sequence[_Doubted],
+    by_id: Mapping[str, Task],
+    place: PlaceInRun,
+    number: int,
+    lessons: dict[str, Episode],
+) -> list[_Doubted]:
+    """Try once more what is in doubt, all of it together; return what is so still.
+
+    Args:
+        run: The run.
+        doubted: The failures.
+        by_id: The tasks.
+        place: Where they were made.
+        number: Of the try, from 1.
+        lessons: What teaches in the place of each failure, by its id; changed.
+    """
+    if not doubted:
+        return []
+    for each in doubted:
+        why = f"perhaps for its surroundings ({each.signs[0]}): tried again"
+        run.note(f"{each.failed.task_id} failed, {why}")
+    tries = [_again(run, by_id[each.failed.task_id], place, number) for each in doubted]
+    left = []
+    for each, again in zip(doubted, await run.attempt_all(tries), strict=True):
         if again.passed is None:
-            continue
-        if labelled(run) and again.passed:
-            run.note(f"{failed.task_id} passed when tried again: nothing is learned")
-            return None
-        if not await _signs(run, again):
-            return again
-    reason = await _fault(run, task, place)
-    if not reason:
-        return failed
+            left.append(each)
+        elif labelled(run) and again.passed:
+            run.note(f"{each.failed.task_id} passed when tried again: nothing is learned")
+            del lessons[each.failed.episode_id]
+        elif await _signs(run, again):
+            left.append(each)
+        else:
+            lessons[each.failed.episode_id] = again
+    return left
+
+
+async def _put_aside(run: Run[Learning], task: Task, signs: tuple[str, ...], reason: str) -> None:
     row = QuarantineRow(
         run_key=run.key,
         task_id=task.task_id,
@@ -107,7 +139,6 @@ async def _one(
     )
     await asyncio.to_thread(run.ledger.append, [row], run_key=run.key)
     run.note(f"{task.task_id} is in quarantine: {reason}")
-    return "quarantine"
 
 
 async def _signs(run: Run[Learning], item: Episode) -> tuple[str, ...]:
@@ -136,34 +167,39 @@ def _again(run: Run[Learning], task: Task, place: PlaceInRun, number: int) -> Pl
     )
 
 
-async def _fault(run: Run[Learning], task: Task, place: PlaceInRun) -> str:
-    """Return what is wrong with a task, by its own solution and by doing nothing; empty: nothing.
+async def _faults(run: Run[Learning], tasks: Sequence[Task], place: PlaceInRun) -> dict[str, str]:
+    """Return what is wrong with tasks, by their ids; those that are sound are left out.
 
-    This is about the task: no agent takes part, and no model is asked.
+    Told by a task's own solution and by doing nothing: no agent takes part, and no model is asked.
     """
-    kinds = [(Profile.NOP, "doing nothing passed")]
-    if task.has_solution:
-        kinds.insert(0, (Profile.ORACLE, "its own solution failed"))
-    for profile, problem in kinds:
-        wrong = 0
+    found: dict[str, str] = {}
+    for profile, problem in (
+        (Profile.ORACLE, "its own solution failed"),
+        (Profile.NOP, "doing nothing passed"),
+    ):
+        suspects = [task for task in tasks if task.task_id not in found]
+        if profile is Profile.ORACLE:
+            suspects = [task for task in suspects if task.has_solution]
+        solver = run.solver.model_copy(update={"profile": profile})
         for trial in range(CHECKS):
-            solver = run.solver.model_copy(update={"profile": profile})
-            [checked] = await run.attempt_all(
-                [
-                    run.plan_attempt(
-                        task,
-                        place.snapshot,
-                        Purpose.CHECK,
-                        trial=trial,
-                        cycle=place.cycle,
-                        batch=place.batch,
-                        solver=solver,
-                    )
-                ]
-            )
-            if checked.passed is None or checked.passed == (profile is Profile.ORACLE):
+            if not suspects:
                 break
-            wrong += 1
-        if wrong == CHECKS:
-            return f"{problem} {CHECKS} times of {CHECKS}"
-    return ""
+            checks = [
+                run.plan_attempt(
+                    task,
+                    place.snapshot,
+                    Purpose.CHECK,
+                    trial=trial,
+                    cycle=place.cycle,
+                    batch=place.batch,
+                    solver=solver,
+                )
+                for task in suspects
+            ]
+            suspects = [
+                task
+                for task, made in zip(suspects, await run.attempt_all(checks), strict=True)
+                if made.passed is not None and made.passed != (profile is Profile.ORACLE)
+            ]
+        found |= {task.task_id: f"{problem} {CHECKS} times of {CHECKS}" for task in suspects}
+    return found

@@ -12,14 +12,18 @@ from prefect.client.schemas.objects import State
 from prefect.flow_engine import run_flow_async
 from prefect.states import Completed, Scheduled, exception_to_failed_state
 from support.sender import Sender
+from support.viewer_home import command, conversation, keep_attempt
 
 from grindstone.attempt.mailbox import SliceMailbox
 from grindstone.attempt.run import error_episode
+from grindstone.blocks import BlockNames
 from grindstone.errors import BudgetExceededError, Cause, InfrastructureError, InputError
 from grindstone.flows.attempt import Enough
 from grindstone.flows.dispatch import sending
 from grindstone.flows.dispatch.attempt_slice import AttemptSlice
 from grindstone.flows.dispatch.sending import attempt_in_slices
+from grindstone.flows.learning.confirmation import PlaceInRun, confirmed
+from grindstone.flows.run import open_run
 from grindstone.flows.slices import attempt_slice, require_own
 from grindstone.llm import CallRecord
 from grindstone.records import Episode, Role, Usage, utc_now
@@ -193,3 +197,22 @@ async def test_a_run_ends_by_a_ceiling_that_stays(sender: Sender):
     with pytest.raises(BudgetExceededError, match="it is spent"):
         async with asyncio.timeout(20):
             await sending
+
+
+async def test_failures_in_doubt_are_tried_again_in_one_slice(sender: Sender):
+    names = ["crlf-kit", "plain-inventory", "merged-timeline"]
+    given = {"run_key": f"{sender.runtime.run_key}-doubt", "task_ids": names}
+    given |= {"dispatch": "deployment", "max_slices": 1, "max_workers": len(names)}
+    async with open_run("grind", sender.settings.model_copy(update=given), BlockNames()) as run:
+        refused = conversation("it", [command(2, "curl x", "Connection refused", exit_code=7)])
+        for name in names:
+            keep_attempt(run.ledger, run.key, name, refused, passed=False)
+        place = PlaceInRun(run.base, batch=1, cycle=1)
+        failed = run.ledger.rows(Episode, run.key)
+        working = asyncio.create_task(confirmed(run, failed, run.planned.tasks, place))
+        [sent] = await sender._replace(runtime=run.runtime).sent(1)
+        work = AttemptSlice.model_validate(sent.parameters["work"])
+        assert sorted(spec.task_id for spec in work.attempts) == sorted(names)
+        working.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await working
