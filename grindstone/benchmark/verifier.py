@@ -94,7 +94,8 @@ def read_verdict(sealed: SealedResult, *, timeout_s: float, score_mode: ScoreMod
     run = sealed.run
     if run.timed_out:
         raise InfrastructureError(
-            Cause.VERIFIER_TIMEOUT, f"after {timeout_s:g} s; {_tail(run.output)}"
+            Cause.VERIFIER_TIMEOUT,
+            f"after {timeout_s:g} s, its verifier.timeout_sec; {_tail(run.output)}",
         )
     report = read_report(sealed.files, run.output)
     reward = _reward(sealed, report)

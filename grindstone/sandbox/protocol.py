@@ -82,6 +82,11 @@ class BuildSpec(Frozen):
     image: str | None = Field(None, description="A ready image to use instead of building.")
     timeout_s: PositiveFloat = 600.0
 
+    @property
+    def overdue(self) -> str:
+        """What is said of a build that its time limit ended, with the key of task.toml to raise."""
+        return f"not done after {self.timeout_s:g} s, its environment.build_timeout_sec"
+
 
 class StartSpec(Frozen):
     """What one sandbox is to be."""

@@ -99,6 +99,8 @@ async def test_a_build_has_a_time_limit(provider: SandboxProvider, context: Path
     (context / "Dockerfile").write_text(slow)
     with pytest.raises(InfrastructureError) as caught:
         await provider.build(spec(context, timeout_s=1.5))
+    assert "not done after 1.5 s, its environment.build_timeout_sec" in str(caught.value)
+    assert str(caught.value).count("not done") == 1
     assert caught.value.cause == "image_build"
 
 

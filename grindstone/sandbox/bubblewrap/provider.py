@@ -95,7 +95,7 @@ class BubblewrapProvider:
                         async with asyncio.timeout(spec.timeout_s):
                             await self._replay(spec, recipe, layer)
                     except TimeoutError as error:
-                        problem = f"{spec.context_dir}: not done after {spec.timeout_s:g} s"
+                        problem = f"{spec.context_dir}: {spec.overdue}"
                         raise InfrastructureError(Cause.IMAGE_BUILD, problem) from error
         return name
 

@@ -73,7 +73,7 @@ def _build_with_cli(spec: BuildSpec, tag: str, labels: dict[str, str]) -> None:
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise _failed(spec, f"not done after {spec.timeout_s:g} s", error.stdout or b"") from error
+        raise _failed(spec, spec.overdue, error.stdout or b"") from error
     if done.returncode != 0:
         raise _failed(spec, f"exit code {done.returncode}", done.stdout)
 
@@ -97,7 +97,6 @@ def _failed(spec: BuildSpec, problem: str, log: bytes) -> InfrastructureError:
     """Return the error, its reason first: tables and lists show the beginning of it alone."""
     text = log.decode(errors="replace")
     told = _TOLD.findall(text)
-    reason = told[-1].strip() if told else problem
-    return InfrastructureError(
-        Cause.IMAGE_BUILD, f"{reason} ({spec.context_dir}: {problem})\n{text[-LOG_TAIL:]}"
-    )
+    where = f"{spec.context_dir}: {problem}"
+    reason = f"{told[-1].strip()} ({where})" if told else where
+    return InfrastructureError(Cause.IMAGE_BUILD, f"{reason}\n{text[-LOG_TAIL:]}")
