@@ -26,6 +26,7 @@ _ESCAPES = re.compile(
 _ESCAPE = re.compile(
     r"\\u\{(\w+)\}|\\(?:U(\w{8})|u(\w{4})|x(\w\w)|([0-7]{3})|[nrt])|[%=](\w\w)", re.I
 )
+_CSS = re.compile(r"(?:\\[0-9a-f]{1,6}[ \t]?){4,}", re.I)
 _GAP = r"(?:[\s,;:.+()\[\]\"'-]|chr|0x|\\x)"
 _CODES = re.compile(rf"(?<![\w.])\d{{1,6}}(?:{_GAP}{{1,12}}\d{{1,6}}){{7,}}(?![\w.])")
 _HEX = re.compile(rf"[0-9a-f]{{2}}(?:{_GAP}{{0,8}}[0-9a-f]{{2}}){{5,}}", re.I)
@@ -50,17 +51,18 @@ def decoded(lines: Lines, depth: int = _DEPTH) -> Iterator[Lines]:
     """Yield what a text holds encoded, for each decoder that finds something."""
     if not depth:
         return
-    text = "\n".join(line for _, line in lines)
-    for decoder in _DECODERS:
-        found = tuple(
-            (lines[text.count("\n", 0, at)][0], line)
-            for at, piece in decoder(text)
-            if len(piece) >= _LEAST
-            for line in piece.split("\n")
-        )
-        if found:
-            yield found
-            yield from decoded(found, depth - 1)
+    for turned in (False, True):
+        text = "\n".join(line[::-1] if turned else line for _, line in lines)
+        for decoder in _DECODERS:
+            found = tuple(
+                (lines[text.count("\n", 0, at)][0], line)
+                for at, piece in decoder(text)
+                if len(piece) >= _LEAST
+                for line in piece.split("\n")
+            )
+            if found:
+                yield found
+                yield from decoded(found, depth - 1)
 
 
 def _escaped(text: str) -> _Pieces:
@@ -84,7 +86,16 @@ def _unescaped(run: re.Match[str]) -> str:
 
 def _coded(text: str) -> _Pieces:
     for run in _CODES.finditer(text):
-        yield run.start(), _of_codes([int(each) for each in re.findall(r"\d+", run.group())])
+        codes = re.findall(r"\d+", run.group())
+        yield run.start(), _of_codes([int(each) for each in codes])
+        if not re.search("[89]", run.group()):
+            yield run.start(), _of_codes([int(each, 8) for each in codes])
+
+
+def _css(text: str) -> _Pieces:
+    for run in _CSS.finditer(text):
+        codes = re.findall(r"[0-9a-f]+", run.group(), re.I)
+        yield run.start(), _of_codes([int(each, 16) for each in codes])
 
 
 def _hexed(text: str) -> _Pieces:
@@ -142,6 +153,7 @@ def _base32(run: str) -> bytes:
 _DECODERS: tuple[Callable[[str], _Pieces], ...] = (
     _escaped,
     _coded,
+    _css,
     _hexed,
     _binary,
     _uuencoded,
@@ -176,6 +188,10 @@ def _readable(data: bytes) -> str:
                 return _readable(unpack(io.BytesIO(data)))
             except (OSError, EOFError, zlib.error, lzma.LZMAError):
                 return ""
+    for wide, first in (("utf-16-be", 0), ("utf-16-le", 1)):
+        # Of ASCII in two bytes a letter, one of each two is nothing; a mark may be the first.
+        if len(data) >= 2 * _LEAST and not any(data[2 + first :: 2]):
+            return _if_text(data.decode(wide, "replace").lstrip("\ufeff"))
     try:
         return _if_text(data.decode("utf-8"))
     except UnicodeDecodeError:

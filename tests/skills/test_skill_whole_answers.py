@@ -41,6 +41,12 @@ def hexdump(data: bytes) -> str:
         pytest.param(", ".join(str(ord(c)) for c in WHOLE), id="codes"),
         pytest.param(" + ".join(f"chr({ord(c)})" for c in WHOLE), id="chr"),
         pytest.param(" ".join(f"{ord(c):08b}" for c in WHOLE), id="binary"),
+        pytest.param(" ".join(f"{ord(c):o}" for c in WHOLE), id="octal codes"),
+        pytest.param("".join(f"\\{ord(c):x} " for c in WHOLE), id="css escapes"),
+        pytest.param(WHOLE.encode("utf-16-be").hex(), id="hex of wide characters"),
+        pytest.param(base64.b64encode(WHOLE.encode("utf-16")).decode(), id="base64 of them"),
+        pytest.param(base64.b64encode(WHOLE.encode()).decode()[::-1], id="base64 backwards"),
+        pytest.param(WHOLE.encode().hex()[::-1], id="hex backwards"),
         pytest.param(WHOLE[::-1], id="backwards"),
         pytest.param(
             "".join(chr(33 + (ord(c) - 33 + 47) % 94) if c != " " else c for c in WHOLE), id="rot47"
