@@ -72,6 +72,14 @@ async def both_arms(
     }
     total = 2 * trials * len(pairs)
     run.note(f"With against without skills: {count(total, 'attempt')}")
+    ended = 0
+
+    def ends(_episode: Episode) -> bool:
+        nonlocal ended
+        ended += 1
+        run.tell(Advanced(ended, total))
+        return False
+
     return await run.attempt_all(
         [
             run.plan_attempt(
@@ -80,7 +88,8 @@ async def both_arms(
             for trial in range(trials)
             for pair in pairs
             for arm, task in ((Arm.WITH, pair.with_skills), (Arm.WITHOUT, pair.without_skills))
-        ]
+        ],
+        Enough(ends, possible=False),
     )
 
 

@@ -55,7 +55,7 @@ async def shown_live(
         async def write(over: bool = False) -> None:
             told = {
                 "data": standing.page(spent(), over=over),
-                "description": standing.headline(spent()),
+                "description": standing.headline(spent(), over=over),
             }
             if ids:
                 await client.update_artifact(ids[0], ArtifactUpdate(**told))

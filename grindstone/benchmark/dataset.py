@@ -213,11 +213,11 @@ def _same(value: str, wanted: str) -> bool:
 def _apart(
     given: Sequence[str], present: Sequence[str], fits: Callable[[str, str], bool]
 ) -> list[str]:
-    """Take texts with commas apart, but for those that fit as they are."""
+    """Take texts with commas apart and blanks off, but for those that fit as they are."""
     found: list[str] = []
     for text in given:
-        whole = "," not in text or any(fits(value, text) for value in present)
-        found += [text] if whole else [part for raw in text.split(",") if (part := raw.strip())]
+        parts = [part for raw in text.split(",") if (part := raw.strip())]
+        found += [text] if not parts or any(fits(value, text) for value in present) else parts
     return found
 
 

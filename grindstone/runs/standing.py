@@ -68,6 +68,7 @@ class RunStanding:
         self.run_key, self.agent_id = run_key, agent_id
         self._began = time.monotonic()
         self._done, self._total = 0, 0
+        self._counted = False  # whether the run tells of parts that are done
         self._outcomes: Counter[Outcome] = Counter()
         self._at_work = AtWork()
         self._latest: list[str] = []
@@ -79,7 +80,7 @@ class RunStanding:
             case RunBegan(tasks=total):
                 self._total = total
             case Advanced(done, total):
-                self._done, self._total = done, total
+                self._done, self._total, self._counted = done, total, True
             case AttemptEnded(outcome=outcome):
                 self._outcomes[outcome] += 1
             case _:
@@ -87,10 +88,16 @@ class RunStanding:
         if not isinstance(event, (Advanced, Note)) and (said := sentence(event)):
             self._latest = [*self._latest, said.strip()][-LATEST:]
 
-    def headline(self, spend: Spend) -> str:
-        """Return where the run stands, in one line: parts done, attempts, money or tokens, time."""
+    def headline(self, spend: Spend, *, over: bool = False) -> str:
+        """Return where the run stands, in one line: parts done, attempts, money or tokens, time.
+
+        Args:
+            spend: What was spent so far.
+            over: Whether the run does nothing more.
+        """
         elapsed_s = time.monotonic() - self._began
-        told = [f"{self._done} of {self._total} done", self._attempts(), spend.told]
+        done = f"{self._done} of {self._total} done" if self._counted or not over else ""
+        told = [done, self._attempts(), spend.told]
         told.append(_minutes(elapsed_s))
         if 0 < self._done < self._total:
             left_s = elapsed_s / self._done * (self._total - self._done)
@@ -105,11 +112,11 @@ class RunStanding:
             over: Whether the run does nothing more.
         """
         filled = round(20 * self._done / self._total) if self._total else 0
-        bar = "█" * filled + "░" * (20 - filled)
+        bar = f"`{'█' * filled}{'░' * (20 - filled)}` " if self._counted or not over else ""
         lines = "\n".join(f"    {line}" for line in self._latest)
         doing = "over" if over else self._at_work.told()
         return (
-            f"# {self.headline(spend)}\n\n`{bar}` {doing}\n\n{lines}\n\n"
+            f"# {self.headline(spend, over=over)}\n\n{bar}{doing}\n\n{lines}\n\n"
             f"Run `{self.run_key}` of agent {self.agent_id}.\n"
         )
 

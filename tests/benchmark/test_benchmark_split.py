@@ -156,6 +156,7 @@ TASKS = [
         ({"categories": ["logs"], "difficulties": ["hard"]}, ["log-b"]),
         ({"ids": ["log-*"]}, ["log-a", "log-b"]),
         ({"ids": ["git-a", "log-b"]}, ["git-a", "log-b"]),
+        ({"ids": [" git-a", "log-b\t"], "categories": [" vcs "]}, ["git-a"]),
     ],
 )
 def test_filters(filters, left):
@@ -167,6 +168,7 @@ def test_filters(filters, left):
     [
         ({"categories": ["sums"]}, "category: no task has 'sums'; expected one of logs, vcs"),
         ({"ids": ["x*"]}, "task_ids: no task has"),
+        ({"ids": [" "]}, "task_ids: no task has ' '"),
         ({"categories": ["vcs"], "difficulties": ["hard"]}, "difficulty: no task has 'hard'"),
         ({"limit": -1}, "limit"),
     ],

@@ -88,8 +88,14 @@ async def test_the_arm_without_is_told_of_no_skill(tmp_path, tasks, prefect_serv
     from grindstone.ledger import Ledger
     from grindstone.ledger.tables.attempts import SkillUseRow
     from grindstone.records import Episode
+    from grindstone.runs.progress import Advanced, Progress, watching
 
-    finished = await compare(settings(tmp_path, tasks, run_key="ab", trials=2, use_skills=True))
+    told: list[Progress] = []
+    with watching(told.append):
+        finished = await compare(settings(tmp_path, tasks, run_key="ab", trials=2, use_skills=True))
+    assert [each for each in told if isinstance(each, Advanced)] == [
+        Advanced(done, 4) for done in (1, 2, 3, 4)
+    ]
     ledger = Ledger(tmp_path / "home")
     rows = ledger.rows(Episode, "ab")
     assert sorted((row.arm, row.trial) for row in rows) == [

@@ -161,6 +161,16 @@ def test_who_only_looks_does_not_wait(settings: RunSettings, changes: bool):
     assert settings.changes_agent is changes
 
 
+def test_a_run_that_told_of_no_parts_has_done_none_that_could_be_counted():
+    standing = RunStanding("key", "fred")
+    standing.note(RunBegan("key", False, 1))
+    assert standing.page(Spend()).startswith("# 0 of 1 done")
+    standing.note(AttemptEnded("crlf-kit", Outcome.FAILED, "0/4 tests passed", 1))
+    page = standing.page(Spend(), over=True)
+    assert page.startswith("# 1 failed")
+    assert "\n\nover\n\n" in page
+
+
 @pytest.mark.server
 async def test_one_artifact_says_where_a_run_stands_and_where_it_stood(prefect_server: str):
     standing = RunStanding("key", "fred")
