@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 from prefect.client.orchestration import PrefectClient
@@ -46,8 +46,6 @@ class SlicePool:
     client: PrefectClient
     deployment: DeploymentResponse
     run_key: str
-    ahead: timedelta = timedelta(0)
-    """How far the server's clock is ahead: what is sent is due by that one, and not later."""
 
     @classmethod
     async def of(cls, client: PrefectClient, run_key: str) -> "SlicePool":
@@ -60,7 +58,7 @@ class SlicePool:
             deployment = await client.read_deployment_by_name(DEPLOYMENT)
         except ObjectNotFound as error:
             raise _gone() from error
-        return cls(client, deployment, run_key, await server_ahead(client))
+        return cls(client, deployment, run_key)
 
     @property
     def name(self) -> str | None:
@@ -111,7 +109,7 @@ class SlicePool:
         due = FlowRunFilter(
             state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED])),
             next_scheduled_start_time=FlowRunFilterNextScheduledStartTime(
-                before_=datetime.now(UTC) + self.ahead
+                before_=await self._now()
             ),
         )
         named = WorkPoolFilter(name=WorkPoolFilterName(any_=[self.name]))
@@ -131,7 +129,7 @@ class SlicePool:
                 client=self.client,
                 parameters={"work": work.model_dump(mode="json")},
                 timeout=0,
-                scheduled_time=datetime.now(UTC) + self.ahead,
+                scheduled_time=await self._now(),
                 idempotency_key=key,
                 tags=[run_tag(self.run_key)],
             )
@@ -142,6 +140,13 @@ class SlicePool:
             await self._cancel(FlowRunFilter(idempotency_key=named))
             raise
         return run.id
+
+    async def _now(self) -> datetime:
+        """Return the time by the server's clock: what is sent is due by that one, and not later.
+
+        Asked each time: this machine's may be set right while a run goes on.
+        """
+        return datetime.now(UTC) + await server_ahead(self.client)
 
     async def slices(self, ids: Iterable[UUID]) -> list[FlowRun]:
         """Return slices as they are now."""
