@@ -19,7 +19,6 @@ from grindstone.settings import RunSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
-    from contextlib import AbstractContextManager
 
     from prefect import Flow
 
@@ -127,6 +126,7 @@ async def _watched(
     begun: list[str],
 ) -> T:
     from prefect.logging.handlers import APILogHandler
+    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
     from grindstone.flows.cli.lost_server import noticing
     from grindstone.flows.cli.progress import watcher
@@ -136,8 +136,11 @@ async def _watched(
 
     noted = copy(flow)  # `with_options` would make the schema of its parameters once more
     noted.on_running_hooks = [*flow.on_running_hooks, note_process]
+    # A heartbeat thread is joined in steps of a second at every flow's end, and nobody
+    # watches a run of the command line for being a zombie. This reads the environment again,
+    # too: Prefect may have been imported before the server's address was known.
     with (
-        _no_heartbeat(),
+        temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}),
         watcher(sys.stderr) as watch,
         watching(_noting(watch, begun)),
     ):
@@ -148,20 +151,6 @@ async def _watched(
             finally:  # a server of its own ends before the process does
                 await APILogHandler.aflush()
     return result
-
-
-def _no_heartbeat() -> "AbstractContextManager[object]":
-    """Return a context in which flows send no signs of life.
-
-    The thread that sends them is joined in steps of a second at every flow's end, and nobody
-    watches a run of the command line for being a zombie. Prefect's `temporary_settings` would
-    read the environment and all files again.
-    """
-    from prefect.context import get_settings_context
-
-    now = get_settings_context()
-    flows = now.settings.flows.model_copy(update={"heartbeat_frequency": None})
-    return now.model_copy(update={"settings": now.settings.model_copy(update={"flows": flows})})
 
 
 def _noting(watch: "Watcher", begun: list[str]) -> "Watcher":

@@ -9,6 +9,7 @@ import pytest
 from prefect import get_client
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterDeploymentId
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.flow_engine import run_flow_async
 from support.agents import agent
@@ -45,14 +46,13 @@ class Ordered(NamedTuple):
 
     async def sent(self) -> list[FlowRun]:
         deployment = await self.client.read_deployment_by_name("train/train")
-        runs = await self.client.read_flow_runs()
+        runs = await self.client.read_flow_runs(
+            flow_run_filter=FlowRunFilter(
+                deployment_id=FlowRunFilterDeploymentId(any_=[deployment.id])
+            )
+        )
         place = str(self.settings.work_dir)
-        return [
-            run
-            for run in runs
-            if run.deployment_id == deployment.id
-            and run.parameters["settings"]["work_dir"] == place
-        ]
+        return [run for run in runs if run.parameters["settings"]["work_dir"] == place]
 
     def used(self, run_key: str, tokens: int) -> None:
         """Have a run paid for a call."""

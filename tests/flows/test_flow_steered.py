@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from prefect import get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterTags
 from prefect.client.schemas.objects import FlowRun
 from starlette.responses import Response
 from support.attempt_specs import spec_of
@@ -87,8 +88,9 @@ def start(home: Path, tasks: list[str] = TASKS, **more: Any) -> Steered:
 
 async def flow_run(tag: str = "run:K") -> FlowRun:
     async with get_client() as client:
-        found = await client.read_flow_runs()
-    grinds = [run for run in found if tag in run.tags and run.parent_task_run_id is None]
+        tagged = FlowRunFilter(tags=FlowRunFilterTags(all_=[tag]))
+        found = await client.read_flow_runs(flow_run_filter=tagged)
+    grinds = [run for run in found if run.parent_task_run_id is None]
     return max(grinds, key=lambda run: run.created or run.expected_start_time)
 
 

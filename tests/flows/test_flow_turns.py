@@ -14,6 +14,8 @@ from prefect import flow, get_client
 from prefect.client.schemas.filters import (
     ArtifactFilter,
     ArtifactFilterFlowRunId,
+    FlowFilter,
+    FlowFilterName,
     FlowRunFilter,
     FlowRunFilterId,
 )
@@ -83,10 +85,11 @@ async def test_a_run_says_for_whom_it_waits_and_goes_on_when_that_one_is_killed(
             return context.flow_run.id
 
     running = asyncio.create_task(second())
+    ours = FlowFilter(name=FlowFilterName(any_=["second"]))
     async with get_client() as client:
         while ("Waiting", "RUNNING") not in seen:
             assert not running.done()
-            runs = await client.read_flow_runs()
+            runs = await client.read_flow_runs(flow_filter=ours)
             seen += [(run.state.name, run.state.type.value) for run in runs if run.state]
             await asyncio.sleep(0.1)
         [waiting] = [run for run in runs if run.state and run.state.name == "Waiting"]

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterDeploymentId
 from support.attempt_specs import spec_of
 
 from grindstone.attempt.travelling import pack
@@ -91,7 +92,8 @@ async def test_a_training_needs_nothing_of_the_machine_that_ordered_it(
     assert ordered is not None
     await send_next(jobs, settings, BlockNames(), [])
     deployment = await client.read_deployment_by_name("train/train")
-    runs = [run for run in await client.read_flow_runs() if run.deployment_id == deployment.id]
+    ordered_of = FlowRunFilterDeploymentId(any_=[deployment.id])
+    runs = await client.read_flow_runs(flow_run_filter=FlowRunFilter(deployment_id=ordered_of))
     [sent] = [run for run in runs if run.parameters["settings"]["work_dir"] == address]
     machine("worker")
     await train(**sent.parameters)
