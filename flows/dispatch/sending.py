@@ -87,9 +87,10 @@ async def attempt_in_slices(
                 await sender.call_off()
             raise
         with contextlib.suppress(InfrastructureError):  # what is left hinders nobody
-            await asyncio.to_thread(clear, runtime.folder.slices, sender.is_over)
-            scored = [name for name, row in todo.settled.items() if row.passed is not None]
-            await asyncio.to_thread(drop_recorded, runtime.folder, scored)
+            await asyncio.to_thread(
+                clear, runtime.folder.slices, sender.is_over, all_done=todo.all_scored
+            )
+            await asyncio.to_thread(drop_recorded, runtime.folder, todo.scored)
         if todo.stopped_by is not None:
             raise todo.stopped_by
     return todo.episodes()

@@ -73,6 +73,16 @@ class Worklist:
         took = [(row.ended_at - row.started_at).total_seconds() for row in self.settled.values()]
         return sum(took) / len(took) if took else None
 
+    @property
+    def scored(self) -> list[str]:
+        """The ids of the episodes that have a score."""
+        return [name for name, row in self.settled.items() if row.passed is not None]
+
+    @property
+    def all_scored(self) -> bool:
+        """Whether whoever began an attempt again would find its score."""
+        return len(self.scored) == len(self._wanted)
+
     def episodes(self) -> list[Episode]:
         """Return the episodes there are, in the order asked for."""
         return [self.settled[name] for name in self._wanted if name in self.settled]

@@ -85,19 +85,23 @@ async def beating(path: Path) -> AsyncIterator[None]:
             await asyncio.to_thread(sign.remove)
 
 
-def clear(folder: Path, ended: Callable[[str], bool]) -> None:
+def clear(folder: Path, ended: Callable[[str], bool], *, all_done: bool) -> None:
     """Remove what is left of the signs of life in a folder: who gave them has ended, or has to.
-
-    What was given up before it began may yet begin, and finds that it was.
 
     Args:
         folder: Of signs of life.
         ended: Whether what gave those of a name has.
+        all_done: Whether who begins once more finds nothing to do; else it has to find that it was
+            given up, which is then left.
 
     Raises:
         InfrastructureError: The storage of a remote home did not answer.
     """
-    files_of(folder).sweep(folder, lambda path: path.suffix != _FENCE and ended(path.stem))
+
+    def left(path: Path) -> bool:
+        return ended(path.stem) and (all_done or path.suffix != _FENCE)
+
+    files_of(folder).sweep(folder, left)
 
 
 def names(folder: Path) -> set[str]:

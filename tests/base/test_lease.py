@@ -62,7 +62,9 @@ async def test_what_finds_its_sign_cleared_away_stops_and_leaves_none(tmp_path: 
     fence.write_text("")
     other = path.with_name("two")
     other.write_text("lives")
-    clear(path.parent, lambda name: name == "one")
+    clear(path.parent, lambda name: name != "two", all_done=False)
     with pytest.raises(asyncio.CancelledError):
         await asyncio.wait_for(working, 10)
     assert {*path.parent.iterdir()} == {fence, other}, "what was given up may yet begin"
+    clear(path.parent, lambda name: name != "two", all_done=True)
+    assert {*path.parent.iterdir()} == {other}, "and then finds nothing to do"

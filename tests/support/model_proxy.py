@@ -1,5 +1,6 @@
 """A service on HTTP, a run's journal, and a door: a plain socket stands for a sandbox's."""
 
+import asyncio
 import contextlib
 import json
 import socket
@@ -7,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import httpx2
 import pytest
@@ -88,3 +90,25 @@ def events_in(text: str) -> list[dict[str, Any]]:
     """The events of a stream's text."""
     lines = (line[5:].strip() for line in text.splitlines() if line.startswith("data:"))
     return [json.loads(line) for line in lines if line != "[DONE]"]
+
+
+async def raw(url: str, *parts: bytes, pause_s: float = 0.0, wait_s: float = 10.0) -> bytes:
+    """Send bytes as they are, and return what comes until the connection is closed."""
+    place = urlsplit(url)
+    reader, writer = await asyncio.open_connection(place.hostname, place.port)
+    try:
+        for part in parts:
+            writer.write(part)
+            await writer.drain()
+            await asyncio.sleep(pause_s)
+        return await asyncio.wait_for(reader.read(), wait_s)
+    except (TimeoutError, ConnectionError):
+        return b""
+    finally:
+        writer.close()
+
+
+def head(path: str, token: str, *more: str, method: str = "POST") -> bytes:
+    """The head of a request as it goes over the wire."""
+    lines = [f"{method} {path} HTTP/1.1", "host: x", f"x-api-key: {token}", *more, "", ""]
+    return "\r\n".join(lines).encode()
