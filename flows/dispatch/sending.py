@@ -44,7 +44,7 @@ LAST_LOOK_S = 0.3
 START_S = 5 * LOST_S
 """How long a worker that lives may take to start a slice's process."""
 DELETED: State[None] = Crashed(message="It is not on the Prefect server any more.")
-"""How a slice ended that somebody deleted, or that a restored database does not know."""
+"""How a slice ended that somebody deleted."""
 
 
 async def attempt_in_slices(
