@@ -3,8 +3,10 @@
 import contextlib
 import re
 from collections.abc import AsyncIterator, Callable, Sequence
+from uuid import UUID
 
 from prefect import get_client, tags
+from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.filters import (
     FlowRunFilter,
     FlowRunFilterDeploymentId,
@@ -12,7 +14,7 @@ from prefect.client.schemas.filters import (
     FlowRunFilterStateType,
     FlowRunFilterTags,
 )
-from prefect.client.schemas.objects import State, StateType
+from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.context import FlowRunContext
 from prefect.exceptions import MissingContextError
 from prefect.logging.loggers import flow_run_logger
@@ -155,8 +157,8 @@ async def tag_run(run_key: str) -> None:
 async def tagged(run_key: str) -> AsyncIterator[None]:
     """Tag what runs within, and close what a killed process of this run left open in Prefect.
 
-    A flow run whose process was killed stays Running for ever: nobody is left to say
-    otherwise. Those that a worker started are the worker's business.
+    A flow run whose process was killed stays Running for ever, or Pending where it had not
+    begun: nobody is left to say otherwise. Those that a worker started are the worker's business.
     """
     context = FlowRunContext.get()
     if context is None or context.flow_run is None:
@@ -165,6 +167,7 @@ async def tagged(run_key: str) -> AsyncIterator[None]:
     tag = run_tag(run_key)
     own = context.flow_run
     async with get_client() as client:
+        alive = await _with_those_around(client, own)
         left = await client.read_flow_runs(
             flow_run_filter=FlowRunFilter(
                 tags=FlowRunFilterTags(all_=[tag]),
@@ -173,10 +176,22 @@ async def tagged(run_key: str) -> AsyncIterator[None]:
             )
         )
         for flow_run in left:
-            if flow_run.id != own.id:
+            if flow_run.id not in alive:
                 gone: State[None] = Crashed(
                     message=f"The process ended; the run went on as {own.name}."
                 )
                 await client.set_flow_run_state(flow_run.id, gone, force=True)
     with tags(tag):
         yield
+
+
+async def _with_those_around(client: PrefectClient, run: FlowRun) -> set[UUID]:
+    """Return the ids of a flow run and of those it is part of."""
+    found = {run.id}
+    while run.parent_task_run_id is not None:
+        step = await client.read_task_run(run.parent_task_run_id)
+        if step.flow_run_id is None:
+            break
+        run = await client.read_flow_run(step.flow_run_id)
+        found.add(run.id)
+    return found

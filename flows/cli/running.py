@@ -125,6 +125,7 @@ async def _watched(
     api_url: str,
     begun: list[str],
 ) -> T:
+    from prefect import tags
     from prefect.logging.handlers import APILogHandler
     from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
@@ -132,6 +133,7 @@ async def _watched(
     from grindstone.flows.cli.progress import watcher
     from grindstone.flows.serving.liveness import note_process
     from grindstone.runs.progress import watching
+    from grindstone.tasks.flow_runs import run_tag
     from grindstone.tasks.server_loss import telling_server_loss
 
     noted = copy(flow)  # `with_options` would make the schema of its parameters once more
@@ -141,6 +143,8 @@ async def _watched(
     # too: Prefect may have been imported before the server's address was known.
     with (
         temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}),
+        # As it is made: whoever goes on finds it, though it was killed before it began.
+        tags(*([run_tag(settings.run_key)] if settings.run_key else [])),
         watcher(sys.stderr) as watch,
         watching(_noting(watch, begun)),
     ):

@@ -4,7 +4,8 @@ A flow run whose process was killed stays Running in Prefect for ever, and so do
 and task runs: nobody is left to say otherwise. The server of a home looks for them on its own
 machine. A run of the command line carries a label with its process. A run that the home's
 worker started is driven by a process that has its id in the environment, which holds for a
-run that is tried again, too. Runs of workers on other machines are left to `zombies.py`. The
+run that is tried again, too. One that was killed before its run began left nothing but time
+to tell it by. Runs of workers on other machines are left to `zombies.py`. The
 sandboxes that dead processes left on this machine are ended as well.
 """
 
@@ -48,6 +49,8 @@ SWEEP_S = float(os.environ.get("GRINDSTONE_SWEEP_S", "60"))
 """Pause between two looks for sandboxes whose process is gone."""
 SETTLED_S = 30.0
 """How long ago a run must have ended before its task runs count as left: they are recorded late."""
+BEGINS_S = float(os.environ.get("GRINDSTONE_BEGINS_S", "600"))
+"""How long a run that no worker was given may be Pending; one that begins is for an instant."""
 PROCESS = "grindstone.process"
 """Label of a flow run: host, process id and start time of what drives it."""
 ENGINES = (ENGINE.encode(), b"prefect.")
@@ -121,14 +124,19 @@ def close_dead_runs(client: SyncPrefectClient, suspects: Suspects) -> Suspects:
 
 def _active(client: SyncPrefectClient) -> list[FlowRun]:
     """Return the flow runs that somebody should be driving."""
-    kinds = FlowRunFilterStateType(any_=[StateType.RUNNING, StateType.PAUSED])
+    kinds = FlowRunFilterStateType(any_=[StateType.RUNNING, StateType.PAUSED, StateType.PENDING])
     wanted = FlowRunFilter(state=FlowRunFilterState(type=kinds))
     found: list[FlowRun] = []
     while True:
         page = client.read_flow_runs(flow_run_filter=wanted, limit=PAGE, offset=len(found))
         found += page
         if len(page) < PAGE:
-            return [run for run in found if run.state_name != "Suspended"]
+            return [run for run in found if run.state_name != "Suspended" and not _starting(run)]
+
+
+def _starting(run: FlowRun) -> bool:
+    """Return whether it is for a worker to begin a run."""
+    return run.deployment_id is not None and run.state_type is StateType.PENDING
 
 
 def _driven() -> set[str]:
@@ -153,7 +161,9 @@ def _ids_in_environments() -> Iterator[str]:
 
 
 def _gone(run: FlowRun, driven: set[str]) -> bool:
-    """Return whether a run's process was on this machine and is no more."""
+    """Return whether a run's process was on this machine and is no more, or never began it."""
+    if run.state_type is StateType.PENDING:
+        return run.parent_task_run_id is None and _age_s(run) > BEGINS_S
     mark = run.labels.get(PROCESS)
     if isinstance(mark, str) and mark.count(":") >= 2:
         host, pid, started = mark.rsplit(":", 2)
@@ -161,6 +171,11 @@ def _gone(run: FlowRun, driven: set[str]) -> bool:
     if run.labels.get("prefect.worker.name") == worker_name():
         return str(run.id) not in driven
     return False
+
+
+def _age_s(run: FlowRun) -> float:
+    """Return for how many seconds a run has been in its state."""
+    return time.time() - run.state.timestamp.timestamp() if run.state is not None else 0.0
 
 
 def _close_orphans(client: SyncPrefectClient, runs: list[FlowRun], suspects: Suspects) -> set[UUID]:
@@ -219,7 +234,7 @@ def _close_task_runs(client: SyncPrefectClient) -> None:
     settled = {  # and whether it was cancelled
         run.id: run.state.is_cancelled()
         for run in runs
-        if run.state is not None and time.time() - run.state.timestamp.timestamp() > SETTLED_S
+        if run.state is not None and _age_s(run) > SETTLED_S
     }
     for step in left:
         if step.flow_run_id in settled:

@@ -12,12 +12,12 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from prefect import flow, get_client
+from prefect import flow, get_client, task
 from prefect.client.orchestration import SyncPrefectClient
-from prefect.states import Running
+from prefect.states import Crashed, Running
 from prefect.types._datetime import now
 
-from grindstone.flows.serving.login import as_header
+from grindstone.flows.serving.login import as_header, login
 from grindstone.flows.serving.server import start
 from grindstone.flows.serving.zombies import NAME, watch_over_zombies
 
@@ -62,6 +62,36 @@ def test_a_server_ends_what_dead_runs_left(tmp_path: Path, monkeypatch: pytest.M
                 time.sleep(0.2)
         finally:
             state.server.stop()
+
+
+def test_a_server_closes_runs_that_were_killed_before_they_began(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    @flow(name="begun")
+    def begun() -> None:
+        """It is never called: a run of it is noted as by a command that was killed then."""
+
+    @task
+    def part_of_it() -> None:
+        """A subflow, as its parent has it."""
+
+    monkeypatch.setenv("GRINDSTONE_BEGINS_S", "2")
+    state = start(tmp_path, detached=False)
+    try:
+        with SyncPrefectClient(state.api_url, auth_string=login(tmp_path)) as client:
+            whole = client.create_flow_run(begun, state=Crashed())
+            step = client.create_task_run(part_of_it, whole.id, "0", state=Running())
+            alone = client.create_flow_run(begun)
+            part = client.create_flow_run(begun, parent_task_run_id=step.id)
+            waiting = client.create_flow_run(begun, state=Running(name="Waiting"))
+            for left in (alone, part):
+                deadline = time.monotonic() + 90
+                while client.read_flow_run(left.id).state_name != "Crashed":
+                    assert time.monotonic() < deadline
+                    time.sleep(1)
+            assert client.read_flow_run(waiting.id).state_name == "Waiting"
+    finally:
+        state.server.stop()
 
 
 @pytest.mark.bubblewrap
