@@ -127,7 +127,13 @@ async def _watched(
 ) -> T:
     from prefect import tags
     from prefect.logging.handlers import APILogHandler
-    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+    from prefect.settings import (
+        PREFECT_API_AUTH_STRING,
+        PREFECT_API_SSL_CERT_FILE,
+        PREFECT_API_URL,
+        PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
+        temporary_settings,
+    )
 
     from grindstone.flows.cli.lost_server import noticing
     from grindstone.flows.cli.progress import watcher
@@ -138,11 +144,13 @@ async def _watched(
 
     noted = copy(flow)  # `with_options` would make the schema of its parameters once more
     noted.on_running_hooks = [*flow.on_running_hooks, note_process]
+    # Prefect may have been imported before it was known which server the run is told to.
+    server = (PREFECT_API_URL, PREFECT_API_AUTH_STRING, PREFECT_API_SSL_CERT_FILE)
+    known = {each: os.environ[each.name] for each in server if os.environ.get(each.name)}
     # A heartbeat thread is joined in steps of a second at every flow's end, and nobody
-    # watches a run of the command line for being a zombie. This reads the environment again,
-    # too: Prefect may have been imported before the server's address was known.
+    # watches a run of the command line for being a zombie.
     with (
-        temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}),
+        temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None, **known}),
         # As it is made: whoever goes on finds it, though it was killed before it began.
         tags(*([run_tag(settings.run_key)] if settings.run_key else [])),
         watcher(sys.stderr) as watch,
