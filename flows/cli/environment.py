@@ -21,7 +21,7 @@ such names too, so nothing else is read without the prefix, and what was read is
 NO_SETTINGS = frozenset(
     {
         *("CACHE_DIR", "DATABASE_URL", "PASS_ENV", "PATIENCE", "POOL", "PRICES"),
-        *("REHEARSAL_URL", "SERVER_HOME", "SWEEP_S"),
+        *("BEGINS_S", "REHEARSAL_URL", "SERVER_HOME", "SWEEP_S"),
     }
 )
 """What else is read with the prefix, by the engine or by other commands."""

@@ -183,10 +183,18 @@ async def test_the_flow_run_of_a_command_that_was_killed_before_it_began_is_clos
     port = free_port()
     config = uvicorn.Config(Starlette(routes=[route]), port=port, lifespan="off", log_level="error")
     proxy = uvicorn.Server(config)
-    ours = FlowRunFilter(tags=FlowRunFilterTags(all_=["run:K"]))
+    ours = FlowRunFilter(tags=FlowRunFilterTags(all_=["run:unbegun"]))
     async with httpx2.AsyncClient() as upstream, get_client() as client:
         serving = asyncio.create_task(proxy.serve())
-        words = ("grind", "--work-dir", str(tmp_path), "--model-id", "rehearsal", "--run-key", "K")
+        words = (
+            "grind",
+            "--work-dir",
+            str(tmp_path),
+            "--model-id",
+            "rehearsal",
+            "--run-key",
+            "unbegun",
+        )
         command = (sys.executable, "-m", "grindstone.flows.cli", *words)
         environment = os.environ | {"PREFECT_API_URL": f"http://127.0.0.1:{port}/api"}
         process = await asyncio.create_subprocess_exec(*command, env=environment)
@@ -197,7 +205,7 @@ async def test_the_flow_run_of_a_command_that_was_killed_before_it_began_is_clos
         await serving
         [left] = await client.read_flow_runs(flow_run_filter=ours)
         assert left.state_name == "Pending"
-        await grind(settings(tmp_path))
+        await grind(settings(tmp_path, "unbegun"))
         closed = (await client.read_flow_run(left.id)).state
     assert closed is not None
     assert closed.is_crashed()
