@@ -7,8 +7,8 @@ from prefect import flow
 
 from grindstone.attempt.arms import Arms, arms_of, keep_arms, kept_arms
 from grindstone.blocks import BlockNames
-from grindstone.evolve.weighing import Weighing
-from grindstone.flows.learning.batches import weighing_of
+from grindstone.evolve.gate_conditions import GateConditions
+from grindstone.flows.learning.batches import conditions_of
 from grindstone.flows.run import open_run, within_budget
 from grindstone.flows.weighing import holdout, roll_back, weigh
 from grindstone.report.gate_page import Gated
@@ -44,8 +44,8 @@ async def gate(
             nonlocal restored
             decided.append(await weigh(run, tasks, arms, gate_id="gate"))
             if run.settings.roll_back:
-                weighing = weighing_of(run, tasks)
-                restored = await _restore_if_present(run.runtime, decided[0], arms, weighing)
+                conditions = conditions_of(run, tasks)
+                restored = await _restore_if_present(run.runtime, decided[0], arms, conditions)
 
         note = await within_budget(work())
         done = await run.finish(note=note)
@@ -58,7 +58,7 @@ async def gate(
 
 
 async def _restore_if_present(
-    runtime: Runtime, gated: Gated, arms: Arms, weighing: Weighing | None
+    runtime: Runtime, gated: Gated, arms: Arms, conditions: GateConditions | None
 ) -> bool:
     """Roll back a rejected candidate that is the workspace's present state.
 
@@ -78,7 +78,7 @@ async def _restore_if_present(
         gate_id=row.gate_id,
         cycle=row.cycle,
         reason=row.reason,
-        weighing=weighing,
+        conditions=conditions,
     )
     return True
 

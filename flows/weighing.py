@@ -18,9 +18,9 @@ from grindstone.benchmark import Task
 from grindstone.benchmark.dataset import split
 from grindstone.boundary import step_boundary
 from grindstone.errors import InternalError
+from grindstone.evolve.gate_conditions import GateConditions
 from grindstone.evolve.rejected import lapsed_rejection
-from grindstone.evolve.weighing import Weighing
-from grindstone.flows.learning.batches import Learning, weighing_of
+from grindstone.flows.learning.batches import Learning, conditions_of
 from grindstone.flows.learning.unweighed import bring_back, take_away
 from grindstone.flows.paired import attempts_of, compare_arms
 from grindstone.flows.run import Run
@@ -147,12 +147,12 @@ async def weighed(
     if not held or before.tree == after.tree:
         return after
     arms = Arms(baseline=before, candidate=after)
-    weighing = weighing_of(run, held)
+    conditions = conditions_of(run, held)
     if not await asyncio.to_thread(bring_back, run.runtime, arms, gate_id):
         return await asyncio.to_thread(run.workspace.snapshot)
     try:
         with step_boundary(f"gate {gate_id}"):
-            known = await asyncio.to_thread(_rejected_before, run.workspace, arms, weighing)
+            known = await asyncio.to_thread(_rejected_before, run.workspace, arms, conditions)
             gated = await weigh(run, held, arms, gate_id=gate_id, cycle=cycle, known=known)
         if gated.accepted:
             with step_boundary(f"gate {gate_id}, against the start"):
@@ -161,22 +161,22 @@ async def weighed(
             return after
         reason = gated.row.reason
         if not gated.comparison.n_pairs:
-            weighing = None
+            conditions = None
     except InternalError as error:  # what could not be weighed does not stand
-        weighing, reason = None, str(error)
+        conditions, reason = None, str(error)
         run.note(reason)
     except BaseException:  # a ceiling, a person or an outage ended the run
         take_away(run.runtime, arms, gate_id)
         raise
     return await roll_back(
-        run.runtime, arms, gate_id=gate_id, cycle=cycle, reason=reason, weighing=weighing
+        run.runtime, arms, gate_id=gate_id, cycle=cycle, reason=reason, conditions=conditions
     )
 
 
-def _rejected_before(workspace: Workspace, arms: Arms, weighing: Weighing | None) -> str:
-    if weighing is None:
+def _rejected_before(workspace: Workspace, arms: Arms, conditions: GateConditions | None) -> str:
+    if conditions is None:
         return ""
-    return lapsed_rejection(workspace, arms.baseline.commit, arms.candidate.commit, weighing)
+    return lapsed_rejection(workspace, arms.baseline.commit, arms.candidate.commit, conditions)
 
 
 async def _anchored(
@@ -214,7 +214,7 @@ async def roll_back(
     gate_id: str,
     cycle: int,
     reason: str,
-    weighing: Weighing | None,
+    conditions: GateConditions | None,
 ) -> Snapshot:
     """Restore the baseline's files by a new commit, and note which evolutions were rejected.
 
@@ -224,7 +224,7 @@ async def roll_back(
         gate_id: Names the gate within the run.
         cycle: The run's cycle.
         reason: Why.
-        weighing: What the gate weighed on; None where it saw nothing, so that the same change
+        conditions: What the gate weighed on; None where it saw nothing, so that the same change
             may be weighed another time.
     """
     step = f"{runtime.run_key}/{gate_id}/rollback"
@@ -233,7 +233,7 @@ async def roll_back(
         workspace = runtime.workspace
         kept = workspace.standing(arms.baseline.commit)
         undone = [n for n in workspace.standing(arms.candidate.commit) if n not in kept]
-        told = weighing.told if weighing is not None else ""
+        told = conditions.told if conditions is not None else ""
         ref = workspace.rollback(arms.baseline.commit, reason=reason, step=step, weighed=told)
         rows = [
             EvolutionRow(

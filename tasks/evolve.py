@@ -14,10 +14,10 @@ from grindstone.evolve import EvolutionEngine, EvolutionResult, EvolveConfig
 from grindstone.evolve.answers import ANSWERS
 from grindstone.evolve.behaviour import JudgedAttempt, observe_behaviour, recall_behaviour
 from grindstone.evolve.engine import last_refusals
+from grindstone.evolve.gate_conditions import GateConditions
 from grindstone.evolve.observing import observe
 from grindstone.evolve.prompts import Observed
 from grindstone.evolve.record import LearningStep, evolution_rows
-from grindstone.evolve.weighing import Weighing
 from grindstone.ledger import Ledger
 from grindstone.ledger.recall import recall
 from grindstone.ledger.tables.runs import EvolutionRow
@@ -42,7 +42,7 @@ class EvolveSpec(StepSpec):
     task_dirs: dict[str, Path]  # task id → folder, of every task observed
     success_mode: SuccessMode = SuccessMode.OFF
     evolver: AgentFile | None = None  # the program that evolves, where it is one of others
-    weighing: Weighing | None = None  # what the change is weighed on; None: no gate
+    conditions: GateConditions | None = None  # what the change is weighed on; None: no gate
     judged: tuple[JudgedAttempt, ...] | None = None  # given: behaviour alone is shown, no verdict
 
     @property
@@ -85,7 +85,7 @@ async def _evolve(spec: EvolveSpec) -> Evolved:
         step=scope,
         refused=await asyncio.to_thread(last_refusals, runtime.workspace),
         success_mode=spec.success_mode,
-        weighing=spec.weighing,
+        conditions=spec.conditions,
     )
     after = (
         await asyncio.to_thread(runtime.workspace.snapshot, result.commit)

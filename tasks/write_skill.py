@@ -19,10 +19,10 @@ from grindstone.evolve import (
 )
 from grindstone.evolve.answers import ANSWERS
 from grindstone.evolve.behaviour import recall_behaviour
+from grindstone.evolve.gate_conditions import GateConditions
 from grindstone.evolve.guard import Answers, Guard, leak_guard
 from grindstone.evolve.observing import observe
 from grindstone.evolve.record import LearningStep, writing_rows
-from grindstone.evolve.weighing import Weighing
 from grindstone.ledger.recall import recall
 from grindstone.llm.messages import Model
 from grindstone.records import utc_now
@@ -51,7 +51,7 @@ class WriteSpec(StepSpec):
     no_direct_answers: bool
     promotion_threshold: int = 1
     task_dirs: dict[str, Path]  # the task it is about first; all are guarded
-    weighing: Weighing | None = None  # what the change is weighed on; None: no gate
+    conditions: GateConditions | None = None  # what the change is weighed on; None: no gate
     task_id: str = ""
     episode_id: str = ""  # of the attempt it learns from; empty: from the task's text alone
 
@@ -153,14 +153,14 @@ async def _writer(spec: WriteSpec, runtime: Runtime, model: Model) -> WriterResu
             runtime.workspace,
             threshold=spec.promotion_threshold,
             step=step,
-            weighing=spec.weighing,
+            conditions=spec.conditions,
         )
     answers = Answers(runtime.provider, spec.home / ANSWERS, spec.labels)
     guard = Guard(partial(leak_guard, spec.task_dirs.values(), answers))
     leaks = guard if spec.no_direct_answers else None
     if spec.kind == "distill":
         return await distill_bloated(
-            runtime.workspace, model=model, step=step, leaks=leaks, weighing=spec.weighing
+            runtime.workspace, model=model, step=step, leaks=leaks, conditions=spec.conditions
         )
     about = load_task(spec.task_dirs[spec.task_id])
     ids = [spec.episode_id] if spec.episode_id else []

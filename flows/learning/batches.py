@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from grindstone.agents.agent_file import load_agent
 from grindstone.benchmark import Task
 from grindstone.evolve.behaviour import JudgedAttempt
-from grindstone.evolve.weighing import Weighing, tasks_mark
+from grindstone.evolve.gate_conditions import GateConditions, tasks_mark
 from grindstone.flows.run import Run
 from grindstone.ledger.tables.runs import BatchRow, CycleNote
 from grindstone.runs.batches import finish_batch, finished_batches
@@ -56,11 +56,11 @@ async def end_batch(
     )
 
 
-def weighing_of(run: Run[Learning | GateSettings], held: Sequence[Task]) -> Weighing | None:
+def conditions_of(run: Run[Learning | GateSettings], held: Sequence[Task]) -> GateConditions | None:
     """Return what a run's gate weighs changes on; None where it has no tasks for it."""
     if not held:
         return None
-    return Weighing(
+    return GateConditions(
         run_key=run.key,
         model=run.solver.model_id,
         profile=run.solver.profile.value,
@@ -113,7 +113,7 @@ def evolution_of(
         cycle=cycle,
         success_mode=success_mode,
         evolver=load_agent(settings.evolver_agent) if settings.evolver_agent else None,
-        weighing=weighing_of(run, held),
+        conditions=conditions_of(run, held),
         judged=None if judged is None else tuple(judged),
     )
 
@@ -154,7 +154,7 @@ def writing_of(
         feedback_level=settings.feedback_level,
         no_direct_answers=settings.no_direct_answers,
         task_dirs={task.task_id: task.path for task in tasks},
-        weighing=weighing_of(run, held),
+        conditions=conditions_of(run, held),
         task_id=task_id,
         episode_id=episode_id,
         batch=batch,

@@ -11,6 +11,7 @@ from grindstone.evolve.applying import Mutations, apply, mutations, with_version
 from grindstone.evolve.checks import checks_for
 from grindstone.evolve.config import EvolveConfig
 from grindstone.evolve.copying import shown_files
+from grindstone.evolve.gate_conditions import GateConditions
 from grindstone.evolve.guard import Answers, guard_of
 from grindstone.evolve.observed import ObservationLog, observations_of
 from grindstone.evolve.past import (
@@ -27,7 +28,6 @@ from grindstone.evolve.prompts import SkillLine, step_prompt
 from grindstone.evolve.propose import Proposal, evolve_copy
 from grindstone.evolve.rejected import rejected_changes, shown_diffs, told_by
 from grindstone.evolve.result import EvolutionResult
-from grindstone.evolve.weighing import Weighing
 from grindstone.llm.messages import CallSite, Model
 from grindstone.observe.observation import render_observations
 from grindstone.records import Role
@@ -135,7 +135,7 @@ class EvolutionEngine:
         success_mode: SuccessMode = SuccessMode.OFF,
         refused: Sequence[RefusedChange] = (),
         leaks: Check | None = None,
-        weighing: Weighing | None = None,
+        conditions: GateConditions | None = None,
     ) -> EvolutionResult:
         """Show observations to the evolver and commit what of its changes may stand.
 
@@ -153,7 +153,7 @@ class EvolutionEngine:
             leaks: Says what a text gives away of the tasks' answers, where `no_direct_answers`
                 is set; by default the guard made of the observed tasks. Without labels there
                 is none: what the evolver never saw it cannot give away.
-            weighing: What the change will be weighed on: one rejected on the same is refused.
+            conditions: What the change will be weighed on: one rejected on the same is refused.
 
         Raises:
             InputError: A log is no observation, teaches nothing, or both kinds are given;
@@ -178,7 +178,7 @@ class EvolutionEngine:
         command_log = command_log_path(opened, step, number) if step else None
         gated = success_mode is SuccessMode.GATED_PROMOTION
         drafts = await asyncio.to_thread(read_drafts, opened.root) if gated else ()
-        rejected = await asyncio.to_thread(rejected_changes, opened, weighing)
+        rejected = await asyncio.to_thread(rejected_changes, opened, conditions)
         prompt = step_prompt(
             number=number,
             scope=self.config & frozen.manifest.evolvable_layers,

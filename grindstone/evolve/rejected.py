@@ -3,7 +3,7 @@
 They are read from the workspace's history: a rollback that a gate asked for undid exactly
 the change between the commit it restored and the one before it. A change that a later
 rollback brought back counts as rejected no longer, and a rejection lapses with what it was
-weighed on (`weighing.py`).
+weighed on (`gate_conditions.py`).
 """
 
 import difflib
@@ -15,9 +15,9 @@ from pydantic import JsonValue
 
 from grindstone.digest import canonical_json, digest
 from grindstone.evolve.copying import shown_files
+from grindstone.evolve.gate_conditions import GateConditions, changed_since, parse_conditions
 from grindstone.evolve.permissions import RefusedChange
 from grindstone.evolve.prompts import Observed
-from grindstone.evolve.weighing import Weighing, changed_since, parse_weighing
 from grindstone.observe.observation import LabelledObservation
 from grindstone.settings import FeedbackLevel
 from grindstone.skills.format import parse_skill
@@ -42,11 +42,13 @@ class Rejected(NamedTuple):
     identities: frozenset[str]
     diff: str  # unified, cut where it is long
     told: str  # the most that whoever made it was told: unlabelled, or a feedback level
-    weighing: Weighing | None  # None: not known
+    conditions: GateConditions | None  # None: not known
     lapsed: str  # what has changed since, in words; empty: it holds
 
 
-def rejected_changes(workspace: Workspace, now: Weighing | None = None) -> tuple[Rejected, ...]:
+def rejected_changes(
+    workspace: Workspace, now: GateConditions | None = None
+) -> tuple[Rejected, ...]:
     """Return the changes that gates rejected and that are refused still, the first one first.
 
     Args:
@@ -56,7 +58,7 @@ def rejected_changes(workspace: Workspace, now: Weighing | None = None) -> tuple
     return tuple(each for each in _rejected(workspace, now, "HEAD") if not each.lapsed)
 
 
-def lapsed_rejection(workspace: Workspace, before: str, after: str, now: Weighing) -> str:
+def lapsed_rejection(workspace: Workspace, before: str, after: str, now: GateConditions) -> str:
     """Say that a change was rejected before, and what changed since; empty where it was not.
 
     Args:
@@ -65,19 +67,19 @@ def lapsed_rejection(workspace: Workspace, before: str, after: str, now: Weighin
         after: The commit that made it.
         now: What it is weighed on.
     """
-    lapsed = [each for each in _rejected(workspace, now, before) if each.lapsed and each.weighing]
+    lapsed = [each for each in _rejected(workspace, now, before) if each.lapsed and each.conditions]
     if not lapsed:
         return ""
     files = _files(workspace, before)
     own = identities(files, compare(files, _files(workspace, after)))
     for each in reversed(lapsed):
-        if each.weighing is not None and not own.isdisjoint(each.identities):
-            then = each.weighing.run_key
+        if each.conditions is not None and not own.isdisjoint(each.identities):
+            then = each.conditions.run_key
             return f"the same change was rejected in run {then}; since then {each.lapsed}"
     return ""
 
 
-def _rejected(workspace: Workspace, now: Weighing | None, base: str) -> list[Rejected]:
+def _rejected(workspace: Workspace, now: GateConditions | None, base: str) -> list[Rejected]:
     in_force = set(workspace.standing(base))
     present = _files(workspace, base)
     found: list[Rejected] = []
@@ -89,14 +91,14 @@ def _rejected(workspace: Workspace, now: Weighing | None, base: str) -> list[Rej
         if undone and in_force.issuperset(undone):
             continue
         before, after = _files(workspace, ref.restores), _files(workspace, ref.before)
-        changes, weighing = compare(before, after), parse_weighing(ref.weighed)
+        changes, conditions = compare(before, after), parse_conditions(ref.weighed)
         found.append(
             Rejected(
                 identities=identities(before, changes),
                 diff=_diff(before, changes),
                 told=_told_to(workspace, undone),
-                weighing=weighing,
-                lapsed=changed_since(weighing, now, other_library=before != present),
+                conditions=conditions,
+                lapsed=changed_since(conditions, now, other_library=before != present),
             )
         )
     return found
@@ -137,7 +139,7 @@ def refuses_again(
 
 
 def rejected_before(
-    workspace: Workspace, texts: Mapping[str, str], now: Weighing | None
+    workspace: Workspace, texts: Mapping[str, str], now: GateConditions | None
 ) -> tuple[RefusedChange, ...]:
     """Return the refusals of files that somebody is about to write, by path; none where new.
 

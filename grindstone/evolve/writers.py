@@ -14,11 +14,11 @@ from pathlib import Path
 
 from grindstone.digest import canonical_json
 from grindstone.evolve.asked_skill import TRIES, AskedSkill, ask_skill, leaking, unfit
+from grindstone.evolve.gate_conditions import GateConditions
 from grindstone.evolve.guard import Guard
 from grindstone.evolve.permissions import RefusedChange
 from grindstone.evolve.rejected import rejected_before
 from grindstone.evolve.result import WriterResult
-from grindstone.evolve.weighing import Weighing
 from grindstone.files import write_atomic
 from grindstone.llm.messages import CallSite, Model
 from grindstone.observe.compression import compress
@@ -107,7 +107,7 @@ async def distill_bloated(
     model: Model,
     step: str = "",
     leaks: Guard | None = None,
-    weighing: Weighing | None = None,
+    conditions: GateConditions | None = None,
 ) -> WriterResult:
     """Shorten every general skill of more than 200 lines or 6,000 bytes; one commit for all.
 
@@ -138,7 +138,7 @@ async def distill_bloated(
             if answered.skill is not None
         }
         refusals = [each for answered in answers.values() for each in answered.refusals]
-        again = rejected_before(workspace, texts, weighing)
+        again = rejected_before(workspace, texts, conditions)
         for path, text in texts.items() if not again else ():
             write_atomic(root / path, text)
         usage = sum((answered.usage for answered in answers.values()), start=Usage())
@@ -219,7 +219,7 @@ async def promote_drafts(
     threshold: int = 1,
     max_skills: int | None = None,
     step: str = "",
-    weighing: Weighing | None = None,
+    conditions: GateConditions | None = None,
 ) -> WriterResult:
     """Make general skills of the drafts that have enough support; one evolution for all.
 
@@ -228,7 +228,7 @@ async def promote_drafts(
         threshold: Different tasks that must support a draft.
         max_skills: No draft is promoted into a library that has as many.
         step: As in `evolve_task_skill`.
-        weighing: What the change will be weighed on: one rejected on the same is not made.
+        conditions: What the change will be weighed on: one rejected on the same is not made.
     """
     if (done := await _done(workspace, step)) is not None:
         return done
@@ -237,7 +237,7 @@ async def promote_drafts(
         room = None if max_skills is None else max(0, max_skills - len(_general_skills(root)))
         chosen = promotable(root, threshold)[:room]
         texts = {f"skills/{each.key}/{SKILL_FILE}": promoted_text(each) for each in chosen}
-        again = rejected_before(workspace, texts, weighing)
+        again = rejected_before(workspace, texts, conditions)
         for draft in chosen if not again else ():
             promote(root, draft)
         promoted = {draft.key: draft.supporters for draft in chosen if not again}

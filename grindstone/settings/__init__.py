@@ -12,15 +12,7 @@ from grindstone.settings.autonomy import (
     RouteSettings,
 )
 from grindstone.settings.campaign import SimulateSettings
-from grindstone.settings.learning import (
-    AdaptiveSettings,
-    EvolveScope,
-    GrindSettings,
-    IntegrityOptions,
-    OneTaskSettings,
-)
-from grindstone.settings.runs import Ratio, RunSettings, Settings, default_home, title
-from grindstone.settings.weighing import (
+from grindstone.settings.comparisons import (
     CalibrateSettings,
     CompareSettings,
     GateOptions,
@@ -29,6 +21,14 @@ from grindstone.settings.weighing import (
     SearchOptions,
     WarrantSettings,
 )
+from grindstone.settings.learning import (
+    AdaptiveSettings,
+    EvolveScope,
+    GrindSettings,
+    IntegrityOptions,
+    OneTaskSettings,
+)
+from grindstone.settings.runs import Ratio, RunSettings, Settings, default_home, title
 from grindstone.settings.words import (
     FeedbackLevel,
     ScoreMode,

@@ -1,7 +1,7 @@
 """The form of each flow: what a newcomer fills in first, and what unfolds."""
 
+from grindstone.settings.comparisons import GateOptions, SearchOptions
 from grindstone.settings.form import FieldGroup, SettingsForm
-from grindstone.settings.weighing import GateOptions, SearchOptions
 
 WHICH_TASKS = FieldGroup(
     "which_tasks",

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 from grindstone.agents.profiles import Profile
 from grindstone.settings.autonomy import CompetencySettings, RouteSettings
+from grindstone.settings.comparisons import CompareSettings, SearchOptions
 from grindstone.settings.learning import AdaptiveSettings, GrindSettings
 from grindstone.settings.runs import RunSettings
-from grindstone.settings.weighing import CompareSettings, SearchOptions
 from grindstone.settings.words import SuccessMode
 
 Learning = (GrindSettings, AdaptiveSettings)

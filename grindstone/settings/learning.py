@@ -9,8 +9,8 @@ from grindstone.agents.profiles import Profile
 from grindstone.errors import InputError
 from grindstone.llm.providers import ModelId
 from grindstone.resources import bundled
+from grindstone.settings.comparisons import SearchOptions
 from grindstone.settings.runs import PROFILE_HELP, RunSettings, Settings
-from grindstone.settings.weighing import SearchOptions
 from grindstone.settings.words import FeedbackLevel, SuccessMode, TaskSkillMode
 
 EVOLVER_AGENT = (

@@ -6,7 +6,7 @@ import pytest
 from evolve_script import Evolver, attempt, skill, write
 
 from grindstone.evolve import EvolutionEngine, EvolveConfig
-from grindstone.evolve.weighing import Weighing
+from grindstone.evolve.gate_conditions import GateConditions
 from grindstone.observe.observation import observe_unlabelled
 from grindstone.settings import FeedbackLevel
 
@@ -89,7 +89,7 @@ async def test_another_name_makes_no_other_change(evolver, engine, workspace, ob
     ]
 
 
-THEN = Weighing(
+THEN = GateConditions(
     run_key="first", model="model-a", profile="strands", tasks="aa", rule="higher", trials=1
 )
 
@@ -114,9 +114,9 @@ async def test_a_refusal_lapses_with_what_was_weighed_on(
     evolver.plays(write("skills/tables/SKILL.md", HARM))
     await engine.aevolve(workspace, [observe()])
     workspace.rollback("pre-evo-1", weighed=THEN.told)
-    weighing = None if now is None else THEN.model_copy(update=now)
+    conditions = None if now is None else THEN.model_copy(update=now)
     evolver.plays(write("skills/tables/SKILL.md", HARM), "done", "I leave it.")
-    again = await engine.aevolve(workspace, [observe()], weighing=weighing)
+    again = await engine.aevolve(workspace, [observe()], conditions=conditions)
     assert again.changed is not refused
     told = first_words(evolver).partition("## Weighed and rejected before")[2]
     assert ("Overwrite the input" in told) is refused, "who is shown it is told that it is refused"
@@ -133,8 +133,8 @@ async def test_another_library_lets_a_later_run_weigh_again(
     evolver.plays(write("skills/ports/SKILL.md", skill("ports", "Count by port.")))
     await engine.aevolve(workspace, [observe()])
     evolver.plays(write("skills/tables/SKILL.md", HARM), "done", "I leave it.")
-    weighing = THEN.model_copy(update={"run_key": run_key})
-    again = await engine.aevolve(workspace, [observe()], weighing=weighing)
+    conditions = THEN.model_copy(update={"run_key": run_key})
+    again = await engine.aevolve(workspace, [observe()], conditions=conditions)
     assert again.changed is (run_key == "second")
 
 

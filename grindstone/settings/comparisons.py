@@ -1,4 +1,4 @@
-"""Weighing: gates and the search by them, comparisons, warrants, releases."""
+"""What is compared: gates and the search by them, agents, skills under a warrant, releases."""
 
 from pathlib import Path
 from typing import Literal, Self

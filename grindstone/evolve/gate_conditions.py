@@ -9,7 +9,7 @@ from grindstone.benchmark import Task
 from grindstone.digest import canonical_json, digest
 
 
-class Weighing(Frozen):
+class GateConditions(Frozen):
     """Who attempts which tasks, and the rule that decides; kept with the rollback it led to."""
 
     run_key: str
@@ -30,15 +30,17 @@ def tasks_mark(tasks: Iterable[Task]) -> str:
     return digest([*sorted(task.digest for task in tasks)])
 
 
-def parse_weighing(text: str) -> Weighing | None:
+def parse_conditions(text: str) -> GateConditions | None:
     """Return what a rollback says it was weighed on; None where it does not say."""
     try:
-        return Weighing.model_validate_json(text)
+        return GateConditions.model_validate_json(text)
     except ValidationError:
         return None
 
 
-def changed_since(then: Weighing | None, now: Weighing | None, *, other_library: bool) -> str:
+def changed_since(
+    then: GateConditions | None, now: GateConditions | None, *, other_library: bool
+) -> str:
     """Return what has changed since a rejection, in words; empty where it still holds.
 
     Within one run a change is weighed once, although the library changes with each acceptance:
