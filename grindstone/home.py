@@ -164,6 +164,11 @@ class Home(os.PathLike[str]):
         """Return a run's own folder."""
         return RunFolder(self.root / "runs" / run_key)
 
+    def run_folders(self) -> list[str]:
+        """Return the runs that have a folder of their own on this disk."""
+        folder = self.root / "runs"
+        return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+
     def jobs(self, agent_id: str) -> Path:
         """Return where an agent's training jobs are claimed."""
         return self.root / "competency" / "jobs" / quote(agent_id, safe="")

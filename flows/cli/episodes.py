@@ -112,7 +112,7 @@ def _span(steps: str | None) -> range | None:
     """Return the steps that `3:9` names: from the third to the ninth, both included."""
     if steps is None:
         return None
-    found = re.fullmatch(r"(\d*):?(\d*)", steps)
+    found = re.fullmatch(r"(\d{0,9}):?(\d{0,9})", steps)
     if found is None or steps in ("", ":"):
         raise InputError("--steps", f"is {steps!r}", "numbers of steps, such as 3:9, 3: or 7")
     first, last = found.groups()

@@ -109,7 +109,7 @@ def find_run(ledger: Ledger, run_key: str) -> str:
     if fits:
         shown = ", ".join(sorted(fits)[:5])
         raise InputError(run_key, f"fits {len(fits)} runs ({shown})", "one run's key, or its start")
-    if run_key in ledger.runs("episodes") or ledger.home.run(run_key).root.is_dir():
+    if run_key in (*ledger.runs("episodes"), *ledger.home.run_folders()):
         raise InputError(
             run_key,
             "has left its traces here, and no row in the ledger's table runs, which is missing or "

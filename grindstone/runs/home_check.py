@@ -46,7 +46,7 @@ def check_home(home: Home) -> HomeCheck:
                 rows += ledger.scan(table, key).collect().height
             except Exception as error:  # noqa: BLE001 - whatever a damaged file makes of a reader
                 faults.append(f"ledger/{table}, run {key}: {error}")
-    for key in sorted({*runs, *(path.name for path in (home.root / "runs").glob("*"))}):
+    for key in sorted({*runs, *home.run_folders()}):
         try:
             kept_plan(home, key)
             calls += sum(1 for _ in Journal(home.run(key).journal).entries())

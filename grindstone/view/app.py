@@ -43,6 +43,10 @@ HEADERS = {
 }
 
 
+MOST_CHARS = 1_000
+"""Of an address, and of each answer in a question."""
+
+
 class _Assets(StaticFiles):
     """Files under the page's policy."""
 
@@ -70,6 +74,7 @@ def viewer_app(site: Site, expected: str, *, by: str = "viewer") -> Starlette:
                 # No WWW-Authenticate: the page asks for the login itself.
                 return _problem(HTTPStatus.UNAUTHORIZED, "the home's login is needed")
             try:
+                _check_words(*request.path_params.values(), *request.query_params.values())
                 return await answer(request)
             except InputError as error:
                 return _problem(wrong, str(error))
@@ -121,6 +126,15 @@ def viewer_app(site: Site, expected: str, *, by: str = "viewer") -> Starlette:
             Mount("/", _Assets(directory=ASSETS, html=True)),
         ]
     )
+
+
+def _check_words(*words: str) -> None:
+    """Refuse what can be no name and no text to look for."""
+    for word in words:
+        if len(word) > MOST_CHARS:
+            raise InputError(f"{word[:40]}…", "is too long", f"{MOST_CHARS} characters at most")
+        if "\0" in word:
+            raise InputError(repr(word), "holds a NUL", "a name or a text")
 
 
 def _problem(status: HTTPStatus, text: str) -> Response:

@@ -6,6 +6,7 @@ from grindstone.errors import InputError
 from grindstone.ledger import Ledger
 from grindstone.ledger.tables.attempts import StepRow
 from grindstone.records import Episode, Outcome
+from grindstone.report.run_list import find_run
 from grindstone.view.documents import FoundStep, SearchDocument
 
 SHORTEST = 2
@@ -20,15 +21,16 @@ def search_document(ledger: Ledger, text: str, run_key: str | None = None) -> Se
     Args:
         ledger: The home's.
         text: To look for.
-        run_key: In this run alone; None: in all.
+        run_key: In this run alone, its key or the start of it; None: in all.
 
     Raises:
-        InputError: The text is too short.
+        InputError: The text is too short, or there is no such run.
     """
     import polars as pl
 
     if len(text) < SHORTEST:
         raise InputError("text", f"is {text!r}", f"{SHORTEST} characters or more")
+    run_key = None if run_key is None else find_run(ledger, run_key)
     began = time.perf_counter()
     words = (
         pl.col("message"),

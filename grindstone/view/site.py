@@ -1,6 +1,7 @@
 """The viewer's addresses: which document is where."""
 
 import json
+import re
 from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple
 
@@ -36,8 +37,8 @@ class Asked(NamedTuple):
         Raises:
             InputError: It is none.
         """
-        if not self.names[place].isdecimal():
-            raise InputError(self.names[place], "is no number", "a number")
+        if re.fullmatch("[0-9]{1,9}", self.names[place]) is None:
+            raise InputError(self.names[place], "is no number", "one of up to nine digits")
         return int(self.names[place])
 
 

@@ -58,12 +58,15 @@ def skill_document(ledger: Ledger, agent_id: str, name: str) -> SkillDocument:
 
     if agent_id not in ledger.home.agents():
         raise InputError(agent_id, "is no agent of this home", "an agent with a workspace")
+    unknown = InputError(name, f"is no skill that {agent_id} ever had", "a skill a page links to")
+    if "/" in name or name in ("", ".", ".."):
+        raise unknown
     workspace = Workspace.reading(ledger.home.workspace(agent_id))
     places = {"general": f"skills/{name}", "task": f"task_skills/{task_folder_name(name)}"}
     histories = {scope: _versions(workspace, path) for scope, path in places.items()}
     scope = next((scope for scope, found in histories.items() if found), None)
     if scope is None:
-        raise InputError(name, f"is no skill that {agent_id} ever had", "a skill a page links to")
+        raise unknown
     versions = histories[scope]
     present, text = _text(workspace, places[scope], versions)
     uses = ledger.scan(SkillUseRow).filter(pl.col("skill") == name, pl.col("scope") == scope)
@@ -170,7 +173,7 @@ def _versions(workspace: Workspace, path: str) -> tuple[SkillVersion, ...]:
 
 def _diff(workspace: Workspace, ref: EvolutionRef, path: str) -> str:
     options = ("--no-color", "--format=", "--root")
-    return workspace.repository.run("show", *options, ref.commit, "--", path)
+    return workspace.repository.run("show", *options, ref.commit, "--", f":(literal){path}")
 
 
 def _text(workspace: Workspace, path: str, versions: tuple[SkillVersion, ...]) -> tuple[bool, str]:

@@ -193,7 +193,7 @@ class Repository:
             "--topo-order",
             f"--format={'%x00'.join(_FIELDS)}%x00",  # no commit holds a NUL
             *(revisions or ("HEAD",)),
-            *("--", path)[: 2 if path else 1],
+            *("--", f":(literal){path}")[: 2 if path else 1],
         )
         told = output.split("\0")[:-1]
         width = len(_FIELDS)
