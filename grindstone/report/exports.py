@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     import polars as pl
 
 
+_FORMULA = "^[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]"
+_NUMBER = r"^[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?\z"
+
+
 class ExportFormat(StrEnum):
     """What a run can be exported to."""
 
@@ -75,7 +79,7 @@ def export_run(
                 written.append(_write(target / "report.html", render_html(report)))
             case ExportFormat.CSV:
                 for table, frame in _frames(ledger, run_key):
-                    text = flat(frame).write_csv()
+                    text = _no_formulas(flat(frame)).write_csv(quote_style="non_numeric")
                     written.append(_write(target / "csv" / f"{table}.csv", text))
             case ExportFormat.PARQUET:
                 for table, frame in _frames(ledger, run_key):
@@ -104,6 +108,19 @@ def flat(frame: "pl.DataFrame") -> "pl.DataFrame":
         )
         for name in nested
     )
+
+
+def _no_formulas(frame: "pl.DataFrame") -> "pl.DataFrame":
+    """Return a frame no text of which a spreadsheet takes for a formula.
+
+    As OWASP advises ("CSV Injection"): an apostrophe goes before what begins like one. A text that
+    is a number stays as it is, and so does every column of numbers.
+    """
+    import polars as pl
+
+    text = pl.col(pl.String)
+    risky = text.str.contains(_FORMULA) & ~text.str.contains(_NUMBER)
+    return frame.with_columns(pl.when(risky).then("'" + text).otherwise(text).name.keep())
 
 
 def _frames(ledger: Ledger, run_key: str) -> Iterable[tuple[str, "pl.DataFrame"]]:

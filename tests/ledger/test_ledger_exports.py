@@ -1,5 +1,6 @@
 """Exports are read back by what the formats publish, not by our own writers."""
 
+import csv
 import json
 import re
 from datetime import UTC, datetime
@@ -73,6 +74,69 @@ def test_atif_names_the_side_of_a_comparison(tmp_path: Path) -> None:
     assert sorted(sides.values()) == ["with", "without"]
     for path, arm in sides.items():
         assert path.name.startswith(f"csv-totals-{arm}-c")
+
+
+FORMULAS = (
+    *(
+        "=1+1",
+        "+1+1",
+        "-1+1",
+        "@SUM(1)",
+        "\t=1",
+        "\r=1",
+        "\n=1",
+        "\uff1d1",
+        "\uff0b1",
+        "\uff0d1",
+        "\uff201",
+    ),
+    *('=HYPERLINK("http://a.example")', "-", "-rf", "--help", "+49 30 12", '=cmd|" /C calc"!A0'),
+)
+WORDS = (
+    "a=1",
+    "-1",
+    "+1.5",
+    "-1e-3",
+    " =1",
+    "'=1",
+    '"=1"',
+    "2026-03-01",
+    "",
+    "[1]",
+    "a;=1",
+    "a\t=1",
+)
+
+
+def test_no_cell_of_csv_is_a_formula_and_numbers_stay(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "home")
+    said = FORMULAS + WORDS
+    for number, text in enumerate(said):
+        step = Step(index=0, kind=StepKind.AGENT, message=text, reasoning="-", at=NOW)
+        rows = trajectory_rows(
+            f"e{number}", Trajectory(steps=(step,), stop_reason=StopReason.SUBMITTED)
+        )
+        ledger.append([rows[0]], run_key=RUN)
+        ledger.append(rows[1], run_key=RUN)
+    failed = Episode(
+        episode_id="e0", run_key=RUN, agent_id="a", purpose=Purpose.GRIND, task_id="=cmd",
+        outcome=Outcome.FAILED, reward=0.25, score=0.0, started_at=NOW, ended_at=NOW,
+    )  # fmt: skip
+    ledger.append([failed], run_key=RUN)
+    export_run(ledger, RUN, tmp_path / "out", ["csv", "parquet"])
+    with (tmp_path / "out/csv/trajectory_steps.csv").open(encoding="utf-8", newline="") as file:
+        cells = {row["episode_id"]: row["message"] for row in csv.DictReader(file)}
+    assert [cells[f"e{n}"] for n in range(len(said))] == [f"'{text}" for text in FORMULAS] + [
+        *WORDS
+    ]
+    # A table that is cut at other marks than commas has no cell of its own in a text.
+    raw = (tmp_path / "out/csv/trajectory_steps.csv").read_text("utf-8")
+    assert '"a;=1"' in raw
+    assert '"a\t=1"' in raw
+    episodes = pl.read_csv(tmp_path / "out/csv/episodes.csv")
+    assert (episodes["reward"][0], episodes["task_id"][0]) == (0.25, "'=cmd")
+    kept = pl.read_parquet(tmp_path / "out/parquet/trajectory_steps.parquet")
+    assert set(said) == set(kept["message"])
 
 
 def test_unknown_run_and_format_are_named(run: Ledger, tmp_path: Path) -> None:
