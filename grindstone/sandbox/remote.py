@@ -7,8 +7,9 @@ command, a copy or a sealed run means is written once.
 import socket
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
 
@@ -52,6 +53,28 @@ LONGEST_ARGUMENT = 100_000
 
 MEMORY_FILES = ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control")
 """Where a container sees its own group, read-only, on either version of control groups."""
+
+
+@dataclass(frozen=True)
+class RunnerCall:
+    """What the runner inside is asked for, once."""
+
+    arguments: tuple[str, ...]
+    give: Sequence[bytes] | None = None  # its standard input; None: none
+    env: Mapping[str, str] = field(default_factory=dict)  # beside the sandbox's own
+    wait_s: float = MOVE_TIMEOUT_S
+    room: int = 0  # bytes of output and files that may come
+    sealing: bool = False  # whether it needs the privileges to make a mount namespace
+
+    @property
+    def verb(self) -> str:
+        """The first argument."""
+        return self.arguments[0]
+
+    def with_options(self, *options: str) -> "RunnerCall":
+        """Return the same call with options after its verb."""
+        verb, *rest = self.arguments
+        return replace(self, arguments=(verb, *options, *rest))
 
 
 class RunnerTimeout(Exception):  # noqa: N818
@@ -113,25 +136,11 @@ class RemoteSandbox(ABC):
         return self._workdir
 
     @abstractmethod
-    async def _talk(
-        self,
-        arguments: list[str],
-        *,
-        give: Iterable[bytes] | None = None,
-        env: Mapping[str, str] | None = None,
-        wait_s: float = MOVE_TIMEOUT_S,
-        room: int = 0,
-        sealing: bool = False,
-    ) -> RunnerOutput:
+    async def _talk(self, call: RunnerCall) -> RunnerOutput:
         """Open the door if need be, run the runner inside and return what it said.
 
-        Args:
-            arguments: The runner's.
-            give: Its standard input, None for none.
-            env: Variables beside the sandbox's own.
-            wait_s: Past this the sandbox's processes are all ended, and `RunnerTimeout` is raised.
-            room: Bytes of output and files that may come.
-            sealing: Whether it needs the privileges to make a mount namespace.
+        Raises:
+            RunnerTimeout: It took longer than it may; the sandbox's processes are all ended.
         """
 
     async def exec(
@@ -149,15 +158,16 @@ class RemoteSandbox(ABC):
         arguments = ["exec", *self._options(timeout_s, max_output_bytes, cwd)]
         if stdin is not None:
             arguments.append("--stdin")
+        call = RunnerCall(
+            (*arguments, "--", "bash", "-c", command),
+            give=None if stdin is None else [stdin],
+            env=env or {},
+            wait_s=timeout_s + GRACE_S,
+            room=max_output_bytes,
+        )
         began = time.monotonic()
         try:
-            answer = await self._talk(
-                [*arguments, "--", "bash", "-c", command],
-                give=None if stdin is None else [stdin],
-                env=env,
-                wait_s=timeout_s + GRACE_S,
-                room=max_output_bytes,
-            )
+            answer = await self._talk(call)
         except RunnerTimeout as late:
             answer = late.answer
             return _result(answer, began, max_output_bytes, exit_code=124)
@@ -195,22 +205,23 @@ class RemoteSandbox(ABC):
         command, most = await self._shortened(spec.command), spec.max_output_bytes
         options = [*self._options(spec.timeout_s, most, spec.cwd), *KEEP_OPTIONS[spec.keep]]
 
-        def records() -> Iterable[bytes]:
-            for target, source in spec.inputs.items():
-                yield from folder_records(source, target)
-            yield END
-
+        given = [
+            record
+            for target, source in spec.inputs.items()
+            for record in folder_records(source, target)
+        ]
+        call = RunnerCall(
+            ("seal", *options, spec.log_dir, *spec.inputs, "--", "bash", "-c", command),
+            give=[*given, END],
+            env=spec.env,
+            wait_s=spec.timeout_s + MOVE_TIMEOUT_S,
+            room=most + LOG_BYTES,
+            sealing=True,
+        )
         began = time.monotonic()
         try:
             with self._ruled_by(spec.network):
-                answer = await self._talk(
-                    ["seal", *options, spec.log_dir, *spec.inputs, "--", "bash", "-c", command],
-                    give=records(),
-                    env=spec.env,
-                    wait_s=spec.timeout_s + MOVE_TIMEOUT_S,
-                    room=most + LOG_BYTES,
-                    sealing=True,
-                )
+                answer = await self._talk(call)
         except RunnerTimeout as late:
             run = _result(late.answer, began, most, exit_code=124)
             return SealedResult(run, late.answer.files, late.answer.note)
@@ -229,12 +240,7 @@ class RemoteSandbox(ABC):
 
     async def copy_in(self, source: Path, target: str) -> None:
         """Copy a folder's content (modes kept, links as links) to an absolute folder."""
-
-        def records() -> Iterable[bytes]:
-            yield from folder_records(source, target)
-            yield END
-
-        _checked(await self._move(["put"], records()))
+        _checked(await self._move(["put"], [*folder_records(source, target), END]))
 
     async def read_file(self, path: str, *, max_bytes: int = 10_000_000) -> bytes | None:
         """Return the first `max_bytes` of a regular file, None where there is none."""
@@ -260,10 +266,10 @@ class RemoteSandbox(ABC):
             raise UncarriableError(f"{source}: {error}") from error
 
     async def _move(
-        self, arguments: list[str], give: Iterable[bytes] | None = None, room: int = 0
+        self, arguments: Sequence[str], give: Sequence[bytes] | None = None, room: int = 0
     ) -> RunnerOutput:
         try:
-            return await self._talk(arguments, give=give, room=room)
+            return await self._talk(RunnerCall(tuple(arguments), give, room=room))
         except RunnerTimeout as late:
             problem = f"moving files took longer than {MOVE_TIMEOUT_S:g} s"
             raise InfrastructureError(Cause.SANDBOX_IO, problem) from late

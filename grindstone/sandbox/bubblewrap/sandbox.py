@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from grindstone.errors import Cause, InfrastructureError
 from grindstone.sandbox.bubblewrap.box import LOWEST_ENVIRONMENT, Box
@@ -11,7 +11,7 @@ from grindstone.sandbox.bubblewrap.host import enter_namespace, mode
 from grindstone.sandbox.disk import Taken
 from grindstone.sandbox.network.rules import NetworkRules
 from grindstone.sandbox.registry import Kind
-from grindstone.sandbox.remote import MOVE_TIMEOUT_S, RemoteSandbox, RunnerTimeout
+from grindstone.sandbox.remote import RemoteSandbox, RunnerCall, RunnerTimeout
 from grindstone.sandbox.usage import held, taken
 from grindstone.sandbox.wire import CHUNK, AnswerReader, RunnerOutput
 
@@ -43,55 +43,37 @@ class BubblewrapSandbox(RemoteSandbox):
         """The namespaces and folders it runs in."""
         return self._box
 
-    async def _talk(
-        self,
-        arguments: list[str],
-        *,
-        give: Iterable[bytes] | None = None,
-        env: Mapping[str, str] | None = None,
-        wait_s: float = MOVE_TIMEOUT_S,
-        room: int = 0,
-        sealing: bool = False,
-    ) -> RunnerOutput:
+    async def _talk(self, call: RunnerCall) -> RunnerOutput:
         if not self._box.alive():
             raise InfrastructureError(Cause.CONTAINER_LOST, "the bubblewrap process is gone")
         await self.open_door()
-        verb, *rest = arguments
         options = ["--env", "--filter"]
-        if verb in {"exec", "seal"} and not self._box.groups.enforced:
+        if call.verb in {"exec", "seal"} and not self._box.groups.enforced:
             options += ["--nproc", str(self._box.limits.pids)]
-        pieces = None if give is None else list(give)
-        answer = None
+        call = call.with_options(*options)
         for _ in range(2):
-            answer = await self._ask([verb, *options, *rest], pieces, env or {}, wait_s, room)
+            answer = await self._ask(call)
             if answer is not None:
                 return answer
             await self.restart()
         raise InfrastructureError(Cause.SANDBOX_IO, "no process can be started in the sandbox")
 
-    async def _ask(
-        self,
-        arguments: list[str],
-        give: list[bytes] | None,
-        env: Mapping[str, str],
-        wait_s: float,
-        room: int,
-    ) -> RunnerOutput | None:
-        variables = {f"{PREFIX}{name}": value for name, value in {**self._env, **env}.items()}
+    async def _ask(self, call: RunnerCall) -> RunnerOutput | None:
+        variables = {f"{PREFIX}{name}": value for name, value in {**self._env, **call.env}.items()}
         entering, descriptors = self._box.enter()
         process = await asyncio.create_subprocess_exec(
             *entering,
-            *arguments,
+            *call.arguments,
             pass_fds=descriptors,
-            stdin=asyncio.subprocess.DEVNULL if give is None else asyncio.subprocess.PIPE,
+            stdin=asyncio.subprocess.DEVNULL if call.give is None else asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             env={**LOWEST_ENVIRONMENT, **variables},
         )
-        records = AnswerReader(room)
-        feeding = asyncio.ensure_future(_feed(process, give or []))
+        records = AnswerReader(call.room)
+        feeding = asyncio.ensure_future(_feed(process, call.give or []))
         try:
-            await asyncio.wait_for(_listen(process, records), wait_s)
+            await asyncio.wait_for(_listen(process, records), call.wait_s)
         except TimeoutError:
             await self.restart()
             raise RunnerTimeout(records.answer()) from None
@@ -140,7 +122,7 @@ class BubblewrapSandbox(RemoteSandbox):
         await asyncio.to_thread(self._box.remove)
 
 
-async def _feed(process: asyncio.subprocess.Process, give: list[bytes]) -> None:
+async def _feed(process: asyncio.subprocess.Process, give: Sequence[bytes]) -> None:
     if process.stdin is None:
         return
     with contextlib.suppress(OSError):  # a command that does not read its input is fine

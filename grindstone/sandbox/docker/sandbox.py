@@ -3,7 +3,7 @@
 import os
 import socket
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from grindstone.sandbox.network.doors import Hatch, receive
 from grindstone.sandbox.network.rules import NetworkRules
 from grindstone.sandbox.protocol import Limits
 from grindstone.sandbox.registry import Kind
-from grindstone.sandbox.remote import MOVE_TIMEOUT_S, RUNNER, RemoteSandbox, RunnerTimeout
+from grindstone.sandbox.remote import RUNNER, RemoteSandbox, RunnerCall, RunnerTimeout
 from grindstone.sandbox.usage import held, taken
 from grindstone.sandbox.wire import RunnerOutput
 
@@ -59,47 +59,27 @@ class DockerSandbox(RemoteSandbox):
         """The container's id."""
         return self._container
 
-    async def _talk(
-        self,
-        arguments: list[str],
-        *,
-        give: Iterable[bytes] | None = None,
-        env: Mapping[str, str] | None = None,
-        wait_s: float = MOVE_TIMEOUT_S,
-        room: int = 0,
-        sealing: bool = False,
-    ) -> RunnerOutput:
+    async def _talk(self, call: RunnerCall) -> RunnerOutput:
         await self.open_door()
-        pieces = None if give is None else list(give)
         with engine_errors(Cause.SANDBOX_IO, self._container):
             for last in (False, True):
-                answer = await self._engine.call(
-                    self._ask, arguments, pieces, dict(env or {}), wait_s, room, sealing
-                )
+                answer = await self._engine.call(self._ask, call)
                 if answer is not None:
                     return answer
                 if not last:
                     await self._engine.call(self._restart)
         raise InfrastructureError(Cause.SANDBOX_IO, "no process can be started in the container")
 
-    def _ask(
-        self,
-        arguments: list[str],
-        give: list[bytes] | None,
-        env: dict[str, str],
-        wait_s: float,
-        room: int,
-        sealing: bool,
-    ) -> RunnerOutput | None:
+    def _ask(self, call: RunnerCall) -> RunnerOutput | None:
         """Return what the runner said, None when it could not be started for lack of processes."""
         api = self._engine.client.api
         made = api.exec_create(
             self._container,
-            [RUNNER, *arguments],
-            stdin=give is not None,
+            [RUNNER, *call.arguments],
+            stdin=call.give is not None,
             user="0",
-            environment=env,
-            privileged=sealing,
+            environment=dict(call.env),
+            privileged=call.sealing,
         )
         try:
             raw = api.exec_start(made["Id"], socket=True)
@@ -108,10 +88,10 @@ class DockerSandbox(RemoteSandbox):
         except (APIError, requests.Timeout):  # a full sandbox starts nothing, or never
             self._require_running()
             return None
-        with Stream(raw, room) as stream:
-            if give is not None:
-                stream.send(give)
-            in_time = stream.read(wait_s)
+        with Stream(raw, call.room) as stream:
+            if call.give is not None:
+                stream.send(call.give)
+            in_time = stream.read(call.wait_s)
         answer = stream.answer()
         if not in_time:
             self._restart()

@@ -11,6 +11,7 @@ import socket
 import struct
 import threading
 import time
+from collections.abc import Sequence
 from typing import Any, Self
 
 from grindstone.sandbox.wire import CHUNK, AnswerReader, RunnerOutput
@@ -50,12 +51,12 @@ class Stream:
             self._response.close()
         self._raw.close()
 
-    def send(self, pieces: list[bytes]) -> None:
+    def send(self, pieces: Sequence[bytes]) -> None:
         """Begin to send standard input; a command that does not read it to its end is fine."""
         self._writer = threading.Thread(target=self._write, args=(pieces,), daemon=True)
         self._writer.start()
 
-    def _write(self, pieces: list[bytes]) -> None:
+    def _write(self, pieces: Sequence[bytes]) -> None:
         with contextlib.suppress(OSError), selectors.DefaultSelector() as ready:
             ready.register(self._socket, selectors.EVENT_WRITE)
             for piece in pieces:

@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from grindstone.errors import Cause, InfrastructureError
@@ -12,7 +13,7 @@ from grindstone.sandbox.kubernetes.stream import CommandEnd, converse
 from grindstone.sandbox.network.rules import NetworkRules
 from grindstone.sandbox.protocol import Limits
 from grindstone.sandbox.registry import Kind
-from grindstone.sandbox.remote import MOVE_TIMEOUT_S, RUNNER, RemoteSandbox, RunnerTimeout
+from grindstone.sandbox.remote import RUNNER, RemoteSandbox, RunnerCall, RunnerTimeout
 from grindstone.sandbox.wire import RunnerOutput, variable_records
 
 AGAIN = frozenset({"put", "cat", "tree", "sweep", "reach"})
@@ -52,7 +53,7 @@ class KubernetesSandbox(RemoteSandbox):
     async def begin(self) -> None:
         """Ask where commands begin, before the first one; the kubelet watches the disk."""
         asked = ["exec", "--timeout", "20000", "--max", "4096", "--", "sh", "-c", "pwd"]
-        answer = await self._talk(asked, room=4096)
+        answer = await self._talk(RunnerCall(tuple(asked), room=4096))
         told = answer.output.decode(errors="replace").strip()
         if not told.startswith("/"):
             problem = f"pod {self._pod}: no command runs in its image: {told or 'no sh'}"
@@ -63,41 +64,31 @@ class KubernetesSandbox(RemoteSandbox):
         """Return which of some addresses and ports take a connection from inside; empty: none."""
         pairs = [word for address, port in targets for word in (address, str(port))]
         asked = ["reach", str(round(wait_s * 1000)), *pairs]
-        answer = await self._talk(asked, room=8_192)
+        answer = await self._talk(RunnerCall(tuple(asked), room=8_192))
         if answer.trailer is None or answer.trailer.problem:
             problem = answer.trailer.problem if answer.trailer else "the runner was ended"
             raise InfrastructureError(Cause.SANDBOX_START, f"pod {self._pod}: {problem}")
         return ", ".join(answer.output.decode().split("\n")).strip(", ")
 
-    async def _talk(
-        self,
-        arguments: list[str],
-        *,
-        give: Iterable[bytes] | None = None,
-        env: Mapping[str, str] | None = None,
-        wait_s: float = MOVE_TIMEOUT_S,
-        room: int = 0,
-        sealing: bool = False,
-    ) -> RunnerOutput:
+    async def _talk(self, call: RunnerCall) -> RunnerOutput:
         if self._closed:
             raise InfrastructureError(Cause.CONTAINER_LOST, f"pod {self._pod}: it was closed")
-        verb, *rest = arguments
         options = ["--filter"]
-        if verb in {"exec", "seal"}:
+        if call.verb in {"exec", "seal"}:
             options += ["--nproc", str(self._limits.pids)]
-        pieces = [] if give is None else list(give)
-        if env:
+        if call.env:
             options.append("--read-env")
-            pieces = [*variable_records(env), *pieces]
+            call = replace(call, give=[*variable_records(call.env), *(call.give or [])])
+        call = call.with_options(*options)
         for last in (False, True):
             try:
-                ending = await self._ask([verb, *options, *rest], pieces, room, wait_s)
+                ending = await self._ask(call)
             except TimeoutError as late:
                 await self.restart()
                 raise RunnerTimeout(late.args[0]) from late
             if ending.broke_off:
                 await self._require_running()
-                if verb in AGAIN and not last:
+                if call.verb in AGAIN and not last:
                     continue
                 await self.restart()
                 problem = f"pod {self._pod}: the connection broke off while a command ran"
@@ -109,14 +100,14 @@ class KubernetesSandbox(RemoteSandbox):
         problem = f"pod {self._pod}: no process can be started in it"
         raise InfrastructureError(Cause.SANDBOX_IO, problem)
 
-    async def _ask(
-        self, arguments: list[str], give: list[bytes], room: int, wait_s: float
-    ) -> CommandEnd:
+    async def _ask(self, call: RunnerCall) -> CommandEnd:
         with cluster_errors(Cause.SANDBOX_IO, self._pod):
             try:
-                async with self._cluster.command(self._pod, [RUNNER, *arguments]) as connection:
+                async with self._cluster.command(
+                    self._pod, [RUNNER, *call.arguments]
+                ) as connection:
                     try:
-                        return await converse(connection, give, room, wait_s)
+                        return await converse(connection, call.give, call.room, call.wait_s)
                     except TimeoutError as late:
                         raise _Late(late.args[0]) from late
             except _Late as late:
@@ -139,7 +130,7 @@ class KubernetesSandbox(RemoteSandbox):
         problem = "it could not be asked to"
         for _ in range(SWEEPS):
             try:
-                ending = await self._ask(["sweep"], [], 0, SWEEP_S)
+                ending = await self._ask(RunnerCall(("sweep",), wait_s=SWEEP_S))
             except TimeoutError:
                 continue
             if ending.answer.trailer is not None:
