@@ -25,9 +25,10 @@ from grindstone.evolve.past import (
 )
 from grindstone.evolve.permissions import Check, RefusedChange
 from grindstone.evolve.prompts import SkillLine, step_prompt
-from grindstone.evolve.propose import Proposal, evolve_copy
+from grindstone.evolve.propose import Proposal, ReviewRules, propose
 from grindstone.evolve.rejected import rejected_changes, shown_diffs, told_by
 from grindstone.evolve.result import EvolutionResult
+from grindstone.evolve.session import EvolverSession
 from grindstone.llm.messages import CallSite, Model
 from grindstone.observe.observation import render_observations
 from grindstone.records import Role
@@ -193,21 +194,20 @@ class EvolutionEngine:
             kept_in = self._answers_dir or opened.root.parent / f".{opened.root.name}-answers"
             answers = Answers(provider, kept_in, self._labels)
             guard = leaks or await guard_of(self.config, observations, answers)
-            evolved = await evolve_copy(
-                before,
-                model=model,
-                provider=provider,
-                scope=self.config,
-                manifest=frozen.manifest,
-                prompt=prompt,
-                observation=observation,
+            checks = checks_for(self.config, observations, guard, rejected, before)
+            rules = ReviewRules(self.config, frozen.manifest, checks)
+            async with EvolverSession(
+                model,
+                provider,
                 site=CallSite(role=Role.EVOLVER, scope=step or f"evolve/{number}", turn=0),
+                copy=before,
+                observation=observation,
                 limits=self.config.limits,
-                checks=checks_for(self.config, observations, guard, rejected, before),
                 labels=self._labels,
                 command_log=command_log,
                 agent=self._agent,
-            )
+            ) as session:
+                evolved = await propose(session, before, prompt, rules)
             changes = with_versions(before, evolved.changes)
             result = _result_of(
                 evolved,

@@ -69,8 +69,10 @@ class EvolverSession:
     """One evolver in one sandbox; `talk` may be called again with a further message.
 
     Use as an asynchronous context manager. What it raises is infrastructure or a budget;
-    the evolver's own mistakes go back to it as tool errors. With an `agent` its program works in
-    our loop's place; told something further, it begins anew in the copy as it left it.
+    the evolver's own mistakes go back to it as tool errors. Its commands are remembered in the
+    file `command_log`, where one is named, so that a step made again asks the model nothing twice.
+    With an `agent` its program works in our loop's place; told something further, it begins anew
+    in the copy as it left it.
     """
 
     def __init__(
