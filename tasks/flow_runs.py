@@ -23,6 +23,7 @@ from prefect.states import Crashed
 from grindstone.records import utc_now
 from grindstone.runs.plan import new_run_key
 from grindstone.runs.progress import Progress, Watcher, current_watcher, sentence, told_both
+from grindstone.tasks.server_pages import aeach_of
 
 NOT_PASSED = "NotPassed"
 """Name of the state of an attempt that was made and failed its tests; its type is Completed."""
@@ -168,14 +169,13 @@ async def tagged(run_key: str) -> AsyncIterator[None]:
     own = context.flow_run
     async with get_client() as client:
         alive = await _with_those_around(client, own)
-        left = await client.read_flow_runs(
-            flow_run_filter=FlowRunFilter(
-                tags=FlowRunFilterTags(all_=[tag]),
-                state=FlowRunFilterState(type=FlowRunFilterStateType(any_=_UNFINISHED)),
-                deployment_id=FlowRunFilterDeploymentId(is_null_=True),
-            )
+        unfinished = FlowRunFilter(
+            tags=FlowRunFilterTags(all_=[tag]),
+            state=FlowRunFilterState(type=FlowRunFilterStateType(any_=_UNFINISHED)),
+            deployment_id=FlowRunFilterDeploymentId(is_null_=True),
         )
-        for flow_run in left:
+        found = aeach_of(client.read_flow_runs, flow_run_filter=unfinished)
+        for flow_run in [each async for each in found]:  # those that are closed leave the pages
             if flow_run.id not in alive:
                 gone: State[None] = Crashed(
                     message=f"The process ended; the run went on as {own.name}."

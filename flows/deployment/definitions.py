@@ -26,6 +26,7 @@ from grindstone.digest import digest
 from grindstone.files import write_atomic
 from grindstone.home import Home
 from grindstone.resources import bundled
+from grindstone.tasks.server_pages import each_of
 
 Entry = dict[str, Any]
 """One deployment as prefect.yaml describes it."""
@@ -79,7 +80,8 @@ def write_definitions(client: SyncPrefectClient, home: Path, path: Path) -> None
     """
     document, delivered = _shipped(), Delivered.of(home)
     document.pop("definitions")
-    known = {_identity(item.entrypoint, item.name): item for item in client.read_deployments()}
+    there = each_of(client.read_deployments)
+    known = {_identity(item.entrypoint, item.name): item for item in there}
     where = {"working_dir": HOME} if Home.at(home).mirror is None else {}
     for entry in document["deployments"]:
         entry["work_pool"] = entry["work_pool"] | {"job_variables": where}

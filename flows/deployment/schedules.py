@@ -19,6 +19,7 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import StateType
 
 from grindstone.base import Frozen
+from grindstone.tasks.server_pages import each_of
 from grindstone.text import minute
 
 SCHEDULER_S = 75.0
@@ -69,10 +70,11 @@ def look(api_url: str, login: str) -> Schedules:
     idle: list[str] = []
     changed: list[str] = []
     with SyncPrefectClient(api_url, auth_string=login) as client:
-        for deployment in client.read_deployments():
+        for deployment in each_of(client.read_deployments):
             if deployment.paused or not any(item.active for item in deployment.schedules):
                 continue
-            waiting = client.read_flow_runs(
+            waiting = each_of(
+                client.read_flow_runs,
                 deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=[deployment.id])),
                 flow_run_filter=_in_state(StateType.SCHEDULED),
             )
@@ -84,11 +86,8 @@ def look(api_url: str, login: str) -> Schedules:
                 since = max(item.updated or now for item in (deployment, *deployment.schedules))
                 fresh = (now - since).total_seconds() < SCHEDULER_S
                 (changed if fresh else idle).append(deployment.name)
-        late = client.read_flow_runs(
-            flow_run_filter=FlowRunFilter(
-                state=FlowRunFilterState(name=FlowRunFilterStateName(any_=["Late"]))
-            )
-        )
+        named = FlowRunFilterState(name=FlowRunFilterStateName(any_=["Late"]))
+        late = list(each_of(client.read_flow_runs, flow_run_filter=FlowRunFilter(state=named)))
     overdue = [
         run
         for run in late

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from uuid import UUID, uuid4
 
 from prefect.client.orchestration import PrefectClient
@@ -32,11 +33,10 @@ from grindstone.errors import Cause, InfrastructureError
 from grindstone.flows.dispatch.attempt_slice import DEPLOYMENT, AttemptSlice
 from grindstone.tasks.flow_runs import run_tag
 from grindstone.tasks.server_clock import server_ahead
+from grindstone.tasks.server_pages import aeach_of
 
 DEFAULT_QUEUE = "default"
 """Prefect's name of the queue that a pool begins with."""
-PAGE = 200
-"""As many runs as a Prefect server tells at once."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +70,10 @@ class SlicePool:
         online = WorkerFilter(status=WorkerFilterStatus(any_=["ONLINE"]))
         if self.name is None:
             return 1
-        found = await self.client.read_workers_for_work_pool(self.name, worker_filter=online)
-        return max(1, len(found))
+        found = aeach_of(
+            partial(self.client.read_workers_for_work_pool, self.name), worker_filter=online
+        )
+        return max(1, len([each async for each in found]))
 
     async def why_waiting(self) -> str:
         """Return what keeps workers from what was sent, and what lets them have it."""
@@ -113,8 +115,11 @@ class SlicePool:
             ),
         )
         named = WorkPoolFilter(name=WorkPoolFilterName(any_=[self.name]))
-        found = await self.client.read_flow_runs(flow_run_filter=due, work_pool_filter=named)
-        return any(run_tag(self.run_key) not in run.tags for run in found)
+        read = self.client.read_flow_runs
+        async for run in aeach_of(read, flow_run_filter=due, work_pool_filter=named):
+            if run_tag(self.run_key) not in run.tags:
+                return True
+        return False
 
     async def send(self, work: AttemptSlice) -> UUID:
         """Send a slice; return the id of its flow run. Cancelled meanwhile, it is called off.
@@ -150,7 +155,8 @@ class SlicePool:
 
     async def slices(self, ids: Iterable[UUID]) -> list[FlowRun]:
         """Return slices as they are now."""
-        return await self._runs(FlowRunFilter(id=FlowRunFilterId(any_=list(ids))))
+        wanted = list(ids)
+        return await self._runs(FlowRunFilter(id=FlowRunFilterId(any_=wanted)), len(wanted))
 
     async def unfinished(self) -> list[FlowRun]:
         """Return slices of this run that have not ended, whoever sent them."""
@@ -177,16 +183,15 @@ class SlicePool:
             if run.state is not None and not run.state.is_final():
                 await self.client.set_flow_run_state(run.id, Cancelling())
 
-    async def _runs(self, filtered: FlowRunFilter) -> list[FlowRun]:
-        """Return all that a filter lets through; the server tells so many at once."""
-        found: dict[UUID, FlowRun] = {}
-        while True:
-            more = await self.client.read_flow_runs(
-                flow_run_filter=filtered, sort=FlowRunSort.ID_DESC, limit=PAGE, offset=len(found)
-            )
-            found |= {run.id: run for run in more}
-            if len(more) < PAGE:
-                return list(found.values())
+    async def _runs(self, filtered: FlowRunFilter, most: int | None = None) -> list[FlowRun]:
+        """Return all that a filter lets through, in an order that lasts."""
+        found = aeach_of(
+            self.client.read_flow_runs,
+            most=most,
+            flow_run_filter=filtered,
+            sort=FlowRunSort.ID_DESC,
+        )
+        return [run async for run in found]
 
 
 def _gone() -> InfrastructureError:

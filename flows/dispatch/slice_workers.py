@@ -10,6 +10,7 @@ last heartbeat change, and what came first is told by the server's own clock.
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import NamedTuple
 
 from prefect.client.orchestration import PrefectClient
@@ -22,6 +23,7 @@ from prefect.events.filters import (
 )
 from prefect.events.schemas.events import ResourceSpecification
 
+from grindstone.tasks.server_pages import aeach_of
 from grindstone.tasks.versions import WORKER
 
 MISSED = 2
@@ -51,7 +53,7 @@ class SliceWorkers:
         if self.pool is None:
             return
         now = time.monotonic()
-        for worker in await self.client.read_workers_for_work_pool(self.pool):
+        async for worker in aeach_of(partial(self.client.read_workers_for_work_pool, self.pool)):
             before = self.heard.get(worker.name)
             if before is None or before.heartbeat != worker.last_heartbeat_time:
                 interval_s = worker.heartbeat_interval_seconds or 0

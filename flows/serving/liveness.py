@@ -15,7 +15,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,7 @@ from prefect.states import Cancelled, Crashed
 from grindstone.flows.serving.server import Running, worker_name
 from grindstone.flows.worker import ENGINE
 from grindstone.sandbox.reaping import reap_dead
+from grindstone.tasks.server_pages import each_of
 
 LOOK_S = 8.0
 """Pause between two looks; a run is closed when two in a row find its process gone."""
@@ -59,7 +60,6 @@ LATELY_S = 600.0
 """How long ago a run may have been cancelled for its steps to be looked at."""
 TOLD_TO_END = ("Execution was aborted by ", "Execution was cancelled by ")
 """How Prefect's message begins for a step whose process or event loop was told to end."""
-PAGE = 200
 
 Suspects = frozenset[UUID]
 """Runs whose process a look did not find."""
@@ -126,12 +126,8 @@ def _active(client: SyncPrefectClient) -> list[FlowRun]:
     """Return the flow runs that somebody should be driving."""
     kinds = FlowRunFilterStateType(any_=[StateType.RUNNING, StateType.PAUSED, StateType.PENDING])
     wanted = FlowRunFilter(state=FlowRunFilterState(type=kinds))
-    found: list[FlowRun] = []
-    while True:
-        page = client.read_flow_runs(flow_run_filter=wanted, limit=PAGE, offset=len(found))
-        found += page
-        if len(page) < PAGE:
-            return [run for run in found if run.state_name != "Suspended" and not _starting(run)]
+    found = each_of(client.read_flow_runs, flow_run_filter=wanted)
+    return [run for run in found if run.state_name != "Suspended" and not _starting(run)]
 
 
 def _starting(run: FlowRun) -> bool:
@@ -180,27 +176,19 @@ def _age_s(run: FlowRun) -> float:
 
 def _close_orphans(client: SyncPrefectClient, runs: list[FlowRun], suspects: Suspects) -> set[UUID]:
     """Close subflows whose parent has ended; return those found so for the first time."""
-    steps = {
-        run.parent_task_run_id: run
-        for run in runs
-        if run.parent_task_run_id is not None and run.deployment_id is None
-    }
+    called_by = {run.id: run.parent_task_run_id for run in runs if run.deployment_id is None}
+    steps = [step for step in called_by.values() if step is not None]
     if not steps:
         return set()
-    chosen = TaskRunFilter(id=TaskRunFilterId(any_=list(steps)[:PAGE]))
-    parent_of = {
-        step.id: step.flow_run_id for step in client.read_task_runs(task_run_filter=chosen)
-    }
-    ids = [found for found in parent_of.values() if found is not None]
-    parents = {
-        run.id: run
-        for run in client.read_flow_runs(
-            flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=ids))
-        )
-    }
+    chosen = TaskRunFilter(id=TaskRunFilterId(any_=list(steps)))
+    called = each_of(client.read_task_runs, most=len(steps), task_run_filter=chosen)
+    parent_of = {step.id: step.flow_run_id for step in called}
+    parents = _runs(client, parent_of.values())
     again: set[UUID] = set()
-    for step, parent_id in parent_of.items():
-        parent, run = parents.get(parent_id) if parent_id else None, steps[step]
+    for run in runs:
+        step = called_by.get(run.id)
+        parent_id = parent_of.get(step) if step is not None else None
+        parent = parents.get(parent_id) if parent_id is not None else None
         if parent is None or parent.state is None or not parent.state.is_final():
             continue
         if run.id not in suspects:
@@ -212,6 +200,14 @@ def _close_orphans(client: SyncPrefectClient, runs: list[FlowRun], suspects: Sus
     return again
 
 
+def _runs(client: SyncPrefectClient, ids: Iterable[UUID | None]) -> dict[UUID, FlowRun]:
+    """Return the flow runs of some ids, by their id."""
+    wanted = list({each for each in ids if each is not None})
+    named = FlowRunFilter(id=FlowRunFilterId(any_=wanted))
+    found = each_of(client.read_flow_runs, most=len(wanted), flow_run_filter=named)
+    return {run.id: run for run in found}
+
+
 def _close(client: SyncPrefectClient, run: FlowRun, state: State[Any]) -> None:
     client.set_flow_run_state(run.id, state, force=True)
 
@@ -219,21 +215,21 @@ def _close(client: SyncPrefectClient, run: FlowRun, state: State[Any]) -> None:
 def _close_task_runs(client: SyncPrefectClient) -> None:
     """Close the task runs that runs which were killed or cancelled left Running."""
     ended = [StateType.CRASHED, StateType.CANCELLED]
-    left = client.read_task_runs(
-        flow_run_filter=FlowRunFilter(
-            state=FlowRunFilterState(type=FlowRunFilterStateType(any_=ended))
-        ),
-        task_run_filter=TaskRunFilter(
-            state=TaskRunFilterState(type=TaskRunFilterStateType(any_=[StateType.RUNNING]))
-        ),
+    running = TaskRunFilterStateType(any_=[StateType.RUNNING])
+    left = list(
+        each_of(
+            client.read_task_runs,
+            flow_run_filter=FlowRunFilter(
+                state=FlowRunFilterState(type=FlowRunFilterStateType(any_=ended))
+            ),
+            task_run_filter=TaskRunFilter(state=TaskRunFilterState(type=running)),
+        )
     )
     if not left:
         return
-    ids = [step.flow_run_id for step in left if step.flow_run_id is not None]
-    runs = client.read_flow_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=ids)))
     settled = {  # and whether it was cancelled
         run.id: run.state.is_cancelled()
-        for run in runs
+        for run in _runs(client, (step.flow_run_id for step in left)).values()
         if run.state is not None and _age_s(run) > SETTLED_S
     }
     for step in left:
@@ -251,12 +247,14 @@ def _cancel_task_runs(client: SyncPrefectClient) -> None:
     lately = datetime.now(UTC) - timedelta(seconds=LATELY_S)
     cancelled = FlowRunFilterStateType(any_=[StateType.CANCELLED])
     crashed = TaskRunFilterStateType(any_=[StateType.CRASHED])
-    for step in client.read_task_runs(
+    found = each_of(
+        client.read_task_runs,
         flow_run_filter=FlowRunFilter(
             state=FlowRunFilterState(type=cancelled), end_time=FlowRunFilterEndTime(after_=lately)
         ),
         task_run_filter=TaskRunFilter(state=TaskRunFilterState(type=crashed)),
-    ):
+    )
+    for step in list(found):  # those that are cancelled leave the pages
         why = (step.state and step.state.message) or ""
         if why.startswith(TOLD_TO_END):
             called_off: State[Any] = Cancelled(message="The run it was part of was cancelled.")
