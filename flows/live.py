@@ -25,6 +25,7 @@ from grindstone.graduation.intake.live import (
 from grindstone.graduation.intake.live_actions import LiveActions
 from grindstone.graduation.intake.live_work import cut_work, finished_work
 from grindstone.graduation.intake.recording import Work, live_run
+from grindstone.graduation.intake.time_limit import within
 from grindstone.graduation.intake.under_way import LiveTask, under_way
 from grindstone.graduation.registry import Registry
 from grindstone.graduation.rules.levels import Level
@@ -89,6 +90,7 @@ async def live(
         InputError: There is an episode of the run key, or a process is at work on it.
         LevelLostError: The agent lost its level while it worked.
         TakenOverError: Another machine has settled it, since this one gave no sign of life.
+        OverTimeError: The check did not return in time; the episode is kept as not done.
         Exception: What a tool or the model's service raised; the episode is kept.
     """
     settings = await configure(settings, blocks)
@@ -126,13 +128,16 @@ async def live(
                 approve=_Approval(registry, settings, trusted.scope),
                 actions=LiveActions(registry, episode_id=key, run_key=run_key, agent_id=agent_id),
                 standing=partial(_standing, registry, task, begun),
+                tool_timeout_s=settings.tool_timeout_s,
             )
             try:
                 result = await _worked(
                     toolbox, key, instruction, workspace, settings, model=model, environ=environ
                 )
                 ended = result.trajectory.stop_reason.value == "submitted"
-                done = ended if check is None else await check(result)
+                done = ended
+                if check is not None:
+                    done = await within(settings.tool_timeout_s, "the check", check(result))
             except BaseException as error:
                 work = cut_work(begun, toolbox, error)
                 await asyncio.shield(_keep(service, task, work, known, settings))

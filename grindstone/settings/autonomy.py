@@ -165,6 +165,12 @@ class GraduationSettings(RunSettings):
     approval_timeout_s: int = Field(
         86_400, ge=1, description="Seconds an approval is waited for; then it counts as refused."
     )
+    tool_timeout_s: int = Field(
+        600,
+        ge=1,
+        description="Seconds a call of a tool of live work may take, where the tool names no limit "
+        "of its own, and the check of the work; then it is called off.",
+    )
     judge_model_id: ModelId | None = Field(
         None, description="Model that decides judged rules. Empty: they stay undecided."
     )

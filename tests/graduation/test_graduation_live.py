@@ -14,10 +14,9 @@ from grindstone.graduation.intake.live import (
     LevelLostError,
     LiveTool,
     LiveToolbox,
-    done_so_far,
 )
 from grindstone.graduation.intake.live_actions import LiveActions
-from grindstone.graduation.intake.live_work import cut_work
+from grindstone.graduation.intake.live_work import cut_work, done_so_far
 from grindstone.graduation.intake.recording import Work
 from grindstone.graduation.registry import Registry, open_desk
 from grindstone.graduation.rules.levels import ActionClass, Level

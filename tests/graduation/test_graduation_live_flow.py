@@ -13,7 +13,7 @@ from support.browsing import paused_run
 from grindstone.errors import RefusedError
 from grindstone.graduation import GraduationService
 from grindstone.graduation.audit.event import EventKind
-from grindstone.graduation.intake.live import LiveTool
+from grindstone.graduation.intake.live import LiveResult, LiveTool
 from grindstone.graduation.intake.under_way import cut_off_actions
 from grindstone.graduation.rules.levels import ActionClass
 from grindstone.ledger import Ledger
@@ -181,3 +181,36 @@ async def test_what_ends_live_work_leaves_an_episode(prefect_server: str, tmp_pa
         await live(WORK, [bash._replace(handler=lowered), look], settings)
     assert len(ran) == 1
     assert len(Ledger(tmp_path).rows(Episode)) == 2
+
+
+async def test_a_tool_and_a_check_that_never_return_hold_up_nothing(
+    prefect_server: str, tmp_path: Path
+) -> None:
+    from grindstone.flows.live import live
+
+    ran: list[str] = []
+    settings = await settings_at(tmp_path, "doer", "AUTONOMOUS")
+    quick = settings.model_copy(update={"tool_timeout_s": 1})
+    (bash, look) = tools(ran)
+
+    async def hangs(arguments: Mapping[str, JsonValue]) -> str:
+        ran.append(str(arguments["command"]))
+        if len(ran) == 1:
+            await asyncio.sleep(3600)
+        return "done"
+
+    async def never(result: LiveResult) -> bool:
+        await asyncio.sleep(3600)
+        return True
+
+    async with asyncio.timeout(120):
+        result = await live(WORK, [bash._replace(handler=hangs), look], quick)
+        assert len(ran) > 1  # it went on
+        assert "bash did not return within 1 s" in result.called_off[0]
+        with pytest.raises(TimeoutError, match="the check did not return within 1 s"):
+            await live(WORK, [look], quick, check=never)
+    first, second = sorted(Ledger(tmp_path).rows(Episode), key=lambda row: row.started_at)
+    assert first.metadata["called_off"] == list(result.called_off)
+    assert (second.passed, "the check did not" in str(second.metadata["ended_by"])) == (False, True)
+    (doubtful,) = cut_off_actions(GraduationService(tmp_path).registry)
+    assert (doubtful.over_time, doubtful.row.tool) == (True, "bash")

@@ -6,6 +6,7 @@ before it is done. Attempts in training sandboxes go another way and are not res
 """
 
 import json
+import math
 from collections.abc import Awaitable, Callable, Container, Mapping, Sequence
 from typing import NamedTuple
 
@@ -18,8 +19,9 @@ from grindstone.agents.protocol import Brief, Effort
 from grindstone.agents.recorder import Recorder
 from grindstone.base import Frozen
 from grindstone.errors import InputError, RefusedError
-from grindstone.graduation.intake.live_actions import LiveActions
+from grindstone.graduation.intake.live_actions import OVER_TIME, LiveActions
 from grindstone.graduation.intake.recording import RecordedAction
+from grindstone.graduation.intake.time_limit import TOOL_TIMEOUT_S, OverTimeError, within
 from grindstone.graduation.rules.levels import (
     ActionClass,
     Level,
@@ -68,6 +70,7 @@ class LiveTool(NamedTuple):
     action: ActionClass
     handler: Handler
     capability: str = ""  # where it names one, that capability's level counts, not the agent's
+    timeout_s: float | None = None  # of a call; None: the task's
 
 
 class Ask(Frozen):
@@ -100,6 +103,7 @@ class LiveResult(Frozen):
         description="What was done or said, as an episode keeps it."
     )
     refused: tuple[str, ...] = Field((), description="Calls that were not run, one sentence each.")
+    called_off: tuple[str, ...] = Field((), description="Calls that took too long, likewise.")
     approvals: tuple[Answered, ...] = ()
     offered: tuple[str, ...] = Field((), description="The tools the agent was given.")
     confidence: float | None = Field(None, description="As the agent stated it, from 0 to 1.")
@@ -119,9 +123,10 @@ class LiveToolbox:
         actions: Where each action is written down before it runs; None: nowhere.
         standing: Asked before each action: where the level is lower than at the start the task
             ends there. None: the level is taken as given.
+        tool_timeout_s: Seconds a call may take; then it is called off, and the task goes on.
 
     Raises:
-        InputError: Two tools have one name, one has a name that is taken, or no class of action.
+        InputError: Two tools have one name; or one has a taken name, no time or no action class.
     """
 
     def __init__(
@@ -134,6 +139,7 @@ class LiveToolbox:
         approve: Approve | None = None,
         actions: LiveActions | None = None,
         standing: Standing | None = None,
+        tool_timeout_s: float = TOOL_TIMEOUT_S,
     ) -> None:
         self._agent_id = agent_id
         self._level = level
@@ -141,6 +147,8 @@ class LiveToolbox:
         self._approve = approve
         self._tools = _by_name(tools)
         self._actions, self._standing = actions, standing
+        self._tool_timeout_s = tool_timeout_s
+        self.called_off: list[str] = []
         self.refused: list[str] = []
         self.refused_calls: set[str] = set()
         self.approvals: list[Answered] = []
@@ -217,8 +225,12 @@ class LiveToolbox:
             self.capabilities[tool.capability] = None
         status, told = "cut off", ""
         try:
-            told = _as_text(await tool.handler(use.input))
+            limit_s = tool.timeout_s or self._tool_timeout_s
+            told = _as_text(await within(limit_s, use.name, tool.handler(use.input)))
             status = "done"
+        except OverTimeError as error:
+            status, told = OVER_TIME, str(error)
+            self.called_off.append(told)
         except COMPLAINTS as error:  # the tool's complaint is an answer
             status, told = "complained", f"{use.name}: {error}"
         except Exception as error:
@@ -258,6 +270,8 @@ def _by_name(tools: Sequence[LiveTool]) -> dict[str, LiveTool]:
             raise InputError(f"tool {name}", "has a name that is taken", "another one")
         if name in found:
             raise InputError(f"tool {name}", "is there twice", "a name for each tool")
+        if tool.timeout_s is not None and not 0 < tool.timeout_s < math.inf:
+            raise InputError(f"tool {name}: timeout_s", f"is {tool.timeout_s}", "seconds above 0")
         if not isinstance(tool.action, ActionClass):
             known = ", ".join(each.name for each in ActionClass)
             raise InputError(f"tool {name}: action", f"is {tool.action!r}", f"one of {known}")
@@ -360,17 +374,13 @@ async def work_live(
         trajectory=trajectory,
         deeds=_deeds(trajectory, toolbox.refused_calls),
         refused=tuple(toolbox.refused),
+        called_off=tuple(toolbox.called_off),
         approvals=tuple(toolbox.approvals),
         offered=tuple(spec.name for spec in toolbox.specs),
         confidence=box.confidence,
         skills=tuple(box.loaded),
         capabilities=tuple(toolbox.capabilities),
     )
-
-
-def done_so_far(toolbox: LiveToolbox) -> tuple[RecordedAction, ...]:
-    """Return what was said and done in a task that did not come to its end."""
-    return tuple(sorted((*toolbox.said, *toolbox.deeds), key=lambda each: each.at or utc_now()))
 
 
 def _deeds(trajectory: Trajectory, refused: Container[str]) -> tuple[RecordedAction, ...]:

@@ -14,6 +14,8 @@ from grindstone.ledger.tables.autonomy import LiveActionRow
 from grindstone.llm.messages import ToolUse
 
 DETAIL_CHARS = 2_000
+OVER_TIME = "over time"
+"""Status of an action that did not return in time: whether it was done is not known."""
 
 
 class LiveActions:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from pydantic import JsonValue
 
-from grindstone.graduation.intake.live import Answered, LiveResult, LiveToolbox, done_so_far
+from grindstone.graduation.intake.live import Answered, LiveResult, LiveToolbox
 from grindstone.graduation.intake.recording import Edit, RecordedAction, Work
 from grindstone.graduation.rules.people import NOBODY
 from grindstone.records import utc_now
@@ -21,6 +21,7 @@ def finished_work(begun: Work, result: LiveResult, *, success: bool, verified: b
     """
     metadata = begun.metadata | {
         "refused_calls": list(result.refused),
+        "called_off": list(result.called_off),
         "offered": list(result.offered),
     }
     return begun.model_copy(
@@ -44,6 +45,7 @@ def cut_work(begun: Work, toolbox: LiveToolbox, error: BaseException) -> Work:
     metadata: dict[str, JsonValue] = {
         **begun.metadata,
         "refused_calls": list(toolbox.refused),
+        "called_off": list(toolbox.called_off),
         "ended_by": cause,
     }
     return begun.model_copy(
@@ -54,6 +56,11 @@ def cut_work(begun: Work, toolbox: LiveToolbox, error: BaseException) -> Work:
             "human_edits": _edits(toolbox.approvals),
         }
     )
+
+
+def done_so_far(toolbox: LiveToolbox) -> tuple[RecordedAction, ...]:
+    """Return what was said and done in a task that did not come to its end."""
+    return tuple(sorted((*toolbox.said, *toolbox.deeds), key=lambda each: each.at or utc_now()))
 
 
 def named_capability(metadata: dict[str, JsonValue], used: Sequence[str]) -> dict[str, JsonValue]:

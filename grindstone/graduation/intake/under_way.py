@@ -22,6 +22,7 @@ from pydantic import ValidationError
 
 from grindstone.base import Frozen
 from grindstone.errors import InfrastructureError, InputError, RefusedError
+from grindstone.graduation.intake.live_actions import OVER_TIME
 from grindstone.graduation.intake.live_work import named_capability
 from grindstone.graduation.intake.recording import RecordedAction, Work
 from grindstone.graduation.registry import Registry
@@ -100,10 +101,12 @@ class CutOffAction(Frozen):
 
     row: LiveActionRow
     at_work: bool  # its process lives, and may still end it
+    over_time: bool = False  # it did not return in time, and was called off
 
     def __str__(self) -> str:
         where = f"{self.row.tool} of {self.row.agent_id}, episode {self.row.episode_id}"
         state = "is at work" if self.at_work else "was begun and never closed"
+        state = "did not return in time, was called off" if self.over_time else state
         return f"live action {where}: {state} (begun {second(self.row.at)} UTC)"
 
 
@@ -225,11 +228,20 @@ def cut_off_actions(registry: Registry) -> tuple[CutOffAction, ...]:
         InfrastructureError: The storage of a remote home did not answer.
     """
     begun, ended = _by_phase(_actions(registry, None))
-    gone = [row for key, row in begun.items() if key not in ended or ended[key].detail == GONE]
-    at_work = _at_work(registry.home, {row.episode_id for row in gone})
+    late = {key for key, row in ended.items() if row.status == OVER_TIME}
+    gone = [
+        (key, row)
+        for key, row in begun.items()
+        if key not in ended or key in late or ended[key].detail == GONE
+    ]
+    at_work = _at_work(registry.home, {row.episode_id for key, row in gone if key not in late})
     return tuple(
-        CutOffAction(row=row, at_work=row.episode_id in at_work)
-        for row in sorted(gone, key=lambda row: (row.at, row.position))
+        CutOffAction(
+            row=row,
+            at_work=key not in late and row.episode_id in at_work,
+            over_time=key in late,
+        )
+        for key, row in sorted(gone, key=lambda each: (each[1].at, each[1].position))
     )
 
 

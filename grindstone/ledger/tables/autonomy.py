@@ -86,7 +86,9 @@ class LiveActionRow(Row):
     arguments: dict[str, JsonValue] = {}
     level: str = Field("", description="The level it was allowed at.")
     capability: str = ""
-    status: str = Field("", description="Of an ended one: done, complained, raised or cut off.")
+    status: str = Field(
+        "", description="Of an ended one: done, complained, raised, over time or cut off."
+    )
     detail: str = Field("", description="What the agent was told, or what was raised, cut.")
     at: AwareDatetime
 
