@@ -6,10 +6,10 @@ from typing import Annotated
 
 from prefect import flow
 
-from grindstone.blocks import BlockNames, configure
+from grindstone.blocks import BlockNames
 from grindstone.boundary import step_boundary
 from grindstone.errors import Cause, InfrastructureError
-from grindstone.flows.run import checked, open_planned
+from grindstone.flows.run import open_planned, prepared
 from grindstone.graduation.decisions.edge_cases import EdgeCase, case_task
 from grindstone.graduation.decisions.exam import Examiner, ExamResult, examine
 from grindstone.graduation.decisions.exam_pool import named_cases, pool_of
@@ -23,10 +23,9 @@ from grindstone.settings import GraduationSettings
 from grindstone.settings.forms import EXAM
 from grindstone.tasks.flow_runs import named, run_key_of, run_log
 from grindstone.tasks.graduation import open_service, seal_changes
-from grindstone.tasks.lost_steps import losses_kept, losses_of
+from grindstone.tasks.lost_steps import losses_of
 from grindstone.tasks.publish_autonomy import publish_exam, publish_trail
 from grindstone.tasks.refusal import told_plainly
-from grindstone.tasks.server_loss import telling_server_loss
 from grindstone.text import count
 
 
@@ -37,14 +36,10 @@ async def exam(
     blocks: BlockNames = BlockNames(),
 ) -> ExamResult:
     """Have an agent attempt the edge cases on which others failed; keep what came of it."""
-    settings = await configure(settings, blocks)
-    await checked("exam", settings, blocks)
-    key = run_key_of("exam", settings.run_key)
-    settings = settings.model_copy(update={"run_key": key})
-    with telling_server_loss():
-        async with losses_kept(settings.home, key):
-            found = await _exam(settings, blocks, key)
-    return found.model_copy(update={"incidents": await losses_of(settings.home, key)})
+    async with prepared("exam", settings, blocks) as own:
+        key = str(own.run_key)
+        found = await _exam(own, blocks, key)
+    return found.model_copy(update={"incidents": await losses_of(own.home, key)})
 
 
 async def _exam(settings: GraduationSettings, blocks: BlockNames, key: str) -> ExamResult:

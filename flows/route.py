@@ -12,7 +12,7 @@ from prefect.runtime import flow_run
 
 from grindstone.base import Frozen
 from grindstone.benchmark import Task, load_task, load_tasks
-from grindstone.blocks import BlockNames, configure, credentials
+from grindstone.blocks import BlockNames, credentials
 from grindstone.competency.checking import check_names
 from grindstone.competency.domains import (
     DomainClassifier,
@@ -27,7 +27,7 @@ from grindstone.competency.router import CompetencyRouter, Levels
 from grindstone.competency.routing import RoutingDecision, RoutingRules, Trusted
 from grindstone.competency.routing_page import decision_sentence, review_text
 from grindstone.errors import BudgetExceededError, InputError
-from grindstone.flows.run import Run, checked, open_run
+from grindstone.flows.run import Run, open_run, prepared
 from grindstone.graduation.audit.event import EventDraft, EventKind
 from grindstone.graduation.decisions.approval import named_in_form
 from grindstone.graduation.registry import Registry, open_desk
@@ -47,11 +47,10 @@ from grindstone.runs.progress import Note, current_watcher
 from grindstone.settings import RouteSettings
 from grindstone.settings.forms import ROUTE
 from grindstone.tasks.approval import NOBODY_ANSWERED, Answer, ask
-from grindstone.tasks.flow_runs import run_key_of, unless_typed
-from grindstone.tasks.lost_steps import losses_kept, losses_of
+from grindstone.tasks.flow_runs import unless_typed
+from grindstone.tasks.lost_steps import losses_of
 from grindstone.tasks.publish_autonomy import publish_decision
 from grindstone.tasks.refusal import told_plainly
-from grindstone.tasks.server_loss import telling_server_loss
 
 Status = Literal["done", "failed", "error", "stopped", "escalated", "declined", "decided"]
 
@@ -81,15 +80,10 @@ async def route(
     blocks: BlockNames = BlockNames(),
 ) -> Routed:
     """Find a task's domain, choose the member, let it work as far as it may be trusted, learn."""
-    settings = await configure(settings, blocks)
-    await checked("route", settings, blocks)
-    blocks = BlockNames(model=blocks.model)
-    key = run_key_of("route", settings.run_key)
-    settings = settings.model_copy(update={"run_key": key})
-    with telling_server_loss():
-        async with losses_kept(settings.home, key):
-            routed = await _route(settings, blocks, key)
-    return routed.model_copy(update={"incidents": await losses_of(settings.home, key)})
+    async with prepared("route", settings, blocks) as own:
+        key = str(own.run_key)
+        routed = await _route(own, BlockNames(model=blocks.model), key)
+    return routed.model_copy(update={"incidents": await losses_of(own.home, key)})
 
 
 async def _route(settings: RouteSettings, blocks: BlockNames, key: str) -> Routed:

@@ -43,6 +43,7 @@ from grindstone.tasks.episode_check import episode_check
 from grindstone.tasks.flow_runs import given_to_a_worker, name_run, run_key_of, run_watcher, tag_run
 from grindstone.tasks.lifecycle import Finished, finish_run, run_step, start_run
 from grindstone.tasks.live_page import shown_live
+from grindstone.tasks.lost_steps import losses_kept
 from grindstone.tasks.runtime import Runtime, open_runtime
 from grindstone.tasks.server_loss import telling_server_loss
 from grindstone.tasks.steered import ending_on_order, show_called_off
@@ -246,6 +247,25 @@ async def checked(kind: str, settings: RunSettings, blocks: BlockNames) -> None:
         await require_deployed("dispatch", DEPLOYMENT)
     if isinstance(settings, CompetencySettings) and settings.train == "deployment":
         await require_deployed("train", "train/train")
+
+
+@contextlib.asynccontextmanager
+async def prepared(kind: str, settings: S, blocks: BlockNames) -> AsyncIterator[S]:
+    """Prepare what opens its run within, or none at all, and keep what is lost on the way.
+
+    Yields:
+        The settings by their blocks and with the run's key.
+
+    Raises:
+        InputError: The settings are unusable.
+        InfrastructureError: The server went away.
+    """
+    settings = await configure(settings, blocks)
+    await checked(kind, settings, blocks)
+    key = run_key_of(kind, settings.run_key)
+    with telling_server_loss():
+        async with losses_kept(settings.home, key):
+            yield settings.model_copy(update={"run_key": key})
 
 
 async def require_deployed(field: str, name: str) -> None:
