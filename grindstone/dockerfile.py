@@ -1,6 +1,8 @@
 """Just enough of the Dockerfile's grammar to say what an image copies and runs.
 
-One reader for all: those that replay a Dockerfile, look for mistakes in it, or change a line.
+One reader for all: those that replay a Dockerfile, look for mistakes in it, or change a line. It
+reads lines, directives, continuations and here-documents as BuildKit's parser does: what passes for
+the body of a document here and is an instruction there would be looked at by nobody.
 """
 
 import json
@@ -8,7 +10,10 @@ import re
 import shlex
 from typing import NamedTuple
 
-_HEREDOC = re.compile(r"<<-?[\"']?(?P<word>[A-Za-z_][A-Za-z0-9_]*)[\"']?")
+_DIRECTIVE = re.compile(r"#\s*([a-zA-Z][a-zA-Z0-9]*)\s*=\s*(.+?)\s*$")
+_HEREDOC = re.compile(r"\d*<<(-?)([^<]+)")
+_WITH_DOCUMENTS = ("ADD", "COPY", "RUN")
+_SPACE = re.compile(r"[\t\v\f\r ]+")
 
 
 class Instruction(NamedTuple):
@@ -33,11 +38,17 @@ class Copy(NamedTuple):
         return any(flag.startswith("--from") for flag in self.flags)
 
 
-def instructions(text: str) -> tuple[Instruction, ...]:
-    """Return the instructions of a Dockerfile, comments left out."""
+def instructions(text: str, *, documents: bool = True) -> tuple[Instruction, ...]:
+    """Return the instructions of a Dockerfile, comments left out.
+
+    Args:
+        text: The file's.
+        documents: Whether here-documents are known; the classic builder knows none.
+    """
     found: list[Instruction] = []
-    lines = text.splitlines()
-    escape = "`" if re.match(r"#\s*escape\s*=\s*`", text, re.IGNORECASE) else "\\"
+    lines = [line.removesuffix("\r") for line in text.removeprefix("\ufeff").split("\n")]
+    escape = directives(text).get("escape", "\\")
+    continued = re.compile(rf"(?:(?<![{re.escape(escape)}])|^){re.escape(escape)}[ \t]*$")
     index = 0
     while index < len(lines):
         stripped = lines[index].strip()
@@ -47,27 +58,73 @@ def instructions(text: str) -> tuple[Instruction, ...]:
         first = index
         parts: list[str] = []
         while index < len(lines):
-            line = lines[index].rstrip()
+            line = lines[index]
             if parts and (not line.strip() or line.lstrip().startswith("#")):
                 index += 1  # Docker passes over comments and empty lines in a continuation
                 continue
-            continued = line.endswith(escape)
-            parts.append(line.removesuffix(escape))
+            parts.append(continued.sub("", line))
             index += 1
-            if not continued:
+            if not continued.search(line):
                 break
-        words = "".join(parts).strip().split(maxsplit=1)
-        keyword, rest = words[0], words[1] if len(words) > 1 else ""
-        if keyword.upper() in ("RUN", "COPY", "ADD"):
-            for match in _HEREDOC.finditer(rest):
-                body_start = index
-                while index < len(lines) and lines[index].strip() != match["word"]:
-                    index += 1
-                rest += "\n" + "\n".join(lines[body_start:index])
+        words = _SPACE.split("".join(parts).strip(), maxsplit=1)
+        keyword, rest = words[0].upper(), words[1] if len(words) > 1 else ""
+        for chomped, name in _documents(keyword, rest, escape) if documents else ():
+            start = index
+            while index < len(lines):
+                line = lines[index].lstrip("\t") if chomped else lines[index]
+                if line == name:
+                    break
                 index += 1
+            rest += "\n" + "\n".join(lines[start:index])
+            index += 1
         last = min(index, len(lines)) - 1
-        found.append(Instruction(keyword.upper(), rest.strip(), first, last))
+        found.append(Instruction(keyword, rest.strip(), first, last))
     return tuple(found)
+
+
+def directives(text: str) -> dict[str, str]:
+    """Return what the first lines set, such as escape and syntax, by name in lower case."""
+    found: dict[str, str] = {}
+    for line in text.removeprefix("\ufeff").split("\n"):
+        match = _DIRECTIVE.match(line.strip())
+        if match is None:
+            break
+        found.setdefault(match[1].lower(), match[2])
+    return found
+
+
+def raw_words(line: str, escape: str = "\\") -> tuple[str, ...] | None:
+    """Return a line's words, quotation marks and escapes kept; None where a quote does not end."""
+    words: list[str] = []
+    word, quote, index = "", "", 0
+    while index < len(line):
+        char = line[index]
+        if char == escape and quote != "'" and index + 1 < len(line):
+            word += line[index : index + 2]
+            index += 2
+            continue
+        if quote:
+            quote = "" if char == quote else quote
+        elif char in "\"'":
+            quote = char
+        elif char.isspace():
+            words += [word] if word else []
+            word, index = "", index + 1
+            continue
+        word += char
+        index += 1
+    words += [word] if word else []
+    return None if quote else tuple(words)
+
+
+def _documents(keyword: str, rest: str, escape: str) -> list[tuple[bool, str]]:
+    """Return the here-documents a line begins: whether tabs before their lines count, and names."""
+    if keyword == "ONBUILD":
+        keyword, _, rest = rest.partition(" ")
+    if keyword.upper() not in _WITH_DOCUMENTS:
+        return []
+    matches = (_HEREDOC.fullmatch(word) for word in raw_words(rest, escape) or ())
+    return [(bool(m[1]), re.sub(r"[\"']|\\(?=.)", "", m[2])) for m in matches if m]
 
 
 def parse_copy(instruction: Instruction) -> Copy | None:

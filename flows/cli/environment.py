@@ -20,7 +20,7 @@ such names too, so nothing else is read without the prefix, and what was read is
 
 NO_SETTINGS = frozenset(
     {
-        *("CACHE_DIR", "DATABASE_URL", "PASS_ENV", "PATIENCE", "POOL", "PRICES"),
+        *("BUILD_HOSTS", "CACHE_DIR", "DATABASE_URL", "PASS_ENV", "PATIENCE", "POOL", "PRICES"),
         *("BEGINS_S", "REHEARSAL_URL", "SERVER_HOME", "SWEEP_S"),
     }
 )

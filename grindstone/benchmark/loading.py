@@ -30,6 +30,7 @@ from grindstone.benchmark.twins import twins_of
 from grindstone.benchmark.unknown_keys import unknown_keys
 from grindstone.digest import digest, digest_tree
 from grindstone.errors import InputError
+from grindstone.sandbox.build_addresses import BUILD_HOSTS, check_dockerfile, check_image
 from grindstone.sandbox.protocol import Limits
 from grindstone.untrusted import UntrustedError, read_toml
 from grindstone.validation import faults
@@ -91,7 +92,7 @@ def load_task(path: Path | str, *, environ: Mapping[str, str] | None = None) -> 
     if not task_id.isprintable() or "\\" in task_id:
         raise TaskError(repr(task_id), "", "", "an unusable name", "printable characters")
     environ = passed(os.environ) if environ is None else environ
-    sign = sign_of(walk(str(path)), environ)
+    sign = sign_of(walk(str(path)), {**environ, BUILD_HOSTS: os.environ.get(BUILD_HOSTS, "")})
     task = _LOADED.get(str(path), sign)
     if task is None:
         task = _read_task(task_id, path, environ)
@@ -102,6 +103,7 @@ def load_task(path: Path | str, *, environ: Mapping[str, str] | None = None) -> 
 def _read_task(task_id: str, path: Path, environ: Mapping[str, str]) -> Task:
     check_links(task_id, path)
     instruction, config, warnings = _read_files(task_id, path)
+    _check_builds(task_id, path, config)
     env_tables = {
         "environment.env": config.environment.env,
         "agent.env": config.agent.env,
@@ -235,6 +237,33 @@ def _read_config(task_id: str, path: Path) -> tuple[TaskFile, tuple[str, ...]]:
     if wrong or config is None:
         raise TaskError.together([TaskError(task_id, "task.toml", *fault) for fault in wrong])
     return config, (*(f"{key.field} {key.problem}" for key in unknown), *config.unheeded)
+
+
+def _check_builds(task_id: str, path: Path, config: TaskFile) -> None:
+    """Refuse a task whose images have the engine ask this machine or a private one.
+
+    Raises:
+        TaskError: One does; names the line or the field.
+    """
+    verifier = config.verifier.environment
+    images = {
+        "environment.docker_image": config.environment.docker_image,
+        "verifier.environment.docker_image": verifier.docker_image if verifier else None,
+    }
+    try:
+        for field, image in images.items():
+            if image is not None:
+                check_image(field, image)
+    except InputError as error:
+        raise TaskError(task_id, "task.toml", error.where, error.problem, error.expected) from error
+    for name in ("environment/Dockerfile", "tests/Dockerfile"):
+        try:
+            if (path / name).is_file():
+                check_dockerfile(Path(name), read_text(task_id, path, name))
+        except InputError as error:
+            if isinstance(error, TaskError):
+                raise
+            raise TaskError(task_id, error.where, "", error.problem, error.expected) from error
 
 
 def _task_digest(path: Path) -> str:

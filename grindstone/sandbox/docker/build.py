@@ -10,6 +10,7 @@ from typing import Any
 from docker.errors import BuildError, ImageNotFound
 
 from grindstone.errors import Cause, InfrastructureError
+from grindstone.sandbox.build_addresses import check_dockerfile
 from grindstone.sandbox.docker.engine import Engine, engine_errors
 from grindstone.sandbox.protocol import BuildSpec
 
@@ -24,6 +25,7 @@ def build_image(engine: Engine, spec: BuildSpec, tag: str) -> None:
     """Build an image under a tag unless it is there; blocks.
 
     Raises:
+        InputError: The Dockerfile has the engine ask this machine or a private one.
         InfrastructureError: IMAGE_BUILD with the end of the log, or ENGINE_UNAVAILABLE.
     """
     with engine_errors(Cause.IMAGE_BUILD):
@@ -34,6 +36,11 @@ def build_image(engine: Engine, spec: BuildSpec, tag: str) -> None:
             pass
         else:
             return
+        file = spec.context_dir / "Dockerfile"
+        text = file.read_text("utf-8", "replace") if file.is_file() else ""
+        check_dockerfile(file, text, resolve=True)
+        if not has_buildx():
+            check_dockerfile(file, text, documents=False)
         if lost := engine.lost_bases.why(spec.context_dir):
             raise InfrastructureError(Cause.IMAGE_BUILD, f"{lost} ({spec.context_dir})")
         labels = {"dev.grindstone.image": spec.context_digest}

@@ -104,7 +104,7 @@ class NetworkRules(Frozen):
             raise RefusedDestination(f"{name}:{port} is not on the task's list of allowed hosts")
         addresses = await _resolve(name, port, resolving)
         for address in addresses:  # one bad address spoils the name: the next answer may be it
-            if problem := self._problem(address):
+            if problem := why_not_public(address, private=self.private):
                 raise RefusedDestination(f"{name} is at an address that is {problem}")
         return Pinned(name, port, addresses)
 
@@ -120,17 +120,24 @@ class NetworkRules(Frozen):
                 return True
         return False
 
-    def _problem(self, text: str) -> str:
-        address = _meant(ipaddress.ip_address(text.partition("%")[0]))
-        if address.is_loopback or address.is_link_local or address.is_unspecified:
-            return "this machine's or its neighbours'"
-        if address.is_multicast:
-            return "many machines'"
-        if _is_ours(address):
-            return "this machine's"
-        if not _is_public(address) and not (self.private and address.is_private):
-            return "not public"
-        return ""
+
+def why_not_public(text: str, *, private: bool = False) -> str:
+    """Return what keeps an address from being public; empty where nothing does.
+
+    Args:
+        text: An address.
+        private: Let private ones pass.
+    """
+    address = _meant(ipaddress.ip_address(text.partition("%")[0]))
+    if address.is_loopback or address.is_link_local or address.is_unspecified:
+        return "this machine's or its neighbours'"
+    if address.is_multicast:
+        return "many machines'"
+    if _is_ours(address):
+        return "this machine's"
+    if not _is_public(address) and not (private and address.is_private):
+        return "not public"
+    return ""
 
 
 def _is_public(address: Address) -> bool:
