@@ -4,11 +4,8 @@ It takes tenths of a second and starts nothing. The command line looks before it
 server, and the flows look again, since a form or a schedule may have started them.
 """
 
-import errno
 import math
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -26,6 +23,7 @@ from grindstone.llm.prices import PriceList, is_priced, no_price
 from grindstone.llm.providers import Provider, Resolved, check_form, resolve_model_id
 from grindstone.llm.service import Api, service_of
 from grindstone.resources import bundled
+from grindstone.room import require_room
 from grindstone.runs.elsewhere import bring_rules
 from grindstone.runs.plan import check_resumable, choose_tasks
 from grindstone.runs.roster import require_agent
@@ -38,9 +36,6 @@ from grindstone.settings import (
     RunSettings,
 )
 from grindstone.spending import MODELS, real_models
-
-NEEDED_BYTES = 50_000_000
-"""Free space without which a home is not begun in: a server's database and a small run."""
 
 MEASURES = frozenset({"compare", "gate-calibrate"})
 """What may begin an agent to measure it: the first one, or one whose seed is named."""
@@ -96,23 +91,7 @@ def preflight(kind: str, settings: RunSettings, environ: Mapping[str, str]) -> N
             found.append(error)
     if found:
         raise InputError.together(found)
-    require_room(settings.home)
-
-
-def require_room(home: Home) -> None:
-    """Make sure that a home can be written to, making its folder where it is new.
-
-    Raises:
-        OSError: It cannot, or next to nothing is free on its disk.
-    """
-    home.root.mkdir(parents=True, exist_ok=True)
-    try:
-        with tempfile.NamedTemporaryFile(dir=home, prefix=".room-"):
-            pass
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(home)) from error
-    if shutil.disk_usage(home).free < NEEDED_BYTES:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(home))
+    require_room(settings.home.root)
 
 
 def _models(settings: RunSettings, environ: Mapping[str, str]) -> None:

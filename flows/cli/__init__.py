@@ -50,8 +50,7 @@ def run_command() -> int:
         return int(app(standalone_mode=False) or 0)
     except TyperException as error:
         return end(usage_ending(error), as_json=as_json)
-    except KeyboardInterrupt:
-        sys.stderr.write("grindstone: interrupted; the same --run-key resumes\n")
+    except KeyboardInterrupt:  # beside what Typer sees to
         return 130
     except Exception as error:  # noqa: BLE001 - the last place that could tell of it
         ending = ending_of(error)

@@ -10,15 +10,18 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 import typer
 
 from grindstone.collecting import loading
-from grindstone.errors import CalledOffError, InfrastructureError
+from grindstone.errors import InputError, RefusedError
+from grindstone.flows.cli.ending import ending_of
 from grindstone.flows.cli.output import say
 from grindstone.flows.cli.stopping import Stopped, how_to_go_on, stopping
 from grindstone.flows.serving.server import require_up, server_for
 from grindstone.preflight import preflight
+from grindstone.room import require_room
 from grindstone.settings import RunSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
+    from pathlib import Path
 
     from prefect import Flow
 
@@ -112,10 +115,22 @@ def _run(
     except Stopped as error:
         say(f"Stopped. Go on: {how_to_go_on(begun[0])}" if begun else "Stopped.")
         raise typer.Exit(error.exit_code) from None
-    except (CalledOffError, InfrastructureError):
+    except (InputError, RefusedError):
+        raise
+    except Exception:
         if begun:
             say(f"Go on: {how_to_go_on(begun[0])}")
+        _tell_want_of_room(settings.home.root)
         raise
+
+
+def _tell_want_of_room(home: "Path") -> None:
+    """Say so where a home's disk is full: a server or a step that failed does not know why."""
+    try:
+        require_room(home)
+    except OSError as error:
+        for sentence in ending_of(error).sentences:
+            say(sentence)
 
 
 async def _watched(

@@ -39,6 +39,7 @@ from grindstone.flows.serving.viewer_mount import MARK_PATH
 from grindstone.flows.serving.zombies import watch_over_zombies
 from grindstone.flows.worker.work_pool import ensure_pool
 from grindstone.home import Home
+from grindstone.room import require_room
 
 POOL = "grindstone"
 DEFAULT_PORT = 4200
@@ -65,6 +66,7 @@ def bring_up(
     Raises:
         InputError: Something else answers at the port, or a worker waits at another one.
         InfrastructureError: Server, deployments or worker could not be started.
+        OSError: The home cannot be written to, or next to nothing is free on its disk.
     """
     if database_url is not None:
         require_database(database_url)
@@ -78,7 +80,7 @@ def bring_up(
             way_out = f"--port {former.port}, or `grindstone down` first, which ends the worker"
             raise InputError(f"--port {chosen}", problem, way_out)
         require_free(chosen)
-        home.mkdir(parents=True, exist_ok=True)
+        require_room(home)
         tell("Starting the Prefect server …")
         state = start(home, port=chosen, database_url=database_url, detached=True)
         state = state.model_copy(update={"worker": worker})

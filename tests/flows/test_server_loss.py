@@ -1,13 +1,15 @@
 """How the loss of a Prefect server is known: by what its client raises, however it ends."""
 
 import asyncio
+import contextlib
 import socket
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 from httpx import ConnectError
 from prefect.client.orchestration import PrefectClient
+from prefect.exceptions import PrefectHTTPStatusError
 from prefect.settings import get_current_settings
 
 from grindstone.boundary import step_boundary
@@ -76,6 +78,40 @@ async def test_a_request_that_is_given_up_while_it_waits_costs_the_run_and_no_st
     assert told.value.cause is Cause.PREFECT_SERVER
     assert isinstance(told.value.__cause__, AssertionError)
     assert not await losses_of(Home.at(tmp_path), "K")
+
+
+@contextlib.asynccontextmanager
+async def answering(status: str) -> AsyncIterator[str]:
+    """A server that answers each request alike."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(f"HTTP/1.1 {status}\r\ncontent-length: 2\r\n\r\n{{}}".encode())
+            await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/api"
+
+
+async def test_a_server_that_failed_is_none_of_grindstones_faults(tmp_path: Path):
+    with pytest.raises(InfrastructureError, match=r"it failed \(HTTP 500\)") as told:
+        async with answering("500 Internal Server Error") as url, PrefectClient(url) as client:
+            with telling_server_loss():
+                async with losses_kept(Home.at(tmp_path), "K"):
+                    with step_boundary("artifact"):
+                        await client.hello()
+    assert told.value.cause is Cause.PREFECT_SERVER
+    assert not await losses_of(Home.at(tmp_path), "K")
+
+
+async def test_a_server_that_refuses_what_it_is_asked_is_there():
+    with pytest.raises(PrefectHTTPStatusError) as raised:
+        async with answering("409 Conflict") as url, PrefectClient(url) as client:
+            await client.hello()
+    assert not is_server_loss(raised.value)
 
 
 @pytest.mark.parametrize("error", [AssertionError("ours"), RuntimeError("x"), ValueError("y")])
