@@ -164,7 +164,7 @@ def _assemble(
         path=path,
         digest=_task_digest(path),
         environment_digest=environment_digest,
-        twins=twins_of(path, config, environment_digest),
+        twins=twins_of(path, config, environment_digest, instruction),
         instruction=instruction,
         title=_text(path.name, metadata, "title") or config.task.description,
         category=_text(path.name, metadata, "category") or config.category or "uncategorized",

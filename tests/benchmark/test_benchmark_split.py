@@ -97,12 +97,18 @@ def test_a_split_once_made_stays():
 
 
 MATERIAL = {"environment/table.csv": "a,b\n40,2\n"}
-OTHER_WORDS = {"instruction.md": "The file /app/answer has to hold forty-two.\n"}
+OF_ITS_OWN = {
+    "instruction.md": "Apples, pears and plums by orchard and hamlet; barrels into /app/answer.\n",
+    "tests/test.sh": "#!/bin/bash\n# apples, pears and plums by orchard and hamlet, in barrels\n",
+    "solution/solve.sh": "#!/bin/bash\necho 42 > /app/answer\n",
+}
+OTHER_WORDS = {"instruction.md": "How many barrels? A hamlet's orchard has apples, plums, pears.\n"}
 OTHER_FILES = {"environment/table.csv": "a,b\n41,1\n"}
 OTHER_TESTS = {"tests/test.sh": "#!/bin/bash\necho 0 > /logs/verifier/reward.txt\n"}
 OTHER_SOLUTION = {"solution/solve.sh": "#!/bin/bash\nprintf 42 > /app/answer\n"}
 OTHER_VARIABLE = {"task.toml": "[environment.env]\nVARIANT = 2\n"}
 NO_SOLUTION = {"solution/solve.sh": None}
+OTHER_IMAGE = {"environment/Dockerfile": "FROM debian:bookworm-slim\nWORKDIR /srv\n"}
 
 
 @pytest.mark.parametrize(
@@ -119,16 +125,44 @@ NO_SOLUTION = {"solution/solve.sh": None}
 )
 def test_the_same_task_in_other_words_is_one(write_task, parts, units):
     """The same tests, of the same files or solved by the same solution, ask the same."""
-    one = load_task(write_task("answer", **MATERIAL))
-    other = load_task(write_task("other", **MATERIAL | OTHER_WORDS | parts))
+    one = load_task(write_task("answer", **MATERIAL | OF_ITS_OWN))
+    other = load_task(write_task("other", **MATERIAL | OF_ITS_OWN | OTHER_WORDS | parts))
     assert len(units_of([one, other])) == units
     assert one.fingerprint != other.fingerprint, "no word of it need be the same"
 
 
-def test_questions_with_one_answer_are_not_one_task(write_task):
-    """Where there is nothing to work on, all of the task is in its words."""
+@pytest.mark.parametrize(
+    ("parts", "units"),
+    [({}, 1), (OTHER_SOLUTION, 1), (OTHER_IMAGE, 1), (OTHER_TESTS, 2), (OTHER_VARIABLE, 2)],
+)
+def test_a_copy_without_files_is_known_by_tests_that_speak_of_it(write_task, parts, units):
+    """An image alone is nothing to work on; tests that name what is asked are one task's own."""
+    one = load_task(write_task("answer", **OF_ITS_OWN))
+    other = load_task(write_task("other", **OF_ITS_OWN | OTHER_WORDS | parts))
+    assert len(units_of([one, other])) == units
+
+
+def test_tasks_of_the_same_files_and_tests_are_one_whatever_these_say(write_task):
     tasks = [
-        load_task(write_task(f"q{n}", **{"instruction.md": f"Is {n} even? Write 42 if so.\n"}))
+        load_task(write_task(f"q{n}", **MATERIAL | {"instruction.md": f"Words {n}: sum it.\n"}))
+        for n in range(2)
+    ]
+    assert len(units_of(tasks)) == 1
+
+
+@pytest.mark.parametrize("data", [False, True], ids=["no files", "a data set each"])
+def test_questions_with_one_answer_are_not_one_task(write_task, data):
+    """A checker that would do for any question, and an answer that many have, tell nothing."""
+    told = "Is {n} even? Write exactly one uppercase letter into the file /app/answer, no spaces.\n"
+    check = "#!/bin/bash\n# exactly one uppercase letter, no spaces\ngrep -qx Y /app/answer\n"
+    tasks = [
+        load_task(
+            write_task(
+                f"q{n}",
+                **{"instruction.md": told.format(n=n), "tests/test.sh": check},
+                **{"environment/table.csv": f"a,b\n{n},1\n"} if data else {},
+            )
+        )
         for n in range(3)
     ]
     assert len(units_of(tasks)) == 3
