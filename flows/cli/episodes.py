@@ -65,6 +65,10 @@ def episodes(
     as_json: JsonFlag = False,
 ) -> None:
     """List attempts, or show one: why it failed, then everything the agent did."""
+    if episode_id is None:
+        for flag, given in (("--steps", steps is not None), ("--errors", errors)):
+            if given:
+                raise InputError(flag, "is of one attempt, which is not named", "an id before it")
     ledger = Ledger(work_dir.absolute())
     if run_key is not None:
         from grindstone.report.run_list import find_run

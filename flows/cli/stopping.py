@@ -50,13 +50,24 @@ class Stopping:
             raise Stopped(self._number)
         self._cancel()
 
+    def look(self, error: BaseException | None = None) -> None:
+        """Make sure that a signal is heeded, whatever code it was raised in made of it.
+
+        Raises:
+            Stopped: There was a signal, and `error`, if any, is another one: pydantic wraps what
+                is raised in a serializer, and where a library tries an import anything is dropped.
+        """
+        if self._number and not isinstance(error, Stopped):
+            raise Stopped(self._number) from error
+
     def run(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Run a coroutine to its end in a thread with an event loop.
 
         Raises:
-            Stopped: A signal came first.
+            Stopped: A signal came, while it ran or before.
             InfrastructureError: What the run holds was taken from it, such as its lock in storage.
         """
+        self.look()
         done: Future[T] = Future()
         context = contextvars.copy_context()
 
@@ -83,8 +94,7 @@ class Stopping:
                 pass
             return done.result()
         except BaseException as error:
-            if self._number and not isinstance(error, Stopped):
-                raise Stopped(self._number) from error
+            self.look(error)
             if isinstance(error, asyncio.CancelledError):  # by whoever took what it holds
                 why = str(error) or "the run was cancelled"
                 raise InfrastructureError(Cause.REMOTE_HOME, why) from error
@@ -102,6 +112,9 @@ def stopping() -> Iterator[Stopping]:
     before = {number: signal.signal(number, stop.on_signal) for number in taken}
     try:
         yield stop
+    except BaseException as error:
+        stop.look(error)
+        raise
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -81,6 +81,8 @@ BEFORE_A_SERVER = [
         "GRINDSTONE_REHEARSAL_URL: is 'localhost:8765'; expected",
         GRINDSTONE_REHEARSAL_URL="localhost:8765",
     ),
+    wrong("episodes --steps 3:9", "--steps: is of one attempt, which is not named; expected an id"),
+    wrong("episodes --errors", "--errors: is of one attempt, which is not named; expected an id"),
     wrong("episodes --sort foo", "--sort: is 'foo'; expected one of started, task"),
     wrong("steer ''", "run key: is empty; expected one of this home's runs"),
     wrong("report ''", "has no run yet; expected a home with a run"),
