@@ -1,11 +1,11 @@
 """Rules that look at one action at a time: identifiers, recipients, scripts."""
 
-import re
 from collections.abc import Iterator
 
 from grindstone.graduation.constitution import conduct
 from grindstone.graduation.constitution.disclosure import Leaves, sent_outside, told_by
 from grindstone.graduation.constitution.identifiers import identifiers
+from grindstone.graduation.constitution.matching import Looking, OverlongError
 from grindstone.graduation.constitution.material import ActionFinding, Material
 from grindstone.graduation.constitution.pack import IdentifierRule, RecipientRule, ShellRule
 
@@ -31,9 +31,13 @@ def identified(rule: IdentifierRule, material: Material) -> Iterator[ActionFindi
 
 def recipients(rule: RecipientRule, material: Material) -> Iterator[ActionFinding]:
     """Yield what comes of each sending of records, up to the step that allows it."""
-    unless = re.compile(rule.unless, re.IGNORECASE) if rule.unless is not None else None
+    looking = Looking()
     for action in material.actions:
-        if unless is not None and unless.search(action.all_text):
+        try:
+            if rule.unless is not None and looking.search(rule.unless, action.all_text):
+                return
+        except OverlongError as error:  # whether this and the later ones are allowed is not known
+            yield ActionFinding(action, undecided=str(error))
             return
         whom, outside = sent_outside(action)
         if outside is Leaves.YES:

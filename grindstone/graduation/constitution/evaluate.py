@@ -7,18 +7,15 @@ unknown, which no criterion takes for compliance.
 """
 
 import math
-import re
 from collections.abc import Iterable, Iterator, Mapping
-from functools import lru_cache
 from types import MappingProxyType
-from typing import NamedTuple
 
 from pydantic import JsonValue
 
 from grindstone.base import Frozen
 from grindstone.graduation.constitution.action_rules import identified, recipients, shell
-from grindstone.graduation.constitution.disclosure import Leaves, told_by
 from grindstone.graduation.constitution.knowledge import FUNCTIONS, Knowledge
+from grindstone.graduation.constitution.matching import Looking, OverlongError
 from grindstone.graduation.constitution.material import Action, ActionFinding, Material, field
 from grindstone.graduation.constitution.pack import (
     ForbiddenActionRule,
@@ -33,6 +30,14 @@ from grindstone.graduation.constitution.pack import (
     SalesTaxRule,
     ShellRule,
 )
+from grindstone.graduation.constitution.pattern_rules import (
+    EVIDENCE_CHARS,
+    Finding,
+    forbidden,
+    pattern,
+    required,
+    violation,
+)
 from grindstone.graduation.constitution.reading import number as number_of
 from grindstone.graduation.constitution.reading import opened, snaked
 from grindstone.graduation.constitution.sales_tax import verdicts
@@ -41,8 +46,6 @@ from grindstone.ledger.tables.autonomy import RuleViolation
 
 LEFT: MappingProxyType[str, float] = MappingProxyType({"critical": 0.0, "major": 0.7, "minor": 0.9})
 """What a breach leaves of the score, by severity; each broken rule counts once."""
-
-EVIDENCE_CHARS = 200
 
 
 class RuleAnswer(Frozen):
@@ -66,14 +69,6 @@ class Compliance(Frozen):
     note: str = ""
 
 
-class Finding(NamedTuple):
-    """What came of one rule."""
-
-    applied: bool = True
-    violations: tuple[RuleViolation, ...] = ()
-    undecided: str = ""
-
-
 def applies(pack: Pack, material: Material) -> str:
     """Return why a pack applies to an episode; empty when nothing calls for it."""
     rules = pack.rules
@@ -89,7 +84,11 @@ def suggested(pack: Pack, material: Material) -> bool:
     """Whether a word of an episode suggests a pack that nothing else calls for."""
     if applies(pack, material):
         return False
-    return any(_compiled(sign).search(material.text) for sign in pack.rules.signs)
+    looking = Looking()
+    try:
+        return any(looking.search(sign, material.text) for sign in pack.rules.signs)
+    except OverlongError:  # the judge is to say
+        return True
 
 
 def evaluate(
@@ -151,11 +150,11 @@ def _check(  # noqa: PLR0911 - one return for each kind of rule
         case NumericRule():
             return _numeric(rule, material, knowledge)
         case PatternRule():
-            return _pattern(rule, material)
+            return pattern(rule, material)
         case RequiredStepRule():
-            return _required(rule, material)
+            return required(rule, material)
         case ForbiddenActionRule():
-            return _forbidden(rule, material)
+            return forbidden(rule, material)
         case SalesTaxRule():
             told = rule.aspect == "stated"
             return _collected(
@@ -177,14 +176,22 @@ def _check(  # noqa: PLR0911 - one return for each kind of rule
 def _collected(rule: Rule, found: Iterable[ActionFinding]) -> Finding:
     """Return what a rule's verdicts come to: a breach counts, whatever else is undecided."""
     every = list(found)
-    violations = tuple(_violation(rule, each.action, each.breach) for each in every if each.breach)
+    violations = tuple(violation(rule, each.action, each.breach) for each in every if each.breach)
     unclear = next((each.undecided for each in every if each.undecided), "")
     undecided = f"{rule.id}: {unclear}" if unclear else ""
     return Finding(applied=bool(every), violations=violations, undecided=undecided)
 
 
 def _numeric(rule: NumericRule, material: Material, knowledge: Knowledge) -> Finding:
-    seen = [(action, value) for action in material.carriers() for value in _numbers(rule, action)]
+    looking = Looking()
+    try:
+        seen = [
+            (action, value)
+            for action in material.carriers()
+            for value in _numbers(rule, action, looking)
+        ]
+    except OverlongError as error:
+        return Finding(undecided=f"{rule.id}: {error}")
     if not seen:
         return Finding(applied=False)
     violations: list[RuleViolation] = []
@@ -201,11 +208,11 @@ def _numeric(rule: NumericRule, material: Material, knowledge: Knowledge) -> Fin
         if expected is None or abs(value - expected) <= rule.tolerance:
             continue
         evidence = f"{value:g} instead of {expected:g}: {because}"
-        violations.append(_violation(rule, action, evidence))
+        violations.append(violation(rule, action, evidence))
     return Finding(violations=tuple(violations))
 
 
-def _numbers(rule: NumericRule, action: Action) -> Iterable[float]:
+def _numbers(rule: NumericRule, action: Action, looking: Looking) -> Iterable[float]:
     for fields in _records(action.fields):
         for name in rule.values:
             number = _number(field(fields, name))
@@ -216,7 +223,7 @@ def _numbers(rule: NumericRule, action: Action) -> Iterable[float]:
         if amount is not None and base:
             yield amount / base
     if rule.text is not None:
-        for found in _compiled(rule.text).finditer(action.text):
+        for found in looking.every(rule.text, action.text):
             number = _number(found["value"])
             if number is not None:
                 yield number * rule.scale
@@ -282,71 +289,6 @@ def _arguments(
     return given, ""
 
 
-def _pattern(rule: PatternRule, material: Material) -> Finding:
-    pattern = _compiled(rule.pattern)
-    looked = [
-        action
-        for action in material.actions
-        if (rule.where != "said" or _said(action))
-        and (rule.where != "done" or action.tool)
-        and (rule.tools is None or _compiled(rule.tools).fullmatch(action.tool))
-    ]
-    hits = [
-        (action, found)
-        for action in looked
-        if (found := pattern.search(_said(action) if rule.where == "said" else action.all_text))
-    ]
-    if rule.must == "appear":
-        if hits or not looked:
-            return Finding(applied=bool(looked))
-        violation = _violation(rule, None, f"nothing like /{rule.pattern}/ was found")
-        return Finding(violations=(violation,))
-    return Finding(violations=tuple(_violation(rule, action, found[0]) for action, found in hits))
-
-
-def _said(action: Action) -> str:
-    """Return what an action says to somebody: words, closing words, what it sends out."""
-    told = told_by(action)
-    return told.text if told.leaves is Leaves.YES else action.text
-
-
-def _required(rule: RequiredStepRule, material: Material) -> Finding:
-    step = _compiled(rule.step)
-    if rule.before is None:
-        if any(step.search(action.all_text) for action in material.actions):
-            return Finding()
-        if not material.actions:
-            return Finding(undecided=f"{rule.id}: the episode's steps were not recorded")
-        return Finding(violations=(_violation(rule, None, f"no step like /{rule.step}/"),))
-    before, taken = _compiled(rule.before), False
-    applied = False
-    for action in material.actions:
-        if before.search(action.all_text):
-            applied = True
-            if not taken and not step.search(action.all_text):
-                evidence = f"{_short(action)} without a step like /{rule.step}/ before it"
-                return Finding(violations=(_violation(rule, action, evidence),))
-        taken = taken or step.search(action.all_text) is not None
-    return Finding(applied=applied)
-
-
-def _forbidden(rule: ForbiddenActionRule, material: Material) -> Finding:
-    tool, arguments = _compiled(rule.tool), _compiled(rule.arguments)
-    unless = _compiled(rule.unless) if rule.unless is not None else None
-    violations: list[RuleViolation] = []
-    allowed = False
-    for action in material.actions:
-        if (
-            not allowed
-            and action.tool
-            and tool.fullmatch(action.tool)
-            and arguments.search(action.all_text)
-        ):
-            violations.append(_violation(rule, action, _short(action)))
-        allowed = allowed or (unless is not None and unless.search(action.all_text) is not None)
-    return Finding(violations=tuple(violations))
-
-
 def _judged(rule: JudgedRule, answers: Mapping[str, RuleAnswer]) -> Finding:
     answer = answers.get(rule.id)
     if answer is None:
@@ -360,21 +302,3 @@ def _judged(rule: JudgedRule, answers: Mapping[str, RuleAnswer]) -> Finding:
         step=answer.step,
     )
     return Finding(violations=(found,))
-
-
-def _violation(rule: Rule, action: Action | None, evidence: str) -> RuleViolation:
-    return RuleViolation(
-        rule=rule.id,
-        severity=rule.severity,
-        evidence=" ".join(evidence.split())[:EVIDENCE_CHARS],
-        step=action.index if action is not None else None,
-    )
-
-
-def _short(action: Action) -> str:
-    return " ".join(action.all_text.split())[:EVIDENCE_CHARS]
-
-
-@lru_cache(maxsize=512)
-def _compiled(pattern: str) -> re.Pattern[str]:
-    return re.compile(pattern, re.IGNORECASE)

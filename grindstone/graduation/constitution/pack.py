@@ -12,10 +12,10 @@ from grindstone.base import Frozen, PlainNumbers
 from grindstone.digest import digest
 from grindstone.errors import InputError
 from grindstone.graduation.constitution.deeds import Deed
-from grindstone.graduation.constitution.endless import endless
 from grindstone.graduation.constitution.facts import Facts, load_facts
 from grindstone.graduation.constitution.identifiers import Kind
 from grindstone.graduation.constitution.knowledge import FUNCTIONS, Knowledge
+from grindstone.graduation.constitution.matching import refuse_unusable
 from grindstone.graduation.constitution.sales_tax import Aspect
 from grindstone.graduation.rules.files import input_error, read_yaml, rule_files
 from grindstone.resources import bundled
@@ -26,12 +26,8 @@ Text = TypeVar("Text", str, str | None)
 
 
 def _pattern(value: Text) -> Text:
-    try:
-        re.compile(value or "")
-    except re.error as error:
-        raise ValueError(f"{value!r} is no regular expression: {error}") from error
-    if endless(value or ""):
-        raise ValueError(f"{value!r} repeats a repeat, and may take for ever over a text")
+    if value:
+        refuse_unusable(value)
     return value
 
 
