@@ -105,8 +105,8 @@ async def weigh(
     plan = attempts_of(run, tasks, arms, trials=range(trials), cycle=cycle)
     rule = gate_rule(options) if options.gate_early_stop else None
     pairs = await compare_arms(run, plan, gate_id=gate_id, until_settled=rule)
-    whole = len(pairs) == len(plan)
-    if whole and await asyncio.to_thread(open_still, run.ledger, options, pairs):
+    n_left_out = len(plan) - len(pairs)
+    if not n_left_out and await asyncio.to_thread(open_still, run.ledger, options, pairs):
         run.note("Near the edge: the same tasks are tried as often again")
         more = attempts_of(run, tasks, arms, trials=range(trials, 2 * trials), cycle=cycle)
         pairs += await compare_arms(run, more, gate_id=gate_id, until_settled=None)
@@ -122,6 +122,7 @@ async def weigh(
         n_clusters=n_clusters(tasks),
         said=said,
         known=known,
+        n_left_out=n_left_out,
     )
     gated = gated.model_copy(update=about)
     await publish_gate(run.runtime, gated)

@@ -67,6 +67,7 @@ def record_gate(
     n_clusters: int,
     said: str,
     known: str = "",
+    n_left_out: int = 0,
 ) -> Gated:
     """Decide on what was seen, and keep the pairs and the decision.
 
@@ -84,6 +85,7 @@ def record_gate(
         n_clusters: Clusters of the tasks that were planned.
         said: What was said before it ran.
         known: What is known of the change from before; told with the reason.
+        n_left_out: Pairs of the plan that could not change the verdict and were not made.
     """
     rule = gate_rule(options)
     tests = rule.direction in ("drop", "rise")
@@ -93,6 +95,7 @@ def record_gate(
         decision = decision.model_copy(update={"reason": f"{decision.reason}; {known}"})
     row = _row(run_key, options, arms, seen, decision, gate_id=gate_id, cycle=cycle).model_copy(
         update={
+            "n_left_out": n_left_out,
             "p_value": {"drop": seen.p_worse, "rise": seen.p_better}.get(rule.direction),
             "alpha": options.gate_alpha if tests else None,
             "detectable_effect": None

@@ -3,6 +3,7 @@
 from grindstone.ledger.tables.runs import GateDecisionRow
 from grindstone.report.model import RunReport
 from grindstone.report.words import percent, table
+from grindstone.text import count
 
 WHILE_SEARCHING = (
     "These figures were met while searching: what was kept is partly what was lucky, and they are "
@@ -25,6 +26,14 @@ def gate_headline(row: GateDecisionRow) -> str:
     )
 
 
+def cut_short(row: GateDecisionRow) -> str:
+    """Return what to say of a gate's figures where not all of its pairs were made, or nothing."""
+    if not row.n_left_out:
+        return ""
+    planned = count(row.n_pairs + row.n_missing + row.n_left_out, "pair")
+    return f"ended early, {row.n_left_out} of {planned} left out: the figures lean to the verdict"
+
+
 def gates_section(report: RunReport) -> str:
     """Return what the run's gates decided, a line each; empty where there was none."""
     if not report.gates:
@@ -36,7 +45,7 @@ def gates_section(report: RunReport) -> str:
             f"{percent(gate.baseline_mean)} → {percent(gate.candidate_mean)}",
             f"{gate.wins} / {gate.losses} / {gate.ties}",
             "-" if gate.p_value is None else f"{gate.p_value:.3f}",
-            gate.reason,
+            "; ".join(filter(None, [gate.reason, cut_short(gate)])),
         ]
         for gate in report.gates
     ]

@@ -14,6 +14,7 @@ from grindstone.flows.gate import GateFinished, gate
 from grindstone.ledger import Ledger
 from grindstone.ledger.tables.runs import EvolutionRow, GateDecisionRow, GatePairRow
 from grindstone.records import Episode
+from grindstone.report.gate_page import gate_markdown
 from grindstone.resources import bundled
 from grindstone.settings import GateSettings
 from grindstone.workspace import Workspace
@@ -214,6 +215,11 @@ async def test_infrastructure_errors_are_missing_pairs_and_early_stopping_leaves
     row = done.gated.row
     assert (row.verdict, row.accepted, row.losses) == ("accept", True, 0), row
     assert (row.n_pairs, row.n_missing) == (3, 1), "the fifth task could change nothing any more"
+    assert row.n_left_out == 1
+    told = "ended early, 1 of 5 pairs left out: the figures lean to the verdict"
+    assert f"\n- {told}\n" in gate_markdown(done.gated)
+    report = (tmp_path / "runs" / row.run_key / "report.md").read_text()
+    assert told in report
     [spoiled] = [pair for pair in done.gated.pairs if pair.task_id == "crlf-kit"]
     assert spoiled.baseline_score is spoiled.candidate_score is None
     assert spoiled.baseline_episode_id

@@ -236,6 +236,9 @@ class GateDecisionRow(Row):
     accepted: bool
     n_pairs: NonNegativeInt = 0
     n_missing: NonNegativeInt = 0
+    n_left_out: NonNegativeInt = Field(
+        0, description="Pairs that were not made, since they could not change the verdict."
+    )
     wins: NonNegativeInt = 0
     losses: NonNegativeInt = 0
     ties: NonNegativeInt = 0
