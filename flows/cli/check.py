@@ -12,6 +12,7 @@ from grindstone.benchmark.environ import pass_on
 from grindstone.flows.cli.home import host_path
 from grindstone.flows.cli.options import PASS_ENV_HELP
 from grindstone.flows.cli.output import JsonFlag, emit, finish, say
+from grindstone.flows.cli.stopping import Stopped, stopping
 from grindstone.sandbox.registry import AUTO, AUTO_HELP
 from grindstone.text import count
 
@@ -49,7 +50,7 @@ def check(
     """Lint tasks; the oracle must pass and doing nothing must fail in a sandbox.
 
     Exit code 1 when any task is unsound, 2 when a folder is no task, 3 when an error nobody
-    foresaw kept something from being found out.
+    foresaw kept something from being found out; 130 after Ctrl-C, 143 after SIGTERM.
     """
     from grindstone.benchmark import load_tasks
     from grindstone.benchmark.dataset import select
@@ -62,7 +63,12 @@ def check(
         if dataset.tasks
         else ()
     )
-    reports = asyncio.run(_check_all(tasks, sandbox, max_workers, cheat=cheat))
+    try:
+        with stopping() as stop:
+            reports = stop.run(lambda: _check_all(tasks, sandbox, max_workers, cheat=cheat))
+    except Stopped as error:
+        say("Stopped.")
+        raise typer.Exit(error.exit_code) from None
     broken = [str(error) for error in dataset.broken]
     document = {
         "broken": broken,

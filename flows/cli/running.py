@@ -74,7 +74,7 @@ def run_flow(
         consent.estimate(
             settings,
             environ,
-            lambda played: _run(load, played, verbose=verbose, **more),
+            lambda played: _run(load, played, verbose=verbose, kept=False, **more),
             as_json=as_json,
         )
         raise typer.Exit
@@ -86,7 +86,12 @@ def run_flow(
 
 
 def _run(
-    load: "Callable[[], FlowOf[T]]", settings: RunSettings, *, verbose: bool, **more: Any
+    load: "Callable[[], FlowOf[T]]",
+    settings: RunSettings,
+    *,
+    verbose: bool,
+    kept: bool = True,
+    **more: Any,
 ) -> T:
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "INFO" if verbose else "ERROR")
     if not verbose:
@@ -98,7 +103,7 @@ def _run(
         # Who looks at the run in Prefect's UI reads there what the terminal says.
         os.environ.setdefault("PREFECT_LOGGING_LOGGERS_PREFECT_FLOW_RUNS_LEVEL", "INFO")
     os.environ.setdefault("PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW", "ignore")
-    begun: list[str] = []  # the keys of the runs that can be resumed
+    begun: list[str] = []  # the keys of the runs
 
     def begun_loading() -> None:
         with loading():
@@ -113,12 +118,12 @@ def _run(
                 flow = load()
             return stop.run(lambda: _watched(flow, settings, more, api_url, begun))
     except Stopped as error:
-        say(f"Stopped. Go on: {how_to_go_on(begun[0])}" if begun else "Stopped.")
+        say(f"Stopped. Go on: {how_to_go_on(begun[0])}" if begun and kept else "Stopped.")
         raise typer.Exit(error.exit_code) from None
     except (InputError, RefusedError):
         raise
     except Exception:
-        if begun:
+        if begun and kept:
             say(f"Go on: {how_to_go_on(begun[0])}")
         _tell_want_of_room(settings.home.root)
         raise

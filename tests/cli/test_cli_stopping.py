@@ -3,15 +3,24 @@
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
+import subprocess
+import sys
 import threading
+import time
+from pathlib import Path
 
+import docker
 import pytest
 from pydantic import BaseModel, model_serializer
 
 from grindstone.errors import InfrastructureError
 from grindstone.flows.cli.stopping import Stopped, Stopping, stopping
+from grindstone.resources import bundled
 from grindstone.sync import ender
+
+COMMAND = (sys.executable, "-m", "grindstone.flows.cli")
 
 
 async def lose_its_lock() -> None:
@@ -54,3 +63,47 @@ def test_a_signal_that_a_library_dropped_while_it_was_loading_begins_no_run():
             Signalled().model_dump()
         stop.run(work)
     assert (told.value.exit_code, begun) == (143, [])
+
+
+@pytest.mark.docker
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_check_that_is_stopped_leaves_no_sandbox(tmp_path: Path, number: int, code: int):
+    shutil.copytree(bundled("examples/tasks") / "plain-inventory", tmp_path / "tasks" / "slow")
+    (tmp_path / "tasks" / "slow" / "solution" / "solve.sh").write_text("#!/bin/sh\nsleep 100\n")
+    engine = docker.from_env()
+    arguments = (*COMMAND, "check", "--sandbox", "docker", "--tasks-dir", "tasks")
+    with subprocess.Popen(arguments, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+        labels = {"label": f"dev.grindstone.pid={process.pid}"}
+        while not engine.containers.list(filters=labels):
+            assert process.poll() is None
+            time.sleep(0.1)
+        process.send_signal(number)
+        assert process.stderr is not None
+        assert process.stderr.read().splitlines()[-1] == "Stopped."
+        assert process.wait() == code
+    assert not engine.containers.list(all=True, filters=labels)
+
+
+@pytest.mark.server
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_an_estimate_that_is_stopped_names_nothing_to_go_on_with(
+    tmp_path: Path, prefect_server: str
+):
+    arguments = ("grind", "--estimate", "--model-id", "claude-opus-5-5", "--limit", "1")
+    environment = {**os.environ, "PREFECT_API_URL": prefect_server}
+    with subprocess.Popen(
+        (*COMMAND, *arguments), cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        told = ""
+        while "Run grind-" not in told:
+            told = process.stderr.readline()
+            assert told
+        process.send_signal(signal.SIGTERM)
+        rest = process.stderr.read()
+        assert process.wait() == 143
+    assert "Go on" not in rest
+    assert rest.splitlines()[-1] == "Stopped."
