@@ -43,11 +43,15 @@ def by_task(episodes: pl.LazyFrame) -> pl.LazyFrame:
 
     Columns: task_id, category, difficulty, attempts, errors, cycles (list), outcomes (list),
     first_passed and passed (of the first and last scored attempt; null without one),
-    needed_grinding, resolved_by_grinding, tests_passed, tests_total, episode_id (of the last
-    scored attempt), cost_usd (null when no price is known), unpriced, duration_s.
+    needed_grinding, resolved_by_grinding, resolved_unchanged (by an agent that had failed as it
+    is), tests_passed, tests_total, episode_id (of the last scored attempt), cost_usd (null when
+    no price is known), unpriced, duration_s.
     """
     scored = pl.col("outcome").filter(SCORED)
     first, last = scored.first() == Outcome.PASSED.value, scored.last() == Outcome.PASSED.value
+    tree = pl.col("workspace_tree")
+    ended = tree.filter(SCORED).last()
+    failed_so = (tree.filter(SCORED & ~PASSED) == ended).any() & (ended != "")
     return (
         episodes.sort(*ORDER)
         .group_by("task_id", maintain_order=True)
@@ -62,6 +66,7 @@ def by_task(episodes: pl.LazyFrame) -> pl.LazyFrame:
             last.alias("passed"),
             (~first).fill_null(False).alias("needed_grinding"),
             (~first & last).fill_null(False).alias("resolved_by_grinding"),
+            (~first & last & failed_so).fill_null(False).alias("resolved_unchanged"),
             pl.col("tests_passed").filter(SCORED).last(),
             pl.col("tests_total").filter(SCORED).last(),
             pl.col("episode_id").filter(SCORED).last(),

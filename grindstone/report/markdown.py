@@ -65,7 +65,7 @@ def _how(report: RunReport) -> str:
         return ", all at first sight" if every else ""
     return (
         f"; {report.needed_grinding} needed grinding and {report.resolved_by_grinding} of them "
-        f"{were(report.resolved_by_grinding)} resolved"
+        f"{were(report.resolved_by_grinding)} resolved{_by_luck(report)}"
     )
 
 
@@ -155,8 +155,17 @@ def _grinding(report: RunReport) -> list[tuple[str, str]]:
         return []
     return [
         ("Needed grinding", str(report.needed_grinding)),
-        ("Resolved by grinding", f"{report.resolved_by_grinding} of {report.needed_grinding}"),
+        (
+            "Resolved by grinding",
+            f"{report.resolved_by_grinding} of {report.needed_grinding}{_by_luck(report)}",
+        ),
     ]
+
+
+def _by_luck(report: RunReport) -> str:
+    """What nothing was learned for: an agent that failed passed as it was."""
+    n = report.resolved_unchanged
+    return f", {n} of them by trying again with nothing changed" if n else ""
 
 
 def _verdicts(report: RunReport, pages: Mapping[str, str]) -> str:

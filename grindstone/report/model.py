@@ -33,6 +33,8 @@ class TaskLine(Frozen):
     passed: bool | None
     needed_grinding: bool
     resolved_by_grinding: bool
+    resolved_unchanged: bool
+    """Whether the state of the agent that passed had failed before: luck, and nothing learned."""
     helped: tuple[str, ...]
     """Skills that the passing attempt loaded or followed."""
     cost_usd: float | None
@@ -207,6 +209,7 @@ class RunReport(Frozen):
     first_passed: int = 0
     needed_grinding: int = 0
     resolved_by_grinding: int = 0
+    resolved_unchanged: int = 0
     by_category: tuple[GroupLine, ...] = ()
     by_difficulty: tuple[GroupLine, ...] = ()
     by_cycle: tuple[CycleLine, ...] = ()

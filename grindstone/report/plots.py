@@ -121,9 +121,11 @@ def verdict_grid(report: "RunReport") -> "alt.TopLevelMixin":
         {"task": task, "cycle": cycle, "outcome": outcome, "mark": words[outcome]}
         for (task, cycle), outcome in cells.items()
     ]
+    lucky = report.resolved_unchanged
+    luck = f", {lucky} by trying again" if lucky else ""
     title = (
         f"{report.passed} of {report.n_scored} tasks ended passed; "
-        f"{report.resolved_by_grinding} only after learning"
+        f"{report.resolved_by_grinding - report.resolved_unchanged} only after learning{luck}"
         if report.n_scored
         else "No scored attempts"
     )

@@ -107,6 +107,7 @@ def build_report(ledger: Ledger, run_key: str) -> RunReport:
         first_passed=overall["first_passed"],
         needed_grinding=int(tasks["needed_grinding"].sum()),
         resolved_by_grinding=int(tasks["resolved_by_grinding"].sum()),
+        resolved_unchanged=int(tasks["resolved_unchanged"].sum()),
         by_category=_groups(tasks, "category"),
         by_difficulty=_groups(tasks, "difficulty"),
         by_cycle=_cycles(episodes),

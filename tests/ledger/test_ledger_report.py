@@ -1,12 +1,16 @@
 import json
 from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
 
 from grindstone.ledger.store import Ledger
 from grindstone.ledger.tables.runs import EvolutionRow, GateDecisionRow, IncidentRow, SkillRow
 from grindstone.llm.calls import CallRecord
-from grindstone.records import Episode
+from grindstone.records import Episode, Outcome, Purpose
 from grindstone.report.markdown import headline, render_markdown
 from grindstone.report.model import RunReport, to_json
+from grindstone.report.plots import verdict_grid
 from grindstone.report.run_report import build_report
 
 RUN = "demo"
@@ -34,6 +38,39 @@ def test_the_numbers_of_a_run(run: Ledger) -> None:
     csv = next(line for line in report.tasks if line.task_id == "csv-totals")
     assert csv.helped == ("csv-data",)
     assert csv.resolved_by_grinding
+
+
+@pytest.mark.parametrize(
+    ("trees", "unchanged"), [(("a", "a"), 1), (("a", "b"), 0), (("a", "b", "a"), 1), (("", ""), 0)]
+)
+def test_what_passed_as_it_had_failed_was_not_learned(
+    tmp_path: Path, trees: tuple[str, ...], unchanged: int
+) -> None:
+    """A gate that takes every change back leaves an agent that is lucky or not."""
+    ledger = Ledger(tmp_path)
+    for cycle, tree in enumerate(trees, 1):
+        outcome = Outcome.PASSED if cycle == len(trees) else Outcome.FAILED
+        at = datetime(2026, 3, cycle, tzinfo=UTC)
+        made = Episode(
+            episode_id=f"e{cycle}",
+            run_key=RUN,
+            agent_id="skillbench",
+            purpose=Purpose.GRIND,
+            task_id="csv-totals",
+            outcome=outcome,
+            cycle=cycle,
+            workspace_tree=tree,
+            started_at=at,
+            ended_at=at,
+        )
+        ledger.append([made], run_key=RUN)
+    report = build_report(ledger, RUN)
+    assert (report.resolved_by_grinding, report.resolved_unchanged) == (1, unchanged)
+    told = ", 1 of them by trying again with nothing changed" * unchanged
+    assert headline(report).endswith(f"1 needed grinding and 1 of them was resolved{told}")
+    assert f"| Resolved by grinding | 1 of 1{told} |" in render_markdown(report)
+    title = verdict_grid(report).to_dict()["title"]
+    assert f"{1 - unchanged} only after learning" in str(title)
 
 
 def test_what_was_learned_says_its_effect(run: Ledger) -> None:
