@@ -13,6 +13,7 @@ of its workspace weighs half for every step since, of a state that was taken bac
 another model than its latest half.
 """
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from math import ceil
@@ -23,6 +24,7 @@ from pydantic import NonNegativeFloat, NonNegativeInt
 
 from grindstone.base import Frozen
 from grindstone.competency.checking import check_base, folded, number
+from grindstone.joined import joined
 from grindstone.ledger.store import Ledger
 from grindstone.records import Arm, Outcome, Purpose, utc_now
 from grindstone.settings import Profile
@@ -35,6 +37,11 @@ DECAY = 0.5
 """What is left of an attempt's weight by each step of the workspace, or by another model."""
 
 _MARKS = ("task_id", "task_digest")
+
+_KIN = pl.concat_list(
+    "fingerprint", pl.col("twins").fill_null(pl.lit([], dtype=pl.List(pl.String)))
+).alias("kin")
+"""What a task and its copies in other words share."""
 
 COLUMNS = (
     *("n_episodes", "n_passed", "weight", "score", "low", "high", "enough"),
@@ -156,6 +163,7 @@ def measure(
     )
     if by == "tags":
         frame = frame.explode("domain").filter(pl.col("domain").is_not_null())
+    frame = frame.with_columns(pl.col("task_id").replace(_copies_by_id(counted, parts)))
     last = pl.col("ended_at") == pl.col("ended_at").max().over([*key, "task_id"])
     frame = _one_spelling(frame).with_columns((last & ~pl.col("passed")).alias("open"))
     last_failure = pl.col("ended_at").filter(~pl.col("passed")).max().fill_null(EVER)
@@ -200,11 +208,27 @@ def practised(episodes: pl.LazyFrame, parts: pl.LazyFrame | None = None) -> pl.L
     return pl.concat(marks).filter(pl.col("mark") != "").unique()
 
 
+def _copies_by_id(episodes: pl.LazyFrame, parts: pl.LazyFrame | None) -> dict[str, str]:
+    """Return, by the id of a copy, the id that stands for it: one task under two ids is one."""
+    named = episodes.select("task_id", pl.col("task_digest").fill_null("")).unique().collect()
+    marks: defaultdict[str, set[str]] = defaultdict(set)
+    for task_id, mark in named.sort("task_id").iter_rows():
+        marks[task_id] |= {mark} - {""}
+    if parts is not None:
+        here = parts.filter(pl.col("task_digest").is_in(named["task_digest"].implode()))
+        of_digest: defaultdict[str, set[str]] = defaultdict(set)
+        for mark, kin in here.select("task_digest", _KIN).unique().collect().iter_rows():
+            of_digest[mark] |= set(kin or ()) - {"", None}
+        for own in marks.values():
+            own.update(*(of_digest[mark] for mark in list(own) if mark in of_digest))
+    units = joined(marks)
+    return {copy: unit[0] for unit in units for copy in unit[1:]}
+
+
 def _copies(practised: pl.LazyFrame, parts: pl.LazyFrame) -> pl.LazyFrame:
     """Return the digests of tasks that are practised ones in other words, or other files."""
-    twins = pl.col("twins").fill_null(pl.lit([], dtype=pl.List(pl.String)))
     known = (
-        parts.select("task_digest", pl.concat_list("fingerprint", twins).alias("kin"))
+        parts.select("task_digest", _KIN)
         .explode("kin")
         .filter(pl.col("kin").fill_null("") != "")
         .unique()

@@ -176,6 +176,33 @@ def test_a_domain_is_mastered_when_no_task_is_left_to_learn_from(tmp_path):
     assert not half.exhausted(3)
 
 
+def test_a_task_under_two_ids_is_one_task_to_learn_from(tmp_path):
+    """By its content, or in other words; a task that was changed goes by its id."""
+    later = NOW + timedelta(hours=1)
+    failed = [episode(k, "failed", task_digest=f"d{k}") for k in range(3)]
+    copies = [
+        episode(10, task_id="copy-0", task_digest="d0", ended_at=later),
+        episode(11, task_id="worded-1", task_digest="w1", ended_at=later),
+        episode(12, task_id="t2", task_digest="changed", ended_at=later),
+    ]
+    ledger = Ledger(tmp_path)
+    for name, mark in (("t1", "d1"), ("worded-1", "w1")):
+        part = TaskPartRow(
+            run_key="r", task_id=name, task_digest=mark, twins=("tests 1",), part="seen"
+        )
+        ledger.append([part], run_key="r")
+    ledger.append([*failed, *copies], run_key="r")
+    episodes, parts = ledger.scan(Episode), ledger.scan(TaskPartRow)
+    assert estimates(measure(episodes, as_of=NOW, parts=parts), "ada")["sql"].open_tasks == 0
+    again = [
+        episode(20 + k, "failed", task_id=name, task_digest="d0", ended_at=later + timedelta(1))
+        for k, name in enumerate(("t0", "copy-0", "copy-b"))
+    ]
+    ledger.append(again, run_key="r")
+    found = estimates(measure(ledger.scan(Episode), as_of=NOW, parts=parts), "ada")["sql"]
+    assert found.open_tasks == 1
+
+
 def test_mastery_is_shown_on_tasks_that_were_not_trained_on(tmp_path):
     trained = [episode(k) for k in range(6)]
     found = estimates(measured(tmp_path, trained), "ada")["sql"]

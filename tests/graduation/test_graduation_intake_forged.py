@@ -87,3 +87,37 @@ async def test_a_session_is_told_once(service_at: ServiceAt, tmp_path: Path) -> 
     assert await service.create_episode_from_session("one", "ada", "Quote") == first
     with pytest.raises(InputError, match="is kept already, as other work"):
         await service.create_episode_from_session("one", "ada", "Another quote")
+
+
+async def test_work_told_under_two_ids_counts_once(service_at: ServiceAt, tmp_path: Path) -> None:
+    service = service_at()
+    await service.record_episode(**work(1))
+    for changed in ({"title": "Other words"}, {"skills": ["other"], "confidence": 0.9}):
+        with pytest.raises(InputError, match="tells the work that ep-1 of run live-ada-202601"):
+            await service.record_episode(**work(1) | {"episode_id": "again"} | changed)
+    await service.record_episode(**work(1))  # told again as it was: nothing new
+    bare = work(2, actions=[])
+    await service.record_episode(**bare)
+    with pytest.raises(InputError, match="tells the work that ep-2"):
+        await service.record_episode(**bare | {"episode_id": "again"})
+    await service.record_episode(**bare | {"episode_id": "ep-2b", "title": "Other work"})
+    await service.record_episode(**work(1, agent_id="eve", episode_id="of-eve"))
+    for name in ("s-1", "s-2"):
+        for line in (
+            SessionAction(type="action", tool="look", at=START),
+            SessionEnd(type="end", success=True, at=START),
+        ):
+            log_session(service.registry.home, name, line)
+    await service.create_episode_from_session("s-1", "ada", "One")
+    with pytest.raises(InputError, match="tells the work that"):
+        await service.create_episode_from_session("s-2", "ada", "Two")
+    assert (await service.calculate_readiness_score("ada", "INTERN"))["episode_count"] == 4
+
+    rows = [work(1, episode_id="x"), work(7, episode_id="y"), work(7, episode_id="z")]
+    path = tmp_path / "history.jsonl"
+    path.write_text("".join(f"{json.dumps(row, default=str)}\n" for row in rows))
+    report = await service.import_episodes(path, by="Grace")
+    assert [(each.row, each.problem) for each in report.refused] == [
+        (1, "tells the work of 'ep-1', from run live-ada-202601"),
+        (3, "tells the work of row 2 under another id"),
+    ]

@@ -13,6 +13,7 @@ from grindstone.errors import InputError
 from grindstone.graduation.audit.event import EventDraft, EventKind
 from grindstone.graduation.intake.plausible import refuse_claims
 from grindstone.graduation.intake.recording import Recorded, Work, keep, rows_for
+from grindstone.graduation.intake.same_work import known_work, mark_of
 from grindstone.graduation.registry import Registry
 from grindstone.ledger.recall import rows_of
 from grindstone.records import Episode, Purpose
@@ -100,6 +101,7 @@ def import_file(registry: Registry, path: Path, *, by: str) -> ImportReport:
         seen[key] = number
         recorded.append(item)
     refused += _known_elsewhere(registry, seen, run_key)
+    refused += _told_twice(registry, recorded, seen, run_key)
     if count == 0:
         refused.append(RefusedRow(row=0, field="", problem="the file holds no row"))
     report = ImportReport(
@@ -182,6 +184,34 @@ def _known_elsewhere(registry: Registry, seen: dict[str, int], run_key: str) -> 
         for row in known
         if row.run_key != run_key
     ]
+
+
+def _told_twice(
+    registry: Registry, recorded: list[Recorded], seen: dict[str, int], run_key: str
+) -> list[RefusedRow]:
+    """Return the rows that tell, under another id, work which the file or the ledger tells."""
+    known = known_work(registry, recorded)
+    first: dict[str, int] = {}
+    found: list[RefusedRow] = []
+    for item in recorded:
+        row, mark = seen[item.episode.episode_id], mark_of(item)
+        before = first.setdefault(mark, row)
+        other = next(
+            (
+                each
+                for each in known.get(mark, ())
+                if each.run_key != run_key and each.episode_id not in seen
+            ),
+            None,
+        )
+        if before != row:
+            problem = f"tells the work of row {before} under another id"
+        elif other is not None:
+            problem = f"tells the work of {other.episode_id!r}, from run {other.run_key}"
+        else:
+            continue
+        found.append(RefusedRow(row=row, field="episode_id", problem=problem))
+    return found
 
 
 def _event(

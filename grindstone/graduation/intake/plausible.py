@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from grindstone.errors import InputError
 from grindstone.graduation.intake.recording import Rating, Work, live_run, rows_for
+from grindstone.graduation.intake.same_work import refuse_same_work
 from grindstone.graduation.registry import Registry
 from grindstone.graduation.rules.people import named_human, refuse_agents
 from grindstone.ledger.recall import rows_of
@@ -70,7 +71,7 @@ def refuse_raters(rating: Rating, agents: Collection[str]) -> None:
 
 
 def refuse_other_telling(registry: Registry, work: Work) -> None:
-    """Refuse work of a level that was not held, and an id that stands for other work.
+    """Refuse work of a level that was not held, told before, or under an id of other work.
 
     Raises:
         InputError: It is such work; names the field.
@@ -81,15 +82,16 @@ def refuse_other_telling(registry: Registry, work: Work) -> None:
         raise InputError(
             "maturity", f"is {work.maturity}; {work.agent_id} was {held} at {at}", held
         )
+    run_key = live_run(work.agent_id, work.started_at)
+    once = rows_for(registry, work, run_key=run_key, purpose=Purpose.ROUTE, now=work.started_at)
     known = rows_of(registry.ledger, Episode, None, [work.episode_id]) if work.episode_id else []
     for episode in known:
-        run_key = live_run(work.agent_id, work.started_at)
-        told = rows_for(
-            registry, work, run_key=run_key, purpose=Purpose(episode.purpose), now=work.started_at
-        ).episode
+        told = once.episode.model_copy(update={"purpose": Purpose(episode.purpose)})
         if told.model_dump(exclude={"maturity"}) != episode.model_dump(exclude={"maturity"}):
             raise InputError(
                 f"episode {work.episode_id}",
                 f"is kept already, as other work, in run {episode.run_key}",
                 "an id of its own, or a correction of that one",
             )
+    if not known:
+        refuse_same_work(registry, once)
