@@ -1,12 +1,15 @@
 """Words to Prefect's event log: episodes, and what the audit trail gained."""
 
 from collections.abc import Sequence
+from uuid import UUID
 
 from prefect.events import emit_event
 
 from grindstone.graduation.audit.event import AuditEvent
 from grindstone.records import Episode
 
+HEARTBEAT = "prefect.flow-run.heartbeat"
+"""Prefect's event of a flow run whose process lives."""
 EPISODE_EVENT = "grindstone.episode.recorded"
 """Emitted for each episode of a record; an automation may answer it with a review."""
 
@@ -23,6 +26,11 @@ def tell_episode(episode: Episode) -> None:
             "passed": episode.passed,
         },
     )
+
+
+def tell_alive(flow_run_id: UUID) -> None:
+    """Emit a sign of life of a flow run."""
+    emit_event(HEARTBEAT, resource={"prefect.resource.id": f"prefect.flow-run.{flow_run_id}"})
 
 
 def tell_events(events: Sequence[AuditEvent]) -> None:

@@ -103,6 +103,7 @@ def _run(
         # Who looks at the run in Prefect's UI reads there what the terminal says.
         os.environ.setdefault("PREFECT_LOGGING_LOGGERS_PREFECT_FLOW_RUNS_LEVEL", "INFO")
     os.environ.setdefault("PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW", "ignore")
+    shared = bool(os.environ.get("PREFECT_API_URL"))  # else the server is on this machine
     begun: list[str] = []  # the keys of the runs
 
     def begun_loading() -> None:
@@ -116,7 +117,7 @@ def _run(
             say(f"Prefect: {api_url.removesuffix('/api')}")
             with loading():
                 flow = load()
-            return stop.run(lambda: _watched(flow, settings, more, api_url, begun))
+            return stop.run(lambda: _watched(flow, settings, more, api_url, begun, shared=shared))
     except Stopped as error:
         say(f"Stopped. Go on: {how_to_go_on(begun[0])}" if begun and kept else "Stopped.")
         raise typer.Exit(error.exit_code) from None
@@ -144,6 +145,8 @@ async def _watched(
     more: dict[str, Any],
     api_url: str,
     begun: list[str],
+    *,
+    shared: bool,
 ) -> T:
     from prefect import tags
     from prefect.logging.handlers import APILogHandler
@@ -152,9 +155,11 @@ async def _watched(
         PREFECT_API_SSL_CERT_FILE,
         PREFECT_API_URL,
         PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
+        get_current_settings,
         temporary_settings,
     )
 
+    from grindstone.flows.cli.heart import Heart
     from grindstone.flows.cli.lost_server import noticing
     from grindstone.flows.cli.progress import watcher
     from grindstone.flows.serving.liveness import note_process
@@ -163,12 +168,12 @@ async def _watched(
     from grindstone.tasks.server_loss import telling_server_loss
 
     noted = copy(flow)  # `with_options` would make the schema of its parameters once more
-    noted.on_running_hooks = [*flow.on_running_hooks, note_process]
+    heart = Heart(get_current_settings().flows.heartbeat_frequency if shared else None)
+    noted.on_running_hooks = [*flow.on_running_hooks, note_process, heart.begin]
     # Prefect may have been imported before it was known which server the run is told to.
     server = (PREFECT_API_URL, PREFECT_API_AUTH_STRING, PREFECT_API_SSL_CERT_FILE)
     known = {each: os.environ[each.name] for each in server if os.environ.get(each.name)}
-    # A heartbeat thread is joined in steps of a second at every flow's end, and nobody
-    # watches a run of the command line for being a zombie.
+    # Prefect's heartbeats cost a second at every flow's end, ours nothing.
     with (
         temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None, **known}),
         # As it is made: whoever goes on finds it, though it was killed before it began.
@@ -181,6 +186,7 @@ async def _watched(
                 with telling_server_loss():
                     result: T = await noted(settings, **more)
             finally:  # a server of its own ends before the process does
+                heart.end()
                 await APILogHandler.aflush()
     return result
 

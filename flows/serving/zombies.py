@@ -13,13 +13,13 @@ from prefect.events import ResourceSpecification
 from prefect.events.actions import ChangeFlowRunState
 from prefect.events.schemas.automations import EventTrigger, Posture
 
+from grindstone.tasks.events import HEARTBEAT
 from grindstone.tasks.flow_runs import NOT_PASSED
 
 NAME = "grindstone: runs that show no sign of life"
 WITHIN_S = 600.0
 """Three heartbeats missed, and a server that was away for a while."""
 
-_HEARTBEAT = "prefect.flow-run.heartbeat"
 _ENDS = (
     *("Completed", NOT_PASSED, "Failed", "Crashed", "Cancelled"),
     *("Suspended", "AwaitingRetry", "Scheduled"),
@@ -42,8 +42,8 @@ def watch_over_zombies(client: SyncPrefectClient, *, within_s: float = WITHIN_S)
             name=NAME,
             description="Sets a run to Crashed whose process sends no heartbeat any more.",
             trigger=EventTrigger(
-                after={_HEARTBEAT},
-                expect={_HEARTBEAT, *(f"prefect.flow-run.{end}" for end in _ENDS)},
+                after={HEARTBEAT},
+                expect={HEARTBEAT, *(f"prefect.flow-run.{end}" for end in _ENDS)},
                 match=ResourceSpecification({"prefect.resource.id": ["prefect.flow-run.*"]}),
                 for_each={"prefect.resource.id"},
                 posture=Posture.Proactive,

@@ -1,6 +1,7 @@
 """What dead runs left is ended though no other run begins: sandboxes here, flow runs elsewhere."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -14,14 +15,23 @@ import httpx
 import pytest
 from prefect import flow, get_client, task
 from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterTags
 from prefect.states import Crashed, Running
 from prefect.types._datetime import now
+from support.fleet import GRINDSTONE, until
+from support.namespaces import cannot_make_machines
+from support.steady_model import SteadyModel
 
-from grindstone.flows.serving.login import as_header, login
+from grindstone.flows.serving.login import VARIABLE, as_header, login
 from grindstone.flows.serving.server import start
 from grindstone.flows.serving.zombies import NAME, watch_over_zombies
+from grindstone.tasks.flow_runs import run_tag
 
 pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.timeout(180)]
+
+BEATS_S = 30
+"""As often as Prefect lets a run give signs of life at most."""
+WITHIN_S = 1.3 * BEATS_S
 
 OWNER = """
 import asyncio
@@ -144,3 +154,46 @@ async def test_a_run_elsewhere_whose_heartbeats_stop_is_closed(prefect_server: s
             time.sleep(2)
         assert (await client.read_flow_run(alive.id)).state_name == "Running"
         await client.delete_automation(automation.id)
+
+
+@pytest.mark.bubblewrap
+@pytest.mark.commands
+def test_a_command_on_another_machine_gives_signs_of_life(tmp_path: Path, prefect_server: str):
+    if why := cannot_make_machines():
+        pytest.skip(why)
+    url, secret = prefect_server, os.environ[VARIABLE]
+    with (
+        SyncPrefectClient(url, auth_string=secret) as client,
+        SteadyModel("127.0.0.1", answer_s=200, command="true") as model,
+    ):
+        assert watch_over_zombies(client, within_s=WITHIN_S)
+        [automation] = client.read_automations_by_name(NAME)
+        command = ["grind", "--run-key", "far", "--work-dir", str(tmp_path / "home")]
+        command += ["--model-id", "rehearsal", "--sandbox", "bubblewrap"]
+        command += ["--native-profile", "strands", "--task-ids", "crlf-kit"]
+        command += ["--task-skill-mode", "off"]  # it is the attempt that waits for the model
+        named = ["unshare", "--uts", "sh", "-c", 'hostname far-away; exec "$@"', "sh"]
+        environment = os.environ | {
+            "PREFECT_API_URL": url,
+            "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(BEATS_S),
+            "GRINDSTONE_REHEARSAL_URL": model.url,
+        }
+        with (tmp_path / "log").open("wb") as log:
+            far = subprocess.Popen(
+                [*named, *GRINDSTONE, *command], env=environment, stdout=log, stderr=log
+            )
+        try:
+            until(lambda: model.asked or far.poll() is not None, patience_s=120)
+            assert far.poll() is None, (tmp_path / "log").read_text()
+            time.sleep(WITHIN_S + 5)
+            runs = client.read_flow_runs(
+                flow_run_filter=FlowRunFilter(tags=FlowRunFilterTags(all_=[run_tag("far")]))
+            )
+            assert {run.state_name for run in runs} == {"Running"}
+            assert len(runs) == 2, [run.name for run in runs]  # it and its attempt
+        finally:
+            far.kill()
+            far.wait()
+        for run in runs:
+            until(lambda: client.read_flow_run(run.id).state_name == "Crashed", patience_s=120)  # noqa: B023
+        client.delete_automation(automation.id)
