@@ -38,7 +38,8 @@ def add_case(edge_task: Path) -> AddCase:
         folder = edge_task.with_name(name)
         shutil.copytree(edge_task, folder)
         (folder / "instruction.md").write_text(f"Do {name}.\n")
-        failed = work(90, episode_id=f"failed-{name}", agent_id="bob", success=False) | more
+        told = {"episode_id": f"failed-{name}", "title": name, "agent_id": "bob", "success": False}
+        failed = work(90) | told | more
         await service.record_episode(**failed)
         return await service.add_edge_case(f"failed-{name}", folder, added_by="Grace")
 

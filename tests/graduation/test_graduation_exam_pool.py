@@ -8,12 +8,14 @@ import pytest
 from graduation_support import fill, work
 from typer.testing import CliRunner
 
+from grindstone.benchmark import load_task
 from grindstone.errors import InputError, RefusedError
 from grindstone.flows.cli.app import app
 from grindstone.graduation import GraduationService
 from grindstone.graduation.audit.event import EventKind
 from grindstone.graduation.decisions.edge_cases import EdgeCase
 from grindstone.graduation.rules.policy import ExamRule, Policy
+from grindstone.ledger.tables.releases import TaskPartRow
 from grindstone.records import Purpose
 
 Make = Callable[..., GraduationService]
@@ -104,3 +106,47 @@ async def test_what_training_took_out_is_said_and_too_much_of_it_is_no_exam(
         await strict.run_graduation_exam("ada")
     with pytest.raises(RefusedError, match="the policy asks for 75% of them"):
         await strict.promote_agent("ada", "INTERN", "Grace")
+
+
+async def test_copies_of_a_task_are_one_case(service_at: Make, edge_task: Path) -> None:
+    """Under another id, or in other words where the tests speak of the task."""
+    service = service_at(Policy(name="two", exam=ExamRule(min_cases=2)))
+    speaking = "# tractor farmer Ontario quote currency rebate\n"
+    (edge_task / "instruction.md").write_text(f"{speaking} Tell each.\n")
+    (edge_task / "tests" / "test.sh").write_text(f"{speaking}echo 1 > /logs/verifier/reward.txt\n")
+    (edge_task / "environment" / "prices.csv").write_text("tractor,100\n")
+    copy, worded = edge_task.with_name("a-copy"), edge_task.with_name("worded")
+    for folder in (copy, worded):
+        shutil.copytree(edge_task, folder)
+    (worded / "instruction.md").write_text(f"{speaking} Say it all, please.\n")
+    await fill(service, 12)
+    made = []
+    for number, folder in enumerate((edge_task, copy, worded), start=97):
+        await service.record_episode(**work(number, agent_id="bob", success=False))
+        made.append(await service.add_edge_case(f"ep-{number}", folder, added_by="Grace"))
+    exam = await service.run_graduation_exam("ada")
+    assert ([len(exam["cases"]), exam["passed"]]) == [1, False]
+    named = await service.run_graduation_exam("ada", [case.case_id for case in made])
+    assert (len(named["cases"]), named["passed"]) == (1, False)
+    with pytest.raises(RefusedError, match="there are 1 edge cases to be examined on"):
+        await service.promote_agent("ada", "INTERN", "Grace")
+
+
+async def test_a_case_in_other_words_was_trained_on_as_well(
+    service_at: Make, edge_task: Path
+) -> None:
+    service = service_at()
+    easy, hard = await two_cases(service, edge_task)
+    fingerprint = load_task(edge_task).fingerprint
+    part = TaskPartRow(
+        run_key="grind-1",
+        task_id="w",
+        task_digest="worded",
+        fingerprint=fingerprint,
+        part="learned",
+    )
+    service.registry.ledger.append([part], run_key="grind-1")
+    train(service, hard.model_copy(update={"task_id": "w", "task_digest": "worded"}))
+    exam = await service.run_graduation_exam("ada")
+    assert [case["case_id"] for case in exam["cases"]] == [hard.case_id]
+    assert easy.case_id in exam["reason"]

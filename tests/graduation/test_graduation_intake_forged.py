@@ -92,7 +92,7 @@ async def test_a_session_is_told_once(service_at: ServiceAt, tmp_path: Path) -> 
 async def test_work_told_under_two_ids_counts_once(service_at: ServiceAt, tmp_path: Path) -> None:
     service = service_at()
     await service.record_episode(**work(1))
-    for changed in ({"title": "Other words"}, {"skills": ["other"], "confidence": 0.9}):
+    for changed in ({}, {"skills": ["other"], "ratings": []}):
         with pytest.raises(InputError, match="tells the work that ep-1 of run live-ada-202601"):
             await service.record_episode(**work(1) | {"episode_id": "again"} | changed)
     await service.record_episode(**work(1))  # told again as it was: nothing new
@@ -101,6 +101,8 @@ async def test_work_told_under_two_ids_counts_once(service_at: ServiceAt, tmp_pa
     with pytest.raises(InputError, match="tells the work that ep-2"):
         await service.record_episode(**bare | {"episode_id": "again"})
     await service.record_episode(**bare | {"episode_id": "ep-2b", "title": "Other work"})
+    other = [{"tool": "present", "text": "Here is another."}]
+    await service.record_episode(**work(1, episode_id="ep-1b", actions=other))
     await service.record_episode(**work(1, agent_id="eve", episode_id="of-eve"))
     for name in ("s-1", "s-2"):
         for line in (
@@ -110,8 +112,8 @@ async def test_work_told_under_two_ids_counts_once(service_at: ServiceAt, tmp_pa
             log_session(service.registry.home, name, line)
     await service.create_episode_from_session("s-1", "ada", "One")
     with pytest.raises(InputError, match="tells the work that"):
-        await service.create_episode_from_session("s-2", "ada", "Two")
-    assert (await service.calculate_readiness_score("ada", "INTERN"))["episode_count"] == 4
+        await service.create_episode_from_session("s-2", "ada", "One")
+    assert (await service.calculate_readiness_score("ada", "INTERN"))["episode_count"] == 5
 
     rows = [work(1, episode_id="x"), work(7, episode_id="y"), work(7, episode_id="z")]
     path = tmp_path / "history.jsonl"

@@ -12,7 +12,13 @@ from grindstone.errors import InfrastructureError, InputError
 from grindstone.graduation.audit.event import AuditEvent, EventDraft, EventKind
 from grindstone.graduation.audit.standing import agent_of
 from grindstone.graduation.decisions.edge_cases import EdgeCase, case_task
-from grindstone.graduation.decisions.exam_pool import ExamPool, pool_of, untrained, why_no_case
+from grindstone.graduation.decisions.exam_pool import (
+    ExamPool,
+    distinct,
+    pool_of,
+    untrained,
+    why_no_case,
+)
 from grindstone.graduation.decisions.lapse import restoring
 from grindstone.graduation.evidence.identity import AgentIdentity, identity_of, program_of
 from grindstone.graduation.registry import Registry
@@ -91,7 +97,7 @@ async def examine(
     pool = pool_of(registry, policy, agent_id)
     if lost := pool.lacking(policy, agent_id):
         raise InputError(f"exam of {agent_id}", lost, "all the edge cases that were added")
-    cases = tuple({case.case_id: case for case in cases}.values())  # one is no two
+    cases = distinct(registry, cases)  # one is no two
     episodes = list(await examiner(agent_id, cases)) if cases else []
     _refuse_others(agent_id, cases, episodes)
     results = tuple(_result(case, episode) for case, episode in zip(cases, episodes, strict=True))

@@ -5,7 +5,7 @@ which is an event too; one that merely is gone from the home lets no exam be pas
 takes out the cases it was on, and where it took most of them, what is left is no exam.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
@@ -17,7 +17,9 @@ from grindstone.graduation.registry import Registry
 from grindstone.graduation.rules.policy import Policy
 from grindstone.graduation.rules.scope import Scope, Subject
 from grindstone.home import Home
+from grindstone.joined import joined
 from grindstone.ledger.recall import rows_of
+from grindstone.ledger.tables.releases import TaskPartRow
 from grindstone.records import Episode, Purpose
 from grindstone.text import count
 
@@ -66,7 +68,7 @@ def pool_of(registry: Registry, policy: Policy, agent_id: str) -> ExamPool:
     tasks that belong to it.
     """
     events = registry.chain.events()
-    every = _of_policy(registry, policy, events)
+    every = distinct(registry, _of_policy(registry, policy, events))
     cases = untrained(registry, policy, agent_id, every)
     return ExamPool(
         tuple(cases),
@@ -192,7 +194,7 @@ def untrained(
 ) -> list[EdgeCase]:
     """Return the cases whose task an agent was never trained on, where its policy asks for that.
 
-    A task that was edited since is the same task.
+    A task that was edited since is the same task, and so is a copy of it in other words.
     """
     if not (policy.exam.untrained and cases):
         return list(cases)
@@ -209,7 +211,37 @@ def untrained(
         .collect()
     )
     ids, digests = set(seen["task_id"]), set(seen["task_digest"])
-    return [case for case in cases if case.task_id not in ids and case.task_digest not in digests]
+    fresh = [case for case in cases if case.task_id not in ids and case.task_digest not in digests]
+    kin = _kin(registry, digests) if fresh else set()
+    return [case for case in fresh if kin.isdisjoint(_marks(registry, case))]
+
+
+def distinct(registry: Registry, cases: Sequence[EdgeCase]) -> list[EdgeCase]:
+    """Return one case of each task: a copy, by another id or in other words, asks nothing new."""
+    known = {case.case_id: case for case in cases}
+    units = joined(
+        {name: (case.task_digest, *_marks(registry, case)) for name, case in known.items()}
+    )
+    return [known[unit[0]] for unit in units]
+
+
+def _marks(registry: Registry, case: EdgeCase) -> tuple[str, ...]:
+    """Return what a case's task has in common with every copy of it."""
+    task = case_task(registry.home, case)
+    return (task.fingerprint, *task.twins)
+
+
+def _kin(registry: Registry, digests: Collection[str]) -> set[str]:
+    """Return what the copies of tasks have, as runs noted it of these."""
+    import polars as pl
+
+    rows = (
+        registry.ledger.scan(TaskPartRow)
+        .filter(pl.col("task_digest").is_in(sorted(filter(None, digests))))
+        .select("fingerprint", "twins")
+        .collect()
+    )
+    return {mark for words, twins in rows.iter_rows() for mark in (words, *(twins or ())) if mark}
 
 
 def _are(names: Sequence[str]) -> str:

@@ -1,7 +1,7 @@
 """Work that is told twice under two ids: it is one piece of work, and counts once.
 
-Two tellings are of the same work where one agent did the very same at the very same instant; of
-work without a recorded step all else that is told must be the same.
+Two tellings are of the same work where one agent did the very same from the very same instant on,
+with the same outcome, and nothing but the id tells them apart. Other ratings or skills do not.
 """
 
 from collections import defaultdict
@@ -18,8 +18,8 @@ from grindstone.ledger.tables.attempts import StepRow
 from grindstone.records import Episode, Step
 
 _TOLD = {
-    *("title", "outcome", "ended_at", "category", "difficulty", "tags", "topics", "confidence"),
-    *("metadata", "constitutional_score", "turns", "tool_calls"),
+    *("agent_id", "title", "outcome", "started_at", "ended_at", "category", "difficulty"),
+    *("tags", "topics", "confidence", "constitutional_score"),
 }
 
 
@@ -82,8 +82,6 @@ def _mark(episode: Episode, steps: Collection[Step | StepRow]) -> str:
         }
         for step in steps
     ]
-    said: dict[str, JsonValue] = {}
-    if not done:
-        said = episode.model_dump(mode="json", include=_TOLD - {"metadata"})
-        said["metadata"] = {k: v for k, v in episode.metadata.items() if k != "session_id"}
-    return digest([episode.agent_id, episode.started_at.isoformat(), done, said])
+    said = episode.model_dump(mode="json", include=_TOLD)
+    about = {name: value for name, value in episode.metadata.items() if name != "session_id"}
+    return digest([said, about, done])
