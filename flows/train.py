@@ -37,7 +37,7 @@ from grindstone.settings import CompetencySettings, GrindSettings, RunSettings, 
 from grindstone.settings.forms import COMPETE
 from grindstone.spending import left_after
 from grindstone.tasks.dispatch import send_next
-from grindstone.tasks.flow_runs import run_watcher
+from grindstone.tasks.flow_runs import given_to_a_worker, run_watcher
 from grindstone.tasks.lifecycle import Finished
 from grindstone.tasks.refusal import told_plainly
 from grindstone.tasks.turns import turn_with
@@ -86,8 +86,13 @@ async def train(
         InfrastructureError: The job stays active and can be taken up again.
         BudgetExceededError: Likewise, where whoever ordered it waits for it.
     """
-    require_own_version(version, "a training", job, settings, blocks)
-    settings = await configure(settings, blocks)
+    try:
+        require_own_version(version, "a training", job, settings, blocks)
+        settings = await configure(settings, blocks)
+    except InputError as error:
+        if given_to_a_worker():  # nobody waits here for the error
+            await asyncio.to_thread(_note_refusal, job, settings, error)
+        raise
     blocks = BlockNames(model=blocks.model)  # the others are applied; the job has its own tasks
     jobs = TrainingJobs(settings.home, job.agent_id, kind=job.kind)
     try:
@@ -111,6 +116,22 @@ async def train(
         raise
     await _send_next(jobs, settings, blocks, job, paid)
     return outcome
+
+
+def _note_refusal(job: object, settings: object, error: InputError) -> None:
+    """Note with a job why a worker does not begin it, as far as what was sent tells which it is."""
+    home = settings.work_dir if isinstance(settings, RunSettings) else _sent_home()
+    if isinstance(job, TrainingJob) and home is not None:
+        TrainingJobs(home, job.agent_id, kind=job.kind).note(job, str(error))
+
+
+def _sent_home() -> str | None:
+    """Return the home that unreadable settings name."""
+    context = FlowRunContext.get()
+    run = context.flow_run if context else None
+    settings = run.parameters.get("settings") if run is not None else None
+    home = settings.get("work_dir") if isinstance(settings, dict) else None
+    return home if isinstance(home, str) else None
 
 
 def domain_tasks(settings: RunSettings, domain: str, by: str = "category") -> tuple[Task, ...]:

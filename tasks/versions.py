@@ -50,7 +50,7 @@ def refusal(sent: str, version: str) -> InputError:
     worker = f"worker {named or os.getpid()} on {socket.gethostname()}"
     problem = f"has Grindstone {__version__}, and the run that sent it {sent} {version}"
     if version == __version__:
-        problem = f"cannot read the {sent} it was sent, though both sides are {__version__}"
+        problem = f"cannot read {sent} it was sent, though both sides are {__version__}"
     return InputError(worker, problem, "the same Grindstone wherever a run is driven or made")
 
 

@@ -213,6 +213,10 @@ class TrainingJobs:
         """Note that a job is being run, or run again."""
         self._append(job, "running", before=job.before)
 
+    def note(self, job: TrainingJob, text: str) -> None:
+        """Note what kept a job from beginning; it stays in its state."""
+        self._append(job, self.status(job.job_id), before=job.before, note=text[:500])
+
     def finish(self, job: TrainingJob, outcome: TrainingOutcome) -> None:
         """Note what became of a job; the domain can be ordered again from then on."""
         self._append(

@@ -106,6 +106,14 @@ async def made(ordered: Ordered, change: dict[str, Any]) -> State[Any]:
     )
 
 
+def later(ordered: Ordered, change: dict[str, Any]) -> dict[str, Any]:
+    """A change, with the home that any version's settings name."""
+    if "settings" not in change:
+        return change
+    place = {"work_dir": str(ordered.settings.work_dir)}
+    return change | {"settings": change["settings"] | place}
+
+
 LATER = {"settings": {"later": 1}}
 """A form that this version does not know."""
 
@@ -124,11 +132,13 @@ LATER = {"settings": {"later": 1}}
 async def test_a_worker_of_another_version_refuses_a_training_in_one_sentence(
     ordered: Ordered, change: dict[str, Any], why: str
 ):
-    state = await made(ordered, change)
+    state = await made(ordered, later(ordered, change))
     assert state.name == "Refused"
     assert state.message is not None and len(state.message.splitlines()) == 1
     assert re.match(f"worker .*{why}", state.message), state.message
     assert ordered.jobs.status(ordered.first.job_id) == "queued", "it is not failed for that"
+    [row] = [row for row in ordered.jobs.latest() if row.job_id == ordered.first.job_id]
+    assert row.note == ("" if "job" in change else state.message), "compete shows it"
 
 
 async def test_nothing_is_sent_where_the_scoring_has_used_its_ceiling(ordered: Ordered):
