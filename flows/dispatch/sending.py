@@ -175,7 +175,7 @@ class _Sender:
         if self.enough.met:
             self.todo.leave_out()
         if self.todo.waiting and not steer.now.paused:
-            slices = steer.now.max_slices or self.settings.max_slices or await self.pool.workers()
+            slices = steer.now.max_slices or self.settings.max_slices or await self.pool.places()
             await self._send_slices(slices)
             await self._hand_more(slices)
 

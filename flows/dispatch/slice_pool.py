@@ -1,10 +1,12 @@
 """The work pool that a run's slices are sent to, as the Prefect server shows it."""
 
 import asyncio
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from typing import NamedTuple
 from uuid import UUID, uuid4
 
 from prefect.client.orchestration import PrefectClient
@@ -22,7 +24,14 @@ from prefect.client.schemas.filters import (
     WorkPoolFilter,
     WorkPoolFilterName,
 )
-from prefect.client.schemas.objects import TERMINAL_STATES, FlowRun, State, StateType
+from prefect.client.schemas.objects import (
+    TERMINAL_STATES,
+    FlowRun,
+    State,
+    StateType,
+    WorkPool,
+    WorkQueue,
+)
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.deployments import arun_deployment
@@ -37,6 +46,29 @@ from grindstone.tasks.server_pages import aeach_of
 
 DEFAULT_QUEUE = "default"
 """Prefect's name of the queue that a pool begins with."""
+
+
+class _Limit(NamedTuple):
+    whose: str
+    used: int
+    most: int
+
+
+class _Gates(NamedTuple):
+    """What lets slices through to workers."""
+
+    pool: WorkPool
+    queue: WorkQueue
+    deployment: DeploymentResponse
+
+    def limits(self) -> Iterator[_Limit]:
+        """Yield the concurrency limits that are set."""
+        for whose, gate in (("pool", self.pool), ("queue", self.queue)):
+            if gate.concurrency_limit is not None:
+                used = gate.active_slots or 0
+                yield _Limit(f"work {whose} {gate.name}", used, gate.concurrency_limit)
+        if (limit := self.deployment.global_concurrency_limit) is not None:
+            yield _Limit(f"deployment {DEPLOYMENT}", limit.active_slots, limit.limit)
 
 
 @dataclass(frozen=True)
@@ -65,44 +97,58 @@ class SlicePool:
         """The pool's."""
         return self.deployment.work_pool_name
 
-    async def workers(self) -> int:
-        """Return how many workers the pool has, at least 1: one may come."""
+    async def places(self) -> int:
+        """Return how many slices may be at work side by side, at least 1: a worker may come.
+
+        As many as there are workers, or fewer where pool, queue or deployment have a limit.
+        """
         online = WorkerFilter(status=WorkerFilterStatus(any_=["ONLINE"]))
         if self.name is None:
             return 1
         found = aeach_of(
             partial(self.client.read_workers_for_work_pool, self.name), worker_filter=online
         )
-        return max(1, len([each async for each in found]))
+        workers = len([each async for each in found])
+        if workers < 2:
+            return 1
+        with contextlib.suppress(ObjectNotFound):
+            for limit in (await self._gates()).limits():
+                workers = min(workers, limit.most)
+        return max(1, workers)
 
     async def why_waiting(self) -> str:
         """Return what keeps workers from what was sent, and what lets them have it."""
         name = self.name
+        if name is None:
+            return f"the deployment {DEPLOYMENT} has no work pool"
         try:
-            if name is None:
-                return f"the deployment {DEPLOYMENT} has no work pool"
-            pool = await self.client.read_work_pool(name)
-            queue = await self.client.read_work_queue_by_name(
-                self.deployment.work_queue_name or DEFAULT_QUEUE, work_pool_name=name
-            )
-            there = await self.client.read_deployment_by_name(DEPLOYMENT)
+            gates = await self._gates()
         except ObjectNotFound:
             return f"the deployment {DEPLOYMENT}, its work pool or its queue is gone"
-        if pool.is_paused:
+        if gates.pool.is_paused:
             return f"the work pool {name} is paused; `prefect work-pool resume {name}`"
-        if queue.is_paused:
-            resume = f"`prefect work-queue resume {queue.name} --pool {name}`"
-            return f"the work queue {queue.name} of the pool {name} is paused; {resume}"
-        limits = {
-            f"work pool {name}": (pool.active_slots, pool.concurrency_limit),
-            f"work queue {queue.name}": (queue.active_slots, queue.concurrency_limit),
-        }
-        if (limit := there.global_concurrency_limit) is not None:
-            limits[f"deployment {DEPLOYMENT}"] = (limit.active_slots, limit.limit)
-        for whose, (used, most) in limits.items():
-            if most is not None and (used or 0) >= most:
-                return f"the {whose} has a concurrency limit of {most}, and {used or 0} are taken"
+        queue = gates.queue.name
+        if gates.queue.is_paused:
+            resume = f"`prefect work-queue resume {queue} --pool {name}`"
+            return f"the work queue {queue} of the pool {name} is paused; {resume}"
+        for whose, used, most in gates.limits():
+            if used >= most:
+                return f"the {whose} has a concurrency limit of {most}, and {used} are taken"
         return f"is one running? `prefect worker start --pool {name}`"
+
+    async def _gates(self) -> "_Gates":
+        """Return what slices have to pass.
+
+        Raises:
+            ObjectNotFound: Some of it is gone.
+        """
+        name = self.name or ""
+        queue = self.deployment.work_queue_name or DEFAULT_QUEUE
+        return _Gates(
+            await self.client.read_work_pool(name),
+            await self.client.read_work_queue_by_name(queue, work_pool_name=name),
+            await self.client.read_deployment_by_name(DEPLOYMENT),
+        )
 
     async def wanted_by_others(self) -> bool:
         """Return whether a run of somebody else waits for a worker of the pool."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from prefect.client.schemas.actions import WorkPoolUpdate
+from prefect.client.schemas.actions import DeploymentUpdate, WorkPoolUpdate
 from prefect.client.schemas.objects import State
 from prefect.flow_engine import run_flow_async
 from prefect.states import Crashed, Failed, Running
@@ -105,6 +105,39 @@ async def test_it_is_told_what_keeps_a_pool_from_its_slices(sender: Sender):
         with contextlib.suppress(asyncio.CancelledError):
             await working
     assert len(said) == 4, "each once"
+
+
+@pytest.mark.parametrize("whose", ["pool", "queue", "deployment"])
+async def test_no_more_slices_are_on_their_way_than_may_run(sender: Sender, whose: str):
+    pool, client = sender.runtime.run_key, sender.client
+    queue = await client.read_work_queue_by_name("default", work_pool_name=pool)
+    deployment = await client.read_deployment_by_name("slice/slice")
+
+    async def limit(most: int) -> None:
+        match whose:
+            case "pool":
+                await client.update_work_pool(pool, WorkPoolUpdate(concurrency_limit=most))
+            case "queue":
+                await client.update_work_queue(queue.id, concurrency_limit=most)
+            case _:
+                changed = DeploymentUpdate(concurrency_limit=most)
+                await client.update_deployment(deployment.id, changed)
+
+    for name in ("one", "two", "three"):
+        await client.send_worker_heartbeat(pool, name, heartbeat_interval_seconds=60)
+    await limit(2)
+    single = sender.settings.model_copy(update={"slice_size": 1})
+    working = asyncio.create_task(sender._replace(settings=single).send(*sender.trials(6)))
+    try:
+        await sender.sent(2)
+        await asyncio.sleep(2)
+        assert len(await sender.slices()) == 2
+        await limit(5)
+        await sender.sent(3)
+    finally:
+        working.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await working
 
 
 async def _works(sign: Path) -> bool:
