@@ -20,9 +20,37 @@ from grindstone.graduation.constitution.shell import read_scripts
 from grindstone.graduation.constitution.shell_command import WrittenFile
 
 _SHELL_TOOL = re.compile(
-    r"(^|[_\-.])(bash|shell|sh|terminal|exec|execute|run|command|cmd)([_\-.]|$)", re.I
+    r"(^|[_\-.])(bash|shell|zsh|sh|terminal|console|tmux|ssh|exec|execute|run|command|cmd)([_\-.]|$)",
+    re.I,
 )
-_SHELL_FIELD = re.compile(r"^(bash_|shell_)?(command|commands|cmd|script|argv)(_line)?$")
+_SHELL_FIELD = re.compile(
+    r"^(bash_|shell_)?(command|commands|cmd|cmds|cmdline|script|argv|keystrokes)(_line)?$"
+)
+_SHELL_TOOLS_FIELDS = frozenset({"", "input", "code", "text", "args", "keys", "body", "line"})
+_KEYS_FIELD = "keystrokes"
+_CONTROL = re.compile(r"(C|M|S)-\S+|Escape")
+_PROGRAM_FIELDS = ("program", "executable", "binary", "command", "cmd")
+_ARGUMENTS_FIELDS = frozenset({"args", "arguments", "params", "parameters"})
+_CODE_FIELD = frozenset({"code", "source", "source_code", "script", "cell", "input"})
+_CODE_TOOL = re.compile(
+    r"(^|[_\-.])(python3?|ipython|jupyter|notebook|interpreter|repl|eval|node|javascript|js|ruby|perl"
+    r"|php)([_\-.]|$)",
+    re.I,
+)
+_NOTEBOOK_SHELL = re.compile(r"^\s*!(.+)$", re.MULTILINE)
+_LANGUAGES: MappingProxyType[str, str] = MappingProxyType(
+    {
+        "js": "node",
+        "javascript": "node",
+        "node": "node",
+        "ruby": "ruby",
+        "perl": "perl",
+        "php": "php",
+    }
+    | dict.fromkeys(("bash", "sh", "zsh", "shell", "console"), "")
+)
+"""The program that runs code of a language; an empty one: a shell, which reads it as it is."""
+
 _WRITING_TOOL = re.compile(
     r"write|edit|create|replace|insert|append|patch|save|put|delete|remove|move", re.I
 )
@@ -44,25 +72,50 @@ _SUSPECT: MappingProxyType[Deed, re.Pattern[str]] = MappingProxyType(
 
 
 def scripts_of(action: Action) -> tuple[str, ...]:
-    """Return the scripts an action runs."""
+    """Return the scripts an action runs, code of other languages as a shell would be told it."""
     if not action.tool:
         return ()
     shell = bool(_SHELL_TOOL.search(action.tool))
-    argv = _argument_lists(action.fields)
+    program = _language(action) if shell or _CODE_TOOL.search(action.tool) else None
     found = [
         text
         for name, text in strings(action.fields)
-        if _SHELL_FIELD.match(name) or (shell and name in {"", "input", "code", "text", "args"})
+        if not (program and name == "code" and _says_language(action))
+        if _SHELL_FIELD.match(name) or (shell and name in _SHELL_TOOLS_FIELDS)
     ]
-    return (*found, *argv)
+    if program:
+        option = "-c" if program == "python3" else "-e"
+        found += [
+            shlex.join([program, option, text])
+            for name, text in strings(action.fields)
+            if name in _CODE_FIELD
+        ]
+        found += _NOTEBOOK_SHELL.findall("\n".join(text for _, text in strings(action.fields)))
+    return (*found, *_argument_lists(action.fields))
+
+
+def _says_language(action: Action) -> bool:
+    return bool(action.fields.get("language") or action.fields.get("lang"))
+
+
+def _language(action: Action) -> str:
+    """Return the program that runs an action's code; empty where that is a shell."""
+    told = str(action.fields.get("language") or action.fields.get("lang") or "").lower()
+    if told:
+        return _LANGUAGES.get(told, "python3")
+    named = _CODE_TOOL.search(action.tool)
+    return _LANGUAGES.get(named[2].lower(), "python3") if named else "python3"
 
 
 def _argument_lists(fields: dict[str, JsonValue]) -> list[str]:
+    """Return lists of words as commands, behind the program that stands beside them."""
+    program = next((str(fields[name]) for name in _PROGRAM_FIELDS if fields.get(name)), "")
     return [
         " ".join(
-            str(each) if each in {"|", "&&", ";"} else shlex.quote(str(each)) for each in value
+            str(each) if each in {"|", "&&", ";"} else shlex.quote(str(each))
+            for each in ([program] if program and name.lower() in _ARGUMENTS_FIELDS else []) + value
         )
-        for value in fields.values()
+        for name, value in fields.items()
         if isinstance(value, list) and value and all(isinstance(each, str) for each in value)
     ]
 
@@ -85,8 +138,15 @@ def findings(actions: Sequence[Action], deed: Deed) -> Iterator[ActionFinding]:
     """
     pieces: list[str | WrittenFile] = []
     owners: list[Action] = []
+    typed = ""  # the beginning of a line that is not sent yet
     for action in actions:
         made: list[str | WrittenFile] = [*scripts_of(action), *_written(action)]
+        keys = action.fields.get(_KEYS_FIELD)
+        if isinstance(keys, str) and not _CONTROL.fullmatch(keys.strip()):
+            made = [typed + keys, *made] if typed else made
+            typed = (typed + keys).rpartition("\n")[2]
+        elif isinstance(keys, str):
+            typed = ""
         pieces += made
         owners += [action] * len(made)
     seen, told = Aftermath(), dict[int, ActionFinding]()
