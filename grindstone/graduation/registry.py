@@ -161,7 +161,8 @@ class Registry:
 
         Where the work lies in several scopes that have a level of their own, the lowest holds;
         where in none, the level that holds everywhere. A level whose scope the policy has
-        drawn wider since holds for what it was given for, and that alone.
+        drawn wider since holds for what it was given for, and that alone. One that was taken stays
+        taken there, whatever the policy calls or draws so by now, until another is given there.
 
         Args:
             agent_id: The agent.
@@ -173,13 +174,16 @@ class Registry:
         if moment is not None:
             events = [each for each in events if (each.effective_at or each.at) <= moment]
         overall = agent_of(events, agent_id)
-        names = {each.scope for each in events if each.scope}
-        apart = []
-        for name in sorted(names & {*policy.scope_names}):
+        apart, taken = [], []
+        for name in sorted({each.scope for each in events if each.scope}):
             agent = agent_of(events, agent_id, name)
-            drawn = policy.scope_of(name).holds(subject) and agent.given_for(subject)
-            if agent.own_change is not None and drawn:
+            named = name in policy.scope_names and policy.scope_of(name).holds(subject)
+            if agent.own_change is not None and named and agent.given_for(subject):
                 apart.append(agent)
+            elif agent.taken is not None and agent.taken.holds(subject):
+                taken.append(agent)
+        since = max((_at(each) for each in apart), default=0)
+        apart += [each for each in taken if _at(each) > since]
         return min(apart, key=lambda each: each.level.rank, default=overall)
 
     def drawn(self, agent: Agent) -> dict[str, JsonValue]:
@@ -313,6 +317,11 @@ class Registry:
         found = rows_of(self.ledger, Episode, None, list(episode_ids))
         scored = [row for row in found if row.outcome is not Outcome.ERROR]
         return sorted(scored, key=lambda row: (row.started_at, row.episode_id))
+
+
+def _at(agent: Agent) -> int:
+    """Return the number of the event that gave or took an agent's level in its scope."""
+    return agent.own_change.sequence if agent.own_change is not None else 0
 
 
 def open_desk(

@@ -16,6 +16,7 @@ from grindstone.errors import InputError, RefusedError
 from grindstone.graduation import GraduationService
 from grindstone.graduation.audit.chain import Chain
 from grindstone.graduation.audit.evidence_check import check_evidence
+from grindstone.graduation.audit.scope_levels import scope_levels
 from grindstone.graduation.audit.standing import agent_of
 from grindstone.graduation.audit.trail import to_html
 from grindstone.graduation.audit.verify import verify
@@ -281,3 +282,26 @@ def test_the_trail_of_a_home_without_scopes_reads_as_it_was(tmp_path: Path) -> N
     assert Chain(tmp_path).events()[0].file() == kept
     assert agent_of(Chain(tmp_path).events(), "ada", "any").level is Level.INTERN
     assert pl.DataFrame(service.sync.get_graduation_audit_trail("ada")["scopes"]).is_empty()
+
+
+@pytest.mark.parametrize(
+    "scopes",
+    [
+        {},
+        {"oxford": Scope(tags=("woodstock",))},
+        {"woodstock": Scope(tags=("woodstock",), categories=("tractors",))},
+    ],
+)
+async def test_a_level_that_was_taken_stays_taken_however_the_scope_is_named_or_drawn_since(
+    service_at: Make, scopes: dict[str, Scope]
+) -> None:
+    service = service_at(TOWNS)
+    await service.enrol_agent("ada", "INTERN", by="Grace", second="Linus", reason="t", since=START)
+    await service.demote_agent("ada", "STUDENT", "Grace", "a complaint", scope="woodstock")
+    later = service_at(TOWNS.model_copy(update={"scopes": scopes}))
+    assert (level(later, WOODSTOCK), level(later, LONDON)) == (Level.STUDENT, Level.INTERN)
+    assert scope_levels(later.registry, "ada")[0].level is Level.STUDENT
+    if "oxford" in scopes:
+        await fill(later, 12, first=40, tags=["woodstock"], maturity="INTERN")
+        await later.promote_agent("ada", "SUPERVISED", "Grace", scope="oxford")
+        assert level(later, WOODSTOCK) is Level.SUPERVISED

@@ -26,9 +26,10 @@ def scope_levels(registry: Registry, agent_id: str) -> tuple[ScopeStanding, ...]
     policy = registry.policy(agent_id)
     overall = agent_of(registry.chain.events(), agent_id)
     agents = [each for each in registry.standings(agent_id) if each.scope]
-    if not agents:
+    left = _taken_elsewhere(registry, agent_id)
+    if not (agents or left):
         return ()
-    return tuple(
+    return left + tuple(
         ScopeStanding(
             scope=each.scope,
             covers=policy.scope_of(each.scope).describe() if each.scope else "all other work",
@@ -38,6 +39,27 @@ def scope_levels(registry: Registry, agent_id: str) -> tuple[ScopeStanding, ...]
         )
         for each in (*agents, overall)
     )
+
+
+def _taken_elsewhere(registry: Registry, agent_id: str) -> tuple[ScopeStanding, ...]:
+    """Return the levels taken in scopes as the policy does not draw them any more."""
+    events, policy = registry.chain.events(), registry.policy(agent_id)
+    names = {each.scope for each in events if each.scope and each.agent_id == agent_id}
+    found = []
+    for name in sorted(names):
+        agent = agent_of(events, agent_id, name)
+        drawn = policy.scope_of(name) if name in policy.scope_names else None
+        if agent.taken is not None and agent.taken != drawn:
+            found.append(
+                ScopeStanding(
+                    scope=name,
+                    covers=f"{agent.taken.describe()}, as drawn when the level was taken",
+                    level=agent.level,
+                    since=agent.since,
+                    apart=True,
+                )
+            )
+    return tuple(found)
 
 
 def scope_levels_markdown(found: Sequence[ScopeStanding]) -> str:

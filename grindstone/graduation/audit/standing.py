@@ -74,6 +74,14 @@ class Agent(Frozen):
         return Scope.model_validate(rule).holds(subject) if isinstance(rule, dict) else True
 
     @property
+    def taken(self) -> Scope | None:
+        """The part of its work that its level was last lowered in, as its event drew it."""
+        last = self.own_change
+        rule = last.evidence.get("scope") if last else None
+        lowered = last is not None and last.kind in (EventKind.DEMOTED, EventKind.LAPSED)
+        return Scope.model_validate(rule) if lowered and isinstance(rule, dict) else None
+
+    @property
     def label(self) -> str:
         """The agent, and the scope where one is meant, as a message names them."""
         return f"{self.agent_id} in {self.scope}" if self.scope else self.agent_id
