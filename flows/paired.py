@@ -188,6 +188,10 @@ class _Pairs:
         first, second = pair
         before = self.known.get(first.spec.episode_id, ScoredAttempt("", None))
         after = self.known.get(second.spec.episode_id, ScoredAttempt("", None))
+        # A change that breaks the agent would else be judged by the attempts that survived it.
+        sides = ((Arm.BASELINE, before, after), (Arm.CANDIDATE, after, before))
+        broke = [arm for arm, its, other in sides if its.broke and other.score is not None]
+        scores = {arm: 0.0 if arm in broke else its.score for arm, its, _ in sides}
         return GatePairRow(
             run_key=first.spec.run_key,
             gate_id=self.gate_id,
@@ -198,6 +202,7 @@ class _Pairs:
             trial=first.spec.trial,
             baseline_episode_id=before.episode_id,
             candidate_episode_id=after.episode_id,
-            baseline_score=before.score,
-            candidate_score=after.score if whole else None,
+            baseline_score=scores[Arm.BASELINE] if whole else before.score,
+            candidate_score=scores[Arm.CANDIDATE] if whole else None,
+            broke=broke[0] if whole and broke else Arm.NONE,
         )

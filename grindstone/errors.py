@@ -151,6 +151,12 @@ class Cause(StrEnum):
     INTERNAL = "internal"  # an exception nobody foresaw
 
 
+OF_ITS_OWN_DOING = frozenset(
+    {Cause.AGENT_BROKEN, Cause.CONTAINER_LOST, Cause.VERIFIER_BROKEN, Cause.VERIFIER_TIMEOUT}
+)
+"""What an agent may bring about by what it does; the others come upon it from outside."""
+
+
 class ErrorPolicy(NamedTuple):
     """What is done about a cause."""
 

@@ -10,7 +10,7 @@ from grindstone.gate.power import detectable_effect, sentence
 from grindstone.gate.rules import CannotTell, GateDecision, Rule, decide, near_edge, rule_of
 from grindstone.ledger import Ledger
 from grindstone.ledger.tables.runs import GateDecisionRow, GatePairRow
-from grindstone.records import utc_now
+from grindstone.records import Arm, utc_now
 from grindstone.report.gate_page import Gated, as_pair
 from grindstone.settings import GateOptions, GateSettings, SearchOptions
 
@@ -96,6 +96,8 @@ def record_gate(
     row = _row(run_key, options, arms, seen, decision, gate_id=gate_id, cycle=cycle).model_copy(
         update={
             "n_left_out": n_left_out,
+            "n_broke_before": sum(pair.broke is Arm.BASELINE for pair in pairs),
+            "n_broke_after": sum(pair.broke is Arm.CANDIDATE for pair in pairs),
             "p_value": {"drop": seen.p_worse, "rise": seen.p_better}.get(rule.direction),
             "alpha": options.gate_alpha if tests else None,
             "detectable_effect": None

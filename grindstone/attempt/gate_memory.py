@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from grindstone.attempt.spec import AttemptSpec
+from grindstone.errors import OF_ITS_OWN_DOING
 from grindstone.gate.paired import compare_paired
 from grindstone.ledger import Ledger
 from grindstone.ledger.tables.runs import GateDecisionRow, GatePairRow
@@ -16,12 +17,15 @@ class ScoredAttempt(NamedTuple):
 
     episode_id: str
     score: float | None
+    broke: bool = False
+    """It has none, and may have brought that about itself."""
 
     @classmethod
     def of(cls, episode: Episode) -> "ScoredAttempt":
         """Take what a pair needs of an episode."""
         error = episode.outcome is Outcome.ERROR
-        return cls(episode.episode_id, None if error else episode.score)
+        broke = error and episode.error_cause in OF_ITS_OWN_DOING
+        return cls(episode.episode_id, None if error else episode.score, broke)
 
 
 def made_before(ledger: Ledger, specs: Sequence[AttemptSpec]) -> dict[str, ScoredAttempt]:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from grindstone.base import Frozen
 from grindstone.gate.paired import Pair, PairedComparison, compare_paired
 from grindstone.ledger.tables.runs import GateDecisionRow, GatePairRow
-from grindstone.report.markdown_gates import cut_short, gate_headline
+from grindstone.report.markdown_gates import broke, cut_short, gate_headline
 from grindstone.report.plots import Bar, bars_with_intervals, can_plot, render_svg
 from grindstone.report.words import table
 from grindstone.text import count
@@ -53,7 +53,7 @@ def gate_markdown(gated: Gated, image: str = "", *, link: Callable[[str], str] =
         link: Makes a task's id lead to its trajectories.
     """
     row, seen = gated.row, gated.comparison
-    early = cut_short(row)
+    more = "".join(f"- {said}\n" for said in (broke(row), cut_short(row)) if said)
     interval = (
         ""
         if seen.interval_low is None or seen.interval_high is None
@@ -65,8 +65,7 @@ def gate_markdown(gated: Gated, image: str = "", *, link: Callable[[str], str] =
         f"- {row.reason}\n"
         f"- tasks: {seen.wins} better, {seen.losses} worse, {seen.ties} the same{interval}\n"
         f"- {count(seen.n_pairs, 'pair')}, {seen.n_missing} missing for want of a score\n"
-        + (f"- {early}\n" if early else "")
-        + f"- baseline {row.commit_before[:12]}, candidate {row.commit_after[:12]}"
+        f"{more}- baseline {row.commit_before[:12]}, candidate {row.commit_after[:12]}"
     )
     rows = [
         [

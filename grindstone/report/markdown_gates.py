@@ -26,6 +26,14 @@ def gate_headline(row: GateDecisionRow) -> str:
     )
 
 
+def broke(row: GateDecisionRow) -> str:
+    """Return what to say of attempts that broke where the other one has a score, or nothing."""
+    if not row.n_broke_before and not row.n_broke_after:
+        return ""
+    sides = f"{row.n_broke_before} before, {row.n_broke_after} after"
+    return f"attempts that broke, where the other side has a score, count as 0: {sides}"
+
+
 def cut_short(row: GateDecisionRow) -> str:
     """Return what to say of a gate's figures where not all of its pairs were made, or nothing."""
     if not row.n_left_out:
@@ -45,7 +53,7 @@ def gates_section(report: RunReport) -> str:
             f"{percent(gate.baseline_mean)} → {percent(gate.candidate_mean)}",
             f"{gate.wins} / {gate.losses} / {gate.ties}",
             "-" if gate.p_value is None else f"{gate.p_value:.3f}",
-            "; ".join(filter(None, [gate.reason, cut_short(gate)])),
+            "; ".join(filter(None, [gate.reason, broke(gate), cut_short(gate)])),
         ]
         for gate in report.gates
     ]

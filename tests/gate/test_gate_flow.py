@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from starlette.responses import JSONResponse
+from support.fleet import write_task
 from support.teaching import evolve, harmful, said_again, taught
 from support.wiretap import Wiretap
 
@@ -224,6 +225,46 @@ async def test_infrastructure_errors_are_missing_pairs_and_early_stopping_leaves
     assert spoiled.baseline_score is spoiled.candidate_score is None
     assert spoiled.baseline_episode_id
     assert "errors-by-hour" not in {pair.task_id for pair in done.gated.pairs}
+
+
+BREAKS_ON_A_SKILL = """
+name: reader
+command: sh /root/.reader/run.sh
+files:
+  /root/.reader/run.sh: |
+    if [ -d /root/.claude/skills/broken ] && grep -q "No. [135]" {instruction_file}; then
+      echo "ValueError: cannot parse SKILL.md" >&2
+      exit 1
+    fi
+    echo done > /app/done
+"""
+
+
+async def test_a_change_that_breaks_the_agent_is_not_judged_by_what_survived_it(
+    tmp_path: Path, workspace: Workspace, prefect_server: str
+):
+    """Attempts without a score are no missing pairs where only the change has them."""
+    for number in range(6):
+        write_task(tmp_path / "tasks" / f"task-{number}", number)
+    (tmp_path / "agent.yaml").write_text(BREAKS_ON_A_SKILL)
+    with workspace.writing() as root:
+        (root / "skills" / "broken").mkdir(parents=True)
+        words = "---\nname: broken\ndescription: When a file must be made.\n---\nLook first.\n"
+        (root / "skills" / "broken" / "SKILL.md").write_text(words)
+        workspace.commit_evolution(None, "A skill that breaks its reader")
+    own = {"tasks_dir": tmp_path / "tasks", "task_ids": [], "agent": str(tmp_path / "agent.yaml")}
+    more = {"gate_rule": "higher", "gate_early_stop": False, "native_profile": "command"}
+    done = await gate(settings(tmp_path, run_key="broken", **own | more))
+    assert done.gated is not None
+    row = done.gated.row
+    assert not row.accepted, row
+    assert (row.n_pairs, row.n_missing, row.n_broke_before, row.n_broke_after) == (6, 0, 0, 3)
+    assert (row.baseline_mean, row.candidate_mean, row.losses) == (1.0, 0.5, 3)
+    told = "attempts that broke, where the other side has a score, count as 0: 0 before, 3 after"
+    assert f"\n- {told}\n" in gate_markdown(done.gated)
+    ledger = Ledger(tmp_path)
+    causes = [e.error_cause for e in ledger.rows(Episode, "broken") if e.score is None]
+    assert causes == ["agent_broken"] * 3, "the attempts themselves have no score"
 
 
 async def test_a_slow_attempt_holds_up_no_other_pair(

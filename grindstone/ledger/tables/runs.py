@@ -6,7 +6,7 @@ from pydantic import AwareDatetime, Field, JsonValue, NonNegativeFloat, NonNegat
 
 from grindstone.base import Frozen
 from grindstone.ledger.row import Row
-from grindstone.records import Usage
+from grindstone.records import Arm, Usage
 from grindstone.sandbox.owner import Owner
 
 RUNNING = "running"
@@ -220,6 +220,11 @@ class GatePairRow(Row):
     candidate_episode_id: str = ""
     baseline_score: float | None = None
     candidate_score: float | None = None
+    broke: Arm = Field(
+        Arm.NONE,
+        description="Side whose attempt has no score by what it may have brought about itself, "
+        "and counts as 0, since the other one has a score.",
+    )
 
 
 class GateDecisionRow(Row):
@@ -239,6 +244,10 @@ class GateDecisionRow(Row):
     n_left_out: NonNegativeInt = Field(
         0, description="Pairs that were not made, since they could not change the verdict."
     )
+    n_broke_before: NonNegativeInt = Field(
+        0, description="Attempts before the change that count as 0, since they broke."
+    )
+    n_broke_after: NonNegativeInt = Field(0, description="The same after the change.")
     wins: NonNegativeInt = 0
     losses: NonNegativeInt = 0
     ties: NonNegativeInt = 0
