@@ -1,9 +1,9 @@
 """Whether a task's tests lend programs of the agent's their own rights.
 
 Linux tells users apart, and not the programs of one user: what the tests run as themselves can
-read them and write the reward. So can a process of the agent that is kept beside tests which run
-something as another user: becoming that user opens the program's view of the tests, and root
-again, it reads and writes there. This reads the tests' text, and is a finding, not a proof.
+read them and write the reward. So can a process of the agent that is kept beside tests which run a
+program of the agent's as another user: it is handed the folder which that program sees, and reads
+and writes there as root. This reads the tests' text, and is a finding, not a proof.
 """
 
 import re

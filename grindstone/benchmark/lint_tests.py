@@ -211,8 +211,8 @@ def _exposed(source: TaskSource) -> Iterator[LintFinding]:
             severity="note",
             rule="runs-beside-kept",
             file=found.file,
-            message="runs a program as another user while processes of the agent are kept, which"
-            f" lets those read the tests and write the reward: {found.line}",
+            message="runs a program as another user while processes of the agent are kept: where"
+            f" it is the agent's, those can read the tests and write the reward: {found.line}",
             remedy="keep_processes = false in [environment], or no other user",
         )
     elif found is not None:

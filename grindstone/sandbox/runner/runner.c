@@ -51,6 +51,7 @@
 #include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <linux/securebits.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -152,9 +153,14 @@ static void read_all(void *data, size_t n) {
 
 /* ---- privileges ---- */
 
-static void drop_caps(uint64_t keep) {
+/* Where it `stays`, SEAL_CAP is with programs that change their user too: what runs beside them can
+ * become that user, and would look into them. A change of user takes no capability
+ * away then; the next program that is executed has this one alone. */
+static void drop_caps(uint64_t keep, int stays) {
     struct __user_cap_header_struct head = {_LINUX_CAPABILITY_VERSION_3, 0};
     struct __user_cap_data_struct data[2];
+    int fixed = SECBIT_NO_SETUID_FIXUP | SECBIT_NO_SETUID_FIXUP_LOCKED;
+    if (stays && prctl(PR_SET_SECUREBITS, fixed, 0, 0, 0) != 0) die("the rules of capabilities");
     for (int cap = 0; cap < 64; cap++)
         if (!(keep >> cap & 1) && prctl(PR_CAPBSET_READ, cap, 0, 0, 0) == 1 &&
             prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) != 0)
@@ -164,9 +170,11 @@ static void drop_caps(uint64_t keep) {
     for (int i = 0; i < 2; i++) {
         data[i].permitted &= (uint32_t)(keep >> (32 * i));
         data[i].effective = data[i].permitted;
-        data[i].inheritable = 0;
+        data[i].inheritable = stays && i == SEAL_CAP / 32 ? 1u << (SEAL_CAP % 32) : 0;
     }
     if (syscall(SYS_capset, &head, data) != 0) die("giving up capabilities");
+    if (stays && prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, SEAL_CAP, 0, 0) != 0)
+        die("a capability that stays");
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) die("no_new_privs");
 }
 
@@ -297,6 +305,8 @@ static int end_everything(void) {
 
 /* ---- running ---- */
 
+static int beside; /* whether something was kept that the command runs beside of */
+
 static void start(char **argv, const struct options *o, int out, uint64_t caps) {
     sigset_t none;
     sigemptyset(&none);
@@ -317,7 +327,7 @@ static void start(char **argv, const struct options *o, int out, uint64_t caps) 
         struct rlimit limit = {(rlim_t)o->fsize, (rlim_t)o->fsize};
         setrlimit(RLIMIT_FSIZE, &limit);
     }
-    drop_caps(caps);
+    drop_caps(caps, beside);
     if (o->cwd && chdir(o->cwd) != 0) {
         dprintf(2, "cannot enter %s: %s\n", o->cwd, strerror(errno));
         _exit(126);
@@ -654,6 +664,7 @@ static void clear_the_field(int keep) {
     if (keep == 2 || listeners) {
         snprintf(note, sizeof note, "kept %d %s", count, listeners ? listening : names);
         record('N', 0, "", note, strlen(note));
+        beside = 1;
         return;
     }
     /* One call: nothing can fork while it is made. */
@@ -944,7 +955,7 @@ int main(int argc, char **argv) {
     int given = i - first;
     char **program = argv + (i < argc ? i + 1 : argc);
     if (!strcmp(what, "seal") && *program) seal(program, &o, argv + first, given);
-    drop_caps(KEPT_CAPS);
+    drop_caps(KEPT_CAPS, 0);
     if (o.filter) filter_calls();
     if (!strcmp(what, "exec") && *program) {
         int code, timed_out;
