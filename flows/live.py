@@ -95,11 +95,14 @@ async def live(
     """
     settings = await configure(settings, blocks)
     key = run_key_of("live", settings.run_key)
-    agent_id, started = settings.agent_id, utc_now()
+    agent_id = settings.agent_id
     environ = await credentials(blocks.model)
     async with open_service(settings, run_key=key, model_block=blocks.model) as service:
         registry = service.registry
-        known = len(await asyncio.to_thread(registry.chain.events))
+        events = await asyncio.to_thread(registry.chain.events)
+        known = len(events)
+        # A clock set back takes no work from under the level it is done at.
+        started = max([utc_now(), *(each.at for each in events[-1:])])
         workspace = await asyncio.to_thread(open_workspace, settings)
         model = resolve_model_id(settings.model_id, environ)
         present = await asyncio.to_thread(_lapse_changed, registry, agent_id, model)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from grindstone.graduation.rules.levels import ActionClass
 from grindstone.ledger import Ledger
 from grindstone.ledger.tables.autonomy import LiveActionRow
 from grindstone.llm.messages import ToolSpec
-from grindstone.records import Episode
+from grindstone.records import Episode, utc_now
 from grindstone.settings import GraduationSettings
 
 pytestmark = [pytest.mark.server, pytest.mark.timeout(240)]
@@ -214,3 +215,19 @@ async def test_a_tool_and_a_check_that_never_return_hold_up_nothing(
     assert (second.passed, "the check did not" in str(second.metadata["ended_by"])) == (False, True)
     (doubtful,) = cut_off_actions(GraduationService(tmp_path).registry)
     assert (doubtful.over_time, doubtful.row.tool) == (True, "bash")
+
+
+async def test_a_clock_set_back_takes_no_live_work_from_under_its_level(
+    prefect_server: str, tmp_path: Path
+) -> None:
+    from grindstone.flows.live import live
+
+    ahead = GraduationService(tmp_path, clock=lambda: utc_now() + timedelta(days=1))
+    await ahead.enrol_agent("doer", "AUTONOMOUS", by="Grace", second="Linus", reason="t")
+    settings = GraduationSettings(work_dir=tmp_path, agent_id="doer", model_id="rehearsal")
+    ran: list[str] = []
+    await live(WORK, tools(ran), settings)
+    (kept,) = Ledger(tmp_path).rows(Episode)
+    since = ahead.registry.agent("doer").since
+    assert ran and since is not None
+    assert (kept.maturity, kept.started_at >= since) == ("AUTONOMOUS", True)
