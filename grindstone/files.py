@@ -1,8 +1,9 @@
 """Files that a reader sees whole: the old content or the new one, never a part."""
 
+import contextlib
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,6 +25,17 @@ def from_home(path: Path | str) -> Path:
         return Path(path)
 
 
+@contextlib.contextmanager
+def named(path: Path) -> Iterator[None]:
+    """Within, an error of the system that names no file, as one of writing does, names this one."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise
+
+
 def write_atomic(path: Path, content: bytes | str) -> None:
     """Write a file beside its place and rename it there; folders are made as needed.
 
@@ -31,13 +43,13 @@ def write_atomic(path: Path, content: bytes | str) -> None:
     """
     data = content.encode() if isinstance(content, str) else content
     if path.exists() and not path.is_file() and not path.is_dir():
-        with path.open("wb") as special:
+        with named(path), path.open("wb") as special:
             special.write(data)
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(prefix=TEMPORARY, dir=path.parent)
     try:
-        with os.fdopen(handle, "wb") as file:
+        with named(path), os.fdopen(handle, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -58,7 +70,7 @@ def claim(path: Path, content: bytes | str) -> bool:
     data = content.encode() if isinstance(content, str) else content
     handle, temporary = tempfile.mkstemp(prefix=TEMPORARY, dir=path.parent)
     try:
-        with os.fdopen(handle, "wb") as file:
+        with named(path), os.fdopen(handle, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())

@@ -41,7 +41,7 @@ def run_command() -> int:
 
         from grindstone.flows.cli.app import app
         from grindstone.flows.cli.ending import end, ending_of
-        from grindstone.flows.cli.output import drop_output
+        from grindstone.flows.cli.output import drop_output, is_of_output
         from grindstone.flows.cli.usage import usage_ending
         from grindstone.text import obeyed_by_none
 
@@ -54,7 +54,7 @@ def run_command() -> int:
         return 130
     except Exception as error:  # noqa: BLE001 - the last place that could tell of it
         ending = ending_of(error)
-        if isinstance(error, OSError):
+        if isinstance(error, OSError) and (not as_json or is_of_output(error)):
             drop_output()
         if ending.kind == "internal":
             sys.stderr.write(obeyed_by_none(traceback.format_exc()))

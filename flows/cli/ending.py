@@ -9,6 +9,8 @@
 
 import errno
 import os
+import re
+import shutil
 import sys
 from typing import Any, NamedTuple
 
@@ -19,7 +21,7 @@ from grindstone.errors import (
     InputError,
     RefusedError,
 )
-from grindstone.flows.cli.output import drop_output, emit
+from grindstone.flows.cli.output import OUTPUT, drop_output, emit, is_of_output
 from grindstone.text import obeyed_by_none
 
 _REMEDIES = {
@@ -65,13 +67,27 @@ def ending_of(error: Exception) -> Ending:
 
 
 def _system(error: OSError) -> str:
-    where = error.filename or "output"
+    if isinstance(error, shutil.Error):
+        error = _first_of(error)
+    where = error.filename or (OUTPUT if is_of_output(error) else f"{OUTPUT} or a file")
     problem = error.strerror or str(error) or type(error).__name__
     place = os.fsdecode(where) if isinstance(where, (str, bytes)) else str(where)
     remedy = _REMEDIES.get(error.errno or 0)
     return f"{place}: {problem[0].lower()}{problem[1:]}" + (
         f"; expected {remedy}" if remedy else ""
     )
+
+
+def _first_of(error: shutil.Error) -> OSError:
+    """Return the first of the errors that copying a folder met, which are told as text."""
+    found = error.args[0] if error.args else ""
+    if not isinstance(found, list) or not found:
+        return error
+    _, place, why = found[0]
+    number = re.search(r"\[Errno (\d+)\]", str(why))
+    if number is None:
+        return OSError(None, str(why), str(place))
+    return OSError(int(number[1]), os.strerror(int(number[1])), str(place))
 
 
 def end(ending: Ending, *, as_json: bool) -> int:

@@ -35,8 +35,21 @@ def say(text: str) -> None:
     sys.stderr.flush()
 
 
+OUTPUT = "output"
+"""What standard output is called in an error."""
+
+
 def emit(document: BaseModel | Any, *, as_json: bool, text: str = "", page: str = "") -> None:
     """Print the result: the document as JSON, or its text, and a page of Markdown after it."""
+    try:
+        _write(document, as_json=as_json, text=text, page=page)
+    except OSError as error:
+        if error.filename is None:
+            error.filename = OUTPUT
+        raise
+
+
+def _write(document: BaseModel | Any, *, as_json: bool, text: str, page: str) -> None:
     if as_json:
         plain = document.model_dump(mode="json") if isinstance(document, BaseModel) else document
         unicode = sys.stdout.encoding.lower().startswith("utf")
@@ -46,6 +59,17 @@ def emit(document: BaseModel | Any, *, as_json: bool, text: str = "", page: str 
         parts = (obeyed_by_none(text).rstrip("\n"), _on_terminal(page).rstrip("\n"))
         sys.stdout.write("\n\n".join(filter(None, parts)) + "\n")
     sys.stdout.flush()
+
+
+def is_of_output(error: OSError) -> bool:
+    """Return whether an error says that standard output cannot be written to."""
+    if error.filename is not None:
+        return bool(error.filename == OUTPUT)
+    try:
+        sys.stdout.flush()  # what Typer prints by itself
+    except (OSError, ValueError):
+        return True
+    return False
 
 
 def drop_output(descriptor: int = 1) -> None:

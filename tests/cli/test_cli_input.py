@@ -15,6 +15,7 @@ from typing import NamedTuple
 import pytest
 
 from grindstone import settings
+from grindstone.flows.cli.ending import ending_of
 from grindstone.resources import bundled
 from grindstone.workspace import Workspace
 
@@ -282,8 +283,9 @@ def small_disk(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]
     ):
         pytest.skip("mounts need privileges")
 
-    def command(*arguments: str) -> subprocess.CompletedProcess[str]:
-        script = f'{mount} && exec "$@"'
+    def command(*arguments: str, filled: bool = False) -> subprocess.CompletedProcess[str]:
+        fill = "dd if=/dev/zero of=small/filler bs=4k 2>/dev/null;" if filled else ""
+        script = f'{mount} && {{ {fill} exec "$@"; }}'
         return subprocess.run(
             ["unshare", "--mount", "sh", "-c", script, "sh", COMMAND, *arguments],
             cwd=tmp_path,
@@ -301,6 +303,34 @@ def test_a_full_disk(small_disk):
     last = done.stderr.splitlines()[-1]
     assert last.startswith("grindstone: ")
     assert last.endswith("small: no space left on device; expected free space on that disk")
+
+
+def test_a_full_disk_is_told_as_json_too(small_disk):
+    done = small_disk("grind", "--work-dir", "small", "--model-id", "rehearsal", "--json")
+    error = json.loads(done.stdout)["error"]
+    assert (error["exit_code"], error["kind"]) == (3, "system")
+    assert "no space left on device" in error["message"]
+
+
+def test_a_file_for_which_there_is_no_room_is_named(small_disk):
+    done = small_disk("audit", "keys", "small/key.pem", filled=True)
+    told = "small/key.pem: no space left on device; expected free space on that disk"
+    assert (done.returncode, told in done.stderr) == (3, True), done.stderr
+
+
+def test_the_first_file_of_a_folder_for_which_there_is_no_room_is_named(tmp_path: Path):
+    (tmp_path / "from").mkdir()
+    (tmp_path / "from" / "file").write_text("x")
+
+    def copy(source: str, _place: str) -> None:
+        with Path("/dev/full").open("w") as full:
+            full.write(Path(source).read_text())
+
+    with pytest.raises(shutil.Error) as raised:
+        shutil.copytree(tmp_path / "from", tmp_path / "to", copy_function=copy)
+    [told] = ending_of(raised.value).sentences
+    place = tmp_path / "to" / "file"
+    assert told == f"{place}: no space left on device; expected free space on that disk"
 
 
 def test_it_takes_no_time(home: Path):
