@@ -8,23 +8,30 @@ was faster.
 
 import contextlib
 import os
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 from grindstone.errors import Cause, InfrastructureError
 from grindstone.extras import from_extra
-from grindstone.remote.aws_profile import of_profile
+from grindstone.remote.aws_profile import credentials_of
 
 if TYPE_CHECKING:
+    from obstore import ObjectMeta
     from obstore.store import ObjectStore
+
+T = TypeVar("T")
 
 AT_ONCE = 16
 """Requests side by side where there are many."""
 PATIENCE = timedelta(minutes=3)
 """How long a request is tried again; the library's own ten tries may be over in four seconds."""
+EXPIRY_S = 60.0
+"""How long new credentials are waited for: a lock is held about as long without a sign of life."""
+EXPIRY_LOOK_S = 1.0
 _TRIES = 1000
 _EXPIRED = "<Code>ExpiredToken</Code>"
 
@@ -61,6 +68,8 @@ class Store:
         """
         self.url = url
         self._patience = patience
+        self._expiry_s = min(EXPIRY_S, patience.total_seconds())
+        self._credentials = credentials_of(url, os.environ)
         self._told: Literal["e_tag", "version"] = "version" if url.startswith("gs:") else "e_tag"
 
     @cached_property
@@ -70,7 +79,7 @@ class Store:
         return from_url(
             self.url,
             retry_config={"max_retries": _TRIES, "retry_timeout": self._patience},
-            credential_provider=of_profile(os.environ) if self.url.startswith("s3:") else None,
+            credential_provider=self._credentials.read,
         )
 
     def get(self, name: str) -> bytes | None:
@@ -90,12 +99,14 @@ class Store:
         """
         import obstore
 
-        with self._asked("read", name):
+        def read() -> Version | None:
             try:
                 result = obstore.get(self._below, name)
                 return Version(bytes(result.bytes()), str(result.meta[self._told]))
             except FileNotFoundError:
                 return None
+
+        return self._ask("read", name, read)
 
     def has(self, name: str) -> bool:
         """Return whether an object is there.
@@ -104,13 +115,21 @@ class Store:
             InfrastructureError: As `get`.
         """
         import obstore
+        from obstore.exceptions import BaseError
 
-        with self._asked("look for", name):
+        def look() -> bool:
             try:
-                obstore.head(self._below, name)
+                try:
+                    obstore.head(self._below, name)
+                except BaseError as error:
+                    if not _is_refusal(error):
+                        raise
+                    obstore.get(self._below, name)  # whose answer has room for a reason
             except FileNotFoundError:
                 return False
-        return True
+            return True
+
+        return self._ask("look for", name, look)
 
     def put(self, name: str, content: bytes) -> str:
         """Write an object, whatever was there; return its version's tag.
@@ -120,8 +139,10 @@ class Store:
         """
         import obstore
 
-        with self._asked("write", name):
+        def write() -> str:
             return str(obstore.put(self._below, name, content)[self._told])
+
+        return self._ask("write", name, write)
 
     def put_new(self, name: str, content: bytes) -> str | None:
         """Write an object that must not be there yet.
@@ -153,8 +174,11 @@ class Store:
         """
         import obstore
 
-        with self._asked("remove", name), contextlib.suppress(FileNotFoundError):
-            obstore.delete(self._below, name)
+        def remove() -> None:
+            with contextlib.suppress(FileNotFoundError):
+                obstore.delete(self._below, name)
+
+        self._ask("remove", name, remove)
 
     def delete_all(self, names: Sequence[str]) -> None:
         """Remove objects, as far as they are there, many at a time.
@@ -174,8 +198,10 @@ class Store:
         """
         import obstore
 
-        with self._asked("list", prefix):
-            found = [meta for chunk in obstore.list(self._below, prefix or None) for meta in chunk]
+        def look() -> "list[ObjectMeta]":
+            return [meta for chunk in obstore.list(self._below, prefix or None) for meta in chunk]
+
+        found = self._ask("list", prefix, look)
         return sorted(
             StoredObject(
                 meta["path"],
@@ -202,25 +228,44 @@ class Store:
         import obstore
         from obstore.exceptions import AlreadyExistsError, PreconditionError
 
-        with self._asked("write", name):
+        def write() -> str | None:
             try:
                 return str(obstore.put(self._below, name, content, mode=mode)[self._told])
             except (AlreadyExistsError, PreconditionError, FileNotFoundError):
-                pass
+                return None
+
+        if (tag := self._ask("write", name, write)) is not None:
+            return tag
         there = self.version(name)
         return there.e_tag if there is not None and there.content == content else None
 
-    @contextlib.contextmanager
-    def _asked(self, what: str, name: str) -> Iterator[None]:
-        """Tell an error of the library as what it means for the run."""
+    def _ask(self, what: str, name: str, request: Callable[[], T]) -> T:
+        """Make a request; tell an error of the library as what it means for the run.
+
+        Where credentials have expired that somebody may renew, it is made again once they are.
+        """
         with from_extra("remote", self.url):
             from obstore.exceptions import BaseError
-        try:
-            yield
-        except (BaseError, OSError, ValueError) as error:
-            said = " ".join(str(error).split())
-            expired = "its credentials have expired: " if _EXPIRED in said else ""
-            said = expired + said[:300]
-            raise InfrastructureError(
-                Cause.REMOTE_HOME, f"{self.url}: cannot {what} {name}: {said}"
-            ) from error
+        while True:
+            try:
+                answer = request()
+            except (BaseError, OSError, ValueError) as error:
+                said = " ".join(str(error).split())
+                if _EXPIRED in said:
+                    waited_s = self._credentials.waited_s()
+                    if self._credentials.renewed and waited_s < self._expiry_s:
+                        time.sleep(EXPIRY_LOOK_S)
+                        continue
+                    said = f"{self._credentials.told(waited_s)}: {said}"
+                raise InfrastructureError(
+                    Cause.REMOTE_HOME, f"{self.url}: cannot {what} {name}: {said[:400]}"
+                ) from error
+            self._credentials.work()
+            return answer
+
+
+def _is_refusal(error: Exception) -> bool:
+    """Return whether an error may be an answer about credentials, of which HEAD tells a status."""
+    from obstore.exceptions import PermissionDeniedError, UnauthenticatedError
+
+    return isinstance(error, (PermissionDeniedError, UnauthenticatedError)) or "400" in str(error)

@@ -84,9 +84,9 @@ class RemoteLock:
                 until = since + LOST_S - 2 * BEAT_S
                 try:
                     kept[0] = self._renewed(*kept[0], until)
-                except InfrastructureError:
+                except InfrastructureError as error:
                     if time.monotonic() > until:
-                        lost(f"{self._name}: {SILENT}")
+                        lost(f"{self._name}: {SILENT} ({error})")
                         return
                 except _LostError as error:
                     lost(f"{self._name}: {error}")

@@ -1,5 +1,6 @@
 """A run whose home is in object storage, killed and gone on with by machines that never saw it."""
 
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from itertools import count
@@ -8,7 +9,8 @@ from pathlib import Path
 import pytest
 from support.cli_runs import Command
 from support.kills import kill_again_and_again, paid
-from support.object_storage import Bucket, Spoiled, serving_s3
+from support.object_storage import Bucket, Spoiled, serving_s3, write_keys
+from support.wire_faults import WireFaults
 
 from grindstone.competency import TrainingJobs
 from grindstone.home import Home
@@ -26,6 +28,8 @@ pytestmark = [
 RUN = ["grind", "--run-key", "K", "--model-id", "rehearsal", "--sandbox", "bubblewrap"]
 TASKS = ["--task-ids", "crlf-kit", "--task-ids", "plain-inventory", "--max-cycles", "2"]
 KILLS = 3
+LAPSE_S = 20.0
+"""From the end of credentials until new ones are there."""
 
 
 @pytest.fixture(scope="module")
@@ -121,3 +125,39 @@ def test_killed_it_is_gone_on_with_by_empty_machines_and_pays_for_nothing_twice(
     found = check_home(home)
     assert not found.faults
     assert found.calls == len(asked)
+
+
+def test_credentials_that_expire_on_the_way_and_are_renewed_cost_a_run_nothing(
+    tmp_path: Path, s3: Bucket, rehearsal_url: str, monkeypatch: pytest.MonkeyPatch
+):
+    address, file = f"{s3.url}/lapsed", tmp_path / "credentials"
+    with Spoiled(s3, rate=0, seed=7) as storage:
+        renewing = threading.Timer(LAPSE_S, write_keys, (file, "NEW"))
+
+        def expire(count: int) -> None:
+            if count == 3:
+                storage.expired = ("OLD", 403)
+                renewing.start()
+
+        write_keys(file, "OLD")
+        own = storage.bucket.environment | {
+            "AWS_ACCESS_KEY_ID": "",
+            "AWS_SECRET_ACCESS_KEY": "",
+            "AWS_SHARED_CREDENTIALS_FILE": str(file),
+            "AWS_PROFILE": "fleet",
+            "GRINDSTONE_CACHE_DIR": str(tmp_path / "machine"),
+        }
+        with WireFaults(rehearsal_url, after_answer=expire) as model:
+            words = [*RUN, *TASKS, "--work-dir", address]
+            environment = own | {"GRINDSTONE_REHEARSAL_URL": model.url}
+            command = Command(words, environment, tmp_path / "log.txt")
+            assert command.wait() == 0, command.tail()
+        assert storage.expired is not None
+        renewing.join()
+    assert "expired" not in command.log.read_text()
+    for name, value in s3.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("GRINDSTONE_CACHE_DIR", str(tmp_path / "reader"))
+    rows = Ledger(Home.at(address)).rows(Episode, "K")
+    assert len(rows) >= 3
+    assert not [row for row in rows if row.outcome is Outcome.ERROR]
