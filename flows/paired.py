@@ -11,6 +11,7 @@ from grindstone.benchmark.dataset import clusters_of
 from grindstone.benchmark.skillbench import TaskPair
 from grindstone.flows.attempt import Enough, PlannedAttempt
 from grindstone.flows.run import Run
+from grindstone.gate.paired import score_beside
 from grindstone.gate.rules import Rule, settled
 from grindstone.ledger.tables.runs import GatePairRow
 from grindstone.records import Arm, Episode, Purpose
@@ -188,10 +189,11 @@ class _Pairs:
         first, second = pair
         before = self.known.get(first.spec.episode_id, ScoredAttempt("", None))
         after = self.known.get(second.spec.episode_id, ScoredAttempt("", None))
-        # A change that breaks the agent would else be judged by the attempts that survived it.
         sides = ((Arm.BASELINE, before, after), (Arm.CANDIDATE, after, before))
-        broke = [arm for arm, its, other in sides if its.broke and other.score is not None]
-        scores = {arm: 0.0 if arm in broke else its.score for arm, its, _ in sides}
+        scores = {
+            arm: score_beside(its.score, other.score, broke=its.broke) for arm, its, other in sides
+        }
+        broke = [arm for arm, its, _ in sides if its.score is None and scores[arm] is not None]
         return GatePairRow(
             run_key=first.spec.run_key,
             gate_id=self.gate_id,

@@ -6,6 +6,7 @@ from typing import Annotated, NamedTuple
 
 from prefect import flow
 
+from grindstone.attempt.gate_memory import ScoredAttempt
 from grindstone.benchmark import Task
 from grindstone.benchmark.dataset import clusters_of
 from grindstone.blocks import BlockNames
@@ -24,8 +25,9 @@ from grindstone.files import write_atomic
 from grindstone.flows.run import Run, open_run, within_budget
 from grindstone.gate import Pair, PairedComparison, compare_paired
 from grindstone.gate.discovery import lift_states
+from grindstone.gate.paired import score_beside
 from grindstone.ledger.tables.library import WarrantRow
-from grindstone.records import Arm, Episode, Outcome, Purpose, utc_now
+from grindstone.records import Arm, Episode, Purpose, utc_now
 from grindstone.report.warrants import warrants_markdown
 from grindstone.settings import WarrantSettings
 from grindstone.settings.forms import WARRANT
@@ -193,8 +195,8 @@ class _Audit:
                 task_id=task_id,
                 cluster=self._clusters[task_id],
                 trial=trial,
-                baseline=_score(lacking),
-                candidate=_score(self._made[_place(task_id, trial)]),
+                baseline=_score(lacking, beside=self._made[_place(task_id, trial)]),
+                candidate=_score(self._made[_place(task_id, trial)], beside=lacking),
             )
             for (task_id, trial), lacking in zip(places, without, strict=True)
         ]
@@ -293,8 +295,9 @@ def _place(task_id: str, trial: int) -> str:
     return f"{task_id} {trial}"
 
 
-def _score(episode: Episode) -> float | None:
-    return None if episode.outcome is Outcome.ERROR else episode.score
+def _score(episode: Episode, *, beside: Episode) -> float | None:
+    own, other = ScoredAttempt.of(episode), ScoredAttempt.of(beside)
+    return score_beside(own.score, other.score, broke=own.broke)
 
 
 def _cost(made: Sequence[Episode]) -> float | None:

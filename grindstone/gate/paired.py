@@ -34,6 +34,20 @@ class Pair(Frozen):
         return self.baseline is not None and self.candidate is not None
 
 
+def score_beside(score: float | None, other: float | None, *, broke: bool) -> float | None:
+    """Return what an attempt counts as beside the other one of its pair.
+
+    A change that breaks the agent would else be judged by the attempts that survived it. It is
+    the same for both sides, so a pair is as likely the other way round where nothing changed.
+
+    Args:
+        score: Its own; None: it has none.
+        other: The other one's.
+        broke: Whether it may have brought that about itself (`errors.OF_ITS_OWN_DOING`).
+    """
+    return 0.0 if broke and other is not None else score
+
+
 class PairedComparison(Frozen):
     """What paired attempts say; wins, losses and ties count clusters, the candidate's way.
 

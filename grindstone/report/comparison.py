@@ -6,7 +6,9 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from grindstone.base import Frozen
+from grindstone.errors import OF_ITS_OWN_DOING
 from grindstone.gate import Pair, PairedComparison, compare_paired
+from grindstone.gate.paired import score_beside
 from grindstone.ledger.intervals import Interval, wilson
 from grindstone.records import Arm, Outcome, Purpose
 
@@ -86,8 +88,8 @@ def compare_arms(
             task_id=task_id,
             cluster=(clusters or {}).get(task_id, ""),
             trial=trial,
-            baseline=side.get(Arm.WITHOUT, {}).get("score"),
-            candidate=side.get(Arm.WITH, {}).get("score"),
+            baseline=_beside(side.get(Arm.WITHOUT), side.get(Arm.WITH)),
+            candidate=_beside(side.get(Arm.WITH), side.get(Arm.WITHOUT)),
         )
         for (task_id, trial), side in sides.items()
     ]
@@ -98,6 +100,13 @@ def compare_arms(
         tasks=tuple(_tasks(rows, pairs)),
         trials=1 + max(trial for _, trial in sides),
     )
+
+
+def _beside(row: dict[str, Any] | None, other: dict[str, Any] | None) -> float | None:
+    if row is None or other is None:
+        return row["score"] if row else None
+    broke = row["error_cause"] in OF_ITS_OWN_DOING
+    return score_beside(row["score"], other["score"], broke=broke)
 
 
 def _arm(name: str, rows: Iterable[dict[str, Any]]) -> ArmSummary:

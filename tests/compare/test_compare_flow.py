@@ -153,7 +153,12 @@ async def test_the_comparison_is_shown_in_the_ui(tmp_path, prefect_server):
     assert TASK in str(by_key[keys[1]].data)
 
 
-async def test_infrastructure_is_no_score(tmp_path):
+@pytest.mark.parametrize(
+    ("cause", "difference"),
+    [("overloaded", None), ("agent_broken", -1.0), ("verifier_timeout", -1.0)],
+)
+async def test_infrastructure_is_no_score(tmp_path, cause, difference):
+    """What skills may have broken counts against them, where the other side has a score."""
     from grindstone.ledger import Ledger
     from grindstone.records import Episode, Outcome, Purpose, utc_now
     from grindstone.report.comparison import compare_arms
@@ -168,6 +173,7 @@ async def test_infrastructure_is_no_score(tmp_path):
             arm=arm,
             task_id=task,
             outcome=Outcome(outcome),
+            error_cause=cause if outcome == "error" else "",
             reward=score,
             score=score,
             started_at=utc_now(),
@@ -178,14 +184,16 @@ async def test_infrastructure_is_no_score(tmp_path):
     rows = [
         *(episode("with", "one", "passed"), episode("without", "one", "failed")),
         *(episode("with", "two", "error"), episode("without", "two", "passed")),
+        *(episode("with", "two-alike", "error"), episode("without", "two-alike", "error")),
     ]
     ledger.append(rows, run_key="r")
     seen = compare_arms(ledger.scan(Episode, "r"))
     assert seen is not None
-    assert (seen.paired.n_pairs, seen.paired.n_missing) == (1, 1)
-    assert (seen.with_skills.passed, seen.with_skills.errors) == (1, 1)
+    counted = 2 if difference else 1
+    assert (seen.paired.n_pairs, seen.paired.n_missing) == (counted, 3 - counted)
+    assert (seen.with_skills.passed, seen.with_skills.errors) == (1, 2)
     assert seen.with_skills.pass_ratio == 1.0
-    assert seen.tasks[1].difference is None
+    assert [task.difference for task in seen.tasks] == [1.0, difference, None]
     assert compare_arms(ledger.scan(Episode, "other")) is None
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from support.fleet import write_task
 from support.teaching import taught
 from support.wiretap import Wiretap
 
@@ -44,6 +45,29 @@ def workspace_at(home: Path) -> Workspace:
             (root / "skills" / name / "SKILL.md").write_text(text)
         workspace.commit_evolution(None, "Three skills by hand")
     return workspace
+
+
+async def test_a_skill_that_breaks_the_agent_is_known_to_harm(
+    tmp_path: Path, tap: Wiretap, prefect_server: str
+):
+    """No attempt with it has a score, and all without it do."""
+    for number in range(3):
+        write_task(tmp_path / "tasks" / f"task-{number}", number)
+    (tmp_path / "agent.yaml").write_text(
+        "name: reader\ncommand: test ! -d /root/.claude/skills/broken && echo done > /app/done\n"
+    )
+    folder = tmp_path / "agents" / "skillbench" / "workspace"
+    workspace = Workspace.create(folder, bundled("seed_workspaces/terminal"))
+    with workspace.writing() as root:
+        (root / "skills" / "broken").mkdir(parents=True)
+        words = f"---\nname: broken\ndescription: When a file must be made.\n---\n\n{BODY}"
+        (root / "skills" / "broken" / "SKILL.md").write_text(words)
+        workspace.commit_evolution(None, "A skill that breaks its reader")
+    given = {"work_dir": tmp_path, "tasks_dir": tmp_path / "tasks", "false_share": 0.5}
+    given |= {"model_id": "rehearsal", "agent": str(tmp_path / "agent.yaml"), "max_workers": 4}
+    given |= {"native_profile": "command", "retire": "nothing", "run_key": "audit"}
+    done = await warrant(WarrantSettings.model_validate(given))
+    assert [(row.skill, row.state, row.lift) for row in done.warrants] == [("broken", "harms", -1)]
 
 
 async def test_a_switch_of_models_retires_what_is_useless_and_keeps_what_helps(
