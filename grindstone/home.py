@@ -26,6 +26,22 @@ from grindstone.remote.mirror import Mirror, mirror_of
 from grindstone.remote.place import folder_of
 
 
+def is_one_name(name: str) -> bool:
+    """Whether a name is that of one file or folder, and no way to elsewhere."""
+    return name not in ("", ".", "..") and not set(name) & {"/", "\0"}
+
+
+def _one(name: str) -> str:
+    """Return a name of what a home holds; a home may be a stranger's, and its rows say anything.
+
+    Raises:
+        InputError: It would lead out of its folder.
+    """
+    if not is_one_name(name):
+        raise InputError(repr(name), "is no name in a home", "a name without /")
+    return name
+
+
 @dataclass(frozen=True)
 class RunFolder(os.PathLike[str]):
     """A run's own folder."""
@@ -90,11 +106,11 @@ class RunFolder(os.PathLike[str]):
 
     def attempt(self, episode_id: str) -> Path:
         """Return the file of an attempt that is not yet in the ledger."""
-        return self.root / "attempts" / f"{episode_id}.json"
+        return self.root / "attempts" / f"{_one(episode_id)}.json"
 
     def command_log(self, episode_id: str) -> Path:
         """Return the file of what an attempt's commands have shown so far."""
-        return self.root / "attempts" / f"{episode_id}.commands"
+        return self.root / "attempts" / f"{_one(episode_id)}.commands"
 
     @property
     def plots(self) -> Path:
@@ -145,11 +161,11 @@ class Home(os.PathLike[str]):
 
     def workspace(self, agent_id: str) -> Path:
         """Return where an agent lives."""
-        return self.root / "agents" / agent_id / "workspace"
+        return self.root / "agents" / _one(agent_id) / "workspace"
 
     def turn(self, agent_id: str) -> Path:
         """Return the file that the run which changes an agent locks."""
-        return self.root / "agents" / agent_id / "turn.lock"
+        return self.root / "agents" / _one(agent_id) / "turn.lock"
 
     def agents(self) -> list[str]:
         """Return the agents that have a workspace here, by name."""
@@ -162,7 +178,7 @@ class Home(os.PathLike[str]):
 
     def run(self, run_key: str) -> RunFolder:
         """Return a run's own folder."""
-        return RunFolder(self.root / "runs" / run_key)
+        return RunFolder(self.root / "runs" / _one(run_key))
 
     def run_folders(self) -> list[str]:
         """Return the runs that have a folder of their own on this disk."""

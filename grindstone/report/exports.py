@@ -1,6 +1,7 @@
 """A run as files that other tools read."""
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Iterable
 from enum import StrEnum
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     import polars as pl
 
 
+MOST_OF_A_TASK = 50
+"""Characters of a task's id in a file's name, which the digest tells apart."""
 _FORMULA = "^[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]"
 _NUMBER = r"^[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?\z"
 
@@ -143,7 +146,8 @@ def _atif(ledger: Ledger, run_key: str, folder: Path) -> list[Path]:
         document = to_atif(episode, trajectory_of(whole, steps[episode.episode_id]))
         short = digest(episode.episode_id)[:8]
         side = f"-{episode.arm}" if episode.arm else ""
-        name = f"{episode.task_id}{side}-c{episode.cycle}-t{episode.trial}-{short}.json"
+        task = re.sub(r"[/\0]", "_", episode.task_id[:MOST_OF_A_TASK])
+        name = f"{task}{side}-c{episode.cycle}-t{episode.trial}-{short}.json"
         text = json.dumps(document, ensure_ascii=False, indent=2) + "\n"
         written.append(_write(folder / name, text))
     return sorted(written)

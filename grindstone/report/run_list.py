@@ -6,6 +6,7 @@ from pydantic import AwareDatetime
 
 from grindstone.base import Frozen
 from grindstone.errors import InputError
+from grindstone.home import is_one_name
 from grindstone.ledger import Ledger
 from grindstone.ledger.tables.runs import RUNNING, RunRow
 from grindstone.llm.calls import CallRecord
@@ -66,7 +67,7 @@ def list_runs(ledger: Ledger, run_keys: "Iterable[str] | None" = None) -> list[R
     wanted = None if run_keys is None else set(run_keys)
     states: dict[str, list[RunRow]] = {}
     for row in ledger.rows(RunRow):
-        if wanted is None or row.run_key in wanted:
+        if is_one_name(row.run_key) and (wanted is None or row.run_key in wanted):
             states.setdefault(row.run_key, []).append(row)
     attempts, costs = _attempts(ledger), _costs(ledger)
     lines = []
@@ -99,7 +100,7 @@ def find_run(ledger: Ledger, run_key: str) -> str:
         InputError: No run, or more than one, is; the latest keys, or those, are named. Where only
             the row is gone, what may help is said.
     """
-    keys = ledger.runs("runs")
+    keys = [key for key in ledger.runs("runs") if is_one_name(key)]
     latest = ", ".join(sorted(keys)[-5:]) or "none yet"
     if not run_key:
         raise InputError("run key", "is empty", f"one of this home's runs ({latest})")

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from urllib.parse import unquote
 
-from grindstone.home import Home
+from grindstone.home import Home, is_one_name
 from grindstone.view.cached import changed_ns
 
 WATCHED = ("runs", "episodes", "evolutions")
@@ -20,7 +20,8 @@ def state_of(home: Home) -> dict[str, int]:
         folder = home.ledger / table
         for own in folder.glob("run=*") if folder.is_dir() else ():
             key = unquote(own.name.removeprefix("run="))
-            found[key] = max(found.get(key, 0), changed_ns(own))
+            if is_one_name(key):
+                found[key] = max(found.get(key, 0), changed_ns(own))
     for key, at in found.items():
         found[key] = max(at, changed_ns(home.run(key).orders))
     return found
