@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import os
 import signal
 import sys
 import traceback
@@ -45,6 +46,7 @@ def run_command() -> int:
         from grindstone.flows.cli.usage import usage_ending
         from grindstone.text import obeyed_by_none
 
+    os.environ.setdefault("DO_NOT_TRACK", "1")  # Prefect tells of its import where it is imported
     as_json = "--json" in sys.argv
     try:
         return int(app(standalone_mode=False) or 0)

@@ -2,10 +2,12 @@
 
 import json
 import os
+import pty
 import re
 import shlex
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -331,6 +333,27 @@ def test_the_first_file_of_a_folder_for_which_there_is_no_room_is_named(tmp_path
     [told] = ending_of(raised.value).sentences
     place = tmp_path / "to" / "file"
     assert told == f"{place}: no space left on device; expected free space on that disk"
+
+
+def test_prefect_tracks_nobody_who_is_at_a_terminal(tmp_path: Path):
+    """It would tell its maker of a first import; `up` imports it, and is refused a port here."""
+    leader, follower = pty.openpty()
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        done = subprocess.run(
+            [COMMAND, "up", "--port", str(taken.getsockname()[1]), "--work-dir", tmp_path / "home"],
+            env={"HOME": str(tmp_path), "PATH": os.environ["PATH"]},
+            stdout=follower,
+            stderr=follower,
+            check=False,
+        )
+    told = os.read(leader, 1 << 16).decode()
+    os.close(leader)
+    os.close(follower)
+    assert (done.returncode, "cannot be used" in told) == (2, True), told
+    assert "usage data" not in told
+    assert not (tmp_path / ".prefect" / ".sdk_telemetry").exists()
 
 
 def test_it_takes_no_time(home: Path):
