@@ -10,6 +10,9 @@ import re
 import shlex
 from typing import NamedTuple
 
+LONGEST_VALUE = 100_000
+"""Characters of a word with its variables filled in: values of values double with each line."""
+
 _DIRECTIVE = re.compile(r"#\s*([a-zA-Z][a-zA-Z0-9]*)\s*=\s*(.+?)\s*$")
 _HEREDOC = re.compile(r"\d*<<(-?)([^<]+)")
 _WITH_DOCUMENTS = ("ADD", "COPY", "RUN")

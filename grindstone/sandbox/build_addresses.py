@@ -20,7 +20,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from grindstone.dockerfile import Instruction, directives, instructions, raw_words
+from grindstone.dockerfile import LONGEST_VALUE, Instruction, directives, instructions, raw_words
 from grindstone.errors import InputError
 from grindstone.sandbox.network.rules import why_not_public
 
@@ -242,6 +242,8 @@ class _Stages:
         """Return a word as the builder has it: quotation marks off, variables in their places."""
         done, quote, index = "", "", 0
         while index < len(word):
+            if len(done) > LONGEST_VALUE:
+                return _UNKNOWN
             char = word[index]
             after = word[index + 1 : index + 2]
             if char == self._escape and quote != "'" and after:

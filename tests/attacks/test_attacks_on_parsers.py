@@ -9,6 +9,7 @@ from grindstone.benchmark.loading import load_tasks
 from grindstone.errors import InputError
 from grindstone.graduation.rules.files import read_yaml as read_policy
 from grindstone.sandbox.bubblewrap.dockerfile import read_recipe
+from grindstone.sandbox.build_addresses import check_dockerfile
 from grindstone.skills.frontmatter import SkillError, load
 from grindstone.untrusted import UntrustedError, read_json, read_toml
 from grindstone.workspace.observations import read_jsonl
@@ -112,3 +113,29 @@ def test_a_list_of_words_that_is_none_is_named_with_its_line(line, tmp_path):
     (folder / "Dockerfile").write_text(f"FROM debian:bookworm-slim\n{line}\n")
     with pytest.raises(InputError, match=r"Dockerfile:2.*not JSON"):
         read_recipe(folder)
+
+
+LEVELS = 60
+"""How often a value doubles: 16 bytes would be more than any machine has."""
+
+
+@pytest.mark.parametrize("keyword", ["ARG", "ENV"])
+def test_a_variable_that_doubles_is_named_with_its_line(keyword, tmp_path):
+    folder = Path(tmp_path)
+    lines = [f"{keyword} v{n}=$v{n - 1}$v{n - 1}" for n in range(1, LEVELS)]
+    text = "\n".join(["FROM debian:bookworm-slim", f"{keyword} v0=aaaaaaaaaaaaaaaa", *lines, ""])
+    (folder / "Dockerfile").write_text(text)
+    with pytest.raises(InputError, match=r"Dockerfile:\d+.*longer"):
+        read_recipe(folder)
+    check_dockerfile(Path("Dockerfile"), text)
+    with pytest.raises(InputError, match="cannot be known"):
+        check_dockerfile(Path("Dockerfile"), f"{text}ADD http://$v{LEVELS - 1}/ /x\n")
+
+
+def test_a_word_of_many_variables_is_named_with_its_line(tmp_path):
+    folder = Path(tmp_path)
+    text = f"FROM debian:bookworm-slim\nARG a={'a' * 1000}\nENV b={'$a' * 100_000}\n"
+    (folder / "Dockerfile").write_text(text)
+    with pytest.raises(InputError, match=r"Dockerfile:3.*longer"):
+        read_recipe(folder)
+    check_dockerfile(Path("Dockerfile"), text)

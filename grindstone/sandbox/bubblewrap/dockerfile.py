@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
-from grindstone.dockerfile import Instruction, instructions
+from grindstone.dockerfile import LONGEST_VALUE, Instruction, instructions
 from grindstone.errors import InputError
 from grindstone.untrusted import UntrustedError, read_json
 
@@ -110,22 +110,22 @@ class _Reader:
         for word in self._words(line):
             name, given, value = word.partition("=")
             if given:
-                self._args[name] = self._filled(value)
+                self._args[name] = self._filled(line, value)
 
     def _do_env(self, line: Instruction) -> None:
         words = self._words(line)
         if words and "=" not in words[0]:
             name, _, value = line.value.partition(" ")
-            self._env[name] = self._filled(value.strip())
+            self._env[name] = self._filled(line, value.strip())
             return
         before = dict(self._env)
         for word in words:
             name, _, value = word.partition("=")
-            before[name] = self._filled(value)
+            before[name] = self._filled(line, value)
         self._env = before
 
     def _do_workdir(self, line: Instruction) -> None:
-        self._workdir = self._absolute(self._filled(line.value.strip().strip('"')))
+        self._workdir = self._absolute(self._filled(line, line.value.strip().strip('"')))
         self._steps.append(Workdir(self._workdir))
 
     def _do_user(self, line: Instruction) -> None:
@@ -166,7 +166,7 @@ class _Reader:
                 self._refuse(line, f"it asks for {option}")
         if len(words) < 2:
             self._refuse(line, "it names no target")
-        *given, target = (self._filled(word) for word in words)
+        *given, target = (self._filled(line, word) for word in words)
         sources = [path for word in given for path in self._found(line, word)]
         folder = target.endswith("/") or target in {".", "./"} or len(sources) > 1
         place = self._absolute(target)
@@ -202,7 +202,7 @@ class _Reader:
         parts = [part for part in joined.split("/") if part not in {"", "."}]
         return "/" + "/".join(parts)
 
-    def _filled(self, text: str) -> str:
+    def _filled(self, line: Instruction, text: str) -> str:
         known = {**self._args, **self._env}
 
         def value(match: re.Match[str]) -> str:
@@ -216,4 +216,11 @@ class _Reader:
                 return other if found else ""
             return found
 
-        return _VARIABLE.sub(value, text)
+        done, at = "", 0
+        for match in _VARIABLE.finditer(text):
+            done += text[at : match.start()] + value(match)
+            at = match.end()
+            if len(done) > LONGEST_VALUE:
+                expected = f"{LONGEST_VALUE} characters at most, with variables filled in"
+                raise InputError(self._at(line), "a value is longer", expected)
+        return done + text[at:]
