@@ -1,9 +1,10 @@
 """A Prefect server that went away: how it is known by the errors it leaves, and what is said.
 
-It is no error of Grindstone's. Requests to it end in four ways: they cannot be sent; the client
+It is no error of Grindstone's. Requests to it end in five ways: they cannot be sent; the client
 wraps that ("Failed to reach API"); it runs out of tries while it waits for the next one, which
 `flows/cli/lost_server.py` sees to, and which the client has only an assertion for; or the server
-answers that it failed (500 and above), as one does whose database has no disk left.
+answers that it failed (500 and above), as one does whose database has no disk left; or that it does
+not know a run that it was told of, as where its database was set back or a person deleted the run.
 """
 
 import contextlib
@@ -12,8 +13,8 @@ from http import HTTPStatus
 from pathlib import Path
 
 import prefect.client.base
-from httpx import TransportError
-from prefect.exceptions import PrefectHTTPStatusError
+from httpx import HTTPStatusError, TransportError
+from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 
 from grindstone.errors import Cause, InfrastructureError
 
@@ -27,7 +28,8 @@ def is_server_loss(error: BaseException) -> bool:
     """
     cause: BaseException | None = error
     while cause is not None:
-        if isinstance(cause, TransportError) or _ran_out_of_tries(cause) or failure_of(cause):
+        gone = isinstance(cause, TransportError) or _ran_out_of_tries(cause) or _is_forgotten(cause)
+        if gone or failure_of(cause):
             return True
         cause = cause.__cause__
     return False
@@ -44,10 +46,15 @@ def failure_of(error: BaseException) -> int:
 def server_lost(error: BaseException) -> InfrastructureError:
     """Return the error that ends a run whose Prefect server went away or failed."""
     cause: BaseException | None = error
-    while cause is not None and not failure_of(cause):
+    how = "it went away during the run"
+    while cause is not None:
+        if status := failure_of(cause):
+            how = f"it failed (HTTP {status}) during the run"
+        elif _is_forgotten(cause):
+            how = "the server does not know the run any more: its database was set back, or "
+            how += "somebody deleted the run there"
         cause = cause.__cause__
-    how = "went away" if cause is None else f"failed (HTTP {failure_of(cause)})"
-    told = f"it {how} during the run; what was done is kept, and the same run key goes on"
+    told = f"{how}; what was done is kept, and the same run key goes on"
     return InfrastructureError(Cause.PREFECT_SERVER, told)
 
 
@@ -64,6 +71,14 @@ def telling_server_loss() -> Iterator[None]:
         if is_server_loss(error):
             raise server_lost(error) from error
         raise
+
+
+def _is_forgotten(error: BaseException) -> bool:
+    """Return whether an error says that the server has no run of which it was told."""
+    if not isinstance(error, ObjectNotFound) or not isinstance(error.http_exc, HTTPStatusError):
+        return False
+    path = error.http_exc.request.url.path
+    return "/flow_runs/" in path or "/task_runs/" in path
 
 
 def _ran_out_of_tries(error: BaseException) -> bool:
