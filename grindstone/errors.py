@@ -140,7 +140,7 @@ class Cause(StrEnum):
     IMAGE_BUILD = "image_build"
     SANDBOX_START = "sandbox_start"
     SANDBOX_IO = "sandbox_io"
-    AGENT_BROKEN = "agent_broken"  # a program of others, before it asked its model
+    AGENT_BROKEN = "agent_broken"  # a program of others, before it asked its model; or code
     VERIFIER_BROKEN = "verifier_broken"  # no reward, unreadable, or outside [0, 1]
     VERIFIER_TIMEOUT = "verifier_timeout"
     JUDGE_UNUSABLE = "judge_unusable"
@@ -191,7 +191,10 @@ POLICIES: MappingProxyType[Cause, ErrorPolicy] = MappingProxyType(
             RetryBy.TASK, 3, "a file could not be moved into or out of it"
         ),
         Cause.AGENT_BROKEN: ErrorPolicy(
-            RetryBy.TASK, 2, "the agent's program ended with an error before it asked its model"
+            RetryBy.TASK,
+            2,
+            "the agent's program ended with an error before it asked its model, or its code "
+            "raised one",
         ),
         Cause.VERIFIER_BROKEN: ErrorPolicy(RetryBy.TASK, 2, "the verifier left no usable reward"),
         Cause.VERIFIER_TIMEOUT: ErrorPolicy(RetryBy.TASK, 2, "the verifier ran out of time"),

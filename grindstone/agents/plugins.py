@@ -1,14 +1,18 @@
 """Agents as code: solvers that others bring, by an entry point or by `module:factory`."""
 
 import inspect
+import traceback
 from collections.abc import Callable
 from importlib.metadata import entry_points
 from pkgutil import resolve_name
 from typing import Any
 
-from grindstone.agents.protocol import Solver
+from grindstone.agents.protocol import Brief, Solver
 from grindstone.agents.recorder import OnStep
-from grindstone.errors import InputError
+from grindstone.errors import Cause, GrindstoneError, InfrastructureError, InputError
+from grindstone.llm.messages import Model
+from grindstone.records import Trajectory
+from grindstone.sandbox import Sandbox
 
 GROUP = "grindstone.solvers"
 """The entry points of packages that bring solvers."""
@@ -64,3 +68,27 @@ def made(factory: Callable[..., Solver], on_step: OnStep | None) -> Solver:
             "solver", f"{type(solver).__name__} has no solve(brief, sandbox, model)", EXPECTED
         )
     return solver
+
+
+async def solved_by(
+    solver: Solver, brief: Brief, sandbox: Sandbox, model: Model | None
+) -> Trajectory:
+    """Have a solver of others try a task once: its errors are its own, not Grindstone's.
+
+    Raises:
+        InfrastructureError: The sandbox's or the service's; AGENT_BROKEN, when the code raises
+            anything else or returns no trajectory.
+    """
+    name = type(solver).__name__
+    try:
+        found = await solver.solve(brief, sandbox, model)
+    except GrindstoneError:
+        raise
+    except Exception as error:
+        at = traceback.extract_tb(error.__traceback__)[-1]
+        words = f"{name}: {type(error).__name__}: {error} ({at.filename}:{at.lineno})"
+        raise InfrastructureError(Cause.AGENT_BROKEN, words) from error
+    if not isinstance(found, Trajectory):
+        words = f"{name}.solve returned {type(found).__name__}, expected a Trajectory"
+        raise InfrastructureError(Cause.AGENT_BROKEN, words)
+    return found

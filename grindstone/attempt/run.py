@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 from grindstone.agents import build_system_prompt, solver_for
 from grindstone.agents.agent_image import with_agent
 from grindstone.agents.injection import inject_skills
+from grindstone.agents.plugins import solved_by
+from grindstone.agents.profiles import Profile
 from grindstone.agents.protocol import Brief, Effort, SkillCard
 from grindstone.agents.replay import remembering
 from grindstone.agents.skill_use import SkillUse, skill_uses
@@ -105,7 +107,10 @@ async def attempt(spec: AttemptSpec, resources: AttemptResources) -> AttemptResu
             solver = solver_for(
                 spec.solver.profile, agent=spec.solver.agent, plugin=spec.solver.plugin
             )
-            trajectory = await solver.solve(brief, at_work, resources.model)
+            if spec.solver.profile is Profile.CODE:
+                trajectory = await solved_by(solver, brief, at_work, resources.model)
+            else:
+                trajectory = await solver.solve(brief, at_work, resources.model)
         verdict = await grade_task(
             task,
             sandbox,

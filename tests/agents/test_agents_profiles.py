@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from grindstone.agents import profiles
+from grindstone.agents.plugins import solved_by
 from grindstone.agents.solvers import solver_for
-from grindstone.errors import InputError
+from grindstone.errors import Cause, InfrastructureError, InputError
 from grindstone.records import Arm, Purpose
 from grindstone.settings import Profile
 
@@ -111,3 +112,54 @@ def test_what_an_attempt_counts_for_is_told_by_its_purpose_and_arm() -> None:
 def test_a_row_that_stands_for_somebody_elses_agent_asks_for_it(profile: Profile) -> None:
     with pytest.raises(InputError, match=r"--agent|module:factory"):
         solver_for(profile)
+
+
+OF_OTHERS = """
+from grindstone.errors import InputError
+
+
+class Solver:
+    def __init__(self, on_step=None):
+        pass
+
+    async def solve(self, brief, sandbox, model):
+        {body}
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (
+            "raise ValueError('cannot parse the skill')",
+            "Solver: ValueError: cannot parse the skill",
+        ),
+        ("return None", "Solver.solve returned NoneType, expected a Trajectory"),
+        ("return {'steps': []}", "Solver.solve returned dict, expected a Trajectory"),
+    ],
+)
+async def test_what_a_solver_of_others_does_wrong_is_its_own_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: str, told: str
+) -> None:
+    name = f"of_others_{abs(hash(body))}"
+    (tmp_path / f"{name}.py").write_text(OF_OTHERS.format(body=body))
+    monkeypatch.syspath_prepend(tmp_path)
+    solver = solver_for(Profile.CODE, plugin=f"{name}:Solver")
+    with pytest.raises(InfrastructureError) as caught:
+        await solved_by(solver, None, None, None)  # type: ignore[arg-type]
+    assert caught.value.cause is Cause.AGENT_BROKEN
+    assert told in caught.value.detail
+    if "raise" in body:
+        assert f"{name}.py:10)" in caught.value.detail
+
+
+async def test_grindstones_errors_pass_through_a_solver_of_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "of_others_input.py").write_text(
+        OF_OTHERS.format(body="raise InputError('task', 'is none', 'a task')")
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    solver = solver_for(Profile.CODE, plugin="of_others_input:Solver")
+    with pytest.raises(InputError):
+        await solved_by(solver, None, None, None)  # type: ignore[arg-type]

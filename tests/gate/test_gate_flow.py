@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from starlette.responses import JSONResponse
+from support.breaking import PROGRAM
 from support.fleet import write_task
 from support.teaching import evolve, harmful, said_again, taught
 from support.wiretap import Wiretap
@@ -227,34 +228,30 @@ async def test_infrastructure_errors_are_missing_pairs_and_early_stopping_leaves
     assert "errors-by-hour" not in {pair.task_id for pair in done.gated.pairs}
 
 
-BREAKS_ON_A_SKILL = """
-name: reader
-command: sh /root/.reader/run.sh
-files:
-  /root/.reader/run.sh: |
-    if [ -d /root/.claude/skills/broken ] && grep -q "No. [135]" {instruction_file}; then
-      echo "ValueError: cannot parse SKILL.md" >&2
-      exit 1
-    fi
-    echo done > /app/done
-"""
-
-
+@pytest.mark.parametrize(
+    "agent",
+    [
+        {"native_profile": "command", "agent": "agent.yaml"},
+        {"native_profile": "code", "solver": "support.breaking:Reader"},
+    ],
+    ids=["a program", "code"],
+)
 async def test_a_change_that_breaks_the_agent_is_not_judged_by_what_survived_it(
-    tmp_path: Path, workspace: Workspace, prefect_server: str
+    tmp_path: Path, workspace: Workspace, prefect_server: str, agent: dict[str, str]
 ):
     """Attempts without a score are no missing pairs where only the change has them."""
     for number in range(6):
         write_task(tmp_path / "tasks" / f"task-{number}", number)
-    (tmp_path / "agent.yaml").write_text(BREAKS_ON_A_SKILL)
+    (tmp_path / "agent.yaml").write_text(PROGRAM)
     with workspace.writing() as root:
         (root / "skills" / "broken").mkdir(parents=True)
         words = "---\nname: broken\ndescription: When a file must be made.\n---\nLook first.\n"
         (root / "skills" / "broken" / "SKILL.md").write_text(words)
         workspace.commit_evolution(None, "A skill that breaks its reader")
-    own = {"tasks_dir": tmp_path / "tasks", "task_ids": [], "agent": str(tmp_path / "agent.yaml")}
-    more = {"gate_rule": "higher", "gate_early_stop": False, "native_profile": "command"}
-    done = await gate(settings(tmp_path, run_key="broken", **own | more))
+    own = {"tasks_dir": tmp_path / "tasks", "task_ids": [], "gate_rule": "higher"}
+    if "agent" in agent:
+        agent = agent | {"agent": str(tmp_path / agent["agent"])}
+    done = await gate(settings(tmp_path, run_key="broken", gate_early_stop=False, **own | agent))
     assert done.gated is not None
     row = done.gated.row
     assert not row.accepted, row
@@ -265,6 +262,11 @@ async def test_a_change_that_breaks_the_agent_is_not_judged_by_what_survived_it(
     ledger = Ledger(tmp_path)
     causes = [e.error_cause for e in ledger.rows(Episode, "broken") if e.score is None]
     assert causes == ["agent_broken"] * 3, "the attempts themselves have no score"
+    assert all(
+        "cannot parse SKILL.md" in e.error_detail
+        for e in ledger.rows(Episode, "broken")
+        if e.error_cause
+    )
 
 
 async def test_a_slow_attempt_holds_up_no_other_pair(
