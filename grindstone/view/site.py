@@ -25,7 +25,7 @@ from grindstone.view.skills import skill_document, skills_document
 from grindstone.view.trends import trends_document
 
 
-class Asked(NamedTuple):
+class Sought(NamedTuple):
     """What stands in an address, in the places of its stars, and behind its question mark."""
 
     names: tuple[str, ...]
@@ -66,7 +66,7 @@ class Site:
         """
         self.home = home
         self.ledger = ledger = CachedLedger(home, only=runs)
-        self._addresses: dict[str, Callable[[Asked], Found]] = {
+        self._addresses: dict[str, Callable[[Sought], Found]] = {
             "home": lambda _: {"name": home.root.name, "prefect": prefect},
             "runs": lambda _: runs_document(ledger),
             "trends": lambda _: trends_document(ledger),
@@ -100,7 +100,7 @@ class Site:
                 name in ("*", part) for name, part in zip(wanted, parts, strict=True)
             ):
                 names = tuple(p for name, p in zip(wanted, parts, strict=True) if name == "*")
-                found = find(Asked(names, query or {}))
+                found = find(Sought(names, query or {}))
                 if isinstance(found, BaseModel):
                     return found.model_dump_json().encode()
                 return json.dumps(found, ensure_ascii=False).encode()

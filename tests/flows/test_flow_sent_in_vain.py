@@ -26,7 +26,7 @@ from grindstone.attempt.run import error_episode
 from grindstone.errors import Cause, InfrastructureError, InputError
 from grindstone.flows.dispatch import sending
 from grindstone.flows.dispatch.attempt_slice import AttemptSlice
-from grindstone.flows.dispatch.slice_pool import PAGE, SlicePool
+from grindstone.flows.dispatch.slice_pool import SlicePool
 from grindstone.flows.slices import attempt_slice
 from grindstone.records import Episode, Outcome
 from grindstone.runs import lease
@@ -172,7 +172,7 @@ async def test_a_slice_on_its_way_is_seen_behind_hundreds_that_have_ended(sender
         return {run.id for run in made}
 
     going = await slices(2, Running())
-    ended = await slices(PAGE, Completed())
+    ended = await slices(200, Completed())  # a page of the server's
     assert {run.id for run in await pool.unfinished()} == going
     assert {run.id for run in await pool.slices(going | ended)} == going | ended
 
