@@ -47,7 +47,7 @@ _PLATFORM = {
 }
 
 
-class Asked(NamedTuple):
+class AskedHost(NamedTuple):
     """Whom an instruction has the engine ask."""
 
     line: int  # from 1
@@ -124,23 +124,23 @@ def _addresses(name: str, *, resolve: bool) -> tuple[str, ...]:
     return tuple(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
-def asked_by(text: str, *, documents: bool = True) -> Iterator[Asked]:
+def asked_by(text: str, *, documents: bool = True) -> Iterator[AskedHost]:
     """Yield whom a Dockerfile has the engine ask, in its order."""
     yield from _frontend(text)
     escape = directives(text).get("escape", "\\")
     reader = _Stages(escape)
     for line in instructions(text, documents=documents):
         for host in reader.hosts(line):
-            yield Asked(line.first_line + 1, f"{line.keyword} {_first(line.value)}", host)
+            yield AskedHost(line.first_line + 1, f"{line.keyword} {_first(line.value)}", host)
 
 
-def _frontend(text: str) -> Iterator[Asked]:
+def _frontend(text: str) -> Iterator[AskedHost]:
     """Yield the program that reads the Dockerfile, where it is not Docker's own: it may ask all."""
     for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), 1):
         match = re.match(r"(?:#|//)\s*syntax\s*=\s*(\S+)", line.strip(), re.IGNORECASE)
         match = match or re.match(r'\{.*"syntax"\s*:\s*"([^"]*)"', line.strip(), re.IGNORECASE)
         if match and not _FRONTENDS.fullmatch(match[1]):
-            yield Asked(number, line.strip(), "")
+            yield AskedHost(number, line.strip(), "")
         if line.strip() and not line.strip().startswith(("#", "//", "{")):
             return
 
