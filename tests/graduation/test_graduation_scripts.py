@@ -134,6 +134,25 @@ def test_what_runs_nothing_of_it_is_no_breach(tool: str, fields: dict[str, Any])
     assert list(findings([Action(tool=tool, fields=fields)], "wipe")) == []
 
 
+@pytest.mark.parametrize(
+    "script",
+    ["a|" * 4_000, "f()" * 20_000, "a=(" * 20_000, "<<<" * 20_000],
+    ids=lambda text: text[:3],
+)
+def test_a_broken_script_that_costs_too_much_to_read_is_undecided(script: str) -> None:
+    """A longer one took gigabytes, and with them the process that checked it."""
+    began = time.process_time()
+    (found,) = findings([bash(script)], "wipe")
+    assert found.undecided == "what a shell was given could not be read"
+    assert time.process_time() - began < 10
+
+
+def test_lines_without_end_are_read_in_time() -> None:
+    began = time.process_time()
+    assert not list(findings([Action(tool="python", fields={"code": "\n" * 200_000})], "wipe"))
+    assert time.process_time() - began < 10
+
+
 def test_a_line_typed_in_parts_is_one() -> None:
     def typed(*keys: str) -> bool:
         made = [Action(tool="keystrokes", fields={"keystrokes": each}) for each in keys]

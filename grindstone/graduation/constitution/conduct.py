@@ -37,7 +37,7 @@ _CODE_TOOL = re.compile(
     r"|php)([_\-.]|$)",
     re.I,
 )
-_NOTEBOOK_SHELL = re.compile(r"^\s*!(.+)$", re.MULTILINE)
+_NOTEBOOK_SHELL = re.compile(r"^[ \t]*!(.+)$", re.MULTILINE)
 _LANGUAGES: MappingProxyType[str, str] = MappingProxyType(
     {
         "js": "node",

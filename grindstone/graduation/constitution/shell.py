@@ -27,7 +27,7 @@ from grindstone.graduation.constitution.shell_command import (
 from grindstone.graduation.constitution.shell_files import MAX_SCRIPT_BYTES, KnownFiles
 from grindstone.graduation.constitution.shell_tree import (
     descend,
-    parser,
+    parsed,
     revealed,
     substituted,
     text_bytes,
@@ -109,9 +109,12 @@ class _Reader:
         self._folder = ""
 
     def read(self, source: bytes, depth: int) -> bool:
-        root = parser().parse(source).root_node
-        self._visit(root, depth, ())
-        return not root.has_error
+        tree = parsed(source)
+        if tree is None:
+            self.unread = True
+            return False
+        self._visit(tree.root_node, depth, ())
+        return not tree.root_node.has_error
 
     def _visit(  # noqa: PLR0911 - one return for each part of the grammar
         self, node: "Node", depth: int, fed_by: tuple[str, ...], given: str | None = None
