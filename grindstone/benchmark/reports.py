@@ -65,10 +65,15 @@ def _bounded(tests: Iterable[TestResult]) -> Iterator[TestResult]:
 
 
 def _result(name: object, status: Status, message: object) -> TestResult:
-    text = message if isinstance(message, str) else ""
+    text = _whole(message) if isinstance(message, str) else ""
     if len(text) > LIMIT_MESSAGE:
         text = text[:LIMIT_MESSAGE] + " [cut]"
-    return TestResult(name=str(name)[:1_000], status=status, message=text)
+    return TestResult(name=_whole(str(name))[:1_000], status=status, message=text)
+
+
+def _whole(text: str) -> str:
+    """Return a text with a mark for each half of a character, which JSON can hold and no file."""
+    return text.encode("utf-8", errors="replace").decode()
 
 
 def _read_ctrf(files: Mapping[str, bytes]) -> Iterator[TestResult]:

@@ -16,6 +16,11 @@ VALUE = "<VALUE>"
 PARAMS = "[<PARAMS>]"
 UNNAMED = "(a test whose name is not a plain identifier)"
 
+LONGEST_WORD = 500
+"""Characters of what may be a path or a word: patterns take time that grows with its square."""
+_LONGEST_LINE = 2_000
+_TOO_LONG = re.compile(rf"[\w.+/~-]{{{LONGEST_WORD},}}+")
+
 _SEGMENT = r"[A-Za-z_][A-Za-z0-9_]*"
 _NODE = re.compile(rf"(?:[\w./-]*::)?{_SEGMENT}(?:(?:::|\.){_SEGMENT})*")
 _PATH = re.compile(r"(?:~|\.{1,2})?/?(?:[\w.+-]+/)*[\w+-]*(?:/|\.[A-Za-z][A-Za-z0-9]{0,9})(?![\w])")
@@ -97,10 +102,9 @@ def known_paths(texts: Iterable[str]) -> frozenset[str]:
     """Return the paths and file names that occur in what the agent was told or did."""
     found: set[str] = set()
     for text in texts:
-        for pattern in (_PATH, _ABSOLUTE):
-            for match in pattern.findall(text):
-                found.add(match)
-                found.add(match.rstrip("/").rpartition("/")[2])
+        for match in _candidates(text):
+            found.add(match)
+            found.add(match.rstrip("/").rpartition("/")[2])
     return frozenset(path for path in found if len(path) > 2)
 
 
@@ -189,8 +193,14 @@ def _is_about_absence(exception: str, body: str) -> bool:
     return not compares and bool(words & {"missing", "exist", "exists", "found"})
 
 
+def without_long_words(text: str) -> str:
+    """Return a text with a blank where something is longer than a path or a word can be."""
+    return _TOO_LONG.sub(" ", text)
+
+
 def _candidates(line: str) -> set[str]:
-    return {match for pattern in (_PATH, _ABSOLUTE) for match in pattern.findall(line)}
+    words = without_long_words(line)
+    return {match for pattern in (_PATH, _ABSOLUTE) for match in pattern.findall(words)}
 
 
 def mask_output(output: str, known: frozenset[str]) -> str:
@@ -203,7 +213,7 @@ def mask_output(output: str, known: frozenset[str]) -> str:
             shown.append(line)
 
     for raw in output.splitlines():
-        line = raw.rstrip()
+        line = raw[:_LONGEST_LINE].rstrip()
         stripped = line.strip()
         if _PYTEST_SAYS.match(line):
             if not in_failure:

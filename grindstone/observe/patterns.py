@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 from grindstone.base import Frozen
 from grindstone.observe.judge import PASSING_SCORE
+from grindstone.observe.masking import without_long_words
 from grindstone.observe.observation import JudgeVerdict
 
 MIN_TASKS = 2
@@ -39,7 +40,9 @@ class Pattern(Frozen):
 def normalise_reason(reason: str) -> frozenset[str]:
     """Return the words that carry a reason: no paths, numbers, quotes, filler or endings."""
     text = re.sub(
-        r"(?:[~.]?/)?[\w.-]+/[\w./-]*|'[^']*'|\"[^\"]*\"|`[^`]*`|\d+", " ", reason.lower()
+        r"(?:[~.]?/)?[\w.-]+/[\w./-]*|'[^']*'|\"[^\"]*\"|`[^`]*`|\d+",
+        " ",
+        without_long_words(reason.lower()),
     )
     words = (re.sub(r"(?:ing|ed|es|s)$", "", word) for word in re.findall(r"[a-z]{2,}", text))
     return frozenset(word for word in words if len(word) > 1) - _STOP

@@ -1,13 +1,17 @@
 """Untrusted text that ends, or never ends, a parser: it costs its file, and nothing beside it."""
 
+import json
 import time
 from pathlib import Path
 
 import pytest
 
 from grindstone.benchmark.loading import load_tasks
+from grindstone.benchmark.reports import read_report
 from grindstone.errors import InputError
 from grindstone.graduation.rules.files import read_yaml as read_policy
+from grindstone.observe.masking import known_paths, mask_output
+from grindstone.observe.patterns import normalise_reason
 from grindstone.sandbox.bubblewrap.dockerfile import read_recipe
 from grindstone.sandbox.build_addresses import check_dockerfile
 from grindstone.skills.frontmatter import SkillError, load
@@ -139,3 +143,31 @@ def test_a_word_of_many_variables_is_named_with_its_line(tmp_path):
     with pytest.raises(InputError, match=r"Dockerfile:3.*longer"):
         read_recipe(folder)
     check_dockerfile(Path("Dockerfile"), text)
+
+
+WORDS = {
+    "letters": "a" * 100_000,
+    "digits": "1" * 100_000,
+    "dots": "." * 100_000,
+    "strokes": "a-" * 50_000,
+    "names of tests": "a::" * 33_000,
+    "a name, and what became of others": "x::" + "y " * 50_000,
+    "brackets": "[" * 100_000,
+}
+
+
+@pytest.mark.parametrize("word", WORDS.values(), ids=WORDS)
+def test_a_long_word_holds_no_pattern_up(word):
+    """In an agent's command, in what tests print, and in what a judge says."""
+    known = known_paths([word, f"cat {word} /app/answer.txt"])
+    assert "/app/answer.txt" in known
+    assert mask_output(f"{word}\nFAILED {word}\nE   assert {word} == 1\n{word} PASSED", known)
+    assert isinstance(normalise_reason(word), frozenset)
+
+
+def test_half_a_character_in_a_report_is_a_name_like_others():
+    report = {"results": {"tests": [{"name": "a\ud800", "status": "failed", "message": "\ud800"}]}}
+    found = read_report({"ctrf.json": json.dumps(report).encode()}, "")
+    [test] = found.tests
+    assert test.status == "failed"
+    assert test.model_dump_json()
