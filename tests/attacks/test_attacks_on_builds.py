@@ -1,5 +1,6 @@
 """A Dockerfile of strangers has the engine ask this machine, a cloud's metadata or a neighbour."""
 
+import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -120,6 +121,18 @@ def test_a_ready_image_of_a_neighbour_is_refused_unless_it_is_named(
     check_image("docker_image", "localhost:5000/a")
     check_image("docker_image", "10.0.0.1/a")
     check_image("docker_image", "python:3.11")
+
+
+def test_a_name_is_looked_up_before_it_is_built() -> None:
+    name = socket.gethostname()
+    try:
+        socket.getaddrinfo(name, None)
+    except OSError:
+        pytest.skip("this machine's name cannot be looked up")
+    text = f"FROM scratch\nADD http://{name}/ /x\n"
+    check_dockerfile(Path("Dockerfile"), text)
+    with pytest.raises(InputError, match=r"Dockerfile:2.*this machine's|not public"):
+        check_dockerfile(Path("Dockerfile"), text, resolve=True)
 
 
 @pytest.fixture
