@@ -33,6 +33,7 @@ def view(
     prints holds the home's login.
     """
     import asyncio
+    import contextlib
     import webbrowser
 
     from grindstone.asgi import bound, serving
@@ -73,4 +74,5 @@ def view(
                 await asyncio.to_thread(webbrowser.open, entry)
             await asyncio.Event().wait()
 
-    asyncio.run(serve())
+    with contextlib.suppress(KeyboardInterrupt):  # by which it was told to end
+        asyncio.run(serve())

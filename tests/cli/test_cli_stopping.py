@@ -17,6 +17,9 @@ from pydantic import BaseModel, model_serializer
 
 from grindstone.errors import InfrastructureError
 from grindstone.flows.cli.stopping import Stopped, Stopping, stopping
+from grindstone.ledger import Ledger
+from grindstone.ledger.tables.runs import RunRow
+from grindstone.records import utc_now
 from grindstone.resources import bundled
 from grindstone.sync import ender
 
@@ -107,3 +110,19 @@ def test_an_estimate_that_is_stopped_names_nothing_to_go_on_with(
         assert process.wait() == 143
     assert "Go on" not in rest
     assert rest.splitlines()[-1] == "Stopped."
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(60)
+def test_a_viewer_that_ctrl_c_ends_did_what_was_asked(tmp_path: Path):
+    row = RunRow(run_key="K", sequence=0, kind="grind", status="completed", at=utc_now())
+    Ledger(tmp_path / "evolution_workdir").append([row], run_key="K")
+    heeding = ("env", "--default-signal=INT")  # a shell's background job ignores it
+    with subprocess.Popen(
+        (*heeding, *COMMAND, "view", "--no-open"), cwd=tmp_path, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        while "Ctrl-C ends it" not in (line := process.stderr.readline()):
+            assert line
+        process.send_signal(signal.SIGINT)
+        assert (process.stderr.read(), process.wait()) == ("", 0)
